@@ -1,1 +1,60 @@
-//! Placeholder.
+//! Typed tasks, the contract between a queue and its storage, and the worker runtime.
+//!
+//! This crate knows no SQL and no driver. Programs use it through the facade `queue`; a storage
+//! backend implements [`Backend`] and is proved right by `queue-testkit`.
+//!
+//! | who | starts at |
+//! |---|---|
+//! | enqueues | [`Enqueuer`], [`Client`] |
+//! | handles jobs | [`TaskDefinition`], [`ResultTask`], [`Task`], [`Handler`], [`JobContext`] |
+//! | puts a program together | [`JobQueue`], [`HasJobs`] |
+//! | writes a backend | [`backend`] |
+
+pub mod backend;
+mod border;
+mod capture;
+mod client;
+mod context;
+mod enqueuer;
+mod error;
+mod handler;
+mod id;
+mod job;
+pub mod limits;
+#[cfg(feature = "memory")]
+mod memory;
+mod name;
+mod payload;
+mod queue;
+mod retry;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+mod state;
+mod task;
+mod time;
+
+pub use backend::Backend;
+pub use capture::ResultCapture;
+pub use client::Client;
+pub use context::{JobContext, Progress};
+pub use enqueuer::{Dequeued, Enqueuer, EnqueuerExt};
+pub use error::{Error, ErrorKind, Result};
+#[cfg(feature = "runtime")]
+pub use handler::{Blocking, blocking};
+pub use handler::{Handler, HandlerResult, JobError, Stop};
+pub use id::{ClaimId, JobId, Token, WorkerId};
+pub use job::{JobSpec, NewJob, State, Submitted, TaskOptions};
+pub use limits::Limits;
+#[cfg(feature = "memory")]
+pub use memory::MemoryBackend;
+pub use name::{Kind, QueueName};
+pub use payload::Payload;
+pub use queue::{HasJobs, JobQueue, Queue};
+pub use retry::{Backoff, DelayFn, RetryPolicy};
+#[cfg(feature = "runtime")]
+pub use runtime::{RunningWorker, Worker};
+pub use task::{ResultTask, ResultTaskHandle, Task, TaskDefinition, TaskFn, TaskFuture, TaskHandle};
+pub use time::{Timestamp, saturating_micros};
+
+/// The token by which a handler learns that it should stop.
+pub use tokio_util::sync::CancellationToken;

@@ -1,0 +1,136 @@
+//! Taking ready jobs for a worker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Cursor;
+use crate::limits::DEFAULT_LEASE_GRACE;
+use crate::{Backoff, ClaimId, Kind, Payload, QueueName, Timestamp, Token, WorkerId};
+
+/// Take up to `limit` ready jobs of a queue.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ClaimRequest {
+    /// The time of the claim; `None` is the backend's clock.
+    pub now: Option<Timestamp>,
+    /// The worker that will hold the leases.
+    pub worker: WorkerId,
+    /// The name of this claim, used once.
+    pub claim: ClaimId,
+    /// The queue.
+    pub queue: QueueName,
+    /// The kinds that the worker handles; others are passed over.
+    pub kinds: Arc<[Kind]>,
+    /// The most jobs.
+    pub limit: u32,
+    /// The most jobs on their last permitted attempt; such a job must start at once.
+    pub last_attempts: u32,
+    /// How far the lease's deadline lies behind the job's own timeout.
+    pub grace: Duration,
+    /// Where to go on; `None` is the head of the queue.
+    pub cursor: Option<Cursor>,
+}
+
+impl ClaimRequest {
+    /// From the head, by the backend's clock, with the default grace; any of the jobs may be on its
+    /// last attempt.
+    #[must_use]
+    pub fn new(
+        worker: WorkerId,
+        claim: ClaimId,
+        queue: QueueName,
+        kinds: impl Into<Arc<[Kind]>>,
+        limit: u32,
+    ) -> Self {
+        Self {
+            now: None,
+            worker,
+            claim,
+            queue,
+            kinds: kinds.into(),
+            limit,
+            last_attempts: limit,
+            grace: DEFAULT_LEASE_GRACE,
+            cursor: None,
+        }
+    }
+
+    /// At a stated time.
+    #[must_use]
+    pub const fn at(mut self, now: Timestamp) -> Self {
+        self.now = Some(now);
+        self
+    }
+}
+
+/// What a claim took.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ClaimReply {
+    /// The jobs, in the order in which they should start.
+    pub jobs: Vec<ClaimedJob>,
+    /// Where the next claim of this worker on this queue may go on. A backend that has no use for
+    /// cursors always answers `None`.
+    pub cursor: Option<Cursor>,
+    /// How long until a waiting job of the queue is due, if the backend knows of one.
+    pub next_due: Option<Duration>,
+}
+
+impl ClaimReply {
+    /// A reply with these jobs.
+    #[must_use]
+    pub const fn new(jobs: Vec<ClaimedJob>, cursor: Option<Cursor>, next_due: Option<Duration>) -> Self {
+        Self { jobs, cursor, next_due }
+    }
+}
+
+/// A job under a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedJob {
+    /// The lease's token.
+    pub token: Token,
+    /// The job's kind.
+    pub kind: Kind,
+    /// The job's queue.
+    pub queue: QueueName,
+    /// Higher is more urgent.
+    pub priority: i16,
+    /// When it was to run.
+    pub run_at: Timestamp,
+    /// The attempt that this lease is charged for: 1, 2, …
+    pub attempt: u32,
+    /// How often it is tried again.
+    pub max_retries: u16,
+    /// How long the attempt may take.
+    pub timeout: Duration,
+    /// When it is tried again; `None` leaves that to the worker.
+    pub backoff: Option<Backoff>,
+    /// The exact JSON text.
+    pub payload: Payload,
+}
+
+impl ClaimedJob {
+    /// Whether a failure now is the end of the job.
+    #[must_use]
+    pub fn is_last_attempt(&self) -> bool {
+        self.attempt > u32::from(self.max_retries)
+    }
+}
+
+/// Ask for the live leases of one claim.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LeasesRequest {
+    /// The worker that claimed.
+    pub worker: WorkerId,
+    /// The claim.
+    pub claim: ClaimId,
+}
+
+impl LeasesRequest {
+    /// The leases of this claim.
+    #[must_use]
+    pub const fn new(worker: WorkerId, claim: ClaimId) -> Self {
+        Self { worker, claim }
+    }
+}

@@ -1,0 +1,109 @@
+//! Upkeep, in bounded pieces.
+
+use std::time::Duration;
+
+use super::Hint;
+use crate::limits::{DEFAULT_DEAD_RETENTION, DEFAULT_IDEMPOTENCY_WINDOW, DEFAULT_RETENTION};
+use crate::{State, Timestamp};
+
+/// Do a piece of upkeep. Each part is left out by a limit of zero, or `None`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct MaintainRequest {
+    /// The time; `None` is the backend's clock.
+    pub now: Option<Timestamp>,
+    /// The most waiting jobs to promote.
+    pub promote: u32,
+    /// The most leases to take back, of dead workers and past their deadline together.
+    pub rescue: u32,
+    /// What to prune.
+    pub prune: Option<Prune>,
+}
+
+impl MaintainRequest {
+    /// Only promotes.
+    #[must_use]
+    pub const fn promote(limit: u32) -> Self {
+        Self { now: None, promote: limit, rescue: 0, prune: None }
+    }
+
+    /// Only rescues.
+    #[must_use]
+    pub const fn rescue(limit: u32) -> Self {
+        Self { now: None, promote: 0, rescue: limit, prune: None }
+    }
+
+    /// Only prunes.
+    #[must_use]
+    pub const fn prune(prune: Prune) -> Self {
+        Self { now: None, promote: 0, rescue: 0, prune: Some(prune) }
+    }
+
+    /// At a stated time.
+    #[must_use]
+    pub const fn at(mut self, now: Timestamp) -> Self {
+        self.now = Some(now);
+        self
+    }
+}
+
+/// Which finished jobs are old enough to be removed: those that ended longer ago than the retention
+/// of their state, and whose *id* is older than the idempotency window.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// How long completed jobs are kept.
+    pub completed: Duration,
+    /// How long cancelled jobs are kept.
+    pub cancelled: Duration,
+    /// How long dead jobs are kept.
+    pub dead: Duration,
+    /// How long an explicit id protects from a second insert.
+    pub idempotency_window: Duration,
+    /// The most jobs to look at and remove in one piece.
+    pub limit: u32,
+}
+
+impl Prune {
+    /// The retention of a finished state; `None` for an unfinished one, which is never pruned.
+    #[must_use]
+    pub const fn retention(&self, state: State) -> Option<Duration> {
+        match state {
+            State::Completed => Some(self.completed),
+            State::Cancelled => Some(self.cancelled),
+            State::Dead => Some(self.dead),
+            State::Scheduled | State::Ready | State::Running | State::Retrying => None,
+        }
+    }
+}
+
+impl Default for Prune {
+    fn default() -> Self {
+        Self {
+            completed: DEFAULT_RETENTION,
+            cancelled: DEFAULT_RETENTION,
+            dead: DEFAULT_DEAD_RETENTION,
+            idempotency_window: DEFAULT_IDEMPOTENCY_WINDOW,
+            limit: 1000,
+        }
+    }
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MaintainReply {
+    /// Waiting jobs made ready.
+    pub promoted: u64,
+    /// Leases taken back whose jobs are ready again.
+    pub rescued: u64,
+    /// Leases taken back whose jobs are dead now.
+    pub died: u64,
+    /// Workers given up.
+    pub workers_lost: u64,
+    /// Jobs removed.
+    pub pruned: u64,
+    /// What became ready, for the cursors of whoever asked.
+    pub ready: Vec<Hint>,
+    /// How long until the next waiting job is due, if the backend knows of one.
+    pub next_due: Option<Duration>,
+}

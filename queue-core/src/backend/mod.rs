@@ -1,0 +1,203 @@
+//! The contract between the queue and a storage: what a backend must do, and nothing more.
+//!
+//! The core is small and frozen: nine methods, each with one request. What comes later enters as
+//! extension traits that a backend may offer, so that new features do not break backends that exist.
+//! [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit` proves a
+//! backend right, promise by promise.
+//!
+//! # Time
+//! Every request that depends on time carries `now`. `None` is the backend's own clock (a database
+//! server's, where there is one), the one truth across machines; tests pass `Some` and never sleep.
+//! Replies give *durations* until something is due, so that no local clock is compared with the
+//! backend's. An `now` earlier than one seen before is legal: clocks jump.
+//!
+//! # Transactions
+//! Each method is one transaction unless it says otherwise: all of its effects are there when it
+//! answers `Ok`, and none after an error, except for [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome).
+//! Transient failures of the storage (deadlock, serialisation, a lock held briefly) are retried
+//! inside.
+//!
+//! # Cancellation
+//! A future that is dropped leaves nothing half done: the request takes effect whole or not at all.
+
+mod audit;
+mod cancel;
+mod claim;
+mod cursor;
+mod insert;
+mod inspect;
+mod maintain;
+mod settle;
+mod wake;
+mod worker;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::Result;
+
+pub use audit::{Audit, LiveRow, OutcomeRow, Stored};
+pub use cancel::{CancelReply, CancelRequest, IfRunning};
+pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
+pub use cursor::{Cursor, Position};
+pub use insert::InsertRequest;
+pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
+pub use maintain::{MaintainReply, MaintainRequest, Prune};
+pub use settle::{SettleRequest, Settled, Settlement, Verdict};
+pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
+pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
+
+use crate::Submitted;
+
+/// What a backend offers beyond the core of the contract. Core never sends what is not declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Jobs outlive the process: the cases that close and open the storage again apply.
+    pub durable: bool,
+    /// Several processes can use the same storage at once.
+    pub multi_process: bool,
+    /// The schema is versioned and migrates (Q21).
+    pub migrations: bool,
+}
+
+impl Capabilities {
+    /// Declares that jobs outlive the process.
+    #[must_use]
+    pub const fn with_durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    /// Declares that several processes can use the same storage at once.
+    #[must_use]
+    pub const fn with_multi_process(mut self) -> Self {
+        self.multi_process = true;
+        self
+    }
+
+    /// Declares that the schema is versioned and migrates.
+    #[must_use]
+    pub const fn with_migrations(mut self) -> Self {
+        self.migrations = true;
+        self
+    }
+}
+
+/// A storage for jobs.
+///
+/// A job that is unfinished has a *live* row; a finished one has an *outcome* instead; both have the
+/// job itself, which never changes. See [`Audit`] for these rows as the kit checks them.
+#[async_trait]
+pub trait Backend: fmt::Debug + Send + Sync + 'static {
+    /// A short name for messages, e.g. `sqlite`.
+    fn name(&self) -> &str;
+
+    /// What this backend offers beyond the core.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Stores several batches, each with a fate of its own, in the order of the request.
+    ///
+    /// Calls that wait at the same time should share a commit.
+    ///
+    /// # To be correct
+    /// - A batch is atomic: every job of it is stored, or none.
+    /// - A job is `ready` if its time is not after `now`, else `scheduled`; its attempt is 0.
+    /// - An id that is stored already with the same content ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)),
+    ///   whatever its state, is answered `inserted: false` and changes nothing, provided that *every*
+    ///   job of its batch is known so. A batch known in part, or an id with other content, is a
+    ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
+    /// - `Ok` is answered only once the batch is as durable as the backend promises.
+    /// - Subscribers are woken after the commit, never for a batch that failed.
+    ///
+    /// # Errors
+    /// The outer error concerns the request as a whole, and means that no batch was stored.
+    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>>;
+
+    /// Takes up to `limit` ready jobs of one queue and gives each a lease.
+    ///
+    /// # To be correct
+    /// - Jobs that became due are promoted first, in an earlier statement of the transaction.
+    /// - Without a cursor the jobs are the first of the queue by (priority descending, `run_at`, id)
+    ///   among the kinds asked for, and are returned in that order. With one, see [`Cursor`].
+    /// - No job is in two live leases, however many claim at once.
+    /// - Each job becomes `running`, is charged an attempt, and carries the request's claim id, the
+    ///   worker, and the deadline `now + timeout + grace`.
+    /// - The reply ends before the job that would be the `last_attempts + 1`-th on its last permitted
+    ///   attempt.
+    /// - The claim fails with [`WorkerLost`](crate::ErrorKind::WorkerLost), and takes nothing, unless
+    ///   the worker is registered and not given up; that is checked under a lock that excludes a
+    ///   rescue of this worker at the same time.
+    async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply>;
+
+    /// The live leases of a claim, in the order of a claim: for a claim whose reply was lost.
+    async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>>;
+
+    /// Ends leases; each settlement is answered by itself, in the order of the request.
+    ///
+    /// # To be correct
+    /// - A settlement whose token is not the live one of its job changes nothing and is answered
+    ///   [`LeaseLost`](Settled::LeaseLost) — also if the same worker holds the job again by a later
+    ///   claim — except that a token which ended the job with the same verdict is answered
+    ///   [`Done`](Settled::Done) again, so that a settle of unknown outcome can be repeated.
+    /// - See [`Verdict`] for what becomes of the job. A result is stored in the transaction that
+    ///   completes the job.
+    /// - A settlement that fails for good does not fail its neighbours.
+    ///
+    /// # Errors
+    /// The outer error concerns the request as a whole, and means that nothing was settled (or, for
+    /// an unknown outcome, that all may be repeated).
+    async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>>;
+
+    /// Cancels jobs; each is answered by itself, in the order of the request.
+    ///
+    /// # To be correct
+    /// - A job that has not started is `cancelled` and never starts, or it was running and nothing
+    ///   but its flag is changed: there is no state between.
+    /// - "Not found" is said only of what does not exist, after reading afresh.
+    async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>>;
+
+    /// Enters a worker. An id that was entered before is a [`Conflict`](crate::ErrorKind::Conflict).
+    async fn register(&self, request: RegisterRequest) -> Result<()>;
+
+    /// Says that a worker lives, and asks what it should know.
+    ///
+    /// # To be correct
+    /// - Its expiry becomes `now + expiry`, but never moves back.
+    /// - [`WorkerLost`](crate::ErrorKind::WorkerLost) if the worker is unknown or was given up: that
+    ///   is final.
+    /// - A worker that was not yet given up lives on, however late the heartbeat.
+    /// - Progress is stored only under a live token.
+    async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply>;
+
+    /// Removes a worker that has no leases. One that has some is left to expire, since what it left
+    /// running may still run. Retiring an unknown worker does nothing.
+    async fn retire(&self, request: RetireRequest) -> Result<()>;
+
+    /// Does a bounded piece of upkeep: promotes what is due, rescues the jobs of dead workers and
+    /// those past their deadline, prunes what is old.
+    ///
+    /// # To be correct
+    /// - A worker is dead when its expiry is not after `now`. The row of the worker is locked, with its
+    ///   expiry checked under that lock, and it is marked lost for good before its leases are moved,
+    ///   in the same transaction: a heartbeat that comes first saves it.
+    /// - A rescued job is `ready` again with its `run_at` unchanged and the attempt charged; one that
+    ///   has used all attempts is `dead`. The loss is recorded as the error of the attempt.
+    /// - Pruning removes finished jobs only, with all that belongs to them.
+    async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;
+
+    /// A receiver of wake-ups from now on. It must be told of every job that becomes ready, though
+    /// [`Wakes::unknown`] may stand for any number of them; [`WakeHub`] does the keeping of receivers.
+    fn subscribe(&self) -> WakeReceiver;
+
+    /// Reading jobs, where the backend offers it.
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
+    /// The raw rows for the kit's audit, where the backend offers it.
+    fn audit(&self) -> Option<&dyn Audit> {
+        None
+    }
+}

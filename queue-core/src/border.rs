@@ -1,0 +1,105 @@
+//! What is checked before anything reaches a backend, the same for all of them.
+
+use std::collections::HashSet;
+
+use crate::backend::InsertRequest;
+use crate::{
+    Backend, Error, ErrorKind, JobId, JobSpec, Limits, NewJob, Result, Submitted, TaskOptions, Timestamp,
+};
+
+/// Checks a batch, makes every choice that is left open, and stores it.
+pub(crate) async fn submit<'a>(
+    backend: &dyn Backend,
+    limits: &Limits,
+    jobs: Vec<NewJob>,
+    defaults: impl Fn(&NewJob) -> Result<&'a TaskOptions>,
+) -> Result<Vec<Submitted>> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let specs = resolve(limits, jobs, defaults)?;
+    let ids: Vec<JobId> = specs.iter().map(|spec| spec.id).collect();
+    let outcome = match backend.insert(InsertRequest::new(vec![specs])).await {
+        Ok(mut fates) if fates.len() == 1 => fates.remove(0),
+        Ok(fates) => {
+            let message = format!("the backend answered {} batches instead of 1", fates.len());
+            Err(Error::new(ErrorKind::UnknownOutcome, "enqueue jobs", message))
+        }
+        Err(error) => Err(error),
+    };
+    outcome.map_err(|error| match error.kind() {
+        ErrorKind::UnknownOutcome => error.with_jobs(ids),
+        _ => error,
+    })
+}
+
+fn resolve<'a>(
+    limits: &Limits,
+    jobs: Vec<NewJob>,
+    defaults: impl Fn(&NewJob) -> Result<&'a TaskOptions>,
+) -> Result<Vec<JobSpec>> {
+    let many = jobs.len();
+    if many > limits.batch_jobs {
+        let message = format!("the batch has {many} jobs, the limit is {}", limits.batch_jobs);
+        return Err(Error::invalid("enqueue jobs", message));
+    }
+    let oldest = JobId::least_at(Timestamp::now().saturating_sub(limits.idempotency_window));
+    let missing = jobs.iter().filter(|job| job.id.is_none()).count();
+    let mut new_ids = JobId::generate_many(missing).into_iter();
+    let mut given = HashSet::new();
+    let mut specs = Vec::with_capacity(many);
+    for (index, job) in jobs.into_iter().enumerate() {
+        check(limits, &job, oldest).map_err(|fault| refuse(&job, index, many, &fault))?;
+        let options = defaults(&job)?;
+        let id = match job.id {
+            Some(id) if !given.insert(id) => {
+                return Err(refuse(&job, index, many, &format!("the id {id} stands twice in the batch")));
+            }
+            Some(id) => id,
+            None => new_ids.next().unwrap_or_else(JobId::generate),
+        };
+        specs.push(job.resolve(id, options));
+    }
+    Ok(specs)
+}
+
+fn check(limits: &Limits, job: &NewJob, oldest: JobId) -> Result<(), String> {
+    let bytes = job.payload.as_bytes().len();
+    if bytes > limits.payload_bytes {
+        return Err(format!("the payload is {bytes} bytes, the limit is {}", limits.payload_bytes));
+    }
+    match job.id {
+        Some(id) if id < oldest => Err(format!(
+            "the id {id} is of {}, older than the idempotency window of {:?}",
+            id.timestamp(),
+            limits.idempotency_window
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn refuse(job: &NewJob, index: usize, many: usize, fault: &str) -> Error {
+    let place = if many == 1 { String::new() } else { format!(" (number {} of {many})", index + 1) };
+    Error::invalid(format!("enqueue a job of kind `{}`{place}", job.kind), fault)
+}
+
+/// An error's text as it is stored: NUL replaced, cut at a character within `max_bytes`.
+#[cfg(feature = "runtime")]
+pub(crate) fn error_text(text: &str, max_bytes: usize) -> String {
+    let mut end = text.len().min(max_bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].replace('\0', "\u{fffd}")
+}
+
+#[cfg(all(test, feature = "runtime"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_texts_are_cut_between_characters() {
+        assert_eq!(error_text("aéb", 2), "a");
+        assert_eq!(error_text("a\0b", 100), "a\u{fffd}b");
+    }
+}

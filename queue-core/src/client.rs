@@ -1,0 +1,67 @@
+//! Enqueueing without running anything.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    Backend, Dequeued, Enqueuer, JobId, Limits, NewJob, Result, Submitted, TaskOptions, border, enqueuer,
+};
+
+/// Submits jobs of any valid kind, for programs whose workers are elsewhere.
+///
+/// It knows no registrations: what a [`NewJob`] leaves open is stored with the library's defaults.
+/// To enqueue with the options of a task, use
+/// [`TaskDefinition::job`](crate::TaskDefinition::job).
+///
+/// ```
+/// use std::sync::Arc;
+/// use queue_core::{Client, Enqueuer, Kind, MemoryBackend, NewJob, Payload};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let client = Client::new(Arc::new(MemoryBackend::new()));
+/// let job = NewJob::new(Kind::new("send-email")?, Payload::json(r#"{"to":"ada"}"#)?).priority(5);
+/// let submitted = client.submit(vec![job.clone().id(queue_core::JobId::generate())]).await?;
+/// assert!(submitted[0].inserted);
+/// let again = client.submit(vec![job.id(submitted[0].id)]).await?;
+/// assert!(!again[0].inserted);
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone)]
+pub struct Client {
+    backend: Arc<dyn Backend>,
+    limits: Limits,
+}
+
+impl Client {
+    /// A client of this backend, with the default limits.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend, limits: Limits::default() }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The backend.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
+    }
+}
+
+#[async_trait]
+impl Enqueuer for Client {
+    async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
+        static LIBRARY_DEFAULTS: TaskOptions = TaskOptions::new();
+        border::submit(&*self.backend, &self.limits, jobs, |_| Ok(&LIBRARY_DEFAULTS)).await
+    }
+
+    async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
+        enqueuer::dequeue(&*self.backend, id).await
+    }
+}

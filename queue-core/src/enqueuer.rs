@@ -1,0 +1,175 @@
+//! Submitting and cancelling jobs.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::backend::{CancelReply, CancelRequest};
+use crate::{Backend, Error, JobId, Kind, NewJob, Payload, Result, State, Submitted, Timestamp};
+
+/// What [`Enqueuer::dequeue`] met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dequeued {
+    /// The job had not started; it is cancelled and never starts.
+    Cancelled,
+    /// A worker runs it, or is about to; it is left alone.
+    Running,
+    /// It had ended, in this state.
+    Finished(State),
+    /// There is no such job.
+    NotFound,
+}
+
+/// Submits jobs and takes them back. For code that does nothing else with them.
+///
+/// Object-safe: hand it around as `Arc<dyn Enqueuer>`. [`EnqueuerExt`] adds the same for values of
+/// any `Serialize` type.
+///
+/// ```
+/// use queue_core::{Client, Dequeued, Enqueuer, Payload};
+/// # use std::sync::Arc;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let backend = Arc::new(queue_core::MemoryBackend::new());
+/// let client = Client::new(backend);
+/// let id = client.enqueue("send-email", Payload::json(r#"{"to":"ada"}"#)?).await?;
+/// assert_eq!(client.dequeue(id).await?, Dequeued::Cancelled);
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+///
+/// # Errors
+/// All methods: [`Invalid`](crate::ErrorKind::Invalid) names the bad input, and nothing was stored;
+/// [`Busy`](crate::ErrorKind::Busy) and [`Unavailable`](crate::ErrorKind::Unavailable) stored nothing
+/// either; [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) carries the ids to try again with.
+///
+/// # Cancellation
+/// A dropped future has enqueued all of its jobs or none.
+#[async_trait]
+pub trait Enqueuer: Send + Sync {
+    /// Submits a batch: every job is stored, or none. Answers are in the order of `jobs`.
+    ///
+    /// An empty batch is answered at once, without touching the backend.
+    async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>>;
+
+    /// Cancels a job that has not started; otherwise says what it found.
+    async fn dequeue(&self, id: JobId) -> Result<Dequeued>;
+
+    /// Enqueues one job to run as soon as possible.
+    async fn enqueue(&self, kind: &str, payload: Payload) -> Result<JobId> {
+        one(self.submit(vec![NewJob::new(Kind::new(kind)?, payload)]).await?)
+    }
+
+    /// Enqueues one job to run at `run_at` or later.
+    async fn enqueue_at(&self, kind: &str, payload: Payload, run_at: Timestamp) -> Result<JobId> {
+        one(self.submit(vec![NewJob::new(Kind::new(kind)?, payload).run_at(run_at)]).await?)
+    }
+
+    /// Enqueues a job a payload, all or none. Ids are in the order of `payloads`.
+    async fn enqueue_batch(&self, kind: &str, payloads: Vec<Payload>) -> Result<Vec<JobId>> {
+        batch(self, kind, payloads, |job| job).await
+    }
+
+    /// Enqueues a job a payload, all or none, to run at `run_at` or later.
+    async fn enqueue_batch_at(
+        &self,
+        kind: &str,
+        payloads: Vec<Payload>,
+        run_at: Timestamp,
+    ) -> Result<Vec<JobId>> {
+        batch(self, kind, payloads, |job| job.run_at(run_at)).await
+    }
+}
+
+async fn batch<E: Enqueuer + ?Sized>(
+    enqueuer: &E,
+    kind: &str,
+    payloads: Vec<Payload>,
+    finish: impl Fn(NewJob) -> NewJob + Send,
+) -> Result<Vec<JobId>> {
+    if payloads.is_empty() {
+        return Ok(Vec::new());
+    }
+    let kind = Kind::new(kind)?;
+    let jobs = payloads.into_iter().map(|payload| finish(NewJob::new(kind.clone(), payload))).collect();
+    Ok(enqueuer.submit(jobs).await?.into_iter().map(|submitted| submitted.id).collect())
+}
+
+pub(crate) fn one(submitted: Vec<Submitted>) -> Result<JobId> {
+    submitted.first().map(|submitted| submitted.id).ok_or_else(|| {
+        Error::new(crate::ErrorKind::Corrupt, "enqueue a job", "the backend gave no answer for it")
+    })
+}
+
+pub(crate) async fn dequeue(backend: &dyn Backend, id: JobId) -> Result<Dequeued> {
+    let replies = backend.cancel(CancelRequest::new(vec![id])).await?;
+    match replies.first() {
+        Some(CancelReply::Cancelled) => Ok(Dequeued::Cancelled),
+        Some(CancelReply::Running) => Ok(Dequeued::Running),
+        Some(CancelReply::Finished(state)) => Ok(Dequeued::Finished(*state)),
+        Some(CancelReply::NotFound) => Ok(Dequeued::NotFound),
+        None => {
+            let message = "the backend gave no answer for it";
+            Err(Error::new(crate::ErrorKind::Corrupt, format!("dequeue job {id}"), message))
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl<E: super::Enqueuer + ?Sized> Sealed for E {}
+}
+
+/// The [`Enqueuer`] for values of any `Serialize` type. Every enqueuer has it.
+///
+/// ```
+/// use queue_core::{Client, EnqueuerExt};
+/// # use std::sync::Arc;
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(queue_core::MemoryBackend::new()));
+/// let ids = client.enqueue_values("resize", &["a.png", "b.png"]).await?;
+/// assert_eq!(ids.len(), 2);
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+#[async_trait]
+pub trait EnqueuerExt: Enqueuer + sealed::Sealed {
+    /// [`Enqueuer::enqueue`] with a value.
+    async fn enqueue_value<P: Serialize + Sync + ?Sized>(&self, kind: &str, value: &P) -> Result<JobId> {
+        self.enqueue(kind, Payload::encode(value)?).await
+    }
+
+    /// [`Enqueuer::enqueue_at`] with a value.
+    async fn enqueue_value_at<P: Serialize + Sync + ?Sized>(
+        &self,
+        kind: &str,
+        value: &P,
+        run_at: Timestamp,
+    ) -> Result<JobId> {
+        self.enqueue_at(kind, Payload::encode(value)?, run_at).await
+    }
+
+    /// [`Enqueuer::enqueue_batch`] with values.
+    async fn enqueue_values<P: Serialize + Sync>(&self, kind: &str, values: &[P]) -> Result<Vec<JobId>> {
+        self.enqueue_batch(kind, encode_all(kind, values)?).await
+    }
+
+    /// [`Enqueuer::enqueue_batch_at`] with values.
+    async fn enqueue_values_at<P: Serialize + Sync>(
+        &self,
+        kind: &str,
+        values: &[P],
+        run_at: Timestamp,
+    ) -> Result<Vec<JobId>> {
+        self.enqueue_batch_at(kind, encode_all(kind, values)?, run_at).await
+    }
+}
+
+impl<E: Enqueuer + ?Sized> EnqueuerExt for E {}
+
+pub(crate) fn encode_all<P: Serialize>(kind: &str, values: &[P]) -> Result<Vec<Payload>> {
+    let encode = |(index, value)| {
+        Payload::encode(value).map_err(|error| {
+            let operation =
+                format!("enqueue a job of kind `{kind}` (number {} of {})", index + 1, values.len());
+            Error::invalid(operation, error.message()).with_source(error)
+        })
+    };
+    values.iter().enumerate().map(encode).collect()
+}

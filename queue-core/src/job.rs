@@ -1,0 +1,296 @@
+//! What a caller submits, and what is stored of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
+use crate::{Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp};
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Waits for its time.
+    Scheduled,
+    /// Can be claimed.
+    Ready,
+    /// A worker holds its lease.
+    Running,
+    /// Failed, and waits for its next attempt.
+    Retrying,
+    /// Ended well.
+    Completed,
+    /// Used all its attempts, or was buried.
+    Dead,
+    /// Was cancelled.
+    Cancelled,
+}
+
+impl State {
+    /// All of them, unfinished ones first.
+    pub const ALL: [Self; 7] = [
+        Self::Scheduled,
+        Self::Ready,
+        Self::Running,
+        Self::Retrying,
+        Self::Completed,
+        Self::Dead,
+        Self::Cancelled,
+    ];
+
+    /// The word for it, the same in every database.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+            Self::Completed => "completed",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing but an explicit retry changes it any more.
+    #[must_use]
+    pub const fn is_finished(self) -> bool {
+        matches!(self, Self::Completed | Self::Dead | Self::Cancelled)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How the jobs of a kind run, unless a single job says otherwise.
+///
+/// ```
+/// use std::time::Duration;
+/// use queue_core::{QueueName, TaskOptions};
+///
+/// let options = TaskOptions::new()
+///     .max_retries(3)
+///     .priority(10)
+///     .timeout(Duration::from_secs(30))
+///     .queue(QueueName::new("mail")?);
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct TaskOptions {
+    pub(crate) max_retries: Option<u16>,
+    pub(crate) priority: Option<i16>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) queue: Option<QueueName>,
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) needs: Vec<crate::state::Need>,
+}
+
+impl TaskOptions {
+    /// The defaults.
+    pub const fn new() -> Self {
+        Self { max_retries: None, priority: None, timeout: None, queue: None, retry: None, needs: Vec::new() }
+    }
+
+    /// How often a failed job is tried again; [`DEFAULT_MAX_RETRIES`] unless said.
+    pub const fn max_retries(mut self, retries: u16) -> Self {
+        self.max_retries = Some(retries);
+        self
+    }
+
+    /// Higher is more urgent; 0 unless said.
+    pub const fn priority(mut self, priority: i16) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// How long one attempt may take; [`DEFAULT_TIMEOUT`] unless said.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The queue; `default` unless said.
+    pub fn queue(mut self, queue: QueueName) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// When a failed job is tried again; [`Backoff::default`] unless said.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// Says that the handler reads the application state `T`: a worker that was not given one
+    /// refuses to start, rather than fail each job.
+    pub fn needs_state<T: Send + Sync + 'static>(mut self) -> Self {
+        self.needs.push(crate::state::Need::of::<T>());
+        self
+    }
+}
+
+/// A job to submit: a kind, a payload, and whatever differs from the defaults of its kind.
+///
+/// ```
+/// use std::time::Duration;
+/// use queue_core::{Kind, NewJob, Payload, Timestamp};
+///
+/// let job = NewJob::new(Kind::new("send-email")?, Payload::json(r#"{"to":"ada"}"#)?)
+///     .priority(5)
+///     .run_at(Timestamp::now().saturating_add(Duration::from_secs(60)));
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct NewJob {
+    pub(crate) id: Option<JobId>,
+    pub(crate) kind: Kind,
+    pub(crate) payload: Payload,
+    pub(crate) run_at: Option<Timestamp>,
+    pub(crate) max_retries: Option<u16>,
+    pub(crate) priority: Option<i16>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) queue: Option<QueueName>,
+    pub(crate) backoff: Option<Backoff>,
+}
+
+impl NewJob {
+    /// A job with the defaults of its kind.
+    pub const fn new(kind: Kind, payload: Payload) -> Self {
+        Self {
+            id: None,
+            kind,
+            payload,
+            run_at: None,
+            max_retries: None,
+            priority: None,
+            timeout: None,
+            queue: None,
+            backoff: None,
+        }
+    }
+
+    /// Its id, made by the caller: enqueueing again with the same id and content makes no second
+    /// job, within [`Limits::idempotency_window`](crate::Limits::idempotency_window).
+    pub const fn id(mut self, id: JobId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// The earliest time to run; at once unless said.
+    pub const fn run_at(mut self, time: Timestamp) -> Self {
+        self.run_at = Some(time);
+        self
+    }
+
+    /// How often it is tried again after a failure.
+    pub const fn max_retries(mut self, retries: u16) -> Self {
+        self.max_retries = Some(retries);
+        self
+    }
+
+    /// Higher is more urgent.
+    pub const fn priority(mut self, priority: i16) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// How long one attempt may take.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// The queue.
+    pub fn queue(mut self, queue: QueueName) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// When it is tried again.
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = Some(backoff);
+        self
+    }
+
+    /// The job with what it leaves open taken from `defaults`.
+    pub(crate) fn with_defaults(mut self, defaults: &TaskOptions) -> Self {
+        self.max_retries = self.max_retries.or(defaults.max_retries);
+        self.priority = self.priority.or(defaults.priority);
+        self.timeout = self.timeout.or(defaults.timeout);
+        self.queue = self.queue.or_else(|| defaults.queue.clone());
+        self.backoff = self.backoff.or(match &defaults.retry {
+            Some(RetryPolicy::Exponential(backoff)) => Some(*backoff),
+            Some(RetryPolicy::Custom(_)) | None => None,
+        });
+        self
+    }
+
+    /// Every choice made: the job's own, else the defaults of its kind, else those of the library.
+    pub(crate) fn resolve(self, id: JobId, defaults: &TaskOptions) -> JobSpec {
+        let job = self.with_defaults(defaults);
+        JobSpec {
+            id,
+            kind: job.kind,
+            payload: job.payload,
+            run_at: job.run_at,
+            max_retries: job.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
+            priority: job.priority.unwrap_or_default(),
+            timeout: job.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            queue: job.queue.unwrap_or_default(),
+            backoff: job.backoff,
+        }
+    }
+}
+
+/// A job as a backend stores it: checked, with every choice made. Written once, never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobSpec {
+    /// Its name.
+    pub id: JobId,
+    /// What picks its handler.
+    pub kind: Kind,
+    /// The exact JSON text.
+    pub payload: Payload,
+    /// The earliest time to run; `None` is the moment of the insert.
+    pub run_at: Option<Timestamp>,
+    /// How often it is tried again: attempts are at most one more.
+    pub max_retries: u16,
+    /// Higher is more urgent.
+    pub priority: i16,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Its lane.
+    pub queue: QueueName,
+    /// When it is tried again; `None` leaves that to the worker that runs it.
+    pub backoff: Option<Backoff>,
+}
+
+impl JobSpec {
+    /// The most attempts it is charged.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        u32::from(self.max_retries) + 1
+    }
+
+    /// Whether `self`, submitted again, is the job that is stored as `stored` since `created_at`.
+    /// A job without a time of its own runs from its insert on, so there the stored time must be that.
+    #[must_use]
+    pub fn is_same_as(&self, stored: &Self, created_at: Timestamp) -> bool {
+        let asked = Self { run_at: Some(self.run_at.unwrap_or(created_at)), ..self.clone() };
+        let kept = Self { run_at: Some(stored.run_at.unwrap_or(created_at)), ..stored.clone() };
+        asked == kept
+    }
+}
+
+/// The answer to one submitted job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Submitted {
+    /// The job's name.
+    pub id: JobId,
+    /// Whether this call made the job; `false` if the same job was there already.
+    pub inserted: bool,
+}

@@ -1,0 +1,196 @@
+//! Registering handlers, and enqueueing for them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+
+use crate::{
+    Backend, Dequeued, Enqueuer, Error, ErrorKind, Handler, JobId, Kind, Limits, NewJob, Result, Submitted,
+    TaskOptions, border, enqueuer,
+};
+
+/// An [`Enqueuer`] that also knows who handles what.
+///
+/// Object-safe: modules of an application register on a `&mut dyn Queue`; see
+/// [`HasJobs`](crate::HasJobs).
+pub trait Queue: Enqueuer {
+    /// Has `handler` run the jobs of `kind`. The options are the defaults of jobs that are enqueued
+    /// here; what is stored with a job decides how it runs.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if the kind is no valid name, [`Conflict`](ErrorKind::Conflict)
+    /// if it has a handler already.
+    fn handle(&mut self, kind: &str, handler: Arc<dyn Handler>, options: TaskOptions) -> Result<()>;
+
+    /// An enqueuer for the same kinds, which can outlive the borrow of this queue.
+    fn enqueuer(&self) -> Arc<dyn Enqueuer>;
+}
+
+/// A module of an application that registers its own handlers.
+///
+/// Call it after everything is configured and before workers start.
+///
+/// ```
+/// use std::sync::Arc;
+/// use queue_core::{HandlerResult, HasJobs, JobContext, JobQueue, MemoryBackend, Payload, Queue, Result, TaskOptions};
+///
+/// struct Billing;
+///
+/// impl HasJobs for Billing {
+///     fn register_jobs(&self, queue: &mut dyn Queue) -> Result<()> {
+///         let invoice = |_: JobContext, _: Payload| async { HandlerResult::Ok(()) };
+///         queue.handle("send-invoice", Arc::new(invoice), TaskOptions::new())
+///     }
+/// }
+///
+/// let mut queue = JobQueue::new(Arc::new(MemoryBackend::new()));
+/// Billing.register_jobs(&mut queue)?;
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+pub trait HasJobs {
+    /// Registers this module's handlers.
+    ///
+    /// # Errors
+    /// Those of [`Queue::handle`], and whatever the module itself cannot do.
+    fn register_jobs(&self, queue: &mut dyn Queue) -> Result<()>;
+}
+
+/// Who handles a kind, and how.
+#[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker runs handlers"))]
+pub(crate) struct Registration {
+    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) options: TaskOptions,
+}
+
+pub(crate) type Registrations = HashMap<Kind, Arc<Registration>>;
+
+struct Shared {
+    backend: Arc<dyn Backend>,
+    limits: Limits,
+    registrations: RwLock<Registrations>,
+}
+
+impl Shared {
+    fn registrations(&self) -> Registrations {
+        self.registrations.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Enqueuer for Shared {
+    async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
+        let known = self.registrations();
+        border::submit(&*self.backend, &self.limits, jobs, |job| match known.get(&job.kind) {
+            Some(registration) => Ok(&registration.options),
+            None => {
+                let operation = format!("enqueue a job of kind `{}`", job.kind);
+                Err(Error::new(ErrorKind::NotFound, operation, "no handler was registered for this kind"))
+            }
+        })
+        .await
+    }
+
+    async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
+        enqueuer::dequeue(&*self.backend, id).await
+    }
+}
+
+/// The [`Queue`] on a backend: enqueues the kinds that are registered on it, and is what a worker
+/// serves.
+///
+/// ```
+/// use std::sync::Arc;
+/// use queue_core::{Enqueuer, HandlerResult, JobContext, JobQueue, MemoryBackend, Payload, Queue, TaskOptions};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut queue = JobQueue::new(Arc::new(MemoryBackend::new()));
+/// let greet = |_: JobContext, _: Payload| async { HandlerResult::Ok(()) };
+/// queue.handle("greet", Arc::new(greet), TaskOptions::new().max_retries(3))?;
+/// queue.enqueue("greet", Payload::json("{}")?).await?;
+/// let error = queue.enqueue("gret", Payload::json("{}")?).await.unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "failed to enqueue a job of kind `gret`: no handler was registered for this kind"
+/// );
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+pub struct JobQueue {
+    shared: Arc<Shared>,
+}
+
+impl JobQueue {
+    /// A queue on this backend, with the default limits.
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self::with_limits(backend, Limits::default())
+    }
+
+    /// A queue on this backend, with these limits.
+    #[must_use]
+    pub fn with_limits(backend: Arc<dyn Backend>, limits: Limits) -> Self {
+        Self { shared: Arc::new(Shared { backend, limits, registrations: RwLock::default() }) }
+    }
+
+    /// The backend.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.shared.backend
+    }
+
+    /// The kinds that have a handler, in alphabetical order.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<Kind> = self.shared.registrations().into_keys().collect();
+        kinds.sort();
+        kinds
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(crate) fn registrations(&self) -> Registrations {
+        self.shared.registrations()
+    }
+}
+
+impl fmt::Debug for JobQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobQueue")
+            .field("backend", &self.shared.backend)
+            .field("kinds", &self.kinds())
+            .finish()
+    }
+}
+
+#[async_trait]
+impl Enqueuer for JobQueue {
+    async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
+        self.shared.submit(jobs).await
+    }
+
+    async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
+        self.shared.dequeue(id).await
+    }
+}
+
+impl Queue for JobQueue {
+    fn handle(&mut self, kind: &str, handler: Arc<dyn Handler>, options: TaskOptions) -> Result<()> {
+        let kind = Kind::new(kind)?;
+        let mut registrations = self.shared.registrations.write().unwrap_or_else(PoisonError::into_inner);
+        if registrations.contains_key(&kind) {
+            let operation = format!("register a handler for kind `{kind}`");
+            return Err(Error::new(ErrorKind::Conflict, operation, "the kind has a handler already"));
+        }
+        registrations.insert(kind, Arc::new(Registration { handler, options }));
+        Ok(())
+    }
+
+    fn enqueuer(&self) -> Arc<dyn Enqueuer> {
+        Arc::clone(&self.shared) as Arc<dyn Enqueuer>
+    }
+}

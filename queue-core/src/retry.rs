@@ -1,0 +1,168 @@
+//! When a failed job is tried again.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits::{DEFAULT_RETRY_BASE, DEFAULT_RETRY_CAP, DEFAULT_RETRY_JITTER};
+use crate::{Error, Result};
+
+/// Exponential backoff with a cap and jitter: before retry *n* the delay is `base · 2ⁿ⁻¹`, at most
+/// `cap`, shortened by a random part of up to `jitter` percent, so that jobs which failed together
+/// do not come back together.
+///
+/// The reasoning is in [Exponential Backoff And
+/// Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+///
+/// ```
+/// use std::time::Duration;
+/// use queue_core::Backoff;
+///
+/// let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10), 0)?;
+/// let delays: Vec<u64> = (1..=5).map(|n| backoff.delay(n, 0).as_secs()).collect();
+/// assert_eq!(delays, [1, 2, 4, 8, 10]);
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    base: Duration,
+    cap: Duration,
+    jitter: u8,
+}
+
+impl Backoff {
+    /// A backoff from `base` up to `cap`, of which `jitter` percent are left to chance.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if `cap` is less than `base` or `jitter` above 100.
+    pub fn new(base: Duration, cap: Duration, jitter: u8) -> Result<Self> {
+        if cap < base {
+            return Err(Error::invalid(
+                "make a backoff",
+                format!("the cap {cap:?} is below the base {base:?}"),
+            ));
+        }
+        if jitter > 100 {
+            return Err(Error::invalid(
+                "make a backoff",
+                format!("a jitter of {jitter} percent is above 100"),
+            ));
+        }
+        Ok(Self { base, cap, jitter })
+    }
+
+    /// The default cap and jitter, from another base.
+    #[must_use]
+    pub fn from_base(base: Duration) -> Self {
+        Self { base, cap: DEFAULT_RETRY_CAP.max(base), jitter: DEFAULT_RETRY_JITTER }
+    }
+
+    /// The delay before the first retry.
+    #[must_use]
+    pub const fn base(&self) -> Duration {
+        self.base
+    }
+
+    /// The longest delay.
+    #[must_use]
+    pub const fn cap(&self) -> Duration {
+        self.cap
+    }
+
+    /// The part of a delay that is left to chance, in percent.
+    #[must_use]
+    pub const fn jitter(&self) -> u8 {
+        self.jitter
+    }
+
+    /// The delay after the failure of `attempt` (1, 2, …). `random` is spread over all of `u64`.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, random: u64) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        let full = self.base.saturating_mul(1 << doublings).min(self.cap);
+        let cut = full.as_micros() * u128::from(self.jitter) * u128::from(random >> 32) / (100 << 32);
+        full.saturating_sub(Duration::from_micros(u64::try_from(cut).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::from_base(DEFAULT_RETRY_BASE)
+    }
+}
+
+/// Computes the delay from the attempt that failed and its error.
+pub type DelayFn = dyn Fn(u32, &str) -> Duration + Send + Sync;
+
+/// How the delay before a retry is found.
+#[derive(Clone)]
+pub enum RetryPolicy {
+    /// By a backoff, which is stored with the job.
+    Exponential(Backoff),
+    /// By the caller's function, which the worker that runs the job must have.
+    Custom(Arc<DelayFn>),
+}
+
+impl RetryPolicy {
+    /// A policy from a function of the failed attempt (1, 2, …) and its error.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use queue_core::RetryPolicy;
+    ///
+    /// let policy = RetryPolicy::custom(|attempt, _error| Duration::from_secs(u64::from(attempt)));
+    /// assert_eq!(policy.delay(3, "timed out", 0), Duration::from_secs(3));
+    /// ```
+    pub fn custom(delay: impl Fn(u32, &str) -> Duration + Send + Sync + 'static) -> Self {
+        Self::Custom(Arc::new(delay))
+    }
+
+    /// The delay after the failure of `attempt` with `error`.
+    #[must_use]
+    pub fn delay(&self, attempt: u32, error: &str, random: u64) -> Duration {
+        match self {
+            Self::Exponential(backoff) => backoff.delay(attempt, random),
+            Self::Custom(delay) => delay(attempt, error),
+        }
+    }
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self::Exponential(Backoff::default())
+    }
+}
+
+impl fmt::Debug for RetryPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exponential(backoff) => backoff.fmt(f),
+            Self::Custom(_) => f.write_str("Custom"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_shortens_within_its_bounds() {
+        let backoff = Backoff::new(Duration::from_secs(100), Duration::from_secs(100), 20).unwrap();
+        assert_eq!(backoff.delay(1, 0), Duration::from_secs(100));
+        assert_eq!(backoff.delay(1, u64::MAX).as_millis(), 80_000);
+    }
+
+    #[test]
+    fn no_attempt_overflows() {
+        let backoff = Backoff::new(Duration::MAX, Duration::MAX, 0).unwrap();
+        assert_eq!(backoff.delay(u32::MAX, u64::MAX), Duration::MAX);
+        assert_eq!(Backoff::default().delay(u32::MAX, 0), DEFAULT_RETRY_CAP);
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(Backoff::new(Duration::from_secs(2), Duration::from_secs(1), 0).is_err());
+        assert!(Backoff::new(Duration::ZERO, Duration::ZERO, 101).is_err());
+    }
+}

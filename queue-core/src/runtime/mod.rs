@@ -1,0 +1,8 @@
+//! Placeholder.
+
+/// Placeholder.
+#[derive(Debug)]
+pub struct Worker;
+/// Placeholder.
+#[derive(Debug)]
+pub struct RunningWorker;

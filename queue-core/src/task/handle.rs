@@ -1,0 +1,93 @@
+//! A task that is registered: enqueueing through it cannot name a wrong kind.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::enqueuer::{encode_all, one};
+use crate::{Enqueuer, JobId, Kind, NewJob, Payload, Result, Submitted, Timestamp};
+
+/// Enqueues jobs of one task. Made by registering the task; clones are the same task.
+pub struct TaskHandle<P> {
+    kind: Kind,
+    enqueuer: Arc<dyn Enqueuer>,
+    payload: PhantomData<fn(&P)>,
+}
+
+impl<P: Serialize> TaskHandle<P> {
+    pub(crate) fn new(kind: Kind, enqueuer: Arc<dyn Enqueuer>) -> Self {
+        Self { kind, enqueuer, payload: PhantomData }
+    }
+
+    /// The task's kind.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.kind.as_str()
+    }
+
+    /// A job of this task, to be changed and [submitted](Self::submit).
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised.
+    pub fn job(&self, payload: &P) -> Result<NewJob> {
+        Ok(NewJob::new(self.kind.clone(), Payload::encode(payload)?))
+    }
+
+    /// Submits jobs made by [`job`](Self::job): all or none.
+    ///
+    /// # Errors
+    /// Those of [`Enqueuer`].
+    pub async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
+        self.enqueuer.submit(jobs).await
+    }
+
+    /// Enqueues one job to run as soon as possible.
+    ///
+    /// # Errors
+    /// Those of [`Enqueuer`].
+    pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
+        let job = self.job(payload)?;
+        one(self.submit(vec![job]).await?)
+    }
+
+    /// Enqueues one job to run at `run_at` or later.
+    ///
+    /// # Errors
+    /// Those of [`Enqueuer`].
+    pub async fn enqueue_at(&self, payload: &P, run_at: Timestamp) -> Result<JobId> {
+        let job = self.job(payload)?.run_at(run_at);
+        one(self.submit(vec![job]).await?)
+    }
+
+    /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.
+    ///
+    /// # Errors
+    /// Those of [`Enqueuer`].
+    pub async fn enqueue_batch(&self, payloads: &[P]) -> Result<Vec<JobId>> {
+        let payloads = encode_all(self.name(), payloads)?;
+        self.enqueuer.enqueue_batch(self.name(), payloads).await
+    }
+
+    /// Enqueues a job a payload, all or none, to run at `run_at` or later.
+    ///
+    /// # Errors
+    /// Those of [`Enqueuer`].
+    pub async fn enqueue_batch_at(&self, payloads: &[P], run_at: Timestamp) -> Result<Vec<JobId>> {
+        let payloads = encode_all(self.name(), payloads)?;
+        self.enqueuer.enqueue_batch_at(self.name(), payloads, run_at).await
+    }
+}
+
+impl<P> Clone for TaskHandle<P> {
+    fn clone(&self) -> Self {
+        Self { kind: self.kind.clone(), enqueuer: Arc::clone(&self.enqueuer), payload: PhantomData }
+    }
+}
+
+impl<P> fmt::Debug for TaskHandle<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TaskHandle").field(&self.kind).finish()
+    }
+}

@@ -1,0 +1,71 @@
+//! The payload type that is the task.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::TaskHandle;
+use super::definition::decode;
+use crate::{Handler, HandlerResult, JobContext, Kind, Payload, Queue, Result, TaskOptions};
+
+/// A payload that knows its kind and how to run.
+///
+/// ```
+/// use std::sync::Arc;
+/// use queue_core::{HandlerResult, JobContext, JobQueue, MemoryBackend, Task, TaskOptions};
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct SendEmail { to: String }
+///
+/// impl Task for SendEmail {
+///     const KIND: &'static str = "send-email";
+///
+///     fn options() -> TaskOptions {
+///         TaskOptions::new().max_retries(3)
+///     }
+///
+///     async fn run(self, context: JobContext) -> HandlerResult {
+///         println!("{} to {}", context.id(), self.to);
+///         Ok(())
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut queue = JobQueue::new(Arc::new(MemoryBackend::new()));
+/// let send_email = SendEmail::register(&mut queue)?;
+/// send_email.enqueue(&SendEmail { to: "ada".into() }).await?;
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The kind of its jobs: stable text, never a Rust path.
+    const KIND: &'static str;
+
+    /// The defaults of its jobs.
+    fn options() -> TaskOptions {
+        TaskOptions::new()
+    }
+
+    /// Runs one attempt.
+    fn run(self, context: JobContext) -> impl Future<Output = HandlerResult> + Send;
+
+    /// Registers the task, and gives back the handle through which it is enqueued.
+    ///
+    /// # Errors
+    /// Those of [`Queue::handle`].
+    fn register(queue: &mut dyn Queue) -> Result<TaskHandle<Self>> {
+        queue.handle(Self::KIND, Arc::new(TaskHandler::<Self>(std::marker::PhantomData)), Self::options())?;
+        Ok(TaskHandle::new(Kind::new(Self::KIND)?, queue.enqueuer()))
+    }
+}
+
+struct TaskHandler<T>(std::marker::PhantomData<fn() -> T>);
+
+#[async_trait]
+impl<T: Task> Handler for TaskHandler<T> {
+    async fn run(&self, context: JobContext, payload: Payload) -> HandlerResult {
+        decode::<T>(&payload)?.run(context).await
+    }
+}
