@@ -1,3 +1,20 @@
-//! Placeholder.
+//! The chores of the workspace in plain Rust: `cargo xtask test`, `cargo xtask fix`.
 
-fn main() {}
+#![expect(clippy::print_stdout, reason = "a command-line tool reports on its standard output")]
+
+mod cli;
+mod fix;
+mod process;
+mod test;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cli::{Chore, Cli};
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Test { args } => test::run(&args),
+        Chore::Fix => fix::run(),
+    }
+}
