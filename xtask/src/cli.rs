@@ -19,6 +19,8 @@ pub(crate) enum Chore {
         #[arg(last = true, value_name = "FILTER")]
         args: Vec<String>,
     },
+    /// Check everything that can be checked without running the code; changes nothing
+    Lint,
     /// Format the code and apply what clippy can correct by itself
     Fix,
 }

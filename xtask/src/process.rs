@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 
@@ -23,6 +23,20 @@ pub(crate) fn stream(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a command and keeps what it wrote; whether it succeeded is the caller's question.
+pub(crate) fn capture(command: &mut Command) -> Result<Output> {
+    command.output().with_context(|| format!("failed to start `{}`", command_line(command)))
+}
+
+/// Runs a command that must succeed, and gives its standard output.
+pub(crate) fn read(command: &mut Command) -> Result<String> {
+    let output = capture(command)?;
+    let line = command_line(command);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{line}` failed with {}: {}", output.status, errors.trim());
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` wrote something other than UTF-8"))
+}
+
 /// The command as a person would type it.
 pub(crate) fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_stem().unwrap_or_default();
@@ -36,7 +50,8 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command_and_its_words() {
-        let error = stream(&mut cargo(["no-such-subcommand"])).unwrap_err().to_string();
+        let error = read(&mut cargo(["no-such-subcommand"])).unwrap_err().to_string();
         assert!(error.starts_with("`cargo no-such-subcommand` failed with exit status"), "{error}");
+        assert!(error.contains("no such command"), "{error}");
     }
 }

@@ -1,0 +1,27 @@
+//! `cargo xtask lint`: everything that can be checked without running the code. It changes nothing.
+
+mod compiler;
+mod feature_sets;
+mod format;
+mod kept_apart;
+mod source;
+
+use anyhow::Result;
+
+use crate::report::Report;
+use crate::workspace::Workspace;
+
+/// Runs every check, the quick ones first, and fails at the end if any found a problem.
+pub(crate) fn run() -> Result<()> {
+    let workspace = Workspace::load()?;
+    let mut report = Report::begin("lint");
+    report.step("source files", || source::check(&workspace));
+    report.step("rustfmt", || format::check(&workspace));
+    report.step("dependencies kept apart", kept_apart::check);
+    report.step("clippy", compiler::clippy);
+    report.step("rustdoc", compiler::rustdoc);
+    for set in feature_sets::of(&workspace.packages) {
+        report.step(&format!("cargo check: {set}"), || set.check());
+    }
+    report.finish()
+}

@@ -1,0 +1,58 @@
+//! What the workspace consists of, as cargo and git see it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::process;
+
+/// The packages of the workspace and the files under version control.
+pub(crate) struct Workspace {
+    pub(crate) root: PathBuf,
+    pub(crate) packages: Vec<Package>,
+    /// Relative to the root, with `/` between the parts.
+    pub(crate) tracked: Vec<String>,
+}
+
+/// A package, as far as the chores look at it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Each feature with what it switches on.
+    pub(crate) features: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    workspace_root: PathBuf,
+    packages: Vec<Package>,
+}
+
+impl Workspace {
+    /// Reads the workspace that the current folder is in.
+    pub(crate) fn load() -> Result<Self> {
+        let json = process::read(&mut process::cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
+        let Metadata { workspace_root: root, packages } =
+            serde_json::from_str(&json).context("failed to read the answer of `cargo metadata`")?;
+
+        let listing = process::read(Command::new("git").arg("-C").arg(&root).args(["ls-files", "-z"]))?;
+        // A file that was deleted but not yet committed is still listed.
+        let tracked = listing.split_terminator('\0').filter(|path| root.join(path).exists());
+        Ok(Self { tracked: tracked.map(str::to_owned).collect(), packages, root })
+    }
+
+    /// The tracked files whose name has one of these extensions.
+    pub(crate) fn with_extension(&self, extensions: &[&str]) -> impl Iterator<Item = &str> {
+        let wanted = move |path: &&str| path.rsplit_once('.').is_some_and(|(_, e)| extensions.contains(&e));
+        self.tracked.iter().map(String::as_str).filter(wanted)
+    }
+
+    /// The text of a tracked file.
+    pub(crate) fn read(&self, path: &str) -> Result<String> {
+        fs::read_to_string(self.root.join(path)).with_context(|| format!("failed to read {path}"))
+    }
+}
