@@ -1,9 +1,12 @@
 //! `cargo xtask lint`: everything that can be checked without running the code. It changes nothing.
 
+mod commands;
 mod compiler;
 mod feature_sets;
 mod format;
 mod kept_apart;
+mod markdown;
+mod names;
 mod source;
 
 use anyhow::Result;
@@ -16,6 +19,7 @@ pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::load()?;
     let mut report = Report::begin("lint");
     report.step("source files", || source::check(&workspace));
+    report.step("names in Markdown", || markdown::check(&workspace));
     report.step("rustfmt", || format::check(&workspace));
     report.step("dependencies kept apart", kept_apart::check);
     report.step("clippy", compiler::clippy);

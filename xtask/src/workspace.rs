@@ -24,6 +24,14 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Each feature with what it switches on.
     pub(crate) features: BTreeMap<String, Vec<String>>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// Something a package builds: a library, a program, an example, a test.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) kind: Vec<String>,
 }
 
 #[derive(Deserialize)]
