@@ -1,6 +1,6 @@
 //! The chores of the workspace in plain Rust: `cargo xtask test`, `cargo xtask lint`, `cargo xtask fix`.
 
-#![expect(clippy::print_stdout, reason = "a command-line tool reports on its standard output")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
 mod cli;
 mod fix;
@@ -10,15 +10,24 @@ mod report;
 mod test;
 mod workspace;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
 
 use crate::cli::{Chore, Cli};
 
-fn main() -> Result<()> {
-    match Cli::parse().chore {
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().chore {
         Chore::Test { args } => test::run(&args),
         Chore::Lint => lint::run(),
         Chore::Fix => fix::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Returned from here, it would be buried under a backtrace wherever those are switched on.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
