@@ -54,12 +54,12 @@ pub trait Enqueuer: Send + Sync {
 
     /// Enqueues one job to run as soon as possible.
     async fn enqueue(&self, kind: &str, payload: Payload) -> Result<JobId> {
-        one(self.submit(vec![NewJob::new(Kind::new(kind)?, payload)]).await?)
+        one(&self.submit(vec![NewJob::new(Kind::new(kind)?, payload)]).await?)
     }
 
     /// Enqueues one job to run at `run_at` or later.
     async fn enqueue_at(&self, kind: &str, payload: Payload, run_at: Timestamp) -> Result<JobId> {
-        one(self.submit(vec![NewJob::new(Kind::new(kind)?, payload).run_at(run_at)]).await?)
+        one(&self.submit(vec![NewJob::new(Kind::new(kind)?, payload).run_at(run_at)]).await?)
     }
 
     /// Enqueues a job a payload, all or none. Ids are in the order of `payloads`.
@@ -92,7 +92,7 @@ async fn batch<E: Enqueuer + ?Sized>(
     Ok(enqueuer.submit(jobs).await?.into_iter().map(|submitted| submitted.id).collect())
 }
 
-pub(crate) fn one(submitted: Vec<Submitted>) -> Result<JobId> {
+pub(crate) fn one(submitted: &[Submitted]) -> Result<JobId> {
     submitted.first().map(|submitted| submitted.id).ok_or_else(|| {
         Error::new(crate::ErrorKind::Corrupt, "enqueue a job", "the backend gave no answer for it")
     })

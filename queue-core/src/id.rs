@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use ulid::{Generator, Ulid};
+use ulid::{Generator, Overflow, Ulid};
 
 use crate::{Error, Result, Timestamp};
 
@@ -14,9 +14,7 @@ static GENERATOR: Mutex<Generator> = Mutex::new(Generator::new());
 
 fn generate(many: usize) -> Vec<Ulid> {
     let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    (0..many)
-        .map(|_| generator.generate().unwrap_or_else(|overflow| overflow.commit_overflow_increment()))
-        .collect()
+    (0..many).map(|_| generator.generate().unwrap_or_else(Overflow::commit_overflow_increment)).collect()
 }
 
 macro_rules! ulid_name {

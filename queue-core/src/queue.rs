@@ -147,6 +147,12 @@ impl JobQueue {
         kinds
     }
 
+    /// The same queue, for a worker.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn share(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+
     #[cfg(feature = "runtime")]
     pub(crate) fn limits(&self) -> &Limits {
         &self.shared.limits

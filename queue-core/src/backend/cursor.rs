@@ -54,6 +54,14 @@ impl Cursor {
         }
     }
 
+    /// Goes on behind the later position of the two, level by level.
+    pub fn merge(&mut self, other: &Self) {
+        for (&priority, &position) in &other.levels {
+            let kept = self.levels.entry(priority).or_insert(position);
+            *kept = position.max(*kept);
+        }
+    }
+
     /// The same cursor, with every level moved back by `duration`.
     #[must_use]
     pub fn look_back(&self, duration: Duration) -> Self {

@@ -1,8 +1,43 @@
-//! Placeholder.
+//! The worker runtime: claims jobs of a list of backends, runs them, and settles them.
+//!
+//! Each part can be read by itself:
+//!
+//! | part | what it does |
+//! |---|---|
+//! | `planner` | decides what to claim next, from which queue and from where in it |
+//! | `claim` | the claim loop of a backend: plan, claim, hand over, wait |
+//! | `buffer` | claimed jobs that wait for a slot, in the order of their priority |
+//! | `slots`, `run` | take a job, run one attempt of it, find its verdict |
+//! | `settle` | verdicts on their way to the backend, as many together as arrive |
+//! | `heartbeat` | the life of the worker on a backend |
+//! | `upkeep` | rescue and pruning |
+//! | `shutdown` | stop claiming, release, let finish, cancel, release |
+//! | `station`, `engine` | what the loops of one backend share, and those of all |
+//! | `environment` | time, chance, and where tasks run |
+//!
+//! The deciding parts (`planner`, `buffer`, the heartbeat's rhythm, what a settle's answer means)
+//! are plain values to which time is passed; the loops around them act in an [`Environment`].
 
-/// Placeholder.
-#[derive(Debug)]
-pub struct Worker;
-/// Placeholder.
-#[derive(Debug)]
-pub struct RunningWorker;
+mod buffer;
+mod claim;
+mod engine;
+mod environment;
+mod heartbeat;
+mod outage;
+mod panic;
+mod planner;
+mod run;
+mod settings;
+mod settle;
+mod shutdown;
+mod slots;
+mod station;
+#[cfg(test)]
+mod testing;
+mod upkeep;
+mod worker;
+
+pub use environment::{Environment, EnvironmentFuture, Place};
+pub use settings::{DEFAULT_SLOTS, WorkerSettings};
+pub use shutdown::ShutdownReport;
+pub use worker::{RunningWorker, Worker};

@@ -49,7 +49,7 @@ impl<P: Serialize> TaskHandle<P> {
     /// Those of [`Enqueuer`].
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         let job = self.job(payload)?;
-        one(self.submit(vec![job]).await?)
+        one(&self.submit(vec![job]).await?)
     }
 
     /// Enqueues one job to run at `run_at` or later.
@@ -58,7 +58,7 @@ impl<P: Serialize> TaskHandle<P> {
     /// Those of [`Enqueuer`].
     pub async fn enqueue_at(&self, payload: &P, run_at: Timestamp) -> Result<JobId> {
         let job = self.job(payload)?.run_at(run_at);
-        one(self.submit(vec![job]).await?)
+        one(&self.submit(vec![job]).await?)
     }
 
     /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.

@@ -1,0 +1,213 @@
+//! Claimed jobs that wait for a slot.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::JobId;
+use crate::backend::ClaimedJob;
+
+/// The weight of the newest run in the mean.
+const NEWEST_WEIGHT: f64 = 0.05;
+
+/// A claimed job and where it came from.
+#[derive(Debug)]
+pub(super) struct Buffered {
+    pub(super) job: ClaimedJob,
+    pub(super) station: usize,
+    since: Instant,
+}
+
+/// Jobs in the order of their priority, as many as can start within a set time.
+///
+/// How many those are is measured: slots divided by the mean time of a run, halved each time a job
+/// had to wait longer, since runs that share a core take turns.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    levels: BTreeMap<Reverse<i16>, VecDeque<Buffered>>,
+    len: usize,
+    slots: usize,
+    longest_wait: Duration,
+    most: usize,
+    mean_run: Option<f64>,
+    scale: f64,
+    scaled: Option<Instant>,
+}
+
+impl Buffer {
+    pub(super) const fn new(slots: usize, longest_wait: Duration, most: usize) -> Self {
+        Self {
+            levels: BTreeMap::new(),
+            len: 0,
+            slots,
+            longest_wait,
+            most,
+            mean_run: None,
+            scale: 1.0,
+            scaled: None,
+        }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many jobs should wait at the most.
+    pub(super) fn target(&self) -> usize {
+        let Some(mean_run) = self.mean_run else { return 0 };
+        let startable = self.slots as f64 * self.longest_wait.as_secs_f64() / mean_run.max(1e-9);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
+        let target = (startable * self.scale) as usize;
+        target.min(self.most)
+    }
+
+    /// How many more jobs should be claimed while `idle` slots have nothing to do.
+    pub(super) fn room(&self, idle: usize) -> usize {
+        (self.target() + idle).saturating_sub(self.len)
+    }
+
+    /// Whether a job of this priority would start before one that waits.
+    pub(super) fn would_overtake(&self, priority: i16) -> bool {
+        self.levels.last_key_value().is_some_and(|(lowest, _)| priority > lowest.0)
+    }
+
+    pub(super) fn push(&mut self, station: usize, job: ClaimedJob, now: Instant) {
+        let level = self.levels.entry(Reverse(job.priority)).or_default();
+        level.push_back(Buffered { job, station, since: now });
+        self.len += 1;
+    }
+
+    /// The most urgent job.
+    pub(super) fn pop(&mut self, now: Instant) -> Option<Buffered> {
+        let mut level = self.levels.first_entry()?;
+        let next = level.get_mut().pop_front();
+        if level.get().is_empty() {
+            level.remove();
+        }
+        let next = next?;
+        self.len -= 1;
+        self.learn_wait(now.saturating_duration_since(next.since), now);
+        Some(next)
+    }
+
+    /// Learns how long a run took.
+    pub(super) fn learn_run(&mut self, took: Duration) {
+        let took = took.as_secs_f64();
+        self.mean_run = Some(self.mean_run.map_or(took, |mean| mean + NEWEST_WEIGHT * (took - mean)));
+    }
+
+    fn learn_wait(&mut self, waited: Duration, now: Instant) {
+        let recently = |at: Instant| now.saturating_duration_since(at) < self.longest_wait;
+        if self.scaled.is_some_and(recently) {
+            return;
+        }
+        if waited > self.longest_wait {
+            self.scale = (self.scale / 2.0).max(1e-6);
+            self.scaled = Some(now);
+        } else if self.scale < 1.0 && waited < self.longest_wait / 2 {
+            self.scale = (self.scale * 1.2).min(1.0);
+            self.scaled = Some(now);
+        }
+    }
+
+    /// Takes out one job before it starts.
+    pub(super) fn remove(&mut self, station: usize, id: JobId) -> Option<ClaimedJob> {
+        let mut removed = self.extract(|entry| entry.station == station && entry.job.token.job == id);
+        removed.pop()
+    }
+
+    /// Takes out all jobs of one backend.
+    pub(super) fn drain_station(&mut self, station: usize) -> Vec<ClaimedJob> {
+        self.extract(|entry| entry.station == station)
+    }
+
+    fn extract(&mut self, wanted: impl Fn(&Buffered) -> bool) -> Vec<ClaimedJob> {
+        let mut taken = Vec::new();
+        self.levels.retain(|_, level| {
+            let (out, stay) = std::mem::take(level).into_iter().partition(&wanted);
+            *level = stay;
+            taken.extend(VecDeque::into_iter(out).map(|entry| entry.job));
+            !level.is_empty()
+        });
+        self.len -= taken.len();
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::claimed;
+    use super::*;
+
+    const WAIT: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn the_most_urgent_comes_first_and_equals_in_their_order() {
+        let now = Instant::now();
+        let mut buffer = Buffer::new(2, WAIT, 100);
+        let jobs: Vec<_> = [0, 5, 0, -3, 5].map(claimed).into();
+        for job in &jobs {
+            buffer.push(0, job.clone(), now);
+        }
+        let popped: Vec<_> = std::iter::from_fn(|| buffer.pop(now)).map(|b| b.job.token.job).collect();
+        let expected: Vec<_> = [1, 4, 0, 2, 3].iter().map(|&i| jobs[i].token.job).collect();
+        assert_eq!(popped, expected);
+        assert_eq!(buffer.len(), 0);
+    }
+
+    #[test]
+    fn it_holds_what_can_start_in_time() {
+        let mut buffer = Buffer::new(10, WAIT, 2000);
+        assert_eq!(buffer.room(10), 10, "nothing is known yet: only the free slots");
+        buffer.learn_run(Duration::from_millis(1));
+        assert_eq!(buffer.room(0), 200);
+        buffer.push(0, claimed(0), Instant::now());
+        assert_eq!(buffer.room(3), 202);
+        let mut slow = Buffer::new(10, WAIT, 2000);
+        slow.learn_run(Duration::from_secs(1));
+        assert_eq!(slow.room(0), 0, "a job of a second is claimed for a free slot only");
+        let mut fast = Buffer::new(10, WAIT, 2000);
+        fast.learn_run(Duration::ZERO);
+        assert_eq!(fast.target(), 2000);
+    }
+
+    #[test]
+    fn a_long_wait_shrinks_it_and_short_ones_let_it_grow() {
+        let start = Instant::now();
+        let mut buffer = Buffer::new(10, WAIT, 2000);
+        buffer.learn_run(Duration::from_millis(1));
+        buffer.push(0, claimed(0), start);
+        let mut now = start + WAIT * 2;
+        buffer.pop(now).unwrap();
+        assert_eq!(buffer.target(), 100);
+        for _ in 0..10 {
+            now += WAIT;
+            buffer.push(0, claimed(0), now);
+            buffer.pop(now).unwrap();
+        }
+        assert_eq!(buffer.target(), 200);
+    }
+
+    #[test]
+    fn jobs_can_be_taken_out_before_they_start() {
+        let now = Instant::now();
+        let mut buffer = Buffer::new(2, WAIT, 100);
+        let (ours, theirs) = (claimed(1), claimed(1));
+        buffer.push(0, ours.clone(), now);
+        buffer.push(1, theirs.clone(), now);
+        assert!(buffer.remove(1, ours.token.job).is_none());
+        assert_eq!(buffer.remove(0, ours.token.job), Some(ours));
+        assert_eq!(buffer.drain_station(1), [theirs]);
+        assert_eq!(buffer.len(), 0);
+        assert!(buffer.pop(now).is_none());
+    }
+
+    #[test]
+    fn only_a_higher_priority_overtakes() {
+        let mut buffer = Buffer::new(2, WAIT, 100);
+        assert!(!buffer.would_overtake(9));
+        buffer.push(0, claimed(5), Instant::now());
+        assert!(!buffer.would_overtake(5));
+        assert!(buffer.would_overtake(6));
+    }
+}

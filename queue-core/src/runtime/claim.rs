@@ -1,0 +1,194 @@
+//! The claim loop of one backend: decides, claims, hands over, and waits for a reason to go on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::engine::Engine;
+use super::outage::Outage;
+use super::planner::{Brought, More, Plan, Planner};
+use super::station::{Nudge, Station};
+use crate::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, WakeReceiver, Wakes};
+use crate::{ClaimId, Error, ErrorKind, WorkerId};
+
+/// Claims until the worker shuts down; leaves no claim behind whose reply it does not know.
+pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
+    let Some(nudges) = station.nudges() else { return };
+    let wakes = station.backend.subscribe();
+    let planner = Planner::new(station.queues.clone(), engine.settings.clone(), engine.now());
+    let outage = Outage::new(&engine, "claim jobs");
+    ClaimLoop { engine: &engine, station: &station, planner, wakes, nudges, outage }.run().await;
+}
+
+struct ClaimLoop<'a> {
+    engine: &'a Engine,
+    station: &'a Station,
+    planner: Planner,
+    wakes: WakeReceiver,
+    nudges: UnboundedReceiver<Nudge>,
+    outage: Outage<'a>,
+}
+
+/// A claim as it was sent.
+struct Sent {
+    worker: WorkerId,
+    claim: ClaimId,
+    limit: usize,
+    last_attempts: usize,
+    at: Instant,
+}
+
+impl ClaimLoop<'_> {
+    async fn run(mut self) {
+        while !self.engine.stop_claims.is_cancelled() {
+            let wakes = self.wakes.take();
+            self.take_in(&wakes);
+            let Some(worker) = self.station.identity() else {
+                self.wait_for_registration().await;
+                continue;
+            };
+            // Before the room is looked at, so that what becomes free meanwhile is not missed.
+            self.engine.await_room();
+            let room = self.engine.room(self.planner.urgent());
+            let idle = self.engine.free_slots();
+            let plan = if room > 0 { self.planner.plan(self.engine.now(), idle) } else { None };
+            match plan {
+                Some(plan) => self.claim(worker, &plan, room, idle).await,
+                None => self.wait(room > 0).await,
+            }
+        }
+    }
+
+    async fn wait_for_registration(&self) {
+        tokio::select! {
+            _ = self.station.registered() => {}
+            () = self.engine.stop_claims.cancelled() => {}
+        }
+    }
+
+    /// Waits for a wake-up, for room, or for the next time to look.
+    async fn wait(&mut self, has_room: bool) {
+        let now = self.engine.now();
+        let next =
+            if has_room { self.planner.next_time(now) } else { now + self.engine.settings.head_interval };
+        let timer = self.engine.environment.sleep(next.saturating_duration_since(now));
+        tokio::select! {
+            biased;
+            wakes = self.wakes.recv() => self.take_in(&wakes),
+            () = self.station.room.notified() => {}
+            Some(nudge) = self.nudges.recv() => self.take_nudge(nudge),
+            () = timer => {}
+            () = self.engine.stop_claims.cancelled() => {}
+        }
+    }
+
+    fn take_in(&mut self, wakes: &Wakes) {
+        self.planner.wake(wakes, self.engine.now());
+        for &id in &wakes.cancels {
+            self.engine.cancel(self.station, id);
+        }
+        while let Ok(nudge) = self.nudges.try_recv() {
+            self.take_nudge(nudge);
+        }
+    }
+
+    fn take_nudge(&mut self, nudge: Nudge) {
+        let now = self.engine.now();
+        match nudge {
+            Nudge::DueIn(wait) => self.planner.due_in(wait, now),
+            Nudge::LookEverywhere => self.planner.look_everywhere(now),
+        }
+    }
+
+    async fn claim(&mut self, worker: WorkerId, plan: &Plan, room: usize, idle: usize) {
+        let claim = match ClaimId::generate() {
+            Ok(claim) => claim,
+            Err(error) => return self.failed(plan, &error).await,
+        };
+        let sent = Sent { worker, claim, limit: room, last_attempts: idle.min(room), at: self.engine.now() };
+        match self.station.backend.claim(self.request(plan, &sent)).await {
+            Ok(reply) => self.claimed(plan, &sent, reply),
+            Err(error) if error.kind() == ErrorKind::UnknownOutcome => self.adopt(plan, &sent, error).await,
+            Err(error) => self.failed(plan, &error).await,
+        }
+    }
+
+    fn request(&self, plan: &Plan, sent: &Sent) -> ClaimRequest {
+        let kinds = Arc::clone(&self.station.kinds);
+        let limit = saturating_u32(sent.limit);
+        let mut request = ClaimRequest::new(sent.worker, sent.claim, plan.queue.clone(), kinds, limit);
+        request.last_attempts = saturating_u32(sent.last_attempts);
+        request.grace = self.engine.settings.lease_grace;
+        request.cursor.clone_from(&plan.cursor);
+        request
+    }
+
+    fn claimed(&mut self, plan: &Plan, sent: &Sent, reply: ClaimReply) {
+        self.outage.over();
+        let jobs = reply.jobs.len();
+        let last = reply.jobs.iter().filter(|job| job.is_last_attempt()).count();
+        let more = if jobs >= sent.limit {
+            More::Yes
+        } else if last >= sent.last_attempts {
+            More::WhenSlotFree
+        } else {
+            More::No
+        };
+        let brought = Brought { jobs, more, cursor: reply.cursor, next_due: reply.next_due };
+        self.planner.claimed(plan, brought, sent.at, self.engine.now());
+        self.hand_over(sent.worker, reply.jobs);
+    }
+
+    /// A worker that was lost meanwhile has no leases any more.
+    fn hand_over(&self, worker: WorkerId, jobs: Vec<ClaimedJob>) {
+        if self.station.identity() == Some(worker) {
+            self.engine.offer(self.station.index, jobs);
+        }
+    }
+
+    async fn failed(&mut self, plan: &Plan, error: &Error) {
+        self.planner.failed(plan, self.engine.now());
+        if error.kind() == ErrorKind::WorkerLost {
+            // The heartbeat loop registers anew; until then there is nothing to claim as.
+            self.station.set_identity(None);
+            self.station.lost.notify_one();
+            return;
+        }
+        self.outage.report(error);
+        self.pause().await;
+    }
+
+    async fn pause(&mut self) {
+        let stopped = self.engine.stop_claims.clone();
+        tokio::select! {
+            () = self.outage.wait() => {}
+            () = stopped.cancelled() => {}
+        }
+    }
+
+    /// The claim may have happened: claims nothing new before it is known what it took. A shutdown
+    /// waits for that too, as long as the storage answers.
+    async fn adopt(&mut self, plan: &Plan, sent: &Sent, mut error: Error) {
+        self.planner.failed(plan, self.engine.now());
+        loop {
+            self.outage.report(&error);
+            self.pause().await;
+            let request = LeasesRequest::new(sent.worker, sent.claim);
+            match self.station.backend.leases(request).await {
+                Ok(jobs) => {
+                    self.outage.over();
+                    tracing::info!(jobs = jobs.len(), "adopted the jobs of a claim whose reply was lost");
+                    return self.hand_over(sent.worker, jobs);
+                }
+                Err(next) if next.is_retryable() && !self.engine.stop_claims.is_cancelled() => error = next,
+                // What it took is found at the worker's expiry.
+                Err(next) => return self.outage.report(&next),
+            }
+        }
+    }
+}
+
+fn saturating_u32(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

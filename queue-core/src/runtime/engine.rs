@@ -1,0 +1,203 @@
+//! What the slots and the loops of all backends share.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::buffer::{Buffer, Buffered};
+use super::run::{Interruption, Running};
+use super::station::Station;
+use super::{Environment, WorkerSettings};
+use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::context::ShutdownDeadline;
+use crate::state::StateMap;
+use crate::{JobId, Token};
+
+/// The shared middle of a worker: a buffer of claimed jobs between the claim loops and the slots.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) environment: Arc<dyn Environment>,
+    pub(super) settings: WorkerSettings,
+    pub(super) stations: Vec<Arc<Station>>,
+    pub(super) state: Arc<StateMap>,
+    pub(super) shutdown: ShutdownDeadline,
+    /// Ends the claim loops.
+    pub(super) stop_claims: CancellationToken,
+    /// Ends the other loops.
+    pub(super) stop_all: CancellationToken,
+    buffer: Mutex<Buffer>,
+    /// One permit for each job in the buffer, or taken out of it before it started.
+    waiting: Semaphore,
+    slots: Vec<Mutex<Option<Running>>>,
+    idle: AtomicUsize,
+    /// A claim loop waits for room.
+    hungry: AtomicBool,
+}
+
+impl Engine {
+    pub(super) fn new(
+        environment: Arc<dyn Environment>,
+        settings: WorkerSettings,
+        stations: Vec<Arc<Station>>,
+        state: StateMap,
+    ) -> Self {
+        let buffer = Buffer::new(settings.slots, settings.buffer_time, settings.most_buffered());
+        Self {
+            environment,
+            stations,
+            state: Arc::new(state),
+            shutdown: ShutdownDeadline::default(),
+            stop_claims: CancellationToken::new(),
+            stop_all: CancellationToken::new(),
+            buffer: Mutex::new(buffer),
+            waiting: Semaphore::new(0),
+            slots: (0..settings.slots).map(|_| Mutex::new(None)).collect(),
+            idle: AtomicUsize::new(0),
+            hungry: AtomicBool::new(false),
+            settings,
+        }
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.environment.now()
+    }
+
+    /// Slots that have nothing to do and for which nothing waits.
+    pub(super) fn free_slots(&self) -> usize {
+        self.idle.load(Ordering::Acquire).saturating_sub(self.buffer().len())
+    }
+
+    /// How many jobs to claim, given the most urgent priority that was announced.
+    pub(super) fn room(&self, urgent: Option<i16>) -> usize {
+        let buffer = self.buffer();
+        let room = buffer.room(self.idle.load(Ordering::Acquire));
+        let overtakes = urgent.is_some_and(|priority| buffer.would_overtake(priority));
+        let room = if overtakes { room.max(self.settings.slots) } else { room };
+        room.min(self.settings.batch)
+    }
+
+    /// Has the slots call the claim loops once there is room again.
+    pub(super) fn await_room(&self) {
+        self.hungry.store(true, Ordering::Release);
+    }
+
+    /// Hands claimed jobs to the slots.
+    pub(super) fn offer(&self, station: usize, jobs: Vec<ClaimedJob>) {
+        let many = jobs.len();
+        let now = self.now();
+        let mut buffer = self.buffer();
+        for job in jobs {
+            buffer.push(station, job, now);
+        }
+        drop(buffer);
+        self.waiting.add_permits(many);
+    }
+
+    /// Waits for the next job; `None` when the worker stops.
+    pub(super) async fn next_job(&self) -> Option<Buffered> {
+        loop {
+            if let Ok(permit) = self.waiting.try_acquire() {
+                permit.forget();
+            } else {
+                self.idle.fetch_add(1, Ordering::AcqRel);
+                self.call_if_room();
+                let permit = self.waiting.acquire().await;
+                self.idle.fetch_sub(1, Ordering::AcqRel);
+                permit.ok()?.forget();
+            }
+            let next = self.buffer().pop(self.now());
+            self.call_if_room();
+            if next.is_some() {
+                return next;
+            }
+        }
+    }
+
+    fn call_if_room(&self) {
+        if self.hungry.load(Ordering::Acquire) {
+            let buffer = self.buffer();
+            let enough = buffer.len() <= buffer.target() / 2;
+            drop(buffer);
+            if enough && self.hungry.swap(false, Ordering::AcqRel) {
+                self.stations.iter().for_each(|station| station.room.notify_one());
+            }
+        }
+    }
+
+    pub(super) fn learn_run(&self, took: Duration) {
+        self.buffer().learn_run(took);
+    }
+
+    /// Says what a slot runs, so that it can be interrupted.
+    pub(super) fn occupy(&self, slot: usize, running: Option<Running>) {
+        *lock(&self.slots[slot]) = running;
+    }
+
+    /// Interrupts a job wherever it is: in the buffer it is settled at once.
+    pub(super) fn cancel(&self, station: &Station, id: JobId) {
+        if let Some(job) = self.buffer().remove(station.index, id) {
+            let verdict = Verdict::Cancel { reason: "cancelled before it started".into() };
+            station.inbox.push(Settlement::new(job.token, verdict));
+            return;
+        }
+        self.interrupt(Interruption::Cancelled, |running| {
+            running.station == station.index && running.token.job == id
+        });
+    }
+
+    /// Interrupts all jobs of a backend whose leases are gone.
+    pub(super) fn abandon(&self, station: &Station) {
+        self.buffer().drain_station(station.index);
+        self.interrupt(Interruption::LeaseLost, |running| running.station == station.index);
+    }
+
+    pub(super) fn interrupt(&self, why: Interruption, wanted: impl Fn(&Running) -> bool) {
+        for slot in &self.slots {
+            if let Some(running) = &*lock(slot)
+                && wanted(running)
+            {
+                running.interrupt(why);
+            }
+        }
+    }
+
+    /// Gives back what has not started.
+    pub(super) fn release_buffered(&self) {
+        for station in &self.stations {
+            for job in self.buffer().drain_station(station.index) {
+                station.inbox.push(Settlement::new(job.token, Verdict::Release));
+            }
+        }
+    }
+
+    /// Ends the slots as they become free.
+    pub(super) fn close_slots(&self) {
+        self.waiting.close();
+    }
+
+    /// The leases that slots hold, of one backend.
+    pub(super) fn running(&self, station: usize) -> Vec<(Token, crate::JobContext)> {
+        let held = |slot: &Mutex<Option<Running>>| {
+            let running = lock(slot);
+            let running = running.as_ref().filter(|running| running.station == station)?;
+            Some((running.token, running.context.clone()))
+        };
+        self.slots.iter().filter_map(held).collect()
+    }
+
+    /// Whether this worker holds any lease of a backend that it knows of.
+    pub(super) fn holds_any(&self, station: &Station) -> bool {
+        self.buffer().len() > 0 || !station.inbox.is_idle() || !self.running(station.index).is_empty()
+    }
+
+    fn buffer(&self) -> MutexGuard<'_, Buffer> {
+        lock(&self.buffer)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,50 @@
+//! Waiting for a storage that is away.
+
+use std::time::Duration;
+
+use super::Environment;
+use super::engine::Engine;
+use crate::Error;
+
+/// Waits longer each time, up to a cap, and says once in a while what is wrong.
+#[derive(Debug)]
+pub(super) struct Outage<'a> {
+    environment: &'a dyn Environment,
+    doing: &'static str,
+    next: Duration,
+    first: Duration,
+    cap: Duration,
+    failures: u32,
+}
+
+impl<'a> Outage<'a> {
+    pub(super) fn new(engine: &'a Engine, doing: &'static str) -> Self {
+        let first = engine.settings.outage_backoff;
+        let cap = engine.settings.outage_backoff_cap;
+        Self { environment: &*engine.environment, doing, next: first, first, cap, failures: 0 }
+    }
+
+    /// Takes note of a failure; every failure after a power of two of them is logged.
+    pub(super) fn report(&mut self, error: &Error) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures.is_power_of_two() {
+            tracing::warn!(failures = self.failures, %error, "could not {}; trying again", self.doing);
+        }
+    }
+
+    /// Waits before the next try.
+    pub(super) async fn wait(&mut self) {
+        let wait = self.next;
+        self.next = (self.next * 2).min(self.cap);
+        self.environment.sleep(wait).await;
+    }
+
+    /// The storage is back.
+    pub(super) fn over(&mut self) {
+        if self.failures > 0 {
+            tracing::info!(failures = self.failures, "can {} again", self.doing);
+        }
+        self.failures = 0;
+        self.next = self.first;
+    }
+}

@@ -1,0 +1,108 @@
+//! One backend that a worker serves: what its loops share.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::settle::Inbox;
+use crate::queue::Registration;
+use crate::{Backend, JobQueue, Kind, Limits, QueueName, WorkerId};
+
+/// Something that a loop tells the claim loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Nudge {
+    /// A waiting job is due after this long.
+    DueIn(Duration),
+    /// Anything may be anywhere.
+    LookEverywhere,
+}
+
+/// One backend with the handlers that are registered for it.
+pub(super) struct Station {
+    pub(super) index: usize,
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) limits: Limits,
+    pub(super) registrations: HashMap<Kind, Arc<Registration>>,
+    pub(super) kinds: Arc<[Kind]>,
+    pub(super) queues: Vec<QueueName>,
+    pub(super) inbox: Inbox,
+    /// A slot became free, or the buffer has room.
+    pub(super) room: Notify,
+    /// Leave the heartbeat's rhythm: the worker was found lost.
+    pub(super) lost: Notify,
+    identity: watch::Sender<Option<WorkerId>>,
+    nudge: mpsc::UnboundedSender<Nudge>,
+    nudges: Mutex<Option<mpsc::UnboundedReceiver<Nudge>>>,
+}
+
+impl Station {
+    pub(super) fn new(index: usize, queue: &JobQueue, queues: Option<&[QueueName]>) -> Self {
+        let registrations = queue.registrations();
+        let queues = queues.map_or_else(|| queues_of(&registrations), <[QueueName]>::to_vec);
+        let (nudge, nudges) = mpsc::unbounded_channel();
+        Self {
+            index,
+            backend: Arc::clone(queue.backend()),
+            limits: queue.limits().clone(),
+            kinds: queue.kinds().into(),
+            registrations,
+            queues,
+            inbox: Inbox::default(),
+            room: Notify::new(),
+            lost: Notify::new(),
+            identity: watch::Sender::new(None),
+            nudge,
+            nudges: Mutex::new(Some(nudges)),
+        }
+    }
+
+    /// The worker's id on this backend, while it is registered.
+    pub(super) fn identity(&self) -> Option<WorkerId> {
+        *self.identity.borrow()
+    }
+
+    pub(super) fn set_identity(&self, worker: Option<WorkerId>) {
+        self.identity.send_replace(worker);
+        self.room.notify_one();
+    }
+
+    /// Waits until the worker is registered.
+    pub(super) async fn registered(&self) -> WorkerId {
+        let mut identity = self.identity.subscribe();
+        loop {
+            if let Some(worker) = *identity.borrow_and_update() {
+                return worker;
+            }
+            // Cannot fail: the sender lives as long as `self`.
+            let _ = identity.changed().await;
+        }
+    }
+
+    pub(super) fn nudge(&self, nudge: Nudge) {
+        // Nobody listens once the claim loop has ended.
+        let _ = self.nudge.send(nudge);
+    }
+
+    /// The receiver of nudges, for the one claim loop.
+    pub(super) fn nudges(&self) -> Option<mpsc::UnboundedReceiver<Nudge>> {
+        self.nudges.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl fmt::Debug for Station {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Station").field("backend", &self.backend).field("kinds", &self.kinds).finish()
+    }
+}
+
+/// The default queue, and each that a registration names.
+fn queues_of(registrations: &HashMap<Kind, Arc<Registration>>) -> Vec<QueueName> {
+    let named = registrations.values().filter_map(|registration| registration.options.queue.clone());
+    let mut queues: Vec<QueueName> = named.chain([QueueName::default()]).collect();
+    queues.sort();
+    queues.dedup();
+    queues
+}
