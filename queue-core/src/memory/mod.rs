@@ -1,5 +1,166 @@
-//! Placeholder.
+//! The in-memory backend: the contract in plain collections behind one lock, to be read first.
 
-/// Placeholder.
-#[derive(Debug)]
-pub struct MemoryBackend;
+mod audit;
+mod cancel;
+mod claim;
+mod index;
+mod insert;
+mod inspect;
+mod maintain;
+mod news;
+mod settle;
+mod store;
+mod worker;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::backend::{
+    Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
+    MaintainReply, MaintainRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
+    WakeReceiver,
+};
+use crate::{JobId, Result, Submitted, Timestamp};
+use store::Store;
+
+/// Keeps jobs in memory: for tests, and for work that may be lost with the process.
+///
+/// Clones share the same jobs.
+///
+/// ```
+/// use std::sync::Arc;
+/// use queue_core::{Client, Enqueuer, MemoryBackend, Payload};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let client = Client::new(Arc::new(MemoryBackend::new()));
+/// client.enqueue("send-email", Payload::json("{}")?).await?;
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone, Default)]
+pub struct MemoryBackend {
+    store: Arc<Mutex<Store>>,
+    hub: WakeHub,
+}
+
+impl MemoryBackend {
+    /// A backend without jobs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One transaction: the lock is held for all of it, and what it has to tell is told afterwards.
+    fn transaction<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
+        let (reply, news) = {
+            let mut store = self.lock();
+            let reply = change(&mut store);
+            (reply, std::mem::take(&mut store.news))
+        };
+        news.announce(&self.hub);
+        reply
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Backend for MemoryBackend {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default()
+    }
+
+    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        Ok(self.transaction(|store| store.insert(now, request.batches)))
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        self.transaction(|store| store.claim(now, &request))
+    }
+
+    async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
+        Ok(self.lock().leases(&request))
+    }
+
+    async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        Ok(self.transaction(|store| store.settle(now, request.settlements)))
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        Ok(self.transaction(|store| store.cancel(now, &request)))
+    }
+
+    async fn register(&self, request: RegisterRequest) -> Result<()> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        self.transaction(|store| store.register(now, &request))
+    }
+
+    async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        self.transaction(|store| store.heartbeat(now, request))
+    }
+
+    async fn retire(&self, request: RetireRequest) -> Result<()> {
+        self.transaction(|store| store.retire(request.worker));
+        Ok(())
+    }
+
+    async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        Ok(self.transaction(|store| store.maintain(now, &request)))
+    }
+
+    fn subscribe(&self) -> WakeReceiver {
+        self.hub.subscribe()
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+
+    fn audit(&self) -> Option<&dyn Audit> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Inspect for MemoryBackend {
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        let store = self.lock();
+        Ok(ids.iter().map(|id| store.record(*id)).collect())
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
+        Ok(self.lock().list(&request))
+    }
+}
+
+#[async_trait]
+impl Audit for MemoryBackend {
+    async fn stored(&self) -> Result<Stored> {
+        Ok(self.lock().stored())
+    }
+}
+
+impl fmt::Debug for MemoryBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = self.lock();
+        f.debug_struct("MemoryBackend")
+            .field("jobs", &store.jobs.len())
+            .field("live", &store.live.len())
+            .field("workers", &store.workers.len())
+            .finish()
+    }
+}

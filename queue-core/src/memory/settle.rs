@@ -1,0 +1,86 @@
+//! Ending leases.
+
+use std::time::Duration;
+
+use super::store::{Ending, Stage, Store};
+use crate::backend::{Settled, Settlement, Verdict};
+use crate::{JobId, Result, State, Timestamp, Token};
+
+impl Store {
+    pub(super) fn settle(&mut self, now: Timestamp, settlements: Vec<Settlement>) -> Vec<Result<Settled>> {
+        settlements.into_iter().map(|settlement| Ok(self.settle_one(now, settlement))).collect()
+    }
+
+    fn settle_one(&mut self, now: Timestamp, settlement: Settlement) -> Settled {
+        let Settlement { token, verdict } = settlement;
+        if self.held(token).is_none() {
+            return if self.was_settled_so(token, &verdict) { Settled::Done } else { Settled::LeaseLost };
+        }
+        match verdict {
+            Verdict::Complete { result } => self.end(token, now, State::Completed, result, None),
+            Verdict::Cancel { reason } => self.end(token, now, State::Cancelled, None, Some(reason)),
+            Verdict::Bury { error } => self.bury(token, now, error),
+            Verdict::Retry { error, delay } => self.retry(token, now, error, delay),
+            Verdict::Snooze { delay } => self.snooze(token.job, now, delay),
+            Verdict::Release => self.release(token.job, now),
+        }
+        Settled::Done
+    }
+
+    /// Whether this very token ended the job with the same verdict before.
+    fn was_settled_so(&self, token: Token, verdict: &Verdict) -> bool {
+        let outcome = self.outcomes.get(&token.job);
+        outcome.is_some_and(|outcome| outcome.claim == Some(token.claim) && verdict.ended_as(outcome.state))
+    }
+
+    fn end(
+        &mut self,
+        token: Token,
+        now: Timestamp,
+        state: State,
+        result: Option<Vec<u8>>,
+        error: Option<String>,
+    ) {
+        self.finish(token.job, now, Ending { state, claim: Some(token.claim), result, error });
+    }
+
+    fn bury(&mut self, token: Token, now: Timestamp, error: String) {
+        self.record_error(token.job, now, error.clone());
+        self.end(token, now, State::Dead, None, Some(error));
+    }
+
+    fn retry(&mut self, token: Token, now: Timestamp, error: String, delay: Duration) {
+        if self.has_used_all_attempts(token.job) {
+            return self.bury(token, now, error);
+        }
+        self.record_error(token.job, now, error);
+        self.change(token.job, |live| {
+            live.stage = Stage::Retrying;
+            live.run_at = now.saturating_add(delay);
+        });
+        self.tell(token.job, now);
+    }
+
+    fn snooze(&mut self, id: JobId, now: Timestamp, delay: Duration) {
+        self.change(id, |live| {
+            live.attempt = live.attempt.saturating_sub(1);
+            live.stage = if delay.is_zero() { Stage::Ready } else { Stage::Scheduled };
+            live.run_at = now.saturating_add(delay);
+        });
+        self.tell(id, now);
+    }
+
+    fn release(&mut self, id: JobId, now: Timestamp) {
+        self.change(id, |live| {
+            live.attempt = live.attempt.saturating_sub(1);
+            live.stage = Stage::Ready;
+        });
+        self.tell(id, now);
+    }
+
+    /// Whether a failure of the attempt that is charged now is the end of the job.
+    pub(super) fn has_used_all_attempts(&self, id: JobId) -> bool {
+        let row = self.jobs.get(&id).zip(self.live.get(&id));
+        row.is_some_and(|(job, live)| live.attempt >= job.spec.max_attempts())
+    }
+}

@@ -1,0 +1,165 @@
+//! The tables, and the few moves that all operations are made of.
+
+use std::collections::BTreeMap;
+
+use super::index::Index;
+use super::news::News;
+use crate::backend::AttemptError;
+use crate::{ClaimId, JobId, JobSpec, Progress, State, Timestamp, Token, WorkerId};
+
+/// Every row there is, and what is to be told once the lock is released.
+#[derive(Default)]
+pub(super) struct Store {
+    /// Every job.
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    /// Every unfinished job.
+    pub(super) live: BTreeMap<JobId, Live>,
+    /// Every finished job.
+    pub(super) outcomes: BTreeMap<JobId, Outcome>,
+    /// What went wrong in each failed attempt.
+    pub(super) attempt_errors: BTreeMap<JobId, Vec<AttemptError>>,
+    /// Every worker that ever registered, so that no id is used twice.
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    /// The orders in which live and finished jobs are looked for.
+    pub(super) index: Index,
+    pub(super) news: News,
+}
+
+/// What is written once.
+pub(super) struct Job {
+    /// Its `run_at` is always set.
+    pub(super) spec: JobSpec,
+    pub(super) created_at: Timestamp,
+}
+
+/// What changes while a job is unfinished.
+pub(super) struct Live {
+    pub(super) stage: Stage,
+    pub(super) run_at: Timestamp,
+    pub(super) attempt: u32,
+    /// Somebody wants it cancelled. The wish outlives a lease, or a rescue would undo the cancel.
+    pub(super) cancel_wanted: bool,
+}
+
+/// The states of an unfinished job.
+pub(super) enum Stage {
+    Scheduled,
+    Retrying,
+    Ready,
+    Running(Lease),
+}
+
+/// The right of a worker to run and settle one attempt.
+pub(super) struct Lease {
+    pub(super) claim: ClaimId,
+    pub(super) worker: WorkerId,
+    pub(super) deadline: Timestamp,
+    pub(super) progress: Option<Progress>,
+}
+
+/// How a job ended.
+pub(super) struct Outcome {
+    pub(super) state: State,
+    pub(super) finished_at: Timestamp,
+    pub(super) attempt: u32,
+    /// The claim whose settle ended it.
+    pub(super) claim: Option<ClaimId>,
+    pub(super) result: Option<Vec<u8>>,
+    pub(super) error: Option<String>,
+}
+
+/// A worker and its standing.
+pub(super) struct Worker {
+    pub(super) standing: Standing,
+    pub(super) expires_at: Timestamp,
+    pub(super) expiry: std::time::Duration,
+}
+
+/// Whether a worker may claim.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Registered,
+    /// Given up by the others, for good.
+    Lost,
+    Retired,
+}
+
+/// How a job ends, without the parts that its live row knows.
+pub(super) struct Ending {
+    pub(super) state: State,
+    pub(super) claim: Option<ClaimId>,
+    pub(super) result: Option<Vec<u8>>,
+    pub(super) error: Option<String>,
+}
+
+impl Live {
+    pub(super) fn state(&self) -> State {
+        match self.stage {
+            Stage::Scheduled => State::Scheduled,
+            Stage::Retrying => State::Retrying,
+            Stage::Ready => State::Ready,
+            Stage::Running(_) => State::Running,
+        }
+    }
+
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        match &self.stage {
+            Stage::Running(lease) => Some(lease),
+            Stage::Scheduled | Stage::Retrying | Stage::Ready => None,
+        }
+    }
+}
+
+impl Store {
+    /// Adds a live row.
+    pub(super) fn enter(&mut self, id: JobId, live: Live) {
+        if let Some(job) = self.jobs.get(&id) {
+            self.index.add(&job.spec, &live);
+            self.live.insert(id, live);
+        }
+    }
+
+    /// Changes a live row; the index follows.
+    pub(super) fn change(&mut self, id: JobId, change: impl FnOnce(&mut Live)) {
+        if let (Some(job), Some(live)) = (self.jobs.get(&id), self.live.get_mut(&id)) {
+            self.index.remove(&job.spec, live);
+            change(live);
+            self.index.add(&job.spec, live);
+        }
+    }
+
+    /// Moves a job from `live` to `outcomes`.
+    pub(super) fn finish(&mut self, id: JobId, now: Timestamp, ending: Ending) {
+        let (Some(job), Some(live)) = (self.jobs.get(&id), self.live.remove(&id)) else { return };
+        self.index.remove(&job.spec, &live);
+        self.index.add_finished(ending.state, (now, id));
+        let outcome = Outcome {
+            state: ending.state,
+            finished_at: now,
+            attempt: live.attempt,
+            claim: ending.claim,
+            result: ending.result,
+            error: ending.error,
+        };
+        self.outcomes.insert(id, outcome);
+    }
+
+    /// The live row, if the token is the one of its lease.
+    pub(super) fn held(&self, token: Token) -> Option<&Live> {
+        self.live.get(&token.job).filter(|live| live.lease().is_some_and(|lease| lease.claim == token.claim))
+    }
+
+    /// Records what went wrong in the attempt that a job is charged for now.
+    pub(super) fn record_error(&mut self, id: JobId, now: Timestamp, error: String) {
+        let Some(live) = self.live.get(&id) else { return };
+        let row = AttemptError { attempt: live.attempt, at: now, error };
+        self.attempt_errors.entry(id).or_default().push(row);
+    }
+
+    /// Notes that a job is ready, or will be, for whoever waits for one.
+    pub(super) fn tell(&mut self, id: JobId, now: Timestamp) {
+        if let (Some(job), Some(live)) = (self.jobs.get(&id), self.live.get(&id)) {
+            self.news.hint(&job.spec, live.run_at, now);
+        }
+    }
+}
