@@ -1,1 +1,16 @@
-//! Placeholder.
+//! A durable background job queue.
+//!
+//! This crate re-exports `queue-core` and the backends that its features pick:
+//!
+//! | feature | backend |
+//! |---|---|
+//! | `sqlite` (default) | [`sqlite`]: one file, in the process, nothing to install |
+
+mod connect;
+
+pub use connect::{DATABASE_URL_VARIABLE, FALLBACK_URL_VARIABLE, connect, connect_from_env};
+pub use queue_core::*;
+
+/// The SQLite backend.
+#[cfg(feature = "sqlite")]
+pub use queue_sqlite as sqlite;

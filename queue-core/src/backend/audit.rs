@@ -65,7 +65,7 @@ pub struct OutcomeRow {
     pub attempt: u32,
     /// Retries permitted.
     pub max_retries: u16,
-    /// The claim that ended it; `None` if it ended without a lease.
+    /// The claim whose holder ended it; `None` if it was ended for its holder, by a rescue, or had none.
     pub claim: Option<ClaimId>,
     /// Its result.
     pub result: Option<Vec<u8>>,

@@ -59,7 +59,7 @@ pub struct Prune {
     pub dead: Duration,
     /// How long an explicit id protects from a second insert.
     pub idempotency_window: Duration,
-    /// The most jobs to look at and remove in one piece.
+    /// The most jobs to remove in one piece.
     pub limit: u32,
 }
 

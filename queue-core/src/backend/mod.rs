@@ -119,6 +119,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # To be correct
     /// - Jobs that became due are promoted first, in an earlier statement of the transaction.
+    /// - No job is taken whose `run_at` is after `now`, whatever its state says: `now` may have gone back.
     /// - Without a cursor the jobs are the first of the queue by (priority descending, `run_at`, id)
     ///   among the kinds asked for, and are returned in that order. With one, see [`Cursor`].
     /// - No job is in two live leases, however many claim at once.
@@ -154,7 +155,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # To be correct
     /// - A job that has not started is `cancelled` and never starts, or it was running and nothing
-    ///   but its flag is changed: there is no state between.
+    ///   but its flag is changed: there is no state between. The flag stays until the job is finished:
+    ///   if this lease ends otherwise, the next holder is told.
     /// - "Not found" is said only of what does not exist, after reading afresh.
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>>;
 
@@ -182,6 +184,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - A worker is dead when its expiry is not after `now`. The row of the worker is locked, with its
     ///   expiry checked under that lock, and it is marked lost for good before its leases are moved,
     ///   in the same transaction: a heartbeat that comes first saves it.
+    /// - A lease is past its deadline when that is not after `now`. The leases of a worker that was given
+    ///   up and do not fit the limit stay as they are until the next call, which takes them.
     /// - A rescued job is `ready` again with its `run_at` unchanged and the attempt charged; one that
     ///   has used all attempts is `dead`. The loss is recorded as the error of the attempt.
     /// - Pruning removes finished jobs only, with all that belongs to them.

@@ -58,7 +58,7 @@ async fn serve_one(engine: &Engine, slot: usize, next: Buffered) {
     match verdict {
         Some(verdict) => station.inbox.push(Settlement::new(token, verdict)),
         None => {
-            tracing::warn!(job = %token.job, "a job ran on after its lease was lost; its outcome is dropped")
+            tracing::warn!(job = %token.job, "a job ran on after its lease was lost; its outcome is dropped");
         }
     }
 }

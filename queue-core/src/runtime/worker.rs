@@ -107,9 +107,9 @@ impl Worker {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_in(self, environment: Arc<dyn Environment>) -> Result<RunningWorker> {
+    pub fn start_in(self, environment: &Arc<dyn Environment>) -> Result<RunningWorker> {
         self.check()?;
-        Ok(RunningWorker::start(self, &environment, None))
+        Ok(RunningWorker::start(self, environment, None))
     }
 
     fn check(&self) -> Result<()> {
@@ -155,7 +155,7 @@ impl RunningWorker {
             let shared = || (Arc::clone(&engine), Arc::clone(&station));
             let (engine, station) = shared();
             tasks.others.push(spawn(
-                &*environment,
+                &**environment,
                 Place::Control,
                 Box::pin(heartbeat::serve(engine, station)),
             ));
