@@ -228,6 +228,12 @@ impl JobContext {
     }
 
     #[cfg(feature = "runtime")]
+    pub(crate) fn with_end(mut self, ends: Option<Instant>) -> Self {
+        self.ends = ends;
+        self
+    }
+
+    #[cfg(feature = "runtime")]
     pub(crate) fn with_shared_state(mut self, state: Arc<StateMap>) -> Self {
         self.state = state;
         self

@@ -55,7 +55,7 @@ impl ClaimLoop<'_> {
             let plan = if room > 0 { self.planner.plan(self.engine.now(), idle) } else { None };
             match plan {
                 Some(plan) => self.claim(worker, &plan, room, idle).await,
-                None => self.wait(room > 0).await,
+                None => self.wait(room > 0, idle).await,
             }
         }
     }
@@ -68,10 +68,10 @@ impl ClaimLoop<'_> {
     }
 
     /// Waits for a wake-up, for room, or for the next time to look.
-    async fn wait(&mut self, has_room: bool) {
+    async fn wait(&mut self, has_room: bool, idle: usize) {
         let now = self.engine.now();
-        let next =
-            if has_room { self.planner.next_time(now) } else { now + self.engine.settings.head_interval };
+        let latest = now + self.engine.settings.head_interval;
+        let next = if has_room { self.planner.next_time(now, idle) } else { latest };
         let timer = self.engine.environment.sleep(next.saturating_duration_since(now));
         tokio::select! {
             biased;

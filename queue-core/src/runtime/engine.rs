@@ -26,8 +26,10 @@ pub(super) struct Engine {
     pub(super) shutdown: ShutdownDeadline,
     /// Ends the claim loops.
     pub(super) stop_claims: CancellationToken,
-    /// Ends the other loops.
-    pub(super) stop_all: CancellationToken,
+    /// Ends the settle loops, once nothing is left to settle.
+    pub(super) stop_settles: CancellationToken,
+    /// Ends the heartbeats.
+    pub(super) stop_beats: CancellationToken,
     buffer: Mutex<Buffer>,
     /// One permit for each job in the buffer, or taken out of it before it started.
     waiting: Semaphore,
@@ -51,7 +53,8 @@ impl Engine {
             state: Arc::new(state),
             shutdown: ShutdownDeadline::default(),
             stop_claims: CancellationToken::new(),
-            stop_all: CancellationToken::new(),
+            stop_settles: CancellationToken::new(),
+            stop_beats: CancellationToken::new(),
             buffer: Mutex::new(buffer),
             waiting: Semaphore::new(0),
             slots: (0..settings.slots).map(|_| Mutex::new(None)).collect(),

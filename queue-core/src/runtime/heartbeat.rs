@@ -65,7 +65,7 @@ pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
         station.nudge(Nudge::LookEverywhere);
         live(&engine, &station, worker).await;
         station.set_identity(None);
-        if engine.stop_all.is_cancelled() {
+        if engine.stop_beats.is_cancelled() {
             let retired = station.backend.retire(RetireRequest::new(worker)).await;
             if let Err(error) = retired {
                 tracing::warn!(%worker, %error, "could not retire; the worker expires by itself");
@@ -89,7 +89,7 @@ async fn register(engine: &Engine, station: &Station) -> Option<WorkerId> {
         }
         tokio::select! {
             () = outage.wait() => {}
-            () = engine.stop_all.cancelled() => return None,
+            () = engine.stop_beats.cancelled() => return None,
         }
     }
 }
@@ -105,7 +105,7 @@ async fn live(engine: &Engine, station: &Station, worker: WorkerId) {
         let wait = beat_at.min(upkeep.next()).saturating_duration_since(engine.now());
         tokio::select! {
             biased;
-            () = engine.stop_all.cancelled() => return,
+            () = engine.stop_beats.cancelled() => return,
             () = station.lost.notified() => beat_at = engine.now(),
             () = engine.environment.sleep(wait) => {}
         }

@@ -107,15 +107,19 @@ impl Lane {
         }
     }
 
-    fn next_time(&self) -> Instant {
+    /// When [`choose`](Self::choose) may answer otherwise, if nothing happens; `None` is never.
+    fn next_time(&self, now: Instant, idle: usize) -> Option<Instant> {
+        if self.needs_slot && idle == 0 {
+            return None;
+        }
         let mut next = self.head_at;
         if self.head_wanted {
             next = next.min(self.head_allowed);
         }
-        if self.look_back_at < self.active_until {
+        if self.look_back_at.max(now) < self.active_until {
             next = next.min(self.look_back_at);
         }
-        self.due.map_or(next, |due| next.min(due))
+        Some(self.due.map_or(next, |due| next.min(due)))
     }
 }
 
@@ -143,9 +147,9 @@ impl Planner {
     }
 
     /// When to plan again if nothing happens.
-    pub(super) fn next_time(&self, now: Instant) -> Instant {
+    pub(super) fn next_time(&self, now: Instant, idle: usize) -> Instant {
         let latest = now + self.settings.head_interval;
-        self.lanes.iter().map(Lane::next_time).fold(latest, Instant::min)
+        self.lanes.iter().filter_map(|lane| lane.next_time(now, idle)).fold(latest, Instant::min)
     }
 
     /// The highest priority that a wake-up told of since the last plan.
@@ -231,6 +235,8 @@ impl Planner {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{JobId, Timestamp};
 
@@ -277,7 +283,7 @@ mod tests {
         let head = planner.plan(start, 1).unwrap();
         planner.claimed(&head, brought(0, More::No), start, start);
         assert!(planner.plan(start + Duration::from_millis(4999), 1).is_none());
-        assert_eq!(planner.next_time(start), start + Duration::from_secs(5));
+        assert_eq!(planner.next_time(start, 1), start + Duration::from_secs(5));
         assert_eq!(planner.plan(start + Duration::from_secs(5), 1).unwrap().from, From::Head);
     }
 
@@ -325,7 +331,7 @@ mod tests {
         let head = planner.plan(start, 1).unwrap();
         let scheduled = Brought { next_due: Some(MILLI * 300), ..brought(0, More::No) };
         planner.claimed(&head, scheduled, start, start);
-        assert_eq!(planner.next_time(start), start + MILLI * 300);
+        assert_eq!(planner.next_time(start, 1), start + MILLI * 300);
         assert!(planner.plan(start + MILLI * 299, 1).is_none());
         assert!(planner.plan(start + MILLI * 300, 1).is_some());
     }
@@ -342,5 +348,71 @@ mod tests {
         };
         let order: Vec<_> = (0..6).map(|_| turn()).collect();
         assert_eq!(order, [&names[..], &names[..]].concat());
+    }
+
+    /// One thing that happens to a planner.
+    #[derive(Debug, Clone)]
+    enum Event {
+        Pass(u64),
+        Hint(i16, i64),
+        Unknown,
+        DueIn(u64),
+        Claim { jobs: usize, more: usize, cost: u64, due: Option<u64> },
+        Fail,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let claim = (0..9_usize, 0..3_usize, 0..400_u64, proptest::option::of(0..9000_u64));
+        prop_oneof![
+            (0..3000_u64).prop_map(Event::Pass),
+            (-2..3_i16, 0..20_000_000_i64).prop_map(|(priority, at)| Event::Hint(priority, at)),
+            Just(Event::Unknown),
+            (0..9000_u64).prop_map(Event::DueIn),
+            claim.prop_map(|(jobs, more, cost, due)| Event::Claim { jobs, more, cost, due }),
+            Just(Event::Fail),
+        ]
+    }
+
+    /// Lets the event happen, and answers what time it is then.
+    fn happen(planner: &mut Planner, event: &Event, now: Instant, idle: usize) -> Instant {
+        match *event {
+            Event::Pass(millis) => return now + Duration::from_millis(millis),
+            Event::Hint(priority, at) => planner.wake(&hint(priority, at), now),
+            Event::Unknown => planner.look_everywhere(now),
+            Event::DueIn(millis) => planner.due_in(Duration::from_millis(millis), now),
+            Event::Claim { jobs, more, cost, due } => {
+                if let Some(plan) = planner.plan(now, idle) {
+                    let end = now + Duration::from_millis(cost);
+                    let more = [More::No, More::Yes, More::WhenSlotFree][more];
+                    let next_due = due.map(Duration::from_millis);
+                    planner.claimed(&plan, Brought { next_due, ..brought(jobs, more) }, now, end);
+                    return end;
+                }
+            }
+            Event::Fail => {
+                if let Some(plan) = planner.plan(now, idle) {
+                    planner.failed(&plan, now);
+                }
+            }
+        }
+        now
+    }
+
+    proptest! {
+        /// Otherwise the claim loop would spin.
+        #[test]
+        fn whoever_has_nothing_to_claim_waits(
+            events in proptest::collection::vec(event(), 1..60),
+            idle in 0..2_usize,
+        ) {
+            let mut now = Instant::now();
+            let mut planner = planner(now);
+            for event in &events {
+                now = happen(&mut planner, event, now, idle);
+                if planner.plan(now, idle).is_none() {
+                    prop_assert!(planner.next_time(now, idle) > now);
+                }
+            }
+        }
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
         tokio::select! {
             biased;
             () = station.inbox.arrived.notified() => {}
-            () = engine.stop_all.cancelled() => return,
+            () = engine.stop_settles.cancelled() => return,
         }
     }
 }

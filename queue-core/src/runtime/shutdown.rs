@@ -1,5 +1,6 @@
 //! Ending a worker: stop claiming, release, let finish, cancel, release.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,11 +44,12 @@ pub(super) fn spawn(environment: &dyn Environment, place: Place, task: Environme
 }
 
 /// The tasks of a worker, in the order in which they end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Tasks {
     pub(super) claims: Vec<Ended>,
     pub(super) slots: Vec<Ended>,
-    pub(super) others: Vec<Ended>,
+    pub(super) settles: Vec<Ended>,
+    pub(super) beats: Vec<Ended>,
 }
 
 /// Shuts down within about `grace` plus the cancellation grace.
@@ -57,38 +59,34 @@ pub(super) async fn shut_down(engine: Arc<Engine>, tasks: Tasks, grace: Duration
         let _ = engine.shutdown.set(deadline);
     }
     engine.stop_claims.cancel();
-    let end_of_claims = wait_all(tasks.claims);
-    tokio::select! {
-        () = end_of_claims => {}
-        // A claim that is never answered: its jobs are found when the worker expires.
-        () = engine.environment.sleep(grace.max(engine.settings.cancellation_grace)) => {}
-    }
+    // A claim that is never answered: its jobs are found when the worker expires.
+    within(&engine, grace.max(engine.settings.cancellation_grace), wait_all(tasks.claims)).await;
     engine.release_buffered();
     engine.close_slots();
     let mut finished = std::pin::pin!(wait_all(tasks.slots));
     let left = deadline.map_or(grace, |deadline| deadline.saturating_duration_since(engine.now()));
-    tokio::select! {
-        biased;
-        () = &mut finished => {}
-        () = engine.environment.sleep(left) => {
-            engine.interrupt(Interruption::ShutDown, |_| true);
-            // Twice: first the handlers have their grace, then their verdicts are written down.
-            let last = engine.settings.cancellation_grace * 2;
-            tokio::select! {
-                biased;
-                () = &mut finished => {}
-                () = engine.environment.sleep(last) => {}
-            }
-        }
+    if !within(&engine, left, &mut finished).await {
+        engine.interrupt(Interruption::ShutDown, |_| true);
+        // Twice: first the handlers have their grace, then their verdicts are written down.
+        within(&engine, engine.settings.cancellation_grace * 2, &mut finished).await;
     }
     let abandoned = engine.stations.iter().map(|station| engine.running(station.index).len()).sum();
-    engine.stop_all.cancel();
-    tokio::select! {
-        () = wait_all(tasks.others) => {}
-        // The storage is away: what could not be settled is found when the worker expires.
-        () = engine.environment.sleep(engine.settings.outage_backoff_cap) => {}
-    }
+    // The storage may be away: what cannot be settled is found when the worker expires.
+    let patience = engine.settings.outage_backoff_cap;
+    engine.stop_settles.cancel();
+    within(&engine, patience, wait_all(tasks.settles)).await;
+    engine.stop_beats.cancel();
+    within(&engine, patience, wait_all(tasks.beats)).await;
     ShutdownReport { abandoned }
+}
+
+/// Whether something ended in time.
+async fn within(engine: &Engine, patience: Duration, end: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        biased;
+        () = end => true,
+        () = engine.environment.sleep(patience) => false,
+    }
 }
 
 async fn wait_all(tasks: Vec<Ended>) {

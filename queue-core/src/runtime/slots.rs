@@ -45,7 +45,7 @@ async fn serve_one(engine: &Engine, slot: usize, next: Buffered) {
         .with_queue(job.queue.clone())
         .with_attempt(job.attempt)
         .with_max_retries(job.max_retries)
-        .with_timeout(job.timeout)
+        .with_end(engine.now().checked_add(job.timeout))
         .with_shared_state(Arc::clone(&engine.state))
         .with_shutdown(Arc::clone(&engine.shutdown));
     let (limits, environment) = (&station.limits, &*engine.environment);

@@ -150,17 +150,17 @@ impl RunningWorker {
         let stations: Vec<_> = served.iter().enumerate().map(station).collect();
         let slots = settings.slots;
         let engine = Arc::new(Engine::new(Arc::clone(environment), settings, stations.clone(), state));
-        let mut tasks = Tasks { claims: Vec::new(), slots: Vec::new(), others: Vec::new() };
+        let mut tasks = Tasks::default();
         for station in stations {
             let shared = || (Arc::clone(&engine), Arc::clone(&station));
             let (engine, station) = shared();
-            tasks.others.push(spawn(
+            tasks.beats.push(spawn(
                 &**environment,
                 Place::Control,
                 Box::pin(heartbeat::serve(engine, station)),
             ));
             let (engine, station) = shared();
-            tasks.others.push(spawn(
+            tasks.settles.push(spawn(
                 &**environment,
                 Place::Control,
                 Box::pin(settle::serve(engine, station)),
@@ -197,7 +197,8 @@ impl RunningWorker {
 impl Drop for RunningWorker {
     fn drop(&mut self) {
         self.engine.stop_claims.cancel();
-        self.engine.stop_all.cancel();
+        self.engine.stop_settles.cancel();
+        self.engine.stop_beats.cancel();
         self.engine.close_slots();
         self.engine.interrupt(Interruption::LeaseLost, |_| true);
     }

@@ -1,0 +1,178 @@
+//! A world with a virtual clock, in which a seed decides which task goes on next.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use queue_core::Timestamp;
+use queue_core::runtime::{Environment, EnvironmentFuture, Place};
+
+/// A run that takes longer than this in virtual time hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(3600);
+
+#[derive(Default)]
+struct State {
+    now: Duration,
+    random: u64,
+    next: u64,
+    tasks: HashMap<u64, (u32, EnvironmentFuture)>,
+    ready: Vec<u64>,
+    timers: BTreeMap<(Duration, u64), Waker>,
+}
+
+/// The world. Clones are the same world.
+#[derive(Clone)]
+pub(crate) struct World {
+    start: Instant,
+    state: Arc<Mutex<State>>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let state = State { random: seed.wrapping_mul(2).wrapping_add(1), ..State::default() };
+        Self { start: Instant::now(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// The clock of the storage, which runs with the virtual one.
+    pub(crate) fn time(&self) -> Timestamp {
+        Timestamp::from_micros(1_700_000_000_000_000).unwrap().saturating_add(self.state().now)
+    }
+
+    /// A random number below `bound`; xorshift64*, from Marsaglia's "Xorshift RNGs".
+    pub(crate) fn random_below(&self, bound: u64) -> u64 {
+        let mut state = self.state();
+        state.random ^= state.random >> 12;
+        state.random ^= state.random << 25;
+        state.random ^= state.random >> 27;
+        state.random.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
+    }
+
+    /// A process in this world.
+    pub(crate) fn process(&self, id: u32) -> Arc<dyn Environment> {
+        Arc::new(Process { world: self.clone(), id })
+    }
+
+    /// Ends a process at once, wherever its tasks stand.
+    pub(crate) fn kill(&self, process: u32) {
+        let mut state = self.state();
+        let ids: Vec<u64> =
+            state.tasks.iter().filter(|(_, (owner, _))| *owner == process).map(|(id, _)| *id).collect();
+        let killed: Vec<_> = ids.iter().filter_map(|id| state.tasks.remove(id)).collect();
+        drop(state);
+        drop(killed);
+    }
+
+    pub(crate) fn sleep(&self, duration: Duration) -> EnvironmentFuture {
+        let world = self.clone();
+        let until = self.state().now.saturating_add(duration);
+        Box::pin(poll_fn(move |cx| {
+            let mut state = world.state();
+            if state.now >= until {
+                return Poll::Ready(());
+            }
+            state.next += 1;
+            let key = (until, state.next);
+            state.timers.insert(key, cx.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    /// Runs everything until this future has ended.
+    pub(crate) fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> T {
+        let result = Arc::new(Mutex::new(None));
+        let place = Arc::clone(&result);
+        self.spawn(0, Box::pin(async move { *place.lock().unwrap() = Some(main.await) }));
+        loop {
+            if let Some(value) = result.lock().unwrap().take() {
+                return value;
+            }
+            self.step();
+        }
+    }
+
+    fn spawn(&self, process: u32, task: EnvironmentFuture) {
+        let mut state = self.state();
+        state.next += 1;
+        let id = state.next;
+        state.tasks.insert(id, (process, task));
+        state.ready.push(id);
+    }
+
+    fn step(&self) {
+        let many = self.state().ready.len() as u64;
+        if many == 0 {
+            return self.advance();
+        }
+        let pick = self.random_below(many) as usize;
+        let (id, taken) = {
+            let mut state = self.state();
+            let id = state.ready.swap_remove(pick);
+            (id, state.tasks.remove(&id))
+        };
+        let Some((process, mut task)) = taken else { return };
+        let waker = Waker::from(Arc::new(TaskWaker { world: self.clone(), id }));
+        if Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending() {
+            self.state().tasks.insert(id, (process, task));
+        }
+    }
+
+    fn advance(&self) {
+        let mut state = self.state();
+        let ((at, _), waker) = state.timers.pop_first().expect("nothing will ever happen again");
+        assert!(at < HANGS_AFTER, "it hangs");
+        state.now = state.now.max(at);
+        drop(state);
+        waker.wake();
+    }
+}
+
+struct TaskWaker {
+    world: World,
+    id: u64,
+}
+
+impl Wake for TaskWaker {
+    fn wake(self: Arc<Self>) {
+        let mut state = self.world.state();
+        if !state.ready.contains(&self.id) {
+            state.ready.push(self.id);
+        }
+    }
+}
+
+struct Process {
+    world: World,
+    id: u32,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Process({})", self.id)
+    }
+}
+
+impl Environment for Process {
+    fn now(&self) -> Instant {
+        self.world.start + self.world.state().now
+    }
+
+    fn sleep(&self, duration: Duration) -> EnvironmentFuture {
+        self.world.sleep(duration)
+    }
+
+    fn random(&self) -> u64 {
+        self.world.random_below(u64::MAX)
+    }
+
+    fn spawn(&self, _place: Place, task: EnvironmentFuture) {
+        self.world.spawn(self.id, task);
+    }
+}

@@ -1,0 +1,360 @@
+//! The runtime in a simulated world: a virtual clock, and a seed that decides every order and fault.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and the numbers of a simulation are small"
+)]
+
+mod environment;
+mod storage;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use environment::World;
+use queue_core::backend::{CancelRequest, ListRequest};
+use queue_core::runtime::WorkerSettings;
+use queue_core::{
+    Backend, Backoff, Enqueuer, HandlerResult, JobContext, JobError, JobId, JobQueue, RetryPolicy,
+    RunningWorker, State, TaskDefinition, TaskHandle, TaskOptions, Worker,
+};
+use storage::{Faults, Storage};
+
+const SEEDS: u64 = 40;
+
+/// What the handler of a simulated job does.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+enum Script {
+    /// Takes this many milliseconds.
+    Take(u64),
+    /// Fails until this attempt.
+    FailUntil(u32),
+    Panic,
+    SnoozeOnce,
+    /// Runs until it is told to stop.
+    UntilCancelled,
+    /// Never ends, whatever it is told.
+    Forever,
+}
+
+/// The order in which attempts started, and whether one job ever ran twice at once.
+#[derive(Default)]
+struct Log {
+    started: Vec<(JobId, u32)>,
+    running: HashMap<JobId, u32>,
+    overlaps: u64,
+}
+
+type SharedLog = Arc<Mutex<Log>>;
+
+/// Counts a run, also when its future is dropped.
+struct InLog(SharedLog, JobId);
+
+impl InLog {
+    fn enter(log: &SharedLog, context: &JobContext) -> Self {
+        let mut entries = log.lock().unwrap();
+        entries.started.push((context.id(), context.attempt()));
+        let running = entries.running.entry(context.id()).or_default();
+        *running += 1;
+        if *running > 1 {
+            entries.overlaps += 1;
+        }
+        drop(entries);
+        Self(Arc::clone(log), context.id())
+    }
+}
+
+impl Drop for InLog {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap().running.get_mut(&self.1).unwrap() -= 1;
+    }
+}
+
+fn task(world: &World, log: &SharedLog) -> TaskDefinition<Script> {
+    let (world, log) = (world.clone(), Arc::clone(log));
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), 20).unwrap();
+    let options = TaskOptions::new()
+        .max_retries(8)
+        .timeout(Duration::from_secs(20))
+        .retry(RetryPolicy::Exponential(backoff));
+    TaskDefinition::from_fn("script", move |context: JobContext, script: Script| {
+        let (world, log) = (world.clone(), Arc::clone(&log));
+        async move {
+            let _in_log = InLog::enter(&log, &context);
+            play(&world, &context, script).await
+        }
+    })
+    .with_options(options)
+}
+
+async fn play(world: &World, context: &JobContext, script: Script) -> HandlerResult {
+    match script {
+        Script::Take(millis) => world.sleep(Duration::from_millis(millis)).await,
+        Script::FailUntil(attempt) if context.attempt() < attempt => return Err(JobError::retry("not yet")),
+        Script::FailUntil(_) => {}
+        Script::Panic => panic!("as scripted"),
+        Script::SnoozeOnce if context.progress().is_none() && world.random_below(2) == 0 => {
+            return Err(JobError::snooze(Duration::from_secs(3)));
+        }
+        Script::SnoozeOnce => {}
+        Script::UntilCancelled => {
+            context.cancellation().cancelled().await;
+            return Err(JobError::retry("told to stop"));
+        }
+        Script::Forever => std::future::pending().await,
+    }
+    Ok(())
+}
+
+fn settings() -> WorkerSettings {
+    WorkerSettings { slots: 4, batch: 8, ..WorkerSettings::default() }
+}
+
+fn serve(
+    world: &World,
+    process: u32,
+    storage: &Storage,
+    log: &SharedLog,
+) -> (RunningWorker, TaskHandle<Script>) {
+    let mut queue = JobQueue::new(Arc::new(storage.clone()));
+    let handle = task(world, log).register(&mut queue).unwrap();
+    let worker = Worker::new().serve(&queue).settings(settings()).start_in(&world.process(process)).unwrap();
+    (worker, handle)
+}
+
+async fn states(storage: &Storage) -> Vec<State> {
+    let all = storage.inspect().unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
+    all.iter().map(|record| record.state).collect()
+}
+
+async fn wait_until_finished(world: &World, storage: &Storage) {
+    while !states(storage).await.iter().all(|state| state.is_finished()) {
+        world.sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Enqueues until the storage takes it.
+async fn enqueue_all(world: &World, handle: &TaskHandle<Script>, scripts: &[Script]) {
+    let ids = JobId::generate_many(scripts.len());
+    loop {
+        let job = |(script, id): (&Script, &JobId)| handle.job(script).unwrap().id(*id);
+        let jobs = scripts.iter().zip(&ids).map(job).collect();
+        match handle.submit(jobs).await {
+            Ok(_) => return,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        world.sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn mixed_scripts(world: &World) -> Vec<Script> {
+    let script = |_| match world.random_below(6) {
+        0 => Script::FailUntil(3),
+        1 => Script::SnoozeOnce,
+        2 => Script::Take(world.random_below(8000)),
+        _ => Script::Take(world.random_below(50)),
+    };
+    (0..60).map(script).collect()
+}
+
+#[test]
+fn two_workers_complete_everything_once() {
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        let log = SharedLog::default();
+        let storage = Storage::new(&world, Faults::default());
+        world.clone().run({
+            let log = Arc::clone(&log);
+            async move {
+                let (first, handle) = serve(&world, 1, &storage, &log);
+                let (second, _) = serve(&world, 2, &storage, &log);
+                enqueue_all(&world, &handle, &mixed_scripts(&world)).await;
+                wait_until_finished(&world, &storage).await;
+                assert_eq!(states(&storage).await, [State::Completed; 60], "seed {seed}");
+                first.shutdown(Duration::from_secs(1)).await;
+                second.shutdown(Duration::from_secs(1)).await;
+            }
+        });
+        assert_eq!(log.lock().unwrap().overlaps, 0, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_network_that_loses_requests_and_replies_loses_no_job() {
+    let mut struck = 0;
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        let log = SharedLog::default();
+        let faults = Faults { lost_requests: 10, lost_replies: 10, longest_delay: Duration::from_millis(30) };
+        let storage = Storage::new(&world, faults);
+        struck += world.clone().run(async move {
+            let (first, handle) = serve(&world, 1, &storage, &log);
+            let (second, _) = serve(&world, 2, &storage, &log);
+            enqueue_all(&world, &handle, &mixed_scripts(&world)).await;
+            wait_until_finished(&world, &storage).await;
+            assert_eq!(states(&storage).await, [State::Completed; 60], "seed {seed}");
+            first.shutdown(Duration::from_secs(1)).await;
+            second.shutdown(Duration::from_secs(1)).await;
+            storage.struck.load(std::sync::atomic::Ordering::Relaxed)
+        });
+    }
+    assert!(struck > SEEDS * 10, "only {struck} faults struck");
+}
+
+#[test]
+fn the_jobs_of_a_killed_process_are_run_by_the_other() {
+    let mut ran_twice = 0;
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        let log = SharedLog::default();
+        let storage =
+            Storage::new(&world, Faults { longest_delay: Duration::from_millis(5), ..Faults::default() });
+        world.clone().run({
+            let log = Arc::clone(&log);
+            async move {
+                let (victim, handle) = serve(&world, 1, &storage, &log);
+                let (survivor, _) = serve(&world, 2, &storage, &log);
+                enqueue_all(&world, &handle, &mixed_scripts(&world)).await;
+                world.sleep(Duration::from_millis(world.random_below(3000))).await;
+                world.kill(1);
+                std::mem::forget(victim);
+                wait_until_finished(&world, &storage).await;
+                assert_eq!(states(&storage).await, [State::Completed; 60], "seed {seed}");
+                survivor.shutdown(Duration::from_secs(1)).await;
+            }
+        });
+        let log = log.lock().unwrap();
+        assert_eq!(log.overlaps, 0, "seed {seed}: a killed job's future is gone before it runs again");
+        ran_twice += log.started.iter().filter(|(_, attempt)| *attempt > 1).count();
+    }
+    assert!(ran_twice > 0, "no job was ever rescued");
+}
+
+#[test]
+fn jobs_that_panic_or_never_end_harm_only_themselves() {
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        let log = SharedLog::default();
+        let storage = Storage::new(&world, Faults::default());
+        world.clone().run(async move {
+            let (worker, handle) = serve(&world, 1, &storage, &log);
+            let scripts = [Script::Panic, Script::Forever, Script::UntilCancelled, Script::Take(5)];
+            enqueue_all(&world, &handle, &scripts).await;
+            wait_until_finished(&world, &storage).await;
+            let all = storage.inspect().unwrap().list(ListRequest::new(9)).await.unwrap();
+            let fate: Vec<_> =
+                all.iter().map(|r| (r.state, r.attempt, r.errors.first().map(|e| &*e.error))).collect();
+            assert_eq!(fate[0], (State::Dead, 9, Some("panicked: as scripted")));
+            assert_eq!(fate[1], (State::Dead, 9, Some("timed out after 20s")));
+            assert_eq!(fate[2], (State::Dead, 9, Some("timed out after 20s: told to stop")));
+            assert_eq!(fate[3], (State::Completed, 1, None));
+            assert_eq!(worker.shutdown(Duration::ZERO).await.abandoned, 0);
+        });
+    }
+}
+
+#[test]
+fn a_running_job_is_told_when_somebody_cancels_it() {
+    let world = World::new(1);
+    let log = SharedLog::default();
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let (worker, handle) = serve(&world, 1, &storage, &log);
+        let id = handle.enqueue(&Script::UntilCancelled).await.unwrap();
+        while log.lock().unwrap().started.is_empty() {
+            world.sleep(Duration::from_millis(1)).await;
+        }
+        let before = world.time();
+        storage.cancel(CancelRequest::new(vec![id]).signal_running()).await.unwrap();
+        wait_until_finished(&world, &storage).await;
+        assert_eq!(states(&storage).await, [State::Cancelled]);
+        assert!(before.until(world.time()) < Duration::from_secs(1), "it did not wait for the heartbeat");
+        worker.shutdown(Duration::ZERO).await;
+    });
+}
+
+#[test]
+fn a_shutdown_gives_back_what_did_not_start_and_what_did_not_end() {
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        let log = SharedLog::default();
+        let storage = Storage::new(&world, Faults::default());
+        world.clone().run(async move {
+            let (worker, handle) = serve(&world, 1, &storage, &log);
+            let mut scripts =
+                vec![Script::Take(100), Script::Take(200), Script::UntilCancelled, Script::Forever];
+            scripts.extend(vec![Script::Take(1); 20]);
+            enqueue_all(&world, &handle, &scripts).await;
+            world.sleep(Duration::from_millis(50)).await;
+            let report = worker.shutdown(Duration::from_millis(120)).await;
+            assert_eq!(report.abandoned, 0);
+            let all = storage.inspect().unwrap().list(ListRequest::new(99)).await.unwrap();
+            assert_eq!(all[0].state, State::Completed, "it had time to end");
+            for record in &all[2..4] {
+                assert_eq!((record.state, record.attempt), (State::Ready, 0), "given back, free of charge");
+            }
+            assert!(all.iter().all(|record| record.state != State::Running), "seed {seed}: no lease is left");
+            assert!(storage.audit().unwrap().stored().await.unwrap().workers.is_empty());
+        });
+    }
+}
+
+#[test]
+fn the_most_urgent_job_starts_next() {
+    let world = World::new(7);
+    let log = SharedLog::default();
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let (worker, handle) = serve(&world, 1, &storage, &log);
+        enqueue_all(&world, &handle, &vec![Script::Take(1000); 40]).await;
+        world.sleep(Duration::from_millis(500)).await;
+        let urgent = handle.job(&Script::Take(1)).unwrap().priority(9);
+        let id = handle.submit(vec![urgent]).await.unwrap()[0].id;
+        wait_until_finished(&world, &storage).await;
+        let place = log.lock().unwrap().started.iter().position(|(started, _)| *started == id).unwrap();
+        assert!((4..8).contains(&place), "started as number {place}, though only 4 were running");
+        worker.shutdown(Duration::ZERO).await;
+    });
+}
+
+#[test]
+fn a_worker_that_was_given_up_drops_its_jobs_and_registers_anew() {
+    let world = World::new(3);
+    let log = SharedLog::default();
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let (worker, handle) = serve(&world, 1, &storage, &log);
+        let id = handle.enqueue(&Script::Take(19_000)).await.unwrap();
+        world.sleep(Duration::from_millis(500)).await;
+        // As if another worker's clock were far ahead.
+        let far = world.time().saturating_add(Duration::from_secs(60));
+        let memory = storage.backend();
+        memory.maintain(queue_core::backend::MaintainRequest::rescue(10).at(far)).await.unwrap();
+        wait_until_finished(&world, &storage).await;
+        assert_eq!(log.lock().unwrap().started, [(id, 1), (id, 2)]);
+        assert_eq!(states(&storage).await, [State::Completed]);
+        worker.shutdown(Duration::ZERO).await;
+    });
+}
+
+#[test]
+fn a_dequeued_job_never_starts() {
+    let world = World::new(5);
+    let log = SharedLog::default();
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let mut queue = JobQueue::new(Arc::new(storage.clone()));
+        let handle = task(&world, &log).register(&mut queue).unwrap();
+        let later = world.time().saturating_add(Duration::from_secs(30));
+        let id = handle.enqueue_at(&Script::Take(1), later).await.unwrap();
+        let (worker, _) = serve(&world, 1, &storage, &log);
+        queue.dequeue(id).await.unwrap();
+        world.sleep(Duration::from_secs(60)).await;
+        assert!(log.lock().unwrap().started.is_empty());
+        worker.shutdown(Duration::ZERO).await;
+    });
+}
