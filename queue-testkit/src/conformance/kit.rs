@@ -15,7 +15,7 @@ use super::subject::{Storage, Subject};
 
 /// A storage of the case's own, with one handle open: the [`Session`] that it derefs to.
 pub(crate) struct Kit {
-    session: Session,
+    session: Arc<Session>,
     shared: Arc<Shared>,
     storage: Arc<dyn Storage>,
     journal: Arc<Journal>,
@@ -35,8 +35,13 @@ impl Kit {
             subject.create().await.map_err(|error| anyhow!("the subject's `create` failed: {error}"))?;
         let shared = Arc::new(Shared::new());
         let backend = open(&*storage, &journal, "").await?;
-        let session = Session::new(backend, Arc::clone(&shared));
+        let session = Arc::new(Session::new(backend, Arc::clone(&shared)));
         Ok(Self { session, shared, storage, journal, subject, settings, seed_used: AtomicBool::new(false) })
+    }
+
+    /// The handle itself, for tasks that run at the same time.
+    pub(crate) fn handle(&self) -> Arc<Session> {
+        Arc::clone(&self.session)
     }
 
     /// A second handle on the same storage, as another process has it.

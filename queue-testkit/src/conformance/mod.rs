@@ -61,6 +61,7 @@ mod harness;
 mod journal;
 mod kit;
 mod promise;
+mod race;
 mod recorded;
 mod report;
 mod session;

@@ -16,7 +16,6 @@ use queue_core::{Backend, ClaimId, JobId, Kind, QueueName, Timestamp, WorkerId};
 use super::clock::Clock;
 use super::spec::Spec;
 
-pub(crate) use claiming::Claiming;
 pub(crate) use verdicts::{bury, cancelled, complete, complete_with, release, retry, snooze};
 
 /// How long after its last heartbeat a worker of the kit is given up.

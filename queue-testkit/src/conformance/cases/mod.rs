@@ -1,12 +1,33 @@
 //! The table of cases: one file a promise, or a part of one.
 
 mod q04_fenced_settle;
+mod q04_repeated_settle;
+mod q05_batch_atomic;
+mod q07_attempt_bound;
+mod q07_last_attempts;
+mod q08_prune;
+mod q08_terminal_final;
+mod q10_result_iff_complete;
+mod q13_cursor;
+mod q13_head_order;
 mod q14_not_before;
 
 use super::case::Case;
 
 /// A file that is missing here is dead code, which the compiler reports.
-const FILES: &[&[Case]] = &[q04_fenced_settle::CASES, q14_not_before::CASES];
+const FILES: &[&[Case]] = &[
+    q04_fenced_settle::CASES,
+    q04_repeated_settle::CASES,
+    q05_batch_atomic::CASES,
+    q07_attempt_bound::CASES,
+    q07_last_attempts::CASES,
+    q08_prune::CASES,
+    q08_terminal_final::CASES,
+    q10_result_iff_complete::CASES,
+    q13_cursor::CASES,
+    q13_head_order::CASES,
+    q14_not_before::CASES,
+];
 
 /// Every case, in the order of the promises.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
