@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Helpers for tests of programs that use the queue, and the conformance suite that proves a storage
+//! backend right.
+//!
+//! | to test | use |
+//! |---|---|
+//! | code that registers or enqueues | [`FakeQueue`] |
+//! | a handler | [`run_inline`] |
+//! | a storage backend | the module `conformance`, with the feature of that name |
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod fake_queue;
+mod inline;
+
+pub use fake_queue::FakeQueue;
+pub use inline::{Inline, run_inline};

@@ -1,0 +1,147 @@
+//! The structural audit: what must hold of the rows after every case.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use queue_core::backend::{LiveRow, OutcomeRow, Stored};
+use queue_core::{JobId, State};
+
+use super::promise::Promise;
+
+/// A row that should not be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) promise: Promise,
+    pub(crate) job: JobId,
+    pub(crate) fault: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: job {} {}", self.promise, self.job, self.fault)
+    }
+}
+
+/// All that is wrong with these rows.
+pub(crate) fn audit(stored: &Stored) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    places(stored, &mut violations);
+    for row in &stored.live {
+        live(row, &mut Faults { job: row.id, found: &mut violations });
+    }
+    for row in &stored.outcomes {
+        outcome(row, &mut Faults { job: row.id, found: &mut violations });
+    }
+    violations
+}
+
+struct Faults<'a> {
+    job: JobId,
+    found: &'a mut Vec<Violation>,
+}
+
+impl Faults<'_> {
+    /// Notes the fault if it is one.
+    fn check(&mut self, is_fault: bool, promise: Promise, fault: impl FnOnce() -> String) {
+        if is_fault {
+            self.found.push(Violation { promise, job: self.job, fault: fault() });
+        }
+    }
+}
+
+/// A job's id stands in exactly one of `live` and `outcomes`, and always in `jobs`.
+fn places(stored: &Stored, found: &mut Vec<Violation>) {
+    let jobs = distinct(stored.jobs.iter().copied(), "jobs", found);
+    let live = distinct(stored.live.iter().map(|row| row.id), "live", found);
+    let outcomes = distinct(stored.outcomes.iter().map(|row| row.id), "outcomes", found);
+    for &job in jobs.iter().chain(&live).chain(&outcomes).collect::<BTreeSet<_>>() {
+        let mut faults = Faults { job, found };
+        let (is_live, is_finished) = (live.contains(&job), outcomes.contains(&job));
+        faults.check(is_live && is_finished, Promise::TerminalFinal, || {
+            "stands in `live` and in `outcomes`".to_owned()
+        });
+        faults.check(!is_live && !is_finished, Promise::NoLostAck, || {
+            "stands in `jobs` only: neither in `live` nor in `outcomes`".to_owned()
+        });
+        faults.check(!jobs.contains(&job), Promise::NoPhantom, || "does not stand in `jobs`".to_owned());
+    }
+}
+
+fn distinct(ids: impl Iterator<Item = JobId>, table: &str, found: &mut Vec<Violation>) -> BTreeSet<JobId> {
+    let mut seen = BTreeSet::new();
+    for job in ids {
+        let is_fault = !seen.insert(job);
+        Faults { job, found }.check(is_fault, Promise::NoPhantom, || format!("stands twice in `{table}`"));
+    }
+    seen
+}
+
+fn live(row: &LiveRow, faults: &mut Faults<'_>) {
+    let state = row.state;
+    faults.check(state.is_finished(), Promise::TerminalFinal, || format!("is live although {state}"));
+    if state == State::Running {
+        running(row, faults);
+    } else {
+        waiting(row, faults);
+    }
+}
+
+fn running(row: &LiveRow, faults: &mut Faults<'_>) {
+    let parts = [
+        ("claim", row.claim.is_some()),
+        ("worker", row.worker.is_some()),
+        ("deadline", row.deadline.is_some()),
+    ];
+    for (part, is_there) in parts {
+        faults.check(!is_there, Promise::SingleLiveLease, || format!("runs without a {part}"));
+    }
+    faults.check(row.attempt == 0, Promise::AttemptBound, || {
+        "runs without being charged an attempt".to_owned()
+    });
+    let most = u32::from(row.max_retries) + 1;
+    faults.check(row.attempt > most, Promise::AttemptBound, || overcharged(row.attempt, most));
+}
+
+fn waiting(row: &LiveRow, faults: &mut Faults<'_>) {
+    let (state, attempt) = (row.state, row.attempt);
+    let parts = [
+        ("claim", row.claim.is_some()),
+        ("worker", row.worker.is_some()),
+        ("deadline", row.deadline.is_some()),
+    ];
+    for (part, is_there) in parts {
+        faults.check(is_there, Promise::SingleLiveLease, || format!("has a {part} although {state}"));
+    }
+    let most = u32::from(row.max_retries) + 1;
+    faults.check(attempt >= most, Promise::AttemptBound, || {
+        format!("is {state} although all {most} attempts are used")
+    });
+    faults.check(state == State::Retrying && attempt == 0, Promise::AttemptBound, || {
+        "is retrying without an attempt".to_owned()
+    });
+}
+
+fn outcome(row: &OutcomeRow, faults: &mut Faults<'_>) {
+    let (state, attempt) = (row.state, row.attempt);
+    let most = u32::from(row.max_retries) + 1;
+    faults.check(!state.is_finished(), Promise::TerminalFinal, || format!("has an outcome although {state}"));
+    faults.check(attempt > most, Promise::AttemptBound, || overcharged(attempt, most));
+    faults.check(
+        attempt == 0 && matches!(state, State::Completed | State::Dead),
+        Promise::AttemptBound,
+        || format!("is {state} although it never started"),
+    );
+    faults.check(row.result.is_some() && state != State::Completed, Promise::ResultIffComplete, || {
+        format!("has a result although {state}")
+    });
+    faults.check(row.claim.is_none() && state == State::Completed, Promise::FencedSettle, || {
+        "is completed by no claim".to_owned()
+    });
+}
+
+fn overcharged(attempt: u32, most: u32) -> String {
+    format!("is charged {attempt} attempts of {most}")
+}

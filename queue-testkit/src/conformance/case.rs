@@ -1,0 +1,97 @@
+//! A case, and the table entry that every case file makes.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use queue_core::backend::Capabilities;
+
+use super::kit::Kit;
+use super::promise::Promise;
+
+/// How a case ends: an error says what it saw instead.
+pub(crate) type CaseResult = anyhow::Result<()>;
+
+type Run = for<'a> fn(&'a Kit) -> Pin<Box<dyn Future<Output = CaseResult> + Send + 'a>>;
+
+/// One row of the table of cases.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Case {
+    /// The name of its function, which begins with the promise's number: `q04_…`.
+    pub(crate) name: &'static str,
+    pub(crate) tier: Tier,
+    pub(crate) needs: &'static [Need],
+    pub(crate) run: Run,
+}
+
+impl Case {
+    pub(crate) fn promise(&self) -> Option<Promise> {
+        Promise::of_case(self.name)
+    }
+}
+
+/// How long, and by which means, a case tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tier {
+    /// One after another, in milliseconds.
+    Fast,
+    /// Several tasks at once.
+    Race,
+}
+
+impl Tier {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Race => "race",
+        }
+    }
+}
+
+/// What a case needs beyond the core of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Durable,
+    MultiProcess,
+}
+
+impl Need {
+    pub(crate) const fn is_met_by(self, capabilities: Capabilities) -> bool {
+        match self {
+            Self::Durable => capabilities.durable,
+            Self::MultiProcess => capabilities.multi_process,
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Durable => "durable",
+            Self::MultiProcess => "multi_process",
+        })
+    }
+}
+
+/// Enters the cases of a file into its table `CASES`. A case that is not entered is dead code, which
+/// the compiler reports.
+///
+/// ```text
+/// cases! {
+///     Fast q04_a_stale_token_is_lost,
+///     Race q04_one_of_two_settles_wins [MultiProcess],
+/// }
+/// ```
+macro_rules! cases {
+    ($($tier:ident $name:ident $([$($need:ident),+])?),+ $(,)?) => {
+        pub(super) const CASES: &[$crate::conformance::case::Case] = &[$(
+            $crate::conformance::case::Case {
+                name: stringify!($name),
+                tier: $crate::conformance::case::Tier::$tier,
+                needs: &[$($($crate::conformance::case::Need::$need),+)?],
+                run: |kit| Box::pin($name(kit)),
+            },
+        )+];
+    };
+}
+pub(crate) use cases;

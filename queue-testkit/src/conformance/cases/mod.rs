@@ -1,0 +1,69 @@
+//! The table of cases: one file a promise, or a part of one.
+
+mod q04_fenced_settle;
+mod q04_repeated_settle;
+mod q05_batch_atomic;
+mod q07_attempt_bound;
+mod q07_last_attempts;
+mod q08_prune;
+mod q08_terminal_final;
+mod q10_result_iff_complete;
+mod q13_cursor;
+mod q13_head_order;
+mod q14_not_before;
+
+use super::case::Case;
+
+/// A file that is missing here is dead code, which the compiler reports.
+const FILES: &[&[Case]] = &[
+    q04_fenced_settle::CASES,
+    q04_repeated_settle::CASES,
+    q05_batch_atomic::CASES,
+    q07_attempt_bound::CASES,
+    q07_last_attempts::CASES,
+    q08_prune::CASES,
+    q08_terminal_final::CASES,
+    q10_result_iff_complete::CASES,
+    q13_cursor::CASES,
+    q13_head_order::CASES,
+    q14_not_before::CASES,
+];
+
+/// Every case, in the order of the promises.
+pub(super) fn all() -> impl Iterator<Item = &'static Case> {
+    FILES.iter().copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_name_of_its_own_and_a_promise() {
+        let mut names = BTreeSet::new();
+        for case in all() {
+            assert!(names.insert(case.name), "two cases are called {}", case.name);
+            let promise = case.promise().unwrap_or_else(|| panic!("{} names no promise", case.name));
+            assert!(case.name.starts_with(&format!("q{:02}_", promise.number())), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn every_case_of_every_file_is_in_the_table() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance/cases");
+        let listed: BTreeSet<&str> = all().map(|case| case.name).collect();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+            for line in text.lines() {
+                let Some(name) = line.strip_prefix("async fn q").and_then(|rest| rest.split('(').next())
+                else {
+                    continue;
+                };
+                assert!(listed.contains(format!("q{name}").as_str()), "q{name} is in no table");
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Q5: a batch is all or nothing.
+
+use anyhow::ensure;
+use queue_core::ErrorKind;
+use queue_core::State;
+use queue_core::backend::Wakes;
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::{ensure_eq, fails_with};
+use crate::conformance::kit::Kit;
+use crate::conformance::race::race;
+use crate::conformance::session::{bury, cancelled, complete, retry};
+use crate::conformance::spec::Spec;
+
+cases! {
+    Fast q05_a_bad_row_anywhere_stores_none_of_its_batch,
+    Fast q05_a_batch_known_in_part_stores_no_more_of_it,
+    Fast q05_batches_of_one_request_have_fates_of_their_own,
+    Fast q05_a_batch_sees_those_before_it_in_its_request,
+    Fast q05_a_large_batch_is_stored_whole_and_answered_in_order,
+    Fast q05_only_a_stored_batch_wakes,
+    Fast q05_the_jobs_of_a_batch_end_each_by_itself,
+    Race q05_one_of_many_batches_with_a_common_job_is_stored,
+}
+
+/// The bad row is an id that is taken by other content: first, in the middle, last.
+async fn q05_a_bad_row_anywhere_stores_none_of_its_batch(kit: &Kit) -> CaseResult {
+    let taken = kit.insert_one(kit.spec("job").payload("1")).await?;
+    let before = kit.record(taken).await?;
+    for bad_row in 0..5 {
+        let mut batch: Vec<Spec> = (0..5).map(|_| kit.spec("job")).collect();
+        batch[bad_row] = kit.spec("job").payload("2").id(taken);
+        let error = fails_with(kit.try_insert(batch).await?, ErrorKind::Conflict)?;
+        ensure!(error.jobs().contains(&taken), "the error of row {bad_row} does not name {taken}: {error}");
+        ensure_eq!(kit.stored().await?.jobs, [taken], "the jobs after bad row {bad_row}");
+    }
+    ensure_eq!(kit.record(taken).await?, before, "the job whose id was taken");
+    Ok(())
+}
+
+/// One job of it is stored already with the very same content; the others are new.
+async fn q05_a_batch_known_in_part_stores_no_more_of_it(kit: &Kit) -> CaseResult {
+    let known = kit.spec("job");
+    let id = kit.insert_one(known.clone()).await?;
+    for place in 0..3 {
+        let mut batch: Vec<Spec> = (0..3).map(|_| kit.spec("job")).collect();
+        batch[place] = known.clone();
+        let error = fails_with(kit.try_insert(batch).await?, ErrorKind::Conflict)?;
+        ensure!(!error.jobs().is_empty(), "the error names no job: {error}");
+        ensure_eq!(kit.stored().await?.jobs, [id], "the jobs with the known one at place {place}");
+    }
+    Ok(())
+}
+
+/// A bad batch between two good ones.
+async fn q05_batches_of_one_request_have_fates_of_their_own(kit: &Kit) -> CaseResult {
+    let taken = kit.insert_one(kit.spec("job").payload("1")).await?;
+    let good = [vec![kit.spec("job"), kit.spec("job")], vec![kit.spec("job")]];
+    let bad = vec![kit.spec("job"), kit.spec("job").payload("2").id(taken)];
+    let [first, last] = good;
+    let mut fates = kit.insert_batches(vec![first, bad, last]).await?.into_iter();
+    let mut next = || fates.next().unwrap_or_else(|| Ok(Vec::new()));
+    let (first, bad, last) = (next()?, next(), next()?);
+    fails_with(bad, ErrorKind::Conflict)?;
+    ensure_eq!((first.len(), last.len()), (2, 1), "the answers of the good batches");
+    let mut expected: Vec<_> = first.iter().chain(&last).map(|job| job.id).chain([taken]).collect();
+    expected.sort();
+    ensure_eq!(kit.stored().await?.jobs, expected, "the jobs that are stored");
+    Ok(())
+}
+
+/// The order of the request is the order of the batches.
+async fn q05_a_batch_sees_those_before_it_in_its_request(kit: &Kit) -> CaseResult {
+    let batch = vec![kit.spec("job"), kit.spec("job")];
+    let in_part = vec![batch[0].clone(), kit.spec("job")];
+    let fates = kit.insert_batches(vec![batch.clone(), in_part, batch]).await?;
+    let seen: Vec<Result<Vec<bool>, ErrorKind>> = fates
+        .into_iter()
+        .map(|fate| match fate {
+            Ok(submitted) => Ok(submitted.iter().map(|job| job.inserted).collect()),
+            Err(error) => Err(error.kind()),
+        })
+        .collect();
+    let expected = [Ok(vec![true, true]), Err(ErrorKind::Conflict), Ok(vec![false, false])];
+    ensure_eq!(seen, expected, "the fates: new, known in part, known");
+    ensure_eq!(kit.stored().await?.jobs.len(), 2, "the number of jobs");
+    Ok(())
+}
+
+/// Ids in no order: the answers follow the input, not the ids.
+async fn q05_a_large_batch_is_stored_whole_and_answered_in_order(kit: &Kit) -> CaseResult {
+    const JOBS: usize = 3000;
+    let mut batch: Vec<Spec> = (0..JOBS).map(|_| kit.spec("job")).collect();
+    batch.reverse();
+    batch.rotate_left(JOBS / 3);
+    let expected =
+        batch.iter().cloned().map(|spec| Ok(spec.build()?.id)).collect::<anyhow::Result<Vec<_>>>()?;
+    let answered = kit.insert(batch).await?;
+    ensure!(answered == expected, "the ids are not answered in the order of the batch");
+    ensure_eq!(kit.stored().await?.live.len(), JOBS, "the live jobs");
+    Ok(())
+}
+
+/// No worker is woken for a batch that failed, nor for one that was there already.
+async fn q05_only_a_stored_batch_wakes(kit: &Kit) -> CaseResult {
+    let mut receiver = kit.backend()?.subscribe();
+    let known = kit.spec("job").payload("1");
+    let id = kit.insert_one(known.clone()).await?;
+    let woken = tokio::time::timeout(std::time::Duration::from_secs(30), receiver.recv()).await?;
+    ensure!(woken.unknown || !woken.ready.is_empty(), "a stored batch woke nobody: {woken:?}");
+    let bad = vec![kit.spec("job").priority(7), kit.spec("job").payload("2").id(id)];
+    fails_with(kit.try_insert(bad).await?, ErrorKind::Conflict)?;
+    let urgent = |wakes: &Wakes| wakes.ready.iter().any(|hint| hint.priority == 7);
+    ensure!(!urgent(&receiver.take()), "a batch that failed woke somebody");
+    Ok(())
+}
+
+/// Only the insert is shared.
+async fn q05_the_jobs_of_a_batch_end_each_by_itself(kit: &Kit) -> CaseResult {
+    let ids = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
+    let worker = kit.worker().await?;
+    for verdict in [complete(), bury("x"), cancelled("x"), retry("x", 60)] {
+        kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
+    }
+    let expected = [State::Completed, State::Dead, State::Cancelled, State::Retrying, State::Ready];
+    for (id, expected) in ids.into_iter().zip(expected) {
+        ensure_eq!(kit.state(id).await?, expected, "the state of job {id}");
+    }
+    Ok(())
+}
+
+/// Each batch has the same job in the middle of others of its own: one is stored, whole.
+async fn q05_one_of_many_batches_with_a_common_job_is_stored(kit: &Kit) -> CaseResult {
+    for round in 0..8 {
+        let before = kit.stored().await?.jobs.len();
+        let common = kit.spec("job");
+        let insert = |_| {
+            let handle = kit.handle();
+            let batch = vec![kit.spec("job"), common.clone(), kit.spec("job")];
+            async move { handle.try_insert(batch).await }
+        };
+        let mut stored = 0;
+        for fate in race((0..6).map(insert).collect()).await? {
+            match fate {
+                Ok(submitted) => {
+                    ensure!(submitted.iter().all(|job| job.inserted), "round {round}: {submitted:?}");
+                    stored += 1;
+                }
+                Err(error) => {
+                    ensure_eq!(error.kind(), ErrorKind::Conflict, "round {round}, the error {error}");
+                }
+            }
+        }
+        ensure_eq!(stored, 1, "round {round}, the batches that were stored");
+        ensure_eq!(kit.stored().await?.jobs.len(), before + 3, "round {round}, the jobs");
+    }
+    Ok(())
+}

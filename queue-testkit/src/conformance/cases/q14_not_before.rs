@@ -1,0 +1,169 @@
+//! Q14: no job starts before its time.
+
+use std::time::Duration;
+
+use queue_core::{State, Timestamp};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{TICK, retry, snooze};
+
+cases! {
+    Fast q14_a_job_starts_at_its_very_tick,
+    Fast q14_a_failed_job_waits_out_its_delay,
+    Fast q14_a_snoozed_job_waits_out_its_delay,
+    Fast q14_urgent_jobs_of_the_far_future_hide_nothing,
+    Fast q14_a_clock_that_went_back_starts_nothing_early,
+    Fast q14_promotion_takes_what_is_due_and_no_more_than_asked,
+    Fast q14_a_job_without_a_time_runs_from_its_insert_on,
+    Fast q14_a_delay_beyond_the_end_of_time_ends_there,
+    Fast q14_a_job_for_later_is_told_with_its_time,
+}
+
+/// At −1 tick it waits; at its time it is claimed.
+async fn q14_a_job_starts_at_its_very_tick(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let run_at = kit.now().saturating_add(TICK * 2);
+    let id = kit.insert_one(kit.spec("job").run_at(run_at)).await?;
+    kit.advance(TICK);
+    let early = kit.claiming(worker, 1).take().await?;
+    ensure_eq!(early.jobs, [], "a claim one tick before the time");
+    ensure_eq!(early.next_due.unwrap_or(TICK), TICK, "how long until the job is due");
+    ensure_eq!(kit.state(id).await?, State::Scheduled, "the state one tick before the time");
+    kit.advance(TICK);
+    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "what is claimed at the time");
+    Ok(())
+}
+
+/// From the moment of its settle on, to the tick.
+async fn q14_a_failed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let token = kit.claim_one(worker).await?.token;
+    let due = kit.advance(Duration::from_secs(2)).saturating_add(Duration::from_secs(5));
+    kit.settle_one(token, retry("failed", 5)).await?;
+    let record = kit.record(id).await?;
+    ensure_eq!((record.state, record.run_at), (State::Retrying, due), "the job that failed");
+    kit.set_clock(due.saturating_sub(TICK));
+    ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before the time");
+    kit.set_clock(due);
+    let job = kit.claim_one(worker).await?;
+    ensure_eq!((job.token.job, job.run_at), (id, due), "what is claimed at the time");
+    Ok(())
+}
+
+/// It is scheduled, as if it were new.
+async fn q14_a_snoozed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    kit.settle_one(kit.claim_one(worker).await?.token, snooze(5)).await?;
+    let due = kit.now().saturating_add(Duration::from_secs(5));
+    let record = kit.record(id).await?;
+    ensure_eq!((record.state, record.run_at), (State::Scheduled, due), "the snoozed job");
+    kit.set_clock(due.saturating_sub(TICK));
+    ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before the time");
+    kit.set_clock(due);
+    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "what is claimed at the time");
+    let record = kit.record(id).await?;
+    ensure_eq!(record.job.run_at.unwrap_or(record.created_at), record.created_at, "the time first set");
+    Ok(())
+}
+
+/// Of the highest priority, up to the end of time.
+async fn q14_urgent_jobs_of_the_far_future_hide_nothing(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let later = |days: u64| kit.now().saturating_add(Duration::from_secs(days * 86_400));
+    let mut batch: Vec<_> =
+        (1..200).map(|days| kit.spec("job").priority(i16::MAX).run_at(later(days))).collect();
+    batch.push(kit.spec("job").priority(i16::MAX).run_at(Timestamp::MAX));
+    kit.insert(batch).await?;
+    let humble = kit.insert_one(kit.spec("job").priority(i16::MIN)).await?;
+    let seen: Vec<_> = kit.claim(worker, 10).await?.iter().map(|job| job.token.job).collect();
+    ensure_eq!(seen, [humble], "what is claimed now");
+    kit.set_clock(Timestamp::MAX.saturating_sub(TICK));
+    ensure_eq!(kit.claim(worker, 1000).await?.len(), 199, "the jobs due one tick before the end of time");
+    kit.set_clock(Timestamp::MAX);
+    ensure_eq!(kit.claim(worker, 1000).await?.len(), 1, "the job due at the end of time");
+    Ok(())
+}
+
+/// Made ready by a clock that was ahead, it still waits for the clock that claims.
+async fn q14_a_clock_that_went_back_starts_nothing_early(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let start = kit.now();
+    let due = start.saturating_add(Duration::from_secs(10));
+    let id = kit.insert_one(kit.spec("job").run_at(due)).await?;
+    kit.set_clock(due);
+    ensure_eq!(kit.promote(10).await?.promoted, 1, "jobs promoted by the clock ahead");
+    for time in [start, due.saturating_sub(TICK)] {
+        kit.set_clock(time);
+        ensure_eq!(kit.claim(worker, 1).await?, [], "a claim at {time}, due at {due}");
+    }
+    kit.set_clock(due);
+    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "what is claimed at the time");
+    Ok(())
+}
+
+/// Scheduled and retrying ones; what is not due stays.
+async fn q14_promotion_takes_what_is_due_and_no_more_than_asked(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let failing = kit.insert_one(kit.spec("job")).await?;
+    kit.settle_one(kit.claim_one(worker).await?.token, retry("failed", 3)).await?;
+    let at = |seconds| kit.now().saturating_add(Duration::from_secs(seconds));
+    let times = [at(1), at(2), at(3), at(4)];
+    let jobs = kit.insert(times.map(|time| kit.spec("job").run_at(time)).to_vec()).await?;
+    kit.set_clock(times[2]);
+    let promoted =
+        [kit.promote(0).await?, kit.promote(3).await?, kit.promote(3).await?, kit.promote(3).await?];
+    ensure_eq!(promoted.map(|reply| reply.promoted), [0, 3, 1, 0], "jobs promoted, by a limit of 0, 3, 3, 3");
+    for id in [failing, jobs[0], jobs[1], jobs[2]] {
+        ensure_eq!(kit.state(id).await?, State::Ready, "the state of job {id}, which is due");
+    }
+    ensure_eq!(kit.state(jobs[3]).await?, State::Scheduled, "the state of the job that is not due");
+    Ok(())
+}
+
+/// As does one whose time is past; their records say which time that is.
+async fn q14_a_job_without_a_time_runs_from_its_insert_on(kit: &Kit) -> CaseResult {
+    let past = kit.now().saturating_sub(Duration::from_secs(100));
+    let specs = vec![
+        kit.spec("job"),
+        kit.spec("job").run_at(past),
+        kit.spec("job").run_at(Timestamp::UNIX_EPOCH),
+        kit.spec("job").run_at(kit.now()),
+    ];
+    let expected = [kit.now(), past, Timestamp::UNIX_EPOCH, kit.now()];
+    for (id, expected) in kit.insert(specs).await?.into_iter().zip(expected) {
+        let record = kit.record(id).await?;
+        ensure_eq!((record.state, record.run_at), (State::Ready, expected), "job {id}");
+        ensure_eq!(record.created_at, kit.now(), "the time of the insert");
+    }
+    Ok(())
+}
+
+/// No delay wraps round to the past.
+async fn q14_a_delay_beyond_the_end_of_time_ends_there(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    for (verdict, state) in
+        [(retry("failed", u64::MAX), State::Retrying), (snooze(u64::MAX), State::Scheduled)]
+    {
+        let id = kit.insert_one(kit.spec("job").timeout(Duration::MAX)).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
+        let record = kit.record(id).await?;
+        ensure_eq!((record.state, record.run_at), (state, Timestamp::MAX), "the job");
+    }
+    Ok(())
+}
+
+/// A worker that sleeps must learn that the next job is due sooner than it thought.
+async fn q14_a_job_for_later_is_told_with_its_time(kit: &Kit) -> CaseResult {
+    let mut receiver = kit.backend()?.subscribe();
+    let delay = Duration::from_secs(3);
+    kit.insert_one(kit.spec("job").run_at(kit.now().saturating_add(delay))).await?;
+    let wakes = receiver.recv().await;
+    let is_told = wakes.unknown || wakes.due_in == Some(delay);
+    anyhow::ensure!(is_told, "the job due in {delay:?} is not told: {wakes:?}");
+    anyhow::ensure!(wakes.ready.is_empty(), "a job for later is told as ready: {wakes:?}");
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The time that cases pass in.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use queue_core::{Timestamp, saturating_micros};
+
+/// 2026-01-01T00:00:00Z, when every case begins.
+const START_MICROS: i64 = 1_767_225_600_000_000;
+
+/// A clock that only the case moves.
+#[derive(Debug)]
+pub(crate) struct Clock(AtomicI64);
+
+impl Clock {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicI64::new(START_MICROS))
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::UNIX_EPOCH.saturating_add(Duration::from_micros(
+            u64::try_from(self.0.load(Ordering::SeqCst)).unwrap_or_default(),
+        ))
+    }
+
+    /// Moves on; the new time.
+    pub(crate) fn advance(&self, by: Duration) -> Timestamp {
+        self.0.fetch_add(saturating_micros(by), Ordering::SeqCst);
+        self.now()
+    }
+
+    /// Jumps, back as well.
+    pub(crate) fn set(&self, time: Timestamp) {
+        self.0.store(time.as_micros(), Ordering::SeqCst);
+    }
+}

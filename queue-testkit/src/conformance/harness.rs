@@ -1,0 +1,140 @@
+//! Runs the cases, each as a trial of its own.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+use libtest_mimic::{Arguments, Failed, Trial};
+use queue_core::backend::{Capabilities, Stored};
+use tokio::runtime::{Builder, Runtime};
+
+use super::audit::audit;
+use super::case::{Case, CaseResult};
+use super::cases;
+use super::journal::Journal;
+use super::kit::Kit;
+use super::report::Failure;
+use super::settings::Settings;
+use super::subject::Subject;
+
+/// Runs the suite on a backend, as its arguments and the environment say.
+pub fn main(subject: impl Subject) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let subject: Arc<dyn Subject> = Arc::new(subject);
+    match trials(&subject) {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        // Shown as a failed trial, so that whatever reads the suite's output sees it.
+        Err(error) => {
+            let message = format!("{error:#}");
+            let trial = Trial::test("open_the_storage", move || Err(Failed::from(message)));
+            libtest_mimic::run(&Arguments::default(), vec![trial]).exit_code()
+        }
+    }
+}
+
+fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
+    let settings = Arc::new(Settings::read()?);
+    let capabilities = capabilities(subject, &settings)?;
+    let trial = |case: &'static Case| trial(case, capabilities, subject, &settings);
+    Ok(cases::all().map(trial).collect())
+}
+
+/// What the backend declares. Every case reads jobs and raw rows, so both must be offered.
+fn capabilities(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Capabilities> {
+    runtime()?.block_on(async {
+        let kit = Kit::new(Arc::clone(subject), Arc::clone(settings), Arc::default()).await?;
+        let backend = kit.backend()?;
+        ensure!(backend.inspect().is_some(), "the suite needs a backend that offers `inspect`");
+        ensure!(backend.audit().is_some(), "the suite needs a backend that offers `audit`");
+        Ok(backend.capabilities())
+    })
+}
+
+fn trial(
+    case: &'static Case,
+    capabilities: Capabilities,
+    subject: &Arc<dyn Subject>,
+    settings: &Arc<Settings>,
+) -> Trial {
+    let missing = case.needs.iter().find(|need| !need.is_met_by(capabilities));
+    let skipped = match missing {
+        Some(need) => Some(format!("needs {need}, which the backend does not declare")),
+        None if !settings.tiers.iter().any(|tier| tier == case.tier.as_str()) => {
+            Some(format!("tier {} is not asked for", case.tier.as_str()))
+        }
+        None => None,
+    };
+    let kind = skipped.clone().unwrap_or_else(|| case.tier.as_str().to_owned());
+    let is_skipped = skipped.is_some();
+    let (subject, settings) = (Arc::clone(subject), Arc::clone(settings));
+    let run = move || match skipped {
+        Some(reason) => Err(Failed::from(format!("not run: {reason}"))),
+        None => run(case, subject, settings).map_err(Failed::from),
+    };
+    Trial::test(case.name, run).with_kind(kind).with_ignored_flag(is_skipped)
+}
+
+/// Runs one case on a runtime of its own, so that one that hangs or blocks holds up no other.
+fn run(case: &'static Case, subject: Arc<dyn Subject>, settings: Arc<Settings>) -> Result<(), String> {
+    let journal = Arc::new(Journal::default());
+    let failure = |what: String| Failure { case, what, seed: None, journal: &journal, stored: None }.report();
+    let runtime = runtime().map_err(|error| format!("{error:#}"))?;
+    let (sender, receiver) = mpsc::channel();
+    let timeout = settings.timeout;
+    let execution = execute(case, subject, settings, Arc::clone(&journal));
+    runtime.spawn(async move { sender.send(execution.await) });
+    let answer = match receiver.recv_timeout(timeout) {
+        Ok(answer) => answer,
+        Err(RecvTimeoutError::Timeout) => Err(failure(format!("the case did not end within {timeout:?}"))),
+        Err(RecvTimeoutError::Disconnected) => Err(failure("the case was torn down by a panic".to_owned())),
+    };
+    runtime.shutdown_background();
+    answer
+}
+
+async fn execute(
+    case: &'static Case,
+    subject: Arc<dyn Subject>,
+    settings: Arc<Settings>,
+    journal: Arc<Journal>,
+) -> Result<(), String> {
+    let failure = |what: String, seed, stored: Option<&Stored>| {
+        Failure { case, what, seed, journal: &journal, stored }.report()
+    };
+    let kit = match Kit::new(subject, settings, Arc::clone(&journal)).await {
+        Ok(kit) => Arc::new(kit),
+        Err(error) => return Err(failure(format!("{error:#}"), None, None)),
+    };
+    let outcome = guarded(case, &kit).await;
+    let stored = kit.stored().await;
+    let verdict = outcome.and_then(|()| check_rows(stored.as_ref().map_err(|error| anyhow!("{error:#}"))?));
+    verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
+}
+
+/// Runs the case's body; its panic is an error like any other.
+async fn guarded(case: &'static Case, kit: &Arc<Kit>) -> CaseResult {
+    let kit = Arc::clone(kit);
+    match tokio::spawn(async move { (case.run)(&kit).await }).await {
+        Ok(result) => result,
+        Err(failure) => match failure.try_into_panic() {
+            Ok(panic) => bail!("the case panicked: {}", panic_message(&*panic)),
+            Err(failure) => bail!("the case was aborted: {failure}"),
+        },
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
+}
+
+fn check_rows(stored: &Stored) -> CaseResult {
+    let violations: Vec<String> = audit(stored).iter().map(ToString::to_string).collect();
+    ensure!(violations.is_empty(), "the structural audit found:\n  {}", violations.join("\n  "));
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().context("a runtime cannot be started")
+}

@@ -1,0 +1,113 @@
+//! The last operations of a case.
+
+use std::collections::VecDeque;
+use std::fmt::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How many operations are kept.
+const KEPT: usize = 24;
+/// Where the text of a request or a reply is cut, in bytes.
+const MOST_BYTES: usize = 1200;
+
+/// What was asked and answered last, over all handles of a case.
+#[derive(Debug, Default)]
+pub(crate) struct Journal(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    begun: u64,
+    kept: VecDeque<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    request: String,
+    reply: Option<String>,
+}
+
+impl Journal {
+    /// Notes a request; its number is for the reply.
+    pub(crate) fn asked(&self, operation: &str, request: &dyn fmt::Debug) -> u64 {
+        let request = format!("{operation} {}", brief(request));
+        let mut entries = self.lock();
+        entries.begun += 1;
+        let number = entries.begun;
+        entries.kept.push_back(Entry { number, request, reply: None });
+        if entries.kept.len() > KEPT {
+            entries.kept.pop_front();
+        }
+        number
+    }
+
+    pub(crate) fn answered(&self, number: u64, reply: &dyn fmt::Debug) {
+        let reply = brief(reply);
+        if let Some(entry) = self.lock().kept.iter_mut().find(|entry| entry.number == number) {
+            entry.reply = Some(reply);
+        }
+    }
+
+    /// Notes what the case itself does, e.g. that it opens the storage again.
+    pub(crate) fn note(&self, what: &str) {
+        let number = self.asked(what, &format_args!(""));
+        self.answered(number, &format_args!(""));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One line a request and one a reply.
+impl fmt::Display for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for entry in &self.lock().kept {
+            writeln!(f, "  {:>3} {}", entry.number, entry.request)?;
+            match entry.reply.as_deref() {
+                Some("") => {}
+                Some(reply) => writeln!(f, "      → {reply}")?,
+                None => writeln!(f, "      → (no answer)")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The debug form, of which no more is made than is kept.
+fn brief(value: &dyn fmt::Debug) -> String {
+    let mut text = Bounded(String::new());
+    match write!(text, "{value:?}") {
+        Ok(()) => text.0,
+        Err(_) => text.0 + "…",
+    }
+}
+
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if self.0.len() + part.len() > MOST_BYTES {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(part);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_operations_are_kept_and_an_open_one_is_seen() {
+        let journal = Journal::default();
+        for index in 0..KEPT + 5 {
+            let number = journal.asked("claim", &index);
+            journal.answered(number, &"nothing");
+        }
+        journal.asked("settle", &vec![0_u64; 100_000]);
+        let text = journal.to_string();
+        assert!(!text.contains("claim 5\n") && text.contains("claim 6\n"), "{text}");
+        assert!(text.ends_with("…\n      → (no answer)\n"), "{text}");
+    }
+}

@@ -1,0 +1,106 @@
+//! What the queue promises, in words.
+
+use std::fmt;
+
+macro_rules! promises {
+    ($($variant:ident = $number:literal $name:literal: $words:literal;)+) => {
+        /// A promise of the queue.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Promise {
+            $($variant,)+
+        }
+
+        impl Promise {
+            const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            pub(crate) const fn number(self) -> u8 {
+                match self { $(Self::$variant => $number,)+ }
+            }
+
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            pub(crate) const fn words(self) -> &'static str {
+                match self { $(Self::$variant => $words,)+ }
+            }
+        }
+    };
+}
+
+promises! {
+    NoLostAck = 1 "no-lost-ack":
+        "An acknowledged enqueue ends terminal and never vanishes.";
+    NoPhantom = 2 "no-phantom":
+        "Nothing runs that was not enqueued; a rolled-back enqueue never appears.";
+    SingleLiveLease = 3 "single-live-lease":
+        "At most one live lease a job; rescue never takes a job from a live worker.";
+    FencedSettle = 4 "fenced-settle":
+        "Settle or progress with a stale token changes nothing and says `LeaseLost`, also when the same \
+         worker claimed the job again.";
+    BatchAtomic = 5 "batch-atomic":
+        "A batch is all or nothing: bad row k of n, duplicate key, disk full, crash.";
+    TxEnqueue = 6 "tx-enqueue":
+        "A job is visible exactly when the caller's transaction commits; no wake-up before.";
+    AttemptBound = 7 "attempt-bound":
+        "Charged attempts ≤ 1 + max_retries, also when the job kills its process each time; snooze and \
+         release cost none; nothing ends dead that never started.";
+    TerminalFinal = 8 "terminal-final":
+        "Completed, dead, cancelled change only by an explicit retry.";
+    CancelLinearizable = 9 "cancel-linearizable":
+        "Cancel says what it beat: a job not started never starts; a running one is signalled; a \
+         finished one stays; \"not found\" only for what does not exist.";
+    ResultIffComplete = 10 "result-iff-complete":
+        "A result exists exactly when the job is completed (until it expires by its setting): the bytes \
+         of the winning lease.";
+    ExpiryRecovers = 11 "expiry-recovers":
+        "A dead worker's job is claimable after its expiry, never before.";
+    HeartbeatExtends = 12 "heartbeat-extends":
+        "A beating worker keeps its jobs; expiry only moves forward.";
+    PriorityOrder = 13 "priority-order":
+        "A claim from the head returns jobs by (priority descending, run_at, id), inside the batch too; \
+         a cursor claim misses nothing longer than its stated delay.";
+    NotBefore = 14 "not-before":
+        "No job starts before its run_at.";
+    UniqueOnce = 15 "unique-once":
+        "Concurrent enqueues with one unique key make one job.";
+    IdempotentEnqueue = 16 "idempotent-enqueue":
+        "Enqueueing again with the same JobId after an unknown outcome gives one job, within the stated \
+         window (nothing younger is pruned; older explicit ids are refused; same id with other content, \
+         or a batch known in part, is a conflict).";
+    QueueIsolation = 17 "queue-isolation":
+        "Pausing, purging, limiting or counting one queue never touches another; a paused queue gives \
+         nothing from the moment pause returns.";
+    LimitHeld = 18 "limit-held":
+        "Running ≤ the declared limit at all times, also across processes and after a crash.";
+    NoStarvation = 19 "no-starvation":
+        "With finite urgent input every ready job is claimed in the end; jobs of kinds that nobody here \
+         handles do not hide the others.";
+    PayloadFidelity = 20 "payload-fidelity":
+        "Payload bytes, results and times come back as they went in (texts of errors with NUL replaced \
+         and capped): NUL escapes, 4-byte UTF-8, lone surrogate escapes, 1e400, key order, white space, \
+         1 MiB, empty object.";
+    MigrateSafe = 21 "migrate-safe":
+        "N processes migrating at once end at one version; each old version with data upgrades; killed \
+         midway it is old or new; a schema below whose `oldest_compatible` the program lies is refused \
+         with a clear error, a newer compatible one is served.";
+    HonestErrors = 22 "honest-errors":
+        "Each error has a kind and says whether to try again; the same handle works after any error; no \
+         panic, no hang past the timeout; a dropped future leaks nothing.";
+}
+
+impl Promise {
+    /// The promise whose number a case's name begins with: `q04_…`.
+    pub(crate) fn of_case(name: &str) -> Option<Self> {
+        let (number, _) = name.strip_prefix('q')?.split_once('_')?;
+        let number: u8 = number.parse().ok()?;
+        Self::ALL.iter().copied().find(|promise| promise.number() == number)
+    }
+}
+
+/// `Q4 fenced-settle`.
+impl fmt::Display for Promise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Q{} {}", self.number(), self.name())
+    }
+}

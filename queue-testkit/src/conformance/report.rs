@@ -1,0 +1,80 @@
+//! What a failed case prints.
+
+use std::fmt::Write as _;
+
+use queue_core::JobId;
+use queue_core::backend::Stored;
+
+use super::case::Case;
+use super::journal::Journal;
+
+/// The most rows that are shown whether the failure names them or not.
+const FEW_ROWS: usize = 16;
+
+/// All that helps to understand a failure.
+pub(crate) struct Failure<'a> {
+    pub(crate) case: &'a Case,
+    pub(crate) what: String,
+    pub(crate) seed: Option<u64>,
+    pub(crate) journal: &'a Journal,
+    pub(crate) stored: Option<&'a Stored>,
+}
+
+impl Failure<'_> {
+    pub(crate) fn report(&self) -> String {
+        let mut text = format!("{}\n", self.what);
+        if let Some(promise) = self.case.promise() {
+            text += &format!("\npromise {promise}: {}\n", promise.words());
+        }
+        if let Some(seed) = self.seed {
+            text += &format!("\nseed: {seed}\n");
+        }
+        text += &format!("\nlast operations:\n{}", self.journal);
+        if let Some(stored) = self.stored {
+            text += &format!("\nrows:\n{}", rows(stored, &self.what));
+        }
+        text += &format!("\nrun it again:\n  {}\n", self.command());
+        text
+    }
+
+    fn command(&self) -> String {
+        let seed = self.seed.map(|seed| format!("QUEUE_TEST_SEED={seed} ")).unwrap_or_default();
+        let name = self.case.name;
+        match (std::env::var("CARGO_PKG_NAME"), target()) {
+            (Ok(package), Some(target)) => {
+                format!("{seed}cargo test -p {package} --all-features --test {target} -- --exact {name}")
+            }
+            _ => format!("{seed}{} --exact {name}", std::env::args().next().unwrap_or_default()),
+        }
+    }
+}
+
+/// The name of the test target: that of its executable, without the hash.
+fn target() -> Option<String> {
+    let executable = std::env::current_exe().ok()?;
+    let stem = executable.file_stem()?.to_str()?;
+    stem.rsplit_once('-').map(|(target, _)| target.to_owned())
+}
+
+/// The rows of the jobs that the failure names, or all if they are few.
+fn rows(stored: &Stored, failure: &str) -> String {
+    let are_few = stored.live.len() + stored.outcomes.len() <= FEW_ROWS;
+    let is_shown = |id: JobId| are_few || failure.contains(&id.to_string());
+    let mut text = String::new();
+    for row in stored.live.iter().filter(|row| is_shown(row.id)) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {row:?}");
+    }
+    for row in stored.outcomes.iter().filter(|row| is_shown(row.id)) {
+        let _ = writeln!(text, "  {row:?}");
+    }
+    let _ = writeln!(
+        text,
+        "  (in all: jobs {}, live {}, outcomes {}, workers {:?})",
+        stored.jobs.len(),
+        stored.live.len(),
+        stored.outcomes.len(),
+        stored.workers
+    );
+    text
+}

@@ -1,0 +1,131 @@
+//! One open handle on the storage, and the operations in the words of the cases.
+
+mod claiming;
+mod jobs;
+mod upkeep;
+mod verdicts;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use queue_core::{Backend, ClaimId, JobId, Kind, QueueName, Timestamp, WorkerId};
+
+use super::clock::Clock;
+use super::spec::Spec;
+
+pub(crate) use verdicts::{bury, cancelled, complete, complete_with, release, retry, snooze};
+
+/// How long after its last heartbeat a worker of the kit is given up.
+pub(crate) const EXPIRY: Duration = Duration::from_secs(15);
+/// How far a lease's deadline lies behind the job's timeout in claims of the kit.
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
+/// The smallest step of the clock.
+pub(crate) const TICK: Duration = Duration::from_micros(1);
+
+/// What all handles of a case share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    names: AtomicU64,
+    known: Mutex<Known>,
+}
+
+/// What the case did so far, so that it need not say it again.
+#[derive(Debug, Default)]
+struct Known {
+    kinds: BTreeSet<Kind>,
+    claimers: BTreeMap<ClaimId, WorkerId>,
+}
+
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self { clock: Clock::new(), names: AtomicU64::new(1), known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number that this case did not use before: names are the same in each run.
+    fn next_name(&self) -> u64 {
+        self.names.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// One handle. All its requests carry the case's own time.
+#[derive(Debug)]
+pub(crate) struct Session {
+    backend: Mutex<Option<Arc<dyn Backend>>>,
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    pub(crate) fn new(backend: Arc<dyn Backend>, shared: Arc<Shared>) -> Self {
+        Self { backend: Mutex::new(Some(backend)), shared }
+    }
+
+    /// The backend itself, for what the session has no word for.
+    pub(crate) fn backend(&self) -> anyhow::Result<Arc<dyn Backend>> {
+        self.slot().clone().context("the case uses a handle that it closed")
+    }
+
+    /// Takes another handle for the one it had.
+    pub(crate) fn replace(&self, backend: Option<Arc<dyn Backend>>) -> Option<Arc<dyn Backend>> {
+        std::mem::replace(&mut *self.slot(), backend)
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<dyn Backend>>> {
+        self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Lets time pass; the new time.
+    pub(crate) fn advance(&self, by: Duration) -> Timestamp {
+        self.shared.clock.advance(by)
+    }
+
+    /// Has the clock jump, back as well.
+    pub(crate) fn set_clock(&self, time: Timestamp) {
+        self.shared.clock.set(time);
+    }
+
+    /// A new job of this kind, whose id is of the present and greater than those before.
+    pub(crate) fn spec(&self, kind: &'static str) -> Spec {
+        Spec::new(self.id_at(self.now()), kind)
+    }
+
+    /// A new id of this time.
+    pub(crate) fn id_at(&self, time: Timestamp) -> JobId {
+        let mut bytes = JobId::least_at(time).to_bytes();
+        bytes[8..].copy_from_slice(&self.shared.next_name().to_be_bytes());
+        JobId::from_bytes(bytes)
+    }
+
+    pub(crate) fn new_claim_id(&self) -> ClaimId {
+        let mut bytes = [0xc1; 16];
+        bytes[8..].copy_from_slice(&self.shared.next_name().to_be_bytes());
+        ClaimId::from_bytes(bytes)
+    }
+
+    pub(crate) fn new_worker_id(&self) -> WorkerId {
+        let mut bytes = [0x3f; 16];
+        bytes[8..].copy_from_slice(&self.shared.next_name().to_be_bytes());
+        WorkerId::from_bytes(bytes)
+    }
+
+    /// All kinds that the case inserted so far.
+    fn kinds(&self) -> Vec<Kind> {
+        self.shared.known().kinds.iter().cloned().collect()
+    }
+}
+
+/// The queue of this name.
+pub(crate) fn queue(name: &str) -> queue_core::Result<QueueName> {
+    QueueName::new(name)
+}

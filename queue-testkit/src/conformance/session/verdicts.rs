@@ -1,0 +1,33 @@
+//! How attempts end, in short.
+
+use std::time::Duration;
+
+use queue_core::backend::Verdict;
+
+pub(crate) fn complete() -> Verdict {
+    Verdict::Complete { result: None }
+}
+
+pub(crate) fn complete_with(result: &[u8]) -> Verdict {
+    Verdict::Complete { result: Some(result.to_vec()) }
+}
+
+pub(crate) fn retry(error: &str, seconds: u64) -> Verdict {
+    Verdict::Retry { error: error.to_owned(), delay: Duration::from_secs(seconds) }
+}
+
+pub(crate) fn bury(error: &str) -> Verdict {
+    Verdict::Bury { error: error.to_owned() }
+}
+
+pub(crate) fn snooze(seconds: u64) -> Verdict {
+    Verdict::Snooze { delay: Duration::from_secs(seconds) }
+}
+
+pub(crate) fn cancelled(reason: &str) -> Verdict {
+    Verdict::Cancel { reason: reason.to_owned() }
+}
+
+pub(crate) fn release() -> Verdict {
+    Verdict::Release
+}

@@ -1,0 +1,47 @@
+//! What is set from outside.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use queue_core::ClaimId;
+
+/// The settings of one run of the suite, read once.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Where random cases begin.
+    pub(crate) seed: u64,
+    /// How many sequences a random case runs.
+    pub(crate) sequences: u32,
+    /// The tiers that run.
+    pub(crate) tiers: Vec<String>,
+    /// After how long a case has failed.
+    pub(crate) timeout: Duration,
+}
+
+impl Settings {
+    /// From the environment; an error names the variable that cannot be read.
+    pub(crate) fn read() -> anyhow::Result<Self> {
+        let tiers = read("QUEUE_TEST_TIERS")?.unwrap_or_else(|| "fast,race".to_owned());
+        Ok(Self {
+            seed: read("QUEUE_TEST_SEED")?.map_or_else(random_seed, Ok)?,
+            sequences: read("QUEUE_TEST_SEQUENCES")?.unwrap_or(96),
+            tiers: tiers.split(',').map(|tier| tier.trim().to_owned()).collect(),
+            timeout: Duration::from_secs(read("QUEUE_TEST_TIMEOUT")?.unwrap_or(120)),
+        })
+    }
+}
+
+fn read<T: FromStr<Err: Display>>(variable: &str) -> anyhow::Result<Option<T>> {
+    let Some(text) = std::env::var_os(variable) else { return Ok(None) };
+    let text = text.to_string_lossy();
+    match text.parse() {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => anyhow::bail!("{variable} is `{text}`: {error}"),
+    }
+}
+
+fn random_seed() -> anyhow::Result<u64> {
+    let [a, b, c, d, e, f, g, h, ..] = ClaimId::generate()?.to_bytes();
+    Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}

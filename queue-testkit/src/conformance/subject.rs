@@ -1,0 +1,26 @@
+//! What a backend's author gives to the suite.
+
+use std::error::Error;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use queue_core::Backend;
+
+/// Any error: the suite only shows it.
+pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// A backend under test.
+#[async_trait]
+pub trait Subject: Send + Sync + 'static {
+    /// A fresh and empty storage, shared with no other: cases run at the same time.
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>>;
+}
+
+/// One storage. Dropping it removes what it keeps.
+#[async_trait]
+pub trait Storage: Send + Sync + 'static {
+    /// Opens the storage: for the first time, beside a handle that is open (if the backend declares
+    /// `multi_process`, as another process would), or again after the last handle was dropped (if it
+    /// declares `durable`). The backend must offer `inspect` and `audit`.
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>>;
+}

@@ -1,0 +1,159 @@
+//! A queue that runs nothing and remembers everything.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use queue_core::backend::Inspect;
+use queue_core::{
+    Dequeued, Enqueuer, Handler, JobId, JobQueue, JobSpec, Kind, MemoryBackend, NewJob, Queue, Result,
+    Submitted, TaskOptions,
+};
+
+/// A [`Queue`] for tests: it checks what is registered and enqueued as a real one does, runs none of
+/// it, and says afterwards what there was. Clones are the same queue.
+///
+/// ```
+/// use std::sync::Arc;
+/// use queue_core::{Enqueuer, EnqueuerExt, HandlerResult, JobContext, Kind, Payload, Queue, TaskOptions};
+/// use queue_testkit::{FakeQueue, run_inline};
+///
+/// async fn sign_up(jobs: &dyn Enqueuer, name: &str) -> queue_core::Result<()> {
+///     jobs.enqueue_value("send-email", name).await?;
+///     Ok(())
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut queue = FakeQueue::new();
+/// let send = |_: JobContext, _: Payload| async { HandlerResult::Ok(()) };
+/// queue.handle("send-email", Arc::new(send), TaskOptions::new().priority(5))?;
+///
+/// sign_up(&queue, "ada").await?;
+///
+/// let jobs = queue.enqueued_of("send-email");
+/// assert_eq!(jobs[0].payload.as_str(), "\"ada\"");
+/// assert_eq!(jobs[0].priority, 5);
+/// let handler = queue.handler("send-email").unwrap();
+/// let context = JobContext::new(jobs[0].kind.clone());
+/// assert!(run_inline(&*handler, context, jobs[0].payload.clone()).await.outcome.is_ok());
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct FakeQueue(Arc<Shared>);
+
+struct Shared {
+    backend: MemoryBackend,
+    queue: Mutex<JobQueue>,
+    enqueuer: Arc<dyn Enqueuer>,
+    records: Mutex<Records>,
+}
+
+#[derive(Default)]
+struct Records {
+    handlers: BTreeMap<Kind, Arc<dyn Handler>>,
+    enqueued: Vec<JobSpec>,
+    dequeued: Vec<JobId>,
+}
+
+impl FakeQueue {
+    /// A queue on which nothing is registered.
+    #[must_use]
+    pub fn new() -> Self {
+        let backend = MemoryBackend::new();
+        let queue = JobQueue::new(Arc::new(backend.clone()));
+        let enqueuer = queue.enqueuer();
+        Self(Arc::new(Shared { backend, queue: Mutex::new(queue), enqueuer, records: Mutex::default() }))
+    }
+
+    /// The kinds that have a handler, in alphabetical order.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<Kind> {
+        lock(&self.0.records).handlers.keys().cloned().collect()
+    }
+
+    /// The handler of a kind.
+    #[must_use]
+    pub fn handler(&self, kind: &str) -> Option<Arc<dyn Handler>> {
+        lock(&self.0.records).handlers.get(kind).cloned()
+    }
+
+    /// Every job that was enqueued, in order, with every choice made; also those dequeued since.
+    #[must_use]
+    pub fn enqueued(&self) -> Vec<JobSpec> {
+        lock(&self.0.records).enqueued.clone()
+    }
+
+    /// The jobs of one kind that were enqueued, in order.
+    #[must_use]
+    pub fn enqueued_of(&self, kind: &str) -> Vec<JobSpec> {
+        let mut jobs = self.enqueued();
+        jobs.retain(|job| job.kind.as_str() == kind);
+        jobs
+    }
+
+    /// The jobs that were dequeued, in order.
+    #[must_use]
+    pub fn dequeued(&self) -> Vec<JobId> {
+        lock(&self.0.records).dequeued.clone()
+    }
+}
+
+impl Default for FakeQueue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Enqueuer for Shared {
+    async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
+        let submitted = self.enqueuer.submit(jobs).await?;
+        let new: Vec<JobId> = submitted.iter().filter(|job| job.inserted).map(|job| job.id).collect();
+        let stored = Inspect::jobs(&self.backend, &new).await?;
+        lock(&self.records).enqueued.extend(stored.into_iter().flatten().map(|record| record.job));
+        Ok(submitted)
+    }
+
+    async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
+        let met = self.enqueuer.dequeue(id).await?;
+        if met == Dequeued::Cancelled {
+            lock(&self.records).dequeued.push(id);
+        }
+        Ok(met)
+    }
+}
+
+#[async_trait]
+impl Enqueuer for FakeQueue {
+    async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
+        self.0.submit(jobs).await
+    }
+
+    async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
+        self.0.dequeue(id).await
+    }
+}
+
+impl Queue for FakeQueue {
+    fn handle(&mut self, kind: &str, handler: Arc<dyn Handler>, options: TaskOptions) -> Result<()> {
+        lock(&self.0.queue).handle(kind, Arc::clone(&handler), options)?;
+        lock(&self.0.records).handlers.insert(Kind::new(kind)?, handler);
+        Ok(())
+    }
+
+    fn enqueuer(&self) -> Arc<dyn Enqueuer> {
+        Arc::clone(&self.0) as Arc<dyn Enqueuer>
+    }
+}
+
+impl fmt::Debug for FakeQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let enqueued = lock(&self.0.records).enqueued.len();
+        f.debug_struct("FakeQueue").field("kinds", &self.kinds()).field("enqueued", &enqueued).finish()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

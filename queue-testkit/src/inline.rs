@@ -1,0 +1,37 @@
+//! Running a handler without a queue.
+
+use queue_core::{Handler, HandlerResult, JobContext, Payload, ResultCapture};
+
+/// How a handler ended, and what it left.
+#[derive(Debug)]
+pub struct Inline {
+    /// How it ended.
+    pub outcome: HandlerResult,
+    /// What it captured as its result; stored only if it ended well.
+    pub result: Option<Vec<u8>>,
+}
+
+/// Runs one attempt of a handler, here and now.
+///
+/// ```
+/// use queue_core::{HandlerResult, JobContext, Kind, Payload};
+/// use queue_testkit::run_inline;
+///
+/// async fn double(context: JobContext, payload: Payload) -> HandlerResult {
+///     let number: u32 = payload.decode()?;
+///     context.capture_json(&(number * 2))?;
+///     Ok(())
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let context = JobContext::new(Kind::new("double")?).with_attempt(2);
+/// let run = run_inline(&double, context, Payload::json("21")?).await;
+/// assert!(run.outcome.is_ok());
+/// assert_eq!(run.result.as_deref(), Some(b"42".as_slice()));
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+pub async fn run_inline(handler: &dyn Handler, context: JobContext, payload: Payload) -> Inline {
+    let capture = ResultCapture::new();
+    let outcome = handler.run(context.with_result_capture(capture.clone()), payload).await;
+    Inline { outcome, result: capture.result() }
+}
