@@ -95,12 +95,11 @@ async fn play(world: &World, context: &JobContext, script: Script) -> HandlerRes
     match script {
         Script::Take(millis) => world.sleep(Duration::from_millis(millis)).await,
         Script::FailUntil(attempt) if context.attempt() < attempt => return Err(JobError::retry("not yet")),
-        Script::FailUntil(_) => {}
         Script::Panic => panic!("as scripted"),
         Script::SnoozeOnce if context.progress().is_none() && world.random_below(2) == 0 => {
             return Err(JobError::snooze(Duration::from_secs(3)));
         }
-        Script::SnoozeOnce => {}
+        Script::FailUntil(_) | Script::SnoozeOnce => {}
         Script::UntilCancelled => {
             context.cancellation().cancelled().await;
             return Err(JobError::retry("told to stop"));
