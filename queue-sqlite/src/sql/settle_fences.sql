@@ -1,0 +1,4 @@
+-- Q4: who holds each job of a list, in the order of the list; NULLs where nobody does.
+SELECT l.seq, l.id, l.claim, l.attempt, l.max_retries, l.queue, l.priority, l.run_at
+FROM rarray(?1) a
+LEFT JOIN queue_live l ON l.seq = a.value AND l.state = 2
