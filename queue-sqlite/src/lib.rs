@@ -34,6 +34,8 @@ mod maintain;
 mod migrate;
 mod names;
 mod places;
+#[cfg(test)]
+mod plans;
 mod promote;
 mod prune;
 mod reader;
