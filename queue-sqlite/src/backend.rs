@@ -1,0 +1,187 @@
+//! The handle that programs hold.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use queue_core::backend::{
+    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
+    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, RegisterRequest,
+    RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
+};
+use queue_core::{Backend, Result, Submitted};
+use rusqlite::Connection;
+
+use crate::config::SqliteConfig;
+use crate::error::Outcome;
+use crate::reader::Readers;
+use crate::writer::Writer;
+use crate::writer::command::{Effects, Request};
+use crate::writer::session::Session;
+
+/// Jobs in an SQLite file, or in memory.
+///
+/// A handle is cheap to clone; all clones share one thread that writes and a few that read. When the
+/// last clone is dropped, what was asked for is still done, then the file is closed; the drop waits
+/// for that.
+///
+/// Several processes, and several handles of one process, can use a file at once. A commit of another
+/// one is noticed within [`SqliteConfig::poll_interval`].
+///
+/// ```
+/// use queue_core::Backend;
+/// use queue_sqlite::{SqliteBackend, SqliteConfig};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backend = SqliteBackend::open(SqliteConfig::in_memory()).await?;
+/// assert_eq!(backend.name(), "sqlite");
+/// # Ok::<(), queue_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct SqliteBackend(Arc<Shared>);
+
+/// In the order in which they are to be dropped: the last connection that closes a file moves the
+/// write-ahead log into it, which one that only reads cannot.
+struct Shared {
+    readers: Option<Readers>,
+    writer: Writer,
+    hub: WakeHub,
+    file: Option<PathBuf>,
+}
+
+impl SqliteBackend {
+    /// Opens the storage, and brings its tables to the version of this program.
+    ///
+    /// Async because it can take long: other programs that migrate, or hold the lock, are waited for;
+    /// the waiting is done on the thread that writes.
+    ///
+    /// # Errors
+    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the file cannot be opened, created or
+    ///   written.
+    /// - [`Corrupt`](queue_core::ErrorKind::Corrupt): the file is no SQLite database.
+    /// - [`Busy`](queue_core::ErrorKind::Busy): another connection held its lock all the time.
+    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): its tables need a newer program, or the
+    ///   file system cannot do WAL.
+    ///
+    /// # Cancellation
+    /// The file may have been created and migrated when this future is dropped.
+    pub async fn open(config: SqliteConfig) -> Result<Self> {
+        let hub = WakeHub::new();
+        let writer = Writer::start(&config, hub.clone()).await?;
+        let file = config.path().map(ToOwned::to_owned);
+        let readers = file.as_deref().map(|file| Readers::start(&config, file)).transpose()?;
+        Ok(Self(Arc::new(Shared { readers, writer, hub, file })))
+    }
+
+    /// Reads within one snapshot, beside the writer where that is possible.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        look: impl Fn(&Connection) -> Outcome<T> + Send + 'static,
+    ) -> Result<T> {
+        match &self.0.readers {
+            Some(readers) => readers.read(operation, look).await,
+            None => self.0.writer.call(Look(look)).await,
+        }
+    }
+}
+
+impl fmt::Debug for SqliteBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.file {
+            Some(file) => f.debug_tuple("SqliteBackend").field(file).finish(),
+            None => f.write_str("SqliteBackend(memory)"),
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for SqliteBackend {
+    fn name(&self) -> &str {
+        "sqlite"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        match self.0.file {
+            Some(_) => Capabilities::default().with_durable().with_multi_process().with_migrations(),
+            None => Capabilities::default(),
+        }
+    }
+
+    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+        self.0.writer.call(request).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
+        self.0.writer.call(request).await
+    }
+
+    async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
+        self.0.writer.call(request).await
+    }
+
+    async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        self.0.writer.call(request).await
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
+        self.0.writer.call(request).await
+    }
+
+    async fn register(&self, request: RegisterRequest) -> Result<()> {
+        self.0.writer.call(request).await
+    }
+
+    async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
+        self.0.writer.call(request).await
+    }
+
+    async fn retire(&self, request: RetireRequest) -> Result<()> {
+        self.0.writer.call(request).await
+    }
+
+    async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
+        self.0.writer.call(request).await
+    }
+
+    fn subscribe(&self) -> WakeReceiver {
+        let receiver = self.0.hub.subscribe();
+        self.0.writer.watch();
+        receiver
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+
+    fn audit(&self) -> Option<&dyn Audit> {
+        Some(self)
+    }
+}
+
+/// A read that the writer does, in memory, where there is no other connection.
+struct Look<F>(F);
+
+impl<T, F> Request for Look<F>
+where
+    T: Send + 'static,
+    F: Fn(&Connection) -> Outcome<T> + Send + 'static,
+{
+    type Reply = T;
+
+    const OPERATION: &'static str = "read jobs";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn look(&self, session: &mut Session) -> Outcome<Option<T>> {
+        (self.0)(&session.connection).map(Some)
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<T> {
+        (self.0)(&session.connection)
+    }
+}

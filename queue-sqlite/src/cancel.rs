@@ -1,0 +1,62 @@
+//! Cancelling jobs.
+
+use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
+use queue_core::{JobId, State, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::ending::{Ending, end};
+use crate::error::{Outcome, corrupt};
+use crate::state;
+use crate::writer::command::{Effects, Request};
+use crate::writer::session::{Session, time};
+
+const READ: &str = include_str!("sql/cancel_read.sql");
+const REQUEST: &str = include_str!("sql/cancel_request.sql");
+
+impl Request for CancelRequest {
+    type Reply = Vec<CancelReply>;
+
+    const OPERATION: &'static str = "cancel jobs";
+
+    fn rows(&self) -> usize {
+        self.jobs.len()
+    }
+
+    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Vec<CancelReply>> {
+        let now = time(self.now);
+        self.jobs.iter().map(|job| cancel(&session.connection, now, *job, self.if_running, effects)).collect()
+    }
+}
+
+fn cancel(
+    connection: &Connection,
+    now: Timestamp,
+    job: JobId,
+    if_running: IfRunning,
+    effects: &mut Effects,
+) -> Outcome<CancelReply> {
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let found = connection.prepare_cached(READ)?.query_row([job.to_bytes()], read).optional()?;
+    let Some((seq, state, attempt)): Option<(i64, Option<i64>, Option<u32>)> = found else {
+        return Ok(CancelReply::NotFound);
+    };
+    let state =
+        state::state(state.ok_or_else(|| corrupt(format!("the job {job} is neither live nor finished")))?)?;
+    match state {
+        State::Scheduled | State::Ready | State::Retrying => {
+            let attempt = attempt.unwrap_or_default();
+            let ending =
+                Ending { seq, state: State::Cancelled, attempt, claim: None, error: None, result: None };
+            end(connection, now, &[ending])?;
+            Ok(CancelReply::Cancelled)
+        }
+        State::Running => {
+            if if_running == IfRunning::Signal {
+                connection.prepare_cached(REQUEST)?.execute([seq])?;
+                effects.cancels.push(job);
+            }
+            Ok(CancelReply::Running)
+        }
+        finished => Ok(CancelReply::Finished(finished)),
+    }
+}

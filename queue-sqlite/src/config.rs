@@ -1,0 +1,275 @@
+//! What a user may set, with its defaults.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use queue_core::{Error, Result};
+
+/// How long an operation waits for a lock that another program holds, unless set otherwise.
+pub const DEFAULT_BUSY_WAIT: Duration = Duration::from_secs(5);
+
+/// The page cache of the writing connection unless set otherwise: 64 MiB.
+pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+
+/// After how many pages the write-ahead log is moved into the file, unless set otherwise.
+pub const DEFAULT_CHECKPOINT_PAGES: u32 = 1000;
+
+/// The page size of a file that is created, in bytes, unless set otherwise.
+pub const DEFAULT_PAGE_BYTES: u32 = 4096;
+
+/// How many connections read beside the writer, unless set otherwise.
+pub const DEFAULT_READERS: u32 = 2;
+
+/// How often other processes' commits are looked for, unless set otherwise.
+pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_millis(4);
+
+/// Where the jobs are stored, and how.
+///
+/// The tables may stand in a file of their own or in the application's beside its tables: all names
+/// begin with `queue_`, and neither `user_version` nor `application_id` is touched. The file is put
+/// into WAL mode, and stays in it.
+///
+/// ```
+/// use queue_sqlite::{SqliteConfig, Synchronous};
+///
+/// let config = SqliteConfig::from_url("sqlite:///var/lib/shop/jobs.db")?
+///     .synchronous(Synchronous::Extra)
+///     .cache_bytes(16 << 20);
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SqliteConfig {
+    pub(crate) location: Location,
+    pub(crate) synchronous: Synchronous,
+    pub(crate) busy_wait: Duration,
+    pub(crate) cache_bytes: u64,
+    pub(crate) checkpoint_pages: u32,
+    pub(crate) page_bytes: u32,
+    pub(crate) max_file_bytes: Option<u64>,
+    pub(crate) readers: u32,
+    pub(crate) poll_interval: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    File(PathBuf),
+    Memory,
+}
+
+/// What a commit waits for. See [`PRAGMA synchronous`](https://www.sqlite.org/pragma.html#pragma_synchronous).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// Nothing. A crash of the *machine* can lose any number of acknowledged jobs and can destroy
+    /// the whole file, with the application's tables in it; a crash of the program alone loses nothing.
+    Off,
+    /// Only a checkpoint waits for the disk. A crash of the machine can lose the last acknowledged
+    /// commits, and a job that was completed in them runs again; the file stays sound.
+    Normal,
+    /// Every commit is on disk before it is acknowledged. The default.
+    #[default]
+    Full,
+    /// Like `Full`; outside of WAL mode it also syncs the directory.
+    Extra,
+}
+
+impl Synchronous {
+    pub(crate) const fn level(self) -> i64 {
+        match self {
+            Self::Off => 0,
+            Self::Normal => 1,
+            Self::Full => 2,
+            Self::Extra => 3,
+        }
+    }
+}
+
+impl SqliteConfig {
+    /// The file at this path, which is created if it does not exist; its folder must.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self::at(Location::File(path.into()))
+    }
+
+    /// A storage of its own in this process's memory, gone when the last handle is dropped.
+    pub const fn in_memory() -> Self {
+        Self::at(Location::Memory)
+    }
+
+    /// From `sqlite:///absolute/path`, `sqlite:relative/path`, `sqlite::memory:` or a plain path.
+    /// Within a URL `%20` and the like stand for bytes.
+    ///
+    /// # Errors
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty, names another database or
+    /// has parameters: settings are made on the configuration.
+    pub fn from_url(url: &str) -> Result<Self> {
+        let Some(rest) = url.strip_prefix("sqlite:") else {
+            return match url {
+                "" => Err(refuse(url, "it is empty")),
+                ":memory:" => Ok(Self::in_memory()),
+                _ if url.contains("://") || url.starts_with("file:") => Err(refuse(
+                    url,
+                    "an SQLite database is named by `sqlite:///absolute/path`, `sqlite:relative/path`, \
+                     `sqlite::memory:` or a plain path",
+                )),
+                path => Ok(Self::new(path)),
+            };
+        };
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        match path {
+            "" => Err(refuse(url, "it names no file")),
+            ":memory:" => Ok(Self::in_memory()),
+            _ if path.contains(['?', '#']) => Err(refuse(
+                url,
+                "it has parameters; write `?` as `%3F` and `#` as `%23` if they belong to the name",
+            )),
+            _ => Ok(Self::new(percent_decoded(url, path)?)),
+        }
+    }
+
+    const fn at(location: Location) -> Self {
+        Self {
+            location,
+            synchronous: Synchronous::Full,
+            busy_wait: DEFAULT_BUSY_WAIT,
+            cache_bytes: DEFAULT_CACHE_BYTES,
+            checkpoint_pages: DEFAULT_CHECKPOINT_PAGES,
+            page_bytes: DEFAULT_PAGE_BYTES,
+            max_file_bytes: None,
+            readers: DEFAULT_READERS,
+            poll_interval: DEFAULT_POLL_INTERVAL,
+        }
+    }
+
+    /// What a commit waits for; [`Synchronous::Full`] unless said.
+    pub const fn synchronous(mut self, synchronous: Synchronous) -> Self {
+        self.synchronous = synchronous;
+        self
+    }
+
+    /// How long an operation waits for a lock that another program, or the application itself, holds
+    /// before it fails with [`Busy`](queue_core::ErrorKind::Busy); [`DEFAULT_BUSY_WAIT`] unless said.
+    pub const fn busy_wait(mut self, duration: Duration) -> Self {
+        self.busy_wait = duration;
+        self
+    }
+
+    /// The page cache of the writing connection in bytes, at most; [`DEFAULT_CACHE_BYTES`] unless
+    /// said. It is filled only as far as the file is.
+    pub const fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// After how many pages of write-ahead log a commit also moves them into the file;
+    /// [`DEFAULT_CHECKPOINT_PAGES`] unless said. More makes bursts faster and the log longer; 0
+    /// leaves checkpoints to the application.
+    pub const fn checkpoint_pages(mut self, pages: u32) -> Self {
+        self.checkpoint_pages = pages;
+        self
+    }
+
+    /// The page size of a file that is created, a power of two from 512 to 65536;
+    /// [`DEFAULT_PAGE_BYTES`] unless said. A file that exists keeps its own.
+    pub const fn page_bytes(mut self, bytes: u32) -> Self {
+        self.page_bytes = bytes;
+        self
+    }
+
+    /// How large the queue lets the file grow, in bytes rounded up to pages; no limit unless said.
+    /// Beyond it, what would need space fails with [`Unavailable`](queue_core::ErrorKind::Unavailable).
+    pub const fn max_file_bytes(mut self, bytes: u64) -> Self {
+        self.max_file_bytes = Some(bytes);
+        self
+    }
+
+    /// How many connections serve reads, so that they never wait for writes; at least 1,
+    /// [`DEFAULT_READERS`] unless said. In memory the one connection serves all.
+    pub const fn readers(mut self, readers: u32) -> Self {
+        self.readers = readers;
+        self
+    }
+
+    /// How often the file is looked at for commits of other processes, while somebody subscribes to
+    /// wake-ups; [`DEFAULT_POLL_INTERVAL`] unless said. One look takes a few microseconds.
+    pub const fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// The file; `None` in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.location {
+            Location::File(path) => Some(path),
+            Location::Memory => None,
+        }
+    }
+}
+
+fn percent_decoded(url: &str, path: &str) -> Result<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+        let value = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
+        bytes.push(value.ok_or_else(|| refuse(url, "`%` is not followed by two hexadecimal digits"))?);
+    }
+    String::from_utf8(bytes).map_err(|_| refuse(url, "the path is not UTF-8"))
+}
+
+fn refuse(url: &str, fault: &str) -> Error {
+    Error::invalid(format!("read the database URL `{url}`"), fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(url: &str) -> Location {
+        SqliteConfig::from_url(url).unwrap().location
+    }
+
+    #[test]
+    fn urls_and_paths_name_the_same_places() {
+        for (url, path) in [
+            ("sqlite:///abs/jobs.db", "/abs/jobs.db"),
+            ("sqlite:/abs/jobs.db", "/abs/jobs.db"),
+            ("sqlite:rel/jobs.db", "rel/jobs.db"),
+            ("sqlite://rel.db", "rel.db"),
+            ("sqlite:a%20b%3F.db", "a b?.db"),
+            ("rel/jobs.db", "rel/jobs.db"),
+            ("/abs/100%.db", "/abs/100%.db"),
+        ] {
+            assert_eq!(location(url), Location::File(path.into()), "{url}");
+        }
+        for url in ["sqlite::memory:", "sqlite://:memory:", ":memory:"] {
+            assert_eq!(location(url), Location::Memory, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_file_is_refused_by_name() {
+        for url in [
+            "",
+            "sqlite:",
+            "sqlite://",
+            "postgres://host/db",
+            "file:x.db",
+            "sqlite:x.db?mode=ro",
+            "sqlite:%4",
+        ] {
+            let error = SqliteConfig::from_url(url).unwrap_err();
+            assert_eq!(error.kind(), queue_core::ErrorKind::Invalid);
+            assert!(error.to_string().contains(&format!("`{url}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_with_a_password_of_another_database_is_refused_too() {
+        assert!(SqliteConfig::from_url("mysql://root:secret@host/db").is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! Opening connections, and the plain steps of a transaction.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use queue_core::{Error, ErrorKind};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+
+use crate::config::{Location, SqliteConfig};
+use crate::error::{Fault, Outcome, is_busy};
+use crate::migrate::{MIGRATIONS, migrate};
+
+/// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
+const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
+
+/// Between two attempts to switch to WAL, which SQLite does not wait for by itself.
+const WAL_PAUSE: Duration = Duration::from_millis(5);
+
+/// More than there are statements, so that each is compiled once.
+const STATEMENTS: usize = 128;
+
+/// SQLite 3.37, the first with STRICT tables.
+const OLDEST_SQLITE: i32 = 3_037_000;
+
+/// How long to wait for locks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience(pub(crate) Duration);
+
+impl Patience {
+    /// Whether who waits since `start` has waited long enough.
+    pub(crate) fn is_over(self, start: Instant) -> bool {
+        start.elapsed() >= self.0
+    }
+}
+
+/// Opens the connection that writes, and brings the tables to this program's version.
+pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        let message = format!("SQLite {} is too old, 3.37 is the oldest that will do", rusqlite::version());
+        return Err(Error::new(ErrorKind::Unsupported, "open the database", message).into());
+    }
+    let connection = match &config.location {
+        Location::Memory => Connection::open_in_memory()?,
+        Location::File(path) => {
+            open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?
+        }
+    };
+    set_up(&connection, config)?;
+    if let Location::File(path) = &config.location {
+        if connection.is_readonly(MAIN_DB)? {
+            let message = format!("`{}`: the file cannot be written", path.display());
+            return Err(Error::new(ErrorKind::Unavailable, "open the database", message).into());
+        }
+        set(&connection, "page_size", i64::from(config.page_bytes))?;
+        switch_to_wal(&connection, config)?;
+        assert_setting(&connection, "synchronous", config.synchronous.level())?;
+        set(&connection, "wal_autocheckpoint", i64::from(config.checkpoint_pages))?;
+    }
+    if let Some(bytes) = config.max_file_bytes {
+        let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        set(
+            &connection,
+            "max_page_count",
+            i64::try_from(bytes.div_ceil(u64::from(page))).unwrap_or(i64::MAX),
+        )?;
+    }
+    migrate(&connection, MIGRATIONS, &Patience(config.busy_wait))?;
+    Ok(connection)
+}
+
+/// Opens a connection that only reads.
+pub(crate) fn open_reader(config: &SqliteConfig, path: &Path) -> Outcome<Connection> {
+    let connection = open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    set_up(&connection, config)?;
+    set(&connection, "query_only", 1)?;
+    Ok(connection)
+}
+
+/// Begins a transaction that may write, however often that has to be tried since `start`.
+pub(crate) fn begin(
+    connection: &Connection,
+    patience: &Patience,
+    start: Instant,
+) -> Result<(), rusqlite::Error> {
+    loop {
+        match try_begin(connection) {
+            Err(error) if is_busy(&error) && !patience.is_over(start) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Begins a transaction that may write, waiting a short time only.
+pub(crate) fn try_begin(connection: &Connection) -> Result<(), rusqlite::Error> {
+    run(connection, "BEGIN IMMEDIATE")
+}
+
+/// Commits. After an error nothing is left of the transaction.
+pub(crate) fn commit(connection: &Connection) -> Result<(), rusqlite::Error> {
+    run(connection, "COMMIT").inspect_err(|_| {
+        // The error of the commit is the one to tell.
+        let _ = rollback(connection);
+    })
+}
+
+/// Undoes the transaction, unless SQLite did so already.
+pub(crate) fn rollback(connection: &Connection) -> Result<(), rusqlite::Error> {
+    if connection.is_autocommit() { Ok(()) } else { run(connection, "ROLLBACK") }
+}
+
+/// Runs a statement that has neither parameters nor rows.
+pub(crate) fn run(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
+    connection.prepare_cached(sql)?.execute([]).map(|_| ())
+}
+
+fn open_file(path: &Path, flags: OpenFlags) -> Outcome<Connection> {
+    // SQLite would take `file:…` for a URI.
+    let plain = if path.starts_with("file:") || path.to_string_lossy().starts_with("file:") {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    };
+    Ok(Connection::open_with_flags(plain, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+}
+
+fn set_up(connection: &Connection, config: &SqliteConfig) -> Outcome<()> {
+    connection.busy_timeout(LOCK_ATTEMPT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    rusqlite::vtab::array::load_module(connection)?;
+    let kibibytes = i64::try_from(config.cache_bytes.div_ceil(1024)).unwrap_or(i64::MAX);
+    set(connection, "cache_size", -kibibytes.min(i64::from(i32::MAX)))?;
+    set(connection, "temp_store", 2)?;
+    // The application may want its own checked; ours hold without.
+    set(connection, "foreign_keys", 0)
+}
+
+fn set(connection: &Connection, pragma: &str, value: i64) -> Outcome<()> {
+    connection.pragma_update_and_check(None, pragma, value, |_| Ok(())).or_else(|error| match error {
+        rusqlite::Error::QueryReturnedNoRows => Ok(()),
+        error => Err(error.into()),
+    })
+}
+
+fn assert_setting(connection: &Connection, pragma: &'static str, value: i64) -> Outcome<()> {
+    set(connection, pragma, value)?;
+    let is: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+    if is == value { Ok(()) } else { Err(not_set(pragma, &value.to_string(), &is.to_string())) }
+}
+
+fn switch_to_wal(connection: &Connection, config: &SqliteConfig) -> Outcome<()> {
+    let start = Instant::now();
+    loop {
+        let switched =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+        match switched {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => return Err(not_set("journal_mode", "wal", &mode)),
+            Err(error) if is_busy(&error) && start.elapsed() < config.busy_wait => thread::sleep(WAL_PAUSE),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn not_set(pragma: &str, wanted: &str, is: &str) -> Fault {
+    let message =
+        format!("`{pragma}` stayed `{is}` where `{wanted}` is needed; does the file system support it?");
+    Error::new(ErrorKind::Unsupported, "open the database", message).into()
+}

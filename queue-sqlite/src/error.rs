@@ -1,0 +1,147 @@
+//! From SQLite's errors to ours.
+
+use std::path::Path;
+
+use queue_core::{Error, ErrorKind};
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+
+/// Why an operation did not succeed.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The request cannot be granted; the transaction is sound.
+    Refused(Error),
+    /// SQLite failed; what it left of the transaction must be looked at.
+    Driver(rusqlite::Error),
+}
+
+/// The result of something done within a transaction.
+pub(crate) type Outcome<T> = Result<T, Fault>;
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Fault {
+    /// The error for the caller: what was attempted on which file, and why it failed.
+    pub(crate) fn into_error(self, operation: &str, file: Option<&Path>) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Driver(error) => translate(error, operation, file),
+        }
+    }
+}
+
+/// Whether somebody else holds the lock.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// A stored value that cannot be understood.
+pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
+    Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message))
+}
+
+/// The error for the caller, with SQLite's as its source.
+pub(crate) fn translate(error: rusqlite::Error, operation: &str, file: Option<&Path>) -> Error {
+    let (kind, cause) = meaning(&error);
+    let place = file.map_or_else(|| "memory".to_owned(), |file| format!("`{}`", file.display()));
+    let message = match cause {
+        Some(cause) => format!("{place}: {cause} ({error})"),
+        None => format!("{place}: {error}"),
+    };
+    Error::new(kind, operation.to_owned(), message).with_source(error)
+}
+
+fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
+    let Some(failure) = error.sqlite_error() else {
+        return match error {
+            rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::QueryReturnedNoRows => {
+                (ErrorKind::Corrupt, Some("a stored value is malformed"))
+            }
+            rusqlite::Error::InvalidPath(_) | rusqlite::Error::NulError(_) => {
+                (ErrorKind::Invalid, Some("this is no path of a file"))
+            }
+            _ => (ErrorKind::Corrupt, None),
+        };
+    };
+    match failure.code {
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => (
+            ErrorKind::Busy,
+            Some(
+                "another connection holds the lock, perhaps a transaction of this application that is still open",
+            ),
+        ),
+        ErrorCode::DiskFull => {
+            (ErrorKind::Unavailable, Some("the disk is full, or the file is as large as it may get"))
+        }
+        ErrorCode::CannotOpen => (
+            ErrorKind::Unavailable,
+            Some("the file cannot be opened or created; its folder must exist and be writable"),
+        ),
+        ErrorCode::ReadOnly => (ErrorKind::Unavailable, Some("the file or its folder cannot be written")),
+        ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
+            (ErrorKind::Unavailable, Some("access to the file is denied"))
+        }
+        ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_FSYNC => (
+            ErrorKind::UnknownOutcome,
+            Some("the disk did not confirm the write, which is there or not after a crash"),
+        ),
+        ErrorCode::SystemIoFailure | ErrorCode::NoLargeFileSupport | ErrorCode::FileLockingProtocolFailed => {
+            (ErrorKind::Unavailable, Some("the disk failed"))
+        }
+        ErrorCode::OutOfMemory | ErrorCode::OperationInterrupted | ErrorCode::OperationAborted => {
+            (ErrorKind::Unavailable, None)
+        }
+        ErrorCode::NotADatabase => (ErrorKind::Corrupt, Some("the file is no SQLite database")),
+        ErrorCode::DatabaseCorrupt => (ErrorKind::Corrupt, Some("the file is damaged")),
+        ErrorCode::ConstraintViolation | ErrorCode::TooBig => {
+            (ErrorKind::Invalid, Some("the database does not accept the row"))
+        }
+        _ => (ErrorKind::Corrupt, Some("the tables are not as they should be")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated(code: std::os::raw::c_int) -> Error {
+        let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        translate(error, "enqueue jobs", Some(Path::new("/data/jobs.db")))
+    }
+
+    #[test]
+    fn each_failure_has_its_meaning_and_names_the_file() {
+        for (code, kind, retryable) in [
+            (ffi::SQLITE_BUSY, ErrorKind::Busy, true),
+            (ffi::SQLITE_LOCKED, ErrorKind::Busy, true),
+            (ffi::SQLITE_FULL, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_IOERR_WRITE, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_IOERR_FSYNC, ErrorKind::UnknownOutcome, true),
+            (ffi::SQLITE_CANTOPEN, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_READONLY, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_NOTADB, ErrorKind::Corrupt, false),
+            (ffi::SQLITE_CORRUPT, ErrorKind::Corrupt, false),
+            (ffi::SQLITE_ERROR, ErrorKind::Corrupt, false),
+            (ffi::SQLITE_CONSTRAINT_TRIGGER, ErrorKind::Invalid, false),
+        ] {
+            let error = translated(code);
+            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{error}");
+            assert!(error.to_string().starts_with("failed to enqueue jobs: `/data/jobs.db`: "), "{error}");
+            assert!(std::error::Error::source(&error).is_some());
+        }
+    }
+}

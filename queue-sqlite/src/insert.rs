@@ -1,0 +1,216 @@
+//! Entering jobs.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use queue_core::backend::{Hint, InsertRequest};
+use queue_core::{
+    Backoff, Error, ErrorKind, JobId, JobSpec, QueueName, Result, Submitted, Timestamp, saturating_micros,
+};
+use rusqlite::{Connection, OptionalExtension, Statement, params};
+
+use crate::error::{Fault, Outcome};
+use crate::lists::Insert;
+use crate::names::Names;
+use crate::row;
+use crate::writer::command::{Effects, Request};
+use crate::writer::session::{Session, time};
+
+const COLUMNS: usize = 12;
+
+static JOB_INSERT: LazyLock<Insert> =
+    LazyLock::new(|| Insert::new(include_str!("sql/job_insert.sql"), COLUMNS));
+const LIVE_INSERT: &str = include_str!("sql/live_insert.sql");
+const JOB_KNOWN: &str = include_str!("sql/job_known.sql");
+
+impl Request for InsertRequest {
+    type Reply = Vec<Result<Vec<Submitted>>>;
+
+    const OPERATION: &'static str = "enqueue jobs";
+
+    fn rows(&self) -> usize {
+        self.batches.iter().map(Vec::len).sum()
+    }
+
+    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Self::Reply> {
+        let now = time(self.now);
+        let mut fates = Vec::with_capacity(self.batches.len());
+        for batch in &self.batches {
+            let fate = match insert_apart(session, batch, now, self.rows())? {
+                Ok(submitted) => {
+                    if submitted.first().is_some_and(|first| first.inserted) {
+                        effects.ready.append(&mut hints(batch, now));
+                    }
+                    Ok(submitted)
+                }
+                Err(fault) => Err(session.error(fault, Self::OPERATION)),
+            };
+            fates.push(fate);
+        }
+        Ok(fates)
+    }
+}
+
+fn insert_apart(
+    session: &mut Session,
+    batch: &[JobSpec],
+    now: Timestamp,
+    rows: usize,
+) -> Outcome<Outcome<Vec<Submitted>>> {
+    if rows > 1 {
+        return session.scoped(|session| insert(&session.connection, &mut session.names, batch, now));
+    }
+    // A job that is the whole request needs no scope: it is refused before anything is written, and
+    // what fails later undoes the request.
+    match insert(&session.connection, &mut session.names, batch, now) {
+        Err(Fault::Driver(error)) => Err(error.into()),
+        result => Ok(result),
+    }
+}
+
+/// Enters a batch in the transaction that is open on `connection`. After an error the caller undoes
+/// what was written.
+pub(crate) fn insert(
+    connection: &Connection,
+    names: &mut Names,
+    batch: &[JobSpec],
+    now: Timestamp,
+) -> Outcome<Vec<Submitted>> {
+    let rows = numbered(connection, names, batch)?;
+    let inserted =
+        JOB_INSERT.run(connection, &rows, COLUMNS, |statement, from, row| row.bind(statement, from, now))?;
+    let first_seq = connection.last_insert_rowid() - i64::try_from(inserted).unwrap_or(i64::MAX) + 1;
+    if inserted == batch.len() {
+        connection.prepare_cached(LIVE_INSERT)?.execute(params![
+            first_seq,
+            now.as_micros(),
+            Timestamp::MAX.as_micros()
+        ])?;
+    } else {
+        let fresh = if inserted == 0 { i64::MAX } else { first_seq };
+        check_known(connection, names, batch, fresh)?;
+    }
+    let is_new = inserted == batch.len();
+    Ok(batch.iter().map(|job| Submitted { id: job.id, inserted: is_new }).collect())
+}
+
+struct Row<'a> {
+    job: &'a JobSpec,
+    kind: i64,
+    queue: i64,
+}
+
+impl Row<'_> {
+    fn bind(
+        &self,
+        statement: &mut Statement<'_>,
+        from: usize,
+        now: Timestamp,
+    ) -> Result<(), rusqlite::Error> {
+        let job = self.job;
+        let backoff = job.backoff.as_ref();
+        statement.raw_bind_parameter(from, job.id.to_bytes())?;
+        statement.raw_bind_parameter(from + 1, self.kind)?;
+        statement.raw_bind_parameter(from + 2, self.queue)?;
+        statement.raw_bind_parameter(from + 3, job.priority)?;
+        statement.raw_bind_parameter(from + 4, job.run_at.unwrap_or(now).as_micros())?;
+        statement.raw_bind_parameter(from + 5, job.max_retries)?;
+        statement.raw_bind_parameter(from + 6, saturating_micros(job.timeout))?;
+        statement.raw_bind_parameter(from + 7, backoff.map(|backoff| saturating_micros(backoff.base())))?;
+        statement.raw_bind_parameter(from + 8, backoff.map(|backoff| saturating_micros(backoff.cap())))?;
+        statement.raw_bind_parameter(from + 9, backoff.map(Backoff::jitter))?;
+        statement.raw_bind_parameter(from + 10, now.as_micros())?;
+        statement.raw_bind_parameter(from + 11, job.payload.as_str())
+    }
+}
+
+fn numbered<'a>(connection: &Connection, names: &mut Names, batch: &'a [JobSpec]) -> Outcome<Vec<Row<'a>>> {
+    let mut rows: Vec<Row<'a>> = Vec::with_capacity(batch.len());
+    for job in batch {
+        // Most batches are of one kind.
+        let (kind, queue) = match rows.last() {
+            Some(last) if last.job.kind == job.kind && last.job.queue == job.queue => (last.kind, last.queue),
+            _ => {
+                (names.intern(connection, job.kind.as_str())?, names.intern(connection, job.queue.as_str())?)
+            }
+        };
+        rows.push(Row { job, kind, queue });
+    }
+    Ok(rows)
+}
+
+/// Some ids are stored already: fine if all are, with the same content. Those from `fresh_seq` on are
+/// of this batch.
+fn check_known(connection: &Connection, names: &mut Names, batch: &[JobSpec], fresh_seq: i64) -> Outcome<()> {
+    for job in batch {
+        let Some(stored) = stored(connection, names, job.id)? else {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                "enqueue jobs",
+                format!("the job {} vanished", job.id),
+            )
+            .into());
+        };
+        if stored.seq >= fresh_seq {
+            continue;
+        }
+        if fresh_seq != i64::MAX {
+            return Err(conflict(job.id, "is stored already, but others of its batch are not"));
+        }
+        if !as_stored(job).is_same_as(&stored.job, stored.created_at) {
+            return Err(conflict(job.id, "is stored already with other content"));
+        }
+    }
+    Ok(())
+}
+
+fn conflict(id: JobId, fault: &str) -> Fault {
+    let message = format!("the job {id} {fault}");
+    Error::new(ErrorKind::Conflict, "enqueue jobs", message).with_jobs(vec![id]).into()
+}
+
+struct StoredJob {
+    seq: i64,
+    created_at: Timestamp,
+    job: JobSpec,
+}
+
+fn stored(connection: &Connection, names: &mut Names, id: JobId) -> Outcome<Option<StoredJob>> {
+    let mut statement = connection.prepare_cached(JOB_KNOWN)?;
+    let read = |row: &rusqlite::Row<'_>| {
+        let numbers: (i64, i64) = (row.get(2)?, row.get(3)?);
+        Ok((row.get(0)?, row::time(row, 1), numbers, row::job(row, id, 4)))
+    };
+    let Some((seq, created_at, (kind, queue), job)) =
+        statement.query_row([id.to_bytes()], read).optional()?
+    else {
+        return Ok(None);
+    };
+    let job = job?.named(names.kind(connection, kind)?, names.queue(connection, queue)?);
+    Ok(Some(StoredJob { seq, created_at: created_at?, job }))
+}
+
+/// The job as it would come back, in whole microseconds.
+fn as_stored(job: &JobSpec) -> JobSpec {
+    let rounded = |backoff: Backoff| {
+        let (base, cap) = (row::stored_duration(backoff.base()), row::stored_duration(backoff.cap()));
+        Backoff::new(base, cap, backoff.jitter()).unwrap_or(backoff)
+    };
+    JobSpec { timeout: row::stored_duration(job.timeout), backoff: job.backoff.map(rounded), ..job.clone() }
+}
+
+fn hints(batch: &[JobSpec], now: Timestamp) -> Vec<Hint> {
+    let mut first: BTreeMap<(&QueueName, i16, bool), Timestamp> = BTreeMap::new();
+    for job in batch {
+        let run_at = job.run_at.unwrap_or(now);
+        let least = first.entry((&job.queue, job.priority, run_at <= now)).or_insert(run_at);
+        *least = run_at.min(*least);
+    }
+    let hint = |((queue, priority, _), run_at): ((&QueueName, i16, bool), Timestamp)| Hint {
+        queue: queue.clone(),
+        priority,
+        run_at,
+        due_in: now.until(run_at),
+    };
+    first.into_iter().map(hint).collect()
+}

@@ -1,0 +1,77 @@
+//! Reading jobs.
+
+use async_trait::async_trait;
+use queue_core::backend::{AttemptError, Inspect, JobRecord, ListRequest};
+use queue_core::{JobId, Kind, QueueName, Result};
+use rusqlite::{Connection, Row, named_params, params};
+
+use crate::backend::SqliteBackend;
+use crate::error::{Outcome, corrupt};
+use crate::{row, state, worker};
+
+const READ: &str = include_str!("sql/inspect_read.sql");
+const LIST: &str = include_str!("sql/inspect_list.sql");
+const ERRORS: &str = include_str!("sql/inspect_errors.sql");
+
+#[async_trait]
+impl Inspect for SqliteBackend {
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        let ids = ids.to_vec();
+        self.read("read jobs", move |connection| ids.iter().map(|id| job(connection, *id)).collect()).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
+        self.read("list jobs", move |connection| list(connection, &request)).await
+    }
+}
+
+fn job(connection: &Connection, id: JobId) -> Outcome<Option<JobRecord>> {
+    let mut statement = connection.prepare_cached(READ)?;
+    let mut rows = statement.query([id.to_bytes()])?;
+    rows.next()?.map(|row| record(connection, row)).transpose()
+}
+
+fn list(connection: &Connection, request: &ListRequest) -> Outcome<Vec<JobRecord>> {
+    let mut statement = connection.prepare_cached(LIST)?;
+    let mut rows = statement.query(named_params! {
+        ":after": request.after.map(JobId::to_bytes),
+        ":state": request.state.map(state::number),
+        ":queue": request.queue.as_ref().map(QueueName::as_str),
+        ":kind": request.kind.as_ref().map(Kind::as_str),
+        ":limit": request.limit,
+    })?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(record(connection, row)?);
+    }
+    Ok(records)
+}
+
+/// A job in the columns that both statements select.
+fn record(connection: &Connection, row: &Row<'_>) -> Outcome<JobRecord> {
+    let kind = Kind::new(row.get::<_, String>(12)?).map_err(|error| corrupt(error.to_string()))?;
+    let queue = QueueName::new(row.get::<_, String>(13)?).map_err(|error| corrupt(error.to_string()))?;
+    let job = row::job(row, row::job_id(row, 1)?, 4)?.named(kind, queue);
+    Ok(JobRecord {
+        job,
+        created_at: row::time(row, 2)?,
+        state: state::state(row.get(3)?)?,
+        run_at: row::time(row, 14)?,
+        attempt: row.get(15)?,
+        progress: worker::progress(row, 16)?,
+        finished_at: row::time_if_any(row, 17)?,
+        result: row.get(18)?,
+        error: row.get(19)?,
+        errors: errors(connection, row.get(0)?)?,
+    })
+}
+
+fn errors(connection: &Connection, seq: i64) -> Outcome<Vec<AttemptError>> {
+    let mut statement = connection.prepare_cached(ERRORS)?;
+    let mut rows = statement.query(params![seq])?;
+    let mut errors = Vec::new();
+    while let Some(row) = rows.next()? {
+        errors.push(AttemptError { attempt: row.get(0)?, at: row::time(row, 1)?, error: row.get(2)? });
+    }
+    Ok(errors)
+}

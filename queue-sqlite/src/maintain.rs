@@ -1,0 +1,81 @@
+//! Upkeep, in bounded pieces.
+
+use queue_core::Timestamp;
+use queue_core::backend::{MaintainReply, MaintainRequest};
+
+use crate::error::Outcome;
+use crate::promote::{next_due_of_any, promote_all};
+use crate::writer::command::{Effects, Request};
+use crate::writer::session::{Session, time};
+use crate::{prune, rescue};
+
+impl Request for MaintainRequest {
+    type Reply = MaintainReply;
+
+    const OPERATION: &'static str = "maintain the queue";
+
+    fn rows(&self) -> usize {
+        let prune = self.prune.as_ref().map_or(0, |prune| prune.limit);
+        usize::try_from(self.promote.max(self.rescue).max(prune)).unwrap_or(usize::MAX)
+    }
+
+    fn look(&self, session: &mut Session) -> Outcome<Option<MaintainReply>> {
+        let now = time(self.now);
+        let Session { connection, sweep, .. } = session;
+        let due = next_due_of_any(connection, now)?;
+        let is_idle = (self.promote == 0 || due.is_none_or(|due| !due.is_zero()))
+            && (self.rescue == 0 || !rescue::is_needed(connection, now)?)
+            && match &self.prune {
+                Some(prune) => prune::find(connection, sweep, now, prune)?.is_empty(),
+                None => true,
+            };
+        Ok(is_idle.then(|| {
+            let mut reply = MaintainReply::default();
+            reply.next_due = due;
+            reply
+        }))
+    }
+
+    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<MaintainReply> {
+        let now = time(self.now);
+        let mut reply = MaintainReply::default();
+        self.promote_and_rescue(session, now, &mut reply)?;
+        if let Some(prune) = &self.prune {
+            let jobs = prune::find(&session.connection, &mut session.sweep, now, prune)?;
+            reply.pruned = prune::remove(&session.connection, now, &jobs)?;
+        }
+        reply.next_due = next_due_of_any(&session.connection, now)?;
+        effects.ready.extend(reply.ready.iter().cloned());
+        Ok(reply)
+    }
+}
+
+trait Steps {
+    fn promote_and_rescue(
+        &self,
+        session: &mut Session,
+        now: Timestamp,
+        reply: &mut MaintainReply,
+    ) -> Outcome<()>;
+}
+
+impl Steps for MaintainRequest {
+    fn promote_and_rescue(
+        &self,
+        session: &mut Session,
+        now: Timestamp,
+        reply: &mut MaintainReply,
+    ) -> Outcome<()> {
+        let Session { connection, names, .. } = session;
+        let promoted = promote_all(connection, names, now, self.promote, &mut reply.ready)?;
+        reply.promoted = u64::from(promoted);
+        if self.rescue > 0 {
+            let mut rescued = rescue::rescue(connection, names, now, self.rescue)?;
+            reply.workers_lost = rescued.workers_lost;
+            reply.rescued = rescued.rescued;
+            reply.died = rescued.died;
+            reply.ready.append(&mut rescued.ready);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! The plans of the statements on a job's path must depend neither on what a table holds nor on
+//! statistics.
+
+use rusqlite::Connection;
+
+use crate::config::SqliteConfig;
+use crate::connection::open_writer;
+
+/// Each statement, and the steps that its plan has.
+const PLANS: &[(&str, &[&str])] = &[
+    (
+        include_str!("sql/claim_pick.sql"),
+        &["SEARCH queue_live USING COVERING INDEX queue_live_ready (queue=? AND kind=?)"],
+    ),
+    (
+        include_str!("sql/claim_read.sql"),
+        &[
+            "SCAN a VIRTUAL TABLE INDEX 1:",
+            "SEARCH l USING INTEGER PRIMARY KEY (rowid=?)",
+            "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ),
+    (include_str!("sql/claim_take.sql"), &["SEARCH queue_live USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (
+        include_str!("sql/settle_fences.sql"),
+        &["SCAN a VIRTUAL TABLE INDEX 1:", "SEARCH l USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN"],
+    ),
+    (include_str!("sql/live_delete.sql"), &["SEARCH queue_live USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/live_move.sql"), &["SEARCH queue_live USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/live_insert.sql"), &["SEARCH queue_jobs USING INTEGER PRIMARY KEY (rowid>?)"]),
+    (
+        include_str!("sql/job_seq.sql"),
+        &["SEARCH queue_jobs USING COVERING INDEX sqlite_autoindex_queue_jobs_1 (id=?)"],
+    ),
+    (
+        include_str!("sql/promote_due.sql"),
+        &["SEARCH queue_live USING INDEX queue_live_waiting (queue=? AND run_at<?)"],
+    ),
+    (include_str!("sql/next_due.sql"), &["SEARCH queue_live USING INDEX queue_live_waiting (queue=?)"]),
+    (
+        include_str!("sql/next_waiting_queue.sql"),
+        &["SEARCH queue_live USING INDEX queue_live_waiting (queue>?)"],
+    ),
+    (
+        include_str!("sql/worker_leases.sql"),
+        &["SEARCH queue_live USING COVERING INDEX queue_live_running (worker=?)"],
+    ),
+    (
+        include_str!("sql/worker_cancels.sql"),
+        &["SEARCH queue_live USING INDEX queue_live_cancels (worker=?)"],
+    ),
+    (
+        include_str!("sql/rescue_of_lost.sql"),
+        &[
+            "SEARCH w USING COVERING INDEX queue_workers_watched (state=?)",
+            "SEARCH l USING INDEX queue_live_running (worker=?)",
+        ],
+    ),
+    (
+        include_str!("sql/rescue_overdue.sql"),
+        &[
+            "SEARCH w USING COVERING INDEX queue_workers_watched (state=?)",
+            "SEARCH l USING INDEX queue_live_running (worker=? AND deadline<?)",
+        ],
+    ),
+    (
+        include_str!("sql/prune_find.sql"),
+        &[
+            "SEARCH o USING COVERING INDEX queue_outcomes_finished (state=? AND finished_at>? AND finished_at<?)",
+            "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ),
+];
+
+fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let mut rows = statement.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        steps.push(row.get(3).unwrap());
+    }
+    steps
+}
+
+fn assert_plans(connection: &Connection) {
+    for (sql, steps) in PLANS {
+        let found = plan(connection, sql);
+        for step in *steps {
+            assert!(
+                found.iter().any(|found| found.starts_with(step)),
+                "{sql}\nwants {step}\nfound {found:#?}"
+            );
+        }
+        assert!(!found.iter().any(|found| found.contains("TEMP B-TREE")), "{sql}\n{found:#?}");
+        let is_walk = |found: &&String| found.starts_with("SCAN") && !found.contains("VIRTUAL TABLE");
+        assert_eq!(found.iter().find(is_walk), None, "{sql}\n{found:#?}");
+    }
+}
+
+const FILL: &str = "
+    INSERT INTO queue_names (name) VALUES ('default'), ('send-email');
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+    INSERT INTO queue_live (seq, id, queue, kind, priority, state, run_at, attempt, max_retries, timeout)
+    SELECT i, randomblob(16), 1, 2, i % 5, i % 2, i, 0, 3, 1000 FROM n;
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+    INSERT INTO queue_jobs (seq, id, kind, queue, priority, run_at, max_retries, timeout, created_at, payload)
+    SELECT i, randomblob(16), 2, 1, 0, i, 3, 1000, i, '{}' FROM n;";
+
+#[test]
+fn plans_are_the_same_on_empty_full_and_analysed_tables() {
+    let connection = open_writer(&SqliteConfig::in_memory()).unwrap();
+    assert_plans(&connection);
+    connection.execute_batch(FILL).unwrap();
+    assert_plans(&connection);
+    connection.execute_batch("ANALYZE").unwrap();
+    let again = open_writer(&SqliteConfig::in_memory()).unwrap();
+    assert_plans(&again);
+    assert_plans(&connection);
+}

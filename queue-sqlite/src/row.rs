@@ -1,0 +1,122 @@
+//! Reading what is stored, with nothing taken for granted.
+
+use std::time::Duration;
+
+use queue_core::{
+    Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, WorkerId, saturating_micros,
+};
+use rusqlite::Row;
+
+use crate::error::{Outcome, corrupt};
+
+/// A stored time.
+pub(crate) fn time(row: &Row<'_>, column: usize) -> Outcome<Timestamp> {
+    Timestamp::from_micros(row.get(column)?).map_err(|error| corrupt(error.to_string()))
+}
+
+/// A stored time that may be absent.
+pub(crate) fn time_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<Timestamp>> {
+    let micros: Option<i64> = row.get(column)?;
+    micros
+        .map(|micros| Timestamp::from_micros(micros).map_err(|error| corrupt(error.to_string())))
+        .transpose()
+}
+
+/// A stored duration.
+pub(crate) fn duration(row: &Row<'_>, column: usize) -> Outcome<Duration> {
+    micros(row.get(column)?)
+}
+
+/// A stored job id.
+pub(crate) fn job_id(row: &Row<'_>, column: usize) -> Outcome<JobId> {
+    Ok(JobId::from_bytes(bytes(row, column)?))
+}
+
+/// A stored worker id that may be absent.
+pub(crate) fn worker_id_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<WorkerId>> {
+    Ok(bytes_if_any(row, column)?.map(WorkerId::from_bytes))
+}
+
+/// A stored claim id that may be absent.
+pub(crate) fn claim_id_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<ClaimId>> {
+    Ok(bytes_if_any(row, column)?.map(ClaimId::from_bytes))
+}
+
+/// A stored payload.
+pub(crate) fn payload(row: &Row<'_>, column: usize) -> Outcome<Payload> {
+    let text = row.get_ref(column)?.as_str().map_err(|error| corrupt(format!("a payload: {error}")))?;
+    Ok(Payload::from_stored(text))
+}
+
+/// A backoff in three columns, or none.
+pub(crate) fn backoff(row: &Row<'_>, column: usize) -> Outcome<Option<Backoff>> {
+    let Some(base) = row.get::<_, Option<i64>>(column)? else {
+        return Ok(None);
+    };
+    let backoff = Backoff::new(micros(base)?, duration(row, column + 1)?, row.get(column + 2)?)
+        .map_err(|error| corrupt(error.to_string()))?;
+    Ok(Some(backoff))
+}
+
+/// A duration as it comes back from the database: in whole microseconds.
+pub(crate) fn stored_duration(duration: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
+}
+
+fn micros(micros: i64) -> Outcome<Duration> {
+    u64::try_from(micros)
+        .map(Duration::from_micros)
+        .map_err(|_| corrupt(format!("a duration of {micros} µs")))
+}
+
+fn bytes(row: &Row<'_>, column: usize) -> Outcome<[u8; 16]> {
+    bytes_if_any(row, column)?.ok_or_else(|| corrupt("an id is missing"))
+}
+
+fn bytes_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<[u8; 16]>> {
+    let malformed = |_| corrupt("an id is not 16 bytes long");
+    let stored =
+        row.get_ref(column)?.as_blob_or_null().map_err(|error| corrupt(format!("an id: {error}")))?;
+    stored.map(|bytes| <[u8; 16]>::try_from(bytes).map_err(malformed)).transpose()
+}
+
+/// A stored job whose names are still numbers.
+pub(crate) struct Nameless {
+    id: JobId,
+    priority: i16,
+    run_at: Timestamp,
+    max_retries: u16,
+    timeout: Duration,
+    backoff: Option<Backoff>,
+    payload: Payload,
+}
+
+impl Nameless {
+    /// With its names.
+    pub(crate) fn named(self, kind: Kind, queue: QueueName) -> JobSpec {
+        JobSpec {
+            id: self.id,
+            kind,
+            payload: self.payload,
+            run_at: Some(self.run_at),
+            max_retries: self.max_retries,
+            priority: self.priority,
+            timeout: self.timeout,
+            queue,
+            backoff: self.backoff,
+        }
+    }
+}
+
+/// A stored job in the columns priority, `run_at`, `max_retries`, timeout, three of the backoff, payload.
+pub(crate) fn job(row: &Row<'_>, id: JobId, column: usize) -> Outcome<Nameless> {
+    Ok(Nameless {
+        id,
+        priority: row.get(column)?,
+        run_at: time(row, column + 1)?,
+        max_retries: row.get(column + 2)?,
+        timeout: duration(row, column + 3)?,
+        backoff: backoff(row, column + 4)?,
+        payload: payload(row, column + 7)?,
+    })
+}

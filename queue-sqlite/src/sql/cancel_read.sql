@@ -1,0 +1,6 @@
+-- Q9: where a job stands, read within the transaction that cancels it.
+SELECT j.seq, coalesce(l.state, o.state), l.attempt
+FROM queue_jobs j
+LEFT JOIN queue_live l ON l.seq = j.seq
+LEFT JOIN queue_outcomes o ON o.seq = j.seq
+WHERE j.id = ?1

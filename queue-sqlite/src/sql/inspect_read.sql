@@ -1,0 +1,11 @@
+-- Q20: a job as it stands.
+SELECT j.seq, j.id, j.created_at, coalesce(l.state, o.state),
+       j.priority, j.run_at, j.max_retries, j.timeout, j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload,
+       k.name, q.name, coalesce(l.run_at, j.run_at), coalesce(l.attempt, o.attempt), l.progress,
+       o.finished_at, o.result, o.error
+FROM queue_jobs j
+CROSS JOIN queue_names k ON k.name_id = j.kind
+CROSS JOIN queue_names q ON q.name_id = j.queue
+LEFT JOIN queue_live l ON l.seq = j.seq
+LEFT JOIN queue_outcomes o ON o.seq = j.seq
+WHERE j.id = ?1

@@ -1,0 +1,2 @@
+-- Q8: a job that ends is live no more.
+DELETE FROM queue_live WHERE seq IN (SELECT value FROM rarray(?1))

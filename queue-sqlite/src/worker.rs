@@ -1,0 +1,156 @@
+//! The life of a worker.
+
+use queue_core::backend::{
+    Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest,
+};
+use queue_core::{Error, ErrorKind, JobId, Progress, Timestamp, WorkerId, saturating_micros};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::{Outcome, corrupt};
+use crate::places::Places;
+use crate::promote::next_due_of_any;
+use crate::row;
+use crate::writer::command::{Effects, Lane, Request};
+use crate::writer::session::{Session, time};
+
+const INSERT: &str = include_str!("sql/worker_insert.sql");
+const READ: &str = include_str!("sql/worker_read.sql");
+const BEAT: &str = include_str!("sql/worker_beat.sql");
+const CANCELS: &str = include_str!("sql/worker_cancels.sql");
+const LEASES: &str = include_str!("sql/worker_leases.sql");
+const RETIRE: &str = include_str!("sql/worker_retire.sql");
+const PROGRESS: &str = include_str!("sql/progress.sql");
+
+/// The number of a worker that is registered and not given up; else [`ErrorKind::WorkerLost`].
+pub(crate) fn live_worker(
+    connection: &Connection,
+    worker: WorkerId,
+    operation: &'static str,
+) -> Outcome<i64> {
+    Ok(Row::read(connection, worker, operation)?.number)
+}
+
+struct Row {
+    number: i64,
+    expires_at: i64,
+    expiry: i64,
+}
+
+impl Row {
+    fn read(connection: &Connection, worker: WorkerId, operation: &'static str) -> Outcome<Self> {
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Self { number: row.get(0)?, expires_at: row.get(1)?, expiry: row.get(2)? })
+        };
+        let found = connection.prepare_cached(READ)?.query_row([worker.to_bytes()], read).optional()?;
+        found.ok_or_else(|| {
+            let message = format!("the worker {worker} is not registered, or was given up");
+            Error::new(ErrorKind::WorkerLost, operation, message).into()
+        })
+    }
+}
+
+impl Request for RegisterRequest {
+    type Reply = ();
+
+    const OPERATION: &'static str = "register a worker";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+        let expires_at = time(self.now).saturating_add(self.expiry).as_micros();
+        let inserted = session.connection.prepare_cached(INSERT)?.execute(params![
+            self.worker.to_bytes(),
+            self.name,
+            saturating_micros(self.expiry),
+            expires_at
+        ])?;
+        if inserted == 0 {
+            let message = format!("the worker {} was registered before", self.worker);
+            return Err(Error::new(ErrorKind::Conflict, Self::OPERATION, message).into());
+        }
+        Ok(())
+    }
+}
+
+impl Request for HeartbeatRequest {
+    type Reply = HeartbeatReply;
+
+    const OPERATION: &'static str = "show that a worker lives";
+
+    const LANE: Lane = Lane::Urgent;
+
+    fn rows(&self) -> usize {
+        1 + self.progress.len()
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<HeartbeatReply> {
+        let now = time(self.now);
+        let Session { connection, places, .. } = session;
+        let row = Row::read(connection, self.worker, Self::OPERATION)?;
+        let beat = if now.as_micros() < row.expires_at { Beat::InTime } else { Beat::Late };
+        let expires_at = now.as_micros().saturating_add(row.expiry).min(Timestamp::MAX.as_micros());
+        connection.prepare_cached(BEAT)?.execute(params![row.number, expires_at])?;
+        for report in &self.progress {
+            store_progress(connection, places, report)?;
+        }
+        let leases: i64 = connection.prepare_cached(LEASES)?.query_row([row.number], |row| row.get(0))?;
+        Ok(HeartbeatReply::new(
+            beat,
+            cancels(connection, row.number)?,
+            u64::try_from(leases).unwrap_or_default(),
+            next_due_of_any(connection, now)?,
+        ))
+    }
+}
+
+fn cancels(connection: &Connection, worker: i64) -> Outcome<Vec<JobId>> {
+    let mut statement = connection.prepare_cached(CANCELS)?;
+    let mut rows = statement.query([worker])?;
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        jobs.push(row::job_id(row, 0)?);
+    }
+    Ok(jobs)
+}
+
+fn store_progress(connection: &Connection, places: &Places, report: &ProgressReport) -> Outcome<()> {
+    let ProgressReport { token, progress } = report;
+    if let Some(seq) = places.find(connection, token.job)? {
+        let (job, claim) = (token.job.to_bytes(), token.claim.to_bytes());
+        connection.prepare_cached(PROGRESS)?.execute(params![seq, job, claim, progress_bytes(progress)])?;
+    }
+    Ok(())
+}
+
+fn progress_bytes(progress: &Progress) -> [u8; 16] {
+    (u128::from(progress.done) << 64 | u128::from(progress.total)).to_be_bytes()
+}
+
+/// A stored progress.
+pub(crate) fn progress(row: &rusqlite::Row<'_>, column: usize) -> Outcome<Option<Progress>> {
+    let Some(bytes) = row.get::<_, Option<[u8; 16]>>(column)? else {
+        return Ok(None);
+    };
+    let both = u128::from_be_bytes(bytes);
+    let half = |half: u128| -> Outcome<u64> {
+        u64::try_from(half & u128::from(u64::MAX)).map_err(|_| corrupt("a progress"))
+    };
+    Ok(Some(Progress { done: half(both >> 64)?, total: half(both)? }))
+}
+
+impl Request for RetireRequest {
+    type Reply = ();
+
+    const OPERATION: &'static str = "retire a worker";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+        session.connection.prepare_cached(RETIRE)?.execute([self.worker.to_bytes()])?;
+        Ok(())
+    }
+}

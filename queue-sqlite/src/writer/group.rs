@@ -1,0 +1,194 @@
+//! One transaction for all that waits.
+
+use queue_core::backend::WakeHub;
+use rusqlite::ffi;
+
+use super::command::{Command, Effects, Lane};
+use super::mailbox::Mailbox;
+use super::session::Session;
+use crate::connection::{self, Patience};
+use crate::error::{Fault, is_busy};
+
+type Commands = Vec<Box<dyn Command>>;
+
+/// Does operations in one transaction, together with those that arrive meanwhile, and answers them
+/// after its commit. Each has a fate of its own: one that fails leaves the others alone.
+pub(super) fn serve(
+    session: &mut Session,
+    mailbox: &Mailbox,
+    hub: &WakeHub,
+    patience: Patience,
+    commands: Commands,
+) {
+    let commands = answer_idle(session, commands);
+    if commands.is_empty() {
+        return;
+    }
+    let Some(commands) = begin(session, mailbox, patience, commands) else {
+        return;
+    };
+    match write(session, mailbox, commands) {
+        Written::All(done) => finish(session, hub, done),
+        Written::Undone(commands, fault) => repeat_alone(session, hub, commands, fault),
+    }
+}
+
+/// Answers what needs no transaction; returns the rest. Not tried if a transaction is needed anyway:
+/// then it is cheaper to do everything within it.
+fn answer_idle(session: &mut Session, mut commands: Commands) -> Commands {
+    let mut looked = 0;
+    for command in &mut commands {
+        if !command.look(session) {
+            break;
+        }
+        looked += 1;
+    }
+    let rest = commands.split_off(looked);
+    commands.into_iter().for_each(Command::answer);
+    rest
+}
+
+/// Begins the transaction. While somebody else holds the lock, those who waited long enough are told
+/// so, and those who arrive join. `None` if nobody is left.
+fn begin(
+    session: &mut Session,
+    mailbox: &Mailbox,
+    patience: Patience,
+    mut commands: Commands,
+) -> Option<Commands> {
+    loop {
+        let error = match connection::try_begin(&session.connection) {
+            Ok(()) => return Some(commands),
+            Err(error) if is_busy(&error) => error,
+            Err(error) => {
+                fail_all(session, commands, &error);
+                return None;
+            }
+        };
+        let arrived = mailbox.take_beside(rows(&commands));
+        let (mut urgent, normal): (Commands, Commands) =
+            arrived.into_iter().partition(|command| command.lane() == Lane::Urgent);
+        urgent.append(&mut commands);
+        urgent.extend(normal);
+        let closed = mailbox.is_closed();
+        let (over, waiting): (Commands, Commands) =
+            urgent.into_iter().partition(|command| closed || patience.is_over(command.arrived()));
+        fail_all(session, over, &error);
+        if waiting.is_empty() {
+            return None;
+        }
+        commands = waiting;
+    }
+}
+
+enum Written {
+    /// What is done and not yet committed.
+    All(Commands),
+    /// The transaction is undone: nothing was done.
+    Undone(Commands, Fault),
+}
+
+fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands) -> Written {
+    let mut done: Commands = Vec::with_capacity(commands.len());
+    let mut written = 0;
+    let mut next = commands;
+    while !next.is_empty() {
+        written += rows(&next);
+        // The transaction itself is scope enough for the first if it comes alone.
+        let is_alone = done.is_empty() && next.len() == 1;
+        let mut rest = next.into_iter();
+        while let Some(mut command) = rest.next() {
+            let applied = if is_alone {
+                command.apply(session).map(Ok)
+            } else {
+                session.scoped(|session| command.apply(session))
+            };
+            match applied {
+                Ok(Ok(())) => done.push(command),
+                Ok(Err(fault)) => refuse(session, command, fault),
+                Err(fault) => {
+                    done.push(command);
+                    done.extend(rest);
+                    return Written::Undone(done, fault);
+                }
+            }
+        }
+        // Whoever arrived while these were written need not wait for another commit.
+        next = mailbox.take_beside(written);
+    }
+    Written::All(done)
+}
+
+fn finish(session: &mut Session, hub: &WakeHub, mut done: Commands) {
+    if let Err(error) = connection::commit(&session.connection) {
+        return repeat_alone(session, hub, done, error.into());
+    }
+    session.names.keep();
+    publish(hub, &mut done);
+    done.into_iter().for_each(Command::answer);
+}
+
+fn publish(hub: &WakeHub, done: &mut Commands) {
+    let mut effects = Effects::default();
+    done.iter_mut().filter_map(|command| command.effects()).for_each(|more| effects.append(more));
+    hub.announce(&effects.ready);
+    hub.announce_cancels(&effects.cancels);
+}
+
+/// After the transaction of a group was undone: each again in a transaction of its own, so that only
+/// the one that cannot be done fails.
+fn repeat_alone(session: &mut Session, hub: &WakeHub, mut commands: Commands, fault: Fault) {
+    session.names.forget();
+    if let Err(error) = connection::rollback(&session.connection) {
+        return fail_all(session, commands, &error);
+    }
+    if commands.len() == 1
+        && let Some(command) = commands.pop()
+    {
+        return refuse(session, command, fault);
+    }
+    for mut command in commands {
+        let result = alone(session, command.as_mut());
+        match result {
+            Ok(()) => {
+                session.names.keep();
+                let mut done = vec![command];
+                publish(hub, &mut done);
+                done.into_iter().for_each(Command::answer);
+            }
+            Err(fault) => {
+                session.names.forget();
+                refuse(session, command, fault);
+            }
+        }
+    }
+}
+
+fn alone(session: &mut Session, command: &mut dyn Command) -> Result<(), Fault> {
+    connection::try_begin(&session.connection)?;
+    match command.apply(session) {
+        Ok(()) => Ok(connection::commit(&session.connection)?),
+        Err(fault) => {
+            connection::rollback(&session.connection)?;
+            Err(fault)
+        }
+    }
+}
+
+fn refuse(session: &Session, command: Box<dyn Command>, fault: Fault) {
+    let error = session.error(fault, command.operation());
+    command.fail(error);
+}
+
+fn fail_all(session: &Session, commands: Commands, error: &rusqlite::Error) {
+    for command in commands {
+        // The driver's error cannot be copied; its code and text can.
+        let code = error.sqlite_error().copied().unwrap_or(ffi::Error::new(ffi::SQLITE_ERROR));
+        let copy = rusqlite::Error::SqliteFailure(code, Some(error.to_string()));
+        refuse(session, command, copy.into());
+    }
+}
+
+fn rows(commands: &Commands) -> usize {
+    commands.iter().map(|command| command.rows()).sum()
+}

@@ -1,0 +1,129 @@
+//! The one thread that writes.
+
+pub(crate) mod command;
+mod group;
+mod mailbox;
+pub(crate) mod session;
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use queue_core::backend::WakeHub;
+use queue_core::{Error, ErrorKind, Result};
+use tokio::sync::oneshot;
+
+use crate::config::SqliteConfig;
+use crate::connection::{Patience, open_writer};
+use crate::wake::ForeignCommits;
+use command::{Pending, Request};
+use mailbox::{Mail, Mailbox};
+use session::Session;
+
+/// The handle of the writing thread, which ends when this is dropped.
+pub(crate) struct Writer {
+    mailbox: Arc<Mailbox>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread, which opens the file and migrates it.
+    pub(crate) async fn start(config: &SqliteConfig, hub: WakeHub) -> Result<Self> {
+        let mailbox = Arc::new(Mailbox::default());
+        let (opened, opening) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("queue-sqlite-writer".to_owned())
+            .spawn({
+                let (config, mailbox) = (config.clone(), Arc::clone(&mailbox));
+                move || run(&config, &mailbox, &hub, opened)
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::Unavailable, "open the database", "no thread can be started")
+                    .with_source(error)
+            })?;
+        let writer = Self { mailbox, thread: Some(thread) };
+        opening.await.unwrap_or_else(|_| Err(gone("open the database")))?;
+        Ok(writer)
+    }
+
+    /// Has a request done in the next transaction.
+    ///
+    /// # Cancellation
+    /// Once this was polled, the request is done whole even if the future is dropped.
+    pub(crate) async fn call<R: Request>(&self, request: R) -> Result<R::Reply> {
+        let (caller, answer) = oneshot::channel();
+        if let Err(command) = self.mailbox.post(Box::new(Pending::new(request, caller))) {
+            command.fail(gone(R::OPERATION));
+        }
+        answer.await.unwrap_or_else(|_| {
+            let message = "the thread that writes has ended before it answered";
+            Err(Error::new(ErrorKind::UnknownOutcome, R::OPERATION, message))
+        })
+    }
+
+    /// Has commits of other processes announced from now on.
+    pub(crate) fn watch(&self) {
+        self.mailbox.watch();
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.mailbox.close();
+        if let Some(thread) = self.thread.take()
+            // An answer may wake a task that holds the last handle and is dropped right there.
+            && thread.thread().id() != thread::current().id()
+        {
+            // It does not panic; if it did, there is nothing to be done about it here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+fn gone(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, operation, "the thread that writes has ended")
+}
+
+/// Lets nobody wait for a thread that is no more, whatever ended it.
+struct Abandon<'a>(&'a Mailbox);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        for command in self.0.abandon() {
+            let error = gone(command.operation());
+            command.fail(error);
+        }
+    }
+}
+
+fn run(config: &SqliteConfig, mailbox: &Mailbox, hub: &WakeHub, opened: oneshot::Sender<Result<()>>) {
+    let _abandon = Abandon(mailbox);
+    let connection = match open_writer(config) {
+        Ok(connection) => connection,
+        Err(fault) => {
+            let _ = opened.send(Err(fault.into_error("open the database", config.path())));
+            return;
+        }
+    };
+    let mut session = Session::new(connection, config.path().map(ToOwned::to_owned));
+    let mut others = ForeignCommits::new(config.poll_interval, &session.connection);
+    let _ = opened.send(Ok(()));
+    let patience = Patience(config.busy_wait);
+    loop {
+        match mailbox.wait(config.poll_interval) {
+            Mail::Commands(commands) => group::serve(&mut session, mailbox, hub, patience, commands),
+            Mail::Nothing => {}
+            Mail::Closed => return,
+        }
+        if mailbox.is_watched() && others.appeared(&session.connection, Instant::now()) {
+            hub.announce_unknown();
+        }
+    }
+}

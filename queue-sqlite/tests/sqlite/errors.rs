@@ -1,0 +1,119 @@
+//! Q22 on this backend: what goes wrong is said clearly, in bounded time, and the handle lives on.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{Place, claim, count, insert, register, spec};
+use queue_core::{Backend, ErrorKind};
+use queue_sqlite::{SqliteBackend, SqliteConfig};
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named_and_left_alone() {
+    let place = Place::new();
+    let text = "not a database, but long enough to be read as the header of one. ".repeat(20);
+    std::fs::write(place.file(), &text).unwrap();
+    let error = SqliteBackend::open(place.config()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert!(error.to_string().contains("is no SQLite database"), "{error}");
+    assert!(error.to_string().contains("jobs.db"), "{error}");
+    assert_eq!(std::fs::read_to_string(place.file()).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    std::fs::write(place.file(), "").unwrap();
+    for path in
+        ["/proc/jobs.db".into(), place.file().join("jobs.db"), place.file().with_file_name("missing/jobs.db")]
+    {
+        let error = SqliteBackend::open(SqliteConfig::new(&path)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains(&path.display().to_string()), "{error}");
+        assert!(error.to_string().contains("folder must exist and be writable"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_leaves_no_part_of_a_batch() {
+    let place = Place::new();
+    let backend = SqliteBackend::open(place.config().max_file_bytes(400 << 10)).await.unwrap();
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    let large = format!("\"{}\"", "x".repeat(10_000));
+    let error = insert(&backend, (0..100).map(|_| spec(&large)).collect()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("full"), "{error}");
+    assert_eq!(count(&backend).await, 1);
+    insert(&backend, vec![spec("2")]).await.unwrap();
+    assert_eq!(count(&backend).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_fails_only_those_that_need_space() {
+    let place = Place::new();
+    let backend = SqliteBackend::open(place.config().max_file_bytes(400 << 10)).await.unwrap();
+    let large = format!("\"{}\"", "x".repeat(500_000));
+    let lock = place.connection();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let submit = |payload: String| {
+        let backend = backend.clone();
+        tokio::spawn(async move { insert(&backend, vec![spec(&payload)]).await })
+    };
+    let small: Vec<_> = (0..10).map(|_| submit("1".to_owned())).collect();
+    let too_large = submit(large);
+    let more: Vec<_> = (0..10).map(|_| submit("1".to_owned())).collect();
+    lock.execute_batch("COMMIT").unwrap();
+    for job in small.into_iter().chain(more) {
+        job.await.unwrap().unwrap();
+    }
+    assert_eq!(too_large.await.unwrap().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(count(&backend).await, 20);
+}
+
+#[tokio::test]
+async fn a_lock_that_is_held_is_waited_for_no_longer_than_set() {
+    let place = Place::new();
+    let wait = Duration::from_millis(200);
+    let backend = SqliteBackend::open(place.config().busy_wait(wait)).await.unwrap();
+    let worker = register(&backend).await;
+    let lock = place.connection();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let start = Instant::now();
+    let error = insert(&backend, vec![spec("1")]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert!(error.is_retryable());
+    assert!(error.to_string().contains("transaction of this application"), "{error}");
+    assert!(start.elapsed() >= wait && start.elapsed() < wait * 20, "{:?}", start.elapsed());
+    // What has nothing to write does not need the lock.
+    assert!(backend.claim(claim(worker, 10)).await.unwrap().jobs.is_empty());
+    lock.execute_batch("COMMIT").unwrap();
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    assert_eq!(count(&backend).await, 1);
+}
+
+#[tokio::test]
+async fn opening_a_file_that_is_locked_ends_in_bounded_time() {
+    let place = Place::new();
+    let lock = place.connection();
+    lock.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let error = SqliteBackend::open(place.config().busy_wait(Duration::from_millis(100))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    lock.execute_batch("COMMIT").unwrap();
+    drop(lock);
+    place.open().await;
+}
+
+#[tokio::test]
+async fn rows_that_cannot_be_understood_are_an_error_and_no_panic() {
+    let place = Place::new();
+    let backend = place.open().await;
+    let worker = register(&backend).await;
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    let vandal = place.connection();
+    vandal.execute_batch("UPDATE queue_live SET run_at = -5").unwrap();
+    assert_eq!(backend.claim(claim(worker, 1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    vandal.execute_batch("UPDATE queue_live SET run_at = 5, attempt = -1").unwrap();
+    assert_eq!(backend.claim(claim(worker, 1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    vandal.execute_batch("UPDATE queue_live SET attempt = 0; DELETE FROM queue_jobs").unwrap();
+    assert_eq!(backend.claim(claim(worker, 1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    vandal.execute_batch("DROP TABLE queue_jobs").unwrap();
+    assert_eq!(insert(&backend, vec![spec("1")]).await.unwrap_err().kind(), ErrorKind::Corrupt);
+}

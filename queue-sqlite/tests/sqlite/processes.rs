@@ -1,0 +1,68 @@
+//! Several handles on one file, as several processes have them.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{Place, claim, insert, register, spec};
+use queue_core::Backend;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_of_another_process_is_noticed_within_ten_milliseconds() {
+    let place = Place::new();
+    let (ours, theirs) = (place.open().await, place.open().await);
+    let worker = register(&ours).await;
+    let mut wakes = ours.subscribe();
+    let mut delays = Vec::new();
+    for _ in 0..20 {
+        insert(&theirs, vec![spec("1")]).await.unwrap();
+        let start = Instant::now();
+        loop {
+            assert!(wakes.recv().await.unknown);
+            if !backend_is_empty(&ours, worker).await {
+                break;
+            }
+        }
+        delays.push(start.elapsed());
+    }
+    delays.sort();
+    // The machine may be busy with other things; half of the time it is not.
+    assert!(delays[10] < Duration::from_millis(10), "{delays:?}");
+}
+
+async fn backend_is_empty(backend: &queue_sqlite::SqliteBackend, worker: queue_core::WorkerId) -> bool {
+    backend.claim(claim(worker, 1)).await.unwrap().jobs.is_empty()
+}
+
+#[tokio::test]
+async fn own_commits_are_not_taken_for_those_of_others() {
+    let place = Place::new();
+    let backend = place.open().await;
+    let mut wakes = backend.subscribe();
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    let news = wakes.recv().await;
+    assert_eq!(news.ready.len(), 1);
+    assert!(!news.unknown, "{news:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handles_that_claim_at_once_share_the_jobs() {
+    let place = Place::new();
+    let (ours, theirs) = (place.open().await, place.open().await);
+    let (our_worker, their_worker) = (register(&ours).await, register(&theirs).await);
+    insert(&ours, (0..1000).map(|_| spec("1")).collect()).await.unwrap();
+    let drain = |backend: queue_sqlite::SqliteBackend, worker| async move {
+        let mut ids = Vec::new();
+        loop {
+            let jobs = backend.claim(claim(worker, 7)).await.unwrap().jobs;
+            if jobs.is_empty() {
+                return ids;
+            }
+            ids.extend(jobs.into_iter().map(|job| job.token.job));
+        }
+    };
+    let (ours, theirs) = (tokio::spawn(drain(ours, our_worker)), tokio::spawn(drain(theirs, their_worker)));
+    let mut ids = ours.await.unwrap();
+    ids.extend(theirs.await.unwrap());
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000);
+}
