@@ -14,3 +14,8 @@ pub use queue_core::*;
 /// The SQLite backend.
 #[cfg(feature = "sqlite")]
 pub use queue_sqlite as sqlite;
+
+/// Compiles the README's program.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
