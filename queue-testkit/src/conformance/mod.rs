@@ -60,6 +60,7 @@ mod clock;
 mod harness;
 mod journal;
 mod kit;
+mod model;
 mod promise;
 mod race;
 mod recorded;

@@ -1,6 +1,7 @@
 //! The table of cases: one file a promise, or a part of one.
 
 mod q04_fenced_settle;
+mod q04_random;
 mod q04_repeated_settle;
 mod q05_batch_atomic;
 mod q07_attempt_bound;
@@ -17,6 +18,7 @@ use super::case::Case;
 /// A file that is missing here is dead code, which the compiler reports.
 const FILES: &[&[Case]] = &[
     q04_fenced_settle::CASES,
+    q04_random::CASES,
     q04_repeated_settle::CASES,
     q05_batch_atomic::CASES,
     q07_attempt_bound::CASES,

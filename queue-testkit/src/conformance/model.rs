@@ -1,0 +1,176 @@
+//! The contract once more, as plainly as it can be put: vectors, and a search for everything. What a
+//! backend answers to random operations is compared with this.
+
+mod claiming;
+mod compare;
+mod driver;
+mod operation;
+mod settling;
+mod tally;
+mod upkeep;
+
+use std::time::Duration;
+
+use queue_core::backend::{AttemptError, CancelReply, IfRunning};
+use queue_core::{ClaimId, JobId, JobSpec, Progress, State, Timestamp, Token, WorkerId};
+
+pub(crate) use driver::agree_on_random_operations;
+pub(crate) use operation::Mixture;
+pub(crate) use tally::Rare;
+
+/// All that a storage should know.
+#[derive(Debug, Default)]
+struct Model {
+    jobs: Vec<Job>,
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug)]
+struct Job {
+    spec: JobSpec,
+    created_at: Timestamp,
+    /// A waiting job that is due may be `ready` in the backend: somebody may have promoted it.
+    state: State,
+    run_at: Timestamp,
+    attempt: u32,
+    lease: Option<Lease>,
+    /// The lease under which somebody wanted it cancelled.
+    cancel_wanted: Option<ClaimId>,
+    /// The claim whose settle ended it.
+    ended_by: Option<ClaimId>,
+    finished_at: Option<Timestamp>,
+    result: Option<Vec<u8>>,
+    reason: Reason,
+    errors: Vec<AttemptError>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    claim: ClaimId,
+    worker: WorkerId,
+    deadline: Timestamp,
+    progress: Option<Progress>,
+}
+
+/// What a finished job says of its end.
+#[derive(Debug, PartialEq, Eq)]
+enum Reason {
+    None,
+    Text(String),
+    /// The words are the backend's own.
+    Any,
+}
+
+/// The text of an error whose words are the backend's own.
+const ANY_TEXT: &str = "*";
+
+#[derive(Debug)]
+struct Worker {
+    id: WorkerId,
+    standing: Standing,
+    expires_at: Timestamp,
+    expiry: Duration,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Standing {
+    Registered,
+    Lost,
+    Retired,
+}
+
+impl Job {
+    fn max_attempts(&self) -> u32 {
+        u32::from(self.spec.max_retries) + 1
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Scheduled | State::Retrying)
+    }
+
+    fn can_be_claimed(&self, now: Timestamp) -> bool {
+        (self.state == State::Ready || self.is_waiting()) && self.run_at <= now
+    }
+
+    fn fail(&mut self, now: Timestamp, error: &str) {
+        self.errors.push(AttemptError { attempt: self.attempt, at: now, error: error.to_owned() });
+    }
+
+    fn finish(&mut self, state: State, now: Timestamp, ended_by: Option<ClaimId>, reason: Reason) {
+        self.state = state;
+        self.finished_at = Some(now);
+        self.ended_by = ended_by;
+        self.reason = reason;
+        self.lease = None;
+    }
+}
+
+/// Why a batch was refused.
+#[derive(Debug, PartialEq, Eq)]
+struct Conflict;
+
+impl Model {
+    fn job(&mut self, id: JobId) -> Option<&mut Job> {
+        self.jobs.iter_mut().find(|job| job.spec.id == id)
+    }
+
+    /// The tokens of all running jobs.
+    fn live_tokens(&self) -> Vec<Token> {
+        let token = |job: &Job| Some(Token { job: job.spec.id, claim: job.lease.as_ref()?.claim });
+        self.jobs.iter().filter_map(token).collect()
+    }
+
+    fn state(&self, id: JobId) -> Option<State> {
+        self.jobs.iter().find(|job| job.spec.id == id).map(|job| job.state)
+    }
+
+    /// Whether the batch was new; otherwise all of it was known.
+    fn insert(&mut self, now: Timestamp, batch: &[JobSpec]) -> Result<bool, Conflict> {
+        let stored = |spec: &JobSpec| self.jobs.iter().find(|job| job.spec.id == spec.id);
+        let known = batch.iter().filter_map(|spec| Some((spec, stored(spec)?)));
+        let (mut many, mut same) = (0, true);
+        for (spec, job) in known {
+            many += 1;
+            same &= *spec == job.spec;
+        }
+        match many {
+            0 => self.jobs.extend(batch.iter().map(|spec| new_job(now, spec.clone()))),
+            _ if many == batch.len() && same => {}
+            _ => return Err(Conflict),
+        }
+        Ok(many == 0)
+    }
+
+    fn cancel(&mut self, now: Timestamp, id: JobId, if_running: IfRunning) -> CancelReply {
+        let Some(job) = self.job(id) else { return CancelReply::NotFound };
+        if job.state.is_finished() {
+            return CancelReply::Finished(job.state);
+        }
+        if let Some(lease) = &job.lease {
+            if if_running == IfRunning::Signal {
+                job.cancel_wanted = Some(lease.claim);
+            }
+            return CancelReply::Running;
+        }
+        job.finish(State::Cancelled, now, None, Reason::Any);
+        CancelReply::Cancelled
+    }
+}
+
+fn new_job(now: Timestamp, spec: JobSpec) -> Job {
+    let run_at = spec.run_at.unwrap_or(now);
+    Job {
+        state: if run_at <= now { State::Ready } else { State::Scheduled },
+        spec,
+        created_at: now,
+        run_at,
+        attempt: 0,
+        lease: None,
+        cancel_wanted: None,
+        ended_by: None,
+        finished_at: None,
+        result: None,
+        reason: Reason::None,
+        errors: Vec::new(),
+    }
+}

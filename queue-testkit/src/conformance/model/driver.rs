@@ -1,0 +1,71 @@
+//! Does the same to a backend and to the model, and compares the answers.
+
+mod run;
+
+use std::sync::Mutex;
+
+use anyhow::{anyhow, bail};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use super::super::audit::audit;
+use super::super::case::CaseResult;
+use super::super::kit::Kit;
+use super::compare::compare;
+use super::operation::{Mixture, Operation};
+use super::tally::{Rare, Tally};
+use run::Run;
+
+/// The most attempts to make a failing sequence smaller.
+const SHRINKS: u32 = 400;
+
+/// Runs as many sequences as are set, from the seed, each on a storage of its own. All of `expected`
+/// must have been met on the way.
+pub(crate) async fn agree_on_random_operations(kit: &Kit, mixture: Mixture, expected: &[Rare]) -> CaseResult {
+    let tally = Mutex::new(Tally::default());
+    let sequence = |operations: Vec<Operation>| {
+        let mut reached = Tally::default();
+        let outcome = Handle::current().block_on(one_sequence(kit, &operations, &mut reached));
+        tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&reached);
+        outcome.map_err(|error| TestCaseError::fail(format!("{error:#}")))
+    };
+    let failure = block_in_place(|| runner(kit).run(&mixture.sequences(), sequence)).err();
+    match failure {
+        None => tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner).check(expected),
+        Some(TestError::Fail(reason, operations)) => {
+            // Once more, so that the last operations that are printed are these.
+            let again = one_sequence(kit, &operations, &mut Tally::default()).await;
+            let operations: Vec<String> =
+                operations.iter().map(|operation| format!("  {operation:?}")).collect();
+            let outcome = again.err().unwrap_or_else(|| anyhow!("(it passes when repeated)"));
+            bail!("{reason}\n\nthe sequence:\n{}\n\nrepeated: {outcome:#}", operations.join("\n"))
+        }
+        Some(TestError::Abort(reason)) => bail!("the run was given up: {reason}"),
+    }
+}
+
+fn runner(kit: &Kit) -> TestRunner {
+    let config = Config {
+        cases: kit.settings().sequences,
+        max_shrink_iters: SHRINKS,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&kit.seed().to_le_bytes());
+    TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
+}
+
+async fn one_sequence(kit: &Kit, operations: &[Operation], tally: &mut Tally) -> CaseResult {
+    let kit = kit.fresh().await?;
+    let mut run = Run::begin(&kit).await?;
+    for (index, operation) in operations.iter().enumerate() {
+        let step = run.step(operation, tally).await;
+        step.map_err(|error| anyhow!("operation {}, {operation:?}: {error:#}", index + 1))?;
+    }
+    compare(&kit, run.model()).await?;
+    let violations = audit(&kit.stored().await?);
+    anyhow::ensure!(violations.is_empty(), "the structural audit found {violations:?}");
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Inserts and cancels.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use queue_core::backend::{CancelReply, CancelRequest, IfRunning, InsertRequest};
+use queue_core::{ErrorKind, JobId, JobSpec, Payload};
+
+use super::super::super::super::case::CaseResult;
+use super::super::super::super::check::{ensure_eq, fails_with};
+use super::super::super::operation::{Row, Signal};
+use super::super::super::tally::{Rare, Tally};
+use super::Run;
+
+impl Run<'_> {
+    pub(super) async fn insert(&mut self, rows: &[Row], tally: &mut Tally) -> CaseResult {
+        let batch = self.batch(rows)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let now = self.kit.now();
+        let request = InsertRequest::new(vec![batch.clone()]).at(now);
+        let mut fates = self.kit.backend()?.insert(request).await?;
+        ensure_eq!(fates.len(), 1, "the number of fates");
+        let fate = fates.remove(0);
+        match self.model.insert(now, &batch) {
+            Ok(inserted) => {
+                let seen: Vec<_> = fate?.iter().map(|job| (job.id, job.inserted)).collect();
+                let expected: Vec<_> = batch.iter().map(|spec| (spec.id, inserted)).collect();
+                ensure_eq!(seen, expected, "the answers");
+                if inserted {
+                    self.specs.extend(batch);
+                }
+                tally.reached_if(!inserted, Rare::InsertedAgain);
+            }
+            Err(_) => {
+                fails_with(fate, ErrorKind::Conflict)?;
+                tally.reached(Rare::BatchRefused);
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows as jobs, no id twice.
+    fn batch(&self, rows: &[Row]) -> anyhow::Result<Vec<JobSpec>> {
+        let mut ids = BTreeSet::new();
+        let mut batch = Vec::new();
+        for row in rows {
+            batch.extend(self.spec(row)?.filter(|spec| ids.insert(spec.id)));
+        }
+        Ok(batch)
+    }
+
+    fn spec(&self, row: &Row) -> anyhow::Result<Option<JobSpec>> {
+        let before = |index: &proptest::sample::Index| {
+            (!self.specs.is_empty()).then(|| index.get(&self.specs).clone())
+        };
+        match row {
+            Row::New { kind, queue, priority, retries, delay, timeout } => {
+                let spec = self.kit.spec(kind).queue(queue).priority(*priority).max_retries(*retries);
+                let spec = spec.timeout(Duration::from_secs(*timeout));
+                // Five seconds into the past, so that jobs come to stand behind cursors.
+                let run_at = |delay: u64| {
+                    let start = self.kit.now().saturating_sub(Duration::from_secs(5));
+                    start.saturating_add(Duration::from_secs(delay))
+                };
+                Ok(Some(match delay {
+                    Some(delay) => spec.run_at(run_at(*delay)).build()?,
+                    None => spec.build()?,
+                }))
+            }
+            Row::Again(index) => Ok(before(index)),
+            Row::Clash(index) => {
+                let payload = Payload::json("[\"another\"]")?;
+                Ok(before(index).map(|spec| JobSpec { payload, ..spec }))
+            }
+        }
+    }
+
+    pub(super) async fn cancel(&mut self, id: JobId, signal: Signal, tally: &mut Tally) -> CaseResult {
+        let now = self.kit.now();
+        let request = CancelRequest::new(vec![id]).at(now);
+        let (request, if_running) = match signal {
+            Signal::Yes => (request.signal_running(), IfRunning::Signal),
+            Signal::No => (request, IfRunning::Leave),
+        };
+        let seen = self.kit.backend()?.cancel(request).await?;
+        let expected = self.model.cancel(now, id, if_running);
+        ensure_eq!(seen, [expected], "the answers");
+        tally.reached_if(expected == CancelReply::Running, Rare::CancelMetRunning);
+        tally.reached_if(matches!(expected, CancelReply::Finished(_)), Rare::CancelMetFinished);
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! Claims and settles.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::ensure;
+use proptest::sample::Index;
+use queue_core::backend::{
+    ClaimReply, ClaimRequest, Cursor, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
+};
+use queue_core::{ErrorKind, Kind, State, WorkerId};
+
+use super::super::super::super::case::CaseResult;
+use super::super::super::super::check::{ensure_eq, fails_with};
+use super::super::super::super::session::{GRACE, queue};
+use super::super::super::operation::{Ending, From, Lease};
+use super::super::super::tally::{Rare, Tally};
+use super::Run;
+
+impl Run<'_> {
+    pub(super) async fn claim(
+        &mut self,
+        worker: WorkerId,
+        lane: &str,
+        kinds: &[&str],
+        (limit, last_attempts): (u32, u32),
+        from: &From,
+        tally: &mut Tally,
+    ) -> CaseResult {
+        let now = self.kit.now();
+        let kinds: Vec<Kind> = kinds.iter().map(Kind::new).collect::<queue_core::Result<_>>()?;
+        let mut request =
+            ClaimRequest::new(worker, self.kit.new_claim_id(), queue(lane)?, kinds, limit).at(now);
+        request.last_attempts = last_attempts;
+        request.grace = GRACE;
+        let held = self.cursors.get(&(worker, request.queue.clone())).cloned();
+        request.cursor = held.and_then(|cursor| place(cursor, from, now));
+        let answer = self.kit.backend()?.claim(request.clone()).await;
+        let Ok(expected) = self.model.claim(now, &request) else {
+            fails_with(answer, ErrorKind::WorkerLost)?;
+            tally.reached(Rare::WorkerLost);
+            return Ok(());
+        };
+        let reply = answer?;
+        ensure_eq!(reply.jobs, expected, "the jobs");
+        if let Some(due) = reply.next_due {
+            ensure_eq!(Some(due), self.model.next_due(now, Some(&request.queue)), "how long until the next");
+        }
+        let was_cut = reply.jobs.len() < limit as usize && self.model.has_ready_last_attempt(now, &request);
+        tally.reached_if(was_cut, Rare::CutByLastAttempts);
+        tally.reached_if(request.cursor.is_some() && !reply.jobs.is_empty(), Rare::ClaimedWithCursor);
+        self.keep_cursor(request, reply)
+    }
+
+    /// The cursor of the reply, if the backend has one, names what was claimed last.
+    fn keep_cursor(&mut self, request: ClaimRequest, reply: ClaimReply) -> CaseResult {
+        let key = (request.worker, request.queue);
+        self.tokens.extend(reply.jobs.iter().map(|job| job.token));
+        let Some(seen) = reply.cursor else {
+            self.cursors.remove(&key);
+            return Ok(());
+        };
+        let mut expected = request.cursor.unwrap_or_default();
+        for job in &reply.jobs {
+            expected.advance(job.priority, (job.run_at, job.token.job));
+        }
+        ensure_eq!(seen, expected, "the cursor");
+        self.cursors.insert(key, seen);
+        Ok(())
+    }
+
+    pub(super) async fn settle(&mut self, settlements: &[(Lease, Ending)], tally: &mut Tally) -> CaseResult {
+        let mut chosen = BTreeSet::new();
+        let mut request = Vec::new();
+        for (lease, ending) in settlements {
+            let token = self.token(lease).filter(|token| chosen.insert(*token));
+            request.extend(token.map(|token| Settlement::new(token, verdict(ending))));
+        }
+        if request.is_empty() {
+            return Ok(());
+        }
+        let now = self.kit.now();
+        // The tokens decide, whoever settles.
+        let worker = self.workers[0];
+        let answers = self.kit.backend()?.settle(SettleRequest::new(worker, request.clone()).at(now)).await?;
+        ensure!(answers.len() == request.len(), "{} settlements, {} answers", request.len(), answers.len());
+        for (Settlement { token, verdict, .. }, answer) in request.into_iter().zip(answers) {
+            let was_live = self.model.live_tokens().contains(&token);
+            let expected = self.model.settle(now, token, &verdict);
+            ensure_eq!(answer?, expected, "{verdict:?} of {token:?}");
+            tally.reached_if(expected == Settled::LeaseLost, Rare::LeaseLost);
+            tally.reached_if(expected == Settled::Done && !was_live, Rare::SettledAgain);
+            let has_died = was_live && self.model.state(token.job) == Some(State::Dead);
+            tally.reached_if(has_died && matches!(verdict, Verdict::Retry { .. }), Rare::DiedByFailure);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn leases(&mut self, index: &Index) -> CaseResult {
+        if self.tokens.is_empty() {
+            return Ok(());
+        }
+        let (token, worker) = (index.get(&self.tokens), self.worker(index));
+        let seen = self.kit.backend()?.leases(LeasesRequest::new(worker, token.claim)).await?;
+        ensure_eq!(seen, self.model.leases(worker, token.claim), "the leases of the claim");
+        Ok(())
+    }
+}
+
+fn place(mut cursor: Cursor, from: &From, now: queue_core::Timestamp) -> Option<Cursor> {
+    match from {
+        From::Head => None,
+        From::Cursor => Some(cursor),
+        From::LookBack { seconds } => Some(cursor.look_back(Duration::from_secs(*seconds))),
+        From::Rewind { priority, seconds } => {
+            cursor.rewind(*priority, now.saturating_sub(Duration::from_secs(*seconds)));
+            Some(cursor)
+        }
+    }
+}
+
+fn verdict(ending: &Ending) -> Verdict {
+    match ending {
+        Ending::Complete(result) => Verdict::Complete { result: result.map(|byte| vec![byte]) },
+        Ending::Retry { seconds } => {
+            Verdict::Retry { error: "failed".to_owned(), delay: Duration::from_secs(*seconds) }
+        }
+        Ending::Bury => Verdict::Bury { error: "hopeless".to_owned() },
+        Ending::Snooze { seconds } => Verdict::Snooze { delay: Duration::from_secs(*seconds) },
+        Ending::Cancel => Verdict::Cancel { reason: "not wanted".to_owned() },
+        Ending::Release => Verdict::Release,
+    }
+}

@@ -1,0 +1,92 @@
+//! Workers and upkeep.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::{Beat, HeartbeatRequest, ProgressReport, Prune};
+use queue_core::{ErrorKind, JobId, Progress, WorkerId};
+
+use super::super::super::super::case::CaseResult;
+use super::super::super::super::check::{ensure_eq, fails_with};
+use super::super::super::operation::Lease;
+use super::super::super::tally::{Rare, Tally};
+use super::super::super::upkeep::Rescued;
+use super::Run;
+
+impl Run<'_> {
+    pub(super) async fn heartbeat(
+        &mut self,
+        worker: WorkerId,
+        progress: Option<&(Lease, u64)>,
+        tally: &mut Tally,
+    ) -> CaseResult {
+        let now = self.kit.now();
+        let mut request = HeartbeatRequest::new(worker).at(now);
+        let report = |(lease, done): &(Lease, u64)| {
+            let progress = Progress { done: *done, total: 100 };
+            Some(ProgressReport { token: self.token(lease)?, progress })
+        };
+        request.progress.extend(progress.and_then(report));
+        let answer = self.kit.backend()?.heartbeat(request.clone()).await;
+        let Ok(expected) = self.model.heartbeat(now, worker, &request.progress) else {
+            fails_with(answer, ErrorKind::WorkerLost)?;
+            tally.reached(Rare::WorkerLost);
+            return Ok(());
+        };
+        let reply = answer?;
+        ensure_eq!((reply.beat, reply.leases), (expected.beat, expected.leases), "the beat and the leases");
+        let seen: BTreeSet<JobId> = reply.cancels.into_iter().collect();
+        let mut allowed = expected.cancels.clone();
+        allowed.extend(expected.old_wishes);
+        ensure!(
+            seen.is_superset(&expected.cancels) && seen.is_subset(&allowed),
+            "the cancels are {seen:?}, expected {:?}",
+            expected.cancels
+        );
+        if let Some(due) = reply.next_due {
+            let is_overdue = due.is_zero() && self.model.has_overdue(now);
+            ensure!(is_overdue || Some(due) == self.model.next_due(now, None), "the next is due in {due:?}");
+        }
+        tally.reached_if(expected.beat == Beat::Late, Rare::LateBeat);
+        Ok(())
+    }
+
+    pub(super) async fn retire(&mut self, worker: WorkerId) -> CaseResult {
+        self.kit.retire(worker).await?;
+        self.model.retire(worker);
+        Ok(())
+    }
+
+    pub(super) async fn rescue(&mut self, tally: &mut Tally) -> CaseResult {
+        let reply = self.kit.rescue(u32::MAX).await?;
+        let expected = self.model.rescue(self.kit.now());
+        let seen = Rescued { rescued: reply.rescued, died: reply.died, workers_lost: reply.workers_lost };
+        ensure_eq!(seen, expected, "what the rescue did");
+        tally.reached_if(expected.rescued > 0, Rare::Rescued);
+        tally.reached_if(expected.died > 0, Rare::DiedByRescue);
+        Ok(())
+    }
+
+    /// Which jobs are promoted is the backend's choice: the model has a due job wait or be ready.
+    pub(super) async fn promote(&mut self, limit: u32) -> CaseResult {
+        let promoted = self.kit.promote(limit).await?.promoted;
+        ensure!(promoted <= u64::from(limit), "{promoted} jobs were promoted, asked for {limit} at most");
+        Ok(())
+    }
+
+    pub(super) async fn prune(&mut self, retention: Duration, tally: &mut Tally) -> CaseResult {
+        let prune = Prune {
+            completed: retention,
+            cancelled: retention / 2,
+            dead: retention * 2,
+            idempotency_window: retention,
+            limit: u32::MAX,
+        };
+        let pruned = self.kit.prune(prune.clone()).await?.pruned;
+        let expected = self.model.prune(self.kit.now(), &prune);
+        ensure_eq!(usize::try_from(pruned)?, expected, "the jobs pruned");
+        tally.reached_if(expected > 0, Rare::Pruned);
+        Ok(())
+    }
+}

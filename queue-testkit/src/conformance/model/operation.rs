@@ -1,0 +1,219 @@
+//! Random operations.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
+use proptest::sample::{Index, select};
+
+/// One operation. What it is done to is chosen among what there is when its turn comes.
+#[derive(Debug, Clone)]
+pub(super) enum Operation {
+    Insert(Vec<Row>),
+    Claim {
+        worker: Index,
+        queue: &'static str,
+        kinds: Vec<&'static str>,
+        limit: u32,
+        last_attempts: u32,
+        from: From,
+    },
+    Settle(Vec<(Lease, Ending)>),
+    Cancel {
+        job: Index,
+        signal: Signal,
+    },
+    Heartbeat {
+        worker: Index,
+        progress: Option<(Lease, u64)>,
+    },
+    Register,
+    Retire(Index),
+    Advance {
+        seconds: u64,
+    },
+    Rescue,
+    Promote {
+        limit: u32,
+    },
+    Prune {
+        seconds: u64,
+    },
+    Leases(Index),
+}
+
+/// A job of a batch.
+#[derive(Debug, Clone)]
+pub(super) enum Row {
+    New {
+        kind: &'static str,
+        queue: &'static str,
+        priority: i16,
+        retries: u16,
+        delay: Option<u64>,
+        timeout: u64,
+    },
+    /// One that was inserted before, as it was.
+    Again(Index),
+    /// One that was inserted before, with another payload.
+    Clash(Index),
+}
+
+/// Where a claim begins.
+#[derive(Debug, Clone)]
+pub(super) enum From {
+    Head,
+    Cursor,
+    LookBack { seconds: u64 },
+    Rewind { priority: i16, seconds: u64 },
+}
+
+/// Which token settles.
+#[derive(Debug, Clone)]
+pub(super) enum Lease {
+    /// One that is live.
+    Live(Index),
+    /// Any that there ever was.
+    Any(Index),
+    /// One of a claim that never was.
+    Forged(Index),
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Ending {
+    Complete(Option<u8>),
+    Retry { seconds: u64 },
+    Bury,
+    Snooze { seconds: u64 },
+    Cancel,
+    Release,
+}
+
+/// Whether a cancel signals a job that runs.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Signal {
+    Yes,
+    No,
+}
+
+/// How often each operation is drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mixture {
+    /// Everything.
+    Balanced,
+    /// Workers are lost and jobs fail.
+    Failing,
+    /// Many jobs in many places, claimed in pieces.
+    Ordering,
+}
+
+impl Mixture {
+    pub(super) fn sequences(self) -> BoxedStrategy<Vec<Operation>> {
+        // In turn: insert, claim, settle, cancel, worker, time, upkeep.
+        let weights = match self {
+            Self::Balanced => [4, 6, 6, 2, 3, 4, 3],
+            Self::Failing => [3, 8, 5, 1, 3, 6, 6],
+            Self::Ordering => [8, 12, 5, 1, 1, 4, 2],
+        };
+        vec(operation(weights), 10..70).boxed()
+    }
+}
+
+fn operation(
+    [inserts, claims, settles, cancels, workers, time, upkeep]: [u32; 7],
+) -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        inserts => vec(row(), 1..5).prop_map(Operation::Insert),
+        claims => claim(),
+        settles => vec((lease(), ending()), 1..4).prop_map(Operation::Settle),
+        cancels => (any::<Index>(), select(vec![Signal::Yes, Signal::No]))
+            .prop_map(|(job, signal)| Operation::Cancel { job, signal }),
+        workers => worker(),
+        time => select(vec![0, 1, 2, 3, 5, 14, 15, 16, 60]).prop_map(|seconds| Operation::Advance { seconds }),
+        upkeep => prop_oneof![
+            3 => Just(Operation::Rescue),
+            1 => (0..4_u32).prop_map(|limit| Operation::Promote { limit }),
+            1 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
+        ],
+    ]
+}
+
+fn queue() -> impl Strategy<Value = &'static str> {
+    prop_oneof![4 => Just("default"), 1 => Just("other")]
+}
+
+fn priority() -> impl Strategy<Value = i16> {
+    prop_oneof![6 => -1..=1_i16, 1 => select(vec![i16::MIN, i16::MAX])]
+}
+
+fn row() -> impl Strategy<Value = Row> {
+    let new = (
+        select(vec!["a", "b", "c"]),
+        queue(),
+        priority(),
+        0..3_u16,
+        option::weighted(0.4, 0..20_u64),
+        select(vec![1, 10, 60]),
+    );
+    prop_oneof![
+        12 => new.prop_map(|(kind, queue, priority, retries, delay, timeout)| {
+            Row::New { kind, queue, priority, retries, delay, timeout }
+        }),
+        2 => any::<Index>().prop_map(Row::Again),
+        1 => any::<Index>().prop_map(Row::Clash),
+    ]
+}
+
+fn claim() -> impl Strategy<Value = Operation> {
+    let kinds = prop_oneof![
+        3 => Just(vec!["a", "b", "c"]),
+        1 => Just(vec!["b"]),
+        1 => Just(vec!["c", "a"]),
+    ];
+    let from = prop_oneof![
+        3 => Just(From::Head),
+        4 => Just(From::Cursor),
+        1 => (0..20_u64).prop_map(|seconds| From::LookBack { seconds }),
+        1 => (priority(), 0..20_u64).prop_map(|(priority, seconds)| From::Rewind { priority, seconds }),
+    ];
+    let last_attempts = prop_oneof![3 => Just(9_u32), 2 => 0..3_u32];
+    (any::<Index>(), queue(), kinds, 0..6_u32, last_attempts, from).prop_map(
+        |(worker, queue, kinds, limit, last_attempts, from)| Operation::Claim {
+            worker,
+            queue,
+            kinds,
+            limit,
+            last_attempts,
+            from,
+        },
+    )
+}
+
+fn lease() -> impl Strategy<Value = Lease> {
+    prop_oneof![
+        6 => any::<Index>().prop_map(Lease::Live),
+        3 => any::<Index>().prop_map(Lease::Any),
+        1 => any::<Index>().prop_map(Lease::Forged),
+    ]
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    prop_oneof![
+        3 => any::<Option<u8>>().prop_map(Ending::Complete),
+        4 => (0..12_u64).prop_map(|seconds| Ending::Retry { seconds }),
+        1 => Just(Ending::Bury),
+        2 => (0..6_u64).prop_map(|seconds| Ending::Snooze { seconds }),
+        1 => Just(Ending::Cancel),
+        2 => Just(Ending::Release),
+    ]
+}
+
+fn worker() -> impl Strategy<Value = Operation> {
+    let progress = option::of((lease(), 0..100_u64));
+    prop_oneof![
+        4 => (any::<Index>(), progress)
+            .prop_map(|(worker, progress)| Operation::Heartbeat { worker, progress }),
+        2 => Just(Operation::Register),
+        1 => any::<Index>().prop_map(Operation::Retire),
+        1 => any::<Index>().prop_map(Operation::Leases),
+    ]
+}

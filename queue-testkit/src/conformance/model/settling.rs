@@ -1,0 +1,61 @@
+//! Settling in the model.
+
+use queue_core::backend::{Settled, Verdict};
+use queue_core::{State, Timestamp, Token};
+
+use super::{Job, Model, Reason};
+
+impl Model {
+    pub(super) fn settle(&mut self, now: Timestamp, token: Token, verdict: &Verdict) -> Settled {
+        let Some(job) = self.job(token.job) else { return Settled::LeaseLost };
+        if job.lease.as_ref().is_none_or(|lease| lease.claim != token.claim) {
+            let is_repeated = job.ended_by == Some(token.claim) && ended_so(verdict, job.state);
+            return if is_repeated { Settled::Done } else { Settled::LeaseLost };
+        }
+        apply(job, now, token, verdict);
+        Settled::Done
+    }
+}
+
+fn ended_so(verdict: &Verdict, state: State) -> bool {
+    match verdict {
+        Verdict::Complete { .. } => state == State::Completed,
+        Verdict::Retry { .. } | Verdict::Bury { .. } => state == State::Dead,
+        Verdict::Cancel { .. } => state == State::Cancelled,
+        _ => false,
+    }
+}
+
+fn apply(job: &mut Job, now: Timestamp, token: Token, verdict: &Verdict) {
+    match verdict {
+        Verdict::Complete { result } => {
+            job.result.clone_from(result);
+            job.finish(State::Completed, now, Some(token.claim), Reason::None);
+        }
+        Verdict::Retry { error, delay } if job.attempt < job.max_attempts() => {
+            job.fail(now, error);
+            job.lease = None;
+            job.state = State::Retrying;
+            job.run_at = now.saturating_add(*delay);
+        }
+        Verdict::Retry { error, .. } | Verdict::Bury { error } => {
+            job.fail(now, error);
+            job.finish(State::Dead, now, Some(token.claim), Reason::Text(error.clone()));
+        }
+        Verdict::Cancel { reason } => {
+            job.finish(State::Cancelled, now, Some(token.claim), Reason::Text(reason.clone()));
+        }
+        Verdict::Snooze { delay } => {
+            job.attempt -= 1;
+            job.lease = None;
+            job.state = if delay.is_zero() { State::Ready } else { State::Scheduled };
+            job.run_at = now.saturating_add(*delay);
+        }
+        // A release; a verdict that is newer than the model would be found by the comparison.
+        _ => {
+            job.attempt -= 1;
+            job.lease = None;
+            job.state = State::Ready;
+        }
+    }
+}

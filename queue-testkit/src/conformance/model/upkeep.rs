@@ -1,0 +1,120 @@
+//! Workers and upkeep of the model.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use queue_core::backend::{Beat, ProgressReport, Prune};
+use queue_core::{JobId, State, Timestamp, WorkerId};
+
+use super::claiming::WorkerLost;
+use super::{ANY_TEXT, Job, Model, Reason, Standing, Worker};
+
+/// What a heartbeat should be answered.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    pub(super) beat: Beat,
+    /// Those that must be named: somebody wants to cancel what this very lease runs.
+    pub(super) cancels: BTreeSet<JobId>,
+    /// Those that may be named: the wish is of an earlier lease.
+    pub(super) old_wishes: BTreeSet<JobId>,
+    pub(super) leases: u64,
+}
+
+/// What a rescue should have done.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Rescued {
+    pub(super) rescued: u64,
+    pub(super) died: u64,
+    pub(super) workers_lost: u64,
+}
+
+impl Model {
+    pub(super) fn register(&mut self, now: Timestamp, id: WorkerId, expiry: Duration) {
+        let expires_at = now.saturating_add(expiry);
+        self.workers.push(Worker { id, standing: Standing::Registered, expires_at, expiry });
+    }
+
+    pub(super) fn heartbeat(
+        &mut self,
+        now: Timestamp,
+        id: WorkerId,
+        progress: &[ProgressReport],
+    ) -> Result<Pulse, WorkerLost> {
+        self.check_worker(id)?;
+        let mut beat = Beat::InTime;
+        for worker in self.workers.iter_mut().filter(|worker| worker.id == id) {
+            if worker.expires_at <= now {
+                beat = Beat::Late;
+            }
+            worker.expires_at = worker.expires_at.max(now.saturating_add(worker.expiry));
+        }
+        for report in progress {
+            let lease = self.job(report.token.job).and_then(|job| job.lease.as_mut());
+            if let Some(lease) = lease.filter(|lease| lease.claim == report.token.claim) {
+                lease.progress = Some(report.progress.clone());
+            }
+        }
+        let mut pulse = Pulse { beat, cancels: BTreeSet::new(), old_wishes: BTreeSet::new(), leases: 0 };
+        for job in &self.jobs {
+            let Some(lease) = job.lease.as_ref().filter(|lease| lease.worker == id) else { continue };
+            pulse.leases += 1;
+            match job.cancel_wanted {
+                Some(claim) if claim == lease.claim => drop(pulse.cancels.insert(job.spec.id)),
+                Some(_) => drop(pulse.old_wishes.insert(job.spec.id)),
+                None => {}
+            }
+        }
+        Ok(pulse)
+    }
+
+    pub(super) fn retire(&mut self, id: WorkerId) {
+        if !self.jobs.iter().any(|job| job.lease.as_ref().is_some_and(|lease| lease.worker == id)) {
+            let workers = self.workers.iter_mut().filter(|worker| worker.id == id);
+            for worker in workers.filter(|worker| worker.standing == Standing::Registered) {
+                worker.standing = Standing::Retired;
+            }
+        }
+    }
+
+    /// A rescue without a limit.
+    pub(super) fn rescue(&mut self, now: Timestamp) -> Rescued {
+        let mut done = Rescued::default();
+        for worker in &mut self.workers {
+            if worker.standing == Standing::Registered && worker.expires_at <= now {
+                worker.standing = Standing::Lost;
+                done.workers_lost += 1;
+            }
+        }
+        let lost = |id: WorkerId| {
+            self.workers.iter().any(|worker| worker.id == id && worker.standing == Standing::Lost)
+        };
+        let is_over = |job: &&mut Job| {
+            job.lease.as_ref().is_some_and(|lease| lease.deadline <= now || lost(lease.worker))
+        };
+        for job in self.jobs.iter_mut().filter(is_over) {
+            job.fail(now, ANY_TEXT);
+            if job.attempt == job.max_attempts() {
+                job.finish(State::Dead, now, None, Reason::Any);
+                done.died += 1;
+            } else {
+                job.lease = None;
+                job.state = State::Ready;
+                done.rescued += 1;
+            }
+        }
+        done
+    }
+
+    /// A prune without a limit.
+    pub(super) fn prune(&mut self, now: Timestamp, prune: &Prune) -> usize {
+        let before = self.jobs.len();
+        let oldest_kept = JobId::least_at(now.saturating_sub(prune.idempotency_window));
+        self.jobs.retain(|job| {
+            let (Some(retention), Some(finished_at)) = (prune.retention(job.state), job.finished_at) else {
+                return true;
+            };
+            finished_at >= now.saturating_sub(retention) || job.spec.id >= oldest_kept
+        });
+        before - self.jobs.len()
+    }
+}
