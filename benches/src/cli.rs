@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
@@ -20,7 +21,7 @@ pub(crate) struct Cli {
     pub(crate) workload: Workload,
 
     /// The store under the queue
-    #[arg(long, default_value = "memory", value_name = "NAME")]
+    #[arg(long, default_value = "sqlite", value_name = "NAME")]
     pub(crate) backend: BackendName,
 
     /// How many jobs [default: 200000; 100000 for enqueue-single; 2000 for latency]
@@ -35,6 +36,12 @@ pub(crate) struct Cli {
     /// Print one line of JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Where database files are made and removed again [default: beside this program]
+    ///
+    /// Choose a real disk: in a file system that lives in memory a commit costs nothing.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// What can be measured.
@@ -55,6 +62,8 @@ pub(crate) enum Workload {
 pub(crate) enum BackendName {
     /// Maps in this process
     Memory,
+    /// A database file in this process, in WAL mode with `synchronous=FULL`
+    Sqlite,
 }
 
 /// The name as the command line knows it.

@@ -1,6 +1,9 @@
 //! What is measured, with every default filled in.
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
 
 use crate::cli::{BackendName, Cli, Workload};
 
@@ -18,6 +21,7 @@ pub(crate) struct Plan {
     pub(crate) backend: BackendName,
     pub(crate) jobs: usize,
     pub(crate) payload_bytes: usize,
+    dir: PathBuf,
 }
 
 impl Plan {
@@ -27,8 +31,20 @@ impl Plan {
             Some(jobs) => usize::try_from(jobs)?,
             None => default_jobs(cli.workload),
         };
+        let dir = match &cli.dir {
+            Some(dir) => dir.clone(),
+            None => beside_this_program()?,
+        };
         let payload_bytes = usize::try_from(cli.payload)?;
-        Ok(Self { workload: cli.workload, backend: cli.backend, jobs, payload_bytes })
+        Ok(Self { workload: cli.workload, backend: cli.backend, jobs, payload_bytes, dir })
+    }
+
+    /// An empty folder for a database, gone with the value.
+    pub(crate) fn scratch(&self) -> Result<TempDir> {
+        tempfile::Builder::new()
+            .prefix("queue-benches-")
+            .tempdir_in(&self.dir)
+            .with_context(|| format!("failed to make a folder in {}", self.dir.display()))
     }
 }
 
@@ -38,4 +54,11 @@ const fn default_jobs(workload: Workload) -> usize {
         Workload::EnqueueSingle => SINGLE_JOBS,
         Workload::Latency => LATENCY_JOBS,
     }
+}
+
+/// Unlike the system's folder for temporary files, it is on a disk.
+fn beside_this_program() -> Result<PathBuf> {
+    let mut path = std::env::current_exe().context("failed to find the folder of this program")?;
+    path.pop();
+    Ok(path)
 }

@@ -102,7 +102,7 @@ mod tests {
         let settings = Map::from_iter([("slots".to_owned(), 8.into())]);
         assert_eq!(
             report(Some(Measured { value: 250_000.2, settings })),
-            r#"{"workload":"drain","backend":"memory","value":250000.0,"unit":"jobs/s","floor":500000.0,"ratio":0.5,"jobs":10,"payload_bytes":40,"settings":{"floor_batch":500,"slots":8}}"#
+            r#"{"workload":"drain","backend":"sqlite","value":250000.0,"unit":"jobs/s","floor":500000.0,"ratio":0.5,"jobs":10,"payload_bytes":40,"settings":{"floor_batch":500,"slots":8}}"#
         );
     }
 

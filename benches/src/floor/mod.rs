@@ -9,6 +9,7 @@
 mod latency;
 mod memory;
 mod rates;
+mod sqlite;
 mod store;
 
 use anyhow::Result;
@@ -18,6 +19,7 @@ use crate::cli::{BackendName, Workload};
 use crate::plan::Plan;
 
 use self::memory::MemoryStore;
+use self::sqlite::SqliteStore;
 use self::store::Store;
 
 /// Batch sizes of which the fastest counts.
@@ -38,6 +40,7 @@ pub(crate) struct Floor {
 pub(crate) fn measure(plan: &Plan) -> Result<Floor> {
     match plan.backend {
         BackendName::Memory => measure_on(plan, || Ok(MemoryStore::new())),
+        BackendName::Sqlite => measure_on(plan, || SqliteStore::create(plan.scratch()?)),
     }
 }
 

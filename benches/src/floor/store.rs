@@ -17,6 +17,8 @@ pub(super) const KINDS: [i64; 3] = [7, 8, 9];
 pub(super) const QUEUE: i64 = 1;
 /// The one worker.
 pub(super) const WORKER: i64 = 1;
+/// How often a job would be tried again.
+pub(super) const MAX_RETRIES: i64 = 3;
 /// How long a lease lasts, in microseconds.
 pub(super) const LEASE: i64 = 960_000_000;
 

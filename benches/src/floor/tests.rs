@@ -3,7 +3,12 @@
 use anyhow::Result;
 
 use super::memory::MemoryStore;
+use super::sqlite::SqliteStore;
 use super::store::{Claim, Store, jobs};
+
+fn sqlite() -> SqliteStore {
+    SqliteStore::create(tempfile::tempdir().unwrap()).unwrap()
+}
 
 /// Claims that run side by side share nothing, and together take everything.
 fn every_job_is_claimed_once<S: Store>(mut store: S) -> Result<()>
@@ -47,6 +52,16 @@ fn memory_gives_every_job_once() {
 }
 
 #[test]
+fn sqlite_gives_every_job_once() {
+    every_job_is_claimed_once(sqlite()).unwrap();
+}
+
+#[test]
 fn memory_is_fenced() {
     the_fence_holds(MemoryStore::new()).unwrap();
+}
+
+#[test]
+fn sqlite_is_fenced() {
+    the_fence_holds(sqlite()).unwrap();
 }
