@@ -42,6 +42,10 @@ pub(crate) struct Cli {
     /// Choose a real disk: in a file system that lives in memory a commit costs nothing.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
+
+    /// Be the second process of a latency workload, on this file
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) worker_of: Option<PathBuf>,
 }
 
 /// What can be measured.

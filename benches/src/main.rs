@@ -12,6 +12,7 @@ mod plan;
 mod progress;
 mod report;
 mod samples;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -34,9 +35,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
+    if let Some(file) = &cli.worker_of {
+        return workload::serve(file);
+    }
     let plan = Plan::new(cli)?;
     let floor = floor::measure(&plan)?;
-    let report = Report::new(&plan, &floor, None);
+    let report = Report::new(&plan, &floor, &workload::measure(&plan)?);
     if cli.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {

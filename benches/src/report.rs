@@ -9,25 +9,17 @@ use crate::cli::Workload;
 use crate::floor::Floor;
 use crate::plan::Plan;
 use crate::samples::rounded;
-
-/// What a workload reached.
-#[derive(Debug)]
-pub(crate) struct Measured {
-    /// In the unit of the workload.
-    pub(crate) value: f64,
-    /// What belongs to the figure: slots, further percentiles.
-    pub(crate) settings: Map<String, Value>,
-}
+use crate::workload::Measured;
 
 /// One line of JSON, or a small table.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     workload: String,
     backend: String,
-    value: Option<f64>,
+    value: f64,
     unit: &'static str,
     floor: f64,
-    ratio: Option<f64>,
+    ratio: f64,
     jobs: usize,
     payload_bytes: usize,
     settings: Map<String, Value>,
@@ -35,19 +27,16 @@ pub(crate) struct Report {
 
 impl Report {
     /// A workload beside its floor.
-    pub(crate) fn new(plan: &Plan, floor: &Floor, measured: Option<Measured>) -> Self {
+    pub(crate) fn new(plan: &Plan, floor: &Floor, measured: &Measured) -> Self {
         let mut settings = floor.settings.clone();
-        let value = measured.map(|measured| {
-            settings.extend(measured.settings);
-            measured.value
-        });
+        settings.extend(measured.settings.clone());
         Self {
             workload: plan.workload.to_string(),
             backend: plan.backend.to_string(),
-            value: value.map(rounded),
+            value: rounded(measured.value),
             unit: unit(plan.workload),
             floor: rounded(floor.value),
-            ratio: value.map(|value| rounded(value / floor.value)),
+            ratio: rounded(measured.value / floor.value),
             jobs: plan.jobs,
             payload_bytes: plan.payload_bytes,
             settings,
@@ -56,8 +45,6 @@ impl Report {
 
     /// For people.
     pub(crate) fn table(&self) -> Table {
-        let or_dash =
-            |figure: Option<f64>| figure.map_or_else(|| "–".to_owned(), |figure| figure.to_string());
         let mut table = Table::new();
         table
             .load_style(UTF8_FULL_CONDENSED)
@@ -65,9 +52,9 @@ impl Report {
         table.add_row([
             self.workload.clone(),
             self.backend.clone(),
-            or_dash(self.value),
+            self.value.to_string(),
             self.floor.to_string(),
-            or_dash(self.ratio),
+            self.ratio.to_string(),
         ]);
         for column in table.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -90,24 +77,16 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    fn report(measured: Option<Measured>) -> String {
+    #[test]
+    fn the_line_has_the_promised_keys_in_order() {
         let plan = Plan::new(&Cli::parse_from(["queue-benches", "drain", "--jobs", "10"])).unwrap();
         let floor =
             Floor { value: 500_000.4, settings: Map::from_iter([("floor_batch".to_owned(), 500.into())]) };
-        serde_json::to_string(&Report::new(&plan, &floor, measured)).unwrap()
-    }
-
-    #[test]
-    fn the_line_has_the_promised_keys_in_order() {
         let settings = Map::from_iter([("slots".to_owned(), 8.into())]);
+        let report = Report::new(&plan, &floor, &Measured { value: 250_000.2, settings });
         assert_eq!(
-            report(Some(Measured { value: 250_000.2, settings })),
+            serde_json::to_string(&report).unwrap(),
             r#"{"workload":"drain","backend":"sqlite","value":250000.0,"unit":"jobs/s","floor":500000.0,"ratio":0.5,"jobs":10,"payload_bytes":40,"settings":{"floor_batch":500,"slots":8}}"#
         );
-    }
-
-    #[test]
-    fn what_was_not_measured_is_null() {
-        assert!(report(None).contains(r#""value":null,"#));
     }
 }
