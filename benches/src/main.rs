@@ -1,3 +1,50 @@
-//! Placeholder.
+//! Workloads of the queue, each beside its *floor*: what a bare loop over the same store reaches with the same
+//! protocol and the same durability, and no queue around it.
+//!
+//! The modules under `floor` share no code with any backend. A floor that was built from the code it judges would
+//! move with it.
 
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
+
+mod cli;
+mod floor;
+mod plan;
+mod progress;
+mod report;
+mod samples;
+mod workload;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::plan::Plan;
+use crate::report::Report;
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Returned from here, it would be buried under a backtrace wherever those are switched on.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    if let Some(file) = &cli.worker_of {
+        return workload::serve(file);
+    }
+    let plan = Plan::new(cli)?;
+    let floor = floor::measure(&plan)?;
+    let report = Report::new(&plan, &floor, &workload::measure(&plan)?);
+    if cli.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        println!("{}", report.table());
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The command line.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+
+/// Below it there is no room for the number of the job.
+const LEAST_PAYLOAD: i64 = 32;
+/// The queue's own limit, unless a program sets another.
+const MOST_PAYLOAD: i64 = 1024 * 1024;
+
+/// Measure one workload of the queue, and beside it the floor: a bare loop over the same store
+///
+/// The floor keeps the same protocol (fenced by tokens) and the same durability, and shares no code with the backend.
+/// Of four batch sizes the fastest counts. The ratio is the value divided by the floor.
+#[derive(Debug, Parser)]
+#[command(name = "queue-benches")]
+pub(crate) struct Cli {
+    /// What to measure
+    pub(crate) workload: Workload,
+
+    /// The store under the queue
+    #[arg(long, default_value = "sqlite", value_name = "NAME")]
+    pub(crate) backend: BackendName,
+
+    /// How many jobs [default: 200000; 100000 for enqueue-single; 2000 for latency]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) jobs: Option<u32>,
+
+    /// The length of each job's JSON payload
+    #[arg(long, value_name = "BYTES", default_value_t = 40,
+          value_parser = clap::value_parser!(u32).range(LEAST_PAYLOAD..=MOST_PAYLOAD))]
+    pub(crate) payload: u32,
+
+    /// Print one line of JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Where database files are made and removed again [default: beside this program]
+    ///
+    /// Choose a real disk: in a file system that lives in memory a commit costs nothing.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Be the second process of a latency workload, on this file
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) worker_of: Option<PathBuf>,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Workload {
+    /// Jobs enqueued a second, in atomic batches of 1000
+    EnqueueBatch,
+    /// Jobs enqueued a second by 64 concurrent tasks, one job a call
+    EnqueueSingle,
+    /// Jobs finished a second from a full queue
+    Drain,
+    /// Time from before the enqueue call to the start of the handler, on an idle queue
+    Latency,
+}
+
+/// The stores that can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendName {
+    /// Maps in this process
+    Memory,
+    /// A database file in this process, in WAL mode with `synchronous=FULL`
+    Sqlite,
+}
+
+/// The name as the command line knows it.
+fn named(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    value.to_possible_value().map_or(Ok(()), |known| f.write_str(known.get_name()))
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        named(self, f)
+    }
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        named(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_payload_too_short_for_its_number_is_refused() {
+        let error = Cli::try_parse_from(["queue-benches", "drain", "--payload", "31"]).unwrap_err();
+        assert!(error.to_string().contains("--payload"), "{error}");
+    }
+}

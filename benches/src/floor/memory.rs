@@ -1,0 +1,132 @@
+//! The protocol on plain maps under one lock.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Map, Value};
+
+use super::store::{Claim, Id, KINDS, LEASE, NewJob, QUEUE, Store, Token, WORKER};
+
+/// Jobs in this process.
+#[derive(Debug)]
+pub(super) struct MemoryStore {
+    tables: Mutex<Tables>,
+    /// The clock counts from here.
+    start: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    jobs: HashMap<Id, Job>,
+    live: HashMap<Id, Live>,
+    /// The places of the ready jobs, by queue.
+    ready: HashMap<i64, BTreeSet<Place>>,
+    outcomes: HashMap<Id, Outcome>,
+}
+
+/// Where a job stands in its queue: more urgent first, then what was due earlier.
+type Place = (Reverse<i64>, i64, Id);
+
+#[derive(Debug)]
+struct Job {
+    kind: i64,
+    payload: Arc<str>,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    attempt: i64,
+    lease: Option<Lease>,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "what a real store keeps is kept here, whether the loop asks for it or not")]
+struct Lease {
+    token: Token,
+    worker: i64,
+    deadline: i64,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "what a real store keeps is kept here, whether the loop asks for it or not")]
+struct Outcome {
+    finished_at: i64,
+    attempt: i64,
+    token: Token,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub(super) fn new() -> Self {
+        Self { tables: Mutex::default(), start: Instant::now() }
+    }
+
+    /// Microseconds.
+    fn now(&self) -> Result<i64> {
+        Ok(i64::try_from(self.start.elapsed().as_micros())?)
+    }
+}
+
+impl Store for MemoryStore {
+    type Key = Id;
+
+    fn insert(&mut self, jobs: &[NewJob]) -> Result<()> {
+        let now = self.now()?;
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        for NewJob { id, payload } in jobs {
+            tables.jobs.insert(*id, Job { kind: KINDS[0], payload: Arc::clone(payload) });
+            tables.live.insert(*id, Live::default());
+            tables.ready.entry(QUEUE).or_default().insert((Reverse(0), now, *id));
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, done: &Claim<Id>, limit: usize) -> Result<Claim<Id>> {
+        let now = self.now()?;
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.settle(done, now)?;
+        tables.claim(limit, now)
+    }
+
+    fn outcomes(&self) -> Result<usize> {
+        Ok(self.tables.lock().unwrap_or_else(PoisonError::into_inner).outcomes.len())
+    }
+
+    fn settings() -> Map<String, Value> {
+        Map::from_iter([("durability".to_owned(), Value::from("none"))])
+    }
+}
+
+impl Tables {
+    fn settle(&mut self, done: &Claim<Id>, finished_at: i64) -> Result<()> {
+        for id in &done.keys {
+            let holds = |live: &&mut Live| live.lease.as_ref().is_some_and(|lease| lease.token == done.token);
+            let attempt = self.live.get_mut(id).filter(holds).map(|live| live.attempt);
+            let attempt = attempt.context("the floor lost a lease")?;
+            self.live.remove(id);
+            self.outcomes.insert(*id, Outcome { finished_at, attempt, token: done.token });
+        }
+        Ok(())
+    }
+
+    fn claim(&mut self, limit: usize, now: i64) -> Result<Claim<Id>> {
+        let mut claim = Claim::fenced(limit);
+        let Some(ready) = self.ready.get_mut(&QUEUE) else { return Ok(claim) };
+        let handled = |place: &&Place| self.jobs.get(&place.2).is_some_and(|job| KINDS.contains(&job.kind));
+        let taken: Vec<Place> = ready.iter().filter(handled).take(limit).copied().collect();
+        for place in taken {
+            ready.remove(&place);
+            let id = place.2;
+            let live = self.live.get_mut(&id).context("the floor found a ready job without a live row")?;
+            ensure!(live.lease.is_none(), "the floor claimed a job twice");
+            live.attempt += 1;
+            live.lease = Some(Lease { token: claim.token, worker: WORKER, deadline: now + LEASE });
+            claim.payload_bytes += self.jobs.get(&id).map_or(0, |job| job.payload.len());
+            claim.keys.push(id);
+        }
+        Ok(claim)
+    }
+}

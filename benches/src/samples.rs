@@ -1,0 +1,56 @@
+//! Figures over many samples of time.
+
+use std::time::Duration;
+
+/// Two points of a distribution of times, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Percentiles {
+    /// Half of the samples took no longer.
+    pub(crate) p50: f64,
+    /// 99 of 100 samples took no longer.
+    pub(crate) p99: f64,
+}
+
+impl Percentiles {
+    /// Of these samples, in whatever order; zero if there are none.
+    pub(crate) fn of(mut samples: Vec<Duration>) -> Self {
+        samples.sort_unstable();
+        Self { p50: at(&samples, 50), p99: at(&samples, 99) }
+    }
+}
+
+/// The least sample that at least `percent` of all do not exceed.
+fn at(sorted: &[Duration], percent: usize) -> f64 {
+    let rank = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(rank).map_or(0.0, |sample| sample.as_secs_f64() * 1e6)
+}
+
+/// How many a second.
+pub(crate) fn rate(jobs: usize, took: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts of jobs are far below 2^53")]
+    let jobs = jobs as f64;
+    jobs / took.as_secs_f64()
+}
+
+/// Three decimal places for what is small, none for what is large: nobody measures better.
+pub(crate) fn rounded(figure: f64) -> f64 {
+    let scale = if figure < 100.0 { 1000.0 } else { 1.0 };
+    (figure * scale).round() / scale
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_samples_that_were_taken() {
+        let samples = (1..=200).rev().map(Duration::from_micros).collect();
+        assert_eq!(Percentiles::of(samples), Percentiles { p50: 100.0, p99: 198.0 });
+    }
+
+    #[test]
+    fn one_sample_is_every_percentile() {
+        let one = Percentiles::of(vec![Duration::from_micros(7)]);
+        assert_eq!(one, Percentiles { p50: 7.0, p99: 7.0 });
+    }
+}

@@ -1,0 +1,95 @@
+//! Jobs finished a second from a full queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use indicatif::ProgressBar;
+use queue::runtime::DEFAULT_SLOTS;
+use queue::{JobQueue, Worker};
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::parcel::{Parcel, task};
+use super::store::Store;
+use super::{Measured, enqueue};
+use crate::plan::Plan;
+use crate::progress;
+use crate::samples::rate;
+
+/// How often the progress is shown.
+const LOOK: Duration = Duration::from_millis(100);
+/// When no handler starts for so long, none will.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// What the handlers saw.
+#[derive(Debug, Default)]
+struct Seen {
+    jobs: AtomicUsize,
+    checksum: AtomicU64,
+    all: Notify,
+}
+
+/// From the start of a worker on a full queue until it has shut down, everything settled.
+pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {
+    let seen = Arc::new(Seen::default());
+    let mut queue = JobQueue::new(store.backend.clone());
+    let handle = counting(&seen, plan.jobs).register(&mut queue)?;
+    let bar = progress::bar("fill the queue", plan.jobs)?;
+    enqueue::fill(plan, &handle, &bar).await?;
+
+    bar.set_position(0);
+    bar.set_message("drain");
+    let start = Instant::now();
+    let worker = Worker::new().serve(&queue).start()?;
+    let watched = watch(&seen, plan.jobs, &bar).await;
+    worker.shutdown(STALLED).await;
+    let took = start.elapsed();
+    bar.finish_and_clear();
+
+    watched?;
+    store.ensure_completed(plan.jobs).await?;
+    ensure_same(plan, &seen)?;
+    Ok(Measured::new(rate(plan.jobs, took)).setting("slots", DEFAULT_SLOTS))
+}
+
+/// A task that does nothing but prove that it ran, on what.
+fn counting(seen: &Arc<Seen>, jobs: usize) -> queue::TaskDefinition<Parcel> {
+    let seen = Arc::clone(seen);
+    task(move |_, parcel| {
+        seen.checksum.fetch_add(parcel.checksum(), Ordering::Relaxed);
+        if seen.jobs.fetch_add(1, Ordering::Relaxed) + 1 == jobs {
+            seen.all.notify_one();
+        }
+        async { Ok(()) }
+    })
+}
+
+/// Waits until every job has started.
+async fn watch(seen: &Seen, jobs: usize, bar: &ProgressBar) -> Result<()> {
+    let mut last = (0, Instant::now());
+    while timeout(LOOK, seen.all.notified()).await.is_err() {
+        let started = seen.jobs.load(Ordering::Relaxed);
+        bar.set_position(u64::try_from(started)?);
+        if started > last.0 {
+            last = (started, Instant::now());
+        }
+        ensure!(
+            last.1.elapsed() < STALLED,
+            "{started} of {jobs} jobs started, and then none for {STALLED:?}"
+        );
+    }
+    Ok(())
+}
+
+/// The handlers got what was enqueued, each payload once.
+fn ensure_same(plan: &Plan, seen: &Seen) -> Result<()> {
+    let started = seen.jobs.load(Ordering::Relaxed);
+    ensure!(started == plan.jobs, "{started} attempts were started for {} jobs", plan.jobs);
+    let sum = |sum: u64, number| sum.wrapping_add(Parcel::new(number, plan.payload_bytes).checksum());
+    let enqueued = (0..plan.jobs).fold(0, sum);
+    let handled = seen.checksum.load(Ordering::Relaxed);
+    ensure!(handled == enqueued, "the payloads that were handled are not those that were enqueued");
+    Ok(())
+}
