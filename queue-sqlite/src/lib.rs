@@ -5,9 +5,10 @@
 //! set.
 //!
 //! # How it works
-//! One thread writes. Whatever waits for it shares a transaction, each operation in a savepoint, and is
-//! answered after the commit; so 64 tasks that each enqueue one job share a few commits. Other
-//! processes that write take turns by SQLite's own lock.
+//! One thread writes. Whatever waits for it shares a transaction and is answered after the commit; so
+//! 64 tasks that each enqueue one job share a few commits. If one of them fails midway, all are done
+//! again, each in a savepoint, and only that one fails. Other processes that write take turns by
+//! SQLite's own lock.
 //!
 //! A job is a row of `queue_jobs`, written once, and one of `queue_live` while it is unfinished or of
 //! `queue_outcomes` afterwards. The index of ready jobs has the kind before the order of claims, and a

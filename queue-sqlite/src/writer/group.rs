@@ -27,7 +27,17 @@ pub(super) fn serve(
     let Some(commands) = begin(session, mailbox, patience, commands) else {
         return;
     };
-    match write(session, mailbox, commands) {
+    let (commands, fault) = match write(session, mailbox, commands, Scopes::Together) {
+        Written::All(done) => return finish(session, hub, done),
+        Written::Undone(commands, fault) => (commands, fault),
+    };
+    let Some(commands) = unless_alone(session, commands, fault) else {
+        return;
+    };
+    let Some(commands) = begin(session, mailbox, patience, commands) else {
+        return;
+    };
+    match write(session, mailbox, commands, Scopes::Apart) {
         Written::All(done) => finish(session, hub, done),
         Written::Undone(commands, fault) => repeat_alone(session, hub, commands, fault),
     }
@@ -81,27 +91,35 @@ fn begin(
     }
 }
 
+/// What undoes an operation that fails midway.
+#[derive(Clone, Copy)]
+enum Scopes {
+    /// The end of the transaction, and with it of all others in it, which are then done again. A
+    /// savepoint copies each page that is written after it, a good part of the work of a single
+    /// insert, so it is not taken before something has failed.
+    Together,
+    /// A savepoint of its own.
+    Apart,
+}
+
 enum Written {
     /// What is done and not yet committed.
     All(Commands),
-    /// The transaction is undone: nothing was done.
+    /// The transaction is undone, or has to be: nothing was done.
     Undone(Commands, Fault),
 }
 
-fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands) -> Written {
+fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands, scopes: Scopes) -> Written {
     let mut done: Commands = Vec::with_capacity(commands.len());
     let mut written = 0;
     let mut next = commands;
     while !next.is_empty() {
         written += rows(&next);
-        // The transaction itself is scope enough for the first if it comes alone.
-        let is_alone = done.is_empty() && next.len() == 1;
         let mut rest = next.into_iter();
         while let Some(mut command) = rest.next() {
-            let applied = if is_alone {
-                command.apply(session).map(Ok)
-            } else {
-                session.scoped(|session| command.apply(session))
+            let applied = match scopes {
+                Scopes::Together => together(session, command.as_mut()),
+                Scopes::Apart => session.scoped(|session| command.apply(session)),
             };
             match applied {
                 Ok(Ok(())) => done.push(command),
@@ -117,6 +135,20 @@ fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands) -> Writte
         next = mailbox.take_beside(written);
     }
     Written::All(done)
+}
+
+/// Applies an operation without a scope of its own. The inner error is one of an operation that had
+/// not written anything: the others are none the worse for it.
+fn together(session: &mut Session, command: &mut dyn Command) -> Result<Result<(), Fault>, Fault> {
+    let before = session.connection.total_changes();
+    let result = command.apply(session);
+    if result.is_err() {
+        session.names.forget();
+        if session.connection.is_autocommit() || session.connection.total_changes() != before {
+            return result.map(Ok);
+        }
+    }
+    Ok(result)
 }
 
 fn finish(session: &mut Session, hub: &WakeHub, mut done: Commands) {
@@ -135,18 +167,29 @@ fn publish(hub: &WakeHub, done: &mut Commands) {
     hub.announce_cancels(&effects.cancels);
 }
 
-/// After the transaction of a group was undone: each again in a transaction of its own, so that only
-/// the one that cannot be done fails.
-fn repeat_alone(session: &mut Session, hub: &WakeHub, mut commands: Commands, fault: Fault) {
+/// Undoes what is left of the transaction. `None` if there was but one operation, which has failed, or
+/// if the connection is of no more use to them.
+fn unless_alone(session: &mut Session, mut commands: Commands, fault: Fault) -> Option<Commands> {
     session.names.forget();
     if let Err(error) = connection::rollback(&session.connection) {
-        return fail_all(session, commands, &error);
+        fail_all(session, commands, &error);
+        return None;
     }
-    if commands.len() == 1
-        && let Some(command) = commands.pop()
-    {
-        return refuse(session, command, fault);
+    if commands.len() > 1 {
+        return Some(commands);
     }
+    if let Some(command) = commands.pop() {
+        refuse(session, command, fault);
+    }
+    None
+}
+
+/// After the transaction of a group was undone: each again in a transaction of its own, so that only
+/// the one that cannot be done fails.
+fn repeat_alone(session: &mut Session, hub: &WakeHub, commands: Commands, fault: Fault) {
+    let Some(commands) = unless_alone(session, commands, fault) else {
+        return;
+    };
     for mut command in commands {
         let result = alone(session, command.as_mut());
         match result {
