@@ -190,7 +190,7 @@ impl SqliteConfig {
     }
 
     /// How often the file is looked at for commits of other processes, while somebody subscribes to
-    /// wake-ups; [`DEFAULT_POLL_INTERVAL`] unless said. One look takes a few microseconds.
+    /// wake-ups; at least 1 ms, [`DEFAULT_POLL_INTERVAL`] unless said. One look takes a few microseconds.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self

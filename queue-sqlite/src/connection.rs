@@ -14,6 +14,9 @@ use crate::migrate::{MIGRATIONS, migrate};
 /// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
 const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
 
+/// The driver takes no more than some weeks.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Between two attempts to switch to WAL, which SQLite does not wait for by itself.
 const WAL_PAUSE: Duration = Duration::from_millis(5);
 
@@ -73,6 +76,7 @@ pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
 pub(crate) fn open_reader(config: &SqliteConfig, path: &Path) -> Outcome<Connection> {
     let connection = open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, config)?;
+    connection.busy_timeout(config.busy_wait.min(LONGEST_WAIT))?;
     set(&connection, "query_only", 1)?;
     Ok(connection)
 }

@@ -6,7 +6,7 @@ use queue_core::backend::Hint;
 use queue_core::{Error, JobId, Result};
 use tokio::sync::oneshot;
 
-use crate::error::{Fault, Outcome};
+use crate::error::{Fault, Outcome, is_busy};
 use crate::writer::session::Session;
 
 /// What is served first.
@@ -123,6 +123,8 @@ impl<R: Request> Command for Pending<R> {
                 self.answer = Some(Ok(reply));
                 true
             }
+            // The lock is waited for where there is the patience to do so.
+            Err(Fault::Driver(error)) if is_busy(&error) => false,
             Err(fault) => {
                 self.answer = Some(Err(session.error(fault, R::OPERATION)));
                 true

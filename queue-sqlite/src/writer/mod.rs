@@ -8,7 +8,7 @@ pub(crate) mod session;
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use queue_core::backend::WakeHub;
 use queue_core::{Error, ErrorKind, Result};
@@ -20,6 +20,9 @@ use crate::wake::ForeignCommits;
 use command::{Pending, Request};
 use mailbox::{Mail, Mailbox};
 use session::Session;
+
+/// Looking for other processes' commits more often would only warm the machine.
+const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The handle of the writing thread, which ends when this is dropped.
 pub(crate) struct Writer {
@@ -42,8 +45,10 @@ impl Writer {
                 Error::new(ErrorKind::Unavailable, "open the database", "no thread can be started")
                     .with_source(error)
             })?;
-        let writer = Self { mailbox, thread: Some(thread) };
+        // Whoever gives up waiting must not wait for the thread either: it ends by itself.
+        let mut writer = Self { mailbox, thread: None };
         opening.await.unwrap_or_else(|_| Err(gone("open the database")))?;
+        writer.thread = Some(thread);
         Ok(writer)
     }
 
@@ -113,11 +118,12 @@ fn run(config: &SqliteConfig, mailbox: &Mailbox, hub: &WakeHub, opened: oneshot:
         }
     };
     let mut session = Session::new(connection, config.path().map(ToOwned::to_owned));
-    let mut others = ForeignCommits::new(config.poll_interval, &session.connection);
+    let interval = config.poll_interval.max(LEAST_INTERVAL);
+    let mut others = ForeignCommits::new(interval, &session.connection);
     let _ = opened.send(Ok(()));
     let patience = Patience(config.busy_wait);
     loop {
-        match mailbox.wait(config.poll_interval) {
+        match mailbox.wait(interval) {
             Mail::Commands(commands) => group::serve(&mut session, mailbox, hub, patience, commands),
             Mail::Nothing => {}
             Mail::Closed => return,
