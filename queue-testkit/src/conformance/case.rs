@@ -12,7 +12,7 @@ use super::promise::Promise;
 /// How a case ends: an error says what it saw instead.
 pub(crate) type CaseResult = anyhow::Result<()>;
 
-type Run = for<'a> fn(&'a Kit) -> Pin<Box<dyn Future<Output = CaseResult> + Send + 'a>>;
+pub(crate) type Run = for<'a> fn(&'a Kit) -> Pin<Box<dyn Future<Output = CaseResult> + Send + 'a>>;
 
 /// One row of the table of cases.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,8 @@
 //! Runs the cases, each as a trial of its own.
 
+#[cfg(test)]
+mod tests;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};

@@ -34,8 +34,8 @@ struct Job {
     run_at: Timestamp,
     attempt: u32,
     lease: Option<Lease>,
-    /// The lease under which somebody wanted it cancelled.
-    cancel_wanted: Option<ClaimId>,
+    /// Somebody wants it cancelled, until it is finished.
+    cancel_wanted: bool,
     /// The claim whose settle ended it.
     ended_by: Option<ClaimId>,
     finished_at: Option<Timestamp>,
@@ -146,10 +146,8 @@ impl Model {
         if job.state.is_finished() {
             return CancelReply::Finished(job.state);
         }
-        if let Some(lease) = &job.lease {
-            if if_running == IfRunning::Signal {
-                job.cancel_wanted = Some(lease.claim);
-            }
+        if job.lease.is_some() {
+            job.cancel_wanted |= if_running == IfRunning::Signal;
             return CancelReply::Running;
         }
         job.finish(State::Cancelled, now, None, Reason::Any);
@@ -166,7 +164,7 @@ fn new_job(now: Timestamp, spec: JobSpec) -> Job {
         run_at,
         attempt: 0,
         lease: None,
-        cancel_wanted: None,
+        cancel_wanted: false,
         ended_by: None,
         finished_at: None,
         result: None,

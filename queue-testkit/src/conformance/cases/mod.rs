@@ -1,7 +1,6 @@
 //! The table of cases: one file a promise, or a part of one.
 
 mod q04_fenced_settle;
-mod q04_random;
 mod q04_repeated_settle;
 mod q05_batch_atomic;
 mod q07_attempt_bound;
@@ -12,13 +11,13 @@ mod q10_result_iff_complete;
 mod q13_cursor;
 mod q13_head_order;
 mod q14_not_before;
+mod random;
 
 use super::case::Case;
 
 /// A file that is missing here is dead code, which the compiler reports.
 const FILES: &[&[Case]] = &[
     q04_fenced_settle::CASES,
-    q04_random::CASES,
     q04_repeated_settle::CASES,
     q05_batch_atomic::CASES,
     q07_attempt_bound::CASES,
@@ -29,6 +28,7 @@ const FILES: &[&[Case]] = &[
     q13_cursor::CASES,
     q13_head_order::CASES,
     q14_not_before::CASES,
+    random::CASES,
 ];
 
 /// Every case, in the order of the promises.

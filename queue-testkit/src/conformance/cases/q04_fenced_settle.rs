@@ -20,6 +20,7 @@ cases! {
     Fast q04_a_stale_settlement_does_not_fail_its_neighbours,
     Fast q04_progress_under_a_stale_token_is_dropped,
     Fast q04_a_lease_settles_late_while_nobody_took_it,
+    Fast q04_a_lease_beyond_the_limit_of_a_rescue_still_settles,
     Fast q04_a_settle_after_death_by_rescue_is_lost,
     Fast q04_a_released_lease_settles_nothing,
     Fast q04_a_lease_outlives_the_handle_that_claimed [Durable],
@@ -162,6 +163,30 @@ async fn q04_a_lease_settles_late_while_nobody_took_it(kit: &Kit) -> CaseResult 
     ensure_eq!(kit.settle_one(job.token, complete()).await?, Settled::Done, "the late settle");
     ensure_eq!(kit.rescue(10).await?.rescued, 0, "jobs rescued afterwards");
     ensure_eq!(kit.state(id).await?, State::Completed, "the state");
+    Ok(())
+}
+
+/// The worker is lost for good, but of its three leases one piece of upkeep takes only one back.
+async fn q04_a_lease_beyond_the_limit_of_a_rescue_still_settles(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    kit.insert((0..3).map(|_| kit.spec("job")).collect()).await?;
+    let tokens: Vec<Token> = kit.claim(worker, 3).await?.iter().map(|job| job.token).collect();
+    kit.advance(EXPIRY);
+    let reply = kit.rescue(1).await?;
+    ensure_eq!((reply.workers_lost, reply.rescued), (1, 1), "workers lost and leases taken back");
+    ensure!(kit.is_lost(worker).await?, "a worker that was given up is alive again");
+    let mut left = Vec::new();
+    for token in tokens {
+        match kit.state(token.job).await? {
+            State::Running => left.push(token),
+            state => ensure_eq!(state, State::Ready, "the state of the job that was taken back"),
+        }
+    }
+    ensure_eq!(left.len(), 2, "leases beyond the limit");
+    ensure_eq!(kit.settle_one(left[0], complete()).await?, Settled::Done, "the settle of one of them");
+    let reply = kit.rescue(10).await?;
+    ensure_eq!((reply.workers_lost, reply.rescued), (0, 1), "what is left for the next rescue");
+    ensure_eq!(kit.settle_one(left[1], complete()).await?, Settled::LeaseLost, "the settle of the other");
     Ok(())
 }
 

@@ -14,11 +14,13 @@ use crate::conformance::session::{EXPIRY, TICK, release, retry, snooze};
 
 cases! {
     Fast q13_claims_with_a_cursor_follow_the_order_of_one_large,
+    Fast q13_a_cursor_begins_behind_the_job_that_it_names,
     Fast q13_a_claim_from_the_head_finds_what_is_behind_the_cursor,
     Fast q13_a_rewound_cursor_finds_a_back_dated_job,
     Fast q13_looking_back_finds_what_came_late,
     Fast q13_a_level_that_the_cursor_does_not_name_is_seen_from_its_head,
     Fast q13_a_cursor_of_one_queue_says_nothing_of_another_level,
+    Fast q13_a_wake_names_the_least_time_of_its_level,
     Fast q13_every_job_that_becomes_ready_is_told,
 }
 
@@ -46,6 +48,23 @@ async fn q13_claims_with_a_cursor_follow_the_order_of_one_large(kit: &Kit) -> Ca
     }
     seen.sort();
     ensure_eq!(seen, entered, "all jobs that were claimed");
+    Ok(())
+}
+
+/// A backend may have no use for cursors; one that has names the last job of each level, and looks
+/// only behind it.
+async fn q13_a_cursor_begins_behind_the_job_that_it_names(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let jobs = kit.insert([1, 0, 0].map(|priority| kit.spec("job").priority(priority)).to_vec()).await?;
+    let first = kit.claiming(worker, 2).take().await?;
+    let Some(cursor) = first.cursor else { return Ok(()) };
+    let named = [1, 0].map(|priority| cursor.position(priority).map(|(_, id)| id));
+    ensure_eq!(named, [Some(jobs[0]), Some(jobs[1])], "the jobs that the cursor names");
+    for job in first.jobs {
+        kit.settle_one(job.token, release()).await?;
+    }
+    let reply = kit.claiming(worker, 5).cursor(Some(cursor)).take().await?;
+    ensure_eq!(ids(&reply), [jobs[2]], "a claim behind the two jobs that were given back");
     Ok(())
 }
 
@@ -130,6 +149,25 @@ async fn q13_a_cursor_of_one_queue_says_nothing_of_another_level(kit: &Kit) -> C
     cursor.rewind(1, kit.now());
     let reply = kit.claiming(worker, 10).cursor(Some(cursor)).take().await?;
     ensure_eq!(ids(&reply), jobs, "a claim with a cursor that names no level");
+    Ok(())
+}
+
+/// Of a batch, and of several operations that nobody listened to.
+async fn q13_a_wake_names_the_least_time_of_its_level(kit: &Kit) -> CaseResult {
+    let mut receiver = kit.backend()?.subscribe();
+    let at = |seconds| kit.now().saturating_sub(SECOND * seconds);
+    for batch in [[5, 9, 7], [3, 4, 2]] {
+        kit.insert(batch.map(|seconds| kit.spec("job").priority(4).run_at(at(seconds))).to_vec()).await?;
+    }
+    let mut least = None;
+    while least.is_none_or(|least| least > at(9)) {
+        let wakes = tokio::time::timeout(SECOND * 30, receiver.recv()).await?;
+        if wakes.unknown {
+            return Ok(());
+        }
+        least = wakes.ready.iter().filter(|hint| hint.priority == 4).map(|hint| hint.run_at).min();
+    }
+    ensure_eq!(least, Some(at(9)), "the least time that is told");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ cases! {
     Fast q14_a_job_starts_at_its_very_tick,
     Fast q14_a_failed_job_waits_out_its_delay,
     Fast q14_a_snoozed_job_waits_out_its_delay,
+    Fast q14_a_snooze_of_nothing_is_ready_now,
     Fast q14_urgent_jobs_of_the_far_future_hide_nothing,
     Fast q14_a_clock_that_went_back_starts_nothing_early,
     Fast q14_promotion_takes_what_is_due_and_no_more_than_asked,
@@ -67,6 +68,19 @@ async fn q14_a_snoozed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
     ensure_eq!(kit.claim_one(worker).await?.token.job, id, "what is claimed at the time");
     let record = kit.record(id).await?;
     ensure_eq!(record.job.run_at.unwrap_or(record.created_at), record.created_at, "the time first set");
+    Ok(())
+}
+
+/// Its time is that of the snooze, so that it stands behind those that waited.
+async fn q14_a_snooze_of_nothing_is_ready_now(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let jobs = kit.insert(vec![kit.spec("job"), kit.spec("job")]).await?;
+    let token = kit.claim_one(worker).await?.token;
+    let now = kit.advance(TICK);
+    kit.settle_one(token, snooze(0)).await?;
+    let record = kit.record(jobs[0]).await?;
+    ensure_eq!((record.state, record.run_at), (State::Ready, now), "the snoozed job");
+    ensure_eq!(kit.claim_one(worker).await?.token.job, jobs[1], "the job that waited longer");
     Ok(())
 }
 

@@ -13,10 +13,8 @@ use super::{ANY_TEXT, Job, Model, Reason, Standing, Worker};
 #[derive(Debug)]
 pub(super) struct Pulse {
     pub(super) beat: Beat,
-    /// Those that must be named: somebody wants to cancel what this very lease runs.
+    /// Those of the worker's jobs that somebody wants cancelled.
     pub(super) cancels: BTreeSet<JobId>,
-    /// Those that may be named: the wish is of an earlier lease.
-    pub(super) old_wishes: BTreeSet<JobId>,
     pub(super) leases: u64,
 }
 
@@ -54,14 +52,12 @@ impl Model {
                 lease.progress = Some(report.progress.clone());
             }
         }
-        let mut pulse = Pulse { beat, cancels: BTreeSet::new(), old_wishes: BTreeSet::new(), leases: 0 };
-        for job in &self.jobs {
-            let Some(lease) = job.lease.as_ref().filter(|lease| lease.worker == id) else { continue };
+        let mut pulse = Pulse { beat, cancels: BTreeSet::new(), leases: 0 };
+        let is_held = |job: &&Job| job.lease.as_ref().is_some_and(|lease| lease.worker == id);
+        for job in self.jobs.iter().filter(is_held) {
             pulse.leases += 1;
-            match job.cancel_wanted {
-                Some(claim) if claim == lease.claim => drop(pulse.cancels.insert(job.spec.id)),
-                Some(_) => drop(pulse.old_wishes.insert(job.spec.id)),
-                None => {}
+            if job.cancel_wanted {
+                pulse.cancels.insert(job.spec.id);
             }
         }
         Ok(pulse)

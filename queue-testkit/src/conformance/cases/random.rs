@@ -1,4 +1,4 @@
-//! Q4, Q7, Q13: random operations are answered as the model answers them.
+//! Random sequences, for Q4, Q7 and Q13: random operations are answered as the model answers them.
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::kit::Kit;

@@ -1,0 +1,126 @@
+//! A case that fails says how, and none holds up the others.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use queue_core::{Backend, MemoryBackend};
+
+use super::super::case::{Need, Tier};
+use super::super::subject::{SetupResult, Storage};
+use super::*;
+
+struct Memory;
+
+#[async_trait]
+impl Subject for Memory {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        Ok(Arc::new(Jobs(MemoryBackend::new())))
+    }
+}
+
+struct Jobs(MemoryBackend);
+
+#[async_trait]
+impl Storage for Jobs {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(self.0.clone()))
+    }
+}
+
+struct Broken;
+
+#[async_trait]
+impl Subject for Broken {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        Err("no room on the device".into())
+    }
+}
+
+fn case(run: super::super::case::Run) -> &'static Case {
+    Box::leak(Box::new(Case { name: "q14_of_this_test", tier: Tier::Fast, needs: &[], run }))
+}
+
+fn settings(timeout: Duration) -> Arc<Settings> {
+    Arc::new(Settings { seed: 7, sequences: 1, tiers: vec!["fast".to_owned()], timeout })
+}
+
+fn outcome(case: &'static Case, timeout: Duration) -> Result<(), String> {
+    run(case, Arc::new(Memory), settings(timeout))
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_case_that_holds_passes() {
+    assert_eq!(outcome(case(|_| Box::pin(async { Ok(()) })), LONG), Ok(()));
+}
+
+#[test]
+fn a_failure_tells_all_that_is_known() {
+    let failing = case(|kit| {
+        Box::pin(async move {
+            let id = kit.insert_one(kit.spec("job")).await?;
+            bail!("job {id} is odd, seed {}", kit.seed())
+        })
+    });
+    let report = outcome(failing, LONG).unwrap_err();
+    let parts = [
+        "is odd, seed 7",
+        "promise Q14 not-before: No job starts before its run_at.",
+        "seed: 7",
+        "1 insert InsertRequest",
+        "state: Ready",
+        "jobs 1, live 1, outcomes 0",
+        "QUEUE_TEST_SEED=7 cargo test -p queue-testkit --all-features",
+        "--exact q14_of_this_test",
+    ];
+    for part in parts {
+        assert!(report.contains(part), "`{part}` is missing in:\n{report}");
+    }
+}
+
+#[test]
+fn a_panic_is_a_failure_like_any_other() {
+    let report = outcome(case(|_| Box::pin(async { panic!("out of cheese") })), LONG).unwrap_err();
+    assert!(report.starts_with("the case panicked: out of cheese"), "{report}");
+}
+
+#[test]
+fn a_case_that_hangs_or_blocks_its_threads_fails() {
+    let hanging = case(|_| Box::pin(std::future::pending()));
+    let blocking = case(|_| {
+        Box::pin(async {
+            tokio::spawn(async { std::thread::sleep(Duration::from_secs(3)) });
+            std::thread::sleep(Duration::from_secs(3));
+            Ok(())
+        })
+    });
+    for case in [hanging, blocking] {
+        let report = outcome(case, Duration::from_millis(50)).unwrap_err();
+        assert!(report.starts_with("the case did not end within 50ms"), "{report}");
+    }
+}
+
+#[test]
+fn a_storage_that_cannot_be_made_is_named() {
+    let report = run(case(|_| Box::pin(async { Ok(()) })), Arc::new(Broken), settings(LONG)).unwrap_err();
+    assert!(report.contains("`create` failed: no room on the device"), "{report}");
+}
+
+#[test]
+fn what_is_not_run_is_shown_with_its_reason() {
+    let needy = Box::leak(Box::new(Case {
+        name: "q01_of_this_test",
+        tier: Tier::Race,
+        needs: &[Need::Durable],
+        run: |_| Box::pin(async { Ok(()) }),
+    }));
+    let subject: Arc<dyn Subject> = Arc::new(Memory);
+    let trial_of = |capabilities| trial(needy, capabilities, &subject, &settings(LONG));
+    let missing = trial_of(Capabilities::default());
+    assert_eq!(missing.kind(), "needs durable, which the backend does not declare");
+    assert!(missing.has_ignored_flag());
+    let not_asked = trial_of(Capabilities::default().with_durable());
+    assert_eq!(not_asked.kind(), "tier race is not asked for");
+    assert!(not_asked.has_ignored_flag());
+}
