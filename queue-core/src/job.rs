@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
-use crate::{Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp};
+use crate::{Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, saturating_micros};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -239,11 +239,16 @@ impl NewJob {
             run_at: job.run_at,
             max_retries: job.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
             priority: job.priority.unwrap_or_default(),
-            timeout: job.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            timeout: whole_micros(job.timeout.unwrap_or(DEFAULT_TIMEOUT)),
             queue: job.queue.unwrap_or_default(),
             backoff: job.backoff,
         }
     }
+}
+
+/// As it is stored, so that what comes back equals what went in.
+fn whole_micros(duration: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
 }
 
 /// A job as a backend stores it: checked, with every choice made. Written once, never changed.

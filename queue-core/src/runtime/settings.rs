@@ -32,7 +32,7 @@ pub struct WorkerSettings {
     pub cancellation_grace: Duration,
     /// The longest time that a claimed job should wait for a slot; 20 ms. This bounds the buffer.
     pub buffer_time: Duration,
-    /// The most jobs of one claim, and of one settle; 500.
+    /// The most jobs of one claim; 1000. A settle has up to twice as many.
     pub batch: usize,
     /// How often the jobs of dead workers are looked for; 1 s.
     pub rescue_interval: Duration,
@@ -62,7 +62,7 @@ impl Default for WorkerSettings {
             lease_grace: DEFAULT_LEASE_GRACE,
             cancellation_grace: Duration::from_secs(1),
             buffer_time: Duration::from_millis(20),
-            batch: 500,
+            batch: 1000,
             rescue_interval: Duration::from_secs(1),
             prune_interval: Duration::from_secs(60),
             prune: Some(Prune::default()),
