@@ -116,6 +116,12 @@ impl WakeHub {
         WakeReceiver(mailbox)
     }
 
+    /// Whether anybody receives, so that a backend which polls for announcements can stop.
+    #[must_use]
+    pub fn has_receivers(&self) -> bool {
+        lock(&self.0).iter().any(|mailbox| mailbox.strong_count() > 0)
+    }
+
     /// Says that jobs are ready, or will be. To be called after the commit.
     pub fn announce(&self, hints: &[Hint]) {
         if !hints.is_empty() {
@@ -211,7 +217,10 @@ mod tests {
     #[test]
     fn a_dropped_receiver_is_forgotten() {
         let hub = WakeHub::new();
-        drop(hub.subscribe());
+        let receiver = hub.subscribe();
+        assert!(hub.has_receivers());
+        drop(receiver);
+        assert!(!hub.has_receivers());
         hub.announce_unknown();
         assert_eq!(format!("{hub:?}"), "WakeHub(0 receivers)");
     }

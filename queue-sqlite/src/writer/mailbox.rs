@@ -58,8 +58,12 @@ impl Mailbox {
         self.wake(waiting);
     }
 
-    pub(super) fn is_watched(&self) -> bool {
-        self.lock().watched
+    /// Whether somebody watches; if `still` says no more, the writer sleeps until there is work.
+    pub(super) fn is_watched(&self, still: impl FnOnce() -> bool) -> bool {
+        let mut waiting = self.lock();
+        // Under the lock: who begins to watch meanwhile says so after this.
+        waiting.watched = waiting.watched && still();
+        waiting.watched
     }
 
     /// Lets the writer end once it has done what waits.

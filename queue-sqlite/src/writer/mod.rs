@@ -128,7 +128,8 @@ fn run(config: &SqliteConfig, mailbox: &Mailbox, hub: &WakeHub, opened: oneshot:
             Mail::Nothing => {}
             Mail::Closed => return,
         }
-        if mailbox.is_watched() && others.appeared(&session.connection, Instant::now()) {
+        if mailbox.is_watched(|| hub.has_receivers()) && others.appeared(&session.connection, Instant::now())
+        {
             hub.announce_unknown();
         }
     }
