@@ -9,7 +9,7 @@ use queue_core::{Error, Result};
 pub const DEFAULT_BUSY_WAIT: Duration = Duration::from_secs(5);
 
 /// The page cache of the writing connection unless set otherwise: 64 MiB.
-pub const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+pub const DEFAULT_CACHE_BYTES: u64 = 8 << 20;
 
 /// After how many pages the write-ahead log is moved into the file, unless set otherwise.
 pub const DEFAULT_CHECKPOINT_PAGES: u32 = 1000;
