@@ -1,0 +1,6 @@
+//! The examples, run as their users run them.
+
+#[cfg(test)]
+mod program;
+#[cfg(test)]
+mod quickstart;
