@@ -4,3 +4,5 @@
 mod program;
 #[cfg(test)]
 mod quickstart;
+#[cfg(test)]
+mod small_examples;

@@ -1,0 +1,17 @@
+//! The small examples end by themselves, and show what they are there to show.
+
+use crate::program::Program;
+
+#[track_caller]
+fn shows(example: &str, lines: &[&str]) {
+    let (output, notes) = Program::start(example, &[]).finish();
+    for line in lines {
+        assert!(output.contains(line), "{line:?} is not in:\n{output}{notes}");
+    }
+    assert_eq!(notes, "");
+}
+
+#[test]
+fn typed_tasks() {
+    shows("typed_tasks", &["hello Ada", "send-invoice: to Grace, attempt 1", "6 in \"to be or not to be\""]);
+}
