@@ -15,3 +15,8 @@ fn shows(example: &str, lines: &[&str]) {
 fn typed_tasks() {
     shows("typed_tasks", &["hello Ada", "send-invoice: to Grace, attempt 1", "6 in \"to be or not to be\""]);
 }
+
+#[test]
+fn app_module() {
+    shows("app_module", &["without a post office: failed to start a worker", "with one: a letter to Grace"]);
+}
