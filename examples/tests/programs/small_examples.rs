@@ -20,3 +20,8 @@ fn typed_tasks() {
 fn app_module() {
     shows("app_module", &["without a post office: failed to start a worker", "with one: a letter to Grace"]);
 }
+
+#[test]
+fn enqueue_only() {
+    shows("enqueue_only", &["job 5 started ", "the worker ended: exit status: 0"]);
+}
