@@ -25,3 +25,10 @@ fn app_module() {
 fn enqueue_only() {
     shows("enqueue_only", &["job 5 started ", "the worker ended: exit status: 0"]);
 }
+
+#[test]
+fn graceful_shutdown() {
+    let charged =
+        ["300 ms of work: completed, attempts charged: 1", "60000 ms of work: ready, attempts charged: 0"];
+    shows("graceful_shutdown", &charged);
+}
