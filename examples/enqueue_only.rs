@@ -1,0 +1,71 @@
+//! One process that only enqueues, and another that works, on the same SQLite file: how long a job
+//! takes from the one into the other.
+//!
+//! ```sh
+//! cargo run --release --example enqueue_only
+//! ```
+
+#![expect(clippy::print_stdout, reason = "it shows what it does, and the worker answers by it")]
+
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue::sqlite::{SqliteBackend, SqliteConfig};
+use queue::{Backend, Client, Enqueuer, HandlerResult, JobQueue, TaskDefinition, Timestamp, Worker};
+use queue_examples::Result;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+
+/// Says how long ago the payload was written, by the clock that both processes share.
+static PING: TaskDefinition<i64> = TaskDefinition::new("ping", |_, sent| Box::pin(ping(sent)));
+
+async fn ping(sent: i64) -> HandlerResult {
+    println!("{:.1?} after the call", Timestamp::from_micros(sent)?.until(Timestamp::now()));
+    Ok(())
+}
+
+async fn open(path: &str) -> Result<Arc<dyn Backend>> {
+    Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(path)).await?))
+}
+
+/// The other process: works until its input ends, as it does when the first process is gone.
+async fn work(path: &str) -> Result {
+    let mut queue = JobQueue::new(open(path).await?);
+    PING.register(&mut queue)?;
+    let worker = Worker::new().serve(&queue).start()?;
+    println!("the worker runs");
+    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    worker.shutdown(Duration::from_secs(5)).await;
+    Ok(())
+}
+
+async fn enqueue() -> Result {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("jobs.db");
+    let client = Client::new(open(&path.to_string_lossy()).await?);
+    let mut worker = tokio::process::Command::new(std::env::current_exe()?)
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let answers = worker.stdout.take().ok_or("the worker has no output")?;
+    let mut answers = BufReader::new(answers).lines();
+    println!("{}", answers.next_line().await?.ok_or("the worker ended")?);
+    for number in 1..=5 {
+        // An idle queue: each job has to wake the other process.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        client.submit(vec![PING.job(&Timestamp::now().as_micros())?]).await?;
+        println!("job {number} started {}", answers.next_line().await?.ok_or("the worker ended")?);
+    }
+    drop(worker.stdin.take());
+    println!("the worker ended: {}", worker.wait().await?);
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    queue_examples::exit_code(match std::env::args().nth(1) {
+        Some(path) => work(&path).await,
+        None => enqueue().await,
+    })
+}

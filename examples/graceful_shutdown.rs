@@ -1,0 +1,67 @@
+//! Ending a worker: what had time ends well, what had not is told to stop, and nothing is lost.
+//!
+//! ```sh
+//! cargo run --release --example graceful_shutdown
+//! ```
+
+#![expect(clippy::print_stdout, reason = "it shows what it does")]
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use queue::backend::ListRequest;
+use queue::{HandlerResult, JobContext, JobError, JobQueue, TaskDefinition, Worker};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// Works for so many milliseconds, unless it is asked to stop before.
+static WORK: TaskDefinition<u64> =
+    TaskDefinition::new("work", |context, millis| Box::pin(work(context, millis)))
+        .with_options_fn(|| queue::TaskOptions::new().needs_state::<Started>());
+
+#[derive(Debug)]
+struct Started(UnboundedSender<u64>);
+
+async fn work(context: JobContext, millis: u64) -> HandlerResult {
+    context.state::<Started>()?.0.send(millis)?;
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_millis(millis)) => {
+            println!("  {millis} ms of work: done");
+            Ok(())
+        }
+        () = context.cancellation().cancelled() => {
+            let late = context.deadline().unwrap_or_else(Instant::now).elapsed();
+            println!("  {millis} ms of work: asked to stop, {late:.0?} after the deadline");
+            // Whatever a handler answers now, its job is given back at no cost.
+            Err(JobError::retry("stopped"))
+        }
+    }
+}
+
+async fn run() -> queue_examples::Result {
+    let backend = queue::connect("sqlite::memory:").await?;
+    let mut queue = JobQueue::new(backend.clone());
+    let work = WORK.register(&mut queue)?;
+    work.enqueue_batch(&[300, 60_000, 1, 2, 3]).await?;
+
+    let (started, mut starts) = unbounded_channel();
+    let worker = Worker::new().serve(&queue).slots(2).state(Started(started)).start()?;
+    for _ in 0..2 {
+        starts.recv().await.ok_or("the worker ended")?;
+    }
+    println!("two of five jobs run; shutting down within 500 ms:");
+    let clock = Instant::now();
+    let report = worker.shutdown(Duration::from_millis(500)).await;
+    println!("shut down in {:.0?}, {} handlers left running", clock.elapsed(), report.abandoned);
+
+    let jobs = backend.inspect().ok_or("this backend does not show its jobs")?;
+    for job in jobs.list(ListRequest::new(10)).await? {
+        let millis: u64 = job.job.payload.decode()?;
+        println!("  {millis} ms of work: {}, attempts charged: {}", job.state, job.attempt);
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    queue_examples::exit_code(run().await)
+}

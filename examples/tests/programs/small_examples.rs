@@ -1,0 +1,34 @@
+//! The small examples end by themselves, and show what they are there to show.
+
+use crate::program::Program;
+
+#[track_caller]
+fn shows(example: &str, lines: &[&str]) {
+    let (output, notes) = Program::start(example, &[]).finish();
+    for line in lines {
+        assert!(output.contains(line), "{line:?} is not in:\n{output}{notes}");
+    }
+    assert_eq!(notes, "");
+}
+
+#[test]
+fn typed_tasks() {
+    shows("typed_tasks", &["hello Ada", "send-invoice: to Grace, attempt 1", "6 in \"to be or not to be\""]);
+}
+
+#[test]
+fn app_module() {
+    shows("app_module", &["without a post office: failed to start a worker", "with one: a letter to Grace"]);
+}
+
+#[test]
+fn enqueue_only() {
+    shows("enqueue_only", &["job 5 started ", "the worker ended: exit status: 0"]);
+}
+
+#[test]
+fn graceful_shutdown() {
+    let charged =
+        ["300 ms of work: completed, attempts charged: 1", "60000 ms of work: ready, attempts charged: 0"];
+    shows("graceful_shutdown", &charged);
+}
