@@ -10,6 +10,9 @@ use crate::backend::ClaimedJob;
 /// The weight of the newest run in the mean.
 const NEWEST_WEIGHT: f64 = 0.05;
 
+/// The most jobs that wait, in claims of the greatest size.
+const BATCHES: usize = 4;
+
 /// A claimed job and where it came from.
 #[derive(Debug)]
 pub(super) struct Buffered {
@@ -20,31 +23,34 @@ pub(super) struct Buffered {
 
 /// Jobs in the order of their priority, as many as can start within a set time.
 ///
-/// How many those are is measured: slots divided by the mean time of a run, halved each time a job
-/// had to wait longer, since runs that share a core take turns.
+/// How many those are is measured, twice. Slots divided by the mean time of a run is the most. Below
+/// that an allowance starts at one job a slot; it doubles each time the buffer had run empty
+/// although the allowance was used up, and is halved each time a job had to wait too long: a few short
+/// jobs say little about those that follow, and runs that share a core take turns.
 #[derive(Debug)]
 pub(super) struct Buffer {
     levels: BTreeMap<Reverse<i16>, VecDeque<Buffered>>,
     len: usize,
     slots: usize,
     longest_wait: Duration,
-    most: usize,
+    /// The most jobs of one claim.
+    batch: usize,
     mean_run: Option<f64>,
-    scale: f64,
-    scaled: Option<Instant>,
+    allowance: usize,
+    halved: Option<Instant>,
 }
 
 impl Buffer {
-    pub(super) const fn new(slots: usize, longest_wait: Duration, most: usize) -> Self {
+    pub(super) const fn new(slots: usize, longest_wait: Duration, batch: usize) -> Self {
         Self {
             levels: BTreeMap::new(),
             len: 0,
             slots,
             longest_wait,
-            most,
+            batch,
             mean_run: None,
-            scale: 1.0,
-            scaled: None,
+            allowance: if slots < batch { slots } else { batch },
+            halved: None,
         }
     }
 
@@ -57,8 +63,8 @@ impl Buffer {
         let Some(mean_run) = self.mean_run else { return 0 };
         let startable = self.slots as f64 * self.longest_wait.as_secs_f64() / mean_run.max(1e-9);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        let target = (startable * self.scale) as usize;
-        target.min(self.most)
+        let startable = startable as usize;
+        startable.min(self.allowance)
     }
 
     /// How many more jobs should be claimed while `idle` slots have nothing to do.
@@ -71,10 +77,15 @@ impl Buffer {
         self.levels.last_key_value().is_some_and(|(lowest, _)| priority > lowest.0)
     }
 
-    pub(super) fn push(&mut self, station: usize, job: ClaimedJob, now: Instant) {
-        let level = self.levels.entry(Reverse(job.priority)).or_default();
-        level.push_back(Buffered { job, station, since: now });
-        self.len += 1;
+    pub(super) fn push(&mut self, station: usize, jobs: Vec<ClaimedJob>, now: Instant) {
+        if self.len == 0 && jobs.len() >= self.allowance.min(self.batch) {
+            self.allowance = (self.allowance * 2).min(self.batch * BATCHES);
+        }
+        self.len += jobs.len();
+        for job in jobs {
+            let level = self.levels.entry(Reverse(job.priority)).or_default();
+            level.push_back(Buffered { job, station, since: now });
+        }
     }
 
     /// The most urgent job.
@@ -98,15 +109,9 @@ impl Buffer {
 
     fn learn_wait(&mut self, waited: Duration, now: Instant) {
         let recently = |at: Instant| now.saturating_duration_since(at) < self.longest_wait;
-        if self.scaled.is_some_and(recently) {
-            return;
-        }
-        if waited > self.longest_wait {
-            self.scale = (self.scale / 2.0).max(1e-6);
-            self.scaled = Some(now);
-        } else if self.scale < 1.0 && waited < self.longest_wait / 2 {
-            self.scale = (self.scale * 1.2).min(1.0);
-            self.scaled = Some(now);
+        if waited > self.longest_wait && !self.halved.is_some_and(recently) {
+            self.allowance = (self.allowance / 2).max(1);
+            self.halved = Some(now);
         }
     }
 
@@ -146,46 +151,74 @@ mod tests {
         let now = Instant::now();
         let mut buffer = Buffer::new(2, WAIT, 100);
         let jobs: Vec<_> = [0, 5, 0, -3, 5].map(claimed).into();
-        for job in &jobs {
-            buffer.push(0, job.clone(), now);
-        }
+        buffer.push(0, jobs.clone(), now);
         let popped: Vec<_> = std::iter::from_fn(|| buffer.pop(now)).map(|b| b.job.token.job).collect();
         let expected: Vec<_> = [1, 4, 0, 2, 3].iter().map(|&i| jobs[i].token.job).collect();
         assert_eq!(popped, expected);
         assert_eq!(buffer.len(), 0);
     }
 
+    /// Claims as much as there is room for and runs all of it, until the allowance is spent.
+    fn warm_up(buffer: &mut Buffer, now: Instant) {
+        for _ in 0..12 {
+            let room = buffer.room(buffer.slots).min(buffer.batch);
+            buffer.push(0, (0..room).map(|_| claimed(0)).collect(), now);
+            while buffer.pop(now).is_some() {}
+        }
+    }
+
     #[test]
     fn it_holds_what_can_start_in_time() {
-        let mut buffer = Buffer::new(10, WAIT, 2000);
+        let now = Instant::now();
+        let mut buffer = Buffer::new(10, WAIT, 500);
         assert_eq!(buffer.room(10), 10, "nothing is known yet: only the free slots");
         buffer.learn_run(Duration::from_millis(1));
+        warm_up(&mut buffer, now);
         assert_eq!(buffer.room(0), 200);
-        buffer.push(0, claimed(0), Instant::now());
+        buffer.push(0, vec![claimed(0)], now);
         assert_eq!(buffer.room(3), 202);
-        let mut slow = Buffer::new(10, WAIT, 2000);
+        let mut slow = Buffer::new(10, WAIT, 500);
         slow.learn_run(Duration::from_secs(1));
+        warm_up(&mut slow, now);
         assert_eq!(slow.room(0), 0, "a job of a second is claimed for a free slot only");
-        let mut fast = Buffer::new(10, WAIT, 2000);
+        let mut fast = Buffer::new(10, WAIT, 500);
         fast.learn_run(Duration::ZERO);
+        warm_up(&mut fast, now);
         assert_eq!(fast.target(), 2000);
     }
 
     #[test]
-    fn a_long_wait_shrinks_it_and_short_ones_let_it_grow() {
-        let start = Instant::now();
-        let mut buffer = Buffer::new(10, WAIT, 2000);
-        buffer.learn_run(Duration::from_millis(1));
-        buffer.push(0, claimed(0), start);
-        let mut now = start + WAIT * 2;
-        buffer.pop(now).unwrap();
-        assert_eq!(buffer.target(), 100);
-        for _ in 0..10 {
-            now += WAIT;
-            buffer.push(0, claimed(0), now);
+    fn one_short_job_does_not_fill_it() {
+        let mut buffer = Buffer::new(4, WAIT, 500);
+        buffer.learn_run(Duration::from_micros(1));
+        assert_eq!(buffer.room(0), 4);
+    }
+
+    #[test]
+    fn a_few_jobs_now_and_then_leave_the_allowance_as_it_is() {
+        let now = Instant::now();
+        let mut buffer = Buffer::new(4, WAIT, 500);
+        buffer.learn_run(Duration::from_micros(1));
+        for _ in 0..100 {
+            buffer.push(0, vec![claimed(0)], now);
             buffer.pop(now).unwrap();
         }
-        assert_eq!(buffer.target(), 200);
+        assert_eq!(buffer.target(), 4);
+    }
+
+    #[test]
+    fn a_long_wait_halves_it_once_in_a_while() {
+        let start = Instant::now();
+        let mut buffer = Buffer::new(10, WAIT, 500);
+        buffer.learn_run(Duration::from_micros(1));
+        warm_up(&mut buffer, start);
+        buffer.push(0, vec![claimed(0), claimed(0), claimed(0)], start);
+        buffer.pop(start + WAIT * 2).unwrap();
+        assert_eq!(buffer.target(), 1000);
+        buffer.pop(start + WAIT * 2).unwrap();
+        assert_eq!(buffer.target(), 1000, "those that waited with it say the same");
+        buffer.pop(start + WAIT * 3).unwrap();
+        assert_eq!(buffer.target(), 500);
     }
 
     #[test]
@@ -193,8 +226,8 @@ mod tests {
         let now = Instant::now();
         let mut buffer = Buffer::new(2, WAIT, 100);
         let (ours, theirs) = (claimed(1), claimed(1));
-        buffer.push(0, ours.clone(), now);
-        buffer.push(1, theirs.clone(), now);
+        buffer.push(0, vec![ours.clone()], now);
+        buffer.push(1, vec![theirs.clone()], now);
         assert!(buffer.remove(1, ours.token.job).is_none());
         assert_eq!(buffer.remove(0, ours.token.job), Some(ours));
         assert_eq!(buffer.drain_station(1), [theirs]);
@@ -206,7 +239,7 @@ mod tests {
     fn only_a_higher_priority_overtakes() {
         let mut buffer = Buffer::new(2, WAIT, 100);
         assert!(!buffer.would_overtake(9));
-        buffer.push(0, claimed(5), Instant::now());
+        buffer.push(0, vec![claimed(5)], Instant::now());
         assert!(!buffer.would_overtake(5));
         assert!(buffer.would_overtake(6));
     }

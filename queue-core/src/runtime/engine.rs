@@ -46,7 +46,7 @@ impl Engine {
         stations: Vec<Arc<Station>>,
         state: StateMap,
     ) -> Self {
-        let buffer = Buffer::new(settings.slots, settings.buffer_time, settings.most_buffered());
+        let buffer = Buffer::new(settings.slots, settings.buffer_time, settings.batch);
         Self {
             environment,
             stations,
@@ -90,12 +90,7 @@ impl Engine {
     /// Hands claimed jobs to the slots.
     pub(super) fn offer(&self, station: usize, jobs: Vec<ClaimedJob>) {
         let many = jobs.len();
-        let now = self.now();
-        let mut buffer = self.buffer();
-        for job in jobs {
-            buffer.push(station, job, now);
-        }
-        drop(buffer);
+        self.buffer().push(station, jobs, self.now());
         self.waiting.add_permits(many);
     }
 

@@ -96,11 +96,6 @@ impl WorkerSettings {
         };
         Err(Error::invalid("start a worker", fault))
     }
-
-    /// The most jobs that wait for a slot, whatever their measured time.
-    pub(super) fn most_buffered(&self) -> usize {
-        self.batch.saturating_mul(4)
-    }
 }
 
 #[cfg(test)]
