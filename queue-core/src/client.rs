@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::backend::{self, Inspect};
 use crate::{
     Backend, Dequeued, Enqueuer, JobId, Limits, NewJob, Result, Submitted, TaskOptions, border, enqueuer,
 };
@@ -45,6 +46,14 @@ impl Client {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Reads jobs as they stand.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not offer it.
+    pub fn inspect(&self) -> Result<&dyn Inspect> {
+        backend::inspect(&*self.backend)
     }
 
     /// The backend.

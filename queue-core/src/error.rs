@@ -151,15 +151,16 @@ impl Error {
     }
 }
 
+/// The message, the kind, and what caused it: `fn main() -> Result<()>` prints this.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("operation", &self.0.operation)
-            .field("message", &self.0.message)
-            .field("jobs", &self.0.jobs.len())
-            .field("source", &self.0.source)
-            .finish()
+        write!(f, "{self} ({})", self.0.kind)?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, "; caused by: {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }
 

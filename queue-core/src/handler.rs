@@ -207,17 +207,25 @@ where
 {
     async fn run(&self, context: JobContext, payload: Payload) -> HandlerResult {
         let function = std::sync::Arc::clone(&self.0);
-        match tokio::task::spawn_blocking(move || function(context, payload)).await {
-            Ok(result) => result,
-            Err(failure) => match failure.try_into_panic() {
-                // Goes on in the worker, which names the job.
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(JobError::retry("the runtime for blocking work has shut down")),
-            },
-        }
+        off_thread(move || function(context, payload)).await
     }
 
     fn stop(&self) -> Stop {
         Stop::OnReturn
+    }
+}
+
+/// Runs what blocks on the pool of threads for that.
+#[cfg(feature = "runtime")]
+pub(crate) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> HandlerResult<T> + Send + 'static,
+) -> HandlerResult<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(failure) => match failure.try_into_panic() {
+            // Goes on in the worker, which names the job.
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(JobError::retry("the runtime for blocking work has shut down")),
+        },
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 
+use crate::backend::{self, Inspect};
 use crate::{
     Backend, Dequeued, Enqueuer, Error, ErrorKind, Handler, JobId, Kind, Limits, NewJob, Result, Submitted,
     TaskOptions, border, enqueuer,
@@ -24,7 +25,8 @@ pub trait Queue: Enqueuer {
     /// if it has a handler already.
     fn handle(&mut self, kind: &str, handler: Arc<dyn Handler>, options: TaskOptions) -> Result<()>;
 
-    /// An enqueuer for the same kinds, which can outlive the borrow of this queue.
+    /// An enqueuer for the same kinds, which can outlive the borrow of this queue: the same one each
+    /// time, kept by the queue.
     fn enqueuer(&self) -> Arc<dyn Enqueuer>;
 }
 
@@ -131,6 +133,14 @@ impl JobQueue {
     #[must_use]
     pub fn with_limits(backend: Arc<dyn Backend>, limits: Limits) -> Self {
         Self { shared: Arc::new(Shared { backend, limits, registrations: RwLock::default() }) }
+    }
+
+    /// Reads jobs as they stand.
+    ///
+    /// # Errors
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not offer it.
+    pub fn inspect(&self) -> Result<&dyn Inspect> {
+        backend::inspect(&*self.shared.backend)
     }
 
     /// The backend.

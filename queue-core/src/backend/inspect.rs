@@ -36,6 +36,34 @@ impl ListRequest {
     pub fn new(limit: u32) -> Self {
         Self { limit, ..Self::default() }
     }
+
+    /// Only jobs in this state.
+    #[must_use]
+    pub const fn state(mut self, state: State) -> Self {
+        self.state = Some(state);
+        self
+    }
+
+    /// Only jobs of this queue.
+    #[must_use]
+    pub fn queue(mut self, queue: QueueName) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// Only jobs of this kind.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// Only jobs behind this one: the last of the page before.
+    #[must_use]
+    pub const fn after(mut self, id: JobId) -> Self {
+        self.after = Some(id);
+        self
+    }
 }
 
 /// A job as it stands.

@@ -48,7 +48,18 @@ pub use settle::{SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
 
-use crate::Submitted;
+use crate::{Error, ErrorKind, Submitted};
+
+/// What a backend offers for reading jobs.
+///
+/// # Errors
+/// [`Unsupported`](ErrorKind::Unsupported) if it offers nothing.
+pub(crate) fn inspect(backend: &dyn Backend) -> Result<&dyn Inspect> {
+    backend.inspect().ok_or_else(|| {
+        let message = format!("the backend `{}` does not offer it", backend.name());
+        Error::new(ErrorKind::Unsupported, "read jobs", message)
+    })
+}
 
 /// What a backend offers beyond the core of the contract. Core never sends what is not declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

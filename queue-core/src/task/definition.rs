@@ -2,17 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, PoisonError, RwLock};
 
-use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{TaskFn, TaskFuture, TaskHandle};
-use crate::{
-    Error, ErrorKind, Handler, HandlerResult, JobContext, JobError, JobId, Kind, NewJob, Payload, Queue,
-    Result, TaskOptions, Timestamp,
-};
+use super::typed::{Definition, Run};
+use super::{TaskFn, TaskHandle};
+use crate::{HandlerResult, JobContext, JobId, NewJob, Queue, Result, TaskOptions, Timestamp};
 
 /// A kind with its payload type, its handler and its options.
 ///
@@ -44,13 +40,16 @@ use crate::{
 /// ```
 ///
 /// A definition that is registered on several queues enqueues on the last of them; the handles tell
-/// them apart.
+/// them apart. It does not keep the queue: once that and its workers and handles are gone, so is the
+/// backend, and to enqueue is an error.
 pub struct TaskDefinition<P> {
     typed: Definition<P, ()>,
 }
 
 impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
-    /// A task of this kind; the kind is checked when the task is registered.
+    /// A task of this kind; the kind is checked when the task is registered. A `static` cannot name
+    /// the type of an async function, hence the closure with `Box::pin`; elsewhere
+    /// [`from_fn`](Self::from_fn) does without.
     #[must_use]
     pub const fn new(name: &'static str, handler: TaskFn<P, ()>) -> Self {
         Self { typed: Definition::new(name, Run::Static(handler)) }
@@ -63,6 +62,24 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
         Fut: Future<Output = HandlerResult> + Send + 'static,
     {
         Self { typed: Definition::from_fn(name, handler) }
+    }
+
+    /// A task whose handler blocks its thread; it runs as [`blocking`](crate::blocking) says.
+    ///
+    /// ```
+    /// use queue_core::{HandlerResult, JobContext, TaskDefinition};
+    ///
+    /// let copy = TaskDefinition::blocking("copy", |_: JobContext, (from, to): (String, String)| {
+    ///     std::fs::copy(from, to)?;
+    ///     HandlerResult::Ok(())
+    /// });
+    /// ```
+    #[cfg(feature = "runtime")]
+    pub fn blocking<F>(name: &'static str, function: F) -> Self
+    where
+        F: Fn(JobContext, P) -> HandlerResult + Send + Sync + 'static,
+    {
+        Self { typed: Definition::blocking(name, function) }
     }
 
     /// The same with these options.
@@ -103,7 +120,7 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
     /// A job with this task's options, for a [`Client`](crate::Client) whose workers are elsewhere.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised or the kind is no valid name.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised or the kind is no valid name.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         self.typed.job(payload)
     }
@@ -111,7 +128,7 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
     /// Enqueues one job to run as soon as possible.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the task was never registered, and those of
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the task was never registered, and those of
     /// [`Enqueuer`](crate::Enqueuer).
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         self.typed.handle()?.enqueue(payload).await
@@ -146,112 +163,4 @@ impl<P> fmt::Debug for TaskDefinition<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TaskDefinition").field(&self.typed.name).finish()
     }
-}
-
-/// What both forms of a definition share; `R` is what the handler returns.
-pub(super) struct Definition<P, R> {
-    pub(super) name: &'static str,
-    pub(super) options: TaskOptions,
-    pub(super) options_fn: Option<fn() -> TaskOptions>,
-    run: Run<P, R>,
-    registered: RwLock<Option<TaskHandle<P>>>,
-}
-
-pub(super) enum Run<P, R> {
-    Static(TaskFn<P, R>),
-    Shared(Arc<dyn Fn(JobContext, P) -> TaskFuture<R> + Send + Sync>),
-}
-
-impl<P, R> Clone for Run<P, R> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Static(function) => Self::Static(*function),
-            Self::Shared(function) => Self::Shared(Arc::clone(function)),
-        }
-    }
-}
-
-impl<P, R> Run<P, R> {
-    fn start(&self, context: JobContext, payload: P) -> TaskFuture<R> {
-        match self {
-            Self::Static(function) => function(context, payload),
-            Self::Shared(function) => function(context, payload),
-        }
-    }
-}
-
-impl<P, R> Definition<P, R>
-where
-    P: Serialize + DeserializeOwned + Send + 'static,
-    R: Serialize + Send + 'static,
-{
-    pub(super) const fn new(name: &'static str, run: Run<P, R>) -> Self {
-        Self { name, options: TaskOptions::new(), options_fn: None, run, registered: RwLock::new(None) }
-    }
-
-    pub(super) fn from_fn<F, Fut>(name: &'static str, handler: F) -> Self
-    where
-        F: Fn(JobContext, P) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = HandlerResult<R>> + Send + 'static,
-    {
-        Self::new(name, Run::Shared(Arc::new(move |context, payload| Box::pin(handler(context, payload)))))
-    }
-
-    pub(super) fn options(&self) -> TaskOptions {
-        self.options_fn.map_or_else(|| self.options.clone(), |make| make())
-    }
-
-    pub(super) fn register(&self, queue: &mut dyn Queue) -> Result<TaskHandle<P>> {
-        let handler = TypedHandler { run: self.run.clone() };
-        queue.handle(self.name, Arc::new(handler), self.options())?;
-        let handle = TaskHandle::new(Kind::new(self.name)?, queue.enqueuer());
-        *self.registered.write().unwrap_or_else(PoisonError::into_inner) = Some(handle.clone());
-        Ok(handle)
-    }
-
-    pub(super) fn handle(&self) -> Result<TaskHandle<P>> {
-        let registered = self.registered.read().unwrap_or_else(PoisonError::into_inner);
-        registered.clone().ok_or_else(|| {
-            let message = format!("task `{}` was never registered on a queue", self.name);
-            Error::new(ErrorKind::NotFound, "enqueue a job", message)
-        })
-    }
-
-    pub(super) fn job(&self, payload: &P) -> Result<NewJob> {
-        let job = NewJob::new(Kind::new(self.name)?, Payload::encode(payload)?);
-        Ok(job.with_defaults(&self.options()))
-    }
-}
-
-/// Decodes the payload, runs, and leaves the result.
-struct TypedHandler<P, R> {
-    run: Run<P, R>,
-}
-
-#[async_trait]
-impl<P, R> Handler for TypedHandler<P, R>
-where
-    P: DeserializeOwned + Send + 'static,
-    R: Serialize + Send + 'static,
-{
-    async fn run(&self, context: JobContext, payload: Payload) -> HandlerResult {
-        let value = decode::<P>(&payload)?;
-        let result = self.run.start(context.clone(), value).await?;
-        if !is_unit::<R>() {
-            context.capture_json(&result)?;
-        }
-        Ok(())
-    }
-}
-
-/// Reads the payload of a typed task; a wrong shape is a failed attempt like any other.
-pub(super) fn decode<P: DeserializeOwned>(payload: &Payload) -> HandlerResult<P> {
-    payload.decode().map_err(|error| {
-        let wanted = std::any::type_name::<P>();
-        JobError::retry(format!("the payload does not decode as `{wanted}`: {}", error.message()))
-    })
-}
-
-fn is_unit<R: 'static>() -> bool {
-    std::any::TypeId::of::<R>() == std::any::TypeId::of::<()>()
 }

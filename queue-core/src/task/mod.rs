@@ -4,6 +4,7 @@ mod definition;
 mod handle;
 mod payload_task;
 mod result;
+mod typed;
 
 use std::future::Future;
 use std::pin::Pin;

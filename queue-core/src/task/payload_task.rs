@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TaskHandle;
-use super::definition::decode;
+use super::typed::decode;
 use crate::{Handler, HandlerResult, JobContext, Kind, Payload, Queue, Result, TaskOptions};
 
 /// A payload that knows its kind and how to run.

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::definition::{Definition, Run};
+use super::typed::{Definition, Run};
 use super::{TaskFn, TaskHandle};
 use crate::{
     Error, ErrorKind, HandlerResult, JobContext, JobId, NewJob, Queue, Result, Submitted, TaskOptions,
@@ -57,6 +57,15 @@ where
         Fut: Future<Output = HandlerResult<R>> + Send + 'static,
     {
         Self { typed: Definition::from_fn(name, handler) }
+    }
+
+    /// A task whose handler blocks its thread; it runs as [`blocking`](crate::blocking) says.
+    #[cfg(feature = "runtime")]
+    pub fn blocking<F>(name: &'static str, function: F) -> Self
+    where
+        F: Fn(JobContext, P) -> HandlerResult<R> + Send + Sync + 'static,
+    {
+        Self { typed: Definition::blocking(name, function) }
     }
 
     /// The same with these options.
