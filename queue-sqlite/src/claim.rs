@@ -33,6 +33,9 @@ impl Request for ClaimRequest {
     }
 
     fn look(&self, session: &mut Session) -> Outcome<Option<ClaimReply>> {
+        if session.is_stirred {
+            return Ok(None);
+        }
         let now = time(self.now);
         live_worker(&session.connection, self.worker, Self::OPERATION)?;
         let Some(queue) = session.names.find(&session.connection, self.queue.as_str())? else {
@@ -58,13 +61,18 @@ impl Request for ClaimRequest {
         let Some(queue) = session.names.find(&session.connection, self.queue.as_str())? else {
             return Ok(ClaimReply::default());
         };
-        let (_, promoted) = promote_queue(&session.connection, queue, now, PROMOTED)?;
-        hint(&mut effects.ready, &self.queue, promoted);
+        let mut due = next_due(&session.connection, queue, now)?;
+        if due.is_some_and(|due| due.is_zero()) {
+            let (_, promoted) = promote_queue(&session.connection, queue, now, PROMOTED)?;
+            hint(&mut effects.ready, &self.queue, promoted);
+            due = next_due(&session.connection, queue, now)?;
+        }
         let streams = streams(session, self)?;
         let picks = pick(&Source { connection: &session.connection, queue, now }, streams, self.limit)?;
         let (jobs, seqs) = read(&session.connection, self, picks)?;
+        session.is_stirred = jobs.len() == usize::try_from(self.limit).unwrap_or(usize::MAX);
         if jobs.is_empty() {
-            return Ok(ClaimReply::new(jobs, None, next_due(&session.connection, queue, now)?));
+            return Ok(ClaimReply::new(jobs, None, due));
         }
         let deadline = now.saturating_add(self.grace).as_micros();
         let taken = session.connection.prepare_cached(TAKE)?.execute(params![
@@ -78,7 +86,6 @@ impl Request for ClaimRequest {
             return Err(corrupt("a ready job has no row of its own"));
         }
         session.places.learn(jobs.iter().map(|job| job.token.job).zip(seqs));
-        let due = next_due(&session.connection, queue, now)?;
         Ok(ClaimReply::new(jobs, None, due))
     }
 }

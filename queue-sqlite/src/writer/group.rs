@@ -156,13 +156,14 @@ fn finish(session: &mut Session, hub: &WakeHub, mut done: Commands) {
         return repeat_alone(session, hub, done, error.into());
     }
     session.names.keep();
-    publish(hub, &mut done);
+    publish(session, hub, &mut done);
     done.into_iter().for_each(Command::answer);
 }
 
-fn publish(hub: &WakeHub, done: &mut Commands) {
+fn publish(session: &mut Session, hub: &WakeHub, done: &mut Commands) {
     let mut effects = Effects::default();
     done.iter_mut().filter_map(|command| command.effects()).for_each(|more| effects.append(more));
+    session.is_stirred |= !effects.ready.is_empty();
     hub.announce(&effects.ready);
     hub.announce_cancels(&effects.cancels);
 }
@@ -196,7 +197,7 @@ fn repeat_alone(session: &mut Session, hub: &WakeHub, commands: Commands, fault:
             Ok(()) => {
                 session.names.keep();
                 let mut done = vec![command];
-                publish(hub, &mut done);
+                publish(session, hub, &mut done);
                 done.into_iter().for_each(Command::answer);
             }
             Err(fault) => {

@@ -19,11 +19,20 @@ pub(crate) struct Session {
     pub(crate) names: Names,
     pub(crate) places: Places,
     pub(crate) sweep: Sweep,
+    /// Jobs became ready here since a claim last found fewer than it asked for.
+    pub(crate) is_stirred: bool,
 }
 
 impl Session {
     pub(crate) fn new(connection: Connection, file: Option<PathBuf>) -> Self {
-        Self { connection, file, names: Names::default(), places: Places::default(), sweep: Sweep::default() }
+        Self {
+            connection,
+            file,
+            names: Names::default(),
+            places: Places::default(),
+            sweep: Sweep::default(),
+            is_stirred: false,
+        }
     }
 
     /// Does something whole or not at all within the transaction. The outer error means that SQLite
