@@ -1,6 +1,7 @@
 //! What is measured, with every default filled in.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tempfile::TempDir;
@@ -13,6 +14,9 @@ const MANY_JOBS: usize = 200_000;
 const SINGLE_JOBS: usize = 100_000;
 /// They run one after the other.
 const LATENCY_JOBS: usize = 2_000;
+
+/// The rest between two jobs whose latency is measured: after it a worker has settled and waits again.
+pub(crate) const PAUSE: Duration = Duration::from_millis(2);
 
 /// One measurement.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! The bare commits that lie between an enqueue call and the start of the handler.
 
+use std::thread::sleep;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
@@ -7,14 +8,15 @@ use serde_json::{Map, Value};
 
 use super::Floor;
 use super::store::{Claim, Store, jobs};
-use crate::plan::Plan;
+use crate::plan::{PAUSE, Plan};
 use crate::progress;
 use crate::samples::{Percentiles, rounded};
 
 /// Rounds that only warm the store up.
 const WARM_UP: usize = 100;
 
-/// One insert commit, then one claim commit, job after job; the settlement is outside of the measure.
+/// One insert commit, then one claim commit, job after job, in the rhythm of the workload: a commit
+/// after a rest costs more than one in a row of them. The settlement is outside of the measure.
 pub(super) fn measure(plan: &Plan, mut store: impl Store) -> Result<Floor> {
     let jobs = jobs(WARM_UP + plan.jobs, plan.payload_bytes);
     let bar = progress::bar("floor: commits in series", jobs.len())?;
@@ -27,6 +29,7 @@ pub(super) fn measure(plan: &Plan, mut store: impl Store) -> Result<Floor> {
         ensure!(claim.keys.len() == 1, "the floor claimed {} jobs instead of one", claim.keys.len());
         store.turn(&claim, 0)?;
         bar.inc(1);
+        sleep(PAUSE);
     }
     bar.finish_and_clear();
     let Percentiles { p50, p99 } = Percentiles::of(samples.split_off(WARM_UP));

@@ -13,14 +13,12 @@ use super::Measured;
 use super::child::Child;
 use super::parcel::{Parcel, task};
 use super::store::Store;
-use crate::plan::Plan;
+use crate::plan::{PAUSE, Plan};
 use crate::progress;
 use crate::samples::{Percentiles, rounded};
 
 /// Rounds that only warm everything up.
 const WARM_UP: usize = 50;
-/// After it a worker has settled and waits again.
-const PAUSE: Duration = Duration::from_millis(2);
 /// A job that has not started by then is lost.
 const LOST: Duration = Duration::from_secs(30);
 
