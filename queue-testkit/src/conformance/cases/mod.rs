@@ -1,5 +1,8 @@
 //! The table of cases: one file a promise, or a part of one.
 
+mod q01_no_lost_ack;
+mod q01_programs;
+mod q01_races;
 mod q04_fenced_settle;
 mod q04_random;
 mod q04_repeated_settle;
@@ -17,6 +20,9 @@ use super::case::Case;
 
 /// A file that is missing here is dead code, which the compiler reports.
 const FILES: &[&[Case]] = &[
+    q01_no_lost_ack::CASES,
+    q01_programs::CASES,
+    q01_races::CASES,
     q04_fenced_settle::CASES,
     q04_random::CASES,
     q04_repeated_settle::CASES,
