@@ -3,6 +3,8 @@
 mod q01_no_lost_ack;
 mod q01_programs;
 mod q01_races;
+mod q03_races;
+mod q03_single_live_lease;
 mod q04_fenced_settle;
 mod q04_random;
 mod q04_repeated_settle;
@@ -23,6 +25,8 @@ const FILES: &[&[Case]] = &[
     q01_no_lost_ack::CASES,
     q01_programs::CASES,
     q01_races::CASES,
+    q03_races::CASES,
+    q03_single_live_lease::CASES,
     q04_fenced_settle::CASES,
     q04_random::CASES,
     q04_repeated_settle::CASES,
