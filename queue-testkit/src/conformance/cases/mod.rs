@@ -13,6 +13,8 @@ mod q07_attempt_bound;
 mod q07_last_attempts;
 mod q08_prune;
 mod q08_terminal_final;
+mod q09_cancel_linearizable;
+mod q09_races;
 mod q10_result_iff_complete;
 mod q13_cursor;
 mod q13_head_order;
@@ -35,6 +37,8 @@ const FILES: &[&[Case]] = &[
     q07_last_attempts::CASES,
     q08_prune::CASES,
     q08_terminal_final::CASES,
+    q09_cancel_linearizable::CASES,
+    q09_races::CASES,
     q10_result_iff_complete::CASES,
     q13_cursor::CASES,
     q13_head_order::CASES,
