@@ -16,6 +16,9 @@ mod q08_terminal_final;
 mod q09_cancel_linearizable;
 mod q09_races;
 mod q10_result_iff_complete;
+mod q11_expiry_recovers;
+mod q11_races;
+mod q11_rescue;
 mod q13_cursor;
 mod q13_head_order;
 mod q14_not_before;
@@ -40,6 +43,9 @@ const FILES: &[&[Case]] = &[
     q09_cancel_linearizable::CASES,
     q09_races::CASES,
     q10_result_iff_complete::CASES,
+    q11_expiry_recovers::CASES,
+    q11_races::CASES,
+    q11_rescue::CASES,
     q13_cursor::CASES,
     q13_head_order::CASES,
     q14_not_before::CASES,
