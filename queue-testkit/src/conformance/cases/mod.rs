@@ -23,6 +23,8 @@ mod q12_heartbeat_extends;
 mod q13_cursor;
 mod q13_head_order;
 mod q14_not_before;
+mod q16_border;
+mod q16_idempotent_enqueue;
 
 use super::case::Case;
 
@@ -51,6 +53,8 @@ const FILES: &[&[Case]] = &[
     q13_cursor::CASES,
     q13_head_order::CASES,
     q14_not_before::CASES,
+    q16_border::CASES,
+    q16_idempotent_enqueue::CASES,
 ];
 
 /// Every case, in the order of the promises.
