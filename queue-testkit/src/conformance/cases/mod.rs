@@ -25,6 +25,8 @@ mod q13_head_order;
 mod q14_not_before;
 mod q16_border;
 mod q16_idempotent_enqueue;
+mod q19_no_starvation;
+mod q19_programs;
 
 use super::case::Case;
 
@@ -55,6 +57,8 @@ const FILES: &[&[Case]] = &[
     q14_not_before::CASES,
     q16_border::CASES,
     q16_idempotent_enqueue::CASES,
+    q19_no_starvation::CASES,
+    q19_programs::CASES,
 ];
 
 /// Every case, in the order of the promises.
