@@ -27,6 +27,8 @@ mod q16_border;
 mod q16_idempotent_enqueue;
 mod q19_no_starvation;
 mod q19_programs;
+mod q20_fields;
+mod q20_payload_fidelity;
 
 use super::case::Case;
 
@@ -59,6 +61,8 @@ const FILES: &[&[Case]] = &[
     q16_idempotent_enqueue::CASES,
     q19_no_starvation::CASES,
     q19_programs::CASES,
+    q20_fields::CASES,
+    q20_payload_fidelity::CASES,
 ];
 
 /// Every case, in the order of the promises.
