@@ -29,6 +29,7 @@ mod q19_no_starvation;
 mod q19_programs;
 mod q20_fields;
 mod q20_payload_fidelity;
+mod q21_migrate_safe;
 
 use super::case::Case;
 
@@ -63,6 +64,7 @@ const FILES: &[&[Case]] = &[
     q19_programs::CASES,
     q20_fields::CASES,
     q20_payload_fidelity::CASES,
+    q21_migrate_safe::CASES,
 ];
 
 /// Every case, in the order of the promises.

@@ -30,14 +30,16 @@ impl Session {
         Ok(self.backend()?.heartbeat(HeartbeatRequest::new(worker).at(self.now())).await)
     }
 
-    /// Takes one job through its life, in a queue of its own: the handle works.
+    /// Takes one job through its life, in a queue that is only for this: the handle works. If others ask
+    /// the same at the same time, it may be the job of one of them.
     pub(crate) async fn works(&self) -> anyhow::Result<()> {
         let worker = self.worker().await?;
-        let id = self.insert_one(self.spec("works").queue("works")).await?;
+        self.insert_one(self.spec("works").queue("works")).await?;
         let reply = self.claiming(worker, 1).queue("works").kinds(&["works"]).take().await?;
         ensure!(reply.jobs.len() == 1, "the handle gives {} jobs instead of 1", reply.jobs.len());
-        self.settle_one(reply.jobs[0].token, complete()).await?;
-        let state = self.state(id).await?;
+        let token = reply.jobs[0].token;
+        self.settle_one(token, complete()).await?;
+        let state = self.state(token.job).await?;
         ensure!(state == State::Completed, "the job that the handle took through its life is {state}");
         self.retire(worker).await
     }
