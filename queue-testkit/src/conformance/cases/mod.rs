@@ -30,6 +30,9 @@ mod q19_programs;
 mod q20_fields;
 mod q20_payload_fidelity;
 mod q21_migrate_safe;
+mod q22_border;
+mod q22_dropped;
+mod q22_honest_errors;
 
 use super::case::Case;
 
@@ -65,6 +68,9 @@ const FILES: &[&[Case]] = &[
     q20_fields::CASES,
     q20_payload_fidelity::CASES,
     q21_migrate_safe::CASES,
+    q22_border::CASES,
+    q22_dropped::CASES,
+    q22_honest_errors::CASES,
 ];
 
 /// Every case, in the order of the promises.
