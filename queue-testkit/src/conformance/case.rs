@@ -53,6 +53,7 @@ impl Tier {
 pub(crate) enum Need {
     Durable,
     MultiProcess,
+    Migrations,
 }
 
 impl Need {
@@ -60,6 +61,7 @@ impl Need {
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
+            Self::Migrations => capabilities.migrations,
         }
     }
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Need {
         f.write_str(match self {
             Self::Durable => "durable",
             Self::MultiProcess => "multi_process",
+            Self::Migrations => "migrations",
         })
     }
 }

@@ -1,5 +1,7 @@
 //! What a case gets.
 
+mod handles;
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,6 +4,7 @@ mod claiming;
 mod jobs;
 mod upkeep;
 mod verdicts;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,10 @@
 //! The table of cases: one file a promise, or a part of one.
 
+mod q01_no_lost_ack;
+mod q01_programs;
+mod q01_races;
+mod q03_races;
+mod q03_single_live_lease;
 mod q04_fenced_settle;
 mod q04_repeated_settle;
 mod q05_batch_atomic;
@@ -7,16 +12,37 @@ mod q07_attempt_bound;
 mod q07_last_attempts;
 mod q08_prune;
 mod q08_terminal_final;
+mod q09_cancel_linearizable;
+mod q09_races;
 mod q10_result_iff_complete;
+mod q11_expiry_recovers;
+mod q11_races;
+mod q11_rescue;
+mod q12_heartbeat_extends;
 mod q13_cursor;
 mod q13_head_order;
 mod q14_not_before;
+mod q16_border;
+mod q16_idempotent_enqueue;
+mod q19_no_starvation;
+mod q19_programs;
+mod q20_fields;
+mod q20_payload_fidelity;
+mod q21_migrate_safe;
+mod q22_border;
+mod q22_dropped;
+mod q22_honest_errors;
 mod random;
 
 use super::case::Case;
 
 /// A file that is missing here is dead code, which the compiler reports.
 const FILES: &[&[Case]] = &[
+    q01_no_lost_ack::CASES,
+    q01_programs::CASES,
+    q01_races::CASES,
+    q03_races::CASES,
+    q03_single_live_lease::CASES,
     q04_fenced_settle::CASES,
     q04_repeated_settle::CASES,
     q05_batch_atomic::CASES,
@@ -24,10 +50,26 @@ const FILES: &[&[Case]] = &[
     q07_last_attempts::CASES,
     q08_prune::CASES,
     q08_terminal_final::CASES,
+    q09_cancel_linearizable::CASES,
+    q09_races::CASES,
     q10_result_iff_complete::CASES,
+    q11_expiry_recovers::CASES,
+    q11_races::CASES,
+    q11_rescue::CASES,
+    q12_heartbeat_extends::CASES,
     q13_cursor::CASES,
     q13_head_order::CASES,
     q14_not_before::CASES,
+    q16_border::CASES,
+    q16_idempotent_enqueue::CASES,
+    q19_no_starvation::CASES,
+    q19_programs::CASES,
+    q20_fields::CASES,
+    q20_payload_fidelity::CASES,
+    q21_migrate_safe::CASES,
+    q22_border::CASES,
+    q22_dropped::CASES,
+    q22_honest_errors::CASES,
     random::CASES,
 ];
 

@@ -49,6 +49,17 @@ impl Session {
         Ok(self.backend()?.insert(InsertRequest::new(batches).at(self.now())).await?)
     }
 
+    /// Inserts one job with fields that a [`Spec`] does not set; the backend's answer may be an error.
+    pub(crate) async fn try_insert_exact(
+        &self,
+        spec: JobSpec,
+    ) -> anyhow::Result<queue_core::Result<Vec<Submitted>>> {
+        self.shared.known().kinds.insert(spec.kind.clone());
+        let mut fates = self.backend()?.insert(InsertRequest::new(vec![vec![spec]]).at(self.now())).await?;
+        ensure!(fates.len() == 1, "one batch was answered with {} fates", fates.len());
+        Ok(fates.remove(0))
+    }
+
     /// Settles one lease in the name of the worker that claimed it.
     pub(crate) async fn settle_one(&self, token: Token, verdict: Verdict) -> anyhow::Result<Settled> {
         let settled = self.settle(vec![(token, verdict)]).await?;

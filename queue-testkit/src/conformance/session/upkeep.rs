@@ -63,7 +63,7 @@ impl Session {
         self.maintain(MaintainRequest::prune(prune)).await
     }
 
-    async fn maintain(&self, request: MaintainRequest) -> anyhow::Result<MaintainReply> {
+    pub(crate) async fn maintain(&self, request: MaintainRequest) -> anyhow::Result<MaintainReply> {
         Ok(self.backend()?.maintain(request.at(self.now())).await?)
     }
 }

@@ -1,0 +1,169 @@
+//! Q1: an acknowledged enqueue ends terminal and never vanishes.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::JobRecord;
+use queue_core::{JobId, State};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{EXPIRY, bury, cancelled, complete, complete_with, release, retry, snooze};
+
+cases! {
+    Fast q01_every_job_ends_whatever_its_attempts_did,
+    Fast q01_a_job_outlives_every_worker_that_dies_of_it,
+    Fast q01_a_failed_request_takes_no_acknowledged_job_with_it,
+    Fast q01_a_job_can_be_read_from_its_acknowledgement_on,
+    Fast q01_jobs_of_every_state_outlive_the_handle [Durable],
+    Fast q01_what_one_handle_acknowledged_another_runs [MultiProcess],
+}
+
+/// Attempts that fail, pause, are given back, or lose their worker: a drain brings every job to its end.
+async fn q01_every_job_ends_whatever_its_attempts_did(kit: &Kit) -> CaseResult {
+    let mut jobs = Vec::new();
+    for (index, delay) in (0_u64..120).enumerate() {
+        let run_at = kit.now().saturating_add(Duration::from_secs(delay % 7));
+        let priority = i16::try_from(delay % 3)?;
+        let retries = u16::try_from(index % 4)?;
+        jobs.push(kit.spec("job").run_at(run_at).priority(priority).max_retries(retries));
+    }
+    let jobs = kit.insert(jobs).await?;
+    let mut rounds = 0;
+    while !kit.stored().await?.live.is_empty() {
+        rounds += 1;
+        ensure!(rounds <= 200, "the drain does not end: {} jobs are left", kit.stored().await?.live.len());
+        let worker = kit.worker().await?;
+        for (index, job) in kit.claim(worker, 13).await?.into_iter().enumerate() {
+            let verdict = match (index + rounds) % 6 {
+                // The worker dies with it.
+                0 => continue,
+                1 => retry("failed", 2),
+                2 if rounds < 20 => snooze(1),
+                3 if rounds < 20 => release(),
+                4 => bury("hopeless"),
+                _ => complete(),
+            };
+            kit.settle_one(job.token, verdict).await?;
+        }
+        kit.advance(EXPIRY);
+        kit.rescue(100).await?;
+    }
+    let outcomes: Vec<JobId> = kit.stored().await?.outcomes.iter().map(|row| row.id).collect();
+    ensure_eq!(outcomes, jobs, "the jobs that have ended");
+    Ok(())
+}
+
+/// Forty workers in a row are lost with the job in their hands.
+async fn q01_a_job_outlives_every_worker_that_dies_of_it(kit: &Kit) -> CaseResult {
+    let id = kit.insert_one(kit.spec("job").max_retries(100)).await?;
+    for attempt in 1..=40 {
+        let job = kit.claim_one(kit.worker().await?).await?;
+        ensure_eq!((job.token.job, job.attempt), (id, attempt), "the job and its attempt");
+        kit.advance(EXPIRY);
+        ensure_eq!(kit.rescue(10).await?.rescued, 1, "jobs rescued after attempt {attempt}");
+    }
+    let last = kit.claim_one(kit.worker().await?).await?;
+    kit.settle_one(last.token, complete_with(b"at last")).await?;
+    let record = kit.record(id).await?;
+    ensure_eq!((record.state, record.attempt), (State::Completed, 41), "the job");
+    ensure_eq!(record.errors.len(), 40, "losses on record");
+    Ok(())
+}
+
+/// Every operation in turn is given something that it must refuse, beside jobs that exist.
+async fn q01_a_failed_request_takes_no_acknowledged_job_with_it(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let nobody = kit.new_worker_id();
+    let taken = kit.spec("job");
+    let jobs = kit.insert(vec![taken.clone(), kit.spec("job")]).await?;
+    let running = kit.claim_one(worker).await?;
+    let before = kit.stored().await?;
+    let other = taken.payload("\"other\"");
+    ensure!(kit.try_insert(vec![other, kit.spec("job")]).await?.is_err(), "an id was given twice");
+    ensure!(kit.claiming(nobody, 9).attempt().await?.is_err(), "a worker that nobody knows claimed");
+    ensure!(kit.try_heartbeat(nobody).await?.is_err(), "a worker that nobody knows lives");
+    ensure!(kit.try_register(worker).await?.is_err(), "a worker was entered twice");
+    let after = kit.stored().await?;
+    ensure_eq!((after.jobs, after.live), (before.jobs, before.live), "what is stored");
+    kit.settle_one(running.token, complete()).await?;
+    ensure_eq!(kit.claim(worker, 9).await?.len(), 1, "jobs that are left to claim");
+    ensure_eq!(kit.stored().await?.jobs, jobs, "the jobs");
+    Ok(())
+}
+
+/// By its id and in the list, as it was submitted; what is scheduled no less than what is ready.
+async fn q01_a_job_can_be_read_from_its_acknowledgement_on(kit: &Kit) -> CaseResult {
+    let submitted_at = kit.now();
+    let later = submitted_at.saturating_add(Duration::from_secs(60));
+    let specs = [kit.spec("a").priority(7), kit.spec("b").queue("side").run_at(later)];
+    for spec in specs {
+        let id = kit.insert_one(spec.clone()).await?;
+        let record = kit.record(id).await?;
+        let mut expected = spec.build()?;
+        let run_at = *expected.run_at.get_or_insert(submitted_at);
+        let state = if run_at > submitted_at { State::Scheduled } else { State::Ready };
+        ensure_eq!(record.job, expected, "what was submitted");
+        ensure_eq!((record.state, record.run_at, record.attempt), (state, run_at, 0), "where it stands");
+        ensure_eq!(record.created_at, submitted_at, "when it was submitted");
+        ensure_eq!(listed(kit).await?.pop(), Some(record), "the last job of the list");
+    }
+    Ok(())
+}
+
+async fn listed(kit: &Kit) -> anyhow::Result<Vec<JobRecord>> {
+    let backend = kit.backend()?;
+    let inspect = backend.inspect().ok_or_else(|| anyhow::anyhow!("the backend offers no `inspect`"))?;
+    Ok(inspect.list(queue_core::backend::ListRequest::new(100)).await?)
+}
+
+/// All that is known of them, to the error of each attempt; and those that were not finished go on.
+async fn q01_jobs_of_every_state_outlive_the_handle(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let verdicts = [
+        retry("failed", 60),
+        complete_with(b"\0result"),
+        bury("hopeless"),
+        cancelled("not wanted"),
+        release(),
+        snooze(30),
+    ];
+    for verdict in verdicts {
+        kit.insert_one(kit.spec("job").priority(9)).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
+    }
+    kit.insert_one(kit.spec("job").priority(10)).await?;
+    let running = kit.claim_one(worker).await?.token;
+    kit.report_progress(worker, running, 5).await?;
+    let before = (listed(kit).await?, kit.stored().await?);
+    kit.reopen().await?;
+    let after = (listed(kit).await?, kit.stored().await?);
+    ensure_eq!(after.0, before.0, "the jobs");
+    ensure_eq!(after.1.live, before.1.live, "the rows of unfinished jobs");
+    ensure_eq!(after.1.outcomes, before.1.outcomes, "the rows of finished jobs");
+
+    kit.settle_one(running, complete()).await?;
+    kit.advance(Duration::from_secs(60));
+    let worker = kit.worker().await?;
+    for job in kit.claim(worker, 10).await? {
+        kit.settle_one(job.token, complete()).await?;
+    }
+    let live = kit.stored().await?.live;
+    ensure!(live.is_empty(), "jobs that did not go on: {live:?}");
+    Ok(())
+}
+
+/// Acknowledged here, claimed there, settled here, and read by a third.
+async fn q01_what_one_handle_acknowledged_another_runs(kit: &Kit) -> CaseResult {
+    let (second, third) = (kit.open_second().await?, kit.open_second().await?);
+    for round in 0..10 {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let job = second.claim_one(second.worker().await?).await?;
+        ensure_eq!(job.token.job, id, "the job that the second handle claims in round {round}");
+        kit.settle_one(job.token, complete_with(&[round])).await?;
+        let record = third.record(id).await?;
+        ensure_eq!(record.result, Some(vec![round]), "the result as the third handle reads it");
+    }
+    Ok(())
+}

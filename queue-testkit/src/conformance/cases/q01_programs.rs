@@ -1,0 +1,115 @@
+//! Q1: what a worker does with jobs, whatever their handlers do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobError, JobId, Payload, Queue as _, State};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::program::{Program, new_job, stop};
+
+cases! {
+    Race q01_a_worker_brings_every_job_to_the_end_its_handler_chose,
+    Race q01_jobs_that_jobs_enqueue_are_run,
+    Race q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker,
+}
+
+/// What the payload asks for: well, badly once, badly each time, given up, later, not wanted.
+async fn obey(context: JobContext, payload: Payload) -> HandlerResult {
+    let is_first = context.attempt() == 1;
+    match payload.decode::<String>()?.as_str() {
+        "fail once" if is_first => Err(JobError::retry("not yet")),
+        "panic once" if is_first => std::panic::resume_unwind(Box::new("handlers may")),
+        "fail" => Err(JobError::retry_after(Duration::ZERO, "never")),
+        "bury" => Err(JobError::bury("hopeless")),
+        "cancel" => Err(JobError::cancel("not wanted")),
+        _ => {
+            context.capture_result(payload.as_bytes());
+            Ok(())
+        }
+    }
+}
+
+/// Each job ends as its own handler ran, and costs as many attempts as that took.
+async fn q01_a_worker_brings_every_job_to_the_end_its_handler_chose(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("obey", obey)?;
+    let expected = [
+        ("\"well\"", State::Completed, 1),
+        ("\"fail once\"", State::Completed, 2),
+        ("\"panic once\"", State::Completed, 2),
+        ("\"fail\"", State::Dead, 4),
+        ("\"bury\"", State::Dead, 1),
+        ("\"cancel\"", State::Cancelled, 1),
+    ];
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        for (payload, ..) in expected {
+            ids.push(program.queue.enqueue("obey", Payload::json(payload)?).await?);
+        }
+    }
+    let worker = program.start(4)?;
+    program.ended(&ids).await?;
+    stop(worker).await?;
+    for (id, (payload, state, attempts)) in ids.into_iter().zip(expected.into_iter().cycle()) {
+        let record = kit.record(id).await?;
+        ensure_eq!((record.state, record.attempt), (state, attempts), "the job that was to {payload}");
+        ensure_eq!(record.result.is_some(), state == State::Completed, "a result of {payload}");
+    }
+    Ok(())
+}
+
+/// Each job enqueues two more, from within its handler, down to a depth: all 127 of them run.
+async fn q01_jobs_that_jobs_enqueue_are_run(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    let enqueuer = program.queue.enqueuer();
+    program.on("split", move |_: JobContext, payload: Payload| {
+        let enqueuer = Arc::clone(&enqueuer);
+        async move {
+            let depth: u8 = payload.decode()?;
+            if depth > 0 {
+                let below = Payload::encode(&(depth - 1))?;
+                enqueuer.enqueue_batch("split", vec![below.clone(), below]).await?;
+            }
+            Ok(())
+        }
+    })?;
+    program.queue.enqueue("split", Payload::json("6")?).await?;
+    let worker = program.start(4)?;
+    for _ in 0..127 {
+        program.next_start().await?;
+    }
+    stop(worker).await?;
+    let stored = kit.stored().await?;
+    ensure_eq!((stored.jobs.len(), stored.outcomes.len()), (127, 127), "jobs, and those that ended");
+    Ok(())
+}
+
+/// What had not started is given back at no cost, and the next worker runs it once.
+async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("job", |_: JobContext, _: Payload| async {
+        tokio::task::yield_now().await;
+        Ok(())
+    })?;
+    let jobs = (0..200).map(|_| new_job("job", "{}")).collect::<queue_core::Result<_>>()?;
+    let ids: Vec<JobId> = program.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
+    let first = program.start(2)?;
+    for _ in 0..20 {
+        program.next_start().await?;
+    }
+    stop(first).await?;
+    let second = program.start(2)?;
+    program.ended(&ids).await?;
+    stop(second).await?;
+    for row in kit.stored().await?.outcomes {
+        ensure!(
+            (row.state, row.attempt) == (State::Completed, 1),
+            "a job that was to run once ended as {row:?}"
+        );
+    }
+    Ok(())
+}

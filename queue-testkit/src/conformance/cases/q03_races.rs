@@ -1,0 +1,198 @@
+//! Q3: at most one live lease a job, however many reach for it.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use queue_core::backend::{ClaimReply, Cursor, Settled, Verdict};
+use queue_core::{Enqueuer as _, JobId, State, WorkerId};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::history::{History, Step};
+use crate::conformance::kit::Kit;
+use crate::conformance::program::{Program, new_job, stop};
+use crate::conformance::race::race;
+use crate::conformance::session::{EXPIRY, Session, complete, release, retry, snooze};
+
+cases! {
+    Race q03_sixteen_claimers_share_no_job,
+    Race q03_leases_that_are_given_back_never_overlap,
+    Race q03_rescues_at_the_same_time_take_each_lease_once,
+    Race q03_a_rescue_and_the_holder_agree_who_has_the_job,
+    Race q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease,
+    Race q03_workers_on_one_storage_run_each_job_once,
+}
+
+fn claimed(reply: &ClaimReply) -> Vec<(JobId, Step)> {
+    reply.jobs.iter().map(|job| (job.token.job, Step::Claimed(job.token.claim))).collect()
+}
+
+/// From the head and by cursors, in batches of different sizes: every job is in one claim.
+async fn q03_sixteen_claimers_share_no_job(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    let jobs = kit.insert((0..400).map(|index| kit.spec("job").priority(index % 3)).collect()).await?;
+    let mut tasks = Vec::new();
+    for task in 0..16_u32 {
+        let handle = Arc::clone(&handles[usize::try_from(task % 2)?]);
+        let worker = kit.worker().await?;
+        tasks.push(async move {
+            let mut mine = Vec::new();
+            let mut cursor: Option<Cursor> = None;
+            loop {
+                let reply = handle.claiming(worker, 1 + task % 7).cursor(cursor).take().await?;
+                mine.extend(reply.jobs.iter().map(|job| job.token.job));
+                // Every other task starts at the head each time.
+                cursor = if task.is_multiple_of(2) { reply.cursor } else { None };
+                if reply.jobs.is_empty() {
+                    return anyhow::Ok(mine);
+                }
+            }
+        });
+    }
+    let mut seen: Vec<JobId> = race(tasks).await?.concat();
+    seen.sort();
+    ensure_eq!(seen, jobs, "the jobs of all claims together");
+    Ok(())
+}
+
+/// Eight tasks over two handles take a few jobs again and again, and give them back in every way; at no
+/// moment do two of them hold one job.
+async fn q03_leases_that_are_given_back_never_overlap(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    let history = Arc::new(History::default());
+    let specs: Vec<_> = (0..24).map(|_| kit.spec("job").max_retries(500)).collect();
+    let inserted = |ids: &Vec<JobId>| ids.iter().map(|id| (*id, Step::Inserted(true))).collect();
+    history.note(kit.insert(specs), inserted).await?;
+    let mut tasks = Vec::new();
+    for task in 0..8 {
+        let (handle, history) = (Arc::clone(&handles[task % 2]), Arc::clone(&history));
+        let worker = kit.worker().await?;
+        tasks.push(async move {
+            for turn in 0..8 {
+                let end = [release(), snooze(0), retry("failed", 0), complete()][(task + turn) % 4].clone();
+                hold_briefly(&handle, &history, worker, end).await?;
+            }
+            Ok(())
+        });
+    }
+    race(tasks).await?;
+    history.check()
+}
+
+async fn hold_briefly(handle: &Session, history: &History, worker: WorkerId, end: Verdict) -> CaseResult {
+    let reply = history.note(handle.claiming(worker, 2).take(), claimed).await?;
+    tokio::task::yield_now().await;
+    for job in reply.jobs {
+        let step = |answer: &Settled| {
+            let claim = job.token.claim;
+            let is_end = end.final_state().is_some();
+            let step = if is_end { Step::Completed(claim, *answer) } else { Step::GivenBack(claim, *answer) };
+            vec![(job.token.job, step)]
+        };
+        let answer = history.note(handle.settle_one(job.token, end.clone()), step).await?;
+        ensure_eq!(answer, Settled::Done, "the settle of a lease that nobody could take");
+    }
+    Ok(())
+}
+
+/// The leases of two dead workers, taken by six rescues with small limits: every lease is taken by one
+/// of them, every worker given up by one, and every loss recorded once.
+async fn q03_rescues_at_the_same_time_take_each_lease_once(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    let jobs = kit.insert((0..60).map(|_| kit.spec("job")).collect()).await?;
+    for _ in 0..2 {
+        kit.claim(kit.worker().await?, 30).await?;
+    }
+    kit.advance(EXPIRY);
+    let rescuer = |task: usize| {
+        let handle = Arc::clone(&handles[task % 2]);
+        async move {
+            let mut sum = (0, 0);
+            for _ in 0..4 {
+                let reply = handle.rescue(5).await?;
+                sum = (sum.0 + reply.rescued, sum.1 + reply.workers_lost);
+            }
+            anyhow::Ok(sum)
+        }
+    };
+    let sums = race((0..6).map(rescuer).collect()).await?;
+    let mut rescued: u64 = sums.iter().map(|sum| sum.0).sum();
+    let workers: u64 = sums.iter().map(|sum| sum.1).sum();
+    rescued += kit.rescue(100).await?.rescued;
+    ensure_eq!((rescued, workers), (60, 2), "leases taken back, and workers given up");
+    for job in jobs {
+        let record = kit.record(job).await?;
+        let seen = (record.state, record.attempt, record.errors.len());
+        ensure_eq!(seen, (State::Ready, 1, 1), "state, attempt and losses of job {job}");
+    }
+    Ok(())
+}
+
+/// The holder settles at the moment of its expiry: either it was in time, or the job is another's.
+async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    for round in 0..24 {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let token = kit.claim_one(kit.worker().await?).await?.token;
+        kit.advance(EXPIRY);
+        let (holder, rescuer) = (Arc::clone(&handles[round % 2]), Arc::clone(&handles[(round + 1) % 2]));
+        let settle = tokio::spawn(async move { holder.settle_one(token, complete()).await });
+        let rescue = tokio::spawn(async move { rescuer.rescue(10).await });
+        let (settled, rescued) = (settle.await??, rescue.await??.rescued);
+        let record = kit.record(id).await?;
+        match settled {
+            Settled::Done => {
+                ensure_eq!((rescued, record.state), (0, State::Completed), "round {round}, the holder won");
+            }
+            Settled::LeaseLost => {
+                ensure_eq!((rescued, record.state), (1, State::Ready), "round {round}, the rescue won");
+                kit.cancel(id).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whichever comes first: afterwards the worker is lost and holds nothing, and nothing is missing.
+async fn q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    let jobs = kit.insert((0..5).map(|_| kit.spec("job").max_retries(100)).collect()).await?;
+    for round in 0..24 {
+        let worker = kit.worker().await?;
+        kit.advance(EXPIRY);
+        let (claimer, rescuer) = (Arc::clone(&handles[round % 2]), Arc::clone(&handles[(round + 1) % 2]));
+        let claim = tokio::spawn(async move { claimer.claiming(worker, 5).attempt().await });
+        let rescue = tokio::spawn(async move { rescuer.rescue(10).await });
+        let (claim, lost) = (claim.await??, rescue.await??.workers_lost);
+        ensure_eq!(lost, 1, "round {round}, workers given up (the claim: {claim:?})");
+        let rows = kit.stored().await?.live;
+        ensure!(rows.len() == jobs.len(), "round {round}: {} jobs are left", rows.len());
+        ensure!(rows.iter().all(|row| row.worker.is_none()), "round {round}: a lost worker holds {rows:?}");
+    }
+    Ok(())
+}
+
+/// Two workers of the runtime, each on a handle of its own, and 300 jobs.
+async fn q03_workers_on_one_storage_run_each_job_once(kit: &Kit) -> CaseResult {
+    let mut programs = Vec::new();
+    for handle in kit.handles(2).await? {
+        let mut program = Program::new(&handle)?;
+        program.on("job", |_, _| async { Ok(()) })?;
+        programs.push(program);
+    }
+    let workers = [programs[0].start(4)?, programs[1].start(4)?];
+    let jobs = (0..300).map(|_| new_job("job", "{}")).collect::<queue_core::Result<_>>()?;
+    let submitted = programs[0].queue.submit(jobs).await?;
+    let ids: Vec<JobId> = submitted.iter().map(|job| job.id).collect();
+    programs[1].ended(&ids).await?;
+    for worker in workers {
+        stop(worker).await?;
+    }
+    let mut started = Vec::new();
+    for program in &mut programs {
+        started.extend(program.starts_so_far());
+    }
+    started.sort();
+    ensure_eq!(started, ids, "the jobs that were started, each as often as it was");
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! Q3: at most one live lease a job; a rescue never takes a job from a live worker.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::{Cursor, Verdict};
+use queue_core::{JobId, State, WorkerId};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{EXPIRY, complete, release, retry, snooze};
+
+cases! {
+    Fast q03_a_running_job_is_given_to_nobody_else,
+    Fast q03_each_end_of_a_lease_gives_one_new_one,
+    Fast q03_a_rescue_takes_the_leases_of_the_dead_only,
+    Fast q03_a_rescue_by_deadline_takes_the_overdue_only,
+    Fast q03_a_worker_has_the_leases_of_its_own_claims,
+    Fast q03_a_lost_worker_keeps_no_lease,
+    Fast q03_a_claim_brings_no_job_twice,
+}
+
+/// Not to its own worker, not to another, not to a cursor that lies before it, not when it is inserted
+/// or cancelled again, and not by the time alone, however late.
+async fn q03_a_running_job_is_given_to_nobody_else(kit: &Kit) -> CaseResult {
+    let holder = kit.worker().await?;
+    let spec = kit.spec("job");
+    let id = kit.insert_one(spec.clone()).await?;
+    let held = kit.claim_one(holder).await?;
+    let mut before = Cursor::new();
+    before.advance(0, (kit.now().saturating_sub(EXPIRY), JobId::from_bytes([0; 16])));
+    for hours in 0..3 {
+        kit.set_clock(kit.now().saturating_add(Duration::from_secs(3600 * hours)));
+        kit.try_insert(vec![spec.clone()]).await??;
+        kit.cancel_running(id).await?;
+        kit.promote(10).await?;
+        for worker in [holder, kit.worker().await?] {
+            for cursor in [None, Some(before.clone())] {
+                let jobs = kit.claiming(worker, 9).cursor(cursor).take().await?.jobs;
+                ensure_eq!(jobs, [], "a claim of a running job");
+            }
+        }
+    }
+    ensure_eq!(kit.leases(holder, held.token.claim).await?, [held], "the live leases of the claim");
+    Ok(())
+}
+
+/// Released, snoozed, failed, rescued: the first of two claims has it, the second has not.
+async fn q03_each_end_of_a_lease_gives_one_new_one(kit: &Kit) -> CaseResult {
+    let ends: [Option<Verdict>; 4] = [Some(release()), Some(snooze(0)), Some(retry("failed", 0)), None];
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let mut held = kit.claim_one(kit.worker().await?).await?;
+    for end in ends {
+        let what = format!("{end:?}");
+        if let Some(verdict) = end {
+            kit.settle_one(held.token, verdict).await?;
+        } else {
+            kit.advance(EXPIRY);
+            kit.rescue(10).await?;
+        }
+        let (first, second) = (kit.worker().await?, kit.worker().await?);
+        let old = std::mem::replace(&mut held, kit.claim_one(first).await?);
+        ensure_eq!(held.token.job, id, "the job of the first claim after {what}");
+        ensure!(held.token != old.token, "a token came twice, after {what}");
+        ensure_eq!(kit.claim(second, 9).await?, [], "the second claim after {what}");
+    }
+    Ok(())
+}
+
+/// Of eight workers every other one beats; their leases lie between those of the others.
+async fn q03_a_rescue_takes_the_leases_of_the_dead_only(kit: &Kit) -> CaseResult {
+    kit.insert((0..32).map(|_| kit.spec("job")).collect()).await?;
+    let mut workers = Vec::new();
+    for _ in 0..8 {
+        workers.push(kit.worker().await?);
+    }
+    let mut held: Vec<(WorkerId, JobId)> = Vec::new();
+    for turn in 0..32 {
+        let worker = workers[turn % 8];
+        held.push((worker, kit.claim_one(worker).await?.token.job));
+    }
+    kit.advance(EXPIRY - Duration::from_secs(1));
+    for worker in workers.iter().step_by(2) {
+        kit.heartbeat(*worker).await?;
+    }
+    kit.advance(Duration::from_secs(1));
+    let reply = kit.rescue(100).await?;
+    ensure_eq!((reply.rescued, reply.workers_lost), (16, 4), "leases taken, and workers given up");
+    for (worker, job) in held {
+        let is_alive = workers.iter().step_by(2).any(|alive| *alive == worker);
+        let expected = if is_alive { State::Running } else { State::Ready };
+        ensure_eq!(kit.state(job).await?, expected, "the job of a worker that lives: {is_alive}");
+    }
+    Ok(())
+}
+
+/// Short and long timeouts in the hands of one worker that beats.
+async fn q03_a_rescue_by_deadline_takes_the_overdue_only(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let second = Duration::from_secs(1);
+    let timeouts = [1, 900, 2, 800].map(|seconds| kit.spec("job").timeout(second * seconds));
+    let jobs = kit.insert(timeouts.to_vec()).await?;
+    kit.claim(worker, 4).await?;
+    for _ in 0..10 {
+        kit.advance(second * 10);
+        kit.heartbeat(worker).await?;
+    }
+    ensure_eq!(kit.rescue(10).await?.rescued, 2, "leases taken");
+    let expected = [State::Ready, State::Running, State::Ready, State::Running];
+    for (job, expected) in jobs.into_iter().zip(expected) {
+        ensure_eq!(kit.state(job).await?, expected, "the state of job {job}");
+    }
+    ensure_eq!(kit.heartbeat(worker).await?.leases, 2, "leases that the worker still has");
+    Ok(())
+}
+
+/// Two claims of one worker and one of another: each is answered with its own.
+async fn q03_a_worker_has_the_leases_of_its_own_claims(kit: &Kit) -> CaseResult {
+    let (first, second) = (kit.worker().await?, kit.worker().await?);
+    kit.insert((0..6).map(|_| kit.spec("job")).collect()).await?;
+    let claims = [kit.claim(first, 1).await?, kit.claim(second, 2).await?, kit.claim(first, 3).await?];
+    for (worker, jobs) in [(first, &claims[0]), (second, &claims[1]), (first, &claims[2])] {
+        let claim = jobs[0].token.claim;
+        ensure_eq!(&kit.leases(worker, claim).await?, jobs, "the leases of a claim");
+        let other = if worker == first { second } else { first };
+        ensure_eq!(kit.leases(other, claim).await?, [], "the leases of another worker's claim");
+    }
+    kit.settle_one(claims[2][1].token, complete()).await?;
+    let left = kit.leases(first, claims[2][0].token.claim).await?;
+    ensure_eq!(left, [claims[2][0].clone(), claims[2][2].clone()], "the leases without the settled one");
+    Ok(())
+}
+
+/// Nor does one that registers after it inherit any.
+async fn q03_a_lost_worker_keeps_no_lease(kit: &Kit) -> CaseResult {
+    let lost = kit.worker().await?;
+    kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
+    let held = kit.claim(lost, 5).await?;
+    kit.advance(EXPIRY);
+    kit.rescue(10).await?;
+    ensure_eq!(kit.leases(lost, held[0].token.claim).await?, [], "the leases of the lost worker");
+    let next = kit.worker().await?;
+    ensure_eq!(kit.heartbeat(next).await?.leases, 0, "leases of a new worker");
+    let rows = kit.stored().await?.live;
+    ensure!(rows.iter().all(|row| row.worker.is_none()), "rows that name a worker: {rows:?}");
+    Ok(())
+}
+
+/// A limit above what there is, over several levels, with jobs that are promoted on the way.
+async fn q03_a_claim_brings_no_job_twice(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let soon = kit.now().saturating_add(Duration::from_secs(5));
+    let spec = |index: i16| {
+        let spec = kit.spec("job").priority(index % 3);
+        if index % 2 == 0 { spec.run_at(soon) } else { spec }
+    };
+    let jobs = kit.insert((0..30).map(spec).collect()).await?;
+    kit.advance(Duration::from_secs(5));
+    let mut seen: Vec<JobId> = kit.claim(worker, 1000).await?.iter().map(|job| job.token.job).collect();
+    seen.sort();
+    ensure_eq!(seen, jobs, "the jobs of one claim");
+    ensure_eq!(kit.claim(worker, 1000).await?, [], "the claim after it");
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! Q9: cancel says what it beat.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::{CancelReply, CancelRequest, Prune, Verdict};
+use queue_core::{Client, Dequeued, Enqueuer as _, ErrorKind, JobId, State};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::{ensure_eq, fails_with};
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{EXPIRY, TICK, complete, release, retry, snooze};
+
+cases! {
+    Fast q09_a_job_that_waits_is_cancelled_and_never_starts,
+    Fast q09_a_cancelled_job_keeps_what_happened_to_it,
+    Fast q09_a_running_job_is_left_alone_unless_it_is_to_be_signalled,
+    Fast q09_a_signal_reaches_the_holder_and_nobody_else,
+    Fast q09_a_signal_outlives_the_lease,
+    Fast q09_a_signalled_job_may_still_complete,
+    Fast q09_each_cancel_of_a_request_is_answered_by_itself,
+    Fast q09_not_found_is_said_only_of_what_does_not_exist,
+    Fast q09_dequeue_says_what_it_met,
+    Fast q09_a_cancel_holds_when_the_storage_is_opened_again [Durable],
+    Fast q09_a_signal_reaches_a_holder_in_another_process [MultiProcess],
+}
+
+/// Scheduled, ready, retrying, rescued: nothing brings it back, neither time, nor promotion, rescue, a
+/// cursor from before, or the same insert again.
+async fn q09_a_job_that_waits_is_cancelled_and_never_starts(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let cursor = kit.claiming(worker, 1).take().await?.cursor;
+    let (failing, lost) = (kit.spec("job"), kit.spec("job"));
+    let later = kit.now().saturating_add(EXPIRY * 2);
+    let specs = [failing, lost, kit.spec("job").run_at(later), kit.spec("job")];
+    kit.insert(specs[..2].to_vec()).await?;
+    kit.settle_one(kit.claim_one(kit.worker().await?).await?.token, retry("failed", 5)).await?;
+    kit.claim_one(kit.worker().await?).await?;
+    kit.advance(EXPIRY);
+    kit.rescue(10).await?;
+    kit.insert(specs[2..].to_vec()).await?;
+    let states = [State::Retrying, State::Ready, State::Scheduled, State::Ready];
+    for (spec, state) in specs.iter().zip(states) {
+        let id = spec.clone().build()?.id;
+        ensure_eq!(kit.state(id).await?, state, "the state before");
+        ensure_eq!(kit.cancel(id).await?, CancelReply::Cancelled, "the cancel of a {state} job");
+    }
+    for _ in 0..3 {
+        kit.advance(EXPIRY * 2);
+        kit.promote(10).await?;
+        kit.rescue(10).await?;
+        for spec in &specs {
+            ensure!(!kit.try_insert(vec![spec.clone()]).await??[0].inserted, "a cancelled job was inserted");
+        }
+        let worker = kit.worker().await?;
+        for cursor in [None, cursor.clone()] {
+            let jobs = kit.claiming(worker, 10).cursor(cursor).take().await?.jobs;
+            ensure_eq!(jobs, [], "a claim after the cancels");
+        }
+    }
+    Ok(())
+}
+
+/// Its attempts and errors stay; the cancel itself is its end and no error.
+async fn q09_a_cancelled_job_keeps_what_happened_to_it(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    for error in ["first", "second"] {
+        kit.settle_one(kit.claim_one(worker).await?.token, retry(error, 0)).await?;
+    }
+    let before = kit.record(id).await?;
+    let cancelled_at = kit.advance(Duration::from_secs(3));
+    kit.cancel(id).await?;
+    let record = kit.record(id).await?;
+    ensure_eq!((record.attempt, record.errors), (2, before.errors), "attempts and errors");
+    ensure_eq!(record.finished_at, Some(cancelled_at), "when it ended");
+    ensure_eq!((record.result, record.progress), (None, None), "result and progress");
+    let claim = kit.stored().await?.outcomes[0].claim;
+    ensure_eq!(claim, None, "the claim that ended it");
+    Ok(())
+}
+
+/// Neither the holder nor a subscriber hears of a cancel that leaves running jobs alone.
+async fn q09_a_running_job_is_left_alone_unless_it_is_to_be_signalled(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let held = kit.claim_one(worker).await?;
+    let before = kit.record(id).await?;
+    let mut wakes = kit.backend()?.subscribe();
+    ensure_eq!(kit.cancel(id).await?, CancelReply::Running, "the cancel");
+    ensure_eq!(wakes.take().cancels, [], "the cancels that are told");
+    ensure_eq!(kit.heartbeat(worker).await?.cancels, [], "the cancels that the holder hears of");
+    ensure_eq!(kit.record(id).await?, before, "the running job");
+    kit.settle_one(held.token, complete()).await?;
+    Ok(())
+}
+
+/// At once by a wake-up, and by each heartbeat until the job has ended.
+async fn q09_a_signal_reaches_the_holder_and_nobody_else(kit: &Kit) -> CaseResult {
+    let (holder, other) = (kit.worker().await?, kit.worker().await?);
+    kit.insert((0..3).map(|_| kit.spec("job")).collect()).await?;
+    let held = kit.claim(holder, 2).await?;
+    kit.claim(other, 1).await?;
+    let mut wakes = kit.backend()?.subscribe();
+    let wanted = held[1].token;
+    ensure_eq!(kit.cancel_running(wanted.job).await?, CancelReply::Running, "the cancel");
+    let woken = wakes.take();
+    ensure!(woken.unknown || woken.cancels == [wanted.job], "the wake-up tells of {woken:?}");
+    for _ in 0..3 {
+        ensure_eq!(kit.heartbeat(holder).await?.cancels, [wanted.job], "what the holder hears");
+        ensure_eq!(kit.heartbeat(other).await?.cancels, [], "what another worker hears");
+    }
+    kit.settle_one(wanted, Verdict::Cancel { reason: "as asked".to_owned() }).await?;
+    ensure_eq!(kit.heartbeat(holder).await?.cancels, [], "what the holder hears afterwards");
+    let record = kit.record(wanted.job).await?;
+    ensure_eq!(record.state, State::Cancelled, "the state");
+    ensure_eq!(record.error.as_deref(), Some("as asked"), "the reason");
+    Ok(())
+}
+
+/// However the lease ends that does not end the job, the next holder is told.
+async fn q09_a_signal_outlives_the_lease(kit: &Kit) -> CaseResult {
+    let ends: [Option<Verdict>; 4] = [Some(release()), Some(snooze(0)), Some(retry("failed", 0)), None];
+    for end in ends {
+        let what = format!("{end:?}");
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let token = kit.claim_one(kit.worker().await?).await?.token;
+        kit.cancel_running(id).await?;
+        if let Some(verdict) = end {
+            kit.settle_one(token, verdict).await?;
+        } else {
+            kit.advance(EXPIRY);
+            kit.rescue(10).await?;
+        }
+        let next = kit.worker().await?;
+        let token = kit.claim_one(next).await?.token;
+        ensure_eq!(kit.heartbeat(next).await?.cancels, [id], "what the next holder hears after {what}");
+        kit.settle_one(token, complete()).await?;
+    }
+    Ok(())
+}
+
+/// The wish came too late: the result stands, and a further cancel says so.
+async fn q09_a_signalled_job_may_still_complete(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let token = kit.claim_one(worker).await?.token;
+    kit.cancel_running(id).await?;
+    kit.settle_one(token, Verdict::Complete { result: Some(b"done".to_vec()) }).await?;
+    ensure_eq!(kit.cancel_running(id).await?, CancelReply::Finished(State::Completed), "the second cancel");
+    let record = kit.record(id).await?;
+    ensure_eq!((record.state, record.result), (State::Completed, Some(b"done".to_vec())), "the job");
+    Ok(())
+}
+
+/// Sixty jobs in every situation in one request, and in its order.
+async fn q09_each_cancel_of_a_request_is_answered_by_itself(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let mut jobs = Vec::new();
+    let mut expected = Vec::new();
+    for index in 0..60 {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        expected.push(match index % 4 {
+            0 => CancelReply::Cancelled,
+            1 => {
+                kit.cancel(id).await?;
+                CancelReply::Finished(State::Cancelled)
+            }
+            2 => {
+                let reply = kit.claiming(worker, 100).take().await?;
+                // The jobs of the turns before that still waited run now, too.
+                for job in reply.jobs.iter().filter(|job| job.token.job != id) {
+                    kit.settle_one(job.token, release()).await?;
+                }
+                CancelReply::Running
+            }
+            _ => CancelReply::NotFound,
+        });
+        jobs.push(if index % 4 == 3 { kit.id_at(kit.now()) } else { id });
+    }
+    // Newest first, so that the order of the request is not the order of the ids.
+    jobs.reverse();
+    expected.reverse();
+    let request = CancelRequest::new(jobs.clone()).at(kit.now());
+    let replies = kit.backend()?.cancel(request).await?;
+    ensure_eq!(replies, expected, "the answers");
+    Ok(())
+}
+
+/// A job that never was, one of a batch that failed, one that was pruned; never one that is there.
+async fn q09_not_found_is_said_only_of_what_does_not_exist(kit: &Kit) -> CaseResult {
+    ensure_eq!(kit.cancel(kit.id_at(kit.now())).await?, CancelReply::NotFound, "a job that never was");
+    let taken = kit.insert_one(kit.spec("job").queue("elsewhere").payload("1")).await?;
+    let spec = kit.spec("job");
+    let refused = spec.clone().build()?.id;
+    let batch = vec![spec, kit.spec("job").id(taken).payload("2")];
+    fails_with(kit.try_insert(batch).await?, ErrorKind::Conflict)?;
+    ensure_eq!(kit.cancel(refused).await?, CancelReply::NotFound, "a job of a batch that failed");
+    ensure_eq!(kit.cancel(taken).await?, CancelReply::Cancelled, "a job of another queue");
+
+    let none = Prune { cancelled: Duration::ZERO, idempotency_window: Duration::ZERO, ..Prune::default() };
+    ensure_eq!(kit.cancel(taken).await?, CancelReply::Finished(State::Cancelled), "a job before its pruning");
+    kit.advance(Duration::from_secs(1) + TICK);
+    ensure_eq!(kit.prune(none).await?.pruned, 1, "jobs pruned");
+    ensure_eq!(kit.cancel(taken).await?, CancelReply::NotFound, "a job after its pruning");
+    Ok(())
+}
+
+/// The same four answers, as an application sees them.
+async fn q09_dequeue_says_what_it_met(kit: &Kit) -> CaseResult {
+    let client = Client::new(kit.backend()?);
+    let worker = kit.worker().await?;
+    let jobs = kit.insert((0..3).map(|_| kit.spec("job")).collect()).await?;
+    let held = kit.claim(worker, 2).await?;
+    kit.settle_one(held[0].token, complete()).await?;
+    let expected = [
+        (jobs[0], Dequeued::Finished(State::Completed)),
+        (jobs[1], Dequeued::Running),
+        (jobs[2], Dequeued::Cancelled),
+        (jobs[2], Dequeued::Finished(State::Cancelled)),
+        (JobId::generate(), Dequeued::NotFound),
+    ];
+    for (job, expected) in expected {
+        ensure_eq!(client.dequeue(job).await?, expected, "the dequeue of job {job}");
+    }
+    ensure_eq!(kit.heartbeat(worker).await?.cancels, [], "a dequeue signals");
+    Ok(())
+}
+
+/// Both of them: a cancelled job stays so, a wish for a running one is still there.
+async fn q09_a_cancel_holds_when_the_storage_is_opened_again(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let running = kit.insert_one(kit.spec("job")).await?;
+    kit.claim_one(worker).await?;
+    let waiting = kit.insert_one(kit.spec("job")).await?;
+    kit.cancel(waiting).await?;
+    kit.cancel_running(running).await?;
+    kit.reopen().await?;
+    ensure_eq!(kit.claim(worker, 9).await?, [], "jobs that can be claimed");
+    ensure_eq!(kit.cancel(waiting).await?, CancelReply::Finished(State::Cancelled), "the cancel again");
+    ensure_eq!(kit.heartbeat(worker).await?.cancels, [running], "what the holder hears");
+    Ok(())
+}
+
+/// By its next heartbeat, since no wake-up needs to cross.
+async fn q09_a_signal_reaches_a_holder_in_another_process(kit: &Kit) -> CaseResult {
+    let other = kit.open_second().await?;
+    let holder = other.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let token = other.claim_one(holder).await?.token;
+    ensure_eq!(kit.cancel_running(id).await?, CancelReply::Running, "the cancel");
+    ensure_eq!(other.heartbeat(holder).await?.cancels, [id], "what the holder hears");
+    other.settle_one(token, complete()).await?;
+    ensure_eq!(kit.cancel(id).await?, CancelReply::Finished(State::Completed), "the cancel afterwards");
+    Ok(())
+}

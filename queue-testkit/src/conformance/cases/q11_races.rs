@@ -1,0 +1,78 @@
+//! Q11: a rescue and a heartbeat at the same moment, and a worker that dies for good.
+
+use std::sync::Arc;
+
+use queue_core::backend::Beat;
+use queue_core::{Enqueuer as _, ErrorKind, JobContext, JobId, Payload, State};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::program::{Program, Started, new_job, stop};
+use crate::conformance::session::EXPIRY;
+
+cases! {
+    Race q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives,
+    Race q11_what_a_vanished_worker_ran_is_run_by_another,
+}
+
+/// The heartbeat commits before, between, or after the steps of the rescue: the worker keeps all of its
+/// leases, or it is lost and keeps none.
+async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    let jobs = kit.insert((0..8).map(|_| kit.spec("job").max_retries(200)).collect()).await?;
+    for round in 0..40 {
+        let worker = kit.worker().await?;
+        let held = kit.claim(worker, 8).await?;
+        ensure_eq!(held.len(), jobs.len(), "round {round}, jobs that can be claimed");
+        kit.advance(EXPIRY);
+        let (beating, rescuing) = (Arc::clone(&handles[round % 2]), Arc::clone(&handles[(round + 1) % 2]));
+        let beat = tokio::spawn(async move { beating.try_heartbeat(worker).await });
+        let rescue = tokio::spawn(async move { rescuing.rescue(100).await });
+        let (beat, rescue) = (beat.await??, rescue.await??);
+        let seen = (rescue.rescued, rescue.workers_lost);
+        match beat {
+            Ok(reply) => {
+                ensure_eq!((reply.beat, reply.leases), (Beat::Late, 8), "round {round}, the heartbeat");
+                ensure_eq!(seen, (0, 0), "round {round}, taken from a worker that lives");
+                kit.advance(EXPIRY);
+                kit.rescue(100).await?;
+            }
+            Err(error) => {
+                ensure_eq!(error.kind(), ErrorKind::WorkerLost, "round {round}, the heartbeat's error");
+                ensure_eq!(seen, (8, 1), "round {round}, taken from a worker that is lost");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A worker is dropped in the middle of its jobs, without a shutdown: another one notices, and runs them
+/// as their next attempt.
+async fn q11_what_a_vanished_worker_ran_is_run_by_another(kit: &Kit) -> CaseResult {
+    let mut vanishing = Program::new(kit)?;
+    vanishing.on("job", |context: JobContext, _: Payload| async move {
+        context.cancellation().cancelled().await;
+        Ok(())
+    })?;
+    let worker = vanishing.start(3)?;
+    let jobs = (0..3).map(|_| new_job("job", "{}")).collect::<queue_core::Result<_>>()?;
+    let ids: Vec<JobId> = vanishing.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
+    for _ in 0..3 {
+        ensure_eq!(vanishing.next_start().await?.attempt, 1, "the attempt of the worker that vanishes");
+    }
+    drop(worker);
+
+    let mut program = Program::new(kit)?;
+    program.on("job", |_: JobContext, _: Payload| async { Ok(()) })?;
+    let worker = program.start(3)?;
+    program.ended(&ids).await?;
+    stop(worker).await?;
+    for _ in 0..3 {
+        let Started { id, attempt } = program.next_start().await?;
+        ensure_eq!(attempt, 2, "the attempt of job {id} at the other worker");
+        let record = kit.record(id).await?;
+        ensure_eq!((record.state, record.errors.len()), (State::Completed, 1), "its end, and its losses");
+    }
+    Ok(())
+}

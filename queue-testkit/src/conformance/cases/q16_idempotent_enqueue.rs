@@ -1,0 +1,235 @@
+//! Q16: enqueueing again with the same id gives one job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::{Backoff, ErrorKind, JobSpec, Kind, Payload, QueueName, State, Submitted};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::{ensure_eq, fails_with};
+use crate::conformance::kit::Kit;
+use crate::conformance::race::race;
+use crate::conformance::session::{bury, cancelled, complete_with, retry};
+use crate::conformance::spec::Spec;
+
+cases! {
+    Fast q16_the_same_job_again_is_known_in_every_state,
+    Fast q16_other_content_in_any_field_is_a_conflict,
+    Fast q16_the_payload_is_compared_byte_for_byte,
+    Fast q16_a_job_without_a_time_is_the_same_without_one,
+    Fast q16_a_time_that_was_given_must_be_given_again,
+    Fast q16_a_batch_is_known_if_every_job_of_it_is,
+    Fast q16_a_known_job_keeps_its_time_and_wakes_nobody,
+    Fast q16_a_job_is_known_when_the_storage_is_opened_again [Durable],
+    Race q16_the_same_batch_at_the_same_time_is_stored_once,
+    Race q16_of_other_contents_for_one_id_the_first_wins,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn is_known(answers: &[Submitted]) -> bool {
+    answers.iter().all(|answer| !answer.inserted)
+}
+
+/// All seven, with whatever happened to the job since; and nothing happens to it by that.
+async fn q16_the_same_job_again_is_known_in_every_state(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let mut specs = vec![kit.spec("job").run_at(kit.now().saturating_add(SECOND * 100))];
+    kit.insert(specs.clone()).await?;
+    for verdict in [retry("failed", 50), complete_with(b"done"), bury("hopeless"), cancelled("not wanted")] {
+        specs.push(kit.spec("job"));
+        kit.insert(specs[specs.len() - 1..].to_vec()).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
+    }
+    specs.push(kit.spec("job"));
+    kit.insert(specs[specs.len() - 1..].to_vec()).await?;
+    kit.claim_one(worker).await?;
+    specs.push(kit.spec("job"));
+    kit.insert(specs[specs.len() - 1..].to_vec()).await?;
+    kit.advance(SECOND);
+    let mut states = Vec::new();
+    for spec in specs {
+        let id = spec.clone().build()?.id;
+        let before = kit.record(id).await?;
+        let answers = kit.try_insert(vec![spec]).await??;
+        ensure_eq!(answers, [Submitted { id, inserted: false }], "the same {} job again", before.state);
+        ensure_eq!(kit.record(id).await?, before, "the {} job", before.state);
+        states.push(before.state);
+    }
+    states.sort();
+    ensure_eq!(states, State::ALL, "the states that were met");
+    Ok(())
+}
+
+/// One field at a time; the error names the id, and the stored job stays as it was.
+async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
+    let stored = JobSpec { run_at: Some(kit.now()), ..kit.spec("job").build()? };
+    kit.try_insert_exact(stored.clone()).await??;
+    let before = kit.record(stored.id).await?;
+    let backoff = |seconds| Backoff::new(SECOND * seconds, SECOND * 60, 20);
+    let others = [
+        ("kind", JobSpec { kind: Kind::new("other")?, ..stored.clone() }),
+        ("payload", JobSpec { payload: Payload::json("[]")?, ..stored.clone() }),
+        ("run_at", JobSpec { run_at: Some(kit.now().saturating_add(SECOND)), ..stored.clone() }),
+        ("max_retries", JobSpec { max_retries: stored.max_retries + 1, ..stored.clone() }),
+        ("priority", JobSpec { priority: stored.priority - 1, ..stored.clone() }),
+        ("timeout", JobSpec { timeout: stored.timeout + SECOND, ..stored.clone() }),
+        ("queue", JobSpec { queue: QueueName::new("other")?, ..stored.clone() }),
+        ("backoff", JobSpec { backoff: Some(backoff(1)?), ..stored.clone() }),
+    ];
+    for (field, other) in others {
+        match kit.try_insert_exact(other).await? {
+            Err(error) if error.kind() == ErrorKind::Conflict && error.jobs() == [stored.id] => {}
+            answer => anyhow::bail!("another {field} under the same id is answered {answer:?}"),
+        }
+        ensure_eq!(kit.record(stored.id).await?, before, "the job after another {field}");
+    }
+    let with_backoff = JobSpec { id: kit.id_at(kit.now()), backoff: Some(backoff(1)?), ..stored };
+    kit.try_insert_exact(with_backoff.clone()).await??;
+    for other in [Some(backoff(2)?), Some(Backoff::new(SECOND, SECOND * 60, 21)?), None] {
+        let other = JobSpec { backoff: other, ..with_backoff.clone() };
+        fails_with(kit.try_insert_exact(other).await?, ErrorKind::Conflict)?;
+    }
+    ensure!(is_known(&kit.try_insert_exact(with_backoff).await??), "the same job with a backoff is inserted");
+    Ok(())
+}
+
+/// What means the same is not the same: it could not be given back as it was.
+async fn q16_the_payload_is_compared_byte_for_byte(kit: &Kit) -> CaseResult {
+    let spec = kit.spec("job").payload(r#"{"a":1,"b":"é"}"#);
+    kit.insert(vec![spec.clone()]).await?;
+    let others =
+        [r#"{"b":"é","a":1}"#, r#"{"a": 1,"b":"é"}"#, r#"{"a":1.0,"b":"é"}"#, r#"{"a":1,"b":"\u00e9"}"#];
+    for other in others {
+        let error = kit.try_insert(vec![spec.clone().payload(other)]).await?;
+        fails_with(error, ErrorKind::Conflict)?;
+    }
+    ensure!(is_known(&kit.try_insert(vec![spec]).await??), "the very same payload is inserted");
+    Ok(())
+}
+
+/// However much later it is asked again; or with the time that it got, and with no other.
+async fn q16_a_job_without_a_time_is_the_same_without_one(kit: &Kit) -> CaseResult {
+    let spec = kit.spec("job");
+    let entered_at = kit.now();
+    kit.insert(vec![spec.clone()]).await?;
+    for wait in [Duration::ZERO, SECOND, SECOND * 3600] {
+        let now = kit.advance(wait);
+        ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "without a time, at {now}");
+        let with_its_time = spec.clone().run_at(entered_at);
+        ensure!(is_known(&kit.try_insert(vec![with_its_time]).await??), "with the time it got, at {now}");
+    }
+    let other = spec.run_at(entered_at.saturating_add(SECOND));
+    fails_with(kit.try_insert(vec![other]).await?, ErrorKind::Conflict)?;
+    Ok(())
+}
+
+/// Also once the job has been failed, snoozed, or run, and so has a time of its own by now.
+async fn q16_a_time_that_was_given_must_be_given_again(kit: &Kit) -> CaseResult {
+    let run_at = kit.now().saturating_add(SECOND * 10);
+    let spec = kit.spec("job").run_at(run_at);
+    kit.insert(vec![spec.clone()]).await?;
+    let without = Spec::new(spec.clone().build()?.id, "job");
+    fails_with(kit.try_insert(vec![without.clone()]).await?, ErrorKind::Conflict)?;
+    kit.set_clock(run_at);
+    kit.settle_one(kit.claim_one(kit.worker().await?).await?.token, retry("failed", 77)).await?;
+    ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "with the time that was first given");
+    fails_with(kit.try_insert(vec![without]).await?, ErrorKind::Conflict)?;
+    let its_own = spec.run_at(run_at.saturating_add(SECOND * 77));
+    fails_with(kit.try_insert(vec![its_own]).await?, ErrorKind::Conflict)?;
+    Ok(())
+}
+
+/// In another order, as a part of what it was, and mixed with another one; a job more is a conflict.
+async fn q16_a_batch_is_known_if_every_job_of_it_is(kit: &Kit) -> CaseResult {
+    let first: Vec<Spec> = (0..3).map(|_| kit.spec("job")).collect();
+    let second: Vec<Spec> = (0..2).map(|_| kit.spec("job")).collect();
+    let jobs = [kit.insert(first.clone()).await?, kit.insert(second.clone()).await?].concat();
+    let mixed = vec![second[1].clone(), first[2].clone(), first[0].clone()];
+    let batches = [first.iter().rev().cloned().collect(), first[1..].to_vec(), mixed];
+    for batch in batches {
+        let ids: Vec<_> = batch.iter().cloned().map(Spec::build).collect::<queue_core::Result<_>>()?;
+        let answers = kit.try_insert(batch).await??;
+        ensure!(is_known(&answers), "known jobs are inserted: {answers:?}");
+        ensure!(
+            answers.iter().zip(ids).all(|(answer, spec)| answer.id == spec.id),
+            "out of order: {answers:?}"
+        );
+    }
+    let more = [first, vec![kit.spec("job")]].concat();
+    fails_with(kit.try_insert(more).await?, ErrorKind::Conflict)?;
+    ensure_eq!(kit.stored().await?.jobs, jobs, "the jobs");
+    Ok(())
+}
+
+/// A job for later is not brought forward, and nobody is told of something new.
+async fn q16_a_known_job_keeps_its_time_and_wakes_nobody(kit: &Kit) -> CaseResult {
+    let run_at = kit.now().saturating_add(SECOND * 100);
+    let spec = kit.spec("job").run_at(run_at);
+    let id = kit.insert_one(spec.clone()).await?;
+    kit.set_clock(run_at);
+    let mut wakes = kit.backend()?.subscribe();
+    kit.try_insert(vec![spec]).await??;
+    let woken = wakes.take();
+    ensure!(woken.is_empty(), "a known job woke with {woken:?}");
+    ensure_eq!(kit.record(id).await?.run_at, run_at, "when it may run");
+    Ok(())
+}
+
+/// The enqueuer that was cut off asks again after the restart.
+async fn q16_a_job_is_known_when_the_storage_is_opened_again(kit: &Kit) -> CaseResult {
+    let spec = kit.spec("job").payload("[1, 2]");
+    let id = kit.insert_one(spec.clone()).await?;
+    kit.reopen().await?;
+    kit.advance(SECOND);
+    ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "the same job is inserted");
+    fails_with(kit.try_insert(vec![spec.payload("[1,2]")]).await?, ErrorKind::Conflict)?;
+    ensure_eq!(kit.stored().await?.jobs, [id], "the jobs");
+    Ok(())
+}
+
+/// Sixteen tasks over two handles: one of them made the jobs, all are told their ids.
+async fn q16_the_same_batch_at_the_same_time_is_stored_once(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    for round in 0..6 {
+        let batch: Vec<Spec> = (0..20).map(|_| kit.spec("job")).collect();
+        let enqueuer = |task: usize| {
+            let (handle, mut batch) = (Arc::clone(&handles[task % 2]), batch.clone());
+            // A lock for each row is taken in the order of the ids, whatever that of the batch.
+            batch.rotate_left(task);
+            async move { Ok(handle.try_insert(batch).await??) }
+        };
+        let answers = race((0..16).map(enqueuer).collect()).await?;
+        let made = answers.iter().filter(|batch| batch.iter().all(|job| job.inserted)).count();
+        let known = answers.iter().filter(|batch| is_known(batch)).count();
+        ensure_eq!((made, known), (1, 15), "round {round}, batches that were stored and that were known");
+    }
+    ensure_eq!(kit.stored().await?.jobs.len(), 120, "jobs");
+    Ok(())
+}
+
+/// Each of eight contents is sent twice: those of the winner's are answered, the others refused.
+async fn q16_of_other_contents_for_one_id_the_first_wins(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    for round in 0..8 {
+        let id = kit.id_at(kit.now());
+        let enqueuer = |task: usize| {
+            let handle = Arc::clone(&handles[task % 2]);
+            let spec = kit.spec("job").id(id).payload((task / 2).to_string());
+            async move { handle.try_insert(vec![spec]).await }
+        };
+        let answers = race((0..16).map(enqueuer).collect()).await?;
+        let winner: usize = kit.record(id).await?.job.payload.decode()?;
+        let mut made = 0;
+        for (task, answer) in answers.into_iter().enumerate() {
+            match answer {
+                Ok(answers) if task / 2 == winner => made += usize::from(answers[0].inserted),
+                Err(error) if task / 2 != winner => drop(fails_with::<()>(Err(error), ErrorKind::Conflict)?),
+                answer => anyhow::bail!("round {round}, {winner} won, task {task} is answered {answer:?}"),
+            }
+        }
+        ensure_eq!(made, 1, "round {round}, inserts that made the job");
+    }
+    Ok(())
+}

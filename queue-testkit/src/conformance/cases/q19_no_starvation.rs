@@ -1,0 +1,210 @@
+//! Q19: every ready job is claimed in the end, whatever stands before it.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::Settled;
+use queue_core::{JobId, Token};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{EXPIRY, bury, cancelled, complete, complete_with, release, retry, snooze};
+use crate::conformance::spec::Spec;
+
+cases! {
+    Fast q19_a_wall_of_unhandled_jobs_hides_nothing_from_the_head,
+    Fast q19_a_cursor_goes_on_behind_a_wall_of_unhandled_jobs,
+    Fast q19_finite_urgent_input_lets_the_others_through,
+    Fast q19_jobs_that_keep_failing_let_the_others_through,
+    Fast q19_jobs_on_their_last_attempt_do_not_block_the_queue,
+    Fast q19_one_poisoned_settlement_does_not_fail_its_499_neighbours,
+    Fast q19_all_that_becomes_due_at_once_is_claimed,
+    Fast q19_the_leases_of_a_dead_fleet_all_come_back,
+}
+
+const WALL: usize = 10_000;
+
+async fn build_wall(kit: &Kit, spec: impl Fn(usize) -> Spec) -> CaseResult {
+    kit.insert((0..WALL).map(spec).collect()).await?;
+    Ok(())
+}
+
+/// Half of the wall is more urgent, half stands before them in their own level; and both kinds of jobs,
+/// new and old, are found at once.
+async fn q19_a_wall_of_unhandled_jobs_hides_nothing_from_the_head(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let first = kit.insert_one(kit.spec("mine").priority(-1)).await?;
+    build_wall(kit, |index| kit.spec("theirs").priority(i16::from(index % 2 == 0))).await?;
+    let last = kit.insert_one(kit.spec("mine")).await?;
+    for expected in [last, first] {
+        let reply = kit.claiming(worker, 1).kinds(&["mine"]).take().await?;
+        let seen: Vec<JobId> = reply.jobs.iter().map(|job| job.token.job).collect();
+        ensure_eq!(seen, [expected], "the claim of a worker that handles `mine`");
+        kit.settle_one(reply.jobs[0].token, complete()).await?;
+    }
+    let theirs = kit.claiming(worker, 3).kinds(&["theirs"]).take().await?.jobs;
+    ensure_eq!(theirs.len(), 3, "jobs for a worker that handles the wall");
+    Ok(())
+}
+
+/// Fifty jobs lie scattered in and behind it; the claims of one cursor meet all of them, in order, as
+/// they do what is added behind.
+async fn q19_a_cursor_goes_on_behind_a_wall_of_unhandled_jobs(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    build_wall(kit, |index| kit.spec(if index % 200 == 199 { "mine" } else { "theirs" })).await?;
+    let mut cursor = None;
+    let mut seen: Vec<JobId> = Vec::new();
+    let mut more = None;
+    for turn in 0..18 {
+        let reply = kit.claiming(worker, 3).kinds(&["mine"]).cursor(cursor).take().await?;
+        for job in &reply.jobs {
+            kit.settle_one(job.token, complete()).await?;
+            seen.push(job.token.job);
+        }
+        cursor = reply.cursor;
+        if turn == 10 {
+            kit.advance(Duration::from_secs(1));
+            more = Some(kit.insert_one(kit.spec("mine")).await?);
+        }
+    }
+    ensure_eq!((seen.len(), seen.last().copied()), (51, more), "jobs that were claimed, and the last");
+    ensure!(seen.is_sorted(), "the cursor went back");
+    Ok(())
+}
+
+/// Urgent jobs arrive as fast as they are taken, for a while; once they end, so does the wait.
+async fn q19_finite_urgent_input_lets_the_others_through(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let patient = kit.insert((0..10).map(|_| kit.spec("job")).collect()).await?;
+    let mut urgent_left = 100;
+    let mut seen = Vec::new();
+    let mut cursor = None;
+    for turn in 0..65 {
+        if urgent_left > 0 {
+            kit.insert(vec![kit.spec("job").priority(9), kit.spec("job").priority(8)]).await?;
+            urgent_left -= 2;
+        }
+        kit.advance(Duration::from_millis(10));
+        // As a worker does: by its cursor, and from the head now and then.
+        let from = if turn % 5 == 0 { None } else { cursor };
+        let reply = kit.claiming(worker, 2).cursor(from).take().await?;
+        for job in reply.jobs {
+            kit.settle_one(job.token, complete()).await?;
+            seen.extend((job.priority == 0).then_some(job.token.job));
+        }
+        cursor = reply.cursor;
+    }
+    ensure_eq!(seen, patient, "the jobs that had to wait, as they were claimed");
+    Ok(())
+}
+
+/// Of the highest priority and tried again at once: they use their attempts up, and then it is the
+/// others' turn.
+async fn q19_jobs_that_keep_failing_let_the_others_through(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    kit.insert((0..5).map(|_| kit.spec("bad").priority(i16::MAX).max_retries(5)).collect()).await?;
+    let good = kit.insert((0..5).map(|_| kit.spec("good")).collect()).await?;
+    let mut claims = 0;
+    let mut seen = Vec::new();
+    while seen.len() < good.len() {
+        claims += 1;
+        ensure!(claims <= 5 * 6 + 5, "{claims} claims brought only {seen:?}");
+        let job = kit.claim_one(worker).await?;
+        if job.kind.as_str() == "bad" {
+            kit.settle_one(job.token, retry("always", 0)).await?;
+        } else {
+            kit.settle_one(job.token, complete()).await?;
+            seen.push(job.token.job);
+        }
+    }
+    ensure_eq!(seen, good, "the jobs behind those that fail");
+    Ok(())
+}
+
+/// A hundred of them, of which a claim may bring one: each claim brings one, until the others show.
+async fn q19_jobs_on_their_last_attempt_do_not_block_the_queue(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    kit.insert((0..100).map(|_| kit.spec("job").max_retries(0)).collect()).await?;
+    kit.insert((0..10).map(|_| kit.spec("job")).collect()).await?;
+    let mut claims = 0;
+    let mut seen = 0;
+    while seen < 110 {
+        claims += 1;
+        ensure!(claims <= 101, "{claims} claims brought only {seen} jobs");
+        for job in kit.claiming(worker, 20).last_attempts(1).take().await?.jobs {
+            kit.settle_one(job.token, complete()).await?;
+            seen += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Whatever one of 500 settlements is: the lease of nobody, of a job that never was, a result of
+/// arbitrary bytes, a delay without end.
+async fn q19_one_poisoned_settlement_does_not_fail_its_499_neighbours(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let forever = Duration::MAX.as_secs();
+    let poisons = [
+        complete_with(&[0, 0xff, 0xc0, b'\'']),
+        retry("'; drop table jobs; --", forever),
+        snooze(forever),
+        bury(&"\u{10ffff}".repeat(2000)),
+        cancelled(""),
+        release(),
+    ];
+    for (round, poison) in poisons.into_iter().enumerate() {
+        kit.insert((0..499).map(|_| kit.spec("job")).collect()).await?;
+        let held = kit.claim(worker, 500).await?;
+        let mut settlements: Vec<_> = held.iter().map(|job| (job.token, complete())).collect();
+        let nobodys = Token { job: kit.id_at(kit.now()), claim: held[0].token.claim };
+        settlements.insert(77 * round, (nobodys, poison.clone()));
+        settlements[498 - 77 * round].1 = poison;
+        let answers = kit.settle(settlements).await?;
+        let done = answers.iter().filter(|answer| **answer == Settled::Done).count();
+        ensure_eq!(
+            (done, answers[77 * round]),
+            (held.len(), Settled::LeaseLost),
+            "round {round}, the answers"
+        );
+        let ended = kit.stored().await?.outcomes.len();
+        ensure!(ended >= 498 * (round + 1), "round {round}: only {ended} jobs have ended");
+    }
+    Ok(())
+}
+
+/// However many, and though a promotion takes only so many: in order, down to the last.
+async fn q19_all_that_becomes_due_at_once_is_claimed(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let soon = kit.now().saturating_add(Duration::from_secs(60));
+    let mut jobs = kit.insert((0..5000).map(|_| kit.spec("job").run_at(soon)).collect()).await?;
+    jobs.extend(kit.insert((0..10).map(|_| kit.spec("job").run_at(soon).priority(-1)).collect()).await?);
+    kit.set_clock(soon);
+    let mut seen: Vec<JobId> = Vec::new();
+    for _ in 0..12 {
+        for job in kit.claim(worker, 500).await? {
+            seen.push(job.token.job);
+        }
+    }
+    ensure_eq!(seen.len(), jobs.len(), "jobs that were claimed");
+    ensure!(seen == jobs, "the jobs were not claimed in their order");
+    Ok(())
+}
+
+/// Fifty workers of twenty jobs each, taken back thirty at a time: an end is reached, and nothing left.
+async fn q19_the_leases_of_a_dead_fleet_all_come_back(kit: &Kit) -> CaseResult {
+    kit.insert((0..1000).map(|_| kit.spec("job")).collect()).await?;
+    for _ in 0..50 {
+        kit.claim(kit.worker().await?, 20).await?;
+    }
+    kit.advance(EXPIRY);
+    let mut rescued = 0;
+    for call in 0..40 {
+        let reply = kit.rescue(30).await?;
+        ensure!(reply.rescued <= 30, "call {call} took {} leases", reply.rescued);
+        rescued += reply.rescued;
+    }
+    ensure_eq!(rescued, 1000, "leases that were taken back");
+    ensure_eq!(kit.claim(kit.worker().await?, 2000).await?.len(), 1000, "jobs that can be claimed again");
+    Ok(())
+}

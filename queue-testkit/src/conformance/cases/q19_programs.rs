@@ -1,0 +1,159 @@
+//! Q19: what one job's handler does holds up no other job.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::{Client, Enqueuer as _, HandlerResult, JobContext, JobId, NewJob, Payload, State, blocking};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::program::{Program, new_job, stop};
+
+cases! {
+    Race q19_a_handler_that_never_ends_harms_its_own_job_only,
+    Race q19_a_handler_that_blocks_its_thread_harms_its_own_job_only,
+    Race q19_a_handler_that_panics_harms_its_own_job_only,
+    Race q19_a_payload_of_the_wrong_shape_harms_its_own_job_only,
+    Race q19_jobs_that_a_worker_does_not_handle_are_left_to_others,
+}
+
+async fn count(context: JobContext, payload: Payload) -> HandlerResult {
+    let number: u64 = payload.decode()?;
+    context.capture_json(&(number + 1))?;
+    Ok(())
+}
+
+/// Twenty jobs that are well, with one of `bad` between them.
+async fn submit_around(program: &Program, bad: NewJob) -> anyhow::Result<(JobId, Vec<JobId>)> {
+    let mut jobs = (0..20)
+        .map(|number| new_job("count", &number.to_string()))
+        .collect::<queue_core::Result<Vec<_>>>()?;
+    jobs.insert(1, bad);
+    let mut ids: Vec<JobId> = program.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
+    Ok((ids.remove(1), ids))
+}
+
+async fn are_counted(kit: &Kit, ids: &[JobId]) -> CaseResult {
+    for (number, id) in (1..).zip(ids) {
+        let record = kit.record(*id).await?;
+        let expected = Some(i32::to_string(&number).into_bytes());
+        ensure_eq!((record.state, record.attempt), (State::Completed, 1), "the end of a job that is well");
+        ensure_eq!(record.result, expected, "its result");
+    }
+    Ok(())
+}
+
+/// It is stopped when its time is over, as often as it is tried, and then it is dead.
+async fn q19_a_handler_that_never_ends_harms_its_own_job_only(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("count", count)?;
+    program.on("endless", |_: JobContext, _: Payload| std::future::pending())?;
+    let worker = program.start(2)?;
+    let endless = new_job("endless", "{}")?.timeout(Duration::from_millis(20)).max_retries(1);
+    let (bad, good) = submit_around(&program, endless).await?;
+    program.ended(&good).await?;
+    program.ended(&[bad]).await?;
+    stop(worker).await?;
+    are_counted(kit, &good).await?;
+    let record = kit.record(bad).await?;
+    ensure_eq!((record.state, record.attempt), (State::Dead, 2), "the job that never ends");
+    let error = record.error.unwrap_or_default();
+    ensure!(error.contains("timed out"), "the job that never ends is dead of `{error}`");
+    Ok(())
+}
+
+/// It cannot be stopped from outside: it keeps its slot until it returns, and the others have theirs.
+async fn q19_a_handler_that_blocks_its_thread_harms_its_own_job_only(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("count", count)?;
+    let may_end = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&may_end);
+    let block = move |_: JobContext, _: Payload| {
+        while !ends.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        HandlerResult::Ok(())
+    };
+    program.on_untold("block", Arc::new(blocking(block)))?;
+    let worker = program.start(2)?;
+    let (bad, good) = submit_around(&program, new_job("block", "{}")?).await?;
+    let outcome = program.ended(&good).await;
+    ensure_eq!(kit.state(bad).await?, State::Running, "the job that blocks");
+    may_end.store(true, Ordering::SeqCst);
+    outcome?;
+    program.ended(&[bad]).await?;
+    stop(worker).await?;
+    are_counted(kit, &good).await?;
+    ensure_eq!(kit.state(bad).await?, State::Completed, "the job that blocked");
+    Ok(())
+}
+
+/// Each time anew; its error says what it panicked with.
+async fn q19_a_handler_that_panics_harms_its_own_job_only(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("count", count)?;
+    // Without the message that the panic hook would print.
+    program.on("panic", |_, _| async { std::panic::resume_unwind(Box::new("out of cheese")) })?;
+    let worker = program.start(1)?;
+    let (bad, good) = submit_around(&program, new_job("panic", "{}")?.max_retries(2)).await?;
+    program.ended(&good).await?;
+    program.ended(&[bad]).await?;
+    stop(worker).await?;
+    are_counted(kit, &good).await?;
+    let record = kit.record(bad).await?;
+    ensure_eq!((record.state, record.errors.len()), (State::Dead, 3), "the job that panics");
+    for error in record.errors {
+        ensure!(error.error.contains("out of cheese"), "the panic was recorded as {error:?}");
+    }
+    Ok(())
+}
+
+/// A failed attempt like any other: a corrected program can still run it.
+async fn q19_a_payload_of_the_wrong_shape_harms_its_own_job_only(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("count", count)?;
+    let worker = program.start(2)?;
+    let (bad, good) = submit_around(&program, new_job("count", "\"three\"")?.max_retries(1000)).await?;
+    program.ended(&good).await?;
+    while program.next_start().await?.id != bad {}
+    while program.next_start().await?.id != bad {}
+    stop(worker).await?;
+    are_counted(kit, &good).await?;
+    let record = kit.record(bad).await?;
+    ensure!(!record.state.is_finished(), "the job of the wrong shape is {}", record.state);
+    ensure!(!record.errors.is_empty(), "its failures are not recorded");
+
+    let mut corrected = Program::new(kit)?;
+    corrected.on("count", |_, payload| async move {
+        payload.decode::<String>()?;
+        Ok(())
+    })?;
+    let worker = corrected.start(1)?;
+    corrected.ended(&[bad]).await?;
+    stop(worker).await?;
+    ensure_eq!(kit.state(bad).await?, State::Completed, "its end by the corrected program");
+    Ok(())
+}
+
+/// A thousand jobs of another program, more urgent than its own, in the same queue.
+async fn q19_jobs_that_a_worker_does_not_handle_are_left_to_others(kit: &Kit) -> CaseResult {
+    let client = Client::new(kit.backend()?);
+    let theirs = || Ok(new_job("theirs", "{}")?.priority(9));
+    client.submit((0..1000).map(|_| theirs()).collect::<queue_core::Result<_>>()?).await?;
+    let mut program = Program::new(kit)?;
+    program.on("count", count)?;
+    let worker = program.start(2)?;
+    let numbers = (0..20).map(|number| new_job("count", &number.to_string()));
+    let submitted = client.submit(numbers.collect::<queue_core::Result<_>>()?).await?;
+    let ids: Vec<JobId> = submitted.iter().map(|job| job.id).collect();
+    program.ended(&ids).await?;
+    stop(worker).await?;
+    are_counted(kit, &ids).await?;
+    let live = kit.stored().await?.live;
+    ensure_eq!(live.len(), 1000, "jobs that are left to others");
+    ensure!(live.iter().all(|row| (row.state, row.attempt) == (State::Ready, 0)), "one of them was touched");
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Q20: times, numbers, names and texts come back as they went in.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::{HeartbeatRequest, ProgressReport};
+use queue_core::limits::DEFAULT_MAX_ERROR_BYTES;
+use queue_core::{
+    Backoff, Enqueuer as _, JobError, JobId, JobSpec, Kind, Progress, QueueName, State, Timestamp,
+};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::program::{Program, new_job, stop};
+use crate::conformance::session::{TICK, bury, cancelled, complete, retry};
+
+cases! {
+    Fast q20_times_at_the_ends_of_the_range_come_back,
+    Fast q20_numbers_at_the_ends_of_their_range_come_back,
+    Fast q20_durations_come_back_to_the_microsecond,
+    Fast q20_names_come_back_and_are_told_apart,
+    Fast q20_ids_at_the_ends_of_their_range_are_jobs_like_others,
+    Fast q20_texts_of_errors_come_back,
+    Fast q20_progress_comes_back,
+    Race q20_the_text_of_a_handlers_error_is_mended_and_cut,
+}
+
+/// As the time of the job, of the submission, of an error, of the end; to the microsecond.
+async fn q20_times_at_the_ends_of_the_range_come_back(kit: &Kit) -> CaseResult {
+    let odd = kit.now().saturating_add(Duration::from_micros(123_457));
+    let times = [Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH.saturating_add(TICK), odd, Timestamp::MAX];
+    for now in times {
+        kit.set_clock(now);
+        let worker = kit.worker().await?;
+        for run_at in times {
+            let id = kit.insert_one(kit.spec("job").run_at(run_at)).await?;
+            let record = kit.record(id).await?;
+            ensure_eq!((record.created_at, record.run_at), (now, run_at), "submission and time, at {now}");
+            ensure_eq!(record.job.run_at, Some(run_at), "the time that was first set, at {now}");
+            if run_at > now {
+                kit.cancel(id).await?;
+                continue;
+            }
+            let job = kit.claim_one(worker).await?;
+            ensure_eq!((job.token.job, job.run_at), (id, run_at), "the claimed job at {now}");
+            kit.settle_one(job.token, bury("hopeless")).await?;
+            let record = kit.record(id).await?;
+            ensure_eq!((record.finished_at, record.errors[0].at), (Some(now), now), "end and error at {now}");
+        }
+    }
+    Ok(())
+}
+
+/// Priorities and retries, in claim and record.
+async fn q20_numbers_at_the_ends_of_their_range_come_back(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let numbers = [(i16::MAX, 0), (1, u16::MAX), (0, 1), (-1, u16::MAX - 1), (i16::MIN, u16::MAX)];
+    for (priority, retries) in numbers {
+        kit.insert_one(kit.spec("job").priority(priority).max_retries(retries)).await?;
+    }
+    for (job, numbers) in kit.claim(worker, 9).await?.into_iter().zip(numbers) {
+        ensure_eq!((job.priority, job.max_retries), numbers, "priority and retries of the claim");
+        let record = kit.record(job.token.job).await?;
+        ensure_eq!((record.job.priority, record.job.max_retries), numbers, "those of the record");
+        ensure_eq!(job.is_last_attempt(), numbers.1 == 0, "whether this attempt is the last");
+        kit.settle_one(job.token, complete()).await?;
+    }
+    Ok(())
+}
+
+/// Timeouts and backoffs, from nothing to what a microsecond count can hold.
+async fn q20_durations_come_back_to_the_microsecond(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let longest = Duration::from_micros(u64::try_from(i64::MAX)?);
+    for timeout in [Duration::ZERO, TICK, Duration::from_micros(1_000_001), longest] {
+        let backoff = Backoff::new(timeout, longest, 100)?;
+        let spec = kit.spec("job").timeout(timeout).build()?;
+        kit.try_insert_exact(JobSpec { backoff: Some(backoff), ..spec.clone() }).await??;
+        let job = kit.claim_one(worker).await?;
+        ensure_eq!((job.timeout, job.backoff), (timeout, Some(backoff)), "timeout and backoff of the claim");
+        let record = kit.record(spec.id).await?;
+        ensure_eq!(record.job.timeout, timeout, "the timeout of the record");
+        ensure_eq!(record.job.backoff, Some(backoff), "the backoff of the record");
+        kit.settle_one(job.token, complete()).await?;
+    }
+    Ok(())
+}
+
+/// Of kinds and queues: long ones, quotes and wildcards, and those that differ by case or composition.
+async fn q20_names_come_back_and_are_told_apart(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let long = "ж".repeat(64);
+    let names =
+        ["job", "Job", "JOB", "j%b", "j_b", "job'", "\"job\"", "\u{e9}", "e\u{301}", "\u{1f980}", &long];
+    for name in names {
+        let spec = kit.spec("job").build()?;
+        kit.try_insert_exact(JobSpec { kind: Kind::new(name)?, queue: QueueName::new(name)?, ..spec })
+            .await??;
+    }
+    for name in names {
+        for other in names.into_iter().filter(|other| *other != name) {
+            let reply = kit.claiming(worker, 9).queue(name).kinds(&[other]).take().await?;
+            ensure_eq!(reply.jobs, [], "jobs of the kind {other} in the queue {name}");
+        }
+    }
+    for name in names {
+        let jobs = kit.claiming(worker, 9).queue(name).kinds(&[name]).take().await?.jobs;
+        ensure!(jobs.len() == 1, "the queue {name} has {} jobs of its kind", jobs.len());
+        ensure_eq!((jobs[0].kind.as_str(), jobs[0].queue.as_str()), (name, name), "the names of the claim");
+    }
+    Ok(())
+}
+
+/// An id says nothing but which job it is: the least and the greatest there are.
+async fn q20_ids_at_the_ends_of_their_range_are_jobs_like_others(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let ids = [[0; 16], [0x7f; 16], [0x80; 16], [0xff; 16]].map(JobId::from_bytes);
+    kit.insert(ids.iter().rev().map(|id| kit.spec("job").id(*id)).collect()).await?;
+    ensure_eq!(kit.stored().await?.jobs, ids, "the jobs in the order of their ids");
+    let mut cursor = None;
+    for id in ids {
+        let reply = kit.claiming(worker, 1).cursor(cursor).take().await?;
+        ensure_eq!(reply.jobs.first().map(|job| job.token.job), Some(id), "the next job");
+        kit.settle_one(reply.jobs[0].token, complete()).await?;
+        ensure_eq!(kit.state(id).await?, State::Completed, "the state of job {id}");
+        cursor = reply.cursor;
+    }
+    Ok(())
+}
+
+/// Of failures, burials and cancels: empty, long, of every alphabet, and what looks like a statement.
+async fn q20_texts_of_errors_come_back(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let long = "\u{1f980}".repeat(DEFAULT_MAX_ERROR_BYTES / 4);
+    for text in ["", " \n\t", "'; drop table jobs; --", "жé\u{301}\u{10ffff}\u{feff}", &long] {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, retry(text, 0)).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, bury(text)).await?;
+        let record = kit.record(id).await?;
+        ensure_eq!(record.error.as_deref(), Some(text), "why the job is dead");
+        let errors: Vec<&str> = record.errors.iter().map(|error| error.error.as_str()).collect();
+        ensure_eq!(errors, [text, text], "the errors of its attempts");
+        let id = kit.insert_one(kit.spec("job")).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, cancelled(text)).await?;
+        ensure_eq!(kit.record(id).await?.error.as_deref(), Some(text), "why the job is cancelled");
+    }
+    Ok(())
+}
+
+/// As large as a count can be; the last word counts.
+async fn q20_progress_comes_back(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let token = kit.claim_one(worker).await?.token;
+    ensure_eq!(kit.record(id).await?.progress, None, "the progress before the first word");
+    let most = u64::try_from(i64::MAX)?;
+    for (done, total) in [(0, 0), (3, 7), (most, most), (u64::MAX, u64::MAX), (1, 2)] {
+        let mut request = HeartbeatRequest::new(worker).at(kit.now());
+        request.progress.push(ProgressReport { token, progress: Progress { done, total } });
+        kit.backend()?.heartbeat(request).await?;
+        ensure_eq!(kit.record(id).await?.progress, Some(Progress { done, total }), "the progress");
+    }
+    kit.settle_one(token, complete()).await?;
+    Ok(())
+}
+
+/// NUL is replaced, and the text ends between two characters within the limit.
+async fn q20_the_text_of_a_handlers_error_is_mended_and_cut(kit: &Kit) -> CaseResult {
+    let text = format!("a\0b {}", "é".repeat(DEFAULT_MAX_ERROR_BYTES));
+    let mut program = Program::new(kit)?;
+    let error = text.clone();
+    program.on("bad", move |_, _| {
+        let error = JobError::bury(&error);
+        async move { Err(error) }
+    })?;
+    let ids: Vec<JobId> =
+        program.queue.submit(vec![new_job("bad", "{}")?]).await?.iter().map(|job| job.id).collect();
+    let worker = program.start(1)?;
+    program.ended(&ids).await?;
+    stop(worker).await?;
+    let stored = kit.record(ids[0]).await?.error.unwrap_or_default();
+    ensure!(stored.starts_with("a\u{fffd}b é"), "the text begins with {:?}", stored.get(..20));
+    let rest = stored.trim_start_matches("a\u{fffd}b ");
+    ensure!(rest.chars().all(|char| char == 'é'), "the text was changed: {stored}");
+    let bytes = stored.len();
+    ensure!((DEFAULT_MAX_ERROR_BYTES - 8..=DEFAULT_MAX_ERROR_BYTES + 2).contains(&bytes), "{bytes} bytes");
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Q22: bad input from an application is refused by name, and nothing of it is stored.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, MAX_JSON_DEPTH, MAX_NAME_BYTES};
+use queue_core::{
+    Client, Enqueuer, EnqueuerExt as _, Error, ErrorKind, HandlerResult, JobContext, JobQueue, Limits,
+    NewJob, Payload, Queue as _, QueueName, TaskOptions,
+};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::{ensure_eq, fails_with};
+use crate::conformance::kit::Kit;
+use crate::conformance::program::new_job;
+
+cases! {
+    Fast q22_a_bad_name_is_refused_by_name,
+    Fast q22_a_payload_over_the_limit_is_refused,
+    Fast q22_what_is_not_json_is_refused,
+    Fast q22_a_batch_with_one_bad_item_is_refused_whole,
+    Fast q22_a_batch_over_the_limit_is_refused_whole,
+    Fast q22_a_kind_that_nobody_registered_is_refused,
+    Fast q22_a_kind_registered_twice_keeps_its_first_handler,
+}
+
+/// The error must name what was wrong, and the storage must be as it was, and work.
+async fn refused<T: std::fmt::Debug>(
+    kit: &Kit,
+    answer: queue_core::Result<T>,
+    name: &str,
+) -> anyhow::Result<Error> {
+    let error = fails_with(answer, ErrorKind::Invalid)?;
+    ensure!(!error.is_retryable(), "the error says that trying again can help: {error}");
+    ensure!(error.to_string().contains(name), "the error does not name `{name}`: {error}");
+    nothing_stored(kit).await?;
+    Ok(error)
+}
+
+async fn nothing_stored(kit: &Kit) -> CaseResult {
+    ensure_eq!(kit.stored().await?.live, [], "the unfinished jobs");
+    kit.works().await
+}
+
+/// Empty, too long, with white space or control characters; of kinds and of queues.
+async fn q22_a_bad_name_is_refused_by_name(kit: &Kit) -> CaseResult {
+    let client = Client::new(kit.backend()?);
+    let long = "x".repeat(MAX_NAME_BYTES + 1);
+    for (name, fault) in
+        [("", "empty"), (&long, "129 bytes"), ("send email", "send email"), ("a\0b", "a\\0b")]
+    {
+        refused(kit, client.enqueue(name, Payload::json("{}")?).await, fault).await?;
+        refused(kit, client.enqueue_batch(name, vec![Payload::json("{}")?]).await, fault).await?;
+        refused(kit, QueueName::new(name), fault).await?;
+    }
+    let longest = "x".repeat(MAX_NAME_BYTES);
+    client.enqueue(&longest, Payload::json("{}")?).await?;
+    Ok(())
+}
+
+/// By a byte, with the limit that is set; at the limit it is taken.
+async fn q22_a_payload_over_the_limit_is_refused(kit: &Kit) -> CaseResult {
+    for limit in [DEFAULT_MAX_PAYLOAD_BYTES, 100] {
+        let client =
+            Client::new(kit.backend()?).with_limits(Limits { payload_bytes: limit, ..Limits::default() });
+        let payload = |bytes: usize| Payload::json(format!("\"{}\"", "x".repeat(bytes - 2)));
+        let error = client.enqueue("large", payload(limit + 1)?).await;
+        refused(kit, error, &(limit + 1).to_string()).await?;
+        let id = client.enqueue("large", payload(limit)?).await?;
+        kit.cancel(id).await?;
+    }
+    Ok(())
+}
+
+/// Text that is none, is cut off, or is nested too deep; a value that has no JSON form.
+async fn q22_what_is_not_json_is_refused(kit: &Kit) -> CaseResult {
+    let client = Client::new(kit.backend()?);
+    let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    for text in ["", "{", "{}}", "{'a': 1}", "NaN", "01", "\"\u{1}\""] {
+        refused(kit, Payload::json(text), "not JSON").await?;
+    }
+    refused(kit, Payload::from_bytes(vec![b'"', 0xff, b'"']), "UTF-8").await?;
+    refused(kit, Payload::json(deep(MAX_JSON_DEPTH + 1)), "129 deep").await?;
+    refused(kit, Payload::json(deep(100_000)), "deep").await?;
+    let no_key = std::collections::BTreeMap::from([((1, 2), 3)]);
+    refused(kit, client.enqueue_value("map", &no_key).await, "cannot be serialised").await?;
+    client.enqueue("deep", Payload::json(deep(MAX_JSON_DEPTH))?).await?;
+    Ok(())
+}
+
+/// Wherever it stands; the error says which it was.
+async fn q22_a_batch_with_one_bad_item_is_refused_whole(kit: &Kit) -> CaseResult {
+    let limits = Limits { payload_bytes: 100, ..Limits::default() };
+    let client = Client::new(kit.backend()?).with_limits(limits);
+    for place in [0, 2, 4] {
+        let mut batch = (0..5).map(|_| new_job("job", "{}")).collect::<queue_core::Result<Vec<NewJob>>>()?;
+        batch[place] = new_job("fat", &format!("\"{}\"", "x".repeat(100)))?;
+        let error = refused(kit, client.submit(batch).await, "fat").await?;
+        let number = format!("number {} of 5", place + 1);
+        ensure!(error.to_string().contains(&number), "the error does not say that it was {number}: {error}");
+    }
+    Ok(())
+}
+
+/// A limit of jobs; and an empty batch is none.
+async fn q22_a_batch_over_the_limit_is_refused_whole(kit: &Kit) -> CaseResult {
+    let limits = Limits { batch_jobs: 10, ..Limits::default() };
+    let client = Client::new(kit.backend()?).with_limits(limits);
+    let batch = |many: usize| vec![Payload::from_stored("{}"); many];
+    refused(kit, client.enqueue_batch("job", batch(11)).await, "11 jobs").await?;
+    ensure_eq!(client.enqueue_batch("job", Vec::new()).await?, [], "the ids of an empty batch");
+    nothing_stored(kit).await?;
+    ensure_eq!(client.enqueue_batch("job", batch(10)).await?.len(), 10, "the ids of a full batch");
+    Ok(())
+}
+
+/// On a queue with handlers; a client takes any valid kind.
+async fn q22_a_kind_that_nobody_registered_is_refused(kit: &Kit) -> CaseResult {
+    let mut queue = JobQueue::new(kit.backend()?);
+    queue.handle("send", Arc::new(nothing), TaskOptions::new())?;
+    let batch = vec![new_job("send", "{}")?, new_job("sned", "{}")?];
+    for answer in [queue.submit(batch).await, queue.enqueuer().submit(vec![new_job("sned", "{}")?]).await] {
+        let error = fails_with(answer, ErrorKind::NotFound)?;
+        ensure!(error.to_string().contains("`sned`"), "the error does not name the kind: {error}");
+        ensure!(!error.is_retryable(), "the error says that trying again can help: {error}");
+        nothing_stored(kit).await?;
+    }
+    queue.enqueue("send", Payload::json("{}")?).await?;
+    Client::new(kit.backend()?).enqueue("sned", Payload::json("{}")?).await?;
+    Ok(())
+}
+
+async fn nothing(_: JobContext, _: Payload) -> HandlerResult {
+    Ok(())
+}
+
+/// The second registration is a conflict that names it, and changes neither handler nor options.
+async fn q22_a_kind_registered_twice_keeps_its_first_handler(kit: &Kit) -> CaseResult {
+    let mut queue = JobQueue::new(kit.backend()?);
+    queue.handle("send", Arc::new(nothing), TaskOptions::new().priority(7))?;
+    let again = queue.handle("send", Arc::new(nothing), TaskOptions::new().priority(9));
+    let error = fails_with(again, ErrorKind::Conflict)?;
+    ensure!(error.to_string().contains("`send`"), "the error does not name the kind: {error}");
+    let id = queue.enqueue("send", Payload::json("{}")?).await?;
+    ensure_eq!(kit.record(id).await?.job.priority, 7, "the priority by the first registration");
+    kit.works().await
+}

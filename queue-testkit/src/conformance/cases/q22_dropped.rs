@@ -1,0 +1,222 @@
+//! Q22: a future that is dropped has done all that was asked, or nothing, and leaves nothing behind.
+//!
+//! Whether it did it may be known late: so these cases ask again, and the second answer must fit either.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use queue_core::backend::{
+    CancelReply, CancelRequest, HeartbeatRequest, InsertRequest, MaintainRequest, RegisterRequest, Settled,
+};
+use queue_core::{ErrorKind, JobId, JobSpec, State};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::{ensure_eq, fails_with};
+use crate::conformance::dropped::drop_after;
+use crate::conformance::kit::Kit;
+use crate::conformance::race::race;
+use crate::conformance::session::{EXPIRY, complete_with, release};
+use crate::conformance::spec::Spec;
+
+cases! {
+    Fast q22_a_dropped_insert_has_stored_all_or_nothing,
+    Fast q22_a_dropped_claim_has_leases_that_can_be_found,
+    Fast q22_a_dropped_settle_can_be_repeated,
+    Fast q22_a_dropped_cancel_can_be_repeated,
+    Fast q22_a_dropped_rescue_took_all_or_nothing,
+    Fast q22_a_dropped_word_of_a_worker_can_be_repeated,
+    Fast q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole [Durable],
+    Race q22_dropped_inserts_harm_no_neighbour_in_their_commit,
+    Race q22_many_requests_at_once_are_all_answered,
+}
+
+/// A future of a backend is dropped after none, one, … of its polls; each several times, since what it
+/// meets differs.
+fn polls() -> impl Iterator<Item = u32> {
+    (0..4).chain(0..4).chain([1, 1, 1, 1])
+}
+
+fn batch(kit: &Kit, many: usize) -> Vec<Spec> {
+    (0..many).map(|_| kit.spec("job")).collect()
+}
+
+/// The same batch again is new as a whole, or known as a whole; known, if the first was answered.
+async fn q22_a_dropped_insert_has_stored_all_or_nothing(kit: &Kit) -> CaseResult {
+    let mut batches = 0;
+    for polls in polls() {
+        let specs = batch(kit, 20);
+        let answered = drop_after(polls, kit.try_insert(specs.clone())).await.is_some();
+        let again = kit.try_insert(specs).await??;
+        let made = again.iter().filter(|job| job.inserted).count();
+        ensure!(made == 0 || made == 20 && !answered, "after {polls} polls {made} of 20 jobs were missing");
+        batches += 1;
+        ensure_eq!(kit.stored().await?.live.len(), batches * 20, "jobs after {polls} polls");
+    }
+    kit.works().await
+}
+
+/// By the name of the claim: once they are given back, no job is missing, and none was charged.
+async fn q22_a_dropped_claim_has_leases_that_can_be_found(kit: &Kit) -> CaseResult {
+    for polls in polls() {
+        let jobs = kit.insert(batch(kit, 10)).await?;
+        let (worker, claim) = (kit.worker().await?, kit.new_claim_id());
+        drop_after(polls, kit.claiming(worker, 10).claim_id(claim).take()).await;
+        let found = kit.leases(worker, claim).await?;
+        ensure!(found.is_empty() || found.len() == 10, "after {polls} polls {} leases exist", found.len());
+        for job in &found {
+            kit.settle_one(job.token, release()).await?;
+        }
+        let next = kit.claim(kit.worker().await?, 20).await?;
+        let seen: Vec<(JobId, u32)> = next.iter().map(|job| (job.token.job, job.attempt)).collect();
+        let expected: Vec<(JobId, u32)> = jobs.into_iter().map(|job| (job, 1)).collect();
+        ensure_eq!(seen, expected, "the jobs and their attempts after {polls} polls");
+        kit.settle(next.iter().map(|job| (job.token, complete_with(b""))).collect()).await?;
+    }
+    kit.works().await
+}
+
+/// Whatever came of it: the second is `Done` for all, with the result that it brought.
+async fn q22_a_dropped_settle_can_be_repeated(kit: &Kit) -> CaseResult {
+    for polls in polls() {
+        let jobs = kit.insert(batch(kit, 10)).await?;
+        let held = kit.claim(kit.worker().await?, 10).await?;
+        let settlements: Vec<_> = held.iter().map(|job| (job.token, complete_with(b"once"))).collect();
+        drop_after(polls, kit.settle(settlements.clone())).await;
+        ensure_eq!(kit.settle(settlements).await?, [Settled::Done; 10], "the settle after {polls} polls");
+        for job in jobs {
+            let record = kit.record(job).await?;
+            let seen = (record.state, record.attempt, record.result);
+            ensure_eq!(seen, (State::Completed, 1, Some(b"once".to_vec())), "the job after {polls} polls");
+        }
+    }
+    kit.works().await
+}
+
+/// One request is one transaction: all ten were cancelled by the first, or all by the second.
+async fn q22_a_dropped_cancel_can_be_repeated(kit: &Kit) -> CaseResult {
+    for polls in polls() {
+        let jobs = kit.insert(batch(kit, 10)).await?;
+        let backend = kit.backend()?;
+        let request = CancelRequest::new(jobs).at(kit.now());
+        let answered = drop_after(polls, backend.cancel(request.clone())).await.is_some();
+        let again = backend.cancel(request).await?;
+        let late = again.iter().filter(|reply| **reply == CancelReply::Finished(State::Cancelled)).count();
+        let done = again.iter().filter(|reply| **reply == CancelReply::Cancelled).count();
+        ensure!(
+            (done, late) == (0, 10) || (done, late) == (10, 0) && !answered,
+            "after {polls} polls the second cancel is answered {again:?}"
+        );
+    }
+    kit.works().await
+}
+
+/// The worker is given up with all that it held; each loss is charged and recorded once.
+async fn q22_a_dropped_rescue_took_all_or_nothing(kit: &Kit) -> CaseResult {
+    for polls in polls() {
+        let jobs = kit.insert(batch(kit, 10)).await?;
+        kit.claim(kit.worker().await?, 10).await?;
+        kit.advance(EXPIRY);
+        drop_after(polls, kit.maintain(MaintainRequest::rescue(100))).await;
+        let reply = kit.rescue(100).await?;
+        let seen = (reply.rescued, reply.workers_lost);
+        ensure!(seen == (0, 0) || seen.0 == 10, "after {polls} polls the second rescue took {seen:?}");
+        for job in jobs {
+            let record = kit.record(job).await?;
+            let seen = (record.state, record.attempt, record.errors.len());
+            ensure_eq!(seen, (State::Ready, 1, 1), "the job after {polls} polls");
+            kit.cancel(job).await?;
+        }
+    }
+    kit.works().await
+}
+
+/// Its entry, its heartbeat, its leave.
+async fn q22_a_dropped_word_of_a_worker_can_be_repeated(kit: &Kit) -> CaseResult {
+    let backend = kit.backend()?;
+    for polls in polls() {
+        let worker = kit.new_worker_id();
+        let entry = RegisterRequest::new(worker, "kit", EXPIRY).at(kit.now());
+        let answered = drop_after(polls, backend.register(entry)).await.is_some();
+        match kit.try_register(worker).await? {
+            Ok(()) => ensure!(!answered, "a worker could be entered twice"),
+            Err(error) => drop(fails_with::<()>(Err(error), ErrorKind::Conflict)?),
+        }
+        kit.advance(EXPIRY / 2);
+        drop_after(polls, backend.heartbeat(HeartbeatRequest::new(worker).at(kit.now()))).await;
+        kit.heartbeat(worker).await?;
+        kit.advance(EXPIRY / 2);
+        ensure_eq!(kit.rescue(10).await?.workers_lost, 0, "workers given up after {polls} polls");
+        drop_after(polls, kit.retire(worker)).await;
+        kit.retire(worker).await?;
+        ensure!(kit.is_lost(worker).await?, "the worker lives on after {polls} polls");
+    }
+    kit.works().await
+}
+
+/// Closed at once, and opened again.
+async fn q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole(kit: &Kit) -> CaseResult {
+    for polls in polls() {
+        let before = kit.stored().await?.jobs.len();
+        let specs = batch(kit, 50);
+        let answered = drop_after(polls, kit.try_insert(specs.clone())).await.is_some();
+        kit.reopen().await?;
+        let stored = kit.stored().await?.jobs.len() - before;
+        ensure!(
+            stored == 50 || stored == 0 && !answered,
+            "after {polls} polls {stored} of 50 jobs are there"
+        );
+        kit.try_insert(specs).await??;
+        ensure_eq!(kit.stored().await?.jobs.len() - before, 50, "jobs after the second insert");
+    }
+    kit.works().await
+}
+
+/// Sixteen tasks insert at the same time, half of them lose patience: what was acknowledged is there,
+/// and of the others each batch is whole.
+async fn q22_dropped_inserts_harm_no_neighbour_in_their_commit(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    for round in 0..12 {
+        let enqueuer = |task: u32| {
+            let handle = Arc::clone(&handles[usize::from(task.is_multiple_of(4))]);
+            let specs = batch(kit, 5);
+            async move {
+                let patience = if task.is_multiple_of(2) { 1 + (task + round) % 3 } else { u32::MAX };
+                let answer = drop_after(patience, handle.try_insert(specs.clone())).await;
+                let acknowledged = matches!(answer, Some(Ok(Ok(_))));
+                ensure!(acknowledged || patience < u32::MAX, "a patient insert was answered {answer:?}");
+                Ok((acknowledged, specs))
+            }
+        };
+        for (acknowledged, specs) in race((0..16).map(enqueuer).collect()).await? {
+            let again = kit.try_insert(specs).await??;
+            let made = again.iter().filter(|job| job.inserted).count();
+            ensure!(made == 0 || made == 5 && !acknowledged, "round {round}: {made} of 5 jobs were missing");
+        }
+    }
+    ensure_eq!(kit.stored().await?.live.len(), 12 * 16 * 5, "jobs");
+    kit.works().await
+}
+
+/// Four hundred requests of every kind under way on one handle: none is forgotten, and none is an error.
+async fn q22_many_requests_at_once_are_all_answered(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let jobs = kit.insert(batch(kit, 200)).await?;
+    let requester = |task: usize| {
+        let handle = kit.handle();
+        let (job, spec): (JobId, queue_core::Result<JobSpec>) = (jobs[task % 200], kit.spec("job").build());
+        async move {
+            let backend = handle.backend()?;
+            match task % 5 {
+                0 => drop(backend.insert(InsertRequest::new(vec![vec![spec?]])).await?),
+                1 => drop(handle.claim(worker, 1).await?),
+                2 => drop(handle.cancel_running(job).await?),
+                3 => drop(handle.heartbeat(worker).await?),
+                _ => drop(handle.record(job).await?),
+            }
+            Ok(())
+        }
+    };
+    race((0..400).map(requester).collect()).await?;
+    ensure_eq!(kit.stored().await?.jobs.len(), 280, "jobs");
+    kit.works().await
+}

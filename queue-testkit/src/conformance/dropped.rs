@@ -1,0 +1,44 @@
+//! Futures that are given up half-way.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+/// Polls a future, and drops it if it has not ended by its `polls`-th poll.
+///
+/// The waits between are the future's own: it is polled again when it asks for it.
+pub(crate) async fn drop_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if left == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_future_is_dropped_at_its_last_poll_and_not_before() {
+        let yields_once = || async {
+            tokio::task::yield_now().await;
+            7
+        };
+        assert_eq!(drop_after(0, ready(7)).await, None);
+        assert_eq!(drop_after(1, ready(7)).await, Some(7));
+        assert_eq!(drop_after(1, yields_once()).await, None);
+        assert_eq!(drop_after(2, yields_once()).await, Some(7));
+    }
+}

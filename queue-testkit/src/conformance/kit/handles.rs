@@ -1,0 +1,69 @@
+//! Several handles on one storage.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use queue_core::Backend;
+
+use super::super::race::race;
+use super::super::session::{Session, Shared};
+use super::super::subject::Storage;
+use super::{Kit, open};
+
+/// A storage that several handles opened, beside the case's own.
+pub(crate) struct Opened {
+    pub(crate) handles: Vec<Arc<Session>>,
+    /// Dropping it would remove what the handles work on.
+    _storage: Arc<dyn Storage>,
+}
+
+impl Kit {
+    /// This many handles for tasks that race: different ones, as processes have them, where the
+    /// backend permits that; else the case's own.
+    pub(crate) async fn handles(&self, many: usize) -> anyhow::Result<Vec<Arc<Session>>> {
+        let is_shared = self.backend()?.capabilities().multi_process;
+        let mut handles = vec![self.handle()];
+        while handles.len() < many {
+            let next = if is_shared { Arc::new(self.open_second().await?) } else { self.handle() };
+            handles.push(next);
+        }
+        Ok(handles)
+    }
+
+    /// Makes another storage, which this many handles open at the same moment, before it has a schema.
+    pub(crate) async fn open_fresh_at_once(&self, many: usize) -> anyhow::Result<Opened> {
+        let created = self.subject.create().await;
+        let storage = created.map_err(|error| anyhow!("the subject's `create` failed: {error}"))?;
+        self.open_at_once(storage, &Arc::new(Shared::new()), many).await
+    }
+
+    /// Opens the case's own storage by this many further handles at the same moment.
+    pub(crate) async fn open_more_at_once(&self, many: usize) -> anyhow::Result<Opened> {
+        self.open_at_once(Arc::clone(&self.storage), &self.shared, many).await
+    }
+
+    /// Closes the case's handle, and has this many others open the storage at the same moment; the
+    /// first of them becomes the case's own.
+    pub(crate) async fn reopen_at_once(&self, many: usize) -> anyhow::Result<Opened> {
+        drop(self.session.replace(None));
+        let opened = self.open_more_at_once(many).await?;
+        let first = opened.handles.first().context("no handle was opened")?;
+        self.session.replace(Some(first.backend()?));
+        Ok(opened)
+    }
+
+    async fn open_at_once(
+        &self,
+        storage: Arc<dyn Storage>,
+        shared: &Arc<Shared>,
+        many: usize,
+    ) -> anyhow::Result<Opened> {
+        let opening = |number: usize| {
+            let (storage, journal) = (Arc::clone(&storage), Arc::clone(&self.journal));
+            async move { open(&*storage, &journal, &format!("handle {number}: ")).await }
+        };
+        let backends: Vec<Arc<dyn Backend>> = race((1..=many).map(opening).collect()).await?;
+        let session = |backend| Arc::new(Session::new(backend, Arc::clone(shared)));
+        Ok(Opened { handles: backends.into_iter().map(session).collect(), _storage: storage })
+    }
+}

@@ -1,0 +1,45 @@
+//! Properties that hold of every value.
+
+use std::fmt::Debug;
+
+use anyhow::{anyhow, bail};
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use super::case::CaseResult;
+use super::kit::Kit;
+
+/// The most attempts to make a failing value smaller.
+const SHRINKS: u32 = 400;
+
+/// Checks as many values as sequences are set, from the seed; a failure shows a small one.
+pub(crate) async fn holds_of_all<S, F>(
+    kit: &Kit,
+    values: fn() -> S,
+    check: impl Fn(S::Value) -> F + Send,
+) -> CaseResult
+where
+    S: Strategy<Value: Clone + Debug>,
+    F: Future<Output = CaseResult>,
+{
+    let config = Config {
+        cases: kit.settings().sequences,
+        max_shrink_iters: SHRINKS,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&kit.seed().to_le_bytes());
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+    let check = |value| {
+        let outcome = Handle::current().block_on(check(value));
+        outcome.map_err(|error| TestCaseError::fail(format!("{error:#}")))
+    };
+    match block_in_place(|| runner.run(&values(), check)) {
+        Ok(()) => Ok(()),
+        Err(TestError::Fail(reason, value)) => bail!("{reason}\n\nwith {value:?}"),
+        Err(TestError::Abort(reason)) => Err(anyhow!("the run was given up: {reason}")),
+    }
+}
