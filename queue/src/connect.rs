@@ -51,9 +51,13 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Backend>> {
 /// [`Invalid`](queue_core::ErrorKind::Invalid) if neither is set, or is no Unicode, and those of
 /// [`connect`].
 pub async fn connect_from_env() -> Result<Arc<dyn Backend>> {
+    connect(&url_from(|variable| env::var(variable))?).await
+}
+
+fn url_from(read: impl Fn(&str) -> Result<String, VarError>) -> Result<String> {
     for variable in [DATABASE_URL_VARIABLE, FALLBACK_URL_VARIABLE] {
-        match env::var(variable) {
-            Ok(url) => return connect(&url).await,
+        match read(variable) {
+            Ok(url) => return Ok(url),
             Err(VarError::NotPresent) => {}
             Err(error @ VarError::NotUnicode(_)) => {
                 let message = format!("the variable {variable} is not Unicode");
@@ -69,3 +73,24 @@ pub async fn connect_from_env() -> Result<Arc<dyn Backend>> {
 const SCHEMES: &str = "`sqlite:`";
 #[cfg(not(feature = "sqlite"))]
 const SCHEMES: &str = "none";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(variables: &[(&str, &str)]) -> Result<String> {
+        url_from(|wanted| {
+            let found = variables.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| (*value).to_owned()).ok_or(VarError::NotPresent)
+        })
+    }
+
+    #[test]
+    fn the_jobs_own_database_comes_before_the_applications() {
+        let application = ("DATABASE_URL", "sqlite:app.db");
+        assert_eq!(url(&[application]).unwrap(), "sqlite:app.db");
+        assert_eq!(url(&[application, ("JOBS_DATABASE_URL", "sqlite:jobs.db")]).unwrap(), "sqlite:jobs.db");
+        let error = url(&[]).unwrap_err().to_string();
+        assert!(error.contains("JOBS_DATABASE_URL") && error.contains("DATABASE_URL"), "{error}");
+    }
+}

@@ -1,0 +1,204 @@
+//! The public interface: what bad input gets, and what typed tasks promise.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue_core::{
+    Client, Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobContext, JobId, JobQueue, Kind, Limits,
+    MemoryBackend, NewJob, Payload, Queue, ResultTask, State, Task, TaskDefinition, TaskOptions, Timestamp,
+    Worker,
+};
+
+fn queue() -> JobQueue {
+    JobQueue::new(Arc::new(MemoryBackend::new()))
+}
+
+fn noop(name: &'static str) -> TaskDefinition<u32> {
+    TaskDefinition::from_fn(name, |_: JobContext, _: u32| async { HandlerResult::Ok(()) })
+}
+
+async fn stored(queue: &JobQueue) -> usize {
+    queue.backend().audit().unwrap().stored().await.unwrap().jobs.len()
+}
+
+#[test]
+fn a_kind_is_registered_once() {
+    let mut queue = queue();
+    noop("resize").register(&mut queue).unwrap();
+    let error = noop("resize").register(&mut queue).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("`resize`"), "{error}");
+}
+
+#[test]
+fn a_kind_that_is_no_name_is_refused_when_it_is_registered() {
+    let overlong = "x".repeat(129);
+    for name in ["", "two words", &overlong] {
+        let handler = |_: JobContext, _: Payload| async { HandlerResult::Ok(()) };
+        let error = queue().handle(name, Arc::new(handler), TaskOptions::new()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_kind_is_named_and_nothing_is_stored() {
+    let mut queue = queue();
+    noop("resize").register(&mut queue).unwrap();
+    let known = NewJob::new(Kind::new("resize").unwrap(), Payload::json("1").unwrap());
+    let unknown = NewJob::new(Kind::new("resise").unwrap(), Payload::json("1").unwrap());
+    let error = queue.submit(vec![known, unknown]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains("`resise`"), "{error}");
+    assert_eq!(stored(&queue).await, 0);
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_answered_before_any_check() {
+    let queue = queue();
+    assert!(queue.enqueue_batch("no such kind", Vec::new()).await.unwrap().is_empty());
+    assert!(queue.enqueue_batch_at("", Vec::new(), Timestamp::MAX).await.unwrap().is_empty());
+    assert!(queue.submit(Vec::new()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn ids_come_back_in_the_order_of_the_input() {
+    let mut queue = queue();
+    let task = noop("resize").register(&mut queue).unwrap();
+    let ids = task.enqueue_batch(&[10, 20, 30]).await.unwrap();
+    let records = queue.inspect().unwrap().jobs(&ids).await.unwrap();
+    let payloads: Vec<u32> = records.into_iter().map(|r| r.unwrap().job.payload.decode().unwrap()).collect();
+    assert_eq!(payloads, [10, 20, 30]);
+}
+
+#[tokio::test]
+async fn one_bad_payload_stops_its_whole_batch() {
+    let client = Client::new(Arc::new(MemoryBackend::new()))
+        .with_limits(Limits { payload_bytes: 8, ..Limits::default() });
+    let fits = Payload::json("\"123456\"").unwrap();
+    let over = Payload::json("\"1234567\"").unwrap();
+    let error = client.enqueue_batch("resize", vec![fits.clone(), over]).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "failed to enqueue a job of kind `resize` (number 2 of 2): the payload is 9 bytes, the limit is 8"
+    );
+    let unserialisable = [std::collections::BTreeMap::from([((1, 2), 3)])];
+    let error = client.enqueue_values("resize", &unserialisable).await.unwrap_err();
+    assert!(error.to_string().contains("number 1 of 1"), "{error}");
+    assert!(client.backend().audit().unwrap().stored().await.unwrap().jobs.is_empty());
+}
+
+#[tokio::test]
+async fn a_batch_has_a_greatest_size() {
+    let limits = Limits { batch_jobs: 2, ..Limits::default() };
+    let client = Client::new(Arc::new(MemoryBackend::new())).with_limits(limits);
+    let error = client.enqueue_values("resize", &[1, 2, 3]).await.unwrap_err();
+    assert!(error.to_string().contains("3 jobs, the limit is 2"), "{error}");
+}
+
+#[tokio::test]
+async fn an_id_that_stands_twice_or_is_too_old_is_refused() {
+    let client = Client::new(Arc::new(MemoryBackend::new()));
+    let job = NewJob::new(Kind::new("resize").unwrap(), Payload::json("1").unwrap());
+    let id = JobId::generate();
+    let error = client.submit(vec![job.clone().id(id), job.clone().id(id)]).await.unwrap_err();
+    assert!(error.to_string().contains("stands twice"), "{error}");
+    let old = JobId::least_at(Timestamp::now().saturating_sub(Duration::from_secs(25 * 60 * 60)));
+    let error = client.submit(vec![job.id(old)]).await.unwrap_err();
+    assert!(error.to_string().contains("older than the idempotency window"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_stored_is_the_jobs_own_else_its_tasks_else_the_default() {
+    let mut queue = queue();
+    let options = TaskOptions::new().max_retries(3).priority(7).timeout(Duration::from_secs(9));
+    let task = noop("resize").with_options(options).register(&mut queue).unwrap();
+    let own = task.job(&1).unwrap().priority(-1);
+    let ids = task.submit(vec![own]).await.unwrap();
+    let record = queue.inspect().unwrap().jobs(&[ids[0].id]).await.unwrap().remove(0).unwrap();
+    assert_eq!((record.job.max_retries, record.job.priority), (3, -1));
+    assert_eq!(record.job.timeout, Duration::from_secs(9));
+    assert_eq!((record.job.queue.as_str(), record.state), ("default", State::Ready));
+}
+
+#[tokio::test]
+async fn a_definition_does_not_keep_its_queue() {
+    static RESIZE: TaskDefinition<u32> = TaskDefinition::new("resize", |_, _| Box::pin(async { Ok(()) }));
+    let error = RESIZE.enqueue(&1).await.unwrap_err();
+    assert!(error.to_string().contains("task `resize` was never registered"), "{error}");
+    let mut first = queue();
+    RESIZE.register(&mut first).unwrap();
+    RESIZE.enqueue(&1).await.unwrap();
+    drop(first);
+    let error = RESIZE.enqueue(&1).await.unwrap_err();
+    assert!(error.to_string().contains("a queue that is there no more"), "{error}");
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_work_does_not_start() {
+    let fault = |worker: Worker| worker.start().unwrap_err().to_string();
+    assert!(fault(Worker::new()).contains("no handler is registered"));
+    assert!(fault(Worker::new().serve(&queue())).contains("no handler is registered"));
+    let mut needy = queue();
+    noop("resize").with_options(TaskOptions::new().needs_state::<String>()).register(&mut needy).unwrap();
+    let message = fault(Worker::new().serve(&needy));
+    assert!(message.contains("`resize` needs a `alloc::string::String`"), "{message}");
+    let worker = Worker::new().serve(&needy).state("here".to_owned()).start().unwrap();
+    worker.shutdown(Duration::from_secs(5)).await;
+}
+
+#[test]
+fn a_worker_outside_of_a_runtime_says_so() {
+    let mut queue = queue();
+    noop("resize").register(&mut queue).unwrap();
+    let error = Worker::new().serve(&queue).start().unwrap_err();
+    assert!(error.to_string().contains("within a tokio runtime"), "{error}");
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Shout(String);
+
+impl Task for Shout {
+    const KIND: &'static str = "shout";
+
+    async fn run(self, context: JobContext) -> HandlerResult {
+        context.capture_json(&self.0.to_uppercase())?;
+        Ok(())
+    }
+}
+
+/// Runs what was enqueued, and gives the result of one job.
+async fn result_of(queue: &JobQueue, id: JobId) -> Vec<u8> {
+    let worker = Worker::new().serve(queue).slots(2).start().unwrap();
+    let result = tokio::time::timeout(Duration::from_secs(30), async {
+        loop {
+            let record = queue.inspect().unwrap().jobs(&[id]).await.unwrap().remove(0).unwrap();
+            if record.state.is_finished() {
+                return record.result.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let result = result.await.unwrap();
+    worker.shutdown(Duration::from_secs(5)).await;
+    result
+}
+
+#[tokio::test]
+async fn a_payload_that_is_its_own_task_runs() {
+    let mut queue = queue();
+    let id = Shout::register(&mut queue).unwrap().enqueue(&Shout("hey".into())).await.unwrap();
+    assert_eq!(result_of(&queue, id).await, b"\"HEY\"");
+}
+
+#[tokio::test]
+async fn a_task_that_blocks_its_thread_gives_its_result() {
+    let mut queue = queue();
+    let task = ResultTask::blocking("sum", |_: JobContext, numbers: Vec<u64>| {
+        HandlerResult::Ok(numbers.iter().sum::<u64>())
+    });
+    let task = task.register(&mut queue).unwrap();
+    let id = task.enqueue(&vec![1, 2, 3]).await.unwrap();
+    assert_eq!(task.decode(&result_of(&queue, id).await).unwrap(), 6);
+}

@@ -1,0 +1,45 @@
+//! Which URL opens what.
+
+#![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use queue::{Client, EnqueuerExt, ErrorKind, connect};
+
+#[tokio::test]
+async fn a_scheme_that_no_backend_serves_is_named() {
+    let error = connect("ftp://somewhere/jobs").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("`ftp:`"), "{error}");
+    let error = connect("jobs.db").await.unwrap_err();
+    assert!(error.to_string().contains("no scheme"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_is_made_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("jobs.db").display());
+    let id = Client::new(connect(&url).await.unwrap()).enqueue_value("greet", "ada").await.unwrap();
+    let again = Client::new(connect(&url).await.unwrap());
+    assert!(again.inspect().unwrap().jobs(&[id]).await.unwrap()[0].is_some());
+}
+
+#[tokio::test]
+async fn jobs_live_beside_the_applications_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let application = queue::sqlite::rusqlite::Connection::open(&path).unwrap();
+    application
+        .execute_batch(
+            "PRAGMA user_version = 7; CREATE TABLE notes (text); INSERT INTO notes VALUES ('mine')",
+        )
+        .unwrap();
+    let client = Client::new(connect(&format!("sqlite://{}", path.display())).await.unwrap());
+    client.enqueue_value("greet", "ada").await.unwrap();
+    drop(client);
+    let version: i64 = application.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    let note: String = application.query_row("SELECT text FROM notes", [], |row| row.get(0)).unwrap();
+    assert_eq!((version, note.as_str()), (7, "mine"));
+    let strangers = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'queue!_%' ESCAPE '!' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'";
+    let others: i64 = application.query_row(strangers, [], |row| row.get(0)).unwrap();
+    assert_eq!(others, 1, "besides the application's table everything is named queue_…");
+}
