@@ -9,7 +9,7 @@ use crate::connection;
 use crate::error::{Fault, Outcome};
 use crate::names::Names;
 use crate::places::Places;
-use crate::prune::Sweep;
+use crate::prune::Place;
 
 /// The writing connection, and what is remembered of its tables. Nothing that is remembered is
 /// relied upon: it is checked, or forgotten when a transaction is undone.
@@ -18,12 +18,12 @@ pub(crate) struct Session {
     pub(crate) file: Option<PathBuf>,
     pub(crate) names: Names,
     pub(crate) places: Places,
-    pub(crate) sweep: Sweep,
+    pub(crate) swept: Place,
 }
 
 impl Session {
     pub(crate) fn new(connection: Connection, file: Option<PathBuf>) -> Self {
-        Self { connection, file, names: Names::default(), places: Places::default(), sweep: Sweep::default() }
+        Self { connection, file, names: Names::default(), places: Places::default(), swept: Place::default() }
     }
 
     /// Does something whole or not at all within the transaction. The outer error means that SQLite
