@@ -21,12 +21,19 @@ impl Request for MaintainRequest {
 
     fn look(&self, session: &mut Session) -> Outcome<Option<MaintainReply>> {
         let now = time(self.now);
-        let Session { connection, sweep, .. } = session;
+        let Session { connection, swept, .. } = session;
         let due = next_due_of_any(connection, now)?;
         let is_idle = (self.promote == 0 || due.is_none_or(|due| !due.is_zero()))
             && (self.rescue == 0 || !rescue::is_needed(connection, now)?)
             && match &self.prune {
-                Some(prune) => prune::find(connection, sweep, now, prune)?.is_empty(),
+                Some(prune) => {
+                    let piece = prune::find(connection, *swept, now, prune)?;
+                    // What was found here has to be found again under the lock.
+                    if piece.jobs.is_empty() {
+                        *swept = piece.next;
+                    }
+                    piece.jobs.is_empty()
+                }
                 None => true,
             };
         Ok(is_idle.then(|| {
@@ -41,8 +48,9 @@ impl Request for MaintainRequest {
         let mut reply = MaintainReply::default();
         self.promote_and_rescue(session, now, &mut reply)?;
         if let Some(prune) = &self.prune {
-            let jobs = prune::find(&session.connection, &mut session.sweep, now, prune)?;
-            reply.pruned = prune::remove(&session.connection, now, &jobs)?;
+            let piece = prune::find(&session.connection, session.swept, now, prune)?;
+            reply.pruned = prune::remove(&session.connection, now, &piece.jobs)?;
+            session.swept = piece.next;
         }
         reply.next_due = next_due_of_any(&session.connection, now)?;
         effects.ready.extend(reply.ready.iter().cloned());

@@ -65,10 +65,7 @@ const PLANS: &[(&str, &[&str])] = &[
     ),
     (
         include_str!("sql/prune_find.sql"),
-        &[
-            "SEARCH o USING COVERING INDEX queue_outcomes_finished (state=? AND finished_at>? AND finished_at<?)",
-            "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)",
-        ],
+        &["SEARCH o USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)"],
     ),
 ];
 

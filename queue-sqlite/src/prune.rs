@@ -1,11 +1,10 @@
 //! Removing finished jobs that are old.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use queue_core::backend::Prune;
 use queue_core::{JobId, State, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row};
 
 use crate::error::Outcome;
 use crate::lists::array;
@@ -22,108 +21,89 @@ const FINISHED: [State; 3] = [State::Completed, State::Cancelled, State::Dead];
 /// How long the row of a worker that is gone protects from a second use of its id.
 const GONE_WORKERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How far pruning has come. Jobs that are past their retention but whose id is still protected stay
-/// where they are: without a place to go on from, they would be all that is ever looked at.
-#[derive(Debug, Default)]
-pub(crate) struct Sweep {
-    places: [Option<(i64, i64)>; FINISHED.len()],
-    turn: usize,
-}
-
-/// How many jobs are looked at for each that may be removed, and at least.
+/// How many finished jobs are looked at for each that may be removed, and at least.
 const LOOKS_A_JOB: u32 = 4;
 const LEAST_LOOKS: u32 = 1000;
 
-/// The rows of up to `prune.limit` jobs that are to be removed.
-pub(crate) fn find(
-    connection: &Connection,
-    sweep: &mut Sweep,
-    now: Timestamp,
-    prune: &Prune,
-) -> Outcome<BTreeSet<i64>> {
-    let mut found = BTreeSet::new();
-    if prune.limit == 0 {
-        return Ok(found);
-    }
-    let mut room = prune.limit.saturating_mul(LOOKS_A_JOB).max(LEAST_LOOKS);
-    // Each state has its turn to be the first, or the one with the most jobs would leave no room.
-    sweep.turn = (sweep.turn + 1) % FINISHED.len();
-    for step in 0..FINISHED.len() {
-        let index = (sweep.turn + step) % FINISHED.len();
-        if let (Some(state), Some(place)) = (FINISHED.get(index), sweep.places.get_mut(index)) {
-            let piece = Piece { connection, state: *state, now, prune };
-            room = piece.find(place, room, &mut found)?;
-            if room == 0 || piece.is_full(&found) {
+/// The finished job behind which the sweep goes on; by default it begins with the first.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Place(i64);
+
+/// A piece of the sweep.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    /// The rows of jobs that are to be removed.
+    pub(crate) jobs: Vec<i64>,
+    /// Where the next piece begins.
+    pub(crate) next: Place,
+}
+
+/// Looks from `place` on for up to `prune.limit` jobs that are to be removed.
+///
+/// The sweep goes by age, as rows are numbered, and no job ends before it is created: at the first one
+/// that is younger than what is kept shortest the sweep is over, and the next piece begins anew. So
+/// only old jobs cost a look, and none an index. If a clock goes back, the sweep ends too early until
+/// that time has passed again.
+pub(crate) fn find(connection: &Connection, place: Place, now: Timestamp, prune: &Prune) -> Outcome<Piece> {
+    let cutoffs = Cutoffs::new(now, prune);
+    let mut piece = Piece::default();
+    let mut statement = connection.prepare_cached(FIND)?;
+    let mut rows = statement.query([place.0])?;
+    for _ in 0..prune.limit.saturating_mul(LOOKS_A_JOB).max(LEAST_LOOKS) {
+        if piece.jobs.len() >= usize::try_from(prune.limit).unwrap_or(usize::MAX) {
+            break;
+        }
+        let row = match rows.next()? {
+            Some(row) if row.get::<_, i64>(1)? < cutoffs.young => row,
+            _ => {
+                piece.next = Place::default();
                 break;
             }
+        };
+        let (seq, created_at): (i64, i64) = (row.get(0)?, row.get(1)?);
+        if cutoffs.are_passed(row)? {
+            piece.jobs.push(seq);
         }
+        // Those that are kept for their ids alone can be very many: they are no place to go on from.
+        piece.next = if created_at < cutoffs.protected { Place(seq) } else { Place::default() };
     }
-    Ok(found)
+    Ok(piece)
 }
 
-struct Piece<'a> {
-    connection: &'a Connection,
-    state: State,
-    now: Timestamp,
-    prune: &'a Prune,
+/// What is older than these is not kept.
+struct Cutoffs {
+    ended: [(i64, i64); FINISHED.len()],
+    oldest_kept: JobId,
+    /// Jobs created since then are all kept, and
+    young: i64,
+    /// those since then, unless their id is older than they are.
+    protected: i64,
 }
 
-impl Piece<'_> {
-    /// Goes on from `place`, and at the end once more from the beginning. Returns the room left.
-    fn find(&self, place: &mut Option<(i64, i64)>, room: u32, found: &mut BTreeSet<i64>) -> Outcome<u32> {
-        let mut room = room;
-        loop {
-            let looked = self.look(*place, room, found)?;
-            room -= looked.rows;
-            if room == 0 || self.is_full(found) {
-                if looked.kept > 0 {
-                    *place = looked.last;
-                }
-                return Ok(room);
-            }
-            if place.take().is_none() {
-                return Ok(room);
-            }
+impl Cutoffs {
+    fn new(now: Timestamp, prune: &Prune) -> Self {
+        let ended = FINISHED.map(|state| {
+            let retention = prune.retention(state).unwrap_or(Duration::MAX);
+            (state::number(state), now.saturating_sub(retention).as_micros())
+        });
+        let protected = now.saturating_sub(prune.idempotency_window);
+        Self {
+            ended,
+            oldest_kept: JobId::least_at(protected),
+            young: ended.iter().map(|(_, cutoff)| *cutoff).max().unwrap_or(i64::MIN),
+            protected: protected.as_micros(),
         }
     }
 
-    fn is_full(&self, found: &BTreeSet<i64>) -> bool {
-        found.len() >= usize::try_from(self.prune.limit).unwrap_or(usize::MAX)
+    fn are_passed(&self, row: &Row<'_>) -> Outcome<bool> {
+        let (state, finished_at): (i64, i64) = (row.get(2)?, row.get(3)?);
+        let is_old = self.ended.iter().any(|(of, cutoff)| *of == state && finished_at < *cutoff);
+        Ok(is_old && row::job_id(row, 4)? < self.oldest_kept)
     }
-
-    fn look(&self, place: Option<(i64, i64)>, room: u32, found: &mut BTreeSet<i64>) -> Outcome<Looked> {
-        let mut looked = Looked::default();
-        let retention = self.prune.retention(self.state).unwrap_or(Duration::MAX);
-        let before = self.now.saturating_sub(retention).as_micros();
-        let oldest_kept = JobId::least_at(self.now.saturating_sub(self.prune.idempotency_window));
-        let (finished_at, seq) = place.unwrap_or((i64::MIN, 0));
-        let mut statement = self.connection.prepare_cached(FIND)?;
-        let mut rows = statement.query(params![state::number(self.state), before, finished_at, seq, room])?;
-        while !self.is_full(found)
-            && let Some(row) = rows.next()?
-        {
-            let seq: i64 = row.get(1)?;
-            looked.rows += 1;
-            looked.last = Some((row.get(0)?, seq));
-            if row::job_id(row, 2)? < oldest_kept {
-                found.insert(seq);
-            } else {
-                looked.kept += 1;
-            }
-        }
-        Ok(looked)
-    }
-}
-
-#[derive(Default)]
-struct Looked {
-    rows: u32,
-    kept: u32,
-    last: Option<(i64, i64)>,
 }
 
 /// Removes these jobs with all that belongs to them, and workers that were given up long ago.
-pub(crate) fn remove(connection: &Connection, now: Timestamp, jobs: &BTreeSet<i64>) -> Outcome<u64> {
+pub(crate) fn remove(connection: &Connection, now: Timestamp, jobs: &[i64]) -> Outcome<u64> {
     connection.prepare_cached(WORKERS)?.execute([now.saturating_sub(GONE_WORKERS_KEPT).as_micros()])?;
     if jobs.is_empty() {
         return Ok(0);
@@ -133,4 +113,39 @@ pub(crate) fn remove(connection: &Connection, now: Timestamp, jobs: &BTreeSet<i6
     connection.prepare_cached(ERRORS)?.execute([&jobs])?;
     let removed = connection.prepare_cached(JOBS)?.execute([&jobs])?;
     Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SqliteConfig;
+    use crate::connection::open_writer;
+
+    /// 3,000 dead jobs, behind them one that completed as long ago, then recent ones.
+    const FILL: &str = "
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
+        INSERT INTO queue_jobs (seq, id, kind, queue, priority, run_at, max_retries, timeout, created_at, payload)
+        SELECT i, randomblob(16), 1, 1, 0, 0, 3, 1000, iif(i <= 3001, 0, 60000000), '{}' FROM n;
+        INSERT INTO queue_outcomes (seq, state, finished_at, attempt)
+        SELECT seq, iif(seq <= 3000, 5, 4), created_at, 1 FROM queue_jobs;
+        UPDATE queue_jobs SET id = zeroblob(16) WHERE seq = 3001;";
+
+    #[test]
+    fn the_sweep_comes_past_what_is_kept_in_bounded_pieces_and_begins_anew() {
+        let connection = open_writer(&SqliteConfig::in_memory()).unwrap();
+        connection.execute_batch(FILL).unwrap();
+        let second = Duration::from_secs(1);
+        let prune =
+            Prune { completed: second * 10, idempotency_window: second, limit: 10, ..Prune::default() };
+        let now = Timestamp::UNIX_EPOCH.saturating_add(second * 61);
+        let mut place = Place::default();
+        let mut pieces = Vec::new();
+        for _ in 0..5 {
+            let piece = find(&connection, place, now, &prune).unwrap();
+            place = piece.next;
+            pieces.push((piece.jobs, place.0));
+        }
+        let nothing = |place| (Vec::new(), place);
+        assert_eq!(pieces, [nothing(1000), nothing(2000), nothing(3000), (vec![3001], 0), nothing(1000)]);
+    }
 }

@@ -1,7 +1,6 @@
 //! Which URL opens what.
 
 #![cfg(feature = "sqlite")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use queue::{Client, EnqueuerExt, ErrorKind, connect};
 

@@ -9,7 +9,7 @@ use crate::connection;
 use crate::error::{Fault, Outcome};
 use crate::names::Names;
 use crate::places::Places;
-use crate::prune::Sweep;
+use crate::prune::Place;
 
 /// The writing connection, and what is remembered of its tables. Nothing that is remembered is
 /// relied upon: it is checked, or forgotten when a transaction is undone.
@@ -18,7 +18,7 @@ pub(crate) struct Session {
     pub(crate) file: Option<PathBuf>,
     pub(crate) names: Names,
     pub(crate) places: Places,
-    pub(crate) sweep: Sweep,
+    pub(crate) swept: Place,
     /// Jobs became ready here since a claim last found fewer than it asked for.
     pub(crate) is_stirred: bool,
 }
@@ -30,7 +30,7 @@ impl Session {
             file,
             names: Names::default(),
             places: Places::default(),
-            sweep: Sweep::default(),
+            swept: Place::default(),
             is_stirred: false,
         }
     }
