@@ -357,3 +357,30 @@ fn a_dequeued_job_never_starts() {
         worker.shutdown(Duration::ZERO).await;
     });
 }
+
+#[test]
+fn a_stalled_storage_does_not_hold_up_the_other() {
+    for seed in 0..SEEDS {
+        let world = World::new(seed);
+        let log = SharedLog::default();
+        let stalled = Faults { longest_delay: Duration::from_secs(300), ..Faults::default() };
+        let (slow, quick) = (Storage::new(&world, stalled), Storage::new(&world, Faults::default()));
+        world.clone().run(async move {
+            let (mut of_slow, mut of_quick) =
+                (JobQueue::new(Arc::new(slow.clone())), JobQueue::new(Arc::new(quick.clone())));
+            task(&world, &log).register(&mut of_slow).unwrap();
+            let handle = task(&world, &log).register(&mut of_quick).unwrap();
+            let worker = Worker::new().serve(&of_slow).serve(&of_quick).settings(settings());
+            let worker = worker.start_in(&world.process(1)).unwrap();
+            let before = world.time();
+            enqueue_all(&world, &handle, &vec![Script::Take(10); 200]).await;
+            wait_until_finished(&world, &quick).await;
+            let took = before.until(world.time());
+            assert!(
+                took < Duration::from_millis(1500),
+                "seed {seed}: 200 jobs of 10 ms in 4 slots took {took:?}"
+            );
+            worker.shutdown(Duration::ZERO).await;
+        });
+    }
+}
