@@ -86,7 +86,8 @@ async fn q11_a_job_that_has_used_its_attempts_dies_by_the_rescue(kit: &Kit) -> C
 /// Dead workers' leases and overdue ones together; what is left is taken by the calls that follow.
 async fn q11_a_rescue_takes_no_more_than_its_limit(kit: &Kit) -> CaseResult {
     let patient = kit.worker_expiring_after(EXPIRY * 100).await?;
-    kit.insert((0..12).map(|_| kit.spec("job").timeout(Duration::ZERO)).collect()).await?;
+    kit.insert((0..8).map(|_| kit.spec("job").timeout(EXPIRY * 100)).collect()).await?;
+    kit.insert((0..4).map(|_| kit.spec("job").timeout(Duration::ZERO)).collect()).await?;
     for _ in 0..2 {
         kit.claim(kit.worker().await?, 4).await?;
     }
