@@ -266,7 +266,7 @@ pub struct JobSpec {
     pub max_retries: u16,
     /// Higher is more urgent.
     pub priority: i16,
-    /// How long one attempt may take.
+    /// How long one attempt may take, in whole microseconds and at most `i64::MAX` of them.
     pub timeout: Duration,
     /// Its lane.
     pub queue: QueueName,

@@ -8,7 +8,7 @@ use crate::{JobId, State, Timestamp};
 pub struct CancelRequest {
     /// The time of the cancel; `None` is the backend's clock.
     pub now: Option<Timestamp>,
-    /// The jobs.
+    /// The jobs, each at most once.
     pub jobs: Vec<JobId>,
     /// What to do about those that run.
     pub if_running: IfRunning,

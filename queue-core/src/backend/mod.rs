@@ -17,8 +17,13 @@
 //! Transient failures of the storage (deadlock, serialisation, a lock held briefly) are retried
 //! inside.
 //!
+//! An empty request (no batches, no settlements, no kinds, a limit of zero) is answered `Ok`, with
+//! nothing.
+//!
 //! # Cancellation
 //! A future that is dropped leaves nothing half done: the request takes effect whole or not at all.
+//! Requests of one handle that were made later see it: a dropped claim takes no effect after
+//! [`leases`](Backend::leases) was answered.
 
 mod audit;
 mod cancel;
@@ -120,7 +125,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   job of its batch is known so. A batch known in part, or an id with other content, is a
     ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
     /// - `Ok` is answered only once the batch is as durable as the backend promises.
-    /// - Subscribers are woken after the commit, never for a batch that failed.
+    /// - Subscribers are woken after the commit, never for a batch that failed or was known.
     ///
     /// # Errors
     /// The outer error concerns the request as a whole, and means that no batch was stored.

@@ -102,7 +102,7 @@ pub enum Beat {
     Late,
 }
 
-/// Take a worker's leave.
+/// Take a worker's leave: it makes no further request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RetireRequest {

@@ -89,7 +89,7 @@ async fn within(engine: &Engine, patience: Duration, end: impl Future<Output = (
     }
 }
 
-async fn wait_all(tasks: Vec<Ended>) {
+pub(super) async fn wait_all(tasks: Vec<Ended>) {
     for task in tasks {
         task.wait().await;
     }

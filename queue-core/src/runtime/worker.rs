@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::engine::Engine;
 use super::environment::{ControlThread, TokioEnvironment};
 use super::run::Interruption;
-use super::shutdown::{ShutdownReport, Tasks, shut_down, spawn};
+use super::shutdown::{ShutdownReport, Tasks, shut_down, spawn, wait_all};
 use super::station::Station;
 use super::{Environment, Place, WorkerSettings, claim, heartbeat, settle, slots};
 use crate::state::StateMap;
@@ -138,7 +138,7 @@ impl Worker {
 pub struct RunningWorker {
     engine: Arc<Engine>,
     tasks: Option<Tasks>,
-    _control: Option<ControlThread>,
+    control: Option<ControlThread>,
 }
 
 impl RunningWorker {
@@ -172,7 +172,7 @@ impl RunningWorker {
             let task = Box::pin(slots::serve(Arc::clone(&engine), slot));
             tasks.slots.push(spawn(&**environment, Place::Handlers, task));
         }
-        Self { engine, tasks: Some(tasks), _control: control }
+        Self { engine, tasks: Some(tasks), control }
     }
 
     /// Shuts down: claims nothing more, gives back what has not started, lets handlers finish for at
@@ -201,5 +201,14 @@ impl Drop for RunningWorker {
         self.engine.stop_beats.cancel();
         self.engine.close_slots();
         self.engine.interrupt(Interruption::LeaseLost, |_| true);
+        if let Some(tasks) = self.tasks.take() {
+            // The timers of handlers that are still stopping belong to the control thread.
+            let control = self.control.take();
+            let last = async move {
+                wait_all(tasks.slots).await;
+                drop(control);
+            };
+            self.engine.environment.spawn(Place::Handlers, Box::pin(last));
+        }
     }
 }
