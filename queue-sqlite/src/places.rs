@@ -35,9 +35,12 @@ impl Places {
         }
     }
 
-    /// Forgets a job.
-    pub(crate) fn forget(&mut self, job: JobId) -> Option<i64> {
-        self.0.remove(&job)
+    /// The same for a job that is needed no more, which is forgotten.
+    pub(crate) fn take(&mut self, connection: &Connection, job: JobId) -> Outcome<Option<i64>> {
+        match self.0.remove(&job) {
+            Some(seq) => Ok(Some(seq)),
+            None => look_up(connection, job),
+        }
     }
 }
 

@@ -80,9 +80,6 @@ fn settle(
     }
     record(connection, now, &work.failures)?;
     end(connection, now, &work.endings)?;
-    for settlement in settlements {
-        places.forget(settlement.token.job);
-    }
     Ok((settled, work.hints))
 }
 
@@ -100,13 +97,13 @@ struct Lease {
 /// change: the transaction holds the lock.
 fn leases(
     connection: &Connection,
-    places: &Places,
+    places: &mut Places,
     settlements: &[Settlement],
 ) -> Outcome<Vec<Option<Lease>>> {
     let mut seqs = Vec::with_capacity(settlements.len());
     for settlement in settlements {
         // No row has the number 0, which keeps the list aligned.
-        seqs.push(places.find(connection, settlement.token.job)?.unwrap_or_default());
+        seqs.push(places.take(connection, settlement.token.job)?.unwrap_or_default());
     }
     let mut leases = held(connection, &seqs, settlements)?;
     for ((lease, seq), settlement) in leases.iter_mut().zip(seqs).zip(settlements) {
