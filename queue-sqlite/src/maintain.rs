@@ -5,6 +5,7 @@ use queue_core::backend::{MaintainReply, MaintainRequest};
 
 use crate::error::Outcome;
 use crate::promote::{next_due_of_any, promote_all};
+use crate::worker::is_in_time;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::{Session, time};
 use crate::{prune, rescue};
@@ -77,7 +78,11 @@ impl Steps for MaintainRequest {
         let Session { connection, names, .. } = session;
         let promoted = promote_all(connection, names, now, self.promote, &mut reply.ready)?;
         reply.promoted = u64::from(promoted);
-        if self.rescue > 0 {
+        let may_rescue = match self.worker {
+            Some(worker) => is_in_time(connection, worker, now)?,
+            None => true,
+        };
+        if self.rescue > 0 && may_rescue {
             let mut rescued = rescue::rescue(connection, names, now, self.rescue)?;
             reply.workers_lost = rescued.workers_lost;
             reply.rescued = rescued.rescued;

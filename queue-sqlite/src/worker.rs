@@ -38,15 +38,23 @@ struct Row {
 
 impl Row {
     fn read(connection: &Connection, worker: WorkerId, operation: &'static str) -> Outcome<Self> {
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(Self { number: row.get(0)?, expires_at: row.get(1)?, expiry: row.get(2)? })
-        };
-        let found = connection.prepare_cached(READ)?.query_row([worker.to_bytes()], read).optional()?;
-        found.ok_or_else(|| {
+        Self::find(connection, worker)?.ok_or_else(|| {
             let message = format!("the worker {worker} is not registered, or was given up");
             Error::new(ErrorKind::WorkerLost, operation, message).into()
         })
     }
+
+    fn find(connection: &Connection, worker: WorkerId) -> Outcome<Option<Self>> {
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Self { number: row.get(0)?, expires_at: row.get(1)?, expiry: row.get(2)? })
+        };
+        Ok(connection.prepare_cached(READ)?.query_row([worker.to_bytes()], read).optional()?)
+    }
+}
+
+/// Whether a worker lives and its own expiry is still to come.
+pub(crate) fn is_in_time(connection: &Connection, worker: WorkerId, now: Timestamp) -> Outcome<bool> {
+    Ok(Row::find(connection, worker)?.is_some_and(|row| row.expires_at > now.as_micros()))
 }
 
 impl Request for RegisterRequest {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Hint;
 use crate::limits::{DEFAULT_DEAD_RETENTION, DEFAULT_IDEMPOTENCY_WINDOW, DEFAULT_RETENTION};
-use crate::{State, Timestamp};
+use crate::{State, Timestamp, WorkerId};
 
 /// Do a piece of upkeep. Each part is left out by a limit of zero, or `None`.
 #[derive(Debug, Clone)]
@@ -12,6 +12,9 @@ use crate::{State, Timestamp};
 pub struct MaintainRequest {
     /// The time; `None` is the backend's clock.
     pub now: Option<Timestamp>,
+    /// Who asks: a rescue by a worker whose own row has expired, or is gone, takes nothing. Then the
+    /// clock may have jumped, or the storage was blocked, and the others are as late as it is.
+    pub worker: Option<WorkerId>,
     /// The most waiting jobs to promote.
     pub promote: u32,
     /// The most leases to take back, of dead workers and past their deadline together.
@@ -24,19 +27,26 @@ impl MaintainRequest {
     /// Only promotes.
     #[must_use]
     pub const fn promote(limit: u32) -> Self {
-        Self { now: None, promote: limit, rescue: 0, prune: None }
+        Self { now: None, worker: None, promote: limit, rescue: 0, prune: None }
     }
 
     /// Only rescues.
     #[must_use]
     pub const fn rescue(limit: u32) -> Self {
-        Self { now: None, promote: 0, rescue: limit, prune: None }
+        Self { now: None, worker: None, promote: 0, rescue: limit, prune: None }
     }
 
     /// Only prunes.
     #[must_use]
     pub const fn prune(prune: Prune) -> Self {
-        Self { now: None, promote: 0, rescue: 0, prune: Some(prune) }
+        Self { now: None, worker: None, promote: 0, rescue: 0, prune: Some(prune) }
+    }
+
+    /// Asked for by this worker.
+    #[must_use]
+    pub const fn by(mut self, worker: WorkerId) -> Self {
+        self.worker = Some(worker);
+        self
     }
 
     /// At a stated time.

@@ -134,7 +134,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// Takes up to `limit` ready jobs of one queue and gives each a lease.
     ///
     /// # To be correct
-    /// - Jobs that became due are promoted first, in an earlier statement of the transaction.
+    /// - Jobs that became due are promoted first, in an earlier statement of the transaction: at least
+    ///   1000 of them. While more are due the reply's `next_due` is zero.
     /// - No job is taken whose `run_at` is after `now`, whatever its state says: `now` may have gone back.
     /// - Without a cursor the jobs are the first of the queue by (priority descending, `run_at`, id)
     ///   among the kinds asked for, and are returned in that order. With one, see [`Cursor`].
@@ -197,6 +198,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// those past their deadline, prunes what is old.
     ///
     /// # To be correct
+    /// - A rescue that names its worker takes nothing if that worker's own row is expired or gone, as
+    ///   seen in the rescue's transaction: it must beat first.
     /// - A worker is dead when its expiry is not after `now`. The row of the worker is locked, with its
     ///   expiry checked under that lock, and it is marked lost for good before its leases are moved,
     ///   in the same transaction: a heartbeat that comes first saves it.

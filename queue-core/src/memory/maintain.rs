@@ -9,7 +9,9 @@ use crate::{JobId, QueueName, State, Timestamp, WorkerId};
 impl Store {
     pub(super) fn maintain(&mut self, now: Timestamp, request: &MaintainRequest) -> MaintainReply {
         let mut reply = MaintainReply { promoted: self.promote(now, request.promote), ..Default::default() };
-        self.rescue(now, request.rescue, &mut reply);
+        if request.worker.is_none_or(|worker| self.is_in_time(worker, now)) {
+            self.rescue(now, request.rescue, &mut reply);
+        }
         if let Some(prune) = &request.prune {
             reply.pruned = self.prune(now, prune);
         }

@@ -42,6 +42,12 @@ impl Store {
         beat
     }
 
+    /// Whether a worker lives and its own expiry is still to come.
+    pub(super) fn is_in_time(&self, worker: WorkerId, now: Timestamp) -> bool {
+        let row = self.workers.get(&worker);
+        row.is_some_and(|row| row.standing == Standing::Registered && row.expires_at > now)
+    }
+
     fn report(&mut self, report: ProgressReport) {
         if let Some(live) = self.live.get_mut(&report.token.job)
             && let Stage::Running(lease) = &mut live.stage

@@ -13,6 +13,9 @@ const NEWEST_WEIGHT: f64 = 0.05;
 /// The most jobs that wait, in claims of the greatest size.
 const BATCHES: usize = 4;
 
+/// A job that waited this many times longer than it should is given back: the measure was wrong.
+const STALE: u32 = 50;
+
 /// A claimed job and where it came from.
 #[derive(Debug)]
 pub(super) struct Buffered {
@@ -77,15 +80,30 @@ impl Buffer {
         self.levels.last_key_value().is_some_and(|(lowest, _)| priority > lowest.0)
     }
 
-    pub(super) fn push(&mut self, station: usize, jobs: Vec<ClaimedJob>, now: Instant) {
+    /// Takes jobs in. Gives back those on their last permitted attempt that no idle slot would start
+    /// at once: a crash must not end a job that never started.
+    #[must_use]
+    pub(super) fn push(
+        &mut self,
+        station: usize,
+        jobs: Vec<ClaimedJob>,
+        idle: usize,
+        now: Instant,
+    ) -> Vec<ClaimedJob> {
         if self.len == 0 && jobs.len() >= self.allowance.min(self.batch) {
             self.allowance = (self.allowance * 2).min(self.batch * BATCHES);
         }
-        self.len += jobs.len();
+        let mut refused = Vec::new();
         for job in jobs {
+            if job.is_last_attempt() && self.len >= idle {
+                refused.push(job);
+                continue;
+            }
             let level = self.levels.entry(Reverse(job.priority)).or_default();
             level.push_back(Buffered { job, station, since: now });
+            self.len += 1;
         }
+        refused
     }
 
     /// The most urgent job.
@@ -121,6 +139,22 @@ impl Buffer {
         removed.pop()
     }
 
+    /// Whether a job of this backend waits.
+    pub(super) fn holds(&self, station: usize) -> bool {
+        self.levels.values().flatten().any(|entry| entry.station == station)
+    }
+
+    /// Takes out the jobs of one backend that wait far too long, and then claims little for a while.
+    pub(super) fn take_stale(&mut self, station: usize, now: Instant) -> Vec<ClaimedJob> {
+        let longest = self.longest_wait * STALE;
+        let is_stale = |entry: &Buffered| now.saturating_duration_since(entry.since) > longest;
+        let stale = self.extract(|entry| entry.station == station && is_stale(entry));
+        if !stale.is_empty() {
+            self.allowance = 1;
+        }
+        stale
+    }
+
     /// Takes out all jobs of one backend.
     pub(super) fn drain_station(&mut self, station: usize) -> Vec<ClaimedJob> {
         self.extract(|entry| entry.station == station)
@@ -144,6 +178,11 @@ mod tests {
     use super::super::testing::claimed;
     use super::*;
 
+    /// Takes jobs in that are not on their last attempt.
+    fn put(buffer: &mut Buffer, station: usize, jobs: Vec<ClaimedJob>, now: Instant) {
+        assert!(buffer.push(station, jobs, 0, now).is_empty());
+    }
+
     const WAIT: Duration = Duration::from_millis(20);
 
     #[test]
@@ -151,7 +190,7 @@ mod tests {
         let now = Instant::now();
         let mut buffer = Buffer::new(2, WAIT, 100);
         let jobs: Vec<_> = [0, 5, 0, -3, 5].map(claimed).into();
-        buffer.push(0, jobs.clone(), now);
+        put(&mut buffer, 0, jobs.clone(), now);
         let popped: Vec<_> = std::iter::from_fn(|| buffer.pop(now)).map(|b| b.job.token.job).collect();
         let expected: Vec<_> = [1, 4, 0, 2, 3].iter().map(|&i| jobs[i].token.job).collect();
         assert_eq!(popped, expected);
@@ -162,7 +201,7 @@ mod tests {
     fn warm_up(buffer: &mut Buffer, now: Instant) {
         for _ in 0..12 {
             let room = buffer.room(buffer.slots).min(buffer.batch);
-            buffer.push(0, (0..room).map(|_| claimed(0)).collect(), now);
+            put(buffer, 0, (0..room).map(|_| claimed(0)).collect(), now);
             while buffer.pop(now).is_some() {}
         }
     }
@@ -175,7 +214,7 @@ mod tests {
         buffer.learn_run(Duration::from_millis(1));
         warm_up(&mut buffer, now);
         assert_eq!(buffer.room(0), 200);
-        buffer.push(0, vec![claimed(0)], now);
+        put(&mut buffer, 0, vec![claimed(0)], now);
         assert_eq!(buffer.room(3), 202);
         let mut slow = Buffer::new(10, WAIT, 500);
         slow.learn_run(Duration::from_secs(1));
@@ -200,7 +239,7 @@ mod tests {
         let mut buffer = Buffer::new(4, WAIT, 500);
         buffer.learn_run(Duration::from_micros(1));
         for _ in 0..100 {
-            buffer.push(0, vec![claimed(0)], now);
+            put(&mut buffer, 0, vec![claimed(0)], now);
             buffer.pop(now).unwrap();
         }
         assert_eq!(buffer.target(), 4);
@@ -212,7 +251,7 @@ mod tests {
         let mut buffer = Buffer::new(10, WAIT, 500);
         buffer.learn_run(Duration::from_micros(1));
         warm_up(&mut buffer, start);
-        buffer.push(0, vec![claimed(0), claimed(0), claimed(0)], start);
+        put(&mut buffer, 0, vec![claimed(0), claimed(0), claimed(0)], start);
         buffer.pop(start + WAIT * 2).unwrap();
         assert_eq!(buffer.target(), 1000);
         buffer.pop(start + WAIT * 2).unwrap();
@@ -226,8 +265,8 @@ mod tests {
         let now = Instant::now();
         let mut buffer = Buffer::new(2, WAIT, 100);
         let (ours, theirs) = (claimed(1), claimed(1));
-        buffer.push(0, vec![ours.clone()], now);
-        buffer.push(1, vec![theirs.clone()], now);
+        put(&mut buffer, 0, vec![ours.clone()], now);
+        put(&mut buffer, 1, vec![theirs.clone()], now);
         assert!(buffer.remove(1, ours.token.job).is_none());
         assert_eq!(buffer.remove(0, ours.token.job), Some(ours));
         assert_eq!(buffer.drain_station(1), [theirs]);
@@ -239,8 +278,27 @@ mod tests {
     fn only_a_higher_priority_overtakes() {
         let mut buffer = Buffer::new(2, WAIT, 100);
         assert!(!buffer.would_overtake(9));
-        buffer.push(0, vec![claimed(5)], Instant::now());
+        put(&mut buffer, 0, vec![claimed(5)], Instant::now());
         assert!(!buffer.would_overtake(5));
         assert!(buffer.would_overtake(6));
+    }
+
+    #[test]
+    fn a_last_attempt_is_taken_only_for_a_slot_that_starts_it_at_once() {
+        let last = || ClaimedJob { attempt: 4, ..claimed(0) };
+        let mut buffer = Buffer::new(2, WAIT, 100);
+        let refused = buffer.push(0, vec![claimed(0), last(), last(), claimed(0)], 2, Instant::now());
+        assert_eq!((refused.len(), buffer.len()), (1, 3));
+    }
+
+    #[test]
+    fn what_waits_far_too_long_is_given_back() {
+        let now = Instant::now();
+        let mut buffer = Buffer::new(2, WAIT, 100);
+        put(&mut buffer, 0, vec![claimed(0)], now);
+        put(&mut buffer, 1, vec![claimed(0)], now);
+        assert!(buffer.take_stale(0, now + WAIT * STALE).is_empty());
+        assert_eq!(buffer.take_stale(0, now + WAIT * (STALE + 1)).len(), 1);
+        assert!(buffer.holds(1) && !buffer.holds(0));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::engine::Engine;
+use super::environment::later;
 use super::outage::Outage;
 use super::planner::{Brought, More, Plan, Planner};
 use super::station::{Nudge, Station};
@@ -70,7 +71,7 @@ impl ClaimLoop<'_> {
     /// Waits for a wake-up, for room, or for the next time to look.
     async fn wait(&mut self, has_room: bool, idle: usize) {
         let now = self.engine.now();
-        let latest = now + self.engine.settings.head_interval;
+        let latest = later(now, self.engine.settings.head_interval);
         let next = if has_room { self.planner.next_time(now, idle) } else { latest };
         let timer = self.engine.environment.sleep(next.saturating_duration_since(now));
         tokio::select! {
@@ -107,11 +108,14 @@ impl ClaimLoop<'_> {
             Err(error) => return self.failed(plan, &error).await,
         };
         let sent = Sent { worker, claim, limit: room, last_attempts: idle.min(room), at: self.engine.now() };
+        self.station.begin_claim();
         match self.station.backend.claim(self.request(plan, &sent)).await {
             Ok(reply) => self.claimed(plan, &sent, reply),
             Err(error) if error.kind() == ErrorKind::UnknownOutcome => self.adopt(plan, &sent, error).await,
+            Err(error) if error.kind() == ErrorKind::WorkerLost => self.lost(plan, worker),
             Err(error) => self.failed(plan, &error).await,
         }
+        self.station.end_claim();
     }
 
     fn request(&self, plan: &Plan, sent: &Sent) -> ClaimRequest {
@@ -140,21 +144,27 @@ impl ClaimLoop<'_> {
         self.hand_over(sent.worker, reply.jobs);
     }
 
-    /// A worker that was lost meanwhile has no leases any more.
+    /// What comes too late, for a worker that was renewed or shuts down, is given back.
     fn hand_over(&self, worker: WorkerId, jobs: Vec<ClaimedJob>) {
+        if self.station.identity() == Some(worker) && !self.engine.stop_claims.is_cancelled() {
+            self.engine.offer(self.station, jobs);
+        } else {
+            self.station.release(jobs);
+        }
+    }
+
+    /// The heartbeat loop registers anew; until then there is nothing to claim as. Unless it has: then
+    /// the loss is an old one.
+    fn lost(&mut self, plan: &Plan, worker: WorkerId) {
+        self.planner.failed(plan, self.engine.now());
         if self.station.identity() == Some(worker) {
-            self.engine.offer(self.station.index, jobs);
+            self.station.set_identity(None);
+            self.station.lost.notify_one();
         }
     }
 
     async fn failed(&mut self, plan: &Plan, error: &Error) {
         self.planner.failed(plan, self.engine.now());
-        if error.kind() == ErrorKind::WorkerLost {
-            // The heartbeat loop registers anew; until then there is nothing to claim as.
-            self.station.set_identity(None);
-            self.station.lost.notify_one();
-            return;
-        }
         self.outage.report(error);
         self.pause().await;
     }

@@ -70,13 +70,13 @@ impl Engine {
 
     /// Slots that have nothing to do and for which nothing waits.
     pub(super) fn free_slots(&self) -> usize {
-        self.idle.load(Ordering::Acquire).saturating_sub(self.buffer().len())
+        self.idle.load(Ordering::SeqCst).saturating_sub(self.buffer().len())
     }
 
     /// How many jobs to claim, given the most urgent priority that was announced.
     pub(super) fn room(&self, urgent: Option<i16>) -> usize {
         let buffer = self.buffer();
-        let room = buffer.room(self.idle.load(Ordering::Acquire));
+        let room = buffer.room(self.idle.load(Ordering::SeqCst));
         let overtakes = urgent.is_some_and(|priority| buffer.would_overtake(priority));
         let room = if overtakes { room.max(self.settings.slots) } else { room };
         room.min(self.settings.batch)
@@ -84,14 +84,16 @@ impl Engine {
 
     /// Has the slots call the claim loops once there is room again.
     pub(super) fn await_room(&self) {
-        self.hungry.store(true, Ordering::Release);
+        self.hungry.store(true, Ordering::SeqCst);
     }
 
-    /// Hands claimed jobs to the slots.
-    pub(super) fn offer(&self, station: usize, jobs: Vec<ClaimedJob>) {
+    /// Hands claimed jobs to the slots; gives back those that may not wait.
+    pub(super) fn offer(&self, station: &Station, jobs: Vec<ClaimedJob>) {
         let many = jobs.len();
-        self.buffer().push(station, jobs, self.now());
-        self.waiting.add_permits(many);
+        let idle = self.idle.load(Ordering::SeqCst);
+        let refused = self.buffer().push(station.index, jobs, idle, self.now());
+        self.waiting.add_permits(many - refused.len());
+        station.release(refused);
     }
 
     /// Waits for the next job; `None` when the worker stops.
@@ -100,10 +102,10 @@ impl Engine {
             if let Ok(permit) = self.waiting.try_acquire() {
                 permit.forget();
             } else {
-                self.idle.fetch_add(1, Ordering::AcqRel);
+                let idle = Idle::begin(&self.idle);
                 self.call_if_room();
                 let permit = self.waiting.acquire().await;
-                self.idle.fetch_sub(1, Ordering::AcqRel);
+                drop(idle);
                 permit.ok()?.forget();
             }
             let next = self.buffer().pop(self.now());
@@ -115,11 +117,11 @@ impl Engine {
     }
 
     fn call_if_room(&self) {
-        if self.hungry.load(Ordering::Acquire) {
+        if self.hungry.load(Ordering::SeqCst) {
             let buffer = self.buffer();
             let enough = buffer.len() <= buffer.target() / 2;
             drop(buffer);
-            if enough && self.hungry.swap(false, Ordering::AcqRel) {
+            if enough && self.hungry.swap(false, Ordering::SeqCst) {
                 self.stations.iter().for_each(|station| station.room.notify_one());
             }
         }
@@ -165,10 +167,15 @@ impl Engine {
     /// Gives back what has not started.
     pub(super) fn release_buffered(&self) {
         for station in &self.stations {
-            for job in self.buffer().drain_station(station.index) {
-                station.inbox.push(Settlement::new(job.token, Verdict::Release));
-            }
+            let jobs = self.buffer().drain_station(station.index);
+            station.release(jobs);
         }
+    }
+
+    /// Gives back what has waited far too long, for other workers to start.
+    pub(super) fn release_stale(&self, station: &Station) {
+        let jobs = self.buffer().take_stale(station.index, self.now());
+        station.release(jobs);
     }
 
     /// Ends the slots as they become free.
@@ -188,11 +195,30 @@ impl Engine {
 
     /// Whether this worker holds any lease of a backend that it knows of.
     pub(super) fn holds_any(&self, station: &Station) -> bool {
-        self.buffer().len() > 0 || !station.inbox.is_idle() || !self.running(station.index).is_empty()
+        station.is_claiming()
+            || self.buffer().holds(station.index)
+            || !station.inbox.is_idle()
+            || !self.running(station.index).is_empty()
     }
 
     fn buffer(&self) -> MutexGuard<'_, Buffer> {
         lock(&self.buffer)
+    }
+}
+
+/// A slot that has nothing to do, for as long as its task is there.
+struct Idle<'a>(&'a AtomicUsize);
+
+impl<'a> Idle<'a> {
+    fn begin(idle: &'a AtomicUsize) -> Self {
+        idle.fetch_add(1, Ordering::SeqCst);
+        Self(idle)
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

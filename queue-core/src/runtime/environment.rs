@@ -37,6 +37,12 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
     fn spawn(&self, place: Place, task: EnvironmentFuture);
 }
 
+/// A moment after `now`. What is too far to be reckoned with is a year.
+pub(super) fn later(now: Instant, by: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    now + by.min(FAR)
+}
+
 /// The real world: handlers on the caller's tokio runtime, everything else on a thread of its own,
 /// so that a handler that holds up its thread delays no heartbeat.
 #[derive(Debug)]

@@ -1,9 +1,11 @@
 //! The life of the worker on one backend: registers, beats, and registers anew when it was given up.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
+use super::environment::later;
 use super::outage::Outage;
 use super::station::{Nudge, Station};
 use crate::backend::{
@@ -14,6 +16,9 @@ use crate::{Error, ErrorKind, Progress, Result, Token, WorkerId};
 /// Heartbeats in a row that may find leases nobody here holds, before the worker registers anew so
 /// that they expire.
 const FORGOTTEN_BEATS: u32 = 2;
+
+/// How often the buffer is searched for jobs that wait far too long.
+const STALE_LOOK: Duration = Duration::from_secs(1);
 
 /// What to do after a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +47,7 @@ impl Rhythm {
         match answer {
             Ok(reply) => {
                 if reply.beat == Beat::Late {
-                    self.no_rescue_before = now.checked_add(self.expiry);
+                    self.no_rescue_before = Some(later(now, self.expiry));
                 }
                 self.forgotten = if reply.leases > 0 && !holds_any { self.forgotten + 1 } else { 0 };
                 if self.forgotten >= FORGOTTEN_BEATS { Next::Renew } else { Next::BeatIn(self.interval) }
@@ -63,7 +68,9 @@ pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
     while let Some(worker) = register(&engine, &station).await {
         station.set_identity(Some(worker));
         station.nudge(Nudge::LookEverywhere);
+        station.may_rescue.store(true, Ordering::SeqCst);
         live(&engine, &station, worker).await;
+        station.may_rescue.store(false, Ordering::SeqCst);
         station.set_identity(None);
         if engine.stop_beats.is_cancelled() {
             let retired = station.backend.retire(RetireRequest::new(worker)).await;
@@ -99,31 +106,35 @@ async fn live(engine: &Engine, station: &Station, worker: WorkerId) {
     let mut rhythm = Rhythm::new(engine.settings.heartbeat_interval, engine.settings.worker_expiry);
     let mut outage = Outage::new(engine, "beat");
     let mut reported = Vec::new();
-    let mut upkeep = super::upkeep::Upkeep::new(engine, station);
-    let mut beat_at = engine.now() + engine.settings.heartbeat_interval;
+    let mut beat_at = later(engine.now(), engine.settings.heartbeat_interval);
     loop {
-        let wait = beat_at.min(upkeep.next()).saturating_duration_since(engine.now());
+        let wait = beat_at.saturating_duration_since(engine.now()).min(STALE_LOOK);
         tokio::select! {
             biased;
             () = engine.stop_beats.cancelled() => return,
             () = station.lost.notified() => beat_at = engine.now(),
             () = engine.environment.sleep(wait) => {}
         }
-        if beat_at <= engine.now() {
-            let answer = beat(engine, station, worker, &mut reported).await;
-            match &answer {
-                Ok(reply) => {
-                    outage.over();
-                    take_in(engine, station, reply);
-                }
-                Err(error) => outage.report(error),
-            }
-            match rhythm.after(&answer, engine.holds_any(station), engine.now()) {
-                Next::BeatIn(wait) => beat_at = engine.now() + wait,
-                Next::Renew => return,
-            }
+        engine.release_stale(station);
+        if beat_at > engine.now() {
+            continue;
         }
-        upkeep.run_due(rhythm.may_rescue(engine.now())).await;
+        let answer = beat(engine, station, worker, &mut reported).await;
+        match &answer {
+            Ok(reply) => {
+                outage.over();
+                take_in(engine, station, reply);
+                // A claim may have taken an old loss for a new one.
+                station.set_identity(Some(worker));
+            }
+            Err(error) => outage.report(error),
+        }
+        let next = rhythm.after(&answer, engine.holds_any(station), engine.now());
+        station.may_rescue.store(answer.is_ok() && rhythm.may_rescue(engine.now()), Ordering::SeqCst);
+        match next {
+            Next::BeatIn(wait) => beat_at = later(engine.now(), wait),
+            Next::Renew => return,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::WorkerSettings;
+use super::environment::later;
 use crate::QueueName;
 use crate::backend::{Cursor, Hint, Wakes};
 
@@ -148,7 +149,7 @@ impl Planner {
 
     /// When to plan again if nothing happens.
     pub(super) fn next_time(&self, now: Instant, idle: usize) -> Instant {
-        let latest = now + self.settings.head_interval;
+        let latest = later(now, self.settings.head_interval);
         self.lanes.iter().filter_map(|lane| lane.next_time(now, idle)).fold(latest, Instant::min)
     }
 
@@ -163,18 +164,20 @@ impl Planner {
         let lane = &mut self.lanes[plan.index];
         lane.hot = brought.more != More::No;
         lane.needs_slot = brought.more == More::WhenSlotFree;
-        lane.due = brought.next_due.and_then(|wait| now.checked_add(wait));
+        // A backend that does not know does not contradict what a wake-up told.
+        let still_due = lane.due.filter(|due| *due > now);
+        lane.due = brought.next_due.map(|wait| later(now, wait)).or(still_due);
         if plan.from != From::Cursor {
-            lane.look_back_at = now + settings.look_back_interval;
+            lane.look_back_at = later(now, settings.look_back_interval);
         }
         if brought.jobs > 0 {
-            lane.active_until = now + settings.look_back;
+            lane.active_until = later(now, settings.look_back);
         }
         if plan.from == From::Head || plan.cursor.is_none() {
             let cost = now.saturating_duration_since(started);
             lane.head_wanted = false;
-            lane.head_allowed = now + (cost * HEAD_SHARE).min(settings.head_interval);
-            lane.head_at = now + settings.head_interval;
+            lane.head_allowed = later(now, (cost * HEAD_SHARE).min(settings.head_interval));
+            lane.head_at = later(now, settings.head_interval);
             lane.cursor = brought.cursor;
         } else {
             // An empty claim behind a cursor does not mean an empty queue.
@@ -207,7 +210,7 @@ impl Planner {
 
     /// Some job, nobody knows of which queue, is due after `wait`.
     pub(super) fn due_in(&mut self, wait: Duration, now: Instant) {
-        let Some(at) = now.checked_add(wait) else { return };
+        let at = later(now, wait);
         for lane in &mut self.lanes {
             lane.due = Some(lane.due.map_or(at, |due| due.min(at)));
         }
@@ -218,14 +221,14 @@ impl Planner {
         for lane in &mut self.lanes {
             lane.head_wanted = true;
             lane.look_back_at = now;
-            lane.active_until = now + self.settings.look_back;
+            lane.active_until = later(now, self.settings.look_back);
         }
     }
 
     fn hint(&mut self, hint: &Hint, now: Instant) {
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.queue == hint.queue) else { return };
         lane.hot = true;
-        lane.active_until = now + self.settings.look_back;
+        lane.active_until = later(now, self.settings.look_back);
         if let Some(cursor) = &mut lane.cursor {
             cursor.rewind(hint.priority, hint.run_at);
         }

@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::panic::{catch_panic, catch_panic_in};
 use super::{Environment, WorkerSettings};
 use crate::backend::{ClaimedJob, Verdict};
@@ -32,6 +34,7 @@ pub(super) struct Running {
     pub(super) station: usize,
     pub(super) token: Token,
     pub(super) context: JobContext,
+    stop: CancellationToken,
     why: Arc<OnceLock<Interruption>>,
 }
 
@@ -39,7 +42,7 @@ impl Running {
     /// Interrupts it; the first reason counts.
     pub(super) fn interrupt(&self, why: Interruption) {
         let _ = self.why.set(why);
-        self.context.cancellation().cancel();
+        self.stop.cancel();
     }
 }
 
@@ -61,6 +64,8 @@ pub(super) struct Attempt<'a> {
     pub(super) environment: &'a dyn Environment,
     pub(super) settings: &'a WorkerSettings,
     capture: ResultCapture,
+    /// The parent of the handler's token: who cancels the latter stops nothing but its own work.
+    stop: CancellationToken,
     why: Arc<OnceLock<Interruption>>,
 }
 
@@ -74,14 +79,16 @@ impl<'a> Attempt<'a> {
         settings: &'a WorkerSettings,
     ) -> Self {
         let capture = ResultCapture::new();
-        let context = context.with_result_capture(capture.clone());
+        let stop = CancellationToken::new();
+        let context = context.with_result_capture(capture.clone()).with_cancellation(stop.child_token());
         let why = Arc::default();
-        Self { job, context, registration, limits, environment, settings, capture, why }
+        Self { job, context, registration, limits, environment, settings, capture, stop, why }
     }
 
     /// The job as the loops see it while it runs.
     pub(super) fn running(&self, station: usize) -> Running {
-        Running { station, token: self.job.token, context: self.context.clone(), why: Arc::clone(&self.why) }
+        let (stop, why) = (self.stop.clone(), Arc::clone(&self.why));
+        Running { station, token: self.job.token, context: self.context.clone(), stop, why }
     }
 
     /// Runs the handler; `None` if the job may not be settled.
@@ -107,10 +114,10 @@ impl<'a> Attempt<'a> {
         tokio::select! {
             biased;
             ending = &mut run => return ending,
-            () = self.context.cancellation().cancelled() => {}
+            () = self.stop.cancelled() => {}
             () = self.environment.sleep(self.job.timeout) => {
                 let _ = self.why.set(Interruption::TimedOut);
-                self.context.cancellation().cancel();
+                self.stop.cancel();
             }
         }
         match handler.stop() {
@@ -131,7 +138,10 @@ impl<'a> Attempt<'a> {
             (Ending::Panicked(message), None) => JobError::retry(format!("panicked: {message}")),
             (ending, Some(Interruption::TimedOut)) => self.timed_out(&ending),
             (_, Some(Interruption::Cancelled)) => JobError::cancel("cancelled while it ran"),
-            (_, Some(Interruption::ShutDown | Interruption::LeaseLost) | None) => return Verdict::Release,
+            // What the handler decided in time stands; what it left unfinished is free of charge.
+            (Ending::Returned(Err(error)), Some(_)) if !matches!(error, JobError::Retry { .. }) => error,
+            (Ending::Dropped, None) => JobError::retry("stopped before it ended"),
+            (_, Some(Interruption::ShutDown | Interruption::LeaseLost)) => return Verdict::Release,
         };
         self.failure(error)
     }

@@ -73,8 +73,9 @@ async fn settle(engine: &Engine, station: &Station, batch: Vec<Settlement>) {
             Ok(answers) => {
                 let again = sort_out(batch, answers);
                 if !again.is_empty() {
+                    // Together with what has arrived meanwhile: it may be this one alone that fails.
                     outage.wait().await;
-                    work.push(again);
+                    again.into_iter().for_each(|one| station.inbox.push(one));
                 }
             }
             Err(error) if error.is_retryable() => {

@@ -52,15 +52,16 @@ pub(super) struct Tasks {
     pub(super) beats: Vec<Ended>,
 }
 
-/// Shuts down within about `grace` plus the cancellation grace.
+/// Shuts down within about `grace` and three times the cancellation grace; a storage that is away
+/// can add twice the cap of the outage's backoff.
 pub(super) async fn shut_down(engine: Arc<Engine>, tasks: Tasks, grace: Duration) -> ShutdownReport {
     let deadline = engine.now().checked_add(grace);
     if let Some(deadline) = deadline {
         let _ = engine.shutdown.set(deadline);
     }
     engine.stop_claims.cancel();
-    // A claim that is never answered: its jobs are found when the worker expires.
-    within(&engine, grace.max(engine.settings.cancellation_grace), wait_all(tasks.claims)).await;
+    // A claim that is answered from now on gives its jobs back by itself; one that never is, leaves
+    // them to the worker's expiry.
     engine.release_buffered();
     engine.close_slots();
     let mut finished = std::pin::pin!(wait_all(tasks.slots));
@@ -70,6 +71,8 @@ pub(super) async fn shut_down(engine: Arc<Engine>, tasks: Tasks, grace: Duration
         // Twice: first the handlers have their grace, then their verdicts are written down.
         within(&engine, engine.settings.cancellation_grace * 2, &mut finished).await;
     }
+    within(&engine, engine.settings.cancellation_grace, wait_all(tasks.claims)).await;
+    engine.release_buffered();
     let abandoned = engine.stations.iter().map(|station| engine.running(station.index).len()).sum();
     // The storage may be away: what cannot be settled is found when the worker expires.
     let patience = engine.settings.outage_backoff_cap;

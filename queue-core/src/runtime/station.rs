@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::settle::Inbox;
+use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::queue::Registration;
 use crate::{Backend, JobQueue, Kind, Limits, QueueName, WorkerId};
 
@@ -33,6 +35,9 @@ pub(super) struct Station {
     pub(super) room: Notify,
     /// Leave the heartbeat's rhythm: the worker was found lost.
     pub(super) lost: Notify,
+    /// This worker's own heartbeats come in time, so that it may judge others.
+    pub(super) may_rescue: AtomicBool,
+    claiming: AtomicBool,
     identity: watch::Sender<Option<WorkerId>>,
     nudge: mpsc::UnboundedSender<Nudge>,
     nudges: Mutex<Option<mpsc::UnboundedReceiver<Nudge>>>,
@@ -53,10 +58,32 @@ impl Station {
             inbox: Inbox::default(),
             room: Notify::new(),
             lost: Notify::new(),
+            may_rescue: AtomicBool::new(false),
+            claiming: AtomicBool::new(false),
             identity: watch::Sender::new(None),
             nudge,
             nudges: Mutex::new(Some(nudges)),
         }
+    }
+
+    /// Gives back leases whose jobs did not start.
+    pub(super) fn release(&self, jobs: Vec<ClaimedJob>) {
+        for job in jobs {
+            self.inbox.push(Settlement::new(job.token, Verdict::Release));
+        }
+    }
+
+    /// Whether a claim is under way, whose leases nobody knows yet.
+    pub(super) fn is_claiming(&self) -> bool {
+        self.claiming.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn begin_claim(&self) {
+        self.claiming.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn end_claim(&self) {
+        self.claiming.store(false, Ordering::SeqCst);
     }
 
     /// The worker's id on this backend, while it is registered.

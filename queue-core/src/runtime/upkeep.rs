@@ -1,42 +1,52 @@
 //! Rescue and pruning, each in its rhythm.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::engine::Engine;
+use super::environment::later;
 use super::station::{Nudge, Station};
+use crate::WorkerId;
 use crate::backend::{MaintainReply, MaintainRequest, Prune};
 
 /// The most leases that one rescue takes back.
 const RESCUE_LIMIT: u32 = 1000;
 
-/// The upkeep of one backend by one worker. Every worker does it; the backend's locks share it out.
-#[derive(Debug)]
-pub(super) struct Upkeep<'a> {
+/// Keeps a backend up until the worker has shut down. Apart from the heartbeat, which must not wait
+/// for it. Every worker does it; the backend's locks share it out.
+pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
+    let prune_at = later(engine.now(), jittered(&engine, engine.settings.prune_interval));
+    let mut upkeep = Upkeep { engine: &engine, station: &station, rescue_at: engine.now(), prune_at };
+    loop {
+        let worker = tokio::select! {
+            worker = station.registered() => worker,
+            () = engine.stop_beats.cancelled() => return,
+        };
+        let next = upkeep.rescue_at.min(upkeep.prune_at);
+        tokio::select! {
+            biased;
+            () = engine.stop_beats.cancelled() => return,
+            () = engine.environment.sleep(next.saturating_duration_since(engine.now())) => {}
+        }
+        upkeep.run_due(worker).await;
+    }
+}
+
+struct Upkeep<'a> {
     engine: &'a Engine,
     station: &'a Station,
     rescue_at: Instant,
     prune_at: Instant,
 }
 
-impl<'a> Upkeep<'a> {
-    pub(super) fn new(engine: &'a Engine, station: &'a Station) -> Self {
-        let now = engine.now();
-        let prune_at = now + jittered(engine, engine.settings.prune_interval);
-        Self { engine, station, rescue_at: now, prune_at }
-    }
-
-    /// When something is next due.
-    pub(super) fn next(&self) -> Instant {
-        self.rescue_at.min(self.prune_at)
-    }
-
-    /// Does what is due.
-    pub(super) async fn run_due(&mut self, may_rescue: bool) {
+impl Upkeep<'_> {
+    async fn run_due(&mut self, worker: WorkerId) {
         let settings = &self.engine.settings;
         if self.rescue_at <= self.engine.now() {
-            let more = may_rescue && self.rescue().await;
+            let more = self.station.may_rescue.load(Ordering::SeqCst) && self.rescue(worker).await;
             let wait = if more { Duration::ZERO } else { jittered(self.engine, settings.rescue_interval) };
-            self.rescue_at = self.engine.now() + wait;
+            self.rescue_at = later(self.engine.now(), wait);
         }
         if self.prune_at <= self.engine.now() {
             let more = match &settings.prune {
@@ -44,13 +54,15 @@ impl<'a> Upkeep<'a> {
                 None => false,
             };
             let wait = if more { Duration::ZERO } else { jittered(self.engine, settings.prune_interval) };
-            self.prune_at = self.engine.now() + wait;
+            self.prune_at = later(self.engine.now(), wait);
         }
     }
 
     /// Whether there may be more to rescue at once.
-    async fn rescue(&self) -> bool {
-        let Some(reply) = self.maintain(MaintainRequest::rescue(RESCUE_LIMIT)).await else { return false };
+    async fn rescue(&self, worker: WorkerId) -> bool {
+        let Some(reply) = self.maintain(MaintainRequest::rescue(RESCUE_LIMIT).by(worker)).await else {
+            return false;
+        };
         let taken = reply.rescued + reply.died;
         if taken > 0 || reply.workers_lost > 0 {
             let MaintainReply { rescued, died, workers_lost, .. } = reply;
@@ -80,5 +92,5 @@ impl<'a> Upkeep<'a> {
 /// The interval, up to a tenth longer, so that the workers of a fleet do not act in step.
 fn jittered(engine: &Engine, interval: Duration) -> Duration {
     let tenth = u64::try_from((interval / 10).as_micros()).unwrap_or(u64::MAX);
-    interval + Duration::from_micros(engine.environment.random() % tenth.max(1))
+    interval.saturating_add(Duration::from_micros(engine.environment.random() % tenth.max(1)))
 }

@@ -8,7 +8,7 @@ use super::environment::{ControlThread, TokioEnvironment};
 use super::run::Interruption;
 use super::shutdown::{ShutdownReport, Tasks, shut_down, spawn, wait_all};
 use super::station::Station;
-use super::{Environment, Place, WorkerSettings, claim, heartbeat, settle, slots};
+use super::{Environment, Place, WorkerSettings, claim, heartbeat, settle, slots, upkeep};
 use crate::state::StateMap;
 use crate::{Error, JobQueue, QueueName, Result};
 
@@ -152,21 +152,16 @@ impl RunningWorker {
         let engine = Arc::new(Engine::new(Arc::clone(environment), settings, stations.clone(), state));
         let mut tasks = Tasks::default();
         for station in stations {
+            let control = |task| spawn(&**environment, Place::Control, task);
             let shared = || (Arc::clone(&engine), Arc::clone(&station));
             let (engine, station) = shared();
-            tasks.beats.push(spawn(
-                &**environment,
-                Place::Control,
-                Box::pin(heartbeat::serve(engine, station)),
-            ));
+            tasks.beats.push(control(Box::pin(heartbeat::serve(engine, station))));
             let (engine, station) = shared();
-            tasks.settles.push(spawn(
-                &**environment,
-                Place::Control,
-                Box::pin(settle::serve(engine, station)),
-            ));
+            tasks.beats.push(control(Box::pin(upkeep::serve(engine, station))));
             let (engine, station) = shared();
-            tasks.claims.push(spawn(&**environment, Place::Control, Box::pin(claim::serve(engine, station))));
+            tasks.settles.push(control(Box::pin(settle::serve(engine, station))));
+            let (engine, station) = shared();
+            tasks.claims.push(control(Box::pin(claim::serve(engine, station))));
         }
         for slot in 0..slots {
             let task = Box::pin(slots::serve(Arc::clone(&engine), slot));

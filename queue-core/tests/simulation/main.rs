@@ -9,156 +9,24 @@
 )]
 
 mod environment;
+mod script;
 mod storage;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use environment::World;
 use queue_core::backend::{CancelRequest, ListRequest};
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backend, Backoff, Enqueuer, HandlerResult, JobContext, JobError, JobId, JobQueue, RetryPolicy,
-    RunningWorker, State, TaskDefinition, TaskHandle, TaskOptions, Worker,
+    Backend, Enqueuer, HandlerResult, JobContext, JobError, JobQueue, State, TaskDefinition, Worker,
+};
+use script::{
+    Script, SharedLog, enqueue_all, mixed_scripts, serve, settings, states, task, wait_until_finished,
 };
 use storage::{Faults, Storage};
 
 const SEEDS: u64 = 40;
-
-/// What the handler of a simulated job does.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-enum Script {
-    /// Takes this many milliseconds.
-    Take(u64),
-    /// Fails until this attempt.
-    FailUntil(u32),
-    Panic,
-    SnoozeOnce,
-    /// Runs until it is told to stop.
-    UntilCancelled,
-    /// Never ends, whatever it is told.
-    Forever,
-}
-
-/// The order in which attempts started, and whether one job ever ran twice at once.
-#[derive(Default)]
-struct Log {
-    started: Vec<(JobId, u32)>,
-    running: HashMap<JobId, u32>,
-    overlaps: u64,
-}
-
-type SharedLog = Arc<Mutex<Log>>;
-
-/// Counts a run, also when its future is dropped.
-struct InLog(SharedLog, JobId);
-
-impl InLog {
-    fn enter(log: &SharedLog, context: &JobContext) -> Self {
-        let mut entries = log.lock().unwrap();
-        entries.started.push((context.id(), context.attempt()));
-        let running = entries.running.entry(context.id()).or_default();
-        *running += 1;
-        if *running > 1 {
-            entries.overlaps += 1;
-        }
-        drop(entries);
-        Self(Arc::clone(log), context.id())
-    }
-}
-
-impl Drop for InLog {
-    fn drop(&mut self) {
-        *self.0.lock().unwrap().running.get_mut(&self.1).unwrap() -= 1;
-    }
-}
-
-fn task(world: &World, log: &SharedLog) -> TaskDefinition<Script> {
-    let (world, log) = (world.clone(), Arc::clone(log));
-    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), 20).unwrap();
-    let options = TaskOptions::new()
-        .max_retries(8)
-        .timeout(Duration::from_secs(20))
-        .retry(RetryPolicy::Exponential(backoff));
-    TaskDefinition::from_fn("script", move |context: JobContext, script: Script| {
-        let (world, log) = (world.clone(), Arc::clone(&log));
-        async move {
-            let _in_log = InLog::enter(&log, &context);
-            play(&world, &context, script).await
-        }
-    })
-    .with_options(options)
-}
-
-async fn play(world: &World, context: &JobContext, script: Script) -> HandlerResult {
-    match script {
-        Script::Take(millis) => world.sleep(Duration::from_millis(millis)).await,
-        Script::FailUntil(attempt) if context.attempt() < attempt => return Err(JobError::retry("not yet")),
-        Script::Panic => panic!("as scripted"),
-        Script::SnoozeOnce if context.progress().is_none() && world.random_below(2) == 0 => {
-            return Err(JobError::snooze(Duration::from_secs(3)));
-        }
-        Script::FailUntil(_) | Script::SnoozeOnce => {}
-        Script::UntilCancelled => {
-            context.cancellation().cancelled().await;
-            return Err(JobError::retry("told to stop"));
-        }
-        Script::Forever => std::future::pending().await,
-    }
-    Ok(())
-}
-
-fn settings() -> WorkerSettings {
-    WorkerSettings { slots: 4, batch: 8, ..WorkerSettings::default() }
-}
-
-fn serve(
-    world: &World,
-    process: u32,
-    storage: &Storage,
-    log: &SharedLog,
-) -> (RunningWorker, TaskHandle<Script>) {
-    let mut queue = JobQueue::new(Arc::new(storage.clone()));
-    let handle = task(world, log).register(&mut queue).unwrap();
-    let worker = Worker::new().serve(&queue).settings(settings()).start_in(&world.process(process)).unwrap();
-    (worker, handle)
-}
-
-async fn states(storage: &Storage) -> Vec<State> {
-    let all = storage.inspect().unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
-    all.iter().map(|record| record.state).collect()
-}
-
-async fn wait_until_finished(world: &World, storage: &Storage) {
-    while !states(storage).await.iter().all(|state| state.is_finished()) {
-        world.sleep(Duration::from_millis(500)).await;
-    }
-}
-
-/// Enqueues until the storage takes it.
-async fn enqueue_all(world: &World, handle: &TaskHandle<Script>, scripts: &[Script]) {
-    let ids = JobId::generate_many(scripts.len());
-    loop {
-        let job = |(script, id): (&Script, &JobId)| handle.job(script).unwrap().id(*id);
-        let jobs = scripts.iter().zip(&ids).map(job).collect();
-        match handle.submit(jobs).await {
-            Ok(_) => return,
-            Err(error) => assert!(error.is_retryable(), "{error}"),
-        }
-        world.sleep(Duration::from_millis(100)).await;
-    }
-}
-
-fn mixed_scripts(world: &World) -> Vec<Script> {
-    let script = |_| match world.random_below(6) {
-        0 => Script::FailUntil(3),
-        1 => Script::SnoozeOnce,
-        2 => Script::Take(world.random_below(8000)),
-        _ => Script::Take(world.random_below(50)),
-    };
-    (0..60).map(script).collect()
-}
 
 #[test]
 fn two_workers_complete_everything_once() {
@@ -383,4 +251,70 @@ fn a_stalled_storage_does_not_hold_up_the_other() {
             worker.shutdown(Duration::ZERO).await;
         });
     }
+}
+
+#[test]
+fn a_shutdown_does_not_throw_away_what_a_handler_decided() {
+    let world = World::new(9);
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let mut queue = JobQueue::new(Arc::new(storage.clone()));
+        let bury = TaskDefinition::from_fn("bury", |context: JobContext, (): ()| async move {
+            context.cancellation().cancelled().await;
+            HandlerResult::Err(JobError::bury("no longer wanted"))
+        });
+        bury.register(&mut queue).unwrap().enqueue(&()).await.unwrap();
+        let worker = Worker::new().serve(&queue).start_in(&world.process(1)).unwrap();
+        world.sleep(Duration::from_millis(50)).await;
+        worker.shutdown(Duration::from_millis(10)).await;
+        assert_eq!(states(&storage).await, [State::Dead]);
+    });
+}
+
+#[test]
+fn a_handler_that_cancels_its_own_work_is_not_stopped() {
+    let world = World::new(9);
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let mut queue = JobQueue::new(Arc::new(storage.clone()));
+        let clock = world.clone();
+        let own = TaskDefinition::from_fn("own", move |context: JobContext, (): ()| {
+            let clock = clock.clone();
+            async move {
+                context.cancellation().cancel();
+                clock.sleep(Duration::from_secs(5)).await;
+                HandlerResult::Ok(())
+            }
+        });
+        own.register(&mut queue).unwrap().enqueue(&()).await.unwrap();
+        let worker = Worker::new().serve(&queue).start_in(&world.process(1)).unwrap();
+        wait_until_finished(&world, &storage).await;
+        assert_eq!(states(&storage).await, [State::Completed]);
+        worker.shutdown(Duration::ZERO).await;
+    });
+}
+
+#[test]
+fn settings_that_say_never_harm_nothing() {
+    let world = World::new(2);
+    let log = SharedLog::default();
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let mut queue = JobQueue::new(Arc::new(storage.clone()));
+        let handle = task(&world, &log).register(&mut queue).unwrap();
+        let never = Duration::MAX;
+        let settings = WorkerSettings {
+            prune_interval: never,
+            rescue_interval: never,
+            head_interval: never,
+            look_back: never,
+            look_back_interval: never,
+            ..settings()
+        };
+        let worker = Worker::new().serve(&queue).settings(settings).start_in(&world.process(1)).unwrap();
+        enqueue_all(&world, &handle, &vec![Script::Take(5); 50]).await;
+        wait_until_finished(&world, &storage).await;
+        worker.shutdown(never).await;
+        assert_eq!(states(&storage).await, [State::Completed; 50]);
+    });
 }

@@ -19,6 +19,7 @@ mod q11_expiry_recovers;
 mod q11_races;
 mod q11_rescue;
 mod q12_heartbeat_extends;
+mod q12_late_rescuer;
 mod q13_cursor;
 mod q13_head_order;
 mod q14_not_before;
@@ -57,6 +58,7 @@ const FILES: &[&[Case]] = &[
     q11_races::CASES,
     q11_rescue::CASES,
     q12_heartbeat_extends::CASES,
+    q12_late_rescuer::CASES,
     q13_cursor::CASES,
     q13_head_order::CASES,
     q14_not_before::CASES,

@@ -1,0 +1,149 @@
+//! Jobs that play a script, the workers that run them, and what is noted of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use queue_core::backend::ListRequest;
+use queue_core::runtime::WorkerSettings;
+use queue_core::{
+    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, RetryPolicy, RunningWorker,
+    State, TaskDefinition, TaskHandle, TaskOptions, Worker,
+};
+
+use crate::environment::World;
+use crate::storage::Storage;
+
+/// What the handler of a simulated job does.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Script {
+    /// Takes this many milliseconds.
+    Take(u64),
+    /// Fails until this attempt.
+    FailUntil(u32),
+    Panic,
+    SnoozeOnce,
+    /// Runs until it is told to stop.
+    UntilCancelled,
+    /// Never ends, whatever it is told.
+    Forever,
+}
+
+/// The order in which attempts started, and whether one job ever ran twice at once.
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) started: Vec<(JobId, u32)>,
+    running: HashMap<JobId, u32>,
+    pub(crate) overlaps: u64,
+}
+
+pub(crate) type SharedLog = Arc<Mutex<Log>>;
+
+/// Counts a run, also when its future is dropped.
+struct InLog(SharedLog, JobId);
+
+impl InLog {
+    fn enter(log: &SharedLog, context: &JobContext) -> Self {
+        let mut entries = log.lock().unwrap();
+        entries.started.push((context.id(), context.attempt()));
+        let running = entries.running.entry(context.id()).or_default();
+        *running += 1;
+        if *running > 1 {
+            entries.overlaps += 1;
+        }
+        drop(entries);
+        Self(Arc::clone(log), context.id())
+    }
+}
+
+impl Drop for InLog {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap().running.get_mut(&self.1).unwrap() -= 1;
+    }
+}
+
+pub(crate) fn task(world: &World, log: &SharedLog) -> TaskDefinition<Script> {
+    let (world, log) = (world.clone(), Arc::clone(log));
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), 20).unwrap();
+    let options = TaskOptions::new()
+        .max_retries(8)
+        .timeout(Duration::from_secs(20))
+        .retry(RetryPolicy::Exponential(backoff));
+    TaskDefinition::from_fn("script", move |context: JobContext, script: Script| {
+        let (world, log) = (world.clone(), Arc::clone(&log));
+        async move {
+            let _in_log = InLog::enter(&log, &context);
+            play(&world, &context, script).await
+        }
+    })
+    .with_options(options)
+}
+
+async fn play(world: &World, context: &JobContext, script: Script) -> HandlerResult {
+    match script {
+        Script::Take(millis) => world.sleep(Duration::from_millis(millis)).await,
+        Script::FailUntil(attempt) if context.attempt() < attempt => return Err(JobError::retry("not yet")),
+        Script::Panic => panic!("as scripted"),
+        Script::SnoozeOnce if context.progress().is_none() && world.random_below(2) == 0 => {
+            return Err(JobError::snooze(Duration::from_secs(3)));
+        }
+        Script::FailUntil(_) | Script::SnoozeOnce => {}
+        Script::UntilCancelled => {
+            context.cancellation().cancelled().await;
+            return Err(JobError::retry("told to stop"));
+        }
+        Script::Forever => std::future::pending().await,
+    }
+    Ok(())
+}
+
+pub(crate) fn settings() -> WorkerSettings {
+    WorkerSettings { slots: 4, batch: 8, ..WorkerSettings::default() }
+}
+
+pub(crate) fn serve(
+    world: &World,
+    process: u32,
+    storage: &Storage,
+    log: &SharedLog,
+) -> (RunningWorker, TaskHandle<Script>) {
+    let mut queue = JobQueue::new(Arc::new(storage.clone()));
+    let handle = task(world, log).register(&mut queue).unwrap();
+    let worker = Worker::new().serve(&queue).settings(settings()).start_in(&world.process(process)).unwrap();
+    (worker, handle)
+}
+
+pub(crate) async fn states(storage: &Storage) -> Vec<State> {
+    let all = storage.inspect().unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
+    all.iter().map(|record| record.state).collect()
+}
+
+pub(crate) async fn wait_until_finished(world: &World, storage: &Storage) {
+    while !states(storage).await.iter().all(|state| state.is_finished()) {
+        world.sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Enqueues until the storage takes it.
+pub(crate) async fn enqueue_all(world: &World, handle: &TaskHandle<Script>, scripts: &[Script]) {
+    let ids = JobId::generate_many(scripts.len());
+    loop {
+        let job = |(script, id): (&Script, &JobId)| handle.job(script).unwrap().id(*id);
+        let jobs = scripts.iter().zip(&ids).map(job).collect();
+        match handle.submit(jobs).await {
+            Ok(_) => return,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        world.sleep(Duration::from_millis(100)).await;
+    }
+}
+
+pub(crate) fn mixed_scripts(world: &World) -> Vec<Script> {
+    let script = |_| match world.random_below(6) {
+        0 => Script::FailUntil(3),
+        1 => Script::SnoozeOnce,
+        2 => Script::Take(world.random_below(8000)),
+        _ => Script::Take(world.random_below(50)),
+    };
+    (0..60).map(script).collect()
+}
