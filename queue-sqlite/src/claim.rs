@@ -4,11 +4,13 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
-use queue_core::{JobId, Kind, Timestamp, Token};
-use rusqlite::{Connection, params};
+use queue_core::{ClaimId, JobId, Kind, Timestamp, Token};
+use rusqlite::{Connection, Row, params};
 
+use crate::damaged::Damaged;
 use crate::error::{Outcome, corrupt};
 use crate::lists::array;
+use crate::names::Names;
 use crate::promote::{hint, next_due, promote_queue};
 use crate::row;
 use crate::worker::live_worker;
@@ -46,9 +48,10 @@ impl Request for ClaimRequest {
             return Ok(None);
         }
         let streams = streams(session, self)?;
-        let source = Source { connection: &session.connection, queue, now };
+        let Session { connection, damaged, .. } = session;
+        let mut source = Source { connection, damaged, queue, now };
         for mut stream in streams {
-            if self.limit > 0 && stream.next(&source, 1)?.is_some() {
+            if self.limit > 0 && stream.next(&mut source, 1)?.is_some() {
                 return Ok(None);
             }
         }
@@ -68,8 +71,8 @@ impl Request for ClaimRequest {
             due = next_due(&session.connection, queue, now)?;
         }
         let streams = streams(session, self)?;
-        let picks = pick(&Source { connection: &session.connection, queue, now }, streams, self.limit)?;
-        let (jobs, seqs) = read(&session.connection, self, picks)?;
+        let Session { connection, damaged, .. } = session;
+        let Taken { jobs, seqs, .. } = take(&mut Source { connection, damaged, queue, now }, streams, self)?;
         session.is_stirred = jobs.len() == usize::try_from(self.limit).unwrap_or(usize::MAX);
         if jobs.is_empty() {
             return Ok(ClaimReply::new(jobs, None, due));
@@ -102,6 +105,7 @@ struct Pick {
 /// Where a claim takes from.
 struct Source<'a> {
     connection: &'a Connection,
+    damaged: &'a mut Damaged,
     queue: i64,
     now: Timestamp,
 }
@@ -118,22 +122,29 @@ struct Stream {
 
 impl Stream {
     /// The next job, read together with up to `piece` of its followers.
-    fn next(&mut self, source: &Source<'_>, piece: i64) -> Outcome<Option<(Order, i64)>> {
-        if self.buffer.is_empty() && !self.is_exhausted {
+    fn next(&mut self, source: &mut Source<'_>, piece: i64) -> Outcome<Option<(Order, i64)>> {
+        while self.buffer.is_empty() && !self.is_exhausted {
             let mut statement = source.connection.prepare_cached(PICK)?;
             let now = source.now.as_micros();
             let mut rows = statement.query(params![source.queue, self.number, now, piece, self.read])?;
+            let mut many = 0;
             while let Some(row) = rows.next()? {
-                let order = (Reverse(row.get(0)?), row::time(row, 1)?, row::job_id(row, 2)?);
-                self.buffer.push((order, row.get(3)?));
+                many += 1;
+                let seq = row.get(3)?;
+                if let Some(order) = source.damaged.pass_over(seq, order(row))? {
+                    self.buffer.push((order, seq));
+                }
             }
-            let many = i64::try_from(self.buffer.len()).unwrap_or(i64::MAX);
             self.is_exhausted = many < piece;
             self.read += many;
             self.buffer.reverse();
         }
         Ok(self.buffer.pop())
     }
+}
+
+fn order(row: &Row<'_>) -> Outcome<Order> {
+    Ok((Reverse(row.get(0)?), row::time(row, 1)?, row::job_id(row, 2)?))
 }
 
 fn streams(session: &mut Session, request: &ClaimRequest) -> Outcome<Vec<Stream>> {
@@ -154,76 +165,120 @@ fn streams(session: &mut Session, request: &ClaimRequest) -> Outcome<Vec<Stream>
     Ok(streams)
 }
 
-/// The first `limit` jobs of all streams together. One stream a kind, because the index has the kind
+/// The jobs of all streams together, in order. One stream a kind, because the index has the kind
 /// before the order: jobs of kinds that nobody here handles are never walked over.
-fn pick(source: &Source<'_>, mut streams: Vec<Stream>, limit: u32) -> Outcome<Vec<Pick>> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let share = (limit / streams.len().max(1) + 1).clamp(8, 1000);
-    let mut piece = i64::try_from(if streams.len() == 1 { limit } else { share }).unwrap_or(i64::MAX);
-    let mut heads = BinaryHeap::with_capacity(streams.len());
-    for (index, stream) in streams.iter_mut().enumerate() {
-        if limit > 0
-            && let Some(head) = stream.next(source, piece)?
-        {
-            heads.push(Reverse((head, index)));
-        }
-    }
-    let mut picks = Vec::with_capacity(limit.min(1000));
-    while picks.len() < limit
-        && let Some(Reverse(((order, seq), index))) = heads.pop()
-    {
-        if let Some(stream) = streams.get_mut(index) {
-            picks.push(Pick { order, seq, kind: stream.kind.clone() });
-            if stream.buffer.is_empty() && !stream.is_exhausted {
-                piece = piece.saturating_mul(2).min(1000);
-            }
-            if picks.len() < limit
-                && let Some(head) = stream.next(source, piece)?
-            {
+struct Merge {
+    streams: Vec<Stream>,
+    heads: BinaryHeap<Reverse<((Order, i64), usize)>>,
+    piece: i64,
+    /// The stream that gave the last job, and has no head since.
+    headless: Option<usize>,
+}
+
+impl Merge {
+    fn new(source: &mut Source<'_>, mut streams: Vec<Stream>, limit: usize) -> Outcome<Self> {
+        let share = (limit / streams.len().max(1) + 1).clamp(8, 1000);
+        let piece = i64::try_from(if streams.len() == 1 { limit } else { share }).unwrap_or(i64::MAX);
+        let mut heads = BinaryHeap::with_capacity(streams.len());
+        for (index, stream) in streams.iter_mut().enumerate() {
+            if let Some(head) = stream.next(source, piece)? {
                 heads.push(Reverse((head, index)));
             }
         }
+        Ok(Self { streams, heads, piece, headless: None })
     }
-    Ok(picks)
+
+    fn next(&mut self, source: &mut Source<'_>) -> Outcome<Option<Pick>> {
+        if let Some(index) = self.headless.take()
+            && let Some(stream) = self.streams.get_mut(index)
+        {
+            if stream.buffer.is_empty() && !stream.is_exhausted {
+                self.piece = self.piece.saturating_mul(2).min(1000);
+            }
+            if let Some(head) = stream.next(source, self.piece)? {
+                self.heads.push(Reverse((head, index)));
+            }
+        }
+        let Some(Reverse(((order, seq), index))) = self.heads.pop() else {
+            return Ok(None);
+        };
+        self.headless = Some(index);
+        Ok(self.streams.get(index).map(|stream| Pick { order, seq, kind: stream.kind.clone() }))
+    }
 }
 
-/// The jobs as they will be under their leases, up to the one too many on its last attempt, and
-/// their rows.
+/// The jobs as they will be under their leases, and their rows.
+struct Taken {
+    jobs: Vec<ClaimedJob>,
+    seqs: Vec<i64>,
+    /// How many more jobs may be on their last attempt.
+    last_attempts: u32,
+}
+
+/// The first `limit` jobs that can be read, up to the one too many on its last attempt.
+fn take(source: &mut Source<'_>, streams: Vec<Stream>, request: &ClaimRequest) -> Outcome<Taken> {
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let mut taken = Taken { jobs: Vec::new(), seqs: Vec::new(), last_attempts: request.last_attempts };
+    if limit == 0 {
+        return Ok(taken);
+    }
+    let mut merge = Merge::new(source, streams, limit)?;
+    loop {
+        let room = limit - taken.jobs.len();
+        let mut picks = Vec::with_capacity(room.min(1000));
+        while picks.len() < room
+            && let Some(pick) = merge.next(source)?
+        {
+            picks.push(pick);
+        }
+        // Again only for those that take the place of what could not be read.
+        if picks.is_empty() || !read(source, request, picks, &mut taken)? {
+            return Ok(taken);
+        }
+    }
+}
+
+/// Adds those that can be read; whether more may be added.
 fn read(
-    connection: &Connection,
+    source: &mut Source<'_>,
     request: &ClaimRequest,
     picks: Vec<Pick>,
-) -> Outcome<(Vec<ClaimedJob>, Vec<i64>)> {
-    let mut last_attempts = request.last_attempts;
-    let mut jobs = Vec::with_capacity(picks.len());
-    let mut seqs = Vec::with_capacity(picks.len());
-    let mut statement = connection.prepare_cached(READ)?;
+    taken: &mut Taken,
+) -> Outcome<bool> {
+    let mut statement = source.connection.prepare_cached(READ)?;
     let mut rows = statement.query([array(picks.iter().map(|pick| pick.seq))])?;
     for pick in picks {
-        let row = rows.next()?.ok_or_else(|| corrupt("a ready job has no row of its own"))?;
-        let (Reverse(priority), run_at, id) = pick.order;
-        let job = ClaimedJob {
-            token: Token { job: id, claim: request.claim },
-            kind: pick.kind,
-            queue: request.queue.clone(),
-            priority,
-            run_at,
-            attempt: row.get::<_, u32>(0)?.saturating_add(1),
-            max_retries: row.get(1)?,
-            timeout: row::duration(row, 2)?,
-            backoff: row::backoff(row, 3)?,
-            payload: row::payload(row, 6)?,
+        let row = rows.next()?.ok_or_else(|| corrupt("a list of rows came back short"))?;
+        let seq = pick.seq;
+        let Some(job) = source.damaged.pass_over(seq, job(row, request, pick))? else {
+            continue;
         };
         if job.is_last_attempt() {
-            if last_attempts == 0 {
-                break;
+            if taken.last_attempts == 0 {
+                return Ok(false);
             }
-            last_attempts -= 1;
+            taken.last_attempts -= 1;
         }
-        jobs.push(job);
-        seqs.push(pick.seq);
+        taken.jobs.push(job);
+        taken.seqs.push(seq);
     }
-    Ok((jobs, seqs))
+    Ok(true)
+}
+
+fn job(row: &Row<'_>, request: &ClaimRequest, pick: Pick) -> Outcome<ClaimedJob> {
+    let (Reverse(priority), run_at, id) = pick.order;
+    Ok(ClaimedJob {
+        token: Token { job: id, claim: request.claim },
+        kind: pick.kind,
+        queue: request.queue.clone(),
+        priority,
+        run_at,
+        attempt: row.get::<_, u32>(0)?.saturating_add(1),
+        max_retries: row.get(1)?,
+        timeout: row::duration(row, 2)?,
+        backoff: row::backoff(row, 3)?,
+        payload: row::payload(row, 6)?,
+    })
 }
 
 impl Request for LeasesRequest {
@@ -237,23 +292,13 @@ impl Request for LeasesRequest {
 
     // Within the writer, though it only reads: behind the claim whose reply was lost.
     fn look(&self, session: &mut Session) -> Outcome<Option<Self::Reply>> {
-        let Session { connection, names, .. } = session;
+        let Session { connection, names, damaged, .. } = session;
         let mut statement = connection.prepare_cached(LEASES)?;
         let mut rows = statement.query(params![self.worker.to_bytes(), self.claim.to_bytes()])?;
         let mut jobs = Vec::new();
         while let Some(row) = rows.next()? {
-            jobs.push(ClaimedJob {
-                token: Token { job: row::job_id(row, 0)?, claim: self.claim },
-                kind: names.kind(connection, row.get(1)?)?,
-                queue: names.queue(connection, row.get(2)?)?,
-                priority: row.get(3)?,
-                run_at: row::time(row, 4)?,
-                attempt: row.get(5)?,
-                max_retries: row.get(6)?,
-                timeout: row::duration(row, 7)?,
-                backoff: row::backoff(row, 8)?,
-                payload: row::payload(row, 11)?,
-            });
+            let job = lease(row, connection, names, self.claim);
+            jobs.extend(damaged.pass_over(row.get(12)?, job)?);
         }
         Ok(Some(jobs))
     }
@@ -261,4 +306,19 @@ impl Request for LeasesRequest {
     fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<Self::Reply> {
         Ok(self.look(session)?.unwrap_or_default())
     }
+}
+
+fn lease(row: &Row<'_>, connection: &Connection, names: &mut Names, claim: ClaimId) -> Outcome<ClaimedJob> {
+    Ok(ClaimedJob {
+        token: Token { job: row::job_id(row, 0)?, claim },
+        kind: names.kind(connection, row.get(1)?)?,
+        queue: names.queue(connection, row.get(2)?)?,
+        priority: row.get(3)?,
+        run_at: row::time(row, 4)?,
+        attempt: row.get(5)?,
+        max_retries: row.get(6)?,
+        timeout: row::duration(row, 7)?,
+        backoff: row::backoff(row, 8)?,
+        payload: row::payload(row, 11)?,
+    })
 }

@@ -31,6 +31,14 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
+    /// Whether a stored value could not be understood, and nothing else is wrong.
+    pub(crate) fn is_of_a_value(&self) -> bool {
+        match self {
+            Self::Refused(error) => error.kind() == ErrorKind::Corrupt,
+            Self::Driver(error) => error.sqlite_error().is_none(),
+        }
+    }
+
     /// The error for the caller: what was attempted on which file, and why it failed.
     pub(crate) fn into_error(self, operation: &str, file: Option<&Path>) -> Error {
         match self {

@@ -26,6 +26,7 @@ mod cancel;
 mod claim;
 mod config;
 mod connection;
+mod damaged;
 mod ending;
 mod error;
 mod insert;

@@ -6,6 +6,7 @@ use queue_core::{Error, Timestamp};
 use rusqlite::Connection;
 
 use crate::connection;
+use crate::damaged::Damaged;
 use crate::error::{Fault, Outcome};
 use crate::names::Names;
 use crate::places::Places;
@@ -19,6 +20,7 @@ pub(crate) struct Session {
     pub(crate) names: Names,
     pub(crate) places: Places,
     pub(crate) swept: Place,
+    pub(crate) damaged: Damaged,
     /// Jobs became ready here since a claim last found fewer than it asked for.
     pub(crate) is_stirred: bool,
 }
@@ -31,6 +33,7 @@ impl Session {
             names: Names::default(),
             places: Places::default(),
             swept: Place::default(),
+            damaged: Damaged::default(),
             is_stirred: false,
         }
     }
