@@ -33,7 +33,7 @@ impl Request for MaintainRequest {
                     if piece.jobs.is_empty() {
                         *swept = piece.next;
                     }
-                    piece.jobs.is_empty()
+                    piece.jobs.is_empty() && !prune::has_gone_workers(connection, now)?
                 }
                 None => true,
             };

@@ -64,6 +64,10 @@ const PLANS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        include_str!("sql/prune_workers_needed.sql"),
+        &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=? AND expires_at<?)"],
+    ),
+    (
         include_str!("sql/prune_find.sql"),
         &["SEARCH o USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)"],
     ),

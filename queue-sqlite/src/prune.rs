@@ -14,6 +14,7 @@ const FIND: &str = include_str!("sql/prune_find.sql");
 const OUTCOMES: &str = include_str!("sql/prune_outcomes.sql");
 const ERRORS: &str = include_str!("sql/prune_attempt_errors.sql");
 const JOBS: &str = include_str!("sql/prune_jobs.sql");
+const WORKERS_NEEDED: &str = include_str!("sql/prune_workers_needed.sql");
 const WORKERS: &str = include_str!("sql/prune_workers.sql");
 
 const FINISHED: [State; 3] = [State::Completed, State::Cancelled, State::Dead];
@@ -100,6 +101,12 @@ impl Cutoffs {
         let is_old = self.ended.iter().any(|(of, cutoff)| *of == state && finished_at < *cutoff);
         Ok(is_old && row::job_id(row, 4)? < self.oldest_kept)
     }
+}
+
+/// Whether there are workers that were given up long ago.
+pub(crate) fn has_gone_workers(connection: &Connection, now: Timestamp) -> Outcome<bool> {
+    let cutoff = now.saturating_sub(GONE_WORKERS_KEPT).as_micros();
+    Ok(connection.prepare_cached(WORKERS_NEEDED)?.exists([cutoff])?)
 }
 
 /// Removes these jobs with all that belongs to them, and workers that were given up long ago.

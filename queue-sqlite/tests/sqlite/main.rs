@@ -6,4 +6,5 @@ mod common;
 mod errors;
 mod migration;
 mod processes;
+mod upkeep;
 mod writer;
