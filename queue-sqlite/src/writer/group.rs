@@ -28,7 +28,7 @@ pub(super) fn serve(
         return;
     };
     let (commands, fault) = match write(session, mailbox, commands, Scopes::Together) {
-        Written::All(done) => return finish(session, hub, done),
+        Written::All(done) => return finish(session, mailbox, hub, patience, done),
         Written::Undone(commands, fault) => (commands, fault),
     };
     let Some(commands) = unless_alone(session, commands, fault) else {
@@ -38,8 +38,10 @@ pub(super) fn serve(
         return;
     };
     match write(session, mailbox, commands, Scopes::Apart) {
-        Written::All(done) => finish(session, hub, done),
-        Written::Undone(commands, fault) => repeat_alone(session, hub, commands, fault),
+        Written::All(done) => finish(session, mailbox, hub, patience, done),
+        Written::Undone(commands, fault) => {
+            repeat_alone(session, mailbox, hub, patience, commands, fault);
+        }
     }
 }
 
@@ -151,9 +153,9 @@ fn together(session: &mut Session, command: &mut dyn Command) -> Result<Result<(
     Ok(result)
 }
 
-fn finish(session: &mut Session, hub: &WakeHub, mut done: Commands) {
+fn finish(session: &mut Session, mailbox: &Mailbox, hub: &WakeHub, patience: Patience, mut done: Commands) {
     if let Err(error) = connection::commit(&session.connection) {
-        return repeat_alone(session, hub, done, error.into());
+        return repeat_alone(session, mailbox, hub, patience, done, error.into());
     }
     session.names.keep();
     publish(session, hub, &mut done);
@@ -186,37 +188,43 @@ fn unless_alone(session: &mut Session, mut commands: Commands, fault: Fault) -> 
 }
 
 /// After the transaction of a group was undone: each again in a transaction of its own, so that only
-/// the one that cannot be done fails.
-fn repeat_alone(session: &mut Session, hub: &WakeHub, commands: Commands, fault: Fault) {
-    let Some(commands) = unless_alone(session, commands, fault) else {
+/// the one that cannot be done fails. Heartbeats do not wait for all of them.
+fn repeat_alone(
+    session: &mut Session,
+    mailbox: &Mailbox,
+    hub: &WakeHub,
+    patience: Patience,
+    commands: Commands,
+    fault: Fault,
+) {
+    let Some(mut waiting) = unless_alone(session, commands, fault) else {
         return;
     };
-    for mut command in commands {
-        let result = alone(session, command.as_mut());
-        match result {
-            Ok(()) => {
-                session.names.keep();
-                let mut done = vec![command];
-                publish(session, hub, &mut done);
-                done.into_iter().for_each(Command::answer);
-            }
-            Err(fault) => {
-                session.names.forget();
-                refuse(session, command, fault);
-            }
+    while !waiting.is_empty() {
+        let mut next = mailbox.take_urgent();
+        next.append(&mut waiting);
+        let Some(begun) = begin(session, mailbox, patience, next) else {
+            return;
+        };
+        let mut commands = begun.into_iter();
+        if let Some(command) = commands.next() {
+            alone(session, hub, command);
         }
+        waiting = commands.collect();
     }
 }
 
-fn alone(session: &mut Session, command: &mut dyn Command) -> Result<(), Fault> {
-    connection::try_begin(&session.connection)?;
-    match command.apply(session) {
-        Ok(()) => Ok(connection::commit(&session.connection)?),
-        Err(fault) => {
-            connection::rollback(&session.connection)?;
-            Err(fault)
-        }
+/// Does an operation as the only one of the transaction that is open, and answers it.
+fn alone(session: &mut Session, hub: &WakeHub, mut command: Box<dyn Command>) {
+    let result = command.apply(session).and_then(|()| Ok(connection::commit(&session.connection)?));
+    if let Err(fault) = result {
+        unless_alone(session, vec![command], fault);
+        return;
     }
+    session.names.keep();
+    let mut done = vec![command];
+    publish(session, hub, &mut done);
+    done.into_iter().for_each(Command::answer);
 }
 
 fn refuse(session: &Session, command: Box<dyn Command>, fault: Fault) {
@@ -235,4 +243,144 @@ fn fail_all(session: &Session, commands: Commands, error: &rusqlite::Error) {
 
 fn rows(commands: &Commands) -> usize {
     commands.iter().map(|command| command.rows()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+    use std::time::{Duration, Instant};
+
+    use queue_core::{ErrorKind, Result};
+    use rusqlite::Connection;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::config::SqliteConfig;
+    use crate::connection::open_writer;
+    use crate::error::Outcome;
+    use crate::writer::command::{Pending, Request};
+
+    /// A request that does what the test says; its reply says when it was done.
+    struct Act<F>(F);
+
+    impl<F: Fn(&mut Session) -> Outcome<()> + Send + 'static> Request for Act<F> {
+        type Reply = Instant;
+
+        const OPERATION: &'static str = "test the writer";
+
+        fn rows(&self) -> usize {
+            1
+        }
+
+        fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<Instant> {
+            self.0(session).map(|()| Instant::now())
+        }
+    }
+
+    struct Heartbeat;
+
+    impl Request for Heartbeat {
+        type Reply = Instant;
+
+        const OPERATION: &'static str = "show that a test lives";
+
+        const LANE: Lane = Lane::Urgent;
+
+        fn rows(&self) -> usize {
+            1
+        }
+
+        fn apply(&self, _session: &mut Session, _effects: &mut Effects) -> Outcome<Instant> {
+            Ok(Instant::now())
+        }
+    }
+
+    type Answer = oneshot::Receiver<Result<Instant>>;
+
+    fn command(request: impl Request<Reply = Instant>) -> (Box<dyn Command>, Answer) {
+        let (caller, answer) = oneshot::channel();
+        (Box::new(Pending::new(request, caller)), answer)
+    }
+
+    fn act(act: impl Fn(&mut Session) -> Outcome<()> + Send + 'static) -> (Box<dyn Command>, Answer) {
+        command(Act(act))
+    }
+
+    /// Undoes the transaction it is in, as SQLite does when the disk is full.
+    fn undo(session: &mut Session) -> Outcome<()> {
+        connection::run(&session.connection, "ROLLBACK")?;
+        Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None).into())
+    }
+
+    fn session(config: &SqliteConfig) -> Session {
+        Session::new(open_writer(config).unwrap(), None)
+    }
+
+    /// A group that is undone twice, while another connection takes the lock and holds it.
+    fn undone_under_a_lock(held: Duration, patience: Duration) -> Vec<Option<ErrorKind>> {
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("jobs.db");
+        let mut session = session(&SqliteConfig::new(&file));
+        let times = AtomicU32::new(0);
+        let (poison, poisoned) = act(move |session| {
+            let fault = undo(session);
+            if times.fetch_add(1, Ordering::Relaxed) == 1 {
+                let other = Connection::open(&file)?;
+                other.execute_batch("BEGIN IMMEDIATE")?;
+                thread::spawn(move || {
+                    thread::sleep(held);
+                    drop(other);
+                });
+            }
+            fault
+        });
+        let (commands, mut answers): (Commands, Vec<Answer>) = (0..3).map(|_| act(|_| Ok(()))).unzip();
+        let commands = commands.into_iter().chain([poison]).collect();
+        answers.push(poisoned);
+        serve(&mut session, &Mailbox::default(), &WakeHub::default(), Patience(patience), commands);
+        answers
+            .into_iter()
+            .map(|mut answer| answer.try_recv().unwrap().err().map(|error| error.kind()))
+            .collect()
+    }
+
+    #[test]
+    fn those_done_again_alone_wait_for_a_lock_as_all_do() {
+        let fates = undone_under_a_lock(Duration::from_millis(300), Duration::from_secs(60));
+        assert_eq!(fates, [None, None, None, Some(ErrorKind::Unavailable)]);
+    }
+
+    #[test]
+    fn those_done_again_alone_lose_patience_together() {
+        let start = Instant::now();
+        let fates = undone_under_a_lock(Duration::from_secs(2), Duration::from_millis(100));
+        assert_eq!(fates, [Some(ErrorKind::Busy); 4]);
+        assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn a_heartbeat_passes_those_done_again_alone() {
+        let mut session = session(&SqliteConfig::in_memory());
+        let mailbox = Arc::new(Mailbox::default());
+        let times = AtomicU32::new(0);
+        let (heartbeat, mut beat) = command(Heartbeat);
+        let heartbeat = Mutex::new(Some(heartbeat));
+        let (first, _) = act({
+            let mailbox = Arc::clone(&mailbox);
+            move |session| {
+                if times.fetch_add(1, Ordering::Relaxed) < 2 {
+                    return undo(session);
+                }
+                let heartbeat = heartbeat.lock().unwrap().take();
+                assert!(heartbeat.is_none_or(|heartbeat| mailbox.post(heartbeat).is_ok()));
+                Ok(())
+            }
+        });
+        let (second, mut done) = act(|_| Ok(()));
+        let patience = Patience(Duration::from_secs(60));
+        serve(&mut session, &mailbox, &WakeHub::default(), patience, vec![first, second]);
+        assert!(beat.try_recv().unwrap().unwrap() < done.try_recv().unwrap().unwrap());
+    }
 }

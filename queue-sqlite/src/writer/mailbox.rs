@@ -120,6 +120,11 @@ impl Mailbox {
         }
     }
 
+    /// Takes the heartbeats that wait.
+    pub(super) fn take_urgent(&self) -> Vec<Box<dyn Command>> {
+        self.lock().urgent.drain(..).collect()
+    }
+
     fn wake(&self, waiting: MutexGuard<'_, Waiting>) {
         let sleeps = waiting.writer_sleeps;
         drop(waiting);
