@@ -75,6 +75,9 @@ pub(crate) trait Command: Send {
     /// Does it, keeping the answer until the commit.
     fn apply(&mut self, session: &mut Session) -> Result<(), Fault>;
 
+    /// Keeps an error until the commit instead.
+    fn keep(&mut self, error: Error);
+
     /// Takes what is to be told after the commit.
     fn effects(&mut self) -> Option<Effects>;
 
@@ -136,6 +139,11 @@ impl<R: Request> Command for Pending<R> {
         self.effects = Effects::default();
         self.answer = Some(Ok(self.request.apply(session, &mut self.effects)?));
         Ok(())
+    }
+
+    fn keep(&mut self, error: Error) {
+        self.effects = Effects::default();
+        self.answer = Some(Err(error));
     }
 
     fn effects(&mut self) -> Option<Effects> {

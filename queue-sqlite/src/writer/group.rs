@@ -105,7 +105,7 @@ enum Scopes {
 }
 
 enum Written {
-    /// What is done and not yet committed.
+    /// What is done, or refused, and not yet committed.
     All(Commands),
     /// The transaction is undone, or has to be: nothing was done.
     Undone(Commands, Fault),
@@ -125,7 +125,11 @@ fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands, scopes: S
             };
             match applied {
                 Ok(Ok(())) => done.push(command),
-                Ok(Err(fault)) => refuse(session, command, fault),
+                // What it was refused for may have been written by one before it, and be undone yet.
+                Ok(Err(fault)) => {
+                    command.keep(session.error(fault, command.operation()));
+                    done.push(command);
+                }
                 Err(fault) => {
                     done.push(command);
                     done.extend(rest);
@@ -252,7 +256,7 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use queue_core::{ErrorKind, Result};
+    use queue_core::{Error, ErrorKind, Result};
     use rusqlite::Connection;
     use tokio::sync::oneshot;
 
@@ -382,5 +386,44 @@ mod tests {
         let patience = Patience(Duration::from_secs(60));
         serve(&mut session, &mailbox, &WakeHub::default(), patience, vec![first, second]);
         assert!(beat.try_recv().unwrap().unwrap() < done.try_recv().unwrap().unwrap());
+    }
+    const DEFERRED: &str = "
+        CREATE TABLE parent (id INTEGER PRIMARY KEY);
+        CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+        PRAGMA foreign_keys = 1";
+
+    fn refused_by_a_child(session: &mut Session) -> Outcome<()> {
+        if session.connection.prepare("SELECT 1 FROM child")?.exists([])? {
+            return Err(Error::new(ErrorKind::WorkerLost, "test the writer", "there is a child").into());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_is_refused_for_what_is_not_committed() {
+        let mut session = session(&SqliteConfig::in_memory());
+        session.connection.execute_batch(DEFERRED).unwrap();
+        // An orphan, which only the commit finds out.
+        let (writer, mut written) =
+            act(|session| Ok(session.connection.execute("INSERT INTO child VALUES (1)", []).map(|_| ())?));
+        let (reader, mut read) = act(refused_by_a_child);
+        let patience = Patience(Duration::from_secs(60));
+        serve(&mut session, &Mailbox::default(), &WakeHub::default(), patience, vec![writer, reader]);
+        assert_eq!(written.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Invalid);
+        read.try_recv().unwrap().unwrap();
+    }
+
+    #[test]
+    fn those_refused_for_what_is_committed_are_told_so() {
+        let mut session = session(&SqliteConfig::in_memory());
+        session.connection.execute_batch(DEFERRED).unwrap();
+        let (writer, mut written) = act(|session| {
+            Ok(session.connection.execute("INSERT INTO child VALUES (NULL)", []).map(|_| ())?)
+        });
+        let (reader, mut read) = act(refused_by_a_child);
+        let patience = Patience(Duration::from_secs(60));
+        serve(&mut session, &Mailbox::default(), &WakeHub::default(), patience, vec![writer, reader]);
+        written.try_recv().unwrap().unwrap();
+        assert_eq!(read.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerLost);
     }
 }
