@@ -11,7 +11,7 @@ use crate::backend::ClaimedJob;
 const NEWEST_WEIGHT: f64 = 0.05;
 
 /// The most jobs that wait, in claims of the greatest size.
-const BATCHES: usize = 4;
+const BATCHES: usize = 2;
 
 /// A job that waited this many times longer than it should is given back: the measure was wrong.
 const STALE: u32 = 50;
@@ -27,8 +27,8 @@ pub(super) struct Buffered {
 /// Jobs in the order of their priority, as many as can start within a set time.
 ///
 /// How many those are is measured, twice. Slots divided by the mean time of a run is the most. Below
-/// that an allowance starts at one job a slot; it doubles each time the buffer had run empty
-/// although the allowance was used up, and is halved each time a job had to wait too long: a few short
+/// that an allowance starts at one job a slot; it doubles with each claim that
+/// uses it while jobs wait briefly, and is halved each time a job had to wait too long: a few short
 /// jobs say little about those that follow, and runs that share a core take turns.
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -41,6 +41,7 @@ pub(super) struct Buffer {
     mean_run: Option<f64>,
     allowance: usize,
     halved: Option<Instant>,
+    last_wait: Duration,
 }
 
 impl Buffer {
@@ -54,6 +55,7 @@ impl Buffer {
             mean_run: None,
             allowance: if slots < batch { slots } else { batch },
             halved: None,
+            last_wait: Duration::ZERO,
         }
     }
 
@@ -90,7 +92,7 @@ impl Buffer {
         idle: usize,
         now: Instant,
     ) -> Vec<ClaimedJob> {
-        if self.len == 0 && jobs.len() >= self.allowance.min(self.batch) {
+        if jobs.len() >= (self.allowance / 2).min(self.batch) && self.last_wait < self.longest_wait / 2 {
             self.allowance = (self.allowance * 2).min(self.batch * BATCHES);
         }
         let mut refused = Vec::new();
@@ -126,6 +128,7 @@ impl Buffer {
     }
 
     fn learn_wait(&mut self, waited: Duration, now: Instant) {
+        self.last_wait = waited;
         let recently = |at: Instant| now.saturating_duration_since(at) < self.longest_wait;
         if waited > self.longest_wait && !self.halved.is_some_and(recently) {
             self.allowance = (self.allowance / 2).max(1);
@@ -223,7 +226,7 @@ mod tests {
         let mut fast = Buffer::new(10, WAIT, 500);
         fast.learn_run(Duration::ZERO);
         warm_up(&mut fast, now);
-        assert_eq!(fast.target(), 2000);
+        assert_eq!(fast.target(), 1000);
     }
 
     #[test]
@@ -253,11 +256,11 @@ mod tests {
         warm_up(&mut buffer, start);
         put(&mut buffer, 0, vec![claimed(0), claimed(0), claimed(0)], start);
         buffer.pop(start + WAIT * 2).unwrap();
-        assert_eq!(buffer.target(), 1000);
-        buffer.pop(start + WAIT * 2).unwrap();
-        assert_eq!(buffer.target(), 1000, "those that waited with it say the same");
-        buffer.pop(start + WAIT * 3).unwrap();
         assert_eq!(buffer.target(), 500);
+        buffer.pop(start + WAIT * 2).unwrap();
+        assert_eq!(buffer.target(), 500, "those that waited with it say the same");
+        buffer.pop(start + WAIT * 3).unwrap();
+        assert_eq!(buffer.target(), 250);
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Running {
     pub(super) fn interrupt(&self, why: Interruption) {
         let _ = self.why.set(why);
         self.stop.cancel();
+        self.context.cancellation().cancel();
     }
 }
 
@@ -64,7 +65,7 @@ pub(super) struct Attempt<'a> {
     pub(super) environment: &'a dyn Environment,
     pub(super) settings: &'a WorkerSettings,
     capture: ResultCapture,
-    /// The parent of the handler's token: who cancels the latter stops nothing but its own work.
+    /// Apart from the handler's token: who cancels that stops nothing but its own work.
     stop: CancellationToken,
     why: Arc<OnceLock<Interruption>>,
 }
@@ -80,7 +81,8 @@ impl<'a> Attempt<'a> {
     ) -> Self {
         let capture = ResultCapture::new();
         let stop = CancellationToken::new();
-        let context = context.with_result_capture(capture.clone()).with_cancellation(stop.child_token());
+        let context =
+            context.with_result_capture(capture.clone()).with_cancellation(CancellationToken::new());
         let why = Arc::default();
         Self { job, context, registration, limits, environment, settings, capture, stop, why }
     }
@@ -117,7 +119,7 @@ impl<'a> Attempt<'a> {
             () = self.stop.cancelled() => {}
             () = self.environment.sleep(self.job.timeout) => {
                 let _ = self.why.set(Interruption::TimedOut);
-                self.stop.cancel();
+                self.context.cancellation().cancel();
             }
         }
         match handler.stop() {
