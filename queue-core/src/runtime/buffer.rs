@@ -27,8 +27,8 @@ pub(super) struct Buffered {
 /// Jobs in the order of their priority, as many as can start within a set time.
 ///
 /// How many those are is measured, twice. Slots divided by the mean time of a run is the most. Below
-/// that an allowance starts at one job a slot; it doubles with each claim that
-/// uses it while jobs wait briefly, and is halved each time a job had to wait too long: a few short
+/// that an allowance starts at one job a slot; it doubles when as many
+/// have started and waited briefly, and is halved each time a job had to wait too long: a few short
 /// jobs say little about those that follow, and runs that share a core take turns.
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -42,6 +42,8 @@ pub(super) struct Buffer {
     allowance: usize,
     halved: Option<Instant>,
     last_wait: Duration,
+    /// Jobs that started since the allowance last grew.
+    started: usize,
 }
 
 impl Buffer {
@@ -56,6 +58,7 @@ impl Buffer {
             allowance: if slots < batch { slots } else { batch },
             halved: None,
             last_wait: Duration::ZERO,
+            started: 0,
         }
     }
 
@@ -92,7 +95,9 @@ impl Buffer {
         idle: usize,
         now: Instant,
     ) -> Vec<ClaimedJob> {
-        if jobs.len() >= (self.allowance / 2).min(self.batch) && self.last_wait < self.longest_wait / 2 {
+        let is_short = self.last_wait < self.longest_wait / 2;
+        if is_short && self.started >= self.allowance && jobs.len() >= (self.allowance / 2).min(self.batch) {
+            self.started = 0;
             self.allowance = (self.allowance * 2).min(self.batch * BATCHES);
         }
         let mut refused = Vec::new();
@@ -129,6 +134,7 @@ impl Buffer {
 
     fn learn_wait(&mut self, waited: Duration, now: Instant) {
         self.last_wait = waited;
+        self.started = self.started.saturating_add(1);
         let recently = |at: Instant| now.saturating_duration_since(at) < self.longest_wait;
         if waited > self.longest_wait && !self.halved.is_some_and(recently) {
             self.allowance = (self.allowance / 2).max(1);
@@ -202,7 +208,7 @@ mod tests {
 
     /// Claims as much as there is room for and runs all of it, until the allowance is spent.
     fn warm_up(buffer: &mut Buffer, now: Instant) {
-        for _ in 0..12 {
+        for _ in 0..40 {
             let room = buffer.room(buffer.slots).min(buffer.batch);
             put(buffer, 0, (0..room).map(|_| claimed(0)).collect(), now);
             while buffer.pop(now).is_some() {}

@@ -1,0 +1,173 @@
+//! What becomes of a group, and of each operation in it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use queue_core::{Error, ErrorKind, Result};
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::config::SqliteConfig;
+use crate::connection::open_writer;
+use crate::error::Outcome;
+use crate::writer::command::{Pending, Request};
+
+/// A request that does what the test says; its reply says when it was done.
+struct Act<F>(F);
+
+impl<F: Fn(&mut Session) -> Outcome<()> + Send + 'static> Request for Act<F> {
+    type Reply = Instant;
+
+    const OPERATION: &'static str = "test the writer";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<Instant> {
+        self.0(session).map(|()| Instant::now())
+    }
+}
+
+struct Heartbeat;
+
+impl Request for Heartbeat {
+    type Reply = Instant;
+
+    const OPERATION: &'static str = "show that a test lives";
+
+    const LANE: Lane = Lane::Urgent;
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn apply(&self, _session: &mut Session, _effects: &mut Effects) -> Outcome<Instant> {
+        Ok(Instant::now())
+    }
+}
+
+type Answer = oneshot::Receiver<Result<Instant>>;
+
+fn command(request: impl Request<Reply = Instant>) -> (Box<dyn Command>, Answer) {
+    let (caller, answer) = oneshot::channel();
+    (Box::new(Pending::new(request, caller)), answer)
+}
+
+fn act(act: impl Fn(&mut Session) -> Outcome<()> + Send + 'static) -> (Box<dyn Command>, Answer) {
+    command(Act(act))
+}
+
+/// Undoes the transaction it is in, as SQLite does when the disk is full.
+fn undo(session: &mut Session) -> Outcome<()> {
+    connection::run(&session.connection, "ROLLBACK")?;
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None).into())
+}
+
+fn session(config: &SqliteConfig) -> Session {
+    Session::new(open_writer(config).unwrap(), None)
+}
+
+/// A group that is undone twice, while another connection takes the lock and holds it.
+fn undone_under_a_lock(held: Duration, patience: Duration) -> Vec<Option<ErrorKind>> {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("jobs.db");
+    let mut session = session(&SqliteConfig::new(&file));
+    let times = AtomicU32::new(0);
+    let (poison, poisoned) = act(move |session| {
+        let fault = undo(session);
+        if times.fetch_add(1, Ordering::Relaxed) == 1 {
+            let other = Connection::open(&file)?;
+            other.execute_batch("BEGIN IMMEDIATE")?;
+            thread::spawn(move || {
+                thread::sleep(held);
+                drop(other);
+            });
+        }
+        fault
+    });
+    let (commands, mut answers): (Commands, Vec<Answer>) = (0..3).map(|_| act(|_| Ok(()))).unzip();
+    let commands = commands.into_iter().chain([poison]).collect();
+    answers.push(poisoned);
+    serve(&mut session, &Mailbox::default(), &WakeHub::default(), Patience(patience), commands);
+    answers.into_iter().map(|mut answer| answer.try_recv().unwrap().err().map(|error| error.kind())).collect()
+}
+
+#[test]
+fn those_done_again_alone_wait_for_a_lock_as_all_do() {
+    let fates = undone_under_a_lock(Duration::from_millis(300), Duration::from_secs(60));
+    assert_eq!(fates, [None, None, None, Some(ErrorKind::Unavailable)]);
+}
+
+#[test]
+fn those_done_again_alone_lose_patience_together() {
+    let start = Instant::now();
+    let fates = undone_under_a_lock(Duration::from_secs(2), Duration::from_millis(100));
+    assert_eq!(fates, [Some(ErrorKind::Busy); 4]);
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_heartbeat_passes_those_done_again_alone() {
+    let mut session = session(&SqliteConfig::in_memory());
+    let mailbox = Arc::new(Mailbox::default());
+    let times = AtomicU32::new(0);
+    let (heartbeat, mut beat) = command(Heartbeat);
+    let heartbeat = Mutex::new(Some(heartbeat));
+    let (first, _) = act({
+        let mailbox = Arc::clone(&mailbox);
+        move |session| {
+            if times.fetch_add(1, Ordering::Relaxed) < 2 {
+                return undo(session);
+            }
+            let heartbeat = heartbeat.lock().unwrap().take();
+            assert!(heartbeat.is_none_or(|heartbeat| mailbox.post(heartbeat).is_ok()));
+            Ok(())
+        }
+    });
+    let (second, mut done) = act(|_| Ok(()));
+    let patience = Patience(Duration::from_secs(60));
+    serve(&mut session, &mailbox, &WakeHub::default(), patience, vec![first, second]);
+    assert!(beat.try_recv().unwrap().unwrap() < done.try_recv().unwrap().unwrap());
+}
+const DEFERRED: &str = "
+    CREATE TABLE parent (id INTEGER PRIMARY KEY);
+    CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+    PRAGMA foreign_keys = 1";
+
+fn refused_by_a_child(session: &mut Session) -> Outcome<()> {
+    if session.connection.prepare("SELECT 1 FROM child")?.exists([])? {
+        return Err(Error::new(ErrorKind::WorkerLost, "test the writer", "there is a child").into());
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_is_refused_for_what_is_not_committed() {
+    let mut session = session(&SqliteConfig::in_memory());
+    session.connection.execute_batch(DEFERRED).unwrap();
+    // An orphan, which only the commit finds out.
+    let (writer, mut written) =
+        act(|session| Ok(session.connection.execute("INSERT INTO child VALUES (1)", []).map(|_| ())?));
+    let (reader, mut read) = act(refused_by_a_child);
+    let patience = Patience(Duration::from_secs(60));
+    serve(&mut session, &Mailbox::default(), &WakeHub::default(), patience, vec![writer, reader]);
+    assert_eq!(written.try_recv().unwrap().unwrap_err().kind(), ErrorKind::Invalid);
+    read.try_recv().unwrap().unwrap();
+}
+
+#[test]
+fn those_refused_for_what_is_committed_are_told_so() {
+    let mut session = session(&SqliteConfig::in_memory());
+    session.connection.execute_batch(DEFERRED).unwrap();
+    let (writer, mut written) =
+        act(|session| Ok(session.connection.execute("INSERT INTO child VALUES (NULL)", []).map(|_| ())?));
+    let (reader, mut read) = act(refused_by_a_child);
+    let patience = Patience(Duration::from_secs(60));
+    serve(&mut session, &Mailbox::default(), &WakeHub::default(), patience, vec![writer, reader]);
+    written.try_recv().unwrap().unwrap();
+    assert_eq!(read.try_recv().unwrap().unwrap_err().kind(), ErrorKind::WorkerLost);
+}
