@@ -37,6 +37,11 @@ impl Cursor {
         self.levels.get(&priority).copied()
     }
 
+    /// The levels that it names and the place in each, the most urgent first.
+    pub fn levels(&self) -> impl Iterator<Item = (i16, Position)> {
+        self.levels.iter().rev().map(|(priority, position)| (*priority, *position))
+    }
+
     /// Goes on behind this place of the level.
     pub fn advance(&mut self, priority: i16, position: Position) {
         self.levels.insert(priority, position);
@@ -90,6 +95,7 @@ mod tests {
         cursor.rewind(1, at(50));
         assert!(cursor.position(1).unwrap() < (at(50), JobId::from_bytes([0; 16])));
         assert_eq!(cursor.position(2), Some((at(100), id)));
+        assert_eq!(cursor.levels().map(|(priority, _)| priority).collect::<Vec<_>>(), [2, 1]);
         cursor.rewind(2, at(101));
         assert_eq!(cursor.position(2), Some((at(100), id)), "a later job needs no rewind");
     }

@@ -1,0 +1,37 @@
+-- Q9: cancels jobs that have not started, and says what each of the others is: running, one of the ends, or NULL if there
+-- is no such job. With p_signal a running job is marked, for whoever runs it.
+--
+-- The locks are waited for first, in the order of the ids; what is said is read afterwards, afresh. Where a job was entered
+-- between the two, all of it is to be done again.
+CREATE FUNCTION {schema}.cancel(p_now timestamptz, p_jobs uuid[], p_signal boolean)
+RETURNS TABLE (place bigint, is_cancelled_now boolean, state text)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz;
+    v_cancelled uuid[];
+BEGIN
+    PERFORM 1 FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE;
+    v_now := coalesce(p_now, clock_timestamp());
+    WITH ended AS (
+        DELETE FROM live l WHERE l.id = ANY (p_jobs) AND l.state <> 'running'
+        RETURNING l.id, l.attempt
+    ), stored AS (
+        INSERT INTO outcomes (id, finished_at, attempt, state)
+        SELECT id, v_now, attempt, 'cancelled' FROM ended
+    )
+    SELECT array_agg(ended.id) INTO v_cancelled FROM ended;
+    IF p_signal THEN
+        UPDATE live l SET cancel_requested = true WHERE l.id = ANY (p_jobs) AND l.state = 'running';
+    END IF;
+    RETURN QUERY
+    SELECT s.place, s.job = ANY (coalesce(v_cancelled, '{}')), coalesce(l.state, o.state)::text
+    FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
+    LEFT JOIN live l ON l.id = s.job
+    LEFT JOIN outcomes o ON o.id = s.job;
+    IF EXISTS (SELECT 1 FROM live l WHERE l.id = ANY (p_jobs) AND l.state <> 'running') THEN
+        RAISE EXCEPTION 'a job was entered while it was cancelled' USING ERRCODE = 'serialization_failure';
+    END IF;
+END
+$$;

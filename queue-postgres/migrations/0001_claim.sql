@@ -1,0 +1,210 @@
+-- Q14: makes due jobs of a queue ready, those that are due longest first; answers the least time of
+-- each priority that became ready. Only what waits for a time after p_after is looked at.
+CREATE FUNCTION {schema}.promote(
+    p_now timestamptz,
+    p_queue text,
+    p_limit integer,
+    p_after timestamptz
+) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH promoted AS (
+        UPDATE live SET state = 'ready'
+        WHERE id = ANY (ARRAY(
+            SELECT id FROM live
+            WHERE state IN ('scheduled', 'retrying') AND queue = p_queue AND run_at > p_after AND run_at <= p_now
+            ORDER BY run_at
+            LIMIT p_limit
+            FOR UPDATE SKIP LOCKED
+        ))
+        RETURNING live.priority, live.run_at
+    )
+    SELECT promoted.priority, min(promoted.run_at), count(*) FROM promoted GROUP BY promoted.priority;
+END
+$$;
+
+-- Q3, Q7, Q13, Q14, Q19: takes up to p_limit ready jobs of a queue.
+--
+-- It goes down the levels of priority. For each kind that is asked for a level is one stretch of the index live_ready, in the
+-- order of claims; so jobs of other kinds, of later times and of the past cost nothing. p_levels, descending, names
+-- levels of which only what stands behind (p_after_run_ats, p_after_ids) is looked at: under an old snapshot the
+-- index entries of all jobs that were taken since stay at the head of a level.
+--
+-- The answer is a row for each job that was taken (they are not sorted), one for each level to which jobs were
+-- promoted (only priority and run_at), and a last one with the time of the claim and when a waiting job is due next.
+CREATE FUNCTION {schema}.claim(
+    p_now timestamptz,
+    p_worker uuid,
+    p_claim uuid,
+    p_queue text,
+    p_kinds text[],
+    p_limit integer,
+    p_last_attempts integer,
+    p_grace interval,
+    p_levels smallint[],
+    p_after_run_ats timestamptz[],
+    p_after_ids uuid[],
+    p_waiting_after timestamptz
+) RETURNS TABLE (
+    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz
+)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := coalesce(p_now, clock_timestamp());
+    v_due timestamptz;
+    v_quotas integer[] := ARRAY[p_limit];
+    v_named integer := 1;
+    v_level integer := 32768;
+    v_next integer;
+    v_after_run_at timestamptz;
+    v_after_id uuid;
+    v_taken uuid[] := '{}';
+    v_last bigint := 0;
+    v_more uuid[];
+    v_more_last bigint;
+BEGIN
+    SELECT l.run_at INTO v_due FROM live l
+    WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
+    ORDER BY l.run_at LIMIT 1;
+    IF v_due <= v_now THEN
+        -- In a statement of its own: what a statement promotes, it does not see.
+        RETURN QUERY
+        SELECT NULL::uuid, NULL::text, p.priority, p.run_at, NULL::integer, NULL::integer, NULL::interval,
+            NULL::interval, NULL::interval, NULL::smallint, NULL::text, NULL::timestamptz
+        FROM promote(v_now, p_queue, 1000, p_waiting_after) p;
+        v_due := NULL;
+        SELECT l.run_at INTO v_due FROM live l
+        WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
+        ORDER BY l.run_at LIMIT 1;
+    END IF;
+
+    WHILE cardinality(v_taken) < p_limit LOOP
+        -- The next level that has a job of one of the kinds, above the next one that is named.
+        SELECT max(ready.priority) INTO v_next
+        FROM unnest(p_kinds) AS k (kind)
+        CROSS JOIN LATERAL (
+            SELECT l.priority FROM live l
+            WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = k.kind
+                AND l.priority < v_level AND l.priority > coalesce(p_levels[v_named], -32769)
+            ORDER BY l.priority DESC
+            LIMIT 1
+        ) ready;
+        v_after_run_at := '-infinity';
+        v_after_id := '00000000-0000-0000-0000-000000000000';
+        IF v_next IS NOT NULL THEN
+            v_level := v_next;
+        ELSIF v_named <= cardinality(p_levels) THEN
+            v_level := p_levels[v_named];
+            v_after_run_at := p_after_run_ats[v_named];
+            v_after_id := p_after_ids[v_named];
+            v_named := v_named + 1;
+        ELSE
+            EXIT;
+        END IF;
+
+        IF cardinality(p_kinds) = 1 THEN
+            v_quotas := ARRAY[p_limit - cardinality(v_taken)];
+        ELSE
+            -- How many of the first jobs are of which kind. Without locks: to lock the first of each kind would take them away
+            -- from others who claim at this moment.
+            v_quotas := ARRAY(
+                SELECT coalesce(first.jobs, 0)
+                FROM unnest(p_kinds) WITH ORDINALITY AS k (kind, number)
+                LEFT JOIN (
+                    SELECT o.kind, count(*)::integer AS jobs FROM (
+                        SELECT o.kind
+                        FROM unnest(p_kinds) AS o (kind)
+                        CROSS JOIN LATERAL (
+                            SELECT l.run_at, l.id FROM live l
+                            WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = o.kind AND l.priority = v_level
+                                AND (l.run_at, l.id) > (v_after_run_at, v_after_id) AND l.run_at <= v_now
+                            ORDER BY l.run_at, l.id
+                            LIMIT p_limit - cardinality(v_taken)
+                        ) ready
+                        ORDER BY ready.run_at, ready.id
+                        LIMIT p_limit - cardinality(v_taken)
+                    ) o
+                    GROUP BY o.kind
+                ) first ON first.kind = k.kind
+                ORDER BY k.number
+            );
+        END IF;
+
+        SELECT array_agg(ready.id), count(*) FILTER (WHERE ready.attempt >= ready.max_retries)
+        INTO v_more, v_more_last
+        FROM unnest(p_kinds, v_quotas) AS k (kind, quota)
+        CROSS JOIN LATERAL (
+            SELECT l.id, l.attempt, l.max_retries FROM live l
+            WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = k.kind AND l.priority = v_level
+                AND (l.run_at, l.id) > (v_after_run_at, v_after_id) AND l.run_at <= v_now
+            ORDER BY l.run_at, l.id
+            LIMIT k.quota
+            FOR UPDATE SKIP LOCKED
+        ) ready;
+        v_taken := v_taken || v_more;
+        v_last := v_last + v_more_last;
+        EXIT WHEN v_last > p_last_attempts;
+    END LOOP;
+
+    IF v_last > p_last_attempts THEN
+        -- Ends before the first job that is one too many on its last attempt.
+        v_taken := ARRAY(
+            SELECT counted.id FROM (
+                SELECT l.id, count(*) FILTER (WHERE l.attempt >= l.max_retries)
+                    OVER (ORDER BY l.priority DESC, l.run_at, l.id) AS last_attempts
+                FROM live l WHERE l.id = ANY (v_taken)
+            ) counted
+            WHERE counted.last_attempts <= p_last_attempts
+        );
+    END IF;
+
+    -- Against a rescue of this worker, which locks the row FOR UPDATE. Whoever takes nothing leaves no trace.
+    IF cardinality(v_taken) > 0 THEN
+        PERFORM 1 FROM workers w WHERE w.id = p_worker AND w.state = 'live' FOR KEY SHARE;
+    ELSE
+        PERFORM 1 FROM workers w WHERE w.id = p_worker AND w.state = 'live';
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the worker is not registered, or was given up' USING ERRCODE = 'QUEWL';
+    END IF;
+
+    RETURN QUERY
+    UPDATE live l
+    SET state = 'running', attempt = l.attempt + 1, claim = p_claim, worker = p_worker,
+        deadline = least(v_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'), '9999-12-31 23:59:59.999999Z')
+    FROM jobs j
+    WHERE l.id = ANY (v_taken) AND j.id = l.id
+    RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout,
+        j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, NULL::timestamptz;
+
+    RETURN QUERY
+    SELECT NULL::uuid, NULL::text, NULL::smallint, v_now, NULL::integer, NULL::integer, NULL::interval,
+        NULL::interval, NULL::interval, NULL::smallint, NULL::text, v_due;
+END
+$$;
+
+-- Q3: the live leases of one claim of a worker. The lock waits for a claim of the worker that is still under way.
+CREATE FUNCTION {schema}.leases(p_worker uuid, p_claim uuid)
+RETURNS TABLE (
+    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, queue text
+)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM 1 FROM workers w WHERE w.id = p_worker FOR UPDATE;
+    RETURN QUERY
+    SELECT l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout,
+        j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, l.queue
+    FROM live l
+    JOIN jobs j ON j.id = l.id
+    WHERE l.state = 'running' AND l.worker = p_worker AND l.claim = p_claim;
+END
+$$;

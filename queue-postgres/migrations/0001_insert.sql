@@ -1,0 +1,59 @@
+-- Q1, Q5, Q14: stores jobs, all or none; each is live at once: ready if its time has come, else
+-- scheduled. An id that is known fails the call as a unique violation. Answers the time of the insert.
+CREATE FUNCTION {schema}.insert_jobs(
+    p_now timestamptz,
+    p_ids uuid[],
+    p_kinds text[],
+    p_queues text[],
+    p_priorities smallint[],
+    p_run_ats timestamptz[],
+    p_max_retries integer[],
+    p_timeouts interval[],
+    p_backoff_bases interval[],
+    p_backoff_caps interval[],
+    p_backoff_jitters smallint[],
+    p_payloads text[]
+) RETURNS timestamptz
+LANGUAGE plpgsql {function_settings}
+AS $$
+DECLARE
+    v_now timestamptz := coalesce(p_now, clock_timestamp());
+BEGIN
+    WITH job AS (
+        INSERT INTO jobs (
+            id, created_at, run_at, timeout, backoff_base, backoff_cap, max_retries, priority, backoff_jitter, kind, queue, payload
+        )
+        SELECT
+            id, v_now, coalesce(run_at, v_now), timeout, backoff_base, backoff_cap, max_retries, priority, backoff_jitter, kind, queue, payload::json
+        FROM unnest(
+            p_ids, p_kinds, p_queues, p_priorities, p_run_ats, p_max_retries, p_timeouts, p_backoff_bases, p_backoff_caps,
+            p_backoff_jitters, p_payloads
+        ) AS new (
+            id, kind, queue, priority, run_at, max_retries, timeout, backoff_base, backoff_cap, backoff_jitter, payload
+        )
+        RETURNING id, run_at, max_retries, priority, queue, kind
+    )
+    INSERT INTO live (id, run_at, attempt, max_retries, state, priority, queue, kind)
+    SELECT id, run_at, 0, max_retries, CASE WHEN run_at <= v_now THEN 'ready' ELSE 'scheduled' END::job_state, priority, queue, kind
+    FROM job;
+    RETURN v_now;
+END
+$$;
+
+-- Q16: the jobs that are stored under these ids, to be compared with those that are submitted again.
+CREATE FUNCTION {schema}.known_jobs(p_ids uuid[])
+RETURNS TABLE (
+    id uuid, created_at timestamptz, run_at timestamptz, timeout interval, backoff_base interval, backoff_cap interval,
+    max_retries integer, priority smallint, backoff_jitter smallint, kind text, queue text, payload text
+)
+LANGUAGE plpgsql STABLE {function_settings}
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT
+        j.id, j.created_at, j.run_at, j.timeout, j.backoff_base, j.backoff_cap,
+        j.max_retries, j.priority, j.backoff_jitter, j.kind, j.queue, j.payload::text
+    FROM jobs j
+    WHERE j.id = ANY (p_ids);
+END
+$$;

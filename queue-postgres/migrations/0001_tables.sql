@@ -1,0 +1,88 @@
+-- The tables of the first version. A job is one row of jobs for as long as it is known, one of live
+-- while it is unfinished, and one of outcomes afterwards. An id is the 16 bytes of a ULID.
+
+CREATE TYPE {schema}.job_state AS ENUM
+    ('scheduled', 'ready', 'running', 'retrying', 'completed', 'dead', 'cancelled');
+
+-- lost: given up, its leases are being moved; cleared: given up, and has none left.
+CREATE TYPE {schema}.worker_state AS ENUM ('live', 'lost', 'cleared', 'retired');
+
+-- Wide, written once. The checks are what a program relies on when it reads a row.
+CREATE TABLE {schema}.jobs (
+    id             uuid        PRIMARY KEY,
+    created_at     timestamptz NOT NULL CHECK (created_at BETWEEN '1970-01-01 00:00Z' AND '9999-12-31 23:59:59.999999Z'),
+    run_at         timestamptz NOT NULL CHECK (run_at BETWEEN '1970-01-01 00:00Z' AND '9999-12-31 23:59:59.999999Z'),
+    timeout        interval    NOT NULL CHECK (timeout >= '0'),
+    backoff_base   interval    CHECK (backoff_base >= '0'),
+    backoff_cap    interval    CHECK (backoff_cap >= backoff_base),
+    max_retries    integer     NOT NULL CHECK (max_retries BETWEEN 0 AND 65535),
+    priority       smallint    NOT NULL,
+    backoff_jitter smallint    CHECK (backoff_jitter BETWEEN 0 AND 100),
+    kind           text        COLLATE "C" NOT NULL CHECK (octet_length(kind) BETWEEN 1 AND 128),
+    queue          text        COLLATE "C" NOT NULL CHECK (octet_length(queue) BETWEEN 1 AND 128),
+    payload        json        NOT NULL
+);
+
+-- Narrow, because each transition writes it.
+CREATE TABLE {schema}.live (
+    id               uuid        PRIMARY KEY,
+    run_at           timestamptz NOT NULL,
+    attempt          integer     NOT NULL,
+    max_retries      integer     NOT NULL,
+    state            {schema}.job_state NOT NULL CHECK (state IN ('scheduled', 'ready', 'running', 'retrying')),
+    priority         smallint    NOT NULL,
+    cancel_requested boolean     NOT NULL DEFAULT false,
+    queue            text        COLLATE "C" NOT NULL,
+    kind             text        COLLATE "C" NOT NULL,
+    claim            uuid,
+    worker           uuid,
+    deadline         timestamptz,
+    progress_done    numeric,
+    progress_total   numeric
+) WITH (
+    -- Each job leaves a few dead rows: they are to be gone before they are many.
+    fillfactor = 50,
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_threshold = 5000,
+    autovacuum_vacuum_insert_scale_factor = 0.1
+);
+
+-- The order of claims. The kind stands before the order, so that no number of jobs of kinds that a
+-- worker does not handle stands in its way.
+CREATE INDEX live_ready ON {schema}.live (queue, kind, priority DESC, run_at, id) WHERE state = 'ready';
+CREATE INDEX live_waiting ON {schema}.live (queue, run_at) WHERE state IN ('scheduled', 'retrying');
+CREATE INDEX live_running ON {schema}.live (worker, deadline) WHERE state = 'running';
+
+-- Append-only, except for pruning, which goes by id, that is by age: an index by time would cost each job.
+CREATE TABLE {schema}.outcomes (
+    id          uuid        PRIMARY KEY,
+    finished_at timestamptz NOT NULL,
+    -- The claim whose settle ended the job: the same settle again is answered as the first.
+    claim       uuid,
+    attempt     integer     NOT NULL,
+    state       {schema}.job_state NOT NULL CHECK (state IN ('completed', 'dead', 'cancelled')),
+    error       text,
+    result      bytea
+);
+
+CREATE TABLE {schema}.attempt_errors (
+    error_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job      uuid        NOT NULL,
+    at       timestamptz NOT NULL,
+    attempt  integer     NOT NULL,
+    error    text        NOT NULL
+);
+
+CREATE INDEX attempt_errors_job ON {schema}.attempt_errors (job, attempt);
+
+-- Rows of workers that are gone stay for a day, so that no id is used twice.
+CREATE TABLE {schema}.workers (
+    id         uuid        PRIMARY KEY,
+    name       text        NOT NULL,
+    expiry     interval    NOT NULL,
+    expires_at timestamptz NOT NULL,
+    state      {schema}.worker_state NOT NULL DEFAULT 'live'
+) WITH (fillfactor = 50);
+
+-- Not by the expiry: a heartbeat would write the index too.
+CREATE INDEX workers_watched ON {schema}.workers (id) WHERE state IN ('live', 'lost');

@@ -1,0 +1,80 @@
+//! The raw rows, for the kit.
+
+use queue_core::Result;
+use queue_core::backend::{LiveRow, OutcomeRow, Stored};
+use tokio::time::timeout;
+use tokio_postgres::{IsolationLevel, Row, Transaction};
+
+use crate::config::{PostgresConfig, Schema};
+use crate::connections::Connections;
+use crate::error::{Effect, Fault, Outcome};
+use crate::row;
+use crate::statements::filled;
+
+/// All rows in one snapshot.
+pub(crate) async fn stored(connections: &Connections, config: &PostgresConfig) -> Result<Stored> {
+    let answer = match timeout(config.request_timeout, read(connections, &config.schema)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Fault::Silent(config.request_timeout)),
+    };
+    answer.map_err(|fault| fault.into_error("read all rows", Effect::Reads))
+}
+
+async fn read(connections: &Connections, schema: &Schema) -> Outcome<Stored> {
+    let mut connection = connections.connection().await?;
+    let snapshot =
+        connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+    let transaction = snapshot.start().await?;
+    let stored = Stored {
+        jobs: rows(&transaction, include_str!("sql/audit_jobs.sql"), schema, |row| row::job_id(row, 0))
+            .await?,
+        live: rows(&transaction, include_str!("sql/audit_live.sql"), schema, live).await?,
+        outcomes: rows(&transaction, include_str!("sql/audit_outcomes.sql"), schema, outcome).await?,
+        workers: rows(&transaction, include_str!("sql/audit_workers.sql"), schema, worker).await?,
+    };
+    transaction.commit().await?;
+    Ok(stored)
+}
+
+async fn rows<T>(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    schema: &Schema,
+    read: impl Fn(&Row) -> Outcome<T>,
+) -> Outcome<Vec<T>> {
+    // Not prepared, so that it also goes through a pooler.
+    let rows = transaction.query_typed(&filled(sql, schema), &[]).await?;
+    rows.iter().map(read).collect()
+}
+
+fn live(row: &Row) -> Outcome<LiveRow> {
+    Ok(LiveRow {
+        id: row::job_id(row, 0)?,
+        queue: row::queue(row, 1)?,
+        priority: row::get(row, 2)?,
+        state: row::state(row, 3)?,
+        run_at: row::time(row, 4)?,
+        attempt: row::attempt(row, 5)?,
+        max_retries: row::max_retries(row, 6)?,
+        claim: row::claim_id_if_any(row, 7)?,
+        worker: row::worker_id_if_any(row, 8)?,
+        deadline: row::time_if_any(row, 9)?,
+    })
+}
+
+fn outcome(row: &Row) -> Outcome<OutcomeRow> {
+    Ok(OutcomeRow {
+        id: row::job_id(row, 0)?,
+        state: row::state(row, 1)?,
+        finished_at: row::time(row, 2)?,
+        attempt: row::attempt(row, 3)?,
+        max_retries: row::max_retries(row, 4)?,
+        claim: row::claim_id_if_any(row, 5)?,
+        result: row::get(row, 6)?,
+        error: row::get(row, 7)?,
+    })
+}
+
+fn worker(row: &Row) -> Outcome<queue_core::WorkerId> {
+    row::worker_id_if_any(row, 0)?.ok_or_else(|| crate::error::corrupt("a worker has no id"))
+}

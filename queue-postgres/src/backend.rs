@@ -1,0 +1,197 @@
+//! The handle that programs hold.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use queue_core::backend::{
+    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
+    HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
+    MaintainRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+};
+use queue_core::{Backend, JobId, Result, Submitted, WorkerId};
+
+use crate::config::{Pooler, PostgresConfig};
+use crate::connections::Connections;
+use crate::core::Core;
+use crate::home::Home;
+use crate::lane::Lane;
+use crate::tls::Tls;
+use crate::wake::{Ears, listen, notify, poll};
+use crate::{audit, cancel, claim, inspect, maintain, migrate, server, settle, worker};
+
+/// Jobs in a PostgreSQL database, shared by any number of processes and machines.
+///
+/// A handle is cheap to clone; all clones share its connections and the one thread that talks to the
+/// server. When the last clone is dropped, what was asked for is still done in the background.
+///
+/// ```no_run
+/// use queue_postgres::{PostgresBackend, PostgresConfig};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let config = PostgresConfig::from_url("postgres://app:secret@db.example/shop")?;
+/// let backend = PostgresBackend::open(config).await?;
+/// # Ok::<(), queue_core::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct PostgresBackend(Arc<Shared>);
+
+struct Shared {
+    home: Home,
+    core: Arc<Core>,
+    lane: Lane,
+    hub: WakeHub,
+    ears: Ears,
+    listens: AtomicBool,
+    config: PostgresConfig,
+}
+
+impl PostgresBackend {
+    /// Connects, and brings the schema to the version of this program.
+    ///
+    /// # Errors
+    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the server cannot be reached, or cannot write.
+    /// - [`Invalid`](queue_core::ErrorKind::Invalid): it refuses the user, the password or the database,
+    ///   or the settings contradict each other.
+    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): the schema needs a newer program, or must be
+    ///   migrated first; the server is too old, or its encoding is not UTF-8; the role lacks a right.
+    ///
+    /// # Cancellation
+    /// The schema may have been migrated when this future is dropped.
+    pub async fn open(config: PostgresConfig) -> Result<Self> {
+        let hub = WakeHub::new();
+        let tls = Tls::new(&config)?;
+        let home = Home::start()?;
+        let (core, news) = Core::new(&config, &tls, hub.clone())?;
+        let core = Arc::new(core);
+        let (opening, settings) = (Arc::clone(&core), config.clone());
+        home.run(async move {
+            server::check(&opening.connections).await?;
+            migrate::migrate(&opening.connections, &settings).await
+        })
+        .await?;
+        let ourselves = WorkerId::generate().to_string();
+        let notices = Connections::new(&config, &tls, 1, config.request_timeout)?;
+        home.keep(notify(notices, config.schema.channel(), ourselves.clone(), config.notify_interval, news));
+        let (lane, serving) = Lane::new(Arc::clone(&core));
+        home.keep(serving);
+        let ears = Ears::new(&config, tls, hub.clone(), ourselves);
+        Ok(Self(Arc::new(Shared { home, core, lane, hub, ears, listens: AtomicBool::new(false), config })))
+    }
+
+    /// Does a request to its end, after those that were given up: whoever asks later sees what they did.
+    async fn run<T, F>(&self, request: impl FnOnce(Arc<Core>) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.0.home.abandoned_ended().await;
+        self.0.home.run(request(Arc::clone(&self.0.core))).await
+    }
+}
+
+impl fmt::Debug for PostgresBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { config, .. } = &*self.0;
+        f.debug_struct("PostgresBackend")
+            .field("hosts", &config.driver.get_hosts())
+            .field("database", &config.driver.get_dbname())
+            .field("schema", &config.schema.as_str())
+            .finish()
+    }
+}
+
+#[async_trait]
+impl Backend for PostgresBackend {
+    fn name(&self) -> &'static str {
+        "postgres"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_durable().with_multi_process().with_migrations()
+    }
+
+    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+        if request.batches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let lane = self.0.lane.clone();
+        self.run(|_| async move { lane.insert(request).await }).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
+        self.run(|core| async move { claim::claim(&core, request).await }).await
+    }
+
+    async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
+        self.run(|core| async move { claim::leases(&core, request).await }).await
+    }
+
+    async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        self.run(|core| async move { settle::settle(&core, &request).await }).await
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
+        self.run(|core| async move { cancel::cancel(&core, &request).await }).await
+    }
+
+    async fn register(&self, request: RegisterRequest) -> Result<()> {
+        self.run(|core| async move { worker::register(&core, &request).await }).await
+    }
+
+    /// Waits for no other request: a worker must not be given up because of one that hangs.
+    async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
+        let core = Arc::clone(&self.0.core);
+        self.0.home.run(async move { worker::heartbeat(&core, &request).await }).await
+    }
+
+    async fn retire(&self, request: RetireRequest) -> Result<()> {
+        self.run(|core| async move { worker::retire(&core, &request).await }).await
+    }
+
+    async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
+        self.run(|core| async move { maintain::maintain(&core, &request).await }).await
+    }
+
+    fn subscribe(&self) -> WakeReceiver {
+        let Shared { home, hub, ears, listens, config, .. } = &*self.0;
+        let receiver = hub.subscribe();
+        if !listens.swap(true, Ordering::SeqCst) {
+            match config.pooler {
+                Pooler::None => home.keep(listen(ears.clone())),
+                Pooler::Transaction => home.keep(poll(hub.clone(), config.poll_interval)),
+            }
+        }
+        receiver
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+
+    fn audit(&self) -> Option<&dyn Audit> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Inspect for PostgresBackend {
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        let ids = ids.to_vec();
+        self.run(|core| async move { inspect::jobs(&core, &ids).await }).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
+        self.run(|core| async move { inspect::list(&core, &request).await }).await
+    }
+}
+
+#[async_trait]
+impl Audit for PostgresBackend {
+    async fn stored(&self) -> Result<Stored> {
+        let config = self.0.config.clone();
+        self.run(|core| async move { audit::stored(&core.connections, &config).await }).await
+    }
+}

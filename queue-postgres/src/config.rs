@@ -1,0 +1,299 @@
+//! What a user may set, with its defaults.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use queue_core::{Error, Result};
+use tokio_postgres::config::SslMode;
+
+use crate::url;
+
+/// The schema of the tables unless set otherwise.
+pub const DEFAULT_SCHEMA: &str = "queue";
+
+/// The most connections that a handle shares among its requests, unless set otherwise. One more is
+/// kept for heartbeats, and one for each of the two directions of wake-ups.
+pub const DEFAULT_CONNECTIONS: usize = 6;
+
+/// How long a new connection may take to come up, unless set otherwise.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a request waits for one of the connections, unless set otherwise.
+pub const DEFAULT_POOL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a request waits for the server's answer, unless set otherwise.
+pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a heartbeat waits for the server's answer, unless set otherwise: a connection that is
+/// silent is given up early enough for another try before the worker expires.
+pub const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// The least time between two notifications of a handle, unless set otherwise. The first after a
+/// pause goes out at once, and what comes meanwhile goes out together at the end.
+pub const DEFAULT_NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How often the connection that listens is tried, so that one that is cut off is noticed, unless set
+/// otherwise.
+pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often a handle that cannot listen looks for jobs that other processes entered, unless set otherwise.
+pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How the connections reach the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pooler {
+    /// Directly, or by a pooler that keeps a session for a connection.
+    #[default]
+    None,
+    /// By a pooler that hands a session over after each transaction, such as PgBouncer with
+    /// `pool_mode = transaction`. Statements are not prepared, and nobody listens: jobs of other
+    /// processes are looked for every [`PostgresConfig::poll_interval`].
+    Transaction,
+}
+
+/// What to do about the schema when a handle is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Migrate {
+    /// Bring it to the version of this program. If there is nothing to do, no right to change it is needed.
+    #[default]
+    Automatically,
+    /// Only check that it can be served; [`migrations_sql`](crate::migrations_sql) is for whoever changes it.
+    Never,
+}
+
+/// Where the jobs are stored, and how.
+///
+/// ```
+/// use queue_postgres::PostgresConfig;
+///
+/// let config = PostgresConfig::from_url("postgres://app:secret@db.example/shop?schema=shop_jobs")?
+///     .connections(4);
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct PostgresConfig {
+    pub(crate) driver: tokio_postgres::Config,
+    pub(crate) schema: Schema,
+    pub(crate) connections: usize,
+    pub(crate) pooler: Pooler,
+    pub(crate) migrate: Migrate,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) pool_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) heartbeat_timeout: Duration,
+    pub(crate) notify_interval: Duration,
+    pub(crate) ping_interval: Duration,
+    pub(crate) poll_interval: Duration,
+    pub(crate) root_certificates: Option<PathBuf>,
+}
+
+impl PostgresConfig {
+    /// From the driver's own configuration, with the defaults for all else.
+    pub fn new(driver: tokio_postgres::Config) -> Self {
+        Self {
+            driver,
+            schema: Schema::default(),
+            connections: DEFAULT_CONNECTIONS,
+            pooler: Pooler::None,
+            migrate: Migrate::Automatically,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            pool_timeout: DEFAULT_POOL_TIMEOUT,
+            request_timeout: DEFAULT_REQUEST_TIMEOUT,
+            heartbeat_timeout: DEFAULT_HEARTBEAT_TIMEOUT,
+            notify_interval: DEFAULT_NOTIFY_INTERVAL,
+            ping_interval: DEFAULT_PING_INTERVAL,
+            poll_interval: DEFAULT_POLL_INTERVAL,
+            root_certificates: None,
+        }
+    }
+
+    /// From a [URL](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING) such as
+    /// `postgres://user:password@host:5432/database`. Besides the
+    /// [driver's parameters](tokio_postgres::Config) it knows these:
+    ///
+    /// | parameter | meaning |
+    /// |---|---|
+    /// | `schema` | [`schema`](Self::schema) |
+    /// | `connections` | [`connections`](Self::connections) |
+    /// | `pgbouncer=true` | [`Pooler::Transaction`] |
+    /// | `migrate=never` | [`Migrate::Never`] |
+    /// | `sslmode=require`, `verify-ca`, `verify-full` | TLS, with a certificate that is verified in full; without it connections are not by TLS |
+    /// | `sslrootcert` | [`root_certificates`](Self::root_certificates) |
+    ///
+    /// # Errors
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) says what is wrong with it, without its password.
+    pub fn from_url(url: &str) -> Result<Self> {
+        url::parse(url)
+    }
+
+    /// The schema that holds the tables, [`DEFAULT_SCHEMA`] unless said. Several work side by side in
+    /// one database, each a queue of its own.
+    ///
+    /// # Errors
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) unless it is 1 to 48 lower-case letters, digits and
+    /// underscores, and begins with none of the digits.
+    pub fn schema(mut self, name: &str) -> Result<Self> {
+        self.schema = name.parse()?;
+        Ok(self)
+    }
+
+    /// The most connections that requests share, at least 1; [`DEFAULT_CONNECTIONS`] unless said. They
+    /// are opened as they are needed.
+    pub const fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// How the connections reach the server; directly unless said.
+    pub const fn pooler(mut self, pooler: Pooler) -> Self {
+        self.pooler = pooler;
+        self
+    }
+
+    /// What to do about the schema; it is migrated unless said.
+    pub const fn migrate(mut self, migrate: Migrate) -> Self {
+        self.migrate = migrate;
+        self
+    }
+
+    /// How long a new connection may take; [`DEFAULT_CONNECT_TIMEOUT`] unless said.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a request waits for a connection before it fails with
+    /// [`Busy`](queue_core::ErrorKind::Busy); [`DEFAULT_POOL_TIMEOUT`] unless said.
+    pub const fn pool_timeout(mut self, timeout: Duration) -> Self {
+        self.pool_timeout = timeout;
+        self
+    }
+
+    /// How long a request waits for the server's answer; [`DEFAULT_REQUEST_TIMEOUT`] unless said. One
+    /// that would have changed something is of unknown outcome then.
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How long a heartbeat waits for the server's answer; [`DEFAULT_HEARTBEAT_TIMEOUT`] unless said.
+    pub const fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
+        self.heartbeat_timeout = timeout;
+        self
+    }
+
+    /// The least time between two notifications; [`DEFAULT_NOTIFY_INTERVAL`] unless said.
+    pub const fn notify_interval(mut self, interval: Duration) -> Self {
+        self.notify_interval = interval;
+        self
+    }
+
+    /// How often the connection that listens is tried; [`DEFAULT_PING_INTERVAL`] unless said.
+    pub const fn ping_interval(mut self, interval: Duration) -> Self {
+        self.ping_interval = interval;
+        self
+    }
+
+    /// How often jobs of other processes are looked for behind a [`Pooler::Transaction`];
+    /// [`DEFAULT_POLL_INTERVAL`] unless said.
+    pub const fn poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// Connects only by TLS, to a server whose certificate is signed by one of those in this file, in PEM
+    /// form, instead of those that the system trusts. Needs the feature `tls`.
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
+    }
+
+    /// Connects only by TLS, to a server whose certificate is valid for its name and signed by one that the
+    /// system trusts.
+    #[cfg(feature = "tls")]
+    pub fn require_tls(mut self) -> Self {
+        self.driver.ssl_mode(SslMode::Require);
+        self
+    }
+
+    /// The driver's configuration with what a connection of ours needs besides.
+    pub(crate) fn for_connections(&self) -> tokio_postgres::Config {
+        let mut driver = self.driver.clone();
+        if driver.get_application_name().is_none() {
+            driver.application_name("queue");
+        }
+        if driver.get_connect_timeout().is_none() {
+            driver.connect_timeout(self.connect_timeout);
+        }
+        if self.requires_tls() {
+            driver.ssl_mode(SslMode::Require);
+        }
+        driver
+    }
+
+    /// Whether the connection must be by TLS.
+    pub(crate) fn requires_tls(&self) -> bool {
+        self.driver.get_ssl_mode() == SslMode::Require || self.root_certificates.is_some()
+    }
+}
+
+/// The checked name of a schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Schema(String);
+
+impl Schema {
+    /// As it stands in a statement.
+    pub(crate) fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+
+    /// The channel of its notifications.
+    pub(crate) fn channel(&self) -> String {
+        format!("{}_wake", self.0)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Schema {
+    fn default() -> Self {
+        Self(DEFAULT_SCHEMA.to_owned())
+    }
+}
+
+impl FromStr for Schema {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+        let is_sound = (1..=48).contains(&name.len())
+            && name.bytes().all(|byte| is_letter(byte) || byte.is_ascii_digit())
+            && !name.starts_with(|first: char| first.is_ascii_digit())
+            && !name.starts_with("pg_");
+        if is_sound {
+            return Ok(Self(name.to_owned()));
+        }
+        let message = format!(
+            "`{}` is not 1 to 48 lower-case letters, digits and underscores, or begins with a digit or `pg_`",
+            name.escape_debug()
+        );
+        Err(Error::invalid("read the name of a schema", message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_a_plain_name() {
+        assert_eq!("shop_jobs2".parse::<Schema>().unwrap().quoted(), "\"shop_jobs2\"");
+        for name in ["", "Jobs", "1st", "a-b", "a\"b", "pg_jobs", &"x".repeat(49)] {
+            assert!(name.parse::<Schema>().is_err(), "{name}");
+        }
+    }
+}

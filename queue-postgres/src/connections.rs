@@ -1,0 +1,141 @@
+//! The connections to the server, and one question on one of them.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
+use queue_core::{Error, ErrorKind, Result};
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::config::{Pooler, PostgresConfig};
+use crate::error::{Effect, Fault, Outcome};
+use crate::tls::Tls;
+
+/// How often a request is made again whose transaction stood in the way of others.
+const MOST_TRIES: u32 = 8;
+
+/// The wait before the second of these tries; doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(2);
+
+/// A parameter of a statement.
+pub(crate) type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// One statement: its text, with the name of the schema in it, and the types of its parameters.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    sql: String,
+    types: &'static [Type],
+    effect: Effect,
+}
+
+impl Statement {
+    /// A statement that changes nothing.
+    pub(crate) fn reads(sql: String, types: &'static [Type]) -> Self {
+        Self { sql, types, effect: Effect::Reads }
+    }
+
+    /// A statement that is a transaction of its own.
+    pub(crate) fn writes(sql: String, types: &'static [Type]) -> Self {
+        Self { sql, types, effect: Effect::Writes }
+    }
+
+    pub(crate) const fn effect(&self) -> Effect {
+        self.effect
+    }
+}
+
+/// Connections that are shared.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    pool: Pool,
+    pooler: Pooler,
+    answer_timeout: Duration,
+}
+
+impl Connections {
+    /// Up to `most` of them, opened as they are needed.
+    pub(crate) fn new(
+        config: &PostgresConfig,
+        tls: &Tls,
+        most: usize,
+        answer_timeout: Duration,
+    ) -> Result<Self> {
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let driver = config.for_connections();
+        let manager = match tls {
+            Tls::Off(connector) => Manager::from_config(driver, *connector, recycling),
+            #[cfg(feature = "tls")]
+            Tls::Rustls(connector) => Manager::from_config(driver, connector.clone(), recycling),
+        };
+        let pool = Pool::builder(manager)
+            .runtime(Runtime::Tokio1)
+            .max_size(most.max(1))
+            .queue_mode(QueueMode::Lifo)
+            .wait_timeout(Some(config.pool_timeout))
+            .create_timeout(Some(config.connect_timeout))
+            .build()
+            .map_err(|error| {
+                Error::new(ErrorKind::Invalid, "open the database", "the pool cannot be built")
+                    .with_source(error)
+            })?;
+        Ok(Self { pool, pooler: config.pooler, answer_timeout })
+    }
+
+    /// The rows of an answer. Transactions that stood in each other's way are made again, and so is a
+    /// read whose connection broke.
+    pub(crate) async fn query(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Outcome<Vec<Row>> {
+        let mut wait = FIRST_WAIT;
+        for _ in 1..MOST_TRIES {
+            match self.query_once(statement, parameters).await {
+                Err(fault) if fault.is_transient() => {
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                }
+                Err(fault) if fault.is_lost_connection() && statement.effect == Effect::Reads => {}
+                answer => return answer,
+            }
+        }
+        self.query_once(statement, parameters).await
+    }
+
+    async fn query_once(&self, statement: &Statement, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
+        let connection = self.connection().await?;
+        let answer = match timeout(self.answer_timeout, self.ask(&connection, statement, parameters)).await {
+            Ok(answer) => answer.map_err(Fault::from),
+            Err(_) => Err(Fault::Silent(self.answer_timeout)),
+        };
+        if answer.as_ref().is_err_and(Fault::breaks_connection) {
+            drop(Object::take(connection));
+        }
+        answer
+    }
+
+    async fn ask(
+        &self,
+        connection: &Object,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        match self.pooler {
+            Pooler::None => {
+                let prepared = connection.prepare_typed_cached(&statement.sql, statement.types).await?;
+                connection.query(&prepared, parameters).await
+            }
+            // Parsed, run and forgotten in one go: the next request may meet another session.
+            Pooler::Transaction => {
+                let typed: Vec<_> = parameters.iter().copied().zip(statement.types.iter().cloned()).collect();
+                connection.query_typed(&statement.sql, &typed).await
+            }
+        }
+    }
+
+    /// One of the connections, for more than one question.
+    pub(crate) async fn connection(&self) -> Outcome<Object> {
+        self.pool.get().await.map_err(Fault::Unreached)
+    }
+}

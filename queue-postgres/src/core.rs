@@ -1,0 +1,42 @@
+//! What the requests of a handle share.
+
+use std::sync::Mutex;
+
+use queue_core::Result;
+use queue_core::backend::WakeHub;
+
+use crate::config::PostgresConfig;
+use crate::connections::Connections;
+use crate::levels::Levels;
+use crate::prune::Place;
+use crate::statements::Statements;
+use crate::tls::Tls;
+use crate::wake::Waker;
+
+/// The connections, the statements, and what is remembered between requests. Lives as long as the
+/// handle, or a request that it made.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) connections: Connections,
+    /// One connection, apart from the others, which may all be in use.
+    pub(crate) heartbeats: Connections,
+    pub(crate) statements: Statements,
+    pub(crate) levels: Levels,
+    pub(crate) swept: Mutex<Place>,
+    pub(crate) waker: Waker,
+}
+
+impl Core {
+    pub(crate) fn new(config: &PostgresConfig, tls: &Tls, hub: WakeHub) -> Result<(Self, crate::wake::News)> {
+        let (waker, news) = Waker::new(hub);
+        let core = Self {
+            connections: Connections::new(config, tls, config.connections, config.request_timeout)?,
+            heartbeats: Connections::new(config, tls, 1, config.heartbeat_timeout)?,
+            statements: Statements::new(&config.schema),
+            levels: Levels::default(),
+            swept: Mutex::default(),
+            waker,
+        };
+        Ok((core, news))
+    }
+}

@@ -1,0 +1,237 @@
+//! From the driver's errors to ours.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use deadpool_postgres::{PoolError, TimeoutType};
+use queue_core::{Error, ErrorKind};
+use tokio_postgres::error::SqlState;
+
+/// The state that our functions raise for a worker that is not registered, or was given up.
+const WORKER_LOST: &str = "QUEWL";
+
+/// Why an operation did not succeed.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The request cannot be granted, or its answer not be understood.
+    Refused(Error),
+    /// No connection was to be had; nothing was sent.
+    Unreached(PoolError),
+    /// The server refused, or the connection broke.
+    Driver(tokio_postgres::Error),
+    /// No answer came in time.
+    Silent(Duration),
+}
+
+/// The result of a conversation with the server.
+pub(crate) type Outcome<T> = Result<T, Fault>;
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// What a request changes: whether a lost answer leaves the outcome open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Reads,
+    Writes,
+}
+
+impl Fault {
+    /// What the server said.
+    pub(crate) fn code(&self) -> Option<&SqlState> {
+        match self {
+            Self::Driver(error) => error.code(),
+            _ => None,
+        }
+    }
+
+    /// Two transactions stood in each other's way, and this one was undone: it is to be done again.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self.code(), Some(code) if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
+    }
+
+    /// The server undid the request because of what is in it: a part of it may be granted.
+    pub(crate) fn is_of_a_value(&self) -> bool {
+        self.code().is_some_and(|code| {
+            let class = code.code().get(..2).unwrap_or_default();
+            // Data exceptions, constraints, program limits, what a trigger raises, and what it must not do.
+            ["22", "23", "54", "P0", "09", "27", "44"].contains(&class)
+        })
+    }
+
+    /// A row is there already.
+    pub(crate) fn is_known(&self) -> bool {
+        self.code() == Some(&SqlState::UNIQUE_VIOLATION)
+    }
+
+    /// The connection is of no further use.
+    pub(crate) fn breaks_connection(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Unreached(_) => false,
+            Self::Silent(_) => true,
+            Self::Driver(error) => match error.code() {
+                None => true,
+                // The server became a replica, perhaps; another one of the list may be the primary now.
+                Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || code.code().starts_with("57P"),
+            },
+        }
+    }
+
+    /// Whether the connection was lost, so that a read can be made on another one.
+    pub(crate) fn is_lost_connection(&self) -> bool {
+        matches!(self, Self::Driver(_)) && self.breaks_connection()
+    }
+
+    /// The error for the caller.
+    pub(crate) fn into_error(self, operation: &'static str, effect: Effect) -> Error {
+        match self {
+            Self::Refused(error) => error,
+            Self::Unreached(error) => unreached(error, operation),
+            Self::Silent(after) => {
+                let message = format!("the server did not answer within {after:?}");
+                Error::new(lost(effect), operation, message)
+            }
+            Self::Driver(error) => translate(error, operation, effect),
+        }
+    }
+}
+
+/// A stored value that cannot be understood.
+pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
+    Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message))
+}
+
+/// What it means that the answer to a request that was sent is missing.
+const fn lost(effect: Effect) -> ErrorKind {
+    match effect {
+        Effect::Reads => ErrorKind::Unavailable,
+        Effect::Writes => ErrorKind::UnknownOutcome,
+    }
+}
+
+fn unreached(error: PoolError, operation: &'static str) -> Error {
+    match error {
+        PoolError::Backend(error) => {
+            let (kind, message) = match error.as_db_error() {
+                Some(refusal) => (
+                    connect_kind(refusal.code()),
+                    format!("the server refused the connection: {}", refusal.message()),
+                ),
+                None => (ErrorKind::Unavailable, format!("no connection to the server: {}", chain(&error))),
+            };
+            Error::new(kind, operation, message).with_source(error)
+        }
+        PoolError::Timeout(TimeoutType::Wait) => {
+            Error::new(ErrorKind::Busy, operation, "all connections of the pool are in use")
+        }
+        error => {
+            Error::new(ErrorKind::Unavailable, operation, format!("no connection to the server: {error}"))
+                .with_source(error)
+        }
+    }
+}
+
+/// Wrong settings stay wrong; everything else may pass.
+fn connect_kind(code: &SqlState) -> ErrorKind {
+    let wrong = [
+        SqlState::INVALID_PASSWORD,
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        SqlState::INVALID_CATALOG_NAME,
+        SqlState::INSUFFICIENT_PRIVILEGE,
+    ];
+    if wrong.contains(code) { ErrorKind::Invalid } else { ErrorKind::Unavailable }
+}
+
+fn translate(error: tokio_postgres::Error, operation: &'static str, effect: Effect) -> Error {
+    let (kind, message) = match error.as_db_error() {
+        Some(refusal) => {
+            let (kind, cause) = meaning(refusal.code());
+            let said = refusal.message();
+            (kind, cause.map_or_else(|| said.to_owned(), |cause| format!("{cause} ({said})")))
+        }
+        None => (lost(effect), format!("the connection was lost: {}", chain(&error))),
+    };
+    Error::new(kind, operation, message).with_source(error)
+}
+
+fn meaning(code: &SqlState) -> (ErrorKind, Option<&'static str>) {
+    let class = code.code().get(..2).unwrap_or_default();
+    match code.code() {
+        WORKER_LOST => (ErrorKind::WorkerLost, None),
+        "25006" => (ErrorKind::Unavailable, Some("the server is read-only now")),
+        "42501" => (ErrorKind::Unsupported, Some("the role lacks a right that this needs")),
+        "53100" => (ErrorKind::Unavailable, Some("the server's disk is full")),
+        "55P03" => (ErrorKind::Busy, Some("somebody else holds the lock")),
+        "26000" | "42P05" => (
+            ErrorKind::Unsupported,
+            Some("a prepared statement is not where it was; behind a pooler, connect with `pgbouncer=true`"),
+        ),
+        _ => match class {
+            "40" => (ErrorKind::Busy, Some("other transactions stood in the way again and again")),
+            "22" | "23" | "54" | "P0" | "09" | "27" | "44" => {
+                (ErrorKind::Invalid, Some("the database does not accept the row"))
+            }
+            "08" | "53" | "57" | "58" | "25" => (ErrorKind::Unavailable, None),
+            "0A" => (ErrorKind::Unsupported, None),
+            "42" | "3F" | "3D" => (ErrorKind::Corrupt, Some("the tables are not as they should be")),
+            _ => (ErrorKind::Corrupt, None),
+        },
+    }
+}
+
+/// The driver's errors leave the cause to the source.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_meaning() {
+        for (code, kind, retryable) in [
+            ("QUEWL", ErrorKind::WorkerLost, false),
+            ("25006", ErrorKind::Unavailable, true),
+            ("57P01", ErrorKind::Unavailable, true),
+            ("53300", ErrorKind::Unavailable, true),
+            ("53100", ErrorKind::Unavailable, true),
+            ("40P01", ErrorKind::Busy, true),
+            ("55P03", ErrorKind::Busy, true),
+            ("22P02", ErrorKind::Invalid, false),
+            ("23514", ErrorKind::Invalid, false),
+            ("42501", ErrorKind::Unsupported, false),
+            ("26000", ErrorKind::Unsupported, false),
+            ("42P01", ErrorKind::Corrupt, false),
+            ("XX001", ErrorKind::Corrupt, false),
+        ] {
+            let (found, _) = meaning(&SqlState::from_code(code));
+            assert_eq!((found, found.is_retryable()), (kind, retryable), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_lost_answer_leaves_open_only_what_writes() {
+        let kind = |effect| Fault::Silent(Duration::from_secs(1)).into_error("settle jobs", effect).kind();
+        assert_eq!(kind(Effect::Writes), ErrorKind::UnknownOutcome);
+        assert_eq!(kind(Effect::Reads), ErrorKind::Unavailable);
+    }
+}

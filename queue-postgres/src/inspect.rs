@@ -1,0 +1,80 @@
+//! Reading jobs.
+
+use std::collections::HashMap;
+
+use queue_core::backend::{AttemptError, JobRecord, ListRequest};
+use queue_core::{JobId, Kind, Progress, QueueName, Result};
+use tokio_postgres::Row;
+
+use crate::core::Core;
+use crate::error::{Effect, Fault, Outcome, corrupt};
+use crate::row;
+use crate::types::{Id, Time};
+
+/// Each of these jobs as it stands.
+pub(crate) async fn jobs(core: &Core, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+    let read = async {
+        let wanted: Vec<Id> = ids.iter().map(|id| (*id).into()).collect();
+        let rows = core.connections.query(&core.statements.inspect_read, &[&wanted]).await?;
+        let records: Vec<JobRecord> = rows.iter().map(record).collect::<Outcome<_>>()?;
+        let by_id: HashMap<JobId, JobRecord> =
+            records.into_iter().map(|record| (record.job.id, record)).collect();
+        Ok(ids.iter().map(|id| by_id.get(id).cloned()).collect())
+    };
+    read.await.map_err(|fault: Fault| fault.into_error("read jobs", Effect::Reads))
+}
+
+/// A page of jobs in the order of their ids.
+pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRecord>> {
+    let read = async {
+        let after = request.after.map_or(Id([0; 16]), Id::from);
+        let state = request.state.map(queue_core::State::as_str);
+        let queue = request.queue.as_ref().map(QueueName::as_str);
+        let kind = request.kind.as_ref().map(Kind::as_str);
+        let limit = i64::from(request.limit);
+        let rows = core
+            .connections
+            .query(&core.statements.inspect_list, &[&after, &state, &queue, &kind, &limit])
+            .await?;
+        rows.iter().map(record).collect::<Outcome<_>>()
+    };
+    read.await.map_err(|fault: Fault| fault.into_error("list jobs", Effect::Reads))
+}
+
+/// A job in the columns that both statements select.
+fn record(row: &Row) -> Outcome<JobRecord> {
+    let job = row::job(row, row::job_id(row, 0)?, 2)?;
+    Ok(JobRecord {
+        created_at: row::time(row, 1)?,
+        state: row::state(row, 12)?,
+        run_at: row::time(row, 13)?,
+        attempt: row::attempt(row, 14)?,
+        progress: progress(row)?,
+        finished_at: row::time_if_any(row, 17)?,
+        result: row::get(row, 18)?,
+        error: row::get(row, 19)?,
+        errors: errors(row)?,
+        job,
+    })
+}
+
+fn progress(row: &Row) -> Outcome<Option<Progress>> {
+    let number = |column| -> Outcome<Option<u64>> {
+        let text: Option<&str> = row::get(row, column)?;
+        text.map(|text| text.parse().map_err(|_| corrupt(format!("the progress `{text}`")))).transpose()
+    };
+    let both = number(15)?.zip(number(16)?);
+    Ok(both.map(|(done, total)| Progress { done, total }))
+}
+
+fn errors(row: &Row) -> Outcome<Vec<AttemptError>> {
+    let Some(attempts) = row::get::<Option<Vec<i32>>>(row, 20)? else {
+        return Ok(Vec::new());
+    };
+    let (times, errors): (Vec<Time>, Vec<String>) = (row::get(row, 21)?, row::get(row, 22)?);
+    let error = |((attempt, at), error): ((i32, Time), String)| {
+        let attempt = u32::try_from(attempt).map_err(|_| corrupt(format!("the attempt {attempt}")))?;
+        Ok(AttemptError { attempt, at: at.0, error })
+    };
+    attempts.into_iter().zip(times).zip(errors).map(error).collect()
+}

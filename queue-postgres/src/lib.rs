@@ -1,0 +1,43 @@
+//! PostgreSQL backend of the queue workspace.
+//!
+//! [`PostgresBackend`] keeps jobs in a schema of a PostgreSQL database, version 14 or newer, that any number of
+//! processes on any number of machines share. Programs use it through the facade `queue`; [`PostgresConfig`] has
+//! what may be set.
+
+mod audit;
+mod backend;
+mod cancel;
+mod claim;
+mod config;
+mod connections;
+mod core;
+mod error;
+mod halves;
+mod home;
+mod insert;
+mod inspect;
+mod lane;
+mod levels;
+mod maintain;
+mod migrate;
+mod prune;
+mod row;
+mod server;
+mod settle;
+mod statements;
+mod tls;
+mod types;
+mod url;
+mod wake;
+mod worker;
+
+pub use backend::PostgresBackend;
+pub use config::{
+    DEFAULT_CONNECT_TIMEOUT, DEFAULT_CONNECTIONS, DEFAULT_HEARTBEAT_TIMEOUT, DEFAULT_NOTIFY_INTERVAL,
+    DEFAULT_PING_INTERVAL, DEFAULT_POLL_INTERVAL, DEFAULT_POOL_TIMEOUT, DEFAULT_REQUEST_TIMEOUT,
+    DEFAULT_SCHEMA, Migrate, Pooler, PostgresConfig,
+};
+pub use migrate::migrations_sql;
+
+/// The driver, in the version that this crate speaks.
+pub use tokio_postgres;

@@ -1,0 +1,80 @@
+//! Upkeep, in bounded pieces.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use queue_core::Result;
+use queue_core::backend::{Hint, MaintainReply, MaintainRequest, Prune};
+use tokio_postgres::Row;
+
+use crate::core::Core;
+use crate::error::{Effect, Fault, Outcome, corrupt};
+use crate::prune::{Place, looks};
+use crate::row;
+use crate::types::{Id, Interval, Time};
+
+/// All parts in one transaction.
+pub(crate) async fn maintain(core: &Core, request: &MaintainRequest) -> Result<MaintainReply> {
+    let done = async {
+        let rows = ask(core, request).await?;
+        read(core, &rows, request.prune.is_some())
+    };
+    let reply = done.await.map_err(|fault: Fault| fault.into_error("maintain the queue", Effect::Writes))?;
+    core.waker.ready(reply.ready.clone());
+    Ok(reply)
+}
+
+async fn ask(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
+    let most = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
+    let unused = Prune { limit: 0, ..Prune::default() };
+    let prune = request.prune.as_ref().unwrap_or(&unused);
+    let after = swept(core).0;
+    core.connections
+        .query(
+            &core.statements.maintain,
+            &[
+                &request.now.map(Time),
+                &request.worker.map(Id::from),
+                &most(request.promote),
+                &most(request.rescue),
+                &most(prune.limit),
+                &looks(prune.limit),
+                &after,
+                &Interval(prune.completed),
+                &Interval(prune.cancelled),
+                &Interval(prune.dead),
+                &Interval(prune.idempotency_window),
+            ],
+        )
+        .await
+}
+
+fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
+    let Some((last, levels)) = rows.split_last() else {
+        return Err(corrupt("upkeep was answered nothing"));
+    };
+    if has_pruned {
+        *swept(core) = row::get::<Option<Id>>(last, 8)?.map(Place).unwrap_or_default();
+    }
+    let mut reply = MaintainReply::default();
+    reply.promoted = row::count(last, 3)?;
+    reply.workers_lost = row::count(last, 4)?;
+    reply.rescued = row::count(last, 5)?;
+    reply.died = row::count(last, 6)?;
+    reply.pruned = row::count(last, 7)?;
+    let (due_at, now) = (row::time_if_any(last, 9)?, row::time(last, 10)?);
+    reply.next_due = due_at.map(|due_at| now.until(due_at));
+    for level in levels {
+        reply.ready.push(Hint {
+            queue: row::queue(level, 0)?,
+            priority: row::get(level, 1)?,
+            run_at: row::time(level, 2)?,
+            due_in: Duration::ZERO,
+        });
+    }
+    Ok(reply)
+}
+
+fn swept(core: &Core) -> MutexGuard<'_, Place> {
+    core.swept.lock().unwrap_or_else(PoisonError::into_inner)
+}

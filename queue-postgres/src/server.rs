@@ -1,0 +1,30 @@
+//! Whether a server can be used at all.
+
+use queue_core::{Error, ErrorKind, Result};
+
+use crate::connections::{Connections, Statement};
+use crate::error::{Effect, Fault};
+use crate::row;
+
+/// The oldest server that is supported.
+const OLDEST: i32 = 140_000;
+
+/// Fails unless the server is new enough and keeps every text.
+pub(crate) async fn check(connections: &Connections) -> Result<()> {
+    let statement = Statement::reads(include_str!("sql/server.sql").to_owned(), &[]);
+    let read = async {
+        let rows = connections.query(&statement, &[]).await?;
+        let row = row::only(&rows)?;
+        Ok((row::get::<i32>(row, 0)?, row::get::<String>(row, 1)?))
+    };
+    let (version, encoding) =
+        read.await.map_err(|fault: Fault| fault.into_error("open the database", Effect::Reads))?;
+    let unsupported = |message| Err(Error::new(ErrorKind::Unsupported, "open the database", message));
+    if version < OLDEST {
+        return unsupported(format!("the server is PostgreSQL {}, it must be 14 or newer", version / 10_000));
+    }
+    if encoding != "UTF8" {
+        return unsupported(format!("the database's encoding is {encoding}, it must be UTF8"));
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The statements of a handle, with the name of its schema in them.
+
+use tokio_postgres::types::Type;
+
+use crate::config::Schema;
+use crate::connections::Statement;
+
+/// Each is a file of its name.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    pub(crate) insert: Statement,
+    pub(crate) known: Statement,
+    pub(crate) claim: Statement,
+    pub(crate) leases: Statement,
+    pub(crate) settle: Statement,
+    pub(crate) cancel: Statement,
+    pub(crate) register: Statement,
+    pub(crate) heartbeat: Statement,
+    pub(crate) retire: Statement,
+    pub(crate) maintain: Statement,
+    pub(crate) inspect_read: Statement,
+    pub(crate) inspect_list: Statement,
+}
+
+const INSERT: &[Type] = &[
+    Type::TIMESTAMPTZ,
+    Type::UUID_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INT2_ARRAY,
+    Type::TIMESTAMPTZ_ARRAY,
+    Type::INT4_ARRAY,
+    Type::INTERVAL_ARRAY,
+    Type::INTERVAL_ARRAY,
+    Type::INTERVAL_ARRAY,
+    Type::INT2_ARRAY,
+    Type::TEXT_ARRAY,
+];
+
+const CLAIM: &[Type] = &[
+    Type::TIMESTAMPTZ,
+    Type::UUID,
+    Type::UUID,
+    Type::TEXT,
+    Type::TEXT_ARRAY,
+    Type::INT4,
+    Type::INT4,
+    Type::INTERVAL,
+    Type::INT2_ARRAY,
+    Type::TIMESTAMPTZ_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TIMESTAMPTZ,
+];
+
+const SETTLE: &[Type] = &[
+    Type::TIMESTAMPTZ,
+    Type::UUID_ARRAY,
+    Type::UUID_ARRAY,
+    Type::BYTEA_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::INTERVAL_ARRAY,
+    Type::TEXT_ARRAY,
+];
+
+const HEARTBEAT: &[Type] =
+    &[Type::TIMESTAMPTZ, Type::UUID, Type::UUID_ARRAY, Type::UUID_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY];
+
+const MAINTAIN: &[Type] = &[
+    Type::TIMESTAMPTZ,
+    Type::UUID,
+    Type::INT4,
+    Type::INT4,
+    Type::INT4,
+    Type::INT4,
+    Type::UUID,
+    Type::INTERVAL,
+    Type::INTERVAL,
+    Type::INTERVAL,
+    Type::INTERVAL,
+];
+
+impl Statements {
+    pub(crate) fn new(schema: &Schema) -> Self {
+        let reads = |sql: &str, types| Statement::reads(filled(sql, schema), types);
+        let writes = |sql: &str, types| Statement::writes(filled(sql, schema), types);
+        Self {
+            insert: writes(include_str!("sql/insert.sql"), INSERT),
+            known: reads(include_str!("sql/known.sql"), &[Type::UUID_ARRAY]),
+            claim: writes(include_str!("sql/claim.sql"), CLAIM),
+            leases: reads(include_str!("sql/leases.sql"), &[Type::UUID, Type::UUID]),
+            settle: writes(include_str!("sql/settle.sql"), SETTLE),
+            cancel: writes(
+                include_str!("sql/cancel.sql"),
+                &[Type::TIMESTAMPTZ, Type::UUID_ARRAY, Type::BOOL],
+            ),
+            register: writes(
+                include_str!("sql/register.sql"),
+                &[Type::TIMESTAMPTZ, Type::UUID, Type::TEXT, Type::INTERVAL],
+            ),
+            heartbeat: writes(include_str!("sql/heartbeat.sql"), HEARTBEAT),
+            retire: writes(include_str!("sql/retire.sql"), &[Type::UUID]),
+            maintain: writes(include_str!("sql/maintain.sql"), MAINTAIN),
+            inspect_read: reads(include_str!("sql/inspect_read.sql"), &[Type::UUID_ARRAY]),
+            inspect_list: reads(
+                include_str!("sql/inspect_list.sql"),
+                &[Type::UUID, Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8],
+            ),
+        }
+    }
+}
+
+/// Puts in the name of the schema.
+pub(crate) fn filled(sql: &str, schema: &Schema) -> String {
+    sql.replace("{schema}", &schema.quoted())
+}

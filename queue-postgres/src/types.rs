@@ -1,0 +1,162 @@
+//! Our values in the binary forms of PostgreSQL's types.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use queue_core::{ClaimId, JobId, Timestamp, WorkerId, saturating_micros};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
+
+type Outcome<T> = Result<T, Box<dyn StdError + Sync + Send>>;
+
+/// Microseconds from 1970, where ours begin, to 2000, where PostgreSQL's do.
+const EPOCH: i64 = 946_684_800_000_000;
+
+/// The 16 bytes of an id, as a `uuid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Id(pub(crate) [u8; 16]);
+
+impl From<JobId> for Id {
+    fn from(id: JobId) -> Self {
+        Self(id.to_bytes())
+    }
+}
+
+impl From<ClaimId> for Id {
+    fn from(id: ClaimId) -> Self {
+        Self(id.to_bytes())
+    }
+}
+
+impl From<WorkerId> for Id {
+    fn from(id: WorkerId) -> Self {
+        Self(id.to_bytes())
+    }
+}
+
+impl ToSql for Id {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Outcome<IsNull> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    accepts!(UUID);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Id {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Outcome<Self> {
+        Ok(Self(raw.try_into()?))
+    }
+
+    accepts!(UUID);
+}
+
+/// A moment, as a `timestamptz`: both count whole microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Time(pub(crate) Timestamp);
+
+impl ToSql for Time {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Outcome<IsNull> {
+        out.extend_from_slice(&(self.0.as_micros() - EPOCH).to_be_bytes());
+        Ok(IsNull::No)
+    }
+
+    accepts!(TIMESTAMPTZ);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Time {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Outcome<Self> {
+        let micros = i64::from_be_bytes(raw.try_into()?);
+        Ok(Self(Timestamp::from_micros(micros.saturating_add(EPOCH))?))
+    }
+
+    accepts!(TIMESTAMPTZ);
+}
+
+/// The lower end of a range of times: behind it, or `-infinity`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct After(pub(crate) Option<Timestamp>);
+
+impl ToSql for After {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Outcome<IsNull> {
+        match self.0 {
+            Some(time) => Time(time).to_sql(kind, out),
+            None => {
+                out.extend_from_slice(&i64::MIN.to_be_bytes());
+                Ok(IsNull::No)
+            }
+        }
+    }
+
+    accepts!(TIMESTAMPTZ);
+    to_sql_checked!();
+}
+
+/// A duration, as an `interval` of microseconds alone, at most `i64::MAX` of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Interval(pub(crate) Duration);
+
+impl ToSql for Interval {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Outcome<IsNull> {
+        out.extend_from_slice(&saturating_micros(self.0).to_be_bytes());
+        // No days and no months.
+        out.extend_from_slice(&[0; 8]);
+        Ok(IsNull::No)
+    }
+
+    accepts!(INTERVAL);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Interval {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Outcome<Self> {
+        let (micros, rest) = raw.split_first_chunk().ok_or("an interval is cut off")?;
+        if rest != [0; 8] {
+            return Err("an interval has days or months".into());
+        }
+        let micros = u64::try_from(i64::from_be_bytes(*micros)).map_err(|_| "an interval is negative")?;
+        Ok(Self(Duration::from_micros(micros)))
+    }
+
+    accepts!(INTERVAL);
+}
+
+/// A duration as it comes back from the database: in whole microseconds.
+pub(crate) fn stored_duration(duration: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn back<T: ToSql + for<'a> FromSql<'a>>(value: &T, kind: &Type) -> T {
+        let mut bytes = BytesMut::new();
+        value.to_sql(kind, &mut bytes).unwrap();
+        T::from_sql(kind, &bytes).unwrap()
+    }
+
+    #[test]
+    fn what_goes_in_comes_back() {
+        for time in [Timestamp::UNIX_EPOCH, Timestamp::MAX] {
+            assert_eq!(back(&Time(time), &Type::TIMESTAMPTZ), Time(time));
+        }
+        for duration in [Duration::ZERO, Duration::from_micros(1), Duration::MAX] {
+            let stored = Interval(stored_duration(duration));
+            assert_eq!(back(&Interval(duration), &Type::INTERVAL), stored);
+        }
+        let id = Id::from(JobId::generate());
+        assert_eq!(back(&id, &Type::UUID), id);
+    }
+
+    #[test]
+    fn what_is_not_ours_is_an_error() {
+        assert!(Time::from_sql(&Type::TIMESTAMPTZ, &i64::MAX.to_be_bytes()).is_err(), "infinity");
+        assert!(Time::from_sql(&Type::TIMESTAMPTZ, &i64::MIN.to_be_bytes()).is_err(), "-infinity");
+        let a_day = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
+        assert!(Interval::from_sql(&Type::INTERVAL, &a_day).is_err());
+        assert!(Interval::from_sql(&Type::INTERVAL, &[]).is_err());
+    }
+}

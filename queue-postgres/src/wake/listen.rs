@@ -1,0 +1,139 @@
+//! Hearing what other processes tell.
+
+use std::future::poll_fn;
+use std::time::Duration;
+
+use queue_core::backend::WakeHub;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
+
+use super::message::take_in;
+use crate::config::PostgresConfig;
+use crate::error::chain;
+use crate::tls::Tls;
+
+/// The first wait before the connection is made again, doubled each time, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What listening needs.
+#[derive(Clone)]
+pub(crate) struct Ears {
+    pub(crate) driver: Config,
+    pub(crate) tls: Tls,
+    pub(crate) hub: WakeHub,
+    pub(crate) channel: String,
+    pub(crate) ourselves: String,
+    pub(crate) ping_interval: Duration,
+    pub(crate) answer_timeout: Duration,
+}
+
+impl Ears {
+    pub(crate) fn new(config: &PostgresConfig, tls: Tls, hub: WakeHub, ourselves: String) -> Self {
+        Self {
+            driver: config.for_connections(),
+            tls,
+            hub,
+            channel: config.schema.channel(),
+            ourselves,
+            ping_interval: config.ping_interval,
+            answer_timeout: config.connect_timeout,
+        }
+    }
+}
+
+/// Has receivers look at everything once in an interval, where nobody can listen.
+pub(crate) async fn poll(hub: WakeHub, interval: Duration) {
+    loop {
+        sleep(interval).await;
+        hub.announce_unknown();
+    }
+}
+
+/// Listens for ever, on a connection that is made again whenever it breaks.
+pub(crate) async fn listen(ears: Ears) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let lost = match &ears.tls {
+            Tls::Off(connector) => listen_once(&ears, *connector, &mut wait).await,
+            #[cfg(feature = "tls")]
+            Tls::Rustls(connector) => listen_once(&ears, connector.clone(), &mut wait).await,
+        };
+        tracing::warn!(reason = lost, "the connection that listens for jobs was lost; it is made again");
+        sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Until the connection is lost; says why.
+async fn listen_once<T>(ears: &Ears, tls: T, wait: &mut Duration) -> String
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
+    let (client, connection) = match timeout(ears.answer_timeout, ears.driver.connect(tls)).await {
+        Ok(Ok(connected)) => connected,
+        Ok(Err(error)) => return chain(&error),
+        Err(_) => return "no connection came up in time".to_owned(),
+    };
+    let (sender, mut heard) = unbounded_channel();
+    let _driving = AbortOnDrop(tokio::spawn(drive(connection, sender)));
+    let listen = format!("LISTEN \"{}\"", ears.channel);
+    if let Err(reason) = in_time(ears, client.batch_execute(&listen)).await {
+        return reason;
+    }
+    *wait = FIRST_WAIT;
+    // What was told before is found by looking, now that nothing further can be missed.
+    ears.hub.announce_unknown();
+    loop {
+        match timeout(ears.ping_interval, heard.recv()).await {
+            Ok(Some(text)) => take_in(&ears.hub, &text, &ears.ourselves),
+            Ok(None) => return "the server closed it".to_owned(),
+            Err(_) => {
+                if let Err(reason) = ping(ears, &client).await {
+                    return reason;
+                }
+            }
+        }
+    }
+}
+
+/// A connection that was cut without a word is silent, like one on which nothing happens.
+async fn ping(ears: &Ears, client: &Client) -> Result<(), String> {
+    in_time(ears, client.check_connection()).await
+}
+
+async fn in_time<T>(
+    ears: &Ears,
+    answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, String> {
+    match timeout(ears.answer_timeout, answer).await {
+        Ok(answer) => answer.map_err(|error| chain(&error)),
+        Err(_) => Err("the server did not answer in time".to_owned()),
+    }
+}
+
+/// Has the connection go on, and hands over what is told.
+async fn drive<S>(mut connection: Connection<Socket, S>, heard: UnboundedSender<String>)
+where
+    S: tokio_postgres::tls::TlsStream + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let AsyncMessage::Notification(notification) = message
+            && heard.send(notification.payload().to_owned()).is_err()
+        {
+            return;
+        }
+    }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

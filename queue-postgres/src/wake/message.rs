@@ -1,0 +1,156 @@
+//! What one notification says.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use queue_core::backend::{Hint, WakeHub};
+use queue_core::{JobId, QueueName, Timestamp, saturating_micros};
+use serde::{Deserialize, Serialize};
+
+use super::Told;
+
+/// PostgreSQL's limit is 8000 bytes.
+const MOST_BYTES: usize = 7500;
+
+/// The text of a notification, the same in every version: SQL writes it too.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Message {
+    /// The handle that sends it, which has told its own process already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    /// Queue, priority, the least time to run in microseconds since 1970, and in how many microseconds it is due.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ready: Vec<(String, i16, i64, i64)>,
+    /// Running jobs that somebody wants cancelled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cancels: Vec<JobId>,
+    /// Something changed, and there is no room to say what.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unknown: bool,
+}
+
+/// What is to be told, folded: it stays as small as the number of queues and priorities.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    ready: BTreeMap<(QueueName, i16), Timestamp>,
+    later: BTreeMap<(QueueName, i16), (Duration, Timestamp)>,
+    cancels: Vec<JobId>,
+    unknown: bool,
+}
+
+impl Pending {
+    pub(super) fn add(&mut self, told: Told) {
+        match told {
+            Told::Ready(hints) => hints.into_iter().for_each(|hint| self.hint(hint)),
+            Told::Cancels(jobs) => self.cancels.extend(jobs),
+        }
+    }
+
+    fn hint(&mut self, hint: Hint) {
+        let Hint { queue, priority, run_at, due_in } = hint;
+        if due_in.is_zero() {
+            let least = self.ready.entry((queue, priority)).or_insert(run_at);
+            *least = run_at.min(*least);
+        } else {
+            let least = self.later.entry((queue, priority)).or_insert((due_in, run_at));
+            *least = (due_in, run_at).min(*least);
+        }
+    }
+
+    /// What was to be told was not: they are to look at everything.
+    pub(super) fn lost(&mut self) {
+        *self = Self { unknown: true, ..Self::default() };
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        !self.unknown && self.ready.is_empty() && self.later.is_empty() && self.cancels.is_empty()
+    }
+
+    /// The text to send.
+    pub(super) fn text(&self, from: &str) -> String {
+        let ready = self
+            .ready
+            .iter()
+            .map(|((queue, priority), run_at)| (queue.to_string(), *priority, run_at.as_micros(), 0));
+        let later = self.later.iter().map(|((queue, priority), (due_in, run_at))| {
+            (queue.to_string(), *priority, run_at.as_micros(), saturating_micros(*due_in))
+        });
+        let message = Message {
+            from: Some(from.to_owned()),
+            ready: ready.chain(later).collect(),
+            cancels: self.cancels.clone(),
+            unknown: self.unknown,
+        };
+        match serde_json::to_string(&message) {
+            Ok(text) if text.len() <= MOST_BYTES => text,
+            _ => format!(r#"{{"from":"{from}","unknown":true}}"#),
+        }
+    }
+}
+
+/// Tells this process what a notification says. One that cannot be read may say anything.
+pub(super) fn take_in(hub: &WakeHub, text: &str, ourselves: &str) {
+    let Ok(message) = serde_json::from_str::<Message>(text) else {
+        return hub.announce_unknown();
+    };
+    if message.from.as_deref() == Some(ourselves) {
+        return;
+    }
+    let hints: Option<Vec<Hint>> = message.ready.iter().map(hint).collect();
+    match hints {
+        Some(hints) if !message.unknown => hub.announce(&hints),
+        _ => hub.announce_unknown(),
+    }
+    hub.announce_cancels(&message.cancels);
+}
+
+fn hint((queue, priority, run_at, due_in): &(String, i16, i64, i64)) -> Option<Hint> {
+    Some(Hint {
+        queue: QueueName::new(queue).ok()?,
+        priority: *priority,
+        run_at: Timestamp::from_micros(*run_at).ok()?,
+        due_in: Duration::from_micros(u64::try_from(*due_in).ok()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(priority: i16, run_at: i64, due_in: u64) -> Hint {
+        let run_at = Timestamp::from_micros(run_at).unwrap();
+        Hint { queue: QueueName::default(), priority, run_at, due_in: Duration::from_micros(due_in) }
+    }
+
+    #[test]
+    fn another_process_is_told_what_was_folded() {
+        let job = JobId::generate();
+        let mut pending = Pending::default();
+        pending.add(Told::Ready(vec![ready(0, 9, 0), ready(0, 5, 0), ready(3, 50, 40)]));
+        pending.add(Told::Cancels(vec![job]));
+        let hub = WakeHub::new();
+        let mut receiver = hub.subscribe();
+        take_in(&hub, &pending.text("them"), "us");
+        let wakes = receiver.take();
+        assert_eq!(wakes.ready, [ready(0, 5, 0)]);
+        assert_eq!(wakes.due_in, Some(Duration::from_micros(40)));
+        assert_eq!((wakes.cancels, wakes.unknown), (vec![job], false));
+        take_in(&hub, &pending.text("us"), "us");
+        assert!(receiver.take().is_empty(), "what this handle sent, it knows");
+    }
+
+    #[test]
+    fn what_does_not_fit_or_cannot_be_read_is_unknown() {
+        let mut pending = Pending::default();
+        pending.add(Told::Ready((0..1000).map(|priority| ready(priority, 5, 0)).collect()));
+        let text = pending.text("them");
+        assert!(text.len() < MOST_BYTES);
+        for text in [text.as_str(), "nonsense", r#"{"ready":[["",0,5,0]]}"#, r#"{"ready":[["a",0,-5,0]]}"#] {
+            let hub = WakeHub::new();
+            let mut receiver = hub.subscribe();
+            take_in(&hub, text, "us");
+            assert!(receiver.take().unknown, "{text}");
+        }
+    }
+}
