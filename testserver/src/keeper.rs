@@ -42,19 +42,24 @@ impl Keeper {
         Ok(Self { child: child.context("failed to start the shell that runs a program")?, output })
     }
 
-    /// Waits until `ready`, which fails if the program ends before.
-    pub(crate) fn wait_until(&mut self, ready: impl Fn() -> bool) -> Result<()> {
+    /// Waits until the program is `ready`, which fails if it ends before; `None` if it ended because somebody
+    /// else listens on its port.
+    pub(crate) fn listening(mut self, ready: impl Fn() -> bool) -> Result<Option<Self>> {
         let deadline = Instant::now() + PATIENCE;
         while !ready() {
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended with {status}: {}", self.last_words());
+                let said = self.last_words();
+                if said.contains("Address already in use") {
+                    return Ok(None);
+                }
+                bail!("it ended with {status}: {said}");
             }
             if Instant::now() > deadline {
                 bail!("it was not ready after {} s: {}", PATIENCE.as_secs(), self.last_words());
             }
             thread::sleep(PAUSE);
         }
-        Ok(())
+        Ok(Some(self))
     }
 
     /// Waits until the program has ended.
@@ -77,13 +82,13 @@ impl Keeper {
         writeln!(pipe, "{signal}").context("it has already ended")
     }
 
-    /// What the program has written since it first ran in its folder.
+    /// All that the programs with this output have written.
     fn said(&self) -> String {
         fs::read(&self.output).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
     /// The end of that in one line, for an error.
-    pub(crate) fn last_words(&self) -> String {
+    fn last_words(&self) -> String {
         let said = self.said();
         let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         lines[lines.len().saturating_sub(6)..].join(" | ")

@@ -1,8 +1,9 @@
 //! A PostgreSQL server of one's own.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Context, Result, bail};
 
@@ -10,8 +11,10 @@ use crate::folder::Folder;
 use crate::keeper::{self, Keeper};
 use crate::{Options, Programs, configuration, port};
 
-/// How often to try another port, or the same one again, if somebody else has it.
+/// How often to try another port, or the same one again, if somebody else has it, and how long to wait
+/// before: what is left of a client that was connected may go.
 const TRIES: usize = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A PostgreSQL server on a free port of 127.0.0.1, with the superuser and the database `postgres` and without
 /// passwords. Dropped, it stops and its folder is removed; so it is if this process is killed.
@@ -117,24 +120,21 @@ impl Server {
             self.port = next_port(self.port)?;
             let mut program = self.programs.command("postgres");
             program.args(["-D", "data", "-p", &self.port.to_string()]);
-            let mut keeper = Keeper::start(&self.folder, "QUIT", "postgres.log", &program)?;
+            let keeper = Keeper::start(&self.folder, "QUIT", "postgres.log", &program)?;
             let state = self.state();
             // The last line says so; another server on the port could not be told from ours by a connection.
             let ready = || fs::read_to_string(&state).is_ok_and(|text| text.trim_end().ends_with("\nready"));
-            match keeper.wait_until(ready) {
-                Ok(()) => {
-                    self.running = Some(keeper);
-                    return Ok(());
-                }
-                Err(_) if keeper.last_words().contains("Address already in use") => {}
-                Err(error) => return Err(error.context("failed to start PostgreSQL")),
+            self.running = keeper.listening(ready).context("failed to start PostgreSQL")?;
+            if self.running.is_some() {
+                return Ok(());
             }
+            thread::sleep(PAUSE);
         }
         bail!("failed to start PostgreSQL: port {} of 127.0.0.1 is in use", self.port)
     }
 
     /// The file in which a running server writes what it is doing.
-    fn state(&self) -> std::path::PathBuf {
+    fn state(&self) -> PathBuf {
         self.folder.path().join("data/postmaster.pid")
     }
 }

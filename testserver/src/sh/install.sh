@@ -13,6 +13,7 @@ cluster=/etc/postgresql-common/createcluster.d/queue-testserver.conf
 
 cleanup() {
     rm -f "$cluster"
+    rmdir -p --ignore-fail-on-non-empty "${cluster%/*}"
     [ -z "$ours" ] || rm -f "$policy"
 }
 trap cleanup EXIT
@@ -36,3 +37,6 @@ install "$1" || {
     apt-get update
     install "$1"
 }
+
+# Nor at the next start of the machine. The service of PostgreSQL may stay: it has no database to start.
+[ "$1" = postgresql ] || update-rc.d "$1" disable

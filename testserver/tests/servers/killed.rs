@@ -1,7 +1,5 @@
 //! A process that is killed leaves neither its server nor the folder of that behind.
 
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -11,7 +9,7 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn after_sigkill_the_server_and_its_folder_go() {
-    let parent = common::folder();
+    let parent = crate::folder();
     let mut serving = serve(parent.path());
     let mut url = String::new();
     BufReader::new(serving.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
@@ -32,7 +30,7 @@ fn after_sigkill_the_server_and_its_folder_go() {
 
 #[test]
 fn after_an_early_sigkill_nothing_is_left_either() {
-    let parent = common::folder();
+    let parent = crate::folder();
     let mut serving = serve(parent.path());
     wait_until("initdb is at work", || {
         entries(parent.path()).any(|folder| folder.join("data/base").exists())

@@ -1,7 +1,5 @@
 //! Servers, as tests and benches use them.
 
-mod common;
-
 use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
@@ -10,7 +8,7 @@ use std::time::{Duration, Instant};
 use queue_testserver::{Options, Server, Shutdown};
 
 fn query(server: &Server, statement: &str) -> String {
-    common::query(server.programs(), &server.url(), statement)
+    crate::query(server.programs(), &server.url(), statement)
 }
 
 fn show(server: &Server, parameter: &str) -> String {
@@ -64,7 +62,7 @@ fn what_was_committed_is_there_after_each_kind_of_restart() {
 
 #[test]
 fn dropped_it_is_gone_whatever_other_programs_were_started_meanwhile() {
-    let parent = common::folder();
+    let parent = crate::folder();
     let server = Server::start(&Options::throwaway().folder(parent.path())).unwrap();
     assert!(server.folder().starts_with(fs::canonicalize(parent.path()).unwrap()));
     let port = server.port();
@@ -84,7 +82,7 @@ fn dropped_it_is_gone_whatever_other_programs_were_started_meanwhile() {
 
 #[test]
 fn a_server_that_does_not_start_says_why_and_leaves_nothing() {
-    let parent = common::folder();
+    let parent = crate::folder();
     let options = Options::throwaway().folder(parent.path()).parameter("work_mem", "plenty");
     let error = format!("{:#}", Server::start(&options).unwrap_err());
     assert!(error.starts_with("failed to start PostgreSQL: it ended with exit status: 1: "), "{error}");

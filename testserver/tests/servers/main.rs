@@ -1,6 +1,10 @@
-//! What the tests of this crate share.
+//! Servers that are really started, asked, stopped and killed.
 
-#![expect(dead_code, reason = "each test program uses a part of it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod killed;
+mod pgbouncer;
+mod server;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -9,12 +13,12 @@ use queue_testserver::Programs;
 use tempfile::TempDir;
 
 /// A folder to make servers in. Run by root, these have another account, which must get through.
-pub fn folder() -> TempDir {
+fn folder() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
 }
 
 /// What `psql` prints for a statement, without headings.
-pub fn query(programs: &Programs, url: &str, statement: &str) -> String {
+fn query(programs: &Programs, url: &str, statement: &str) -> String {
     let mut psql = programs.command("psql");
     let output = psql.arg(url).args(["-X", "-A", "-t", "-q", "-c", statement]).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
