@@ -1,0 +1,89 @@
+//! The unprivileged account that runs a server for root, whom PostgreSQL and PgBouncer refuse.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// The accounts to look for, best first.
+const NAMES: [&str; 2] = ["postgres", "nobody"];
+
+/// A line of the system's list of accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+impl Account {
+    /// The account `postgres` if there is one, else `nobody`.
+    pub(crate) fn unprivileged() -> Result<Self> {
+        let list = fs::read_to_string("/etc/passwd").context("failed to read /etc/passwd")?;
+        let mut found = NAMES.iter().filter_map(|name| find(&list, name));
+        found.next().context("no account `postgres` or `nobody` that could run a server for root")
+    }
+
+    pub(crate) fn own(&self, path: &Path) -> Result<()> {
+        let failed = || format!("failed to give {} to {}", path.display(), self.name);
+        chown(path, Some(self.uid), Some(self.gid)).with_context(failed)
+    }
+
+    /// Whether the account may reach what is in a folder.
+    pub(crate) fn may_enter(&self, folder: &Path) -> bool {
+        fs::metadata(folder).is_ok_and(|metadata| {
+            let class = match (metadata.uid() == self.uid, metadata.gid() == self.gid) {
+                (true, _) => 0o100,
+                (false, true) => 0o010,
+                (false, false) => 0o001,
+            };
+            metadata.mode() & class != 0
+        })
+    }
+}
+
+/// Reads `name:password:uid:gid:…`.
+fn find(list: &str, name: &str) -> Option<Account> {
+    list.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        if fields.next() != Some(name) {
+            return None;
+        }
+        let uid = fields.nth(1)?.parse().ok().filter(|uid| *uid != 0)?;
+        Some(Account { name: name.to_owned(), uid, gid: fields.next()?.parse().ok()? })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const LIST: &str = "root:x:0:0:root:/root:/bin/bash\n\
+                        postgres2:x:7:7::/:/bin/sh\n\
+                        postgres:x:101:104:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash\n";
+
+    #[test]
+    fn an_account_is_read_with_its_group() {
+        let expected = Account { name: "postgres".to_owned(), uid: 101, gid: 104 };
+        assert_eq!(find(LIST, "postgres"), Some(expected));
+    }
+
+    #[test]
+    fn root_and_missing_accounts_are_none() {
+        assert_eq!(find(LIST, "root"), None);
+        assert_eq!(find(LIST, "nobody"), None);
+    }
+
+    #[test]
+    fn a_closed_folder_may_not_be_entered_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let stranger = Account { name: "stranger".to_owned(), uid: 54321, gid: 54321 };
+        assert!(!stranger.may_enter(folder.path()));
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
+        assert!(stranger.may_enter(folder.path()));
+    }
+}

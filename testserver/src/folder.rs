@@ -1,0 +1,105 @@
+//! A folder for one server, which goes when the server and this process have gone.
+
+use std::env;
+use std::fs::{self, Permissions};
+use std::io::{self, PipeWriter};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::account::Account;
+
+/// What a program is told to do once everybody has gone.
+const GUARD: &str = include_str!("sh/guard.sh");
+
+/// Exists until it is dropped. After SIGKILL, which drops nothing, a process of its own removes it.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    folder: Option<TempDir>,
+    /// The account that programs in this folder run as; `None` is our own.
+    account: Option<Account>,
+    alive: Option<PipeWriter>,
+    guard: Child,
+}
+
+impl Folder {
+    /// Makes a folder below `parent`, or below the system's folder for temporary files.
+    pub(crate) fn create(parent: Option<&Path>) -> Result<Self> {
+        let parent = parent.map_or_else(env::temp_dir, Path::to_path_buf);
+        let parent = fs::canonicalize(&parent)
+            .with_context(|| format!("failed to find the folder {}", parent.display()))?;
+        let folder = tempfile::Builder::new()
+            .prefix("queue-testserver-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(&parent)
+            .with_context(|| format!("failed to make a folder in {}", parent.display()))?;
+
+        // Whoever owns what we make is who we are; the standard library has no other way to ask.
+        let root = fs::metadata(folder.path())?.uid() == 0;
+        let account = if root { Some(Account::unprivileged()?) } else { None };
+        if let Some(account) = &account {
+            if let Some(closed) = parent.ancestors().find(|above| !account.may_enter(above)) {
+                bail!("{} runs the server but may not enter {}", account.name, closed.display());
+            }
+            account.own(folder.path())?;
+        }
+
+        let (ended, alive) = io::pipe().context("failed to make a pipe")?;
+        let guard = shell(GUARD, folder.path())
+            .arg(folder.path())
+            .stdin(ended)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("failed to start the shell that removes the folder at the end")?;
+        Ok(Self { folder: Some(folder), account, alive: Some(alive), guard })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.as_ref().map_or(Path::new(""), TempDir::path)
+    }
+
+    /// Writes a file that only the account of the programs can read.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.path().join(name);
+        let failed = || format!("failed to write {}", path.display());
+        fs::write(&path, "").with_context(failed)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).with_context(failed)?;
+        fs::write(&path, text).with_context(failed)?;
+        if let Some(account) = &self.account {
+            account.own(&path)?;
+        }
+        Ok(path)
+    }
+
+    /// A shell with this script in the folder, run by the right account. The folder stays as long as it runs.
+    pub(crate) fn shell(&self, script: &str) -> Result<Command> {
+        let mut command = shell(script, self.path());
+        let alive = self.alive.as_ref().context("the folder is being removed")?;
+        command.stderr(alive.try_clone().context("failed to share a pipe")?);
+        if let Some(account) = &self.account {
+            command.uid(account.uid).gid(account.gid);
+        }
+        Ok(command)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // First here, where it takes no further process; what fails is left to the guard.
+        drop(self.folder.take());
+        drop(self.alive.take());
+        self.guard.wait().ok();
+    }
+}
+
+/// A shell that the signals of our terminal do not reach.
+fn shell(script: &str, folder: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script, "sh"]).current_dir(folder).process_group(0);
+    command
+}

@@ -1,0 +1,65 @@
+//! A process that is killed leaves neither its server nor the folder of that behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+#[test]
+fn after_sigkill_the_server_and_its_folder_go() {
+    let parent = crate::folder();
+    let mut serving = serve(parent.path());
+    let mut url = String::new();
+    BufReader::new(serving.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+    let port: u16 = url.trim().rsplit([':', '/']).nth(1).unwrap().parse().unwrap();
+    let folder = fs::read_dir(parent.path()).unwrap().next().unwrap().unwrap().path();
+    let state = fs::read_to_string(folder.join("data/postmaster.pid")).unwrap();
+    let server = state.lines().next().unwrap();
+    assert!(is_running(server));
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
+
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+
+    wait_until("the server is gone", || !is_running(server));
+    wait_until("the folder is gone", || !folder.exists());
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[test]
+fn after_an_early_sigkill_nothing_is_left_either() {
+    let parent = crate::folder();
+    let mut serving = serve(parent.path());
+    wait_until("initdb is at work", || {
+        entries(parent.path()).any(|folder| folder.join("data/base").exists())
+    });
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+
+    wait_until("the folder is gone", || entries(parent.path()).next().is_none());
+}
+
+/// Starts the program of this crate, which runs a server in a folder that it makes below `parent`.
+fn serve(parent: &Path) -> Child {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_queue-testserver"));
+    program.env("TMPDIR", parent).stdin(Stdio::piped()).stdout(Stdio::piped());
+    program.spawn().unwrap()
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
+    fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path())
+}
+
+fn is_running(process: &str) -> bool {
+    Command::new("kill").args(["-0", process]).stderr(Stdio::null()).status().unwrap().success()
+}
+
+fn wait_until(what: &str, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < deadline, "waited too long until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

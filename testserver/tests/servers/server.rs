@@ -1,0 +1,97 @@
+//! Servers, as tests and benches use them.
+
+use std::fs;
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use queue_testserver::{Options, Server, Shutdown};
+
+fn query(server: &Server, statement: &str) -> String {
+    crate::query(server.programs(), &server.url(), statement)
+}
+
+fn show(server: &Server, parameter: &str) -> String {
+    query(server, &format!("show {parameter}"))
+}
+
+#[test]
+fn a_throwaway_server_is_fast_and_otherwise_ordinary() {
+    let server = Server::start(&Options::throwaway()).unwrap();
+    assert_eq!(query(&server, "select current_user, current_database()"), "postgres|postgres");
+    let expected = [
+        ("fsync", "off"),
+        ("full_page_writes", "off"),
+        ("synchronous_commit", "on"),
+        ("server_encoding", "UTF8"),
+        ("listen_addresses", "127.0.0.1"),
+        ("unix_socket_directories", ""),
+        ("max_connections", "400"),
+        ("ssl", "off"),
+    ];
+    for (parameter, value) in expected {
+        assert_eq!(show(&server, parameter), value, "{parameter}");
+    }
+    assert_eq!(query(&server, "select datcollate from pg_database where datname = 'postgres'"), "C");
+}
+
+#[test]
+fn a_durable_server_waits_for_the_disk() {
+    let server = Server::start(&Options::durable().parameter("work_mem", "5MB")).unwrap();
+    let on = ["fsync", "full_page_writes", "synchronous_commit"].map(|parameter| show(&server, parameter));
+    assert_eq!(on, ["on", "on", "on"]);
+    assert_eq!(show(&server, "work_mem"), "5MB");
+}
+
+#[test]
+fn what_was_committed_is_there_after_each_kind_of_restart() {
+    let mut server = Server::start(&Options::throwaway()).unwrap();
+    let url = server.url();
+    query(&server, "create table kept (n int); insert into kept values (1)");
+    for shutdown in [Shutdown::Fast, Shutdown::Immediate] {
+        server.stop(shutdown).unwrap();
+        assert!(TcpStream::connect(("127.0.0.1", server.port())).is_err());
+        assert_eq!(server.process_id(), None);
+        server.stop(shutdown).unwrap();
+        server.start_again().unwrap();
+        server.restart(shutdown).unwrap();
+        assert_eq!(query(&server, "select n from kept"), "1");
+        assert_eq!(server.url(), url);
+    }
+}
+
+#[test]
+fn dropped_it_is_gone_whatever_other_programs_were_started_meanwhile() {
+    let parent = crate::folder();
+    let server = Server::start(&Options::throwaway().folder(parent.path())).unwrap();
+    assert!(server.folder().starts_with(fs::canonicalize(parent.path()).unwrap()));
+    let port = server.port();
+
+    // It would keep the server alive if it had inherited the pipe by which the server knows of us.
+    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
+    let started = Instant::now();
+    drop(server);
+    let took = started.elapsed();
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+
+    assert!(took < Duration::from_secs(60), "{took:?}");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_server_that_does_not_start_says_why_and_leaves_nothing() {
+    let parent = crate::folder();
+    let options = Options::throwaway().folder(parent.path()).parameter("work_mem", "plenty");
+    let error = format!("{:#}", Server::start(&options).unwrap_err());
+    assert!(error.starts_with("failed to start PostgreSQL: it ended with exit status: 1: "), "{error}");
+    assert!(error.contains("invalid value for parameter \"work_mem\": \"plenty\""), "{error}");
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_shared_server_is_the_same_for_every_caller() {
+    let [first, second] = [0, 1].map(|_| std::thread::spawn(queue_testserver::url));
+    assert_eq!(first.join().unwrap().unwrap(), second.join().unwrap().unwrap());
+}
