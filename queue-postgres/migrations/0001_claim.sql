@@ -171,7 +171,7 @@ BEGIN
         PERFORM 1 FROM workers w WHERE w.id = p_worker AND w.state = 'live';
     END IF;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the worker is not registered, or was given up' USING ERRCODE = 'QUEWL';
+        RAISE EXCEPTION 'the worker % is not registered, or was given up', ulid(p_worker) USING ERRCODE = 'QUEWL';
     END IF;
 
     RETURN QUERY

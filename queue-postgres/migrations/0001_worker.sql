@@ -54,7 +54,7 @@ DECLARE
 BEGIN
     SELECT w.expires_at INTO v_expires_at FROM workers w WHERE w.id = p_worker AND w.state = 'live' FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the worker is not registered, or was given up' USING ERRCODE = 'QUEWL';
+        RAISE EXCEPTION 'the worker % is not registered, or was given up', ulid(p_worker) USING ERRCODE = 'QUEWL';
     END IF;
     v_now := coalesce(p_now, clock_timestamp());
     UPDATE workers w

@@ -14,9 +14,6 @@ use crate::types::{After, Id, Interval, Time};
 
 /// Takes jobs, and remembers how far that came.
 pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimReply> {
-    if request.kinds.is_empty() || request.limit == 0 {
-        return Ok(ClaimReply::default());
-    }
     let operation = "claim jobs";
     let rows = ask(core, &request).await.map_err(|fault| fault.into_error(operation, Effect::Writes))?;
     // The jobs are taken: a row that cannot be read leaves them to `leases`.
@@ -25,18 +22,13 @@ pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimRep
     jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
     core.waker.ready(promoted);
     if due_at.is_none_or(|due_at| due_at > now) {
-        core.levels.promoted(&request.queue, now);
+        core.waits.promoted(&request.queue, now);
     }
-    let is_full =
-        u32::try_from(jobs.len()).is_ok_and(|jobs| jobs >= request.limit) || jobs_were_left(&jobs, &request);
-    let cursor = core.levels.cursor(&request.queue, request.cursor, &jobs, is_full);
+    let mut cursor = request.cursor.unwrap_or_default();
+    for job in &jobs {
+        cursor.advance(job.priority, (job.run_at, job.token.job));
+    }
     Ok(ClaimReply::new(jobs, Some(cursor), due_at.map(|due_at| now.until(due_at))))
-}
-
-/// Whether the claim may have ended before a job that was one too many on its last attempt.
-fn jobs_were_left(jobs: &[ClaimedJob], request: &ClaimRequest) -> bool {
-    let last_attempts = jobs.iter().filter(|job| job.is_last_attempt()).count();
-    u32::try_from(last_attempts).is_ok_and(|last_attempts| last_attempts >= request.last_attempts)
 }
 
 async fn ask(core: &Core, request: &ClaimRequest) -> Outcome<Vec<Row>> {
@@ -50,7 +42,7 @@ async fn ask(core: &Core, request: &ClaimRequest) -> Outcome<Vec<Row>> {
         ids.push(Id::from(id));
     }
     // A claim from the head looks at everything that waits, too.
-    let waiting_after = request.cursor.as_ref().and_then(|_| core.levels.waiting_after(&request.queue));
+    let waiting_after = request.cursor.as_ref().and_then(|_| core.waits.after(&request.queue));
     let limit = i32::try_from(request.limit).unwrap_or(i32::MAX);
     let last_attempts = i32::try_from(request.last_attempts).unwrap_or(i32::MAX);
     let statement = &core.statements.claim;

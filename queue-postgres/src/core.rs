@@ -7,10 +7,10 @@ use queue_core::backend::WakeHub;
 
 use crate::config::PostgresConfig;
 use crate::connections::Connections;
-use crate::levels::Levels;
 use crate::prune::Place;
 use crate::statements::Statements;
 use crate::tls::Tls;
+use crate::waits::Waits;
 use crate::wake::Waker;
 
 /// The connections, the statements, and what is remembered between requests. Lives as long as the
@@ -21,7 +21,7 @@ pub(crate) struct Core {
     /// One connection, apart from the others, which may all be in use.
     pub(crate) heartbeats: Connections,
     pub(crate) statements: Statements,
-    pub(crate) levels: Levels,
+    pub(crate) waits: Waits,
     pub(crate) swept: Mutex<Place>,
     pub(crate) waker: Waker,
 }
@@ -33,7 +33,7 @@ impl Core {
             connections: Connections::new(config, tls, config.connections, config.request_timeout)?,
             heartbeats: Connections::new(config, tls, 1, config.heartbeat_timeout)?,
             statements: Statements::new(&config.schema),
-            levels: Levels::default(),
+            waits: Waits::default(),
             swept: Mutex::default(),
             waker,
         };

@@ -17,7 +17,6 @@ mod home;
 mod insert;
 mod inspect;
 mod lane;
-mod levels;
 mod maintain;
 mod migrate;
 mod prune;
@@ -28,6 +27,7 @@ mod statements;
 mod tls;
 mod types;
 mod url;
+mod waits;
 mod wake;
 mod worker;
 

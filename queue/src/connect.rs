@@ -17,6 +17,7 @@ pub const FALLBACK_URL_VARIABLE: &str = "DATABASE_URL";
 /// |---|---|
 /// | `sqlite:jobs.db`, `sqlite:///var/lib/app/jobs.db` | a SQLite file, made if there is none |
 /// | `sqlite::memory:` | SQLite in memory |
+/// | `postgres://user:password@host/database`, `postgresql://…` | a PostgreSQL database, with the parameters of `PostgresConfig::from_url` |
 ///
 /// ```
 /// # #[cfg(feature = "sqlite")]
@@ -36,9 +37,14 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Backend>> {
             let config = queue_sqlite::SqliteConfig::from_url(url)?;
             Ok(Arc::new(queue_sqlite::SqliteBackend::open(config).await?))
         }
+        #[cfg(feature = "postgres")]
+        Some("postgres" | "postgresql") => {
+            let config = queue_postgres::PostgresConfig::from_url(url)?;
+            Ok(Arc::new(queue_postgres::PostgresBackend::open(config).await?))
+        }
         Some(scheme) => Err(Error::invalid(
             "connect to the job database",
-            format!("no backend of this build serves `{scheme}:` URLs; it serves {SCHEMES}"),
+            format!("no backend of this build serves `{scheme}:` URLs; it serves {}", schemes()),
         )),
         None => Err(Error::invalid("connect to the job database", "the URL has no scheme such as `sqlite:`")),
     }
@@ -69,10 +75,15 @@ fn url_from(read: impl Fn(&str) -> Result<String, VarError>) -> Result<String> {
     Err(Error::invalid("connect to the job database", message))
 }
 
-#[cfg(feature = "sqlite")]
-const SCHEMES: &str = "`sqlite:`";
-#[cfg(not(feature = "sqlite"))]
-const SCHEMES: &str = "none";
+fn schemes() -> String {
+    let known: &[&str] = &[
+        #[cfg(feature = "sqlite")]
+        "`sqlite:`",
+        #[cfg(feature = "postgres")]
+        "`postgres:`",
+    ];
+    if known.is_empty() { "none: pick a backend by a feature".to_owned() } else { known.join(" and ") }
+}
 
 #[cfg(test)]
 mod tests {

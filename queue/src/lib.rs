@@ -4,7 +4,9 @@
 //!
 //! | feature | backend |
 //! |---|---|
-//! | `sqlite` (default) | [`sqlite`]: one file, in the process, nothing to install |
+//! | `sqlite` (default) | `sqlite`: one file, in the process, nothing to install |
+//! | `postgres` | `postgres`: a schema in a PostgreSQL database, for any number of machines |
+//! | `postgres-tls` | the same, with connections by TLS |
 
 mod connect;
 
@@ -14,6 +16,10 @@ pub use queue_core::*;
 /// The SQLite backend.
 #[cfg(feature = "sqlite")]
 pub use queue_sqlite as sqlite;
+
+/// The PostgreSQL backend.
+#[cfg(feature = "postgres")]
+pub use queue_postgres as postgres;
 
 /// Compiles the README's program.
 #[cfg(all(doctest, feature = "sqlite"))]

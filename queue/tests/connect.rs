@@ -13,6 +13,21 @@ async fn a_scheme_that_no_backend_serves_is_named() {
     assert!(error.to_string().contains("no scheme"), "{error}");
 }
 
+#[cfg(feature = "postgres")]
+#[tokio::test]
+async fn a_postgres_url_opens_a_schema() {
+    let server = queue_testserver::url().unwrap();
+    let separator = if server.contains('?') { '&' } else { '?' };
+    let name = format!("facade_{}", queue::JobId::generate().to_string().to_lowercase());
+    let url = format!("{server}{separator}schema={name}");
+    let id = Client::new(connect(&url).await.unwrap()).enqueue_value("greet", "ada").await.unwrap();
+    let again = Client::new(connect(&url).await.unwrap());
+    assert!(again.inspect().unwrap().jobs(&[id]).await.unwrap()[0].is_some());
+    let error = connect("postgres://ada:secret@127.0.0.1:1/nowhere").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_file_is_made_and_found_again() {
     let folder = tempfile::tempdir().unwrap();

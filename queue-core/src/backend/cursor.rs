@@ -67,6 +67,19 @@ impl Cursor {
         }
     }
 
+    /// After a claim from the head that came back with this cursor: names those levels of `older`, too, that
+    /// the claim passed by, which are all above the lowest that it took a job of, or all if it ended before
+    /// its limit. Otherwise a claim would start at the head of a level whose jobs are all taken.
+    #[cfg(feature = "runtime")]
+    pub(crate) fn keep_passed(&mut self, older: &Self, came_to_limit: bool) {
+        let lowest = if came_to_limit { self.levels.keys().next().copied() } else { None };
+        for (&priority, &position) in &older.levels {
+            if lowest.is_none_or(|lowest| priority > lowest) {
+                self.levels.entry(priority).or_insert(position);
+            }
+        }
+    }
+
     /// The same cursor, with every level moved back by `duration`.
     #[must_use]
     pub fn look_back(&self, duration: Duration) -> Self {
@@ -98,6 +111,23 @@ mod tests {
         assert_eq!(cursor.levels().map(|(priority, _)| priority).collect::<Vec<_>>(), [2, 1]);
         cursor.rewind(2, at(101));
         assert_eq!(cursor.position(2), Some((at(100), id)), "a later job needs no rewind");
+    }
+
+    #[cfg(feature = "runtime")]
+    #[test]
+    fn levels_that_a_claim_passed_by_are_kept_and_those_below_it_are_not() {
+        let place = |micros| (at(micros), JobId::generate());
+        let (mut older, mut reached) = (Cursor::new(), Cursor::new());
+        for priority in [1, 3, 5] {
+            older.advance(priority, place(1));
+        }
+        reached.advance(3, place(2));
+        let mut all = reached.clone();
+        reached.keep_passed(&older, true);
+        assert_eq!(reached.levels().map(|(priority, _)| priority).collect::<Vec<_>>(), [5, 3]);
+        assert_eq!(reached.position(3).map(|(run_at, _)| run_at), Some(at(2)), "the newer place");
+        all.keep_passed(&older, false);
+        assert_eq!(all.levels().count(), 3);
     }
 
     #[test]

@@ -202,7 +202,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   seen in the rescue's transaction: it must beat first.
     /// - A worker is dead when its expiry is not after `now`. The row of the worker is locked, with its
     ///   expiry checked under that lock, and it is marked lost for good before its leases are moved,
-    ///   in the same transaction: a heartbeat that comes first saves it.
+    ///   in the same transaction: a heartbeat that comes first saves it. A worker whose claim or heartbeat is
+    ///   under way may be passed over until the next call.
     /// - A lease is past its deadline when that is not after `now`. The leases of a worker that was given
     ///   up and do not fit the limit stay as they are until the next call, which takes them.
     /// - A rescued job is `ready` again with its `run_at` unchanged and the attempt charged; one that

@@ -178,7 +178,11 @@ impl Planner {
             lane.head_wanted = false;
             lane.head_allowed = later(now, (cost * HEAD_SHARE).min(settings.head_interval));
             lane.head_at = later(now, settings.head_interval);
+            let older = lane.cursor.take();
             lane.cursor = brought.cursor;
+            if let (Some(reached), Some(older)) = (&mut lane.cursor, older) {
+                reached.keep_passed(&older, brought.more != More::No);
+            }
         } else {
             // An empty claim behind a cursor does not mean an empty queue.
             lane.head_wanted |= brought.more == More::No;

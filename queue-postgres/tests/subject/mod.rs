@@ -32,18 +32,15 @@ impl Postgres {
 impl Subject for Postgres {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         let name = format!("case_{}_{}", self.run, self.schemas.fetch_add(1, Ordering::Relaxed));
-        Ok(Arc::new(Schema { config: self.config.clone().schema(&name)?, name }))
+        Ok(Arc::new(Schema(self.config.clone().schema(&name)?)))
     }
 }
 
-struct Schema {
-    config: PostgresConfig,
-    name: String,
-}
+struct Schema(PostgresConfig);
 
 #[async_trait]
 impl Storage for Schema {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
-        Ok(Arc::new(PostgresBackend::open(self.config.clone()).await?))
+        Ok(Arc::new(PostgresBackend::open(self.0.clone()).await?))
     }
 }

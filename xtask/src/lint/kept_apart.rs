@@ -16,10 +16,12 @@ struct Promise {
 
 const NO_FEATURE: &[&str] = &["--no-default-features"];
 const ONLY_SQLITE: &[&str] = &["--no-default-features", "--features", "sqlite"];
+const ONLY_POSTGRES: &[&str] = &["--no-default-features", "--features", "postgres-tls"];
 const ALL_FEATURES: &[&str] = &["--all-features"];
 
 const SQLITE: &[&str] = &["queue-sqlite", "rusqlite", "libsqlite3-sys"];
 const POSTGRES: &[&str] = &["queue-postgres", "tokio-postgres", "deadpool-postgres"];
+const TLS: &[&str] = &["rustls", "tokio-postgres-rustls"];
 const C_COMPILER: &[&str] = &["cc"];
 const TEST_TOOLS: &[&str] = &["libtest-mimic", "proptest"];
 
@@ -29,7 +31,10 @@ const PROMISES: &[Promise] = &[
     Promise { package: "queue", flags: NO_FEATURE, without: SQLITE },
     Promise { package: "queue", flags: NO_FEATURE, without: POSTGRES },
     Promise { package: "queue", flags: ONLY_SQLITE, without: POSTGRES },
+    Promise { package: "queue", flags: ONLY_POSTGRES, without: SQLITE },
     Promise { package: "queue-sqlite", flags: ALL_FEATURES, without: POSTGRES },
+    Promise { package: "queue-postgres", flags: ALL_FEATURES, without: SQLITE },
+    Promise { package: "queue-postgres", flags: NO_FEATURE, without: TLS },
     Promise { package: "queue-sqlite", flags: NO_FEATURE, without: C_COMPILER },
     Promise { package: "queue-testkit", flags: ALL_FEATURES, without: SQLITE },
     Promise { package: "queue-testkit", flags: ALL_FEATURES, without: POSTGRES },

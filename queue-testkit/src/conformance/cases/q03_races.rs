@@ -164,6 +164,8 @@ async fn q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease(kit: &K
         let claim = tokio::spawn(async move { claimer.claiming(worker, 5).attempt().await });
         let rescue = tokio::spawn(async move { rescuer.rescue(10).await });
         let (claim, lost) = (claim.await??, rescue.await??.workers_lost);
+        // A rescue may pass over a worker whose claim it meets; the next one may not.
+        let lost = lost + kit.rescue(10).await?.workers_lost;
         ensure_eq!(lost, 1, "round {round}, workers given up (the claim: {claim:?})");
         let rows = kit.stored().await?.live;
         ensure!(rows.len() == jobs.len(), "round {round}: {} jobs are left", rows.len());
