@@ -18,11 +18,16 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The account `postgres` if there is one, else `nobody`.
-    pub(crate) fn unprivileged() -> Result<Self> {
+    /// Who is to run programs that refuse root: `None` if that is not who we are, else the account `postgres`
+    /// if there is one, else `nobody`.
+    pub(crate) fn for_programs() -> Result<Option<Self>> {
+        if !is_root()? {
+            return Ok(None);
+        }
         let list = fs::read_to_string("/etc/passwd").context("failed to read /etc/passwd")?;
         let mut found = NAMES.iter().filter_map(|name| find(&list, name));
-        found.next().context("no account `postgres` or `nobody` that could run a server for root")
+        let account = found.next();
+        account.map(Some).context("no account `postgres` or `nobody` that could run a server for root")
     }
 
     pub(crate) fn own(&self, path: &Path) -> Result<()> {
@@ -41,6 +46,12 @@ impl Account {
             metadata.mode() & class != 0
         })
     }
+}
+
+/// Whoever owns what we make is who we are; the standard library has no other way to ask.
+pub(crate) fn is_root() -> Result<bool> {
+    let made = tempfile::tempfile().and_then(|file| file.metadata());
+    Ok(made.context("failed to make a temporary file")?.uid() == 0)
 }
 
 /// Reads `name:password:uid:gid:…`.

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::{self, Permissions};
 use std::io::{self, PipeWriter};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,22 +29,19 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes a folder below `parent`, or below the system's folder for temporary files.
     pub(crate) fn create(parent: Option<&Path>) -> Result<Self> {
-        let parent = parent.map_or_else(env::temp_dir, Path::to_path_buf);
-        let parent = fs::canonicalize(&parent)
-            .with_context(|| format!("failed to find the folder {}", parent.display()))?;
+        let account = Account::for_programs()?;
+        let parent = match parent {
+            Some(parent) => reachable(parent, account.as_ref())?,
+            // Some systems give each account a temporary folder that is closed to all others.
+            None => reachable(&env::temp_dir(), account.as_ref())
+                .or_else(|error| reachable(Path::new("/tmp"), account.as_ref()).map_err(|_| error))?,
+        };
         let folder = tempfile::Builder::new()
             .prefix("queue-testserver-")
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(&parent)
             .with_context(|| format!("failed to make a folder in {}", parent.display()))?;
-
-        // Whoever owns what we make is who we are; the standard library has no other way to ask.
-        let root = fs::metadata(folder.path())?.uid() == 0;
-        let account = if root { Some(Account::unprivileged()?) } else { None };
         if let Some(account) = &account {
-            if let Some(closed) = parent.ancestors().find(|above| !account.may_enter(above)) {
-                bail!("{} runs the server but may not enter {}", account.name, closed.display());
-            }
             account.own(folder.path())?;
         }
 
@@ -95,6 +92,18 @@ impl Drop for Folder {
         drop(self.alive.take());
         self.guard.wait().ok();
     }
+}
+
+/// The folder without links on the way, if the account can get to it.
+fn reachable(folder: &Path, account: Option<&Account>) -> Result<PathBuf> {
+    let folder = fs::canonicalize(folder)
+        .with_context(|| format!("failed to find the folder {}", folder.display()))?;
+    if let Some(account) = account
+        && let Some(closed) = folder.ancestors().find(|above| !account.may_enter(above))
+    {
+        bail!("{} runs the server but may not enter {}", account.name, closed.display());
+    }
+    Ok(folder)
 }
 
 /// A shell that the signals of our terminal do not reach.

@@ -1,12 +1,13 @@
 //! Installing a Debian package, for root on Debian only.
 
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use crate::account::is_root;
 
 /// Installs without starting anything.
 const INSTALL: &str = include_str!("sh/install.sh");
@@ -36,9 +37,4 @@ pub(crate) fn package(name: &str, progress: fn(&str), present: impl Fn() -> Resu
     let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     ensure!(output.status.success(), "failed to install the Debian package {name}: {last}");
     Ok(())
-}
-
-/// Whoever owns the entry of our process is who we are. Debian has these entries, and only Debian gets here.
-fn is_root() -> Result<bool> {
-    Ok(fs::metadata("/proc/self").context("failed to look at /proc/self")?.uid() == 0)
 }

@@ -53,7 +53,9 @@ fn entries(folder: &Path) -> impl Iterator<Item = std::path::PathBuf> {
 }
 
 fn is_running(process: &str) -> bool {
-    Command::new("kill").args(["-0", process]).stderr(Stdio::null()).status().unwrap().success()
+    // The shell's own `kill`: the program of this name is not on every system.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "kill -0 \"$1\"", "sh", process]).stderr(Stdio::null()).status().unwrap().success()
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {

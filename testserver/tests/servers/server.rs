@@ -1,7 +1,7 @@
 //! Servers, as tests and benches use them.
 
 use std::fs;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,17 @@ fn a_durable_server_waits_for_the_disk() {
 }
 
 #[test]
+fn a_server_with_a_certificate_offers_tls() {
+    let options = Options::throwaway().tls(include_str!("tls/server.crt"), include_str!("tls/server.key"));
+    let server = Server::start(&options).unwrap();
+    let encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+    for (mode, expected) in [("require", "t"), ("disable", "f")] {
+        let url = format!("{}?sslmode={mode}", server.url());
+        assert_eq!(crate::query(server.programs(), &url, encrypted), expected, "{mode}");
+    }
+}
+
+#[test]
 fn what_was_committed_is_there_after_each_kind_of_restart() {
     let mut server = Server::start(&Options::throwaway()).unwrap();
     let url = server.url();
@@ -58,6 +69,19 @@ fn what_was_committed_is_there_after_each_kind_of_restart() {
         assert_eq!(query(&server, "select n from kept"), "1");
         assert_eq!(server.url(), url);
     }
+}
+
+#[test]
+fn a_port_that_somebody_else_has_is_an_error_until_it_is_free() {
+    let mut server = Server::start(&Options::throwaway()).unwrap();
+    server.stop(Shutdown::Fast).unwrap();
+    let other = TcpListener::bind(("127.0.0.1", server.port())).unwrap();
+    let error = server.start_again().unwrap_err().to_string();
+    let expected = format!("failed to start PostgreSQL: port {} of 127.0.0.1 is in use", server.port());
+    assert_eq!(error, expected);
+    drop(other);
+    server.start_again().unwrap();
+    assert_eq!(query(&server, "select 1"), "1");
 }
 
 #[test]
