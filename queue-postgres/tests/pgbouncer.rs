@@ -1,17 +1,23 @@
 //! The conformance suite on PostgreSQL behind a PgBouncer that hands a session over after each transaction.
 //!
-//! Nothing goes around it: the schemas are made through it, too.
+//! The backend meets nothing else: its schemas are made through it, too. Only what removes them goes around it.
 
 mod subject;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use queue_postgres::Pooler;
 use queue_testkit::conformance;
 use queue_testserver::PgBouncer;
-use subject::{Postgres, server_url};
+use subject::Postgres;
 
-fn main() -> ExitCode {
-    let pooled = PgBouncer::start(&server_url()).expect("a PgBouncer for the tests");
-    conformance::main(Postgres::new(pooled.url(), Pooler::Transaction))
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let url = queue_testserver::url()?;
+    let pooled = PgBouncer::start(&url)?;
+    let subject = Postgres::new(pooled.url(), Pooler::Transaction, &url)?;
+    let sweeper = subject.sweeper();
+    let code = conformance::main(subject);
+    sweeper.finish();
+    Ok(code)
 }

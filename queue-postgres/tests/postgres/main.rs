@@ -1,0 +1,8 @@
+//! What concerns this backend alone; the contract is proved by the conformance suite.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod drain;
+mod outages;
+mod watched;
