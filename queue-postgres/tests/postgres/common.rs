@@ -74,7 +74,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let (url, sql) = (self.url.clone(), format!("DROP SCHEMA IF EXISTS {} CASCADE", self.schema));
+        // A test that fails may leave its locks to us: its runtime waits here.
+        let sql = format!("SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {} CASCADE", self.schema);
+        let url = self.url.clone();
         // On a runtime of its own, since that of the test may be ending.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

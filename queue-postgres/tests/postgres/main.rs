@@ -4,5 +4,9 @@
 
 mod common;
 mod drain;
+mod migration;
 mod outages;
+mod pool;
+mod unknown_outcome;
+mod wake;
 mod watched;
