@@ -69,7 +69,10 @@ fn roots(config: &PostgresConfig) -> Result<rustls::RootCertStore> {
         let (_, _) = store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     if store.is_empty() {
-        return Err(invalid("there are none".to_owned()));
+        return Err(invalid(match &config.root_certificates {
+            Some(file) => format!("there are none in `{}`", file.display()),
+            None => "the system has none".to_owned(),
+        }));
     }
     Ok(store)
 }
