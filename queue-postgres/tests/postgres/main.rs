@@ -7,6 +7,8 @@ mod drain;
 mod migration;
 mod outages;
 mod pool;
+#[cfg(feature = "tls")]
+mod tls;
 mod unknown_outcome;
 mod wake;
 mod watched;

@@ -45,7 +45,9 @@ fn a_durable_server_waits_for_the_disk() {
 
 #[test]
 fn a_server_with_a_certificate_offers_tls() {
-    let options = Options::throwaway().tls(include_str!("tls/server.crt"), include_str!("tls/server.key"));
+    let names = ["localhost".to_owned()];
+    let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
+    let options = Options::throwaway().tls(cert.pem(), signing_key.serialize_pem());
     let server = Server::start(&options).unwrap();
     let encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
     for (mode, expected) in [("require", "t"), ("disable", "f")] {
