@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{PoolError, TimeoutType};
 use queue_core::{Error, ErrorKind};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 
 /// The state that our functions raise for a worker that is not registered, or was given up.
 const WORKER_LOST: &str = "QUEWL";
@@ -81,7 +81,7 @@ impl Fault {
             Self::Driver(error) => match error.code() {
                 None => true,
                 // The server became a replica, perhaps; another one of the list may be the primary now.
-                Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || code.code().starts_with("57P"),
+                Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || ends_session(error),
             },
         }
     }
@@ -154,13 +154,25 @@ fn connect_kind(code: &SqlState) -> ErrorKind {
 fn translate(error: tokio_postgres::Error, operation: &'static str, effect: Effect) -> Error {
     let (kind, message) = match error.as_db_error() {
         Some(refusal) => {
-            let (kind, cause) = meaning(refusal.code());
+            let (mut kind, cause) = meaning(refusal.code());
+            // Who says so may not know it better: a pooler says it of a server that it lost during a commit.
+            if kind == ErrorKind::Unavailable && ends_session(&error) {
+                kind = lost(effect);
+            }
             let said = refusal.message();
             (kind, cause.map_or_else(|| said.to_owned(), |cause| format!("{cause} ({said})")))
         }
         None => (lost(effect), format!("the connection was lost: {}", chain(&error))),
     };
     Error::new(kind, operation, message).with_source(error)
+}
+
+/// Whether the session ended with this error, or was lost by a pooler.
+fn ends_session(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|refusal| {
+        let is_fatal = matches!(refusal.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+        is_fatal || ["08", "57P"].iter().any(|class| refusal.code().code().starts_with(class))
+    })
 }
 
 fn meaning(code: &SqlState) -> (ErrorKind, Option<&'static str>) {
