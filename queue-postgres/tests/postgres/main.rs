@@ -7,6 +7,7 @@ mod drain;
 mod migration;
 mod outages;
 mod pool;
+mod pooled;
 #[cfg(feature = "tls")]
 mod tls;
 mod unknown_outcome;
