@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
-    MaintainRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+    MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
+    WakeReceiver,
 };
-use queue_core::{Backend, JobId, Result, Submitted, WorkerId};
+use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
 
 use crate::config::{Pooler, PostgresConfig};
 use crate::connections::Connections;
@@ -19,7 +20,7 @@ use crate::home::Home;
 use crate::lane::Lane;
 use crate::tls::Tls;
 use crate::wake::{Ears, listen, notify, poll};
-use crate::{audit, cancel, claim, inspect, maintain, migrate, server, settle, worker};
+use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, server, settle, worker};
 
 /// Jobs in a PostgreSQL database, shared by any number of processes and machines.
 ///
@@ -110,7 +111,7 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_durable().with_multi_process().with_migrations()
+        Capabilities::default().with_pause().with_durable().with_multi_process().with_migrations()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
@@ -171,8 +172,29 @@ impl Backend for PostgresBackend {
         Some(self)
     }
 
+    fn pausing(&self) -> Option<&dyn Pause> {
+        Some(self)
+    }
+
     fn audit(&self) -> Option<&dyn Audit> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Pause for PostgresBackend {
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        let queue = queue.clone();
+        self.run(|core| async move { pause::pause(&core, &queue).await }).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        let queue = queue.clone();
+        self.run(|core| async move { pause::resume(&core, &queue).await }).await
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>> {
+        self.run(|core| async move { pause::paused(&core).await }).await
     }
 }
 
