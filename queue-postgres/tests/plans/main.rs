@@ -41,6 +41,15 @@ const CALLS: &[(&str, &str)] = &[
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'last', '{handled}', 50, 10, '30 s', \
         '{}', '{}', '{}', '-infinity')",
     ),
+    ("pause", "SELECT {s}.pause('default')"),
+    ("wait for claims", "SELECT {s}.await_claims('default')"),
+    (
+        "claim of a paused queue",
+        "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
+        '{}', '{}', '{}', '-infinity')",
+    ),
+    ("resume", "SELECT {s}.resume('default')"),
+    ("paused", "SELECT {s}.paused()"),
     ("leases", "SELECT * FROM {s}.leases('{worker}', '{claim}')"),
     (
         "settle complete",
@@ -72,15 +81,6 @@ const CALLS: &[(&str, &str)] = &[
         "prune",
         "SELECT * FROM {s}.maintain(now() + interval '2 days', NULL, 0, 0, 100, 1000, '{nil}', '0', '0', '0', '1 hour')",
     ),
-    ("pause", "SELECT {s}.pause('default')"),
-    ("wait for claims", "SELECT {s}.await_claims('default')"),
-    (
-        "claim of a paused queue",
-        "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
-        '{}', '{}', '{}', '-infinity')",
-    ),
-    ("resume", "SELECT {s}.resume('default')"),
-    ("paused", "SELECT {s}.paused()"),
     ("retire", "SELECT {s}.retire('{worker}')"),
     ("enqueue", "SELECT {s}.enqueue('handled', '{}')"),
 ];
