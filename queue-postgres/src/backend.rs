@@ -25,7 +25,8 @@ use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, server, set
 /// Jobs in a PostgreSQL database, shared by any number of processes and machines.
 ///
 /// A handle is cheap to clone; all clones share its connections and the one thread that talks to the
-/// server. When the last clone is dropped, what was asked for is still done in the background.
+/// server. When the last clone is dropped, what was asked for is still done; the drop waits for that, at most a
+/// second.
 ///
 /// ```no_run
 /// use queue_postgres::{PostgresBackend, PostgresConfig};
@@ -40,13 +41,14 @@ use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, server, set
 pub struct PostgresBackend(Arc<Shared>);
 
 struct Shared {
-    home: Home,
     core: Arc<Core>,
     lane: Lane,
     hub: WakeHub,
     ears: Ears,
     listens: AtomicBool,
     config: PostgresConfig,
+    /// Dropped last, and waits for what the others leave to be done.
+    home: Home,
 }
 
 impl PostgresBackend {
@@ -75,11 +77,11 @@ impl PostgresBackend {
         .await?;
         let ourselves = WorkerId::generate().to_string();
         let notices = Connections::new(&config, &tls, 1, config.request_timeout)?;
-        home.keep(notify(notices, config.schema.channel(), ourselves.clone(), config.notify_interval, news));
+        home.serve(notify(notices, config.schema.channel(), ourselves.clone(), config.notify_interval, news));
         let (lane, serving) = Lane::new(Arc::clone(&core));
-        home.keep(serving);
+        home.serve(serving);
         let ears = Ears::new(&config, tls, hub.clone(), ourselves);
-        Ok(Self(Arc::new(Shared { home, core, lane, hub, ears, listens: AtomicBool::new(false), config })))
+        Ok(Self(Arc::new(Shared { core, lane, hub, ears, listens: AtomicBool::new(false), config, home })))
     }
 
     /// Does a request to its end, after those that were given up: whoever asks later sees what they did.
