@@ -7,6 +7,7 @@ use queue_core::backend::{WakeReceiver, Wakes};
 use queue_core::{Backend, QueueName};
 use queue_postgres::tokio_postgres::{self, AsyncMessage, NoTls};
 use queue_postgres::{Pooler, PostgresBackend};
+use queue_testkit::proxy::{Proxy, Traffic};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::common::{LONG, Place, in_time, insert, spec, terminate, until};
@@ -92,6 +93,24 @@ async fn who_cannot_listen_any_more_listens_again_and_looks_at_everything() {
         let news = next(&mut wakes).await;
         assert!(!news.unknown && news.ready.len() == 1, "{news:?}");
     }
+}
+
+#[tokio::test]
+async fn who_listens_on_a_connection_that_fell_silent_notices_it() {
+    let place = Place::new();
+    let proxy = Proxy::start(place.server()).await.unwrap();
+    let soon = Duration::from_millis(100);
+    let config = place.config_at(proxy.address()).ping_interval(soon).connect_timeout(soon * 5);
+    let (ours, theirs) = (PostgresBackend::open(config).await.unwrap(), place.open().await);
+    let mut wakes = subscribe(&ours).await;
+    let before = proxy.accepted();
+    proxy.set(Traffic::Swallow);
+    until("it connects anew", || async { proxy.accepted() > before }).await;
+    insert(&theirs, vec![spec("1")]).await.unwrap();
+    proxy.set(Traffic::Pass);
+    assert!(next(&mut wakes).await.unknown);
+    insert(&theirs, vec![spec("1")]).await.unwrap();
+    assert!(!next(&mut wakes).await.unknown);
 }
 
 #[tokio::test]
