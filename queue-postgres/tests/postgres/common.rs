@@ -115,10 +115,9 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl 
 
 /// The answer, or a failure if it does not come.
 pub(crate) async fn in_time<T>(what: &str, answer: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(LONG, answer).await {
-        Ok(answer) => answer,
-        Err(_) => panic!("waited too long for {what}"),
-    }
+    let answer = tokio::time::timeout(LONG, answer).await;
+    assert!(answer.is_ok(), "waited too long for {what}");
+    answer.unwrap()
 }
 
 pub(crate) fn kind() -> Kind {

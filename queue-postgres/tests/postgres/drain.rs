@@ -143,8 +143,10 @@ async fn produce(client: Client, stop: watch::Receiver<bool>) -> Told {
                     assert_eq!(error.jobs(), ids, "{error}");
                     &mut told.unknown
                 }
-                ErrorKind::Unavailable | ErrorKind::Busy => &mut told.refused,
-                _ => panic!("{error}"),
+                kind => {
+                    assert!([ErrorKind::Unavailable, ErrorKind::Busy].contains(&kind), "{error}");
+                    &mut told.refused
+                }
             },
         };
         fate.extend(ids);
