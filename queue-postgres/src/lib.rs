@@ -2,7 +2,7 @@
 //!
 //! [`PostgresBackend`] keeps jobs in a schema of a PostgreSQL database, version 14 or newer, that any number of
 //! processes on any number of machines share. Programs use it through the facade `queue`; [`PostgresConfig`] has
-//! what may be set.
+//! what may be set. [`Rights`] tells of roles that may do one thing only.
 
 mod audit;
 mod backend;
@@ -21,6 +21,7 @@ mod migrate;
 mod parts;
 mod pause;
 mod prune;
+mod rights;
 mod row;
 mod server;
 mod settle;
@@ -39,6 +40,7 @@ pub use config::{
     DEFAULT_SCHEMA, Migrate, Pooler, PostgresConfig,
 };
 pub use migrate::migrations_sql;
+pub use rights::{Rights, rights_sql};
 
 /// The driver, in the version that this crate speaks.
 pub use tokio_postgres;
