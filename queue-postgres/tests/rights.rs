@@ -82,7 +82,7 @@ impl Role {
     /// The server says that a right is missing.
     async fn is_refused(&self, place: &Place, sql: &str) {
         let sql = place.filled(sql);
-        let error = self.session.batch_execute(&sql).await.expect_err(&sql);
+        let Err(error) = self.session.batch_execute(&sql).await else { panic!("it may: {sql}") };
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{error:?}: {sql}");
     }
 
