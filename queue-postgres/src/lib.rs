@@ -2,7 +2,8 @@
 //!
 //! [`PostgresBackend`] keeps jobs in a schema of a PostgreSQL database, version 14 or newer, that any number of
 //! processes on any number of machines share. Programs use it through the facade `queue`; [`PostgresConfig`] has
-//! what may be set. [`Rights`] tells of roles that may do one thing only.
+//! what may be set. [`Rights`] tells of roles that may do one thing only, and [`enqueue_from_sql`] how triggers and
+//! programs in other languages enqueue.
 
 mod audit;
 mod backend;
@@ -32,6 +33,9 @@ mod url;
 mod waits;
 mod wake;
 mod worker;
+
+#[doc = include_str!("../../docs/postgres-enqueue.md")]
+pub mod enqueue_from_sql {}
 
 pub use backend::PostgresBackend;
 pub use config::{
