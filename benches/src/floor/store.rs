@@ -55,7 +55,7 @@ impl<Key> Claim<Key> {
 }
 
 /// A place for jobs, seen as barely as possible. Each method is one transaction, durable when it returns.
-pub(super) trait Store {
+pub(super) trait Store: Send {
     /// By what a claimed job is found again.
     type Key;
 
@@ -71,7 +71,7 @@ pub(super) trait Store {
     fn outcomes(&self) -> Result<usize>;
 
     /// What belongs to the figures of this store.
-    fn settings() -> Map<String, Value>;
+    fn settings(&self) -> Map<String, Value>;
 }
 
 /// Jobs with ascending ids, as a process would make them.
