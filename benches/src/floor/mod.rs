@@ -9,6 +9,7 @@
 
 mod latency;
 mod memory;
+mod postgres;
 mod rates;
 mod side_by_side;
 mod sqlite;
@@ -21,6 +22,7 @@ use crate::cli::{BackendName, Workload};
 use crate::plan::Plan;
 
 use self::memory::MemoryStore;
+use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 use self::store::Store;
 
@@ -43,6 +45,10 @@ pub(crate) fn measure(plan: &Plan) -> Result<Floor> {
     match plan.backend {
         BackendName::Memory => measure_on(plan, &[1], |_| Ok(vec![MemoryStore::new()])),
         BackendName::Sqlite => measure_on(plan, &[1], |_| Ok(vec![SqliteStore::create(plan.scratch()?)?])),
+        BackendName::Postgres => {
+            let url = plan.server()?.url();
+            measure_on(plan, &[1, 2], |connections| PostgresStore::create(url, connections))
+        }
     }
 }
 

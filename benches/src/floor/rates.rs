@@ -30,7 +30,7 @@ pub(super) fn fastest<S: Store>(
             let mut stores = create(connections)?;
             let value = rate(jobs.len(), run(&mut stores, &jobs, batch, &bar)?);
             if value > best.value {
-                best = Floor { value, settings: settings(&stores, batch)? };
+                best = Floor { value, settings: settings(&stores, batch, jobs.len())? };
             }
         }
     }
@@ -38,9 +38,12 @@ pub(super) fn fastest<S: Store>(
     Ok(best)
 }
 
-fn settings<S: Store>(stores: &[S], batch: usize) -> Result<Map<String, Value>> {
+fn settings<S: Store>(stores: &[S], batch: usize, jobs: usize) -> Result<Map<String, Value>> {
     let store = stores.first().context("the floor has no store")?;
     let mut settings = Map::from_iter([("floor_batch".to_owned(), Value::from(batch))]);
+    if let Some(logged) = store.logged()? {
+        settings.extend(logged.settings("floor_", jobs)?);
+    }
     settings.extend(store.settings());
     Ok(settings)
 }

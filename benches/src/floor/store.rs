@@ -6,6 +6,8 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 use ulid::{Generator, Overflow};
 
+use crate::postgres::Wal;
+
 /// The name of a job: the bytes of a ULID.
 pub(super) type Id = [u8; 16];
 /// The fence of a claim: random bytes that no other claim has.
@@ -72,6 +74,11 @@ pub(super) trait Store: Send {
 
     /// What belongs to the figures of this store.
     fn settings(&self) -> Map<String, Value>;
+
+    /// How much was logged since the store was made, where that can be told.
+    fn logged(&self) -> Result<Option<Wal>> {
+        Ok(None)
+    }
 }
 
 /// Jobs with ascending ids, as a process would make them.
