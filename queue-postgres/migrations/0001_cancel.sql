@@ -28,8 +28,8 @@ BEGIN
     RETURN QUERY
     SELECT s.place, s.job = ANY (coalesce(v_cancelled, '{}')), coalesce(l.state, o.state)::text
     FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
-    LEFT JOIN live l ON l.id = s.job
-    LEFT JOIN outcomes o ON o.id = s.job;
+    LEFT JOIN live l ON l.id = ANY (p_jobs) AND l.id = s.job
+    LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job;
     IF EXISTS (SELECT 1 FROM live l WHERE l.id = ANY (p_jobs) AND l.state <> 'running') THEN
         RAISE EXCEPTION 'a job was entered while it was cancelled' USING ERRCODE = 'serialization_failure';
     END IF;

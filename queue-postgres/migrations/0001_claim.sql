@@ -179,7 +179,7 @@ BEGIN
     SET state = 'running', attempt = l.attempt + 1, claim = p_claim, worker = p_worker,
         deadline = least(v_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'), '9999-12-31 23:59:59.999999Z')
     FROM jobs j
-    WHERE l.id = ANY (v_taken) AND j.id = l.id
+    WHERE l.id = ANY (v_taken) AND j.id = ANY (v_taken) AND j.id = l.id
     RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout,
         j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, NULL::timestamptz;
 
@@ -204,7 +204,7 @@ BEGIN
     SELECT l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout,
         j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, l.queue
     FROM live l
-    JOIN jobs j ON j.id = l.id
+    CROSS JOIN LATERAL (SELECT * FROM jobs WHERE jobs.id = l.id LIMIT 1) j
     WHERE l.state = 'running' AND l.worker = p_worker AND l.claim = p_claim;
 END
 $$;

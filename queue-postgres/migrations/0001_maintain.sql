@@ -75,7 +75,7 @@ BEGIN
             FROM moved GROUP BY moved.queue, moved.priority;
         END IF;
         UPDATE workers w SET state = 'cleared'
-        WHERE w.id = ANY (v_lost) AND NOT EXISTS (SELECT 1 FROM live l WHERE l.state = 'running' AND l.worker = w.id);
+        WHERE w.id = ANY (v_lost) AND (SELECT l.id FROM live l WHERE l.state = 'running' AND l.worker = w.id LIMIT 1) IS NULL;
     END IF;
     RETURN QUERY SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_workers_lost, 0::bigint, v_died;
 END
@@ -131,7 +131,7 @@ BEGIN
     v_old := ARRAY(SELECT o.id FROM outcomes o WHERE o.id = ANY (v_old) ORDER BY o.id FOR UPDATE SKIP LOCKED);
     DELETE FROM attempt_errors e WHERE e.job = ANY (v_old);
     DELETE FROM outcomes o WHERE o.id = ANY (v_old);
-    DELETE FROM jobs j WHERE j.id = ANY (v_old) AND NOT EXISTS (SELECT 1 FROM live l WHERE l.id = j.id);
+    DELETE FROM jobs j WHERE j.id = ANY (v_old) AND (SELECT l.id FROM live l WHERE l.id = j.id) IS NULL;
     RETURN QUERY
     SELECT cardinality(v_old)::bigint, CASE WHEN v_seen >= p_looks OR v_old_seen >= p_limit THEN v_last END;
 END

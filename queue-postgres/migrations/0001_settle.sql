@@ -24,7 +24,7 @@ BEGIN
         WITH ended AS (
             DELETE FROM live l
             USING unnest(p_jobs, p_claims, p_results) AS s (job, claim, result)
-            WHERE l.id = s.job AND l.claim = s.claim AND l.state = 'running'
+            WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
             RETURNING l.id, l.claim, l.attempt, s.result
         )
         INSERT INTO outcomes (id, finished_at, claim, attempt, state, result)
@@ -37,7 +37,7 @@ BEGIN
         ), ended AS (
             DELETE FROM live l
             USING settlement s
-            WHERE l.id = s.job AND l.claim = s.claim AND l.state = 'running'
+            WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
                 AND (s.verdict IN ('complete', 'bury', 'cancel') OR s.verdict = 'retry' AND l.attempt > l.max_retries)
             RETURNING l.id, l.claim, l.attempt, s.verdict, s.result, s.text
         ), failed AS (
@@ -65,7 +65,7 @@ BEGIN
                 attempt = CASE WHEN s.verdict = 'retry' THEN l.attempt ELSE l.attempt - 1 END,
                 claim = NULL, worker = NULL, deadline = NULL, progress_done = NULL, progress_total = NULL
             FROM settlement s
-            WHERE l.id = s.job AND l.claim = s.claim AND l.state = 'running'
+            WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
                 AND (s.verdict IN ('snooze', 'release') OR s.verdict = 'retry' AND l.attempt <= l.max_retries)
             RETURNING s.place, s.verdict, s.text, l.id, l.attempt, l.state, l.queue, l.priority, l.run_at
         ), failed AS (
@@ -80,7 +80,7 @@ BEGIN
         RETURN QUERY
         SELECT s.place, true, o.state::text, NULL::text, NULL::smallint, NULL::timestamptz, v_now
         FROM unnest(p_jobs, p_claims) WITH ORDINALITY AS s (job, claim, place)
-        LEFT JOIN outcomes o ON o.id = s.job AND o.claim = s.claim;
+        LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job AND o.claim = s.claim;
     END IF;
 END
 $$;

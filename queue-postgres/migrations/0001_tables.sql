@@ -84,5 +84,6 @@ CREATE TABLE {schema}.workers (
     state      {schema}.worker_state NOT NULL DEFAULT 'live'
 ) WITH (fillfactor = 50);
 
--- Not by the expiry: a heartbeat would write the index too.
+-- Not by the expiry: a heartbeat would write the indexes too.
 CREATE INDEX workers_watched ON {schema}.workers (id) WHERE state IN ('live', 'lost');
+CREATE INDEX workers_gone ON {schema}.workers (id) WHERE state IN ('cleared', 'retired');

@@ -63,7 +63,7 @@ BEGIN
     IF cardinality(p_jobs) > 0 THEN
         UPDATE live l SET progress_done = s.done::numeric, progress_total = s.total::numeric
         FROM unnest(p_jobs, p_claims, p_done, p_total) AS s (job, claim, done, total)
-        WHERE l.id = s.job AND l.claim = s.claim AND l.state = 'running';
+        WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim;
     END IF;
     RETURN QUERY
     SELECT v_expires_at <= v_now, count(*), array_agg(l.id) FILTER (WHERE l.cancel_requested), next_due(), v_now

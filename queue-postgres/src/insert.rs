@@ -7,7 +7,7 @@ use queue_core::{Backoff, Error, ErrorKind, JobId, JobSpec, QueueName, Result, S
 
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
-use crate::halves::halves;
+use crate::parts::Parts;
 use crate::row;
 use crate::types::{Id, Interval, Time, stored_duration};
 
@@ -23,8 +23,8 @@ pub(crate) async fn insert(
     batches: &[Vec<JobSpec>],
 ) -> Vec<Result<Vec<Submitted>>> {
     let mut fates: Vec<Option<Result<Vec<Submitted>>>> = batches.iter().map(|_| None).collect();
-    let mut parts = vec![0..batches.len()];
-    while let Some(part) = parts.pop() {
+    let mut parts = Parts::of(batches.len());
+    while let Some(part) = parts.next() {
         let together = &batches[part.clone()];
         let slices: Vec<&[JobSpec]> = together.iter().map(Vec::as_slice).collect();
         match store(core, now, &slices).await {
@@ -35,7 +35,7 @@ pub(crate) async fn insert(
                 }
             }
             // One of them is in the way of the others.
-            Err(fault) if together.len() > 1 && fault.is_of_a_value() => parts.extend(halves(part)),
+            Err(fault) if together.len() > 1 && fault.is_of_a_value() => parts.halve(&part),
             Err(fault) if fault.is_known() => {
                 for (fate, batch) in fates[part].iter_mut().zip(together) {
                     *fate = Some(insert_known(core, now, batch).await.map_err(|fault| failed(fault, batch)));

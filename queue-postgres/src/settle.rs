@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome, corrupt};
-use crate::halves::halves;
+use crate::parts::Parts;
 use crate::row;
 use crate::types::{Id, Interval, Time};
 
@@ -21,16 +21,13 @@ pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<R
     order.sort_by_key(|place| request.settlements[*place].token.job);
     let sorted: Vec<&Settlement> = order.iter().map(|place| &request.settlements[*place]).collect();
     let mut fates: Vec<Result<Settled>> = sorted.iter().map(|_| Ok(Settled::LeaseLost)).collect();
-    let mut parts = vec![0..sorted.len()];
-    while let Some(part) = parts.pop() {
-        if part.is_empty() {
-            continue;
-        }
+    let mut parts = Parts::of(sorted.len());
+    while let Some(part) = parts.next() {
         match settle_together(core, request.now, &sorted[part.clone()]).await {
             Ok(settled) => {
-                fates[part].iter_mut().zip(settled).for_each(|(fate, settled)| *fate = Ok(settled))
+                fates[part].iter_mut().zip(settled).for_each(|(fate, settled)| *fate = Ok(settled));
             }
-            Err(fault) if part.len() > 1 && is_of_one(&fault) => parts.extend(halves(part)),
+            Err(fault) if part.len() > 1 && is_of_one(&fault) => parts.halve(&part),
             Err(fault) if is_of_one(&fault) => {
                 fates[part.start] = Err(fault.into_error(OPERATION, Effect::Writes));
             }

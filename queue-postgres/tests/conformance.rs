@@ -2,12 +2,18 @@
 
 mod subject;
 
+use std::error::Error;
 use std::process::ExitCode;
 
 use queue_postgres::Pooler;
 use queue_testkit::conformance;
-use subject::{Postgres, server_url};
+use subject::Postgres;
 
-fn main() -> ExitCode {
-    conformance::main(Postgres::new(&server_url(), Pooler::None))
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let url = queue_testserver::url()?;
+    let subject = Postgres::new(&url, Pooler::None, &url)?;
+    let sweeper = subject.sweeper();
+    let code = conformance::main(subject);
+    sweeper.finish();
+    Ok(code)
 }

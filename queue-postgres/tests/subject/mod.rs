@@ -1,30 +1,39 @@
 //! A schema of its own for each case, in one database.
 
+mod sweeper;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use queue_core::{Backend, JobId};
+use queue_core::{Backend, JobId, Result};
 use queue_postgres::{Pooler, PostgresBackend, PostgresConfig};
 use queue_testkit::conformance::{SetupResult, Storage, Subject};
 
-/// The server of the tests.
-pub(crate) fn server_url() -> String {
-    queue_testserver::url().expect("a PostgreSQL server for the tests")
-}
+use sweeper::Sweeper;
 
 /// The subject of the suite.
 pub(crate) struct Postgres {
     config: PostgresConfig,
     schemas: AtomicU64,
     run: String,
+    sweeper: Arc<Sweeper>,
 }
 
 impl Postgres {
-    /// On the database of this URL.
-    pub(crate) fn new(url: &str, pooler: Pooler) -> Self {
-        let config = PostgresConfig::from_url(url).expect("the URL of the tests' server").pooler(pooler);
-        Self { config, schemas: AtomicU64::new(0), run: JobId::generate().to_string().to_lowercase() }
+    /// On the database of this URL, to which `direct` connects without a pooler.
+    pub(crate) fn new(url: &str, pooler: Pooler, direct: &str) -> Result<Self> {
+        Ok(Self {
+            config: PostgresConfig::from_url(url)?.pooler(pooler),
+            schemas: AtomicU64::new(0),
+            run: JobId::generate().to_string().to_lowercase(),
+            sweeper: Arc::new(Sweeper::start(direct)),
+        })
+    }
+
+    /// What removes the schemas of cases that are over.
+    pub(crate) fn sweeper(&self) -> Arc<Sweeper> {
+        Arc::clone(&self.sweeper)
     }
 }
 
@@ -32,15 +41,26 @@ impl Postgres {
 impl Subject for Postgres {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         let name = format!("case_{}_{}", self.run, self.schemas.fetch_add(1, Ordering::Relaxed));
-        Ok(Arc::new(Schema(self.config.clone().schema(&name)?)))
+        let config = self.config.clone().schema(&name)?;
+        Ok(Arc::new(Schema { config, name, sweeper: self.sweeper() }))
     }
 }
 
-struct Schema(PostgresConfig);
+struct Schema {
+    config: PostgresConfig,
+    name: String,
+    sweeper: Arc<Sweeper>,
+}
 
 #[async_trait]
 impl Storage for Schema {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
-        Ok(Arc::new(PostgresBackend::open(self.0.clone()).await?))
+        Ok(Arc::new(PostgresBackend::open(self.config.clone()).await?))
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        self.sweeper.remove(&self.name);
     }
 }

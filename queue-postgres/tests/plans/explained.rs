@@ -1,0 +1,194 @@
+//! A session that has its statements explained as they run.
+
+use std::future::poll_fn;
+
+use queue_core::JobId;
+use queue_postgres::tokio_postgres::{AsyncMessage, Client, NoTls, connect};
+use queue_postgres::{PostgresBackend, PostgresConfig};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::MOST_ROWS;
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+const WORKER: &str = "00000000-0000-0000-0000-0000000000aa";
+const CLAIM: &str = "00000000-0000-0000-0000-0000000000cc";
+
+/// Every statement, those within functions too, with what it really did.
+const EXPLAIN: &str = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; \
+    SET auto_explain.log_analyze = on; SET auto_explain.log_timing = off; SET auto_explain.log_format = 'json'; \
+    SET client_min_messages = 'log'";
+
+/// A backlog with everything in it that must not stand in the way: future, unhandled and finished jobs.
+const FILL: &str = "
+    SELECT {s}.insert_jobs(NULL, {ids:20000}, {of:20000:'handled'::text}, {of:20000:'default'::text}, {of:20000:0::smallint},
+        {of:20000:NULL::timestamptz}, {of:20000:3}, {of:20000:'60 s'::interval}, {of:20000:NULL::interval}, {of:20000:NULL::interval},
+        {of:20000:NULL::smallint}, {of:20000:'{}'::text});
+    SELECT {s}.insert_jobs(NULL, {ids:20000}, {of:20000:'unhandled'::text}, {of:20000:'default'::text}, {of:20000:9::smallint},
+        {of:20000:NULL::timestamptz}, {of:20000:3}, {of:20000:'60 s'::interval}, {of:20000:NULL::interval}, {of:20000:NULL::interval},
+        {of:20000:NULL::smallint}, {of:20000:'{}'::text});
+    SELECT {s}.insert_jobs(NULL, {ids:20000}, {of:20000:'handled'::text}, {of:20000:'default'::text}, {of:20000:9::smallint},
+        {of:20000:now() + interval '1 day'}, {of:20000:3}, {of:20000:'60 s'::interval}, {of:20000:NULL::interval}, {of:20000:NULL::interval},
+        {of:20000:NULL::smallint}, {of:20000:'{}'::text});
+    SELECT {s}.insert_jobs(NULL, {ids:5000}, {of:5000:'handled'::text}, {of:5000:'last'::text}, {of:5000:0::smallint},
+        {of:5000:NULL::timestamptz}, {of:5000:0}, {of:5000:'60 s'::interval}, {of:5000:NULL::interval}, {of:5000:NULL::interval},
+        {of:5000:NULL::smallint}, {of:5000:'{}'::text});
+    SELECT {s}.insert_jobs(now() - interval '1 hour', {ids:20000}, {of:20000:'handled'::text}, {of:20000:'done'::text}, {of:20000:0::smallint},
+        {of:20000:NULL::timestamptz}, {of:20000:3}, {of:20000:'60 s'::interval}, {of:20000:NULL::interval}, {of:20000:NULL::interval},
+        {of:20000:NULL::smallint}, {of:20000:'{}'::text});
+    SELECT {s}.cancel(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'done'), false)";
+
+/// A schema with a session on it.
+pub(crate) struct Place {
+    schema: String,
+    client: Client,
+    said: Mutex<UnboundedReceiver<String>>,
+}
+
+impl Place {
+    pub(crate) async fn new(url: &str, name: &str) -> Self {
+        let schema = format!("plans_{name}_{}", JobId::generate().to_string().to_lowercase());
+        let config = PostgresConfig::from_url(url).unwrap().schema(&schema).unwrap();
+        drop(PostgresBackend::open(config).await.unwrap());
+        let (client, mut connection) = connect(url, NoTls).await.unwrap();
+        let (sender, said) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notice(notice) = message {
+                    let _ = sender.send(notice.message().to_owned());
+                }
+            }
+        });
+        let place = Self { schema, client, said: Mutex::new(said) };
+        // Nothing but the tests' own statements collects statistics.
+        place.run("ALTER TABLE {s}.live SET (autovacuum_enabled = off); ALTER TABLE {s}.jobs SET (autovacuum_enabled = off); \
+            ALTER TABLE {s}.outcomes SET (autovacuum_enabled = off)").await;
+        place.run(EXPLAIN).await;
+        place
+    }
+
+    pub(crate) async fn fill(&self) {
+        self.run("SET auto_explain.log_min_duration = -1").await;
+        self.run(FILL).await;
+        self.run("SET auto_explain.log_min_duration = 0").await;
+    }
+
+    /// The same worker registers again.
+    pub(crate) async fn forget_worker(&self) {
+        self.run("DELETE FROM {s}.workers").await;
+    }
+
+    pub(crate) async fn remove(self) {
+        self.run("SET client_min_messages = 'warning'; DROP SCHEMA {s} CASCADE").await;
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        self.client.batch_execute(&self.filled(sql)).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+    }
+
+    /// The plans of all statements that the call runs.
+    pub(crate) async fn explain(&self, call: &str) -> Vec<Explained> {
+        let call = self.filled(call);
+        let mut said = self.said.lock().await;
+        while said.try_recv().is_ok() {}
+        // All notices of a statement come before its answer.
+        self.client.simple_query(&call).await.unwrap_or_else(|error| panic!("{error:?}: {call}"));
+        let mut plans = Vec::new();
+        while let Ok(text) = said.try_recv() {
+            plans.extend(Explained::parse(&text));
+        }
+        // Arguments are made by statements of the test's own.
+        plans.retain(|plan| !plan.query.contains(&call[..40.min(call.len())]));
+        plans
+    }
+
+    fn filled(&self, sql: &str) -> String {
+        let mut text = sql
+            .replace("{s}", &self.schema)
+            .replace("{worker}", WORKER)
+            .replace("{claim}", CLAIM)
+            .replace("{nil}", NIL);
+        text = text
+            .replace("{some}", &format!("ARRAY(SELECT id FROM {}.jobs ORDER BY id LIMIT 100)", self.schema));
+        while let Some((start, end)) = hole(&text) {
+            let parts: Vec<&str> = text[start + 1..end].splitn(3, ':').collect();
+            let value = match parts[..] {
+                ["ids", many] => format!(
+                    "ARRAY(SELECT {}.new_id(clock_timestamp()) FROM generate_series(1, {many}))",
+                    self.schema
+                ),
+                ["of", many, value] => format!("array_fill({value}, ARRAY[{many}])"),
+                ["zeros", many] => format!("array_fill('{NIL}'::uuid, ARRAY[{many}])"),
+                ["held", from, many] => format!(
+                    "ARRAY(SELECT id FROM {}.live WHERE state = 'running' ORDER BY id OFFSET {from} LIMIT {many})",
+                    self.schema
+                ),
+                _ => panic!("no such hole: {parts:?}"),
+            };
+            text.replace_range(start..=end, &value);
+        }
+        text
+    }
+}
+
+/// The next `{name:…}`, which may have braces of its own in it.
+fn hole(text: &str) -> Option<(usize, usize)> {
+    let start = ["{ids:", "{of:", "{zeros:", "{held:"].iter().filter_map(|name| text.find(name)).min()?;
+    let mut depth = 0;
+    for (place, letter) in text[start..].char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((start, start + place));
+        }
+    }
+    None
+}
+
+/// One statement and what it did.
+#[derive(Debug)]
+pub(crate) struct Explained {
+    query: String,
+    plan: Value,
+}
+
+impl Explained {
+    /// From what `auto_explain` says; `None` for any other notice.
+    pub(crate) fn parse(notice: &str) -> Option<Self> {
+        let (_, json) = notice.split_once("plan:")?;
+        let mut whole: Value = serde_json::from_str(json).unwrap();
+        let query = whole["Query Text"].as_str().unwrap_or_default().to_owned();
+        Some(Self { query, plan: whole["Plan"].take() })
+    }
+
+    /// What is wrong with the plan.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        self.look(&self.plan, &mut faults);
+        faults
+    }
+
+    fn look(&self, node: &Value, faults: &mut Vec<String>) {
+        let kind = node["Node Type"].as_str().unwrap_or_default();
+        let number = |key: &str| node[key].as_f64().unwrap_or_default();
+        let touched = (number("Actual Rows")
+            + number("Rows Removed by Filter")
+            + number("Rows Removed by Index Recheck"))
+            * number("Actual Loops").max(1.0);
+        let relation = node["Relation Name"].as_str().unwrap_or_default();
+        let mut fault = |what: String| faults.push(format!("  {what}\n    in: {}", self.query.trim()));
+        if kind == "Seq Scan" {
+            fault(format!("a Seq Scan of {relation}"));
+        }
+        if touched > MOST_ROWS {
+            fault(format!("a {kind} {relation} touches {touched} rows"));
+        }
+        for child in node["Plans"].as_array().into_iter().flatten() {
+            self.look(child, faults);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The plans of the statements on a job's path depend neither on what the tables hold nor on statistics.
+//!
+//! PostgreSQL explains every statement within the functions as it runs (`auto_explain`), in the very session and with
+//! the generic plans that a program would have. Each is looked at on empty tables, on large ones that were never analysed,
+//! and on large ones that were; no plan may read a table from end to end, nor touch more rows than it has to.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod explained;
+
+use explained::{Explained, Place};
+use queue_testserver::url;
+
+/// Calls of every operation, as a backend makes them: at most 100 jobs each.
+const CALLS: &[(&str, &str)] = &[
+    ("register", "SELECT {s}.register(NULL, '{worker}', 'plans', '1 hour')"),
+    (
+        "insert",
+        "SELECT {s}.insert_jobs(NULL, {ids:100}, {of:100:'handled'::text}, {of:100:'default'::text}, {of:100:0::smallint}, \
+        {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, {of:100:NULL::interval}, \
+        {of:100:NULL::smallint}, {of:100:'{}'::text})",
+    ),
+    ("known", "SELECT * FROM {s}.known_jobs({some})"),
+    (
+        "claim from the head",
+        "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled,also-handled}', 100, 100, \
+        '30 s', '{}', '{}', '{}', '-infinity')",
+    ),
+    (
+        "claim one kind",
+        "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
+        '{}', '{}', '{}', '-infinity')",
+    ),
+    (
+        "claim behind a cursor",
+        "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
+        '{7,0}', ARRAY[now(), now() - interval '1 hour'], {zeros:2}, now() - interval '2 s')",
+    ),
+    (
+        "claim before last attempts",
+        "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'last', '{handled}', 50, 10, '30 s', \
+        '{}', '{}', '{}', '-infinity')",
+    ),
+    ("leases", "SELECT * FROM {s}.leases('{worker}', '{claim}')"),
+    (
+        "settle complete",
+        "SELECT * FROM {s}.settle(NULL, {held:0:50}, {of:50:'{claim}'::uuid}, {of:50:NULL::bytea}, NULL, NULL, NULL)",
+    ),
+    (
+        "settle mixed",
+        "SELECT * FROM {s}.settle(NULL, {held:50:4}, {of:4:'{claim}'::uuid}, {of:4:NULL::bytea}, \
+        '{retry,snooze,bury,release}', {of:4:'1 s'::interval}, {of:4:'failed'::text})",
+    ),
+    (
+        "settle lost",
+        "SELECT * FROM {s}.settle(NULL, {some}, {of:100:'{claim}'::uuid}, {of:100:NULL::bytea}, NULL, NULL, NULL)",
+    ),
+    ("cancel", "SELECT * FROM {s}.cancel(NULL, {some}, true)"),
+    (
+        "heartbeat",
+        "SELECT * FROM {s}.heartbeat(NULL, '{worker}', {held:54:2}, {of:2:'{claim}'::uuid}, '{1,2}', '{3,4}')",
+    ),
+    (
+        "promote and rescue",
+        "SELECT * FROM {s}.maintain(now() + interval '50 min', NULL, 100, 100, 0, 0, '{nil}', '0', '0', '0', '0')",
+    ),
+    (
+        "rescue of a lost worker",
+        "SELECT * FROM {s}.maintain(now() + interval '2 hours', NULL, 0, 100, 0, 0, '{nil}', '0', '0', '0', '0')",
+    ),
+    (
+        "prune",
+        "SELECT * FROM {s}.maintain(now() + interval '2 days', NULL, 0, 0, 100, 1000, '{nil}', '0', '0', '0', '1 hour')",
+    ),
+    ("retire", "SELECT {s}.retire('{worker}')"),
+    ("enqueue", "SELECT {s}.enqueue('handled', '{}')"),
+];
+
+/// What no plan of these calls may exceed at any of its steps: a claim looks at 100 jobs of each of two kinds, a prune at 1000.
+const MOST_ROWS: f64 = 1100.0;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn empty_tables_are_not_scanned() {
+    let place = Place::new(&url().unwrap(), "empty").await;
+    check(&place, "empty").await;
+    place.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_tables_are_neither_scanned_nor_sorted_whether_or_not_they_are_analysed() {
+    let place = Place::new(&url().unwrap(), "large").await;
+    place.fill().await;
+    check(&place, "large, never analysed").await;
+    place.run("ANALYZE").await;
+    // Plans are made anew after this, as they would be in a new session.
+    place.run("DISCARD PLANS").await;
+    check(&place, "large, analysed").await;
+    place.remove().await;
+}
+
+/// A plan that was made while the tables were empty is the one that is used when they are full, also where it was
+/// known that they are empty.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plans_that_were_made_on_empty_tables_serve_large_ones() {
+    for before in ["SELECT 1", "VACUUM ANALYZE"] {
+        let place = Place::new(&url().unwrap(), "grown").await;
+        place.run(before).await;
+        check(&place, "empty").await;
+        place.fill().await;
+        check(&place, &format!("grown since the plans were made after {before}")).await;
+        place.remove().await;
+    }
+}
+
+async fn check(place: &Place, tables: &str) {
+    place.forget_worker().await;
+    for (name, call) in CALLS {
+        let plans = place.explain(call).await;
+        assert!(!plans.is_empty(), "nothing was explained of `{name}`");
+        let faults: Vec<String> = plans.iter().flat_map(Explained::faults).collect();
+        assert!(faults.is_empty(), "`{name}` on tables that are {tables}:\n{}", faults.join("\n"));
+    }
+}
+
+#[test]
+fn a_scan_and_a_large_sort_are_found() {
+    let node = |kind: &str, rows: u32| {
+        let plan = format!(
+            r#"{{"Node Type": "{kind}", "Relation Name": "live", "Actual Rows": {rows}, "Actual Loops": 1}}"#
+        );
+        Explained::parse(&format!(r#"duration: 1 ms plan: {{"Query Text": "SELECT 1", "Plan": {{"Node Type": "Limit", "Plans": [{plan}]}}}}"#))
+            .unwrap()
+            .faults()
+    };
+    assert_eq!(node("Index Scan", 3), Vec::<String>::new());
+    assert!(node("Seq Scan", 3)[0].contains("Seq Scan of live"));
+    assert!(node("Sort", 20_000)[0].contains("20000 rows"));
+}
