@@ -33,6 +33,8 @@ $$;
 -- levels of which only what stands behind (p_after_run_ats, p_after_ids) is looked at: under an old snapshot the
 -- index entries of all jobs that were taken since stay at the head of a level.
 --
+-- A queue that is paused gives nothing.
+--
 -- The answer is a row for each job that was taken (they are not sorted), one for each level to which jobs were
 -- promoted (only priority and run_at), and a last one with the time of the claim and when a waiting job is due next.
 CREATE FUNCTION {schema}.claim(
@@ -68,7 +70,12 @@ DECLARE
     v_last bigint := 0;
     v_more uuid[];
     v_more_last bigint;
+    v_is_paused boolean;
 BEGIN
+    -- In a statement of its own: what is looked at afterwards is as it was when the lock was had, or later.
+    PERFORM pg_advisory_xact_lock_shared(pause_lock(p_queue));
+    v_is_paused := EXISTS (SELECT 1 FROM queues q WHERE q.name = p_queue AND q.paused_at IS NOT NULL);
+
     SELECT l.run_at INTO v_due FROM live l
     WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
     ORDER BY l.run_at LIMIT 1;
@@ -84,7 +91,7 @@ BEGIN
         ORDER BY l.run_at LIMIT 1;
     END IF;
 
-    WHILE cardinality(v_taken) < p_limit LOOP
+    WHILE cardinality(v_taken) < p_limit AND NOT v_is_paused LOOP
         -- The next level that has a job of one of the kinds, above the next one that is named.
         SELECT max(ready.priority) INTO v_next
         FROM unnest(p_kinds) AS k (kind)

@@ -75,6 +75,12 @@ CREATE TABLE {schema}.attempt_errors (
 
 CREATE INDEX attempt_errors_job ON {schema}.attempt_errors (job, attempt);
 
+-- Queues of which there is something to say; all others are as if they had a row of defaults.
+CREATE TABLE {schema}.queues (
+    name      text        COLLATE "C" PRIMARY KEY,
+    paused_at timestamptz
+);
+
 -- Rows of workers that are gone stay for a day, so that no id is used twice.
 CREATE TABLE {schema}.workers (
     id         uuid        PRIMARY KEY,

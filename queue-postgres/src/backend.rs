@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
-    MaintainRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+    MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
+    WakeReceiver,
 };
-use queue_core::{Backend, JobId, Result, Submitted, WorkerId};
+use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
 
 use crate::config::{Pooler, PostgresConfig};
 use crate::connections::Connections;
@@ -19,12 +20,13 @@ use crate::home::Home;
 use crate::lane::Lane;
 use crate::tls::Tls;
 use crate::wake::{Ears, listen, notify, poll};
-use crate::{audit, cancel, claim, inspect, maintain, migrate, server, settle, worker};
+use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, server, settle, worker};
 
 /// Jobs in a PostgreSQL database, shared by any number of processes and machines.
 ///
 /// A handle is cheap to clone; all clones share its connections and the one thread that talks to the
-/// server. When the last clone is dropped, what was asked for is still done in the background.
+/// server. When the last clone is dropped, what was asked for is still done; the drop waits for that, at most a
+/// second.
 ///
 /// ```no_run
 /// use queue_postgres::{PostgresBackend, PostgresConfig};
@@ -39,13 +41,14 @@ use crate::{audit, cancel, claim, inspect, maintain, migrate, server, settle, wo
 pub struct PostgresBackend(Arc<Shared>);
 
 struct Shared {
-    home: Home,
     core: Arc<Core>,
     lane: Lane,
     hub: WakeHub,
     ears: Ears,
     listens: AtomicBool,
     config: PostgresConfig,
+    /// Dropped last, and waits for what the others leave to be done.
+    home: Home,
 }
 
 impl PostgresBackend {
@@ -74,11 +77,11 @@ impl PostgresBackend {
         .await?;
         let ourselves = WorkerId::generate().to_string();
         let notices = Connections::new(&config, &tls, 1, config.request_timeout)?;
-        home.keep(notify(notices, config.schema.channel(), ourselves.clone(), config.notify_interval, news));
+        home.serve(notify(notices, config.schema.channel(), ourselves.clone(), config.notify_interval, news));
         let (lane, serving) = Lane::new(Arc::clone(&core));
-        home.keep(serving);
+        home.serve(serving);
         let ears = Ears::new(&config, tls, hub.clone(), ourselves);
-        Ok(Self(Arc::new(Shared { home, core, lane, hub, ears, listens: AtomicBool::new(false), config })))
+        Ok(Self(Arc::new(Shared { core, lane, hub, ears, listens: AtomicBool::new(false), config, home })))
     }
 
     /// Does a request to its end, after those that were given up: whoever asks later sees what they did.
@@ -110,7 +113,7 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_durable().with_multi_process().with_migrations()
+        Capabilities::default().with_pause().with_durable().with_multi_process().with_migrations()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
@@ -171,8 +174,29 @@ impl Backend for PostgresBackend {
         Some(self)
     }
 
+    fn pausing(&self) -> Option<&dyn Pause> {
+        Some(self)
+    }
+
     fn audit(&self) -> Option<&dyn Audit> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Pause for PostgresBackend {
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        let queue = queue.clone();
+        self.run(|core| async move { pause::pause(&core, &queue).await }).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        let queue = queue.clone();
+        self.run(|core| async move { pause::resume(&core, &queue).await }).await
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>> {
+        self.run(|core| async move { pause::paused(&core).await }).await
     }
 }
 

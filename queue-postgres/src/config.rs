@@ -40,6 +40,14 @@ pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a handle that cannot listen looks for jobs that other processes entered, unless set otherwise.
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// After how long a silent connection is tried by TCP, and how long after that again, unless the driver's configuration
+/// says otherwise; it is lost after three of them.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the driver's configuration has unless it is set.
+const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+
 /// How the connections reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooler {
@@ -226,6 +234,13 @@ impl PostgresConfig {
         }
         if driver.get_connect_timeout().is_none() {
             driver.connect_timeout(self.connect_timeout);
+        }
+        // An idle connection that was cut without a word is to be found before a request waits on it.
+        if driver.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
+            driver
+                .keepalives_idle(KEEPALIVES_IDLE)
+                .keepalives_interval(KEEPALIVES_INTERVAL)
+                .keepalives_retries(3);
         }
         if self.requires_tls() {
             driver.ssl_mode(SslMode::Require);

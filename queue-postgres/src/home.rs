@@ -1,7 +1,8 @@
 //! The thread on which everything happens that talks to the server.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use queue_core::{Error, ErrorKind, Result};
@@ -10,8 +11,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long requests that nobody waits for any more are given when the last handle is dropped.
+/// How long what was asked for may still take when the last handle is dropped.
 const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// How long the drop waits for that: a program that enqueues a job and ends is to tell of it first.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A thread of its own, so that neither handlers that block their threads nor the end of a runtime of
 /// the caller's hold up or cut a connection.
@@ -22,6 +26,7 @@ pub(crate) struct Home {
     runtime: Handle,
     tasks: TaskTracker,
     closing: CancellationToken,
+    ended: Mutex<Receiver<()>>,
     abandoned: Arc<watch::Sender<usize>>,
 }
 
@@ -41,11 +46,15 @@ impl Home {
             // What is cut then is told nobody: there is no handle left.
             let _ = tokio::time::timeout(LAST_REQUESTS, waiting.wait()).await;
         };
-        std::thread::Builder::new()
-            .name("queue-postgres".into())
-            .spawn(move || runtime.block_on(live))
-            .map_err(fail)?;
-        Ok(Self { runtime: handle, tasks, closing, abandoned: Arc::new(watch::Sender::new(0)) })
+        let (end, ended) = channel();
+        let run = move || {
+            runtime.block_on(live);
+            // Nobody waits if that took too long.
+            let _ = end.send(());
+        };
+        std::thread::Builder::new().name("queue-postgres".into()).spawn(run).map_err(fail)?;
+        let abandoned = Arc::new(watch::Sender::new(0));
+        Ok(Self { runtime: handle, tasks, closing, ended: Mutex::new(ended), abandoned })
     }
 
     /// Runs a request to its end, also if the caller drops this future.
@@ -70,6 +79,11 @@ impl Home {
         })
     }
 
+    /// Runs a task that ends by itself once all handles are gone.
+    pub(crate) fn serve(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn_on(task, &self.runtime);
+    }
+
     /// Runs a task until the home is closed.
     pub(crate) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
         let closing = self.closing.clone();
@@ -86,6 +100,9 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         self.closing.cancel();
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // What is not done by then goes on behind.
+        let _ = ended.recv_timeout(LAST_WAIT);
     }
 }
 

@@ -13,6 +13,9 @@ use crate::types::{Id, Interval, Time, stored_duration};
 
 const OPERATION: &str = "enqueue jobs";
 
+/// The most bytes of the payloads of one batch: the server takes no list of a gigabyte.
+const MAX_BATCH_BYTES: usize = 512 << 20;
+
 /// How often a batch is entered again whose ids were known and then were not.
 const MOST_TRIES: u32 = 5;
 
@@ -111,6 +114,11 @@ async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpe
 /// Stores the batches in one transaction; the time at which that was.
 async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> Outcome<Timestamp> {
     let jobs = || batches.iter().copied().flatten();
+    let bytes: usize = jobs().map(|job| job.payload.as_bytes().len()).sum();
+    if bytes > MAX_BATCH_BYTES {
+        let message = format!("the payloads of the batch are {bytes} bytes, the limit is {MAX_BATCH_BYTES}");
+        return Err(Error::invalid(OPERATION, message).into());
+    }
     let backoff =
         |part: fn(&Backoff) -> Interval| jobs().map(|job| job.backoff.as_ref().map(part)).collect::<Vec<_>>();
     let ids: Vec<Id> = jobs().map(|job| job.id.into()).collect();

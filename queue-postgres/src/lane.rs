@@ -67,7 +67,8 @@ async fn serve(core: Arc<Core>, mut arrivals: UnboundedReceiver<Waiting>) {
             Some(first) => first,
             None => match arrivals.recv().await {
                 Some(first) => first,
-                None => return,
+                // All handles are gone.
+                None => break,
             },
         };
         // Only now: what arrives during the wait joins the group.
@@ -80,6 +81,9 @@ async fn serve(core: Arc<Core>, mut arrivals: UnboundedReceiver<Waiting>) {
             drop(permit);
         });
     }
+    let all = u32::try_from(GROUPS_UNDER_WAY).unwrap_or(u32::MAX);
+    // Cannot fail: nobody closes it.
+    let _ = under_way.acquire_many(all).await;
 }
 
 /// The requests that wait, up to the limits; and the first that does not fit.

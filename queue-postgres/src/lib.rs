@@ -19,6 +19,7 @@ mod lane;
 mod maintain;
 mod migrate;
 mod parts;
+mod pause;
 mod prune;
 mod row;
 mod server;

@@ -30,6 +30,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
         include_str!("../migrations/0001_tables.sql"),
         include_str!("../migrations/0001_ids.sql"),
         include_str!("../migrations/0001_insert.sql"),
+        include_str!("../migrations/0001_pause.sql"),
         include_str!("../migrations/0001_claim.sql"),
         include_str!("../migrations/0001_settle.sql"),
         include_str!("../migrations/0001_cancel.sql"),

@@ -13,6 +13,25 @@ impl Parts {
         Self(if whole.is_empty() { Vec::new() } else { Vec::from([whole]) })
     }
 
+    /// All of a list whose items have these sizes, in parts of no more than `most` together; a larger item is a
+    /// part of its own.
+    pub(crate) fn of_sizes(sizes: impl Iterator<Item = usize>, most: usize) -> Self {
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut together = 0_usize;
+        for (place, size) in sizes.enumerate() {
+            together = together.saturating_add(size);
+            match parts.last_mut() {
+                Some(part) if together <= most => part.end = place + 1,
+                _ => {
+                    parts.push(place..place + 1);
+                    together = size;
+                }
+            }
+        }
+        parts.reverse();
+        Self(parts)
+    }
+
     /// What is to be done next, in the order of the list.
     pub(crate) fn next(&mut self) -> Option<Range<usize>> {
         self.0.pop()
@@ -42,5 +61,12 @@ mod tests {
         }
         assert_eq!(alone, [0, 1, 2, 3, 4]);
         assert_eq!(Parts::of(0).next(), None);
+    }
+
+    #[test]
+    fn parts_are_no_larger_than_they_may_be() {
+        let mut parts = Parts::of_sizes([3, 4, 4, 20, 1, 1].into_iter(), 8);
+        let all: Vec<_> = std::iter::from_fn(|| parts.next()).collect();
+        assert_eq!(all, [0..2, 2..3, 3..4, 4..6]);
     }
 }

@@ -15,9 +15,9 @@ pub(crate) async fn check(connections: &Connections) -> Result<()> {
     let read = async {
         let rows = connections.query(&statement, &[]).await?;
         let row = row::only(&rows)?;
-        Ok((row::get::<i32>(row, 0)?, row::get::<String>(row, 1)?))
+        Ok((row::get::<i32>(row, 0)?, row::get::<String>(row, 1)?, row::get::<String>(row, 2)?))
     };
-    let (version, encoding) =
+    let (version, encoding, isolation) =
         read.await.map_err(|fault: Fault| fault.into_error("open the database", Effect::Reads))?;
     let unsupported = |message| Err(Error::new(ErrorKind::Unsupported, "open the database", message));
     if version < OLDEST {
@@ -25,6 +25,12 @@ pub(crate) async fn check(connections: &Connections) -> Result<()> {
     }
     if encoding != "UTF8" {
         return unsupported(format!("the database's encoding is {encoding}, it must be UTF8"));
+    }
+    // Each statement of a function is to see what was committed before it.
+    if isolation != "read committed" {
+        return unsupported(format!(
+            "the default isolation of transactions is {isolation}, it must be read committed for this role"
+        ));
     }
     Ok(())
 }

@@ -14,14 +14,17 @@ use crate::types::{Id, Interval, Time};
 
 const OPERATION: &str = "settle jobs";
 
-/// Ends leases in one commit, unless one of them cannot be ended.
+/// The most bytes of results and texts in one commit: the server takes no list of a gigabyte.
+const COMMIT_BYTES: usize = 64 << 20;
+
+/// Ends leases in one commit, unless one of them cannot be ended, or they are very large.
 pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<Result<Settled>>> {
     // In the order of the ids, as all do who lock several rows.
     let mut order: Vec<usize> = (0..request.settlements.len()).collect();
     order.sort_by_key(|place| request.settlements[*place].token.job);
     let sorted: Vec<&Settlement> = order.iter().map(|place| &request.settlements[*place]).collect();
     let mut fates: Vec<Result<Settled>> = sorted.iter().map(|_| Ok(Settled::LeaseLost)).collect();
-    let mut parts = Parts::of(sorted.len());
+    let mut parts = Parts::of_sizes(sorted.iter().map(|settlement| bytes(&settlement.verdict)), COMMIT_BYTES);
     while let Some(part) = parts.next() {
         match settle_together(core, request.now, &sorted[part.clone()]).await {
             Ok(settled) => {
@@ -69,6 +72,16 @@ async fn settle_together(
         .query(statement, &[&now.map(Time), &jobs, &claims, &results, &verdicts, &delays, &texts])
         .await?;
     read(core, &rows, settlements)
+}
+
+fn bytes(verdict: &Verdict) -> usize {
+    match verdict {
+        Verdict::Complete { result } => result.as_ref().map_or(0, Vec::len),
+        Verdict::Retry { error: text, .. }
+        | Verdict::Bury { error: text }
+        | Verdict::Cancel { reason: text } => text.len(),
+        _ => 0,
+    }
 }
 
 /// A verdict as the database knows it.

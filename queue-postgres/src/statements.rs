@@ -18,6 +18,10 @@ pub(crate) struct Statements {
     pub(crate) heartbeat: Statement,
     pub(crate) retire: Statement,
     pub(crate) maintain: Statement,
+    pub(crate) pause: Statement,
+    pub(crate) await_claims: Statement,
+    pub(crate) resume: Statement,
+    pub(crate) paused: Statement,
     pub(crate) inspect_read: Statement,
     pub(crate) inspect_list: Statement,
 }
@@ -100,6 +104,10 @@ impl Statements {
             heartbeat: writes(include_str!("sql/heartbeat.sql"), HEARTBEAT),
             retire: writes(include_str!("sql/retire.sql"), &[Type::UUID]),
             maintain: writes(include_str!("sql/maintain.sql"), MAINTAIN),
+            pause: writes(include_str!("sql/pause.sql"), &[Type::TEXT]),
+            await_claims: reads(include_str!("sql/await_claims.sql"), &[Type::TEXT]),
+            resume: writes(include_str!("sql/resume.sql"), &[Type::TEXT]),
+            paused: reads(include_str!("sql/paused.sql"), &[]),
             inspect_read: reads(include_str!("sql/inspect_read.sql"), &[Type::UUID_ARRAY]),
             inspect_list: reads(
                 include_str!("sql/inspect_list.sql"),

@@ -12,6 +12,8 @@ type Outcome<T> = Result<T, Box<dyn StdError + Sync + Send>>;
 /// Microseconds from 1970, where ours begin, to 2000, where PostgreSQL's do.
 const EPOCH: i64 = 946_684_800_000_000;
 
+const MICROS_A_DAY: i64 = 86_400_000_000;
+
 /// The 16 bytes of an id, as a `uuid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(pub(crate) [u8; 16]);
@@ -111,12 +113,14 @@ impl ToSql for Interval {
 }
 
 impl<'a> FromSql<'a> for Interval {
+    /// Days and months, which only others write, count as PostgreSQL itself compares them.
     fn from_sql(_: &Type, raw: &'a [u8]) -> Outcome<Self> {
         let (micros, rest) = raw.split_first_chunk().ok_or("an interval is cut off")?;
-        if rest != [0; 8] {
-            return Err("an interval has days or months".into());
-        }
-        let micros = u64::try_from(i64::from_be_bytes(*micros)).map_err(|_| "an interval is negative")?;
+        let (days, months) = rest.split_first_chunk().ok_or("an interval is cut off")?;
+        let days =
+            i64::from(i32::from_be_bytes(*days)) + 30 * i64::from(i32::from_be_bytes(months.try_into()?));
+        let micros = i64::from_be_bytes(*micros).saturating_add(days.saturating_mul(MICROS_A_DAY));
+        let micros = u64::try_from(micros).map_err(|_| "an interval is negative")?;
         Ok(Self(Duration::from_micros(micros)))
     }
 
@@ -152,11 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn a_month_and_a_day_are_31_days() {
+        let both = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
+        let expected = Duration::from_secs(31 * 24 * 60 * 60) + Duration::from_micros(1);
+        assert_eq!(Interval::from_sql(&Type::INTERVAL, &both).unwrap(), Interval(expected));
+    }
+
+    #[test]
     fn what_is_not_ours_is_an_error() {
         assert!(Time::from_sql(&Type::TIMESTAMPTZ, &i64::MAX.to_be_bytes()).is_err(), "infinity");
         assert!(Time::from_sql(&Type::TIMESTAMPTZ, &i64::MIN.to_be_bytes()).is_err(), "-infinity");
-        let a_day = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0];
-        assert!(Interval::from_sql(&Type::INTERVAL, &a_day).is_err());
+        assert!(Interval::from_sql(&Type::INTERVAL, &[0xff; 16]).is_err(), "negative");
         assert!(Interval::from_sql(&Type::INTERVAL, &[]).is_err());
     }
 }

@@ -16,6 +16,8 @@ pub(crate) use notify::notify;
 pub(crate) enum Told {
     Ready(Vec<Hint>),
     Cancels(Vec<JobId>),
+    /// Anything may be anywhere.
+    Unknown,
 }
 
 /// What waits to be told.
@@ -41,6 +43,12 @@ impl Waker {
             // Nobody takes it while the handle is being closed.
             let _ = self.others.send(Told::Ready(hints));
         }
+    }
+
+    /// Something changed that concerns any number of jobs.
+    pub(crate) fn unknown(&self) {
+        self.hub.announce_unknown();
+        let _ = self.others.send(Told::Unknown);
     }
 
     /// Somebody wants these running jobs cancelled.

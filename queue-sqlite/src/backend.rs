@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
+    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, Pause,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, Result, Submitted};
 use rusqlite::Connection;
@@ -75,6 +75,16 @@ impl SqliteBackend {
         Ok(Self(Arc::new(Shared { readers, writer, hub, file })))
     }
 
+    /// Does a request in line with all others that write.
+    pub(crate) async fn write<R: Request>(&self, request: R) -> Result<R::Reply> {
+        self.0.writer.call(request).await
+    }
+
+    /// Has this process look at everything; others see the commit.
+    pub(crate) fn wake_all(&self) {
+        self.0.hub.announce_unknown();
+    }
+
     /// Reads within one snapshot, beside the writer where that is possible.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -105,8 +115,10 @@ impl Backend for SqliteBackend {
 
     fn capabilities(&self) -> Capabilities {
         match self.0.file {
-            Some(_) => Capabilities::default().with_durable().with_multi_process().with_migrations(),
-            None => Capabilities::default(),
+            Some(_) => {
+                Capabilities::default().with_pause().with_durable().with_multi_process().with_migrations()
+            }
+            None => Capabilities::default().with_pause(),
         }
     }
 
@@ -153,6 +165,10 @@ impl Backend for SqliteBackend {
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+
+    fn pausing(&self) -> Option<&dyn Pause> {
         Some(self)
     }
 

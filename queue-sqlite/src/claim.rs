@@ -11,6 +11,7 @@ use crate::damaged::Damaged;
 use crate::error::{Outcome, corrupt};
 use crate::lists::array;
 use crate::names::Names;
+use crate::pause::is_paused;
 use crate::promote::{hint, next_due, promote_queue};
 use crate::row;
 use crate::worker::live_worker;
@@ -47,6 +48,9 @@ impl Request for ClaimRequest {
         if due.is_some_and(|due| due.is_zero()) {
             return Ok(None);
         }
+        if is_paused(&session.connection, queue)? {
+            return Ok(Some(ClaimReply::new(Vec::new(), None, due)));
+        }
         let streams = streams(session, self)?;
         let Session { connection, damaged, .. } = session;
         let mut source = Source { connection, damaged, queue, now };
@@ -69,6 +73,9 @@ impl Request for ClaimRequest {
             let (_, promoted) = promote_queue(&session.connection, queue, now, PROMOTED)?;
             hint(&mut effects.ready, &self.queue, promoted);
             due = next_due(&session.connection, queue, now)?;
+        }
+        if is_paused(&session.connection, queue)? {
+            return Ok(ClaimReply::new(Vec::new(), None, due));
         }
         let streams = streams(session, self)?;
         let Session { connection, damaged, .. } = session;

@@ -17,7 +17,7 @@
 //! `SELECT * FROM queue_overview` shows all jobs to people.
 //!
 //! # What else is in the file
-//! The tables `queue_names`, `queue_attempt_errors`, `queue_workers`, and `queue_migrations`, the
+//! The tables `queue_names`, `queue_paused`, `queue_attempt_errors`, `queue_workers`, and `queue_migrations`, the
 //! ledger. The application's tables, `user_version` and `application_id` are left alone.
 
 mod audit;
@@ -35,6 +35,7 @@ mod lists;
 mod maintain;
 mod migrate;
 mod names;
+mod pause;
 mod places;
 #[cfg(test)]
 mod plans;

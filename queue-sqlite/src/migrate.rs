@@ -20,12 +20,20 @@ pub(crate) struct Migration {
 }
 
 /// All steps, in order.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "tables",
-    oldest_compatible: 1,
-    sql: include_str!("../migrations/0001_tables.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "tables",
+        oldest_compatible: 1,
+        sql: include_str!("../migrations/0001_tables.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "paused queues",
+        oldest_compatible: 2,
+        sql: include_str!("../migrations/0002_paused.sql"),
+    },
+];
 
 const LEDGER_EXISTS: &str = include_str!("sql/ledger_exists.sql");
 const LEDGER_CREATE: &str = include_str!("sql/ledger_create.sql");

@@ -32,6 +32,7 @@ mod cursor;
 mod insert;
 mod inspect;
 mod maintain;
+mod pause;
 mod settle;
 mod wake;
 mod worker;
@@ -49,6 +50,7 @@ pub use cursor::{Cursor, Position};
 pub use insert::InsertRequest;
 pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
+pub use pause::Pause;
 pub use settle::{SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
@@ -66,6 +68,17 @@ pub(crate) fn inspect(backend: &dyn Backend) -> Result<&dyn Inspect> {
     })
 }
 
+/// What a backend offers for pausing queues.
+///
+/// # Errors
+/// [`Unsupported`](ErrorKind::Unsupported) if it offers nothing.
+pub(crate) fn pausing(backend: &dyn Backend) -> Result<&dyn Pause> {
+    backend.pausing().ok_or_else(|| {
+        let message = format!("the backend `{}` does not offer it", backend.name());
+        Error::new(ErrorKind::Unsupported, "pause queues", message)
+    })
+}
+
 /// What a backend offers beyond the core of the contract. Core never sends what is not declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -76,6 +89,8 @@ pub struct Capabilities {
     pub multi_process: bool,
     /// The schema is versioned and migrates (Q21).
     pub migrations: bool,
+    /// Queues can be paused ([`Backend::pausing`]).
+    pub pause: bool,
 }
 
 impl Capabilities {
@@ -90,6 +105,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_multi_process(mut self) -> Self {
         self.multi_process = true;
+        self
+    }
+
+    /// Declares that queues can be paused.
+    #[must_use]
+    pub const fn with_pause(mut self) -> Self {
+        self.pause = true;
         self
     }
 
@@ -217,6 +239,11 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Reading jobs, where the backend offers it.
     fn inspect(&self) -> Option<&dyn Inspect> {
+        None
+    }
+
+    /// Pausing queues, where the backend offers it.
+    fn pausing(&self) -> Option<&dyn Pause> {
         None
     }
 

@@ -58,6 +58,9 @@ impl Store {
     /// The places of the jobs to take, in order. A job that was promoted and now lies in the future,
     /// since the clock went back, waits like any other.
     fn pick(&self, now: Timestamp, request: &ClaimRequest) -> Vec<(i16, Position)> {
+        if self.paused.contains(&request.queue) {
+            return Vec::new();
+        }
         let kinds: HashSet<_> = request.kinds.iter().collect();
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         let last = (now, JobId::from_bytes([0xff; 16]));

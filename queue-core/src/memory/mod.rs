@@ -20,10 +20,10 @@ use async_trait::async_trait;
 use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
-    WakeReceiver,
+    MaintainReply, MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored,
+    WakeHub, WakeReceiver,
 };
-use crate::{JobId, Result, Submitted, Timestamp};
+use crate::{JobId, QueueName, Result, Submitted, Timestamp};
 use store::Store;
 
 /// Keeps jobs in memory: for tests, and for work that may be lost with the process.
@@ -75,7 +75,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities::default().with_pause()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
@@ -130,8 +130,31 @@ impl Backend for MemoryBackend {
         Some(self)
     }
 
+    fn pausing(&self) -> Option<&dyn Pause> {
+        Some(self)
+    }
+
     fn audit(&self) -> Option<&dyn Audit> {
         Some(self)
+    }
+}
+
+#[async_trait]
+impl Pause for MemoryBackend {
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.lock().paused.insert(queue.clone());
+        Ok(())
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        if self.lock().paused.remove(queue) {
+            self.hub.announce_unknown();
+        }
+        Ok(())
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>> {
+        Ok(self.lock().paused.iter().cloned().collect())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The tables, and the few moves that all operations are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
 use super::news::News;
 use crate::backend::AttemptError;
-use crate::{ClaimId, JobId, JobSpec, Progress, State, Timestamp, Token, WorkerId};
+use crate::{ClaimId, JobId, JobSpec, Progress, QueueName, State, Timestamp, Token, WorkerId};
 
 /// Every row there is, and what is to be told once the lock is released.
 #[derive(Default)]
@@ -20,6 +20,8 @@ pub(super) struct Store {
     pub(super) attempt_errors: BTreeMap<JobId, Vec<AttemptError>>,
     /// Every worker that ever registered, so that no id is used twice.
     pub(super) workers: BTreeMap<WorkerId, Worker>,
+    /// Queues that give nothing to claims.
+    pub(super) paused: BTreeSet<QueueName>,
     /// The orders in which live and finished jobs are looked for.
     pub(super) index: Index,
     pub(super) news: News,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settled, WakeReceiver,
+    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, Pause,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, MemoryBackend, Result, Submitted};
 
@@ -133,6 +133,10 @@ impl Backend for Storage {
 
     fn subscribe(&self) -> WakeReceiver {
         self.memory.subscribe()
+    }
+
+    fn pausing(&self) -> Option<&dyn Pause> {
+        self.memory.pausing()
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {

@@ -44,6 +44,7 @@ impl Pending {
         match told {
             Told::Ready(hints) => hints.into_iter().for_each(|hint| self.hint(hint)),
             Told::Cancels(jobs) => self.cancels.extend(jobs),
+            Told::Unknown => self.unknown = true,
         }
     }
 

@@ -41,6 +41,15 @@ const CALLS: &[(&str, &str)] = &[
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'last', '{handled}', 50, 10, '30 s', \
         '{}', '{}', '{}', '-infinity')",
     ),
+    ("pause", "SELECT {s}.pause('default')"),
+    ("wait for claims", "SELECT {s}.await_claims('default')"),
+    (
+        "claim of a paused queue",
+        "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
+        '{}', '{}', '{}', '-infinity')",
+    ),
+    ("resume", "SELECT {s}.resume('default')"),
+    ("paused", "SELECT {s}.paused()"),
     ("leases", "SELECT * FROM {s}.leases('{worker}', '{claim}')"),
     (
         "settle complete",

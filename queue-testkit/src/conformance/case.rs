@@ -54,6 +54,7 @@ pub(crate) enum Need {
     Durable,
     MultiProcess,
     Migrations,
+    Pause,
 }
 
 impl Need {
@@ -62,6 +63,7 @@ impl Need {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
             Self::Migrations => capabilities.migrations,
+            Self::Pause => capabilities.pause,
         }
     }
 }
@@ -72,6 +74,7 @@ impl fmt::Display for Need {
             Self::Durable => "durable",
             Self::MultiProcess => "multi_process",
             Self::Migrations => "migrations",
+            Self::Pause => "pause",
         })
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
+    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
 };
 use queue_core::{Result, Submitted};
 
@@ -93,6 +93,10 @@ impl Backend for Recorded {
 
     fn subscribe(&self) -> WakeReceiver {
         self.inner.subscribe()
+    }
+
+    fn pausing(&self) -> Option<&dyn Pause> {
+        self.inner.pausing()
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {

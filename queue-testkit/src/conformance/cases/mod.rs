@@ -25,6 +25,7 @@ mod q13_head_order;
 mod q14_not_before;
 mod q16_border;
 mod q16_idempotent_enqueue;
+mod q17_pause;
 mod q19_no_starvation;
 mod q19_programs;
 mod q20_fields;
@@ -64,6 +65,7 @@ const FILES: &[&[Case]] = &[
     q14_not_before::CASES,
     q16_border::CASES,
     q16_idempotent_enqueue::CASES,
+    q17_pause::CASES,
     q19_no_starvation::CASES,
     q19_programs::CASES,
     q20_fields::CASES,

@@ -172,7 +172,8 @@ async fn q16_a_known_job_keeps_its_time_and_wakes_nobody(kit: &Kit) -> CaseResul
     let mut wakes = kit.backend()?.subscribe();
     kit.try_insert(vec![spec]).await??;
     let woken = wakes.take();
-    ensure!(woken.is_empty(), "a known job woke with {woken:?}");
+    // A new receiver may be told to look at everything, but of no job.
+    ensure!(woken.ready.is_empty() && woken.due_in.is_none(), "a known job woke with {woken:?}");
     ensure_eq!(kit.record(id).await?.run_at, run_at, "when it may run");
     Ok(())
 }

@@ -1,0 +1,2 @@
+-- Q17: the queues that are paused.
+SELECT * FROM {schema}.paused()

@@ -1,0 +1,173 @@
+//! Q22: connections are shared and bounded; whoever waits for one is answered, and none is left behind.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use queue_core::backend::{CancelRequest, HeartbeatRequest, ListRequest, MaintainRequest};
+use queue_core::{Backend, ErrorKind};
+use queue_postgres::PostgresBackend;
+use queue_postgres::tokio_postgres::Client;
+
+use crate::common::{Place, claim, count, in_time, insert, register, spec, until};
+
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Nobody else can read jobs until `COMMIT`.
+async fn lock(place: &Place) -> Client {
+    let client = place.connect().await;
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {}.jobs", place.schema())).await.unwrap();
+    client
+}
+
+/// How many sessions of the handle there are in such a state.
+async fn sessions(client: &Client, place: &Place, condition: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND {condition}");
+    client.query_one(&sql, &[&place.schema()]).await.unwrap().get(0)
+}
+
+const WAITS: &str = "wait_event_type = 'Lock'";
+
+#[tokio::test]
+async fn who_finds_all_connections_in_use_is_told_so_in_time_and_hearts_beat_meanwhile() {
+    let place = Place::new();
+    let config = place.config().connections(2).pool_timeout(PATIENCE);
+    let backend = Arc::new(PostgresBackend::open(config).await.unwrap());
+    let worker = register(&*backend).await;
+    insert(&*backend, vec![spec("1"), spec("2")]).await.unwrap();
+    let lock = lock(&place).await;
+    let claiming = |_: u32| {
+        let backend = Arc::clone(&backend);
+        tokio::spawn(async move { backend.claim(claim(worker, 1)).await })
+    };
+    let waiting: Vec<_> = (0..2).map(claiming).collect();
+    until("both connections wait", || async { sessions(&lock, &place, WAITS).await == 2 }).await;
+
+    let start = Instant::now();
+    let more: Vec<_> = (0..5).map(claiming).collect();
+    for call in more {
+        let error = in_time("an answer", call).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+        assert!(error.to_string().contains("all connections of the pool are in use"), "{error}");
+    }
+    assert!(start.elapsed() >= PATIENCE && start.elapsed() < PATIENCE * 20, "{:?}", start.elapsed());
+    for _ in 0..3 {
+        in_time("a heartbeat", backend.heartbeat(HeartbeatRequest::new(worker))).await.unwrap();
+    }
+    lock.batch_execute("COMMIT").await.unwrap();
+    for call in waiting {
+        in_time("an answer", call).await.unwrap().unwrap();
+    }
+    insert(&*backend, vec![spec("3")]).await.unwrap();
+    assert_eq!(count(&*backend).await, 3);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_connection_gets_the_first_that_is_free() {
+    let place = Place::new();
+    let backend = PostgresBackend::open(place.config().connections(2)).await.unwrap();
+    let lock = lock(&place).await;
+    let calls: Vec<_> = (0..20)
+        .map(|_| {
+            let backend = backend.clone();
+            tokio::spawn(async move { backend.inspect().unwrap().list(ListRequest::default()).await })
+        })
+        .collect();
+    until("both connections wait", || async { sessions(&lock, &place, WAITS).await == 2 }).await;
+    lock.batch_execute("COMMIT").await.unwrap();
+    for call in calls {
+        in_time("an answer", call).await.unwrap().unwrap();
+    }
+    let many = sessions(&lock, &place, "true").await;
+    assert!(many <= 2, "{many} sessions");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_in_time() {
+    let place = Place::new();
+    let config = place.config().connections(2).request_timeout(PATIENCE);
+    let backend = PostgresBackend::open(config).await.unwrap();
+    let lock = lock(&place).await;
+    let job = spec("1");
+    let (id, start) = (job.id, Instant::now());
+    let error = insert(&backend, vec![job.clone()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error}");
+    assert!(error.to_string().contains("did not answer within 300ms"), "{error}");
+    assert_eq!(error.jobs(), [id]);
+    assert!(start.elapsed() >= PATIENCE && start.elapsed() < PATIENCE * 20, "{:?}", start.elapsed());
+    let error = backend.inspect().unwrap().jobs(&[id]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    lock.batch_execute("COMMIT").await.unwrap();
+    insert(&backend, vec![job]).await.unwrap();
+    assert_eq!(count(&backend).await, 1);
+}
+
+/// Polls a future so often, and drops it.
+async fn dropped_after<F: Future>(polls: u32, future: F) {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind() {
+    let place = Place::new();
+    let backend = PostgresBackend::open(place.config().connections(3)).await.unwrap();
+    let worker = register(&backend).await;
+    let client = place.connect().await;
+    // All three come up.
+    let gate = lock(&place).await;
+    let calls: Vec<_> = (0..3)
+        .map(|_| {
+            let backend = backend.clone();
+            tokio::spawn(async move { backend.claim(claim(worker, 1)).await })
+        })
+        .collect();
+    until("all connections are up", || async { sessions(&client, &place, WAITS).await == 3 }).await;
+    gate.batch_execute("COMMIT").await.unwrap();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    backend.heartbeat(HeartbeatRequest::new(worker)).await.unwrap();
+    let announced = "query LIKE '%pg_notify%'";
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    until("others are told", || async { sessions(&client, &place, announced).await == 1 }).await;
+    let before = sessions(&client, &place, "true").await;
+
+    let (inspect, audit) = (backend.inspect().unwrap(), backend.audit().unwrap());
+    for polls in 0..40 {
+        let polls = polls % 8;
+        dropped_after(polls, insert(&backend, vec![spec("1"), spec("2")])).await;
+        dropped_after(polls, backend.claim(claim(worker, 3))).await;
+        dropped_after(polls, backend.cancel(CancelRequest::new(vec![spec("1").id]))).await;
+        dropped_after(polls, backend.maintain(MaintainRequest::rescue(10).by(worker))).await;
+        dropped_after(polls, backend.heartbeat(HeartbeatRequest::new(worker))).await;
+        dropped_after(polls, inspect.list(ListRequest::default())).await;
+        dropped_after(polls, audit.stored()).await;
+    }
+    count(&backend).await;
+    until("all is quiet", || async { sessions(&client, &place, "state <> 'idle'").await == 0 }).await;
+    assert_eq!(sessions(&client, &place, "state LIKE 'idle in transaction%'").await, 0);
+    assert_eq!(sessions(&client, &place, "true").await, before);
+    insert(&backend, vec![spec("1")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_handle_closes_all_connections() {
+    let place = Place::new();
+    let client = place.connect().await;
+    let backend = place.open().await;
+    let wakes = backend.subscribe();
+    let worker = register(&backend).await;
+    backend.heartbeat(HeartbeatRequest::new(worker)).await.unwrap();
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    assert!(sessions(&client, &place, "true").await > 0);
+    drop((backend, wakes));
+    until("all are closed", || async { sessions(&client, &place, "true").await == 0 }).await;
+}

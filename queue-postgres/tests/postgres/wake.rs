@@ -1,0 +1,139 @@
+//! Wake-ups between handles, as between processes.
+
+use std::future::poll_fn;
+use std::time::{Duration, Instant};
+
+use queue_core::backend::{WakeReceiver, Wakes};
+use queue_core::{Backend, QueueName};
+use queue_postgres::tokio_postgres::{self, AsyncMessage, NoTls};
+use queue_postgres::{Pooler, PostgresBackend};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::common::{LONG, Place, in_time, insert, spec, terminate, until};
+
+/// So rarely that nothing here can be due to it.
+const NEVER: Duration = Duration::from_secs(3600);
+
+async fn next(wakes: &mut WakeReceiver) -> Wakes {
+    in_time("a wake-up", wakes.recv()).await
+}
+
+/// A subscriber whose connection listens: it was told to look at everything.
+async fn subscribe(backend: &PostgresBackend) -> WakeReceiver {
+    let mut wakes = backend.subscribe();
+    assert!(next(&mut wakes).await.unknown);
+    wakes
+}
+
+/// What a connection of the test's own hears, as any program may.
+async fn listen(place: &Place) -> UnboundedReceiver<String> {
+    let (client, mut connection) = tokio_postgres::connect(place.url(), NoTls).await.unwrap();
+    let (tell, told) = unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message {
+                tell.send(notification.payload().to_owned()).ok();
+            }
+        }
+    });
+    client.batch_execute(&format!("LISTEN {}_wake", place.schema())).await.unwrap();
+    // Its connection lives as long as it does.
+    tokio::spawn(async move {
+        let _client = client;
+        std::future::pending::<()>().await;
+    });
+    told
+}
+
+#[tokio::test]
+async fn a_job_of_another_handle_is_told_by_name() {
+    let place = Place::new();
+    let (ours, theirs) = (place.open().await, place.open().await);
+    let mut wakes = subscribe(&ours).await;
+    for priority in [0, 7] {
+        let job = queue_core::JobSpec { priority, ..spec("1") };
+        insert(&theirs, vec![job]).await.unwrap();
+        let news = next(&mut wakes).await;
+        assert!(!news.unknown, "{news:?}");
+        let told: Vec<_> = news.ready.iter().map(|hint| (hint.queue.clone(), hint.priority)).collect();
+        assert_eq!(told, [(QueueName::default(), priority)]);
+    }
+}
+
+#[tokio::test]
+async fn own_notifications_are_not_taken_for_those_of_others() {
+    let place = Place::new();
+    let (ours, theirs) = (place.open().await, place.open().await);
+    let mut wakes = subscribe(&ours).await;
+    let mut heard = listen(&place).await;
+    insert(&ours, vec![spec("1")]).await.unwrap();
+    assert_eq!(next(&mut wakes).await.ready.len(), 1, "within the process, at once");
+    in_time("the notification", heard.recv()).await.unwrap();
+    // It is behind the first on every connection: had that been taken in, it would show.
+    let job = queue_core::JobSpec { priority: 3, ..spec("1") };
+    insert(&theirs, vec![job]).await.unwrap();
+    let news = next(&mut wakes).await;
+    assert_eq!(news.ready.iter().map(|hint| hint.priority).collect::<Vec<_>>(), [3]);
+}
+
+#[tokio::test]
+async fn who_cannot_listen_any_more_listens_again_and_looks_at_everything() {
+    let place = Place::new();
+    let ours = PostgresBackend::open(place.config().ping_interval(NEVER)).await.unwrap();
+    let theirs = place.open().await;
+    let mut wakes = subscribe(&ours).await;
+    let client = place.connect().await;
+    for _ in 0..3 {
+        // Those of the other handle go as well.
+        assert!(terminate(&client, place.schema()).await > 0);
+        assert!(next(&mut wakes).await.unknown);
+        until("the other handle gets through", || async { insert(&theirs, vec![spec("1")]).await.is_ok() })
+            .await;
+        let news = next(&mut wakes).await;
+        assert!(!news.unknown && news.ready.len() == 1, "{news:?}");
+    }
+}
+
+#[tokio::test]
+async fn notifications_are_throttled_and_the_last_job_is_told_all_the_same() {
+    let place = Place::new();
+    let interval = Duration::from_millis(200);
+    let backend = PostgresBackend::open(place.config().notify_interval(interval)).await.unwrap();
+    let mut heard = listen(&place).await;
+    let start = Instant::now();
+    for _ in 0..199 {
+        insert(&backend, vec![spec("1")]).await.unwrap();
+    }
+    let last = queue_core::JobSpec { priority: 9, ..spec("1") };
+    insert(&backend, vec![last]).await.unwrap();
+    let mut many = 0;
+    loop {
+        let text = in_time("the last notification", heard.recv()).await.unwrap();
+        many += 1;
+        if text.contains(r#"["default",9,"#) {
+            break;
+        }
+    }
+    // The first goes out at once, and then one an interval.
+    let most = 2 + start.elapsed().as_millis() / interval.as_millis();
+    assert!(many <= most && many < 100, "{many} notifications in {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn behind_a_pooler_jobs_of_others_are_looked_for_and_nobody_listens() {
+    let place = Place::new();
+    let interval = Duration::from_millis(50);
+    let config = place.config().pooler(Pooler::Transaction).poll_interval(interval);
+    let backend = PostgresBackend::open(config).await.unwrap();
+    let mut wakes = backend.subscribe();
+    let start = Instant::now();
+    for _ in 0..3 {
+        assert!(next(&mut wakes).await.unknown);
+    }
+    assert!(start.elapsed() >= interval * 2 && start.elapsed() < LONG, "{:?}", start.elapsed());
+    let listening =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND query LIKE 'LISTEN%'";
+    let client = place.connect().await;
+    let many: i64 = client.query_one(listening, &[&place.schema()]).await.unwrap().get(0);
+    assert_eq!(many, 0);
+}

@@ -1,0 +1,87 @@
+//! Stopping queues for a while.
+
+use async_trait::async_trait;
+use queue_core::backend::Pause;
+use queue_core::{QueueName, Result};
+use rusqlite::Connection;
+
+use crate::backend::SqliteBackend;
+use crate::error::{Outcome, corrupt};
+use crate::writer::command::{Effects, Request};
+use crate::writer::session::Session;
+
+const PAUSE: &str = include_str!("sql/pause.sql");
+const RESUME: &str = include_str!("sql/resume.sql");
+const IS_PAUSED: &str = include_str!("sql/is_paused.sql");
+const PAUSED: &str = include_str!("sql/paused.sql");
+
+/// Whether claims of a queue take nothing.
+pub(crate) fn is_paused(connection: &Connection, queue: i64) -> Outcome<bool> {
+    Ok(connection.prepare_cached(IS_PAUSED)?.query_row([queue], |row| row.get(0))?)
+}
+
+/// In line with the claims: those before it have ended, those after it see it.
+struct PauseQueue(QueueName);
+
+impl Request for PauseQueue {
+    type Reply = ();
+
+    const OPERATION: &'static str = "pause a queue";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+        // Numbered now if it has no jobs yet.
+        let queue = session.names.intern(&session.connection, self.0.as_str())?;
+        session.connection.prepare_cached(PAUSE)?.execute([queue])?;
+        Ok(())
+    }
+}
+
+struct ResumeQueue(QueueName);
+
+impl Request for ResumeQueue {
+    type Reply = ();
+
+    const OPERATION: &'static str = "resume a queue";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+        if let Some(queue) = session.names.find(&session.connection, self.0.as_str())? {
+            session.connection.prepare_cached(RESUME)?.execute([queue])?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Pause for SqliteBackend {
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.write(PauseQueue(queue.clone())).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.write(ResumeQueue(queue.clone())).await?;
+        self.wake_all();
+        Ok(())
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>> {
+        self.read("list the paused queues", |connection| {
+            let mut statement = connection.prepare_cached(PAUSED)?;
+            let mut rows = statement.query([])?;
+            let mut queues = Vec::new();
+            while let Some(row) = rows.next()? {
+                let name: String = row.get(0)?;
+                queues.push(QueueName::new(name).map_err(|error| corrupt(error.to_string()))?);
+            }
+            Ok(queues)
+        })
+        .await
+    }
+}
