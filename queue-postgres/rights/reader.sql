@@ -6,5 +6,7 @@ GRANT SELECT ON
     {schema}.live,
     {schema}.outcomes,
     {schema}.attempt_errors,
-    {schema}.workers
+    {schema}.workers,
+    {schema}.queues
 TO {role};
+GRANT EXECUTE ON FUNCTION {schema}.paused TO {role};

@@ -23,6 +23,8 @@ pub enum Rights {
     Enqueuer,
     /// Shows jobs to people, with their payloads, results and errors. It changes nothing.
     Reader,
+    /// Steps in: it pauses and resumes queues and cancels jobs. It reads nothing.
+    Operator,
 }
 
 /// The statements that give a role the rights to do this in a schema, and no others. Whoever owns the schema runs
@@ -45,6 +47,7 @@ pub fn rights_sql(schema: &str, role: &str, rights: Rights) -> Result<String> {
         Rights::Worker => include_str!("../rights/worker.sql"),
         Rights::Enqueuer => include_str!("../rights/enqueuer.sql"),
         Rights::Reader => include_str!("../rights/reader.sql"),
+        Rights::Operator => include_str!("../rights/operator.sql"),
     };
     // The role last: its name may hold anything, a placeholder too.
     Ok(filled(script, &schema).replace("{role}", &quoted(role)?))
