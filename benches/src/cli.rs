@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ const MOST_PAYLOAD: i64 = 1024 * 1024;
 /// Measure one workload of the queue, and beside it the floor: a bare loop over the same store
 ///
 /// The floor keeps the same protocol (fenced by tokens) and the same durability, and shares no code with the backend.
-/// Of four batch sizes the fastest counts. The ratio is the value divided by the floor.
+/// Of four batch sizes the fastest counts, on PostgreSQL by one connection or by two at once. The ratio is the value divided by the floor.
 #[derive(Debug, Parser)]
 #[command(name = "queue-benches")]
 pub(crate) struct Cli {
@@ -37,15 +38,19 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Where database files are made and removed again [default: beside this program]
+    /// Where database files and servers are made and removed again [default: beside this program]
     ///
     /// Choose a real disk: in a file system that lives in memory a commit costs nothing.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
 
-    /// Be the second process of a latency workload, on this file
-    #[arg(long, value_name = "FILE", hide = true)]
-    pub(crate) worker_of: Option<PathBuf>,
+    /// The PostgreSQL server to measure on, in schemas that are made and dropped [default: one that is started]
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// Be the second process of a latency workload, on the jobs at this address
+    #[arg(long, value_name = "ADDRESS", hide = true)]
+    pub(crate) worker_of: Option<OsString>,
 }
 
 /// What can be measured.
@@ -68,6 +73,8 @@ pub(crate) enum BackendName {
     Memory,
     /// A database file in this process, in WAL mode with `synchronous=FULL`
     Sqlite,
+    /// A PostgreSQL server: the one that `--url` names, else one that is started for the measurement
+    Postgres,
 }
 
 /// The name as the command line knows it.

@@ -9,6 +9,7 @@
 mod cli;
 mod floor;
 mod plan;
+mod postgres;
 mod progress;
 mod report;
 mod samples;
@@ -35,11 +36,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    if let Some(file) = &cli.worker_of {
-        return workload::serve(file);
+    if let Some(address) = &cli.worker_of {
+        return workload::serve(cli.backend, address);
     }
     let plan = Plan::new(cli)?;
-    let floor = floor::measure(&plan)?;
+    let mut floor = floor::measure(&plan)?;
+    floor.settings.extend(plan.settings()?);
     let report = Report::new(&plan, &floor, &workload::measure(&plan)?);
     if cli.json {
         println!("{}", serde_json::to_string(&report)?);

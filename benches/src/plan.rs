@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
 use crate::cli::{BackendName, Cli, Workload};
+use crate::postgres::Server;
 
 /// Enough for a second or two at the speed of the store.
 const MANY_JOBS: usize = 200_000;
@@ -26,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) jobs: usize,
     pub(crate) payload_bytes: usize,
     dir: PathBuf,
+    /// Stopped with the plan, if it was started for it.
+    server: Option<Server>,
 }
 
 impl Plan {
@@ -40,7 +44,23 @@ impl Plan {
             None => beside_this_program()?,
         };
         let payload_bytes = usize::try_from(cli.payload)?;
-        Ok(Self { workload: cli.workload, backend: cli.backend, jobs, payload_bytes, dir })
+        let server = match (cli.backend, &cli.url) {
+            (BackendName::Postgres, Some(url)) => Some(Server::given(url)),
+            (BackendName::Postgres, None) => Some(Server::start(&dir)?),
+            (backend, Some(_)) => bail!("--url names a PostgreSQL server, but the backend is {backend}"),
+            (BackendName::Memory | BackendName::Sqlite, None) => None,
+        };
+        Ok(Self { workload: cli.workload, backend: cli.backend, jobs, payload_bytes, dir, server })
+    }
+
+    /// Where PostgreSQL is measured.
+    pub(crate) fn server(&self) -> Result<&Server> {
+        self.server.as_ref().context("no PostgreSQL server belongs to this measurement")
+    }
+
+    /// What is known of the place where everything is measured.
+    pub(crate) fn settings(&self) -> Result<Map<String, Value>> {
+        self.server.as_ref().map_or_else(|| Ok(Map::new()), Server::settings)
     }
 
     /// An empty folder for a database, gone with the value.
@@ -65,4 +85,24 @@ fn beside_this_program() -> Result<PathBuf> {
     let mut path = std::env::current_exe().context("failed to find the folder of this program")?;
     path.pop();
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn plan(words: &[&str]) -> Result<Plan> {
+        Plan::new(&Cli::parse_from(["queue-benches", "drain"].iter().chain(words)))
+    }
+
+    #[test]
+    fn only_postgres_is_measured_at_a_url() {
+        let url = ["--url", "postgres://me@host/jobs"];
+        let error = plan(&url).unwrap_err().to_string();
+        assert!(error.contains("--url") && error.contains("sqlite"), "{error}");
+        let plan = plan(&[&url[..], &["--backend", "postgres"]].concat()).unwrap();
+        assert_eq!(plan.server().unwrap().url(), "postgres://me@host/jobs");
+    }
 }

@@ -55,10 +55,12 @@ macro_rules! ulid_name {
             type Err = Error;
 
             fn from_str(text: &str) -> Result<Self> {
-                Ulid::from_string(text).map(Self).map_err(|error| {
-                    Error::invalid(concat!("read a ", $what), format!("`{text}` is no ULID"))
-                        .with_source(error)
-                })
+                let refusal = || Error::invalid(concat!("read a ", $what), format!("`{text}` is no ULID"));
+                // 26 digits of 5 bits have room for more than 128, which would be cut off.
+                if text.starts_with(|first: char| first > '7') {
+                    return Err(refusal());
+                }
+                Ulid::from_string(text).map(Self).map_err(|error| refusal().with_source(error))
             }
         }
     };
@@ -192,5 +194,8 @@ mod tests {
     fn text_that_is_no_ulid_is_named() {
         let error = "nonsense".parse::<JobId>().unwrap_err();
         assert!(error.to_string().contains("`nonsense`"), "{error}");
+        let last = "7ZZZZZZZZZZZZZZZZZZZZZZZZZ";
+        assert_eq!(last.parse::<JobId>().unwrap().to_bytes(), [255; 16]);
+        assert!(last.replace('7', "8").parse::<JobId>().is_err(), "it is one bit too large");
     }
 }

@@ -40,8 +40,9 @@ BEGIN
 END
 $$;
 
--- Q16: the jobs that are stored under these ids, to be compared with those that are submitted again.
-CREATE FUNCTION {schema}.known_jobs(p_ids uuid[])
+-- Q16: the jobs that are stored under these ids, to be compared with those that are submitted again. The payload is told
+-- only to those who know it; one that is not the submitted one is answered as the empty text, which no payload is.
+CREATE FUNCTION {schema}.known_jobs(p_ids uuid[], p_payloads text[])
 RETURNS TABLE (
     id uuid, created_at timestamptz, run_at timestamptz, timeout interval, backoff_base interval, backoff_cap interval,
     max_retries integer, priority smallint, backoff_jitter smallint, kind text, queue text, payload text
@@ -52,8 +53,9 @@ BEGIN
     RETURN QUERY
     SELECT
         j.id, j.created_at, j.run_at, j.timeout, j.backoff_base, j.backoff_cap,
-        j.max_retries, j.priority, j.backoff_jitter, j.kind, j.queue, j.payload::text
-    FROM jobs j
-    WHERE j.id = ANY (p_ids);
+        j.max_retries, j.priority, j.backoff_jitter, j.kind, j.queue,
+        CASE WHEN j.payload::text = s.payload COLLATE "C" THEN s.payload ELSE '' END
+    FROM unnest(p_ids, p_payloads) AS s (job, payload)
+    JOIN jobs j ON j.id = ANY (p_ids) AND j.id = s.job;
 END
 $$;

@@ -103,7 +103,8 @@ fn as_stored(job: &JobSpec) -> JobSpec {
 
 async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpec, Timestamp)>> {
     let ids: Vec<Id> = batch.iter().map(|job| job.id.into()).collect();
-    let rows = core.connections.query(&core.statements.known, &[&ids]).await?;
+    let payloads: Vec<&str> = batch.iter().map(|job| job.payload.as_str()).collect();
+    let rows = core.connections.query(&core.statements.known, &[&ids, &payloads]).await?;
     let job = |row: &tokio_postgres::Row| {
         let id = row::job_id(row, 0)?;
         Ok((id, (row::job(row, id, 2)?, row::time(row, 1)?)))

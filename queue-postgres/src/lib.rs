@@ -2,7 +2,8 @@
 //!
 //! [`PostgresBackend`] keeps jobs in a schema of a PostgreSQL database, version 14 or newer, that any number of
 //! processes on any number of machines share. Programs use it through the facade `queue`; [`PostgresConfig`] has
-//! what may be set.
+//! what may be set. [`Rights`] tells of roles that may do one thing only, and [`enqueue_from_sql`] how triggers and
+//! programs in other languages enqueue.
 
 mod audit;
 mod backend;
@@ -21,6 +22,7 @@ mod migrate;
 mod parts;
 mod pause;
 mod prune;
+mod rights;
 mod row;
 mod server;
 mod settle;
@@ -32,6 +34,9 @@ mod waits;
 mod wake;
 mod worker;
 
+#[doc = include_str!("../../docs/postgres-enqueue.md")]
+pub mod enqueue_from_sql {}
+
 pub use backend::PostgresBackend;
 pub use config::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_CONNECTIONS, DEFAULT_HEARTBEAT_TIMEOUT, DEFAULT_NOTIFY_INTERVAL,
@@ -39,6 +44,7 @@ pub use config::{
     DEFAULT_SCHEMA, Migrate, Pooler, PostgresConfig,
 };
 pub use migrate::migrations_sql;
+pub use rights::{Rights, rights_sql};
 
 /// The driver, in the version that this crate speaks.
 pub use tokio_postgres;

@@ -59,6 +59,9 @@ const LEDGER_WRITE: &str = include_str!("sql/ledger_write.sql");
 /// Everything that makes or brings up to date a schema of this name, as a script for `psql` and for those who
 /// run migrations by other means. It can be run again: what has been applied is left alone.
 ///
+/// From a checkout of the workspace, `cargo run -p queue-postgres --example migrations -- queue > queue.sql` writes it
+/// to a file.
+///
 /// ```
 /// let script = queue_postgres::migrations_sql("shop_jobs")?;
 /// assert!(script.contains(r#"CREATE TABLE "shop_jobs".jobs"#));

@@ -89,7 +89,7 @@ impl Statements {
         let writes = |sql: &str, types| Statement::writes(filled(sql, schema), types);
         Self {
             insert: writes(include_str!("sql/insert.sql"), INSERT),
-            known: reads(include_str!("sql/known.sql"), &[Type::UUID_ARRAY]),
+            known: reads(include_str!("sql/known.sql"), &[Type::UUID_ARRAY, Type::TEXT_ARRAY]),
             claim: writes(include_str!("sql/claim.sql"), CLAIM),
             leases: reads(include_str!("sql/leases.sql"), &[Type::UUID, Type::UUID]),
             settle: writes(include_str!("sql/settle.sql"), SETTLE),

@@ -33,6 +33,7 @@ pub(super) fn measure(plan: &Plan, mut store: impl Store) -> Result<Floor> {
     }
     bar.finish_and_clear();
     let Percentiles { p50, p99 } = Percentiles::of(samples.split_off(WARM_UP));
-    let settings = Map::from_iter([("floor_p99_us".to_owned(), Value::from(rounded(p99)))]);
+    let mut settings = Map::from_iter([("floor_p99_us".to_owned(), Value::from(rounded(p99)))]);
+    settings.extend(store.settings());
     Ok(Floor { value: p50, settings })
 }

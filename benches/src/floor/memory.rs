@@ -95,7 +95,7 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().unwrap_or_else(PoisonError::into_inner).outcomes.len())
     }
 
-    fn settings() -> Map<String, Value> {
+    fn settings(&self) -> Map<String, Value> {
         Map::from_iter([("durability".to_owned(), Value::from("none"))])
     }
 }

@@ -4,21 +4,25 @@
 //! most urgent jobs of a queue among a set of kinds, charges an attempt and leaves a random token; a settlement changes
 //! a job only where it finds that token, and leaves an outcome. Each step is committed before the next one relies on it.
 //!
-//! What the protocol does not need is left out: no index for rescue or retention, no workers, no second connection.
+//! What the protocol does not need is left out: no index for rescue or retention, no workers. Where a store serves
+//! several connections at once, one and two are tried.
 
 mod latency;
 mod memory;
+mod postgres;
 mod rates;
+mod side_by_side;
 mod sqlite;
 mod store;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 
 use crate::cli::{BackendName, Workload};
 use crate::plan::Plan;
 
 use self::memory::MemoryStore;
+use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 use self::store::Store;
 
@@ -39,21 +43,27 @@ pub(crate) struct Floor {
 /// Runs the bare loop of a workload.
 pub(crate) fn measure(plan: &Plan) -> Result<Floor> {
     match plan.backend {
-        BackendName::Memory => measure_on(plan, || Ok(MemoryStore::new())),
-        BackendName::Sqlite => measure_on(plan, || SqliteStore::create(plan.scratch()?)),
+        BackendName::Memory => measure_on(plan, &[1], |_| Ok(vec![MemoryStore::new()])),
+        BackendName::Sqlite => measure_on(plan, &[1], |_| Ok(vec![SqliteStore::create(plan.scratch()?)?])),
+        BackendName::Postgres => {
+            let url = plan.server()?.url();
+            measure_on(plan, &[1, 2], |connections| PostgresStore::create(url, connections))
+        }
     }
 }
 
-/// Every batch size gets a fresh store from `create`.
-fn measure_on<S: Store>(plan: &Plan, create: impl Fn() -> Result<S>) -> Result<Floor> {
-    let mut floor = match plan.workload {
-        Workload::EnqueueBatch => rates::fastest(plan, BATCHES, &create, rates::enqueue)?,
-        Workload::EnqueueSingle => rates::fastest(plan, SHARED_COMMITS, &create, rates::enqueue)?,
-        Workload::Drain => rates::fastest(plan, BATCHES, &create, rates::drain)?,
-        Workload::Latency => latency::measure(plan, create()?)?,
-    };
-    floor.settings.extend(S::settings());
-    Ok(floor)
+/// Every run gets a fresh store from `create`, seen by as many connections as it asks for.
+fn measure_on<S: Store>(
+    plan: &Plan,
+    connections: &[usize],
+    create: impl Fn(usize) -> Result<Vec<S>>,
+) -> Result<Floor> {
+    match plan.workload {
+        Workload::EnqueueBatch => rates::fastest(plan, BATCHES, connections, create, rates::enqueue),
+        Workload::EnqueueSingle => rates::fastest(plan, SHARED_COMMITS, connections, create, rates::enqueue),
+        Workload::Drain => rates::fastest(plan, BATCHES, connections, create, rates::drain),
+        Workload::Latency => latency::measure(plan, create(1)?.pop().context("the floor has no store")?),
+    }
 }
 
 #[cfg(test)]

@@ -2,80 +2,100 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value};
 
 use super::Floor;
+use super::side_by_side::side_by_side;
 use super::store::{Claim, NewJob, Store, jobs};
 use crate::plan::Plan;
 use crate::progress;
 use crate::samples::rate;
 
-/// The fastest of several batch sizes, each on a fresh store.
+/// The fastest of several batch sizes and numbers of connections, each on a fresh store.
 pub(super) fn fastest<S: Store>(
     plan: &Plan,
     batches: [usize; 4],
-    create: impl Fn() -> Result<S>,
-    run: impl Fn(&mut S, &[NewJob], usize, &ProgressBar) -> Result<Duration>,
+    connections: &[usize],
+    create: impl Fn(usize) -> Result<Vec<S>>,
+    run: impl Fn(&mut [S], &[NewJob], usize, &ProgressBar) -> Result<Duration>,
 ) -> Result<Floor> {
     let jobs = jobs(plan.jobs, plan.payload_bytes);
-    let bar = progress::bar("floor", batches.len() * plan.jobs)?;
-    let mut best = (0.0, 0);
-    for batch in batches {
-        bar.set_message(format!("floor: batches of {batch}"));
-        let reached = rate(jobs.len(), run(&mut create()?, &jobs, batch, &bar)?);
-        if reached > best.0 {
-            best = (reached, batch);
+    let bar = progress::bar("floor", batches.len() * connections.len() * plan.jobs)?;
+    let mut best = Floor { value: 0.0, settings: Map::new() };
+    for &connections in connections {
+        for batch in batches {
+            bar.set_message(format!("floor: batches of {batch}"));
+            let mut stores = create(connections)?;
+            let value = rate(jobs.len(), run(&mut stores, &jobs, batch, &bar)?);
+            if value > best.value {
+                best = Floor { value, settings: settings(&stores, batch, jobs.len())? };
+            }
         }
     }
     bar.finish_and_clear();
-    let settings = Map::from_iter([("floor_batch".to_owned(), Value::from(best.1))]);
-    Ok(Floor { value: best.0, settings })
+    Ok(best)
+}
+
+fn settings<S: Store>(stores: &[S], batch: usize, jobs: usize) -> Result<Map<String, Value>> {
+    let store = stores.first().context("the floor has no store")?;
+    let mut settings = Map::from_iter([("floor_batch".to_owned(), Value::from(batch))]);
+    if let Some(logged) = store.logged()? {
+        settings.extend(logged.settings("floor_", jobs)?);
+    }
+    settings.extend(store.settings());
+    Ok(settings)
 }
 
 /// Stores all jobs.
 pub(super) fn enqueue<S: Store>(
-    store: &mut S,
+    stores: &mut [S],
     jobs: &[NewJob],
     batch: usize,
     bar: &ProgressBar,
 ) -> Result<Duration> {
+    let connections = stores.len();
     let start = Instant::now();
-    for some in jobs.chunks(batch) {
-        store.insert(some)?;
-        bar.inc(u64::try_from(some.len())?);
-    }
+    side_by_side(stores, |number, store| {
+        for some in jobs.chunks(batch).skip(number).step_by(connections) {
+            store.insert(some)?;
+            bar.inc(u64::try_from(some.len())?);
+        }
+        Ok(())
+    })?;
     Ok(start.elapsed())
 }
 
 /// Stores all jobs, then claims and settles them; only the latter counts.
 pub(super) fn drain<S: Store>(
-    store: &mut S,
+    stores: &mut [S],
     jobs: &[NewJob],
     batch: usize,
     bar: &ProgressBar,
 ) -> Result<Duration> {
-    enqueue(store, jobs, batch, &ProgressBar::hidden())?;
-    let mut payload_bytes = 0;
+    enqueue(stores, jobs, batch, &ProgressBar::hidden())?;
     let start = Instant::now();
+    let read = side_by_side(stores, |_, store| drain_one(store, batch, bar))?;
+    let took = start.elapsed();
+    let finished = stores.first().context("the floor has no store")?.outcomes()?;
+    ensure!(finished == jobs.len(), "the floor finished {finished} of {} jobs", jobs.len());
+    let read: usize = read.into_iter().sum();
+    let expected: usize = jobs.iter().map(|job| job.payload.len()).sum();
+    ensure!(read == expected, "the floor read {read} bytes of payload, not {expected}");
+    Ok(took)
+}
+
+/// Claims and settles until nothing is left, and says how many bytes of payload it read.
+fn drain_one<S: Store>(store: &mut S, batch: usize, bar: &ProgressBar) -> Result<usize> {
+    let mut payload_bytes = 0;
     let mut running = Claim::of_none();
     loop {
         running = store.turn(&running, batch)?;
+        if running.keys.is_empty() {
+            return Ok(payload_bytes);
+        }
         payload_bytes += running.payload_bytes;
         bar.inc(u64::try_from(running.keys.len())?);
-        if running.keys.is_empty() {
-            break;
-        }
     }
-    let took = start.elapsed();
-    ensure!(
-        store.outcomes()? == jobs.len(),
-        "the floor finished {} of {} jobs",
-        store.outcomes()?,
-        jobs.len()
-    );
-    let expected: usize = jobs.iter().map(|job| job.payload.len()).sum();
-    ensure!(payload_bytes == expected, "the floor read {payload_bytes} bytes of payload, not {expected}");
-    Ok(took)
 }

@@ -6,6 +6,8 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 use ulid::{Generator, Overflow};
 
+use crate::postgres::Wal;
+
 /// The name of a job: the bytes of a ULID.
 pub(super) type Id = [u8; 16];
 /// The fence of a claim: random bytes that no other claim has.
@@ -55,7 +57,7 @@ impl<Key> Claim<Key> {
 }
 
 /// A place for jobs, seen as barely as possible. Each method is one transaction, durable when it returns.
-pub(super) trait Store {
+pub(super) trait Store: Send {
     /// By what a claimed job is found again.
     type Key;
 
@@ -71,7 +73,12 @@ pub(super) trait Store {
     fn outcomes(&self) -> Result<usize>;
 
     /// What belongs to the figures of this store.
-    fn settings() -> Map<String, Value>;
+    fn settings(&self) -> Map<String, Value>;
+
+    /// How much was logged since the store was made, where that can be told.
+    fn logged(&self) -> Result<Option<Wal>> {
+        Ok(None)
+    }
 }
 
 /// Jobs with ascending ids, as a process would make them.

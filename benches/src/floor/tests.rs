@@ -3,11 +3,17 @@
 use anyhow::Result;
 
 use super::memory::MemoryStore;
+use super::postgres::PostgresStore;
+use super::side_by_side::side_by_side;
 use super::sqlite::SqliteStore;
-use super::store::{Claim, Store, jobs};
+use super::store::{Claim, Id, Store, jobs};
 
 fn sqlite() -> SqliteStore {
     SqliteStore::create(tempfile::tempdir().unwrap()).unwrap()
+}
+
+fn postgres(connections: usize) -> Vec<PostgresStore> {
+    PostgresStore::create(&queue_testserver::url().unwrap(), connections).unwrap()
 }
 
 /// Claims that run side by side share nothing, and together take everything.
@@ -46,6 +52,20 @@ fn the_fence_holds<S: Store>(mut store: S) -> Result<()> {
     Ok(())
 }
 
+/// What is ready for longest is claimed first, and jobs that became ready together in the order of their ids.
+fn the_order_is_kept(mut store: impl Store<Key = Id>) -> Result<()> {
+    let (first, second) = (jobs(30, 40), jobs(30, 40));
+    // The later ids are stored earlier.
+    store.insert(&second)?;
+    store.insert(&first)?;
+    for some in [&second[..20], &second[20..], &first[..20], &first[20..]] {
+        let mut keys = store.turn(&Claim::of_none(), some.len())?.keys;
+        keys.sort_unstable();
+        assert_eq!(keys, some.iter().map(|job| job.id).collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
 #[test]
 fn memory_gives_every_job_once() {
     every_job_is_claimed_once(MemoryStore::new()).unwrap();
@@ -64,4 +84,50 @@ fn memory_is_fenced() {
 #[test]
 fn sqlite_is_fenced() {
     the_fence_holds(sqlite()).unwrap();
+}
+
+#[test]
+fn postgres_gives_every_job_once() {
+    every_job_is_claimed_once(postgres(1).remove(0)).unwrap();
+}
+
+#[test]
+fn postgres_is_fenced() {
+    the_fence_holds(postgres(1).remove(0)).unwrap();
+}
+
+#[test]
+fn memory_keeps_the_order() {
+    the_order_is_kept(MemoryStore::new()).unwrap();
+}
+
+#[test]
+fn postgres_keeps_the_order() {
+    the_order_is_kept(postgres(1).remove(0)).unwrap();
+}
+
+#[test]
+fn connections_to_postgres_share_the_jobs_and_no_lease() {
+    let mut stores = postgres(2);
+    stores[0].insert(&jobs(100, 40)).unwrap();
+    let claims = side_by_side(&mut stores, |_, store| store.turn(&Claim::of_none(), 50)).unwrap();
+    let mut keys: Vec<Id> = claims.iter().flat_map(|claim| claim.keys.iter().copied()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), 100);
+    assert_ne!(claims[0].token, claims[1].token);
+
+    // Settled by the connection that did not claim it: the fence is the token, not the connection.
+    stores[0].turn(&claims[1], 0).unwrap();
+    assert!(stores[1].turn(&claims[1], 0).is_err(), "a lease ends once");
+    assert_eq!(stores[1].outcomes().unwrap(), 50);
+}
+
+#[test]
+fn postgres_tells_what_it_logged() {
+    let mut store = postgres(1).remove(0);
+    store.insert(&jobs(1000, 40)).unwrap();
+    let logged = store.logged().unwrap().unwrap().settings("", 1000).unwrap();
+    let each = logged["wal_bytes_per_job"].as_i64().unwrap();
+    assert!(each > 100, "{each}");
 }

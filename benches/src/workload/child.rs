@@ -1,9 +1,9 @@
-//! The worker in a process of its own: this program once more, on the same file.
+//! The worker in a process of its own: this program once more, on the same jobs.
 //!
 //! The child tells on its standard output which job started when, a line each, and ends when its standard input does,
 //! so that it never outlives its parent.
 
-use std::path::Path;
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::latency::Start;
 use super::parcel::{Parcel, task};
-use super::store::open_file;
+use super::store;
+use crate::cli::BackendName;
 
 /// The child's first line: its worker runs.
 const READY: &str = "ready";
@@ -31,11 +32,11 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts one on the file, and waits until it serves.
-    pub(super) async fn start(file: &Path) -> Result<Self> {
+    /// Starts one where the jobs are, and waits until it serves.
+    pub(super) async fn start(backend: BackendName, address: &OsStr) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["latency", "--worker-of"])
-            .arg(file)
+            .args(["latency", "--backend", &backend.to_string(), "--worker-of"])
+            .arg(address)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -81,10 +82,10 @@ fn parse(line: &str) -> Option<Start> {
     Some((number, UNIX_EPOCH + since))
 }
 
-/// Is the child: serves the file until standard input ends.
-pub(crate) fn serve(file: &Path) -> Result<()> {
+/// Is the child: serves the jobs until standard input ends.
+pub(crate) fn serve(backend: BackendName, address: &OsStr) -> Result<()> {
     Runtime::new()?.block_on(async {
-        let mut queue = JobQueue::new(open_file(file).await?);
+        let mut queue = JobQueue::new(store::open(backend, Some(address)).await?);
         let starting = |_, parcel: Parcel| {
             println!("{}", line((parcel.number, SystemTime::now())));
             async { Ok(()) }

@@ -24,7 +24,6 @@ pub(super) async fn batches(plan: &Plan, store: &Store) -> Result<Measured> {
     let bar = progress::bar("enqueue", plan.jobs)?;
     let took = fill(plan, &handle(store)?, &bar).await?;
     bar.finish_and_clear();
-    store.ensure_stored(plan.jobs).await?;
     Ok(Measured::new(rate(plan.jobs, took)).setting("batch", BATCH))
 }
 
@@ -64,7 +63,6 @@ pub(super) async fn singles(plan: &Plan, store: &Store) -> Result<Measured> {
     }
     let took = start.elapsed();
     bar.finish_and_clear();
-    store.ensure_stored(plan.jobs).await?;
     Ok(Measured::new(rate(plan.jobs, took)).setting("callers", CALLERS))
 }
 

@@ -31,10 +31,10 @@ pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {
     let here = in_one_process(plan, store, &bar).await?;
     let mut measured =
         Measured::new(here.p50).setting("slots", DEFAULT_SLOTS).setting("p99_us", rounded(here.p99));
-    if let Some(file) = &store.file {
+    if let Some(address) = &store.address {
         bar.reset();
         bar.set_message("latency across two processes");
-        let across = across_two(plan, store, Child::start(file).await?, &bar).await?;
+        let across = across_two(plan, store, Child::start(plan.backend, address).await?, &bar).await?;
         measured = measured
             .setting("two_processes_p50_us", rounded(across.p50))
             .setting("two_processes_p99_us", rounded(across.p99));

@@ -3,6 +3,7 @@
 mod child;
 mod drain;
 mod enqueue;
+mod ground;
 mod latency;
 mod parcel;
 mod store;
@@ -13,6 +14,9 @@ use tokio::runtime::Runtime;
 
 use crate::cli::Workload;
 use crate::plan::Plan;
+
+use self::ground::Ground;
+use self::store::Store;
 
 pub(crate) use self::child::serve;
 
@@ -38,13 +42,42 @@ impl Measured {
 
 /// Runs a workload on a fresh store.
 pub(crate) fn measure(plan: &Plan) -> Result<Measured> {
-    Runtime::new()?.block_on(async {
-        let store = store::open(plan).await?;
-        match plan.workload {
-            Workload::EnqueueBatch => enqueue::batches(plan, &store).await,
-            Workload::EnqueueSingle => enqueue::singles(plan, &store).await,
-            Workload::Drain => drain::measure(plan, &store).await,
-            Workload::Latency => latency::measure(plan, &store).await,
-        }
-    })
+    // In this order: the ground is removed when nobody stands on it any more.
+    let ground = Ground::new(plan)?;
+    let runtime = Runtime::new()?;
+    let address = ground.address();
+    let backend = runtime.block_on(store::open(plan.backend, address.as_deref()))?;
+    let store = Store { backend, address };
+    let meter = match plan.workload {
+        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => ground.meter()?,
+        // What is logged between the jobs is more than what they log.
+        Workload::Latency => None,
+    };
+
+    let mut measured = runtime.block_on(run(plan, &store))?;
+    // Before the check, which reads everything, and so may tidy up and log that.
+    if let Some(meter) = meter {
+        measured.settings.extend(meter.read()?.settings("", plan.jobs)?);
+    }
+    runtime.block_on(check(plan, &store))?;
+    Ok(measured)
+}
+
+async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
+    match plan.workload {
+        Workload::EnqueueBatch => enqueue::batches(plan, store).await,
+        Workload::EnqueueSingle => enqueue::singles(plan, store).await,
+        Workload::Drain => drain::measure(plan, store).await,
+        Workload::Latency => latency::measure(plan, store).await,
+    }
+}
+
+/// A figure counts only if the work was really done.
+async fn check(plan: &Plan, store: &Store) -> Result<()> {
+    match plan.workload {
+        Workload::EnqueueBatch | Workload::EnqueueSingle => store.ensure_stored(plan.jobs).await,
+        Workload::Drain => store.ensure_completed(plan.jobs).await,
+        // Each job was awaited.
+        Workload::Latency => Ok(()),
+    }
 }

@@ -1,43 +1,33 @@
 //! The store of one measurement.
 
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use queue::sqlite::{SqliteBackend, SqliteConfig};
 use queue::{Backend, MemoryBackend, State};
-use tempfile::TempDir;
 
 use crate::cli::BackendName;
-use crate::plan::Plan;
 
-/// A backend without jobs, and what it lives in.
+/// A backend without jobs.
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) backend: Arc<dyn Backend>,
     /// Where another process finds the same jobs, if one can.
-    pub(super) file: Option<PathBuf>,
-    /// Dropped after the backend.
-    _scratch: Option<TempDir>,
+    pub(super) address: Option<OsString>,
 }
 
-/// Makes a store for the plan.
-pub(super) async fn open(plan: &Plan) -> Result<Store> {
-    match plan.backend {
-        BackendName::Memory => {
-            Ok(Store { backend: Arc::new(MemoryBackend::new()), file: None, _scratch: None })
+/// The backend on what the address names, with its defaults.
+pub(super) async fn open(backend: BackendName, address: Option<&OsStr>) -> Result<Arc<dyn Backend>> {
+    let address = || address.with_context(|| format!("the backend {backend} needs an address"));
+    Ok(match backend {
+        BackendName::Memory => Arc::new(MemoryBackend::new()),
+        BackendName::Sqlite => Arc::new(SqliteBackend::open(SqliteConfig::new(address()?)).await?),
+        BackendName::Postgres => {
+            let url = address()?.to_str().context("the address of the server is no Unicode")?;
+            queue::connect(url).await?
         }
-        BackendName::Sqlite => {
-            let scratch = plan.scratch()?;
-            let file = scratch.path().join("jobs.db");
-            Ok(Store { backend: open_file(&file).await?, file: Some(file), _scratch: Some(scratch) })
-        }
-    }
-}
-
-/// The backend on a file, with its defaults.
-pub(super) async fn open_file(file: &Path) -> Result<Arc<dyn Backend>> {
-    Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(file)).await?))
+    })
 }
 
 impl Store {

@@ -32,3 +32,16 @@ fn graceful_shutdown() {
         ["300 ms of work: completed, attempts charged: 1", "60000 ms of work: ready, attempts charged: 0"];
     shows("graceful_shutdown", &charged);
 }
+
+#[test]
+fn multi_db() {
+    let lines = [
+        "one worker with 8 slots serves 3 databases",
+        "mail.db     100 of 100 jobs completed",
+        "archive.db  100 of 100 jobs completed",
+        "PostgreSQL  100 of 100 jobs completed",
+        "never more than 8 at the same time",
+        "counts 300 receipts",
+    ];
+    shows("multi_db", &lines);
+}

@@ -20,7 +20,7 @@ const CALLS: &[(&str, &str)] = &[
         {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, {of:100:NULL::interval}, \
         {of:100:NULL::smallint}, {of:100:'{}'::text})",
     ),
-    ("known", "SELECT * FROM {s}.known_jobs({some})"),
+    ("known", "SELECT * FROM {s}.known_jobs({some}, {of:100:'{}'::text})"),
     (
         "claim from the head",
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled,also-handled}', 100, 100, \

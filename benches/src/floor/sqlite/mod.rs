@@ -69,7 +69,7 @@ impl Store for SqliteStore {
         Ok(usize::try_from(count)?)
     }
 
-    fn settings() -> Map<String, Value> {
+    fn settings(&self) -> Map<String, Value> {
         Map::from_iter([
             ("durability".to_owned(), Value::from("wal, synchronous=full")),
             ("sqlite_version".to_owned(), Value::from(rusqlite::version())),

@@ -1,0 +1,11 @@
+//! The PostgreSQL server of a measurement.
+
+mod schema;
+mod server;
+mod session;
+mod wal;
+
+pub(crate) use self::schema::Schema;
+pub(crate) use self::server::Server;
+pub(crate) use self::session::Session;
+pub(crate) use self::wal::{Wal, WalMeter};

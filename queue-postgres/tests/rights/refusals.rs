@@ -1,0 +1,74 @@
+//! What a role is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue_core::backend::{ListRequest, RegisterRequest, RetireRequest};
+use queue_core::{Backend, Client, Enqueuer, EnqueuerExt, Error, ErrorKind, JobId, QueueName, WorkerId};
+
+use crate::place::Place;
+use crate::role::{Role, literal};
+
+/// Longer than anything here takes, on any machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) fn sorted(lists: &[&[&str]]) -> Vec<String> {
+    let mut all: Vec<String> = lists.iter().copied().flatten().map(ToString::to_string).collect();
+    all.sort();
+    all
+}
+
+#[track_caller]
+pub(crate) fn lacks_a_right<T: std::fmt::Debug>(answer: Result<T, Error>) {
+    let error = answer.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert!(error.to_string().contains("the role lacks a right that this needs"), "{error}");
+}
+
+pub(crate) async fn lists_no_jobs(backend: &dyn Backend) {
+    lacks_a_right(backend.inspect().unwrap().list(ListRequest::new(1)).await);
+    lacks_a_right(backend.audit().unwrap().stored().await);
+}
+
+pub(crate) async fn enqueues_nothing(backend: &Arc<dyn Backend>, known: JobId) {
+    let client = Client::new(Arc::clone(backend));
+    lacks_a_right(client.enqueue_value("greet", "ada").await);
+    lacks_a_right(client.dequeue(known).await);
+}
+
+pub(crate) async fn works_nothing(backend: &dyn Backend) {
+    let worker = WorkerId::generate();
+    lacks_a_right(backend.register(RegisterRequest::new(worker, "nobody", PATIENCE)).await);
+    lacks_a_right(backend.retire(RetireRequest::new(worker)).await);
+}
+
+pub(crate) async fn pauses_nothing(backend: &dyn Backend) {
+    lacks_a_right(backend.pausing().unwrap().pause(&QueueName::default()).await);
+    lacks_a_right(backend.pausing().unwrap().resume(&QueueName::default()).await);
+}
+
+/// Whatever the functions are granted, none of these may touch the tables or the schema itself.
+pub(crate) async fn changes_nothing_directly(role: &Role, place: &Place) {
+    for sql in [
+        "INSERT INTO {s}.migrations (version, name, oldest_compatible) VALUES (99, 'mine', 99)",
+        "DELETE FROM {s}.live",
+        "TRUNCATE {s}.jobs",
+        "UPDATE {s}.outcomes SET result = NULL",
+        "CREATE TABLE {s}.mine ()",
+        "CREATE FUNCTION {s}.mine() RETURNS integer LANGUAGE sql AS 'SELECT 1'",
+        "ALTER TABLE {s}.jobs ADD COLUMN mine text",
+        "ALTER FUNCTION {s}.enqueue SECURITY INVOKER",
+        "CREATE TRIGGER mine AFTER INSERT ON {s}.jobs EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "DROP VIEW {s}.overview",
+        "DROP SCHEMA {s} CASCADE",
+    ] {
+        role.is_refused(place, sql).await;
+    }
+    assert_eq!(role.tables(place, "INSERT, UPDATE, REFERENCES").await, sorted(&[]));
+    // These are no rights of columns.
+    let whole =
+        "SELECT relname FROM pg_class WHERE relnamespace = '{s}'::regnamespace AND relkind IN ('r', 'v')";
+    let name = literal(&role.name);
+    let may = format!("has_table_privilege({name}, oid, 'DELETE, TRUNCATE, TRIGGER')");
+    assert_eq!(place.column(&format!("{whole} AND {may}")).await, sorted(&[]));
+}
