@@ -156,7 +156,7 @@ async fn an_operator_pauses_and_cancels_and_is_refused_everything_else() {
     let backend = role.open(&place).await;
     let (pausing, queue) = (backend.pausing().unwrap(), QueueName::default());
     pausing.pause(&queue).await.unwrap();
-    assert_eq!(pausing.paused().await.unwrap(), [queue.clone()]);
+    assert_eq!(pausing.paused().await.unwrap(), std::slice::from_ref(&queue));
     pausing.resume(&queue).await.unwrap();
     assert_eq!(pausing.paused().await.unwrap(), []);
     let cancel = CancelRequest::new(vec![id]).signal_running();
