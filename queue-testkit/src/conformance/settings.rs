@@ -27,7 +27,7 @@ impl Settings {
             seed: read("QUEUE_TEST_SEED")?.map_or_else(random_seed, Ok)?,
             sequences: read("QUEUE_TEST_SEQUENCES")?.unwrap_or(96),
             tiers: tiers.split(',').map(|tier| tier.trim().to_owned()).collect(),
-            timeout: Duration::from_secs(read("QUEUE_TEST_TIMEOUT")?.unwrap_or(120)),
+            timeout: Duration::from_secs(read("QUEUE_TEST_TIMEOUT")?.unwrap_or(600)),
         })
     }
 }
