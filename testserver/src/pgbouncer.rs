@@ -102,6 +102,7 @@ fn configuration(upstream: &Upstream<'_>, port: u16) -> String {
          pool_mode = transaction\n\
          max_client_conn = 2000\n\
          default_pool_size = 20\n\
+         server_lifetime = 10\n\
          ignore_startup_parameters = extra_float_digits\n",
         upstream.connection(),
     )
