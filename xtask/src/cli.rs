@@ -15,6 +15,9 @@ pub(crate) struct Cli {
 pub(crate) enum Chore {
     /// Run every test of the workspace: unit, integration, conformance and documentation tests
     Test {
+        /// Run the tiers `fault`, `crash` and `soak` of the conformance suite too, which take some minutes more
+        #[arg(long)]
+        all: bool,
         /// Given to every test program as it is: a filter such as `claim`, or `--nocapture`
         #[arg(last = true, value_name = "FILTER")]
         args: Vec<String>,

@@ -18,7 +18,7 @@ use crate::cli::{Chore, Cli};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
-        Chore::Test { args } => test::run(&args),
+        Chore::Test { all, args } => test::run(all, &args),
         Chore::Lint => lint::run(),
         Chore::Fix => fix::run(),
     };

@@ -7,8 +7,11 @@ use queue_testserver::{Options, Server, URL_VARIABLE, given_url};
 
 use crate::process::{cargo, stream};
 
-/// Runs every test of the workspace; `args` go to each test program.
-pub(crate) fn run(args: &[String]) -> Result<()> {
+/// What tells the conformance suite which tiers to run, unless whoever runs it says so already.
+const TIERS_VARIABLE: &str = "QUEUE_TEST_TIERS";
+
+/// Runs every test of the workspace, with `all` in every tier; `args` go to each test program.
+pub(crate) fn run(all: bool, args: &[String]) -> Result<()> {
     let started = Instant::now();
     // One server for all test programs. It goes when this function ends, and even if this process is killed.
     let server = postgres()?;
@@ -16,6 +19,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut command = cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     if let Some(server) = &server {
         command.env(URL_VARIABLE, server.url());
+    }
+    if all && std::env::var_os(TIERS_VARIABLE).is_none() {
+        command.env(TIERS_VARIABLE, "all");
     }
     if !args.is_empty() {
         command.arg("--").args(args);

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::str::FromStr;
 
+use anyhow::anyhow;
 use queue_core::backend::Capabilities;
 
 use super::kit::Kit;
@@ -30,21 +32,42 @@ impl Case {
     }
 }
 
-/// How long, and by which means, a case tests.
+/// By which means, and for how long, a case tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tier {
     /// One after another, in milliseconds.
     Fast,
     /// Several tasks at once.
     Race,
+    /// The storage fails while it is used.
+    Fault,
+    /// Processes that use the storage are killed or stopped.
+    Crash,
+    /// For longer, with everything at once.
+    Soak,
 }
 
 impl Tier {
+    pub(crate) const ALL: [Self; 5] = [Self::Fast, Self::Race, Self::Fault, Self::Crash, Self::Soak];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Fast => "fast",
             Self::Race => "race",
+            Self::Fault => "fault",
+            Self::Crash => "crash",
+            Self::Soak => "soak",
         }
+    }
+}
+
+impl FromStr for Tier {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        let known = || Self::ALL.map(Self::as_str).join(", ");
+        let tier = Self::ALL.into_iter().find(|tier| tier.as_str() == name);
+        tier.ok_or_else(|| anyhow!("there is no tier `{name}`; the tiers are {}, or `all`", known()))
     }
 }
 

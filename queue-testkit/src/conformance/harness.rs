@@ -63,7 +63,7 @@ fn trial(
     let missing = case.needs.iter().find(|need| !need.is_met_by(capabilities));
     let skipped = match missing {
         Some(need) => Some(format!("needs {need}, which the backend does not declare")),
-        None if !settings.tiers.iter().any(|tier| tier == case.tier.as_str()) => {
+        None if !settings.tiers.contains(&case.tier) => {
             Some(format!("tier {} is not asked for", case.tier.as_str()))
         }
         None => None,

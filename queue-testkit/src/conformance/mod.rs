@@ -49,7 +49,7 @@
 //! |---|---|
 //! | `QUEUE_TEST_SEED` | the seed of random cases, as a failure prints it |
 //! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs |
-//! | `QUEUE_TEST_TIERS` | the tiers to run, separated by commas; `fast,race` unless said |
+//! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
 
 mod audit;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use queue_core::ClaimId;
 
+use super::case::Tier;
+
 /// The settings of one run of the suite, read once.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -14,7 +16,7 @@ pub(crate) struct Settings {
     /// How many sequences a random case runs.
     pub(crate) sequences: u32,
     /// The tiers that run.
-    pub(crate) tiers: Vec<String>,
+    pub(crate) tiers: Vec<Tier>,
     /// After how long a case has failed.
     pub(crate) timeout: Duration,
 }
@@ -22,13 +24,26 @@ pub(crate) struct Settings {
 impl Settings {
     /// From the environment; an error names the variable that cannot be read.
     pub(crate) fn read() -> anyhow::Result<Self> {
-        let tiers = read("QUEUE_TEST_TIERS")?.unwrap_or_else(|| "fast,race".to_owned());
         Ok(Self {
             seed: read("QUEUE_TEST_SEED")?.map_or_else(random_seed, Ok)?,
             sequences: read("QUEUE_TEST_SEQUENCES")?.unwrap_or(96),
-            tiers: tiers.split(',').map(|tier| tier.trim().to_owned()).collect(),
+            tiers: read("QUEUE_TEST_TIERS")?.unwrap_or(Tiers(vec![Tier::Fast, Tier::Race])).0,
             timeout: Duration::from_secs(read("QUEUE_TEST_TIMEOUT")?.unwrap_or(600)),
         })
+    }
+}
+
+/// Names of tiers, separated by commas.
+struct Tiers(Vec<Tier>);
+
+impl FromStr for Tiers {
+    type Err = anyhow::Error;
+
+    fn from_str(names: &str) -> anyhow::Result<Self> {
+        if names.trim() == "all" {
+            return Ok(Self(Tier::ALL.to_vec()));
+        }
+        names.split(',').map(|name| name.trim().parse()).collect::<anyhow::Result<_>>().map(Self)
     }
 }
 

@@ -41,7 +41,7 @@ fn case(run: super::super::case::Run) -> &'static Case {
 }
 
 fn settings(timeout: Duration) -> Arc<Settings> {
-    Arc::new(Settings { seed: 7, sequences: 1, tiers: vec!["fast".to_owned()], timeout })
+    Arc::new(Settings { seed: 7, sequences: 1, tiers: vec![Tier::Fast], timeout })
 }
 
 fn outcome(case: &'static Case, timeout: Duration) -> Result<(), String> {
