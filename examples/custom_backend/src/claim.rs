@@ -20,9 +20,6 @@ const PROMOTED: usize = 1000;
 
 /// Takes the first jobs of the queue.
 pub(crate) fn claim(tables: &mut Tables<'_>, news: &mut News, request: &ClaimRequest) -> Result<ClaimReply> {
-    if request.limit == 0 || request.kinds.is_empty() {
-        return Ok(ClaimReply::default());
-    }
     let now = request.now.unwrap_or_else(Timestamp::now);
     // No rescue comes between this and the commit: there is one transaction at a time.
     worker::check(tables, request.worker)?;

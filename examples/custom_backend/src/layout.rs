@@ -16,14 +16,14 @@ pub(crate) type Word = &'static str;
 /// The table is an index: all that it says is in the key.
 pub(crate) type Nothing = ();
 
-/// Kind, queue, payload, when it was submitted, its own time, retries, priority, timeout, and base, cap
+/// Kind, queue, payload, when it was submitted, when it was first to run, retries, priority, timeout, and base, cap
 /// and jitter of its backoff.
 pub(crate) type JobValue = (
     &'static str,
     &'static str,
     &'static str,
     Micros,
-    Option<Micros>,
+    Micros,
     u16,
     i16,
     Length,
@@ -73,7 +73,9 @@ pub(crate) const OUTCOMES: TableDefinition<'_, Id, OutcomeValue> = TableDefiniti
 pub(crate) const FINISHED: TableDefinition<'_, FinishedKey, Nothing> = TableDefinition::new("finished");
 /// What went wrong in each attempt that failed.
 pub(crate) const ERRORS: TableDefinition<'_, ErrorKey, ErrorValue> = TableDefinition::new("errors");
-/// The workers that are registered, and those given up that still have leases.
+/// The workers that are registered, and those given up that still have leases: a row a process.
 pub(crate) const WORKERS: TableDefinition<'_, Id, WorkerValue> = TableDefinition::new("workers");
+/// The workers that were given up and have no leases any more: their ids are not to be used again.
+pub(crate) const LOST: TableDefinition<'_, Id, Nothing> = TableDefinition::new("lost");
 /// The queues that are paused.
 pub(crate) const PAUSED: TableDefinition<'_, &str, Nothing> = TableDefinition::new("paused");

@@ -31,8 +31,8 @@ pub(crate) fn rescue(
             take_back(tables, news, now, job, &format!("worker {id} was given up"), reply)?;
         }
         if leases.len() <= left {
-            // Without leases its row says nothing more: an unknown worker is a lost one.
             tables.workers.remove(id.as_id())?;
+            tables.lost.put(id.as_id(), ())?;
         }
         left = left.saturating_sub(leases.len());
     }

@@ -14,8 +14,8 @@ use redb::{
 use crate::error::Doing as _;
 use crate::layout::{
     DEADLINES, DeadlineKey, ERRORS, ErrorKey, ErrorValue, FINISHED, FinishedKey, Id, JOBS, JobValue, LEASES,
-    LIVE, LeaseKey, LiveValue, Nothing, OUTCOMES, OutcomeValue, PAUSED, READY, ReadyKey, WAITING, WORKERS,
-    WaitingKey, WorkerValue,
+    LIVE, LOST, LeaseKey, LiveValue, Nothing, OUTCOMES, OutcomeValue, PAUSED, READY, ReadyKey, WAITING,
+    WORKERS, WaitingKey, WorkerValue,
 };
 
 /// One table, whose changes are counted.
@@ -75,6 +75,7 @@ pub(crate) struct Tables<'a> {
     pub(crate) finished: Rows<'a, FinishedKey, Nothing>,
     pub(crate) errors: Rows<'a, ErrorKey, ErrorValue>,
     pub(crate) workers: Rows<'a, Id, WorkerValue>,
+    pub(crate) lost: Rows<'a, Id, Nothing>,
     pub(crate) paused: Rows<'a, &'static str, Nothing>,
     changes: Rc<Cell<u64>>,
 }
@@ -94,6 +95,7 @@ impl<'a> Tables<'a> {
             finished: rows(transaction, FINISHED, &changes)?,
             errors: rows(transaction, ERRORS, &changes)?,
             workers: rows(transaction, WORKERS, &changes)?,
+            lost: rows(transaction, LOST, &changes)?,
             paused: rows(transaction, PAUSED, &changes)?,
             changes,
         })

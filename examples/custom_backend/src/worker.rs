@@ -2,12 +2,14 @@
 
 use queue_core::backend::{Beat, HeartbeatReply, HeartbeatRequest, RegisterRequest, RetireRequest};
 use queue_core::{Error, ErrorKind, Result, Timestamp, WorkerId};
+use redb::ReadableTable as _;
 
+use crate::error::Doing as _;
 use crate::promote::next_due_anywhere;
 use crate::rows::{AsId as _, Lease, Live, WorkerRow, live, worker};
 use crate::tables::Tables;
 
-/// The row of a worker that may claim.
+/// The row of a worker that is registered and was not given up.
 ///
 /// # Errors
 /// [`ErrorKind::WorkerLost`] if it is unknown or was given up.
@@ -22,8 +24,9 @@ pub(crate) fn check(tables: &Tables<'_>, id: WorkerId) -> Result<WorkerRow> {
 pub(crate) fn register(tables: &mut Tables<'_>, request: &RegisterRequest) -> Result<()> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     let RegisterRequest { worker: id, name, expiry, .. } = request;
-    if worker(&*tables.workers, *id)?.is_some() {
-        let message = format!("worker {id} is registered already");
+    let was_lost = tables.lost.get(id.as_id()).doing("read a worker")?.is_some();
+    if was_lost || worker(&*tables.workers, *id)?.is_some() {
+        let message = format!("worker {id} was registered before");
         return Err(Error::new(ErrorKind::Conflict, "register a worker", message));
     }
     let expires_at = now.saturating_add(*expiry);
@@ -62,8 +65,8 @@ fn store_progress(tables: &mut Tables<'_>, request: &HeartbeatRequest) -> Result
 
 /// Removes the worker, unless it left something running, which must be rescued first.
 pub(crate) fn retire(tables: &mut Tables<'_>, request: &RetireRequest) -> Result<()> {
-    let is_known = worker(&*tables.workers, request.worker)?.is_some();
-    if is_known && tables.held_by(request.worker, None)?.is_empty() {
+    let is_registered = worker(&*tables.workers, request.worker)?.is_some_and(|row| !row.is_lost);
+    if is_registered && tables.held_by(request.worker, None)?.is_empty() {
         tables.workers.remove(request.worker.as_id())?;
     }
     Ok(())

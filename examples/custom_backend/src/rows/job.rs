@@ -8,7 +8,7 @@ use crate::error::{Doing as _, Stored as _};
 use crate::layout::{Id, JobValue};
 use crate::tables::Tables;
 
-/// What was submitted, and when.
+/// What was submitted, and when. One without a time of its own has that of its insert.
 #[derive(Debug)]
 pub(crate) struct JobRow {
     pub(crate) spec: JobSpec,
@@ -29,7 +29,7 @@ impl JobRow {
             id: job_id(id),
             kind: Kind::new(kind).stored()?,
             payload: Payload::from_stored(payload),
-            run_at: run_at.map(time).transpose()?,
+            run_at: Some(time(run_at)?),
             max_retries,
             priority,
             timeout: duration(timeout),
@@ -52,7 +52,7 @@ impl Tables<'_> {
             spec.queue.as_str(),
             spec.payload.as_str(),
             created_at.as_micros(),
-            spec.run_at.map(Timestamp::as_micros),
+            spec.run_at.unwrap_or(created_at).as_micros(),
             spec.max_retries,
             spec.priority,
             length(spec.timeout),
