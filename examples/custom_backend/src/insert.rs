@@ -1,7 +1,7 @@
 //! Entering jobs.
 
 use queue_core::backend::InsertRequest;
-use queue_core::{Error, ErrorKind, JobSpec, Result, Submitted, Timestamp};
+use queue_core::{Error, ErrorKind, JobId, JobSpec, Result, Submitted, Timestamp};
 
 use crate::rows::{Live, job};
 use crate::tables::Tables;
@@ -25,10 +25,11 @@ fn insert_batch(
     now: Timestamp,
     batch: &[JobSpec],
 ) -> Result<Vec<Submitted>> {
-    let inserted = match known(tables, batch)? {
-        0 => true,
-        many if many == batch.len() => false,
-        _ => return Err(known_in_part(tables, batch)?),
+    let known = known(tables, batch)?;
+    let inserted = match known.first() {
+        None => true,
+        Some(_) if known.len() == batch.len() => false,
+        Some(&id) => return Err(conflict(id, "it is stored already, but not all of its batch")),
     };
     if inserted {
         for spec in batch {
@@ -41,30 +42,20 @@ fn insert_batch(
     Ok(batch.iter().map(|spec| Submitted { id: spec.id, inserted }).collect())
 }
 
-/// How many jobs of the batch are stored already.
-fn known(tables: &Tables<'_>, batch: &[JobSpec]) -> Result<usize> {
-    let mut many = 0;
+/// The jobs of the batch that are stored already, with the same content.
+fn known(tables: &Tables<'_>, batch: &[JobSpec]) -> Result<Vec<JobId>> {
+    let mut known = Vec::new();
     for spec in batch {
         if let Some(stored) = job(&*tables.jobs, spec.id)? {
             if !spec.is_same_as(&stored.spec, stored.created_at) {
-                return Err(conflict(spec, "the id belongs to a job with other content"));
+                return Err(conflict(spec.id, "it is stored already, with other content"));
             }
-            many += 1;
+            known.push(spec.id);
         }
     }
-    Ok(many)
+    Ok(known)
 }
 
-fn known_in_part(tables: &Tables<'_>, batch: &[JobSpec]) -> Result<Error> {
-    for spec in batch {
-        if job(&*tables.jobs, spec.id)?.is_some() {
-            return Ok(conflict(spec, "the job is stored already, but not all of its batch"));
-        }
-    }
-    Ok(Error::new(ErrorKind::Conflict, "insert a batch", "a part of it is stored already"))
-}
-
-fn conflict(spec: &JobSpec, why: &str) -> Error {
-    let message = format!("job {}: {why}", spec.id);
-    Error::new(ErrorKind::Conflict, "insert a batch", message).with_jobs(vec![spec.id])
+fn conflict(id: JobId, why: &str) -> Error {
+    Error::new(ErrorKind::Conflict, "insert a batch", format!("job {id}: {why}")).with_jobs(vec![id])
 }

@@ -36,6 +36,8 @@ mod rows;
 mod settle;
 mod store;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod wake;
 mod worker;
