@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use queue_core::backend::{Audit as _, Backend as _, InsertRequest};
 use queue_core::{
@@ -117,14 +117,14 @@ async fn a_request_that_breaks_off_takes_nothing_of_its_neighbours_with_it() {
     let (good, bad) = (spec(), spec());
     let now = Timestamp::now();
     // They wait while the thread works on the first, and so come into one transaction.
-    let (release, wait) = std::sync::mpsc::channel::<()>();
-    let blocks = backend.writer.write(move |_, _| Ok(wait.recv().is_ok()));
+    let (release, wait) = mpsc::channel::<()>();
+    let blocks = backend.writer.write(move |_, _| Ok(wait.recv().is_err()));
     let spoils = backend.writer.write(move |tables, _| {
         tables.add_job(&bad, now)?;
         tables.add_live(bad.id, &Live::new(&bad, now))?;
         Err::<(), _>(Error::new(ErrorKind::Corrupt, "do it", "half of it is done"))
     });
-    let lets_go = async { release.send(()) };
+    let lets_go = async move { drop(release) };
     let (_, inserted, spoilt, _) = tokio::join!(blocks, insert(&backend, &good), spoils, lets_go);
     assert!(inserted.unwrap());
     assert_eq!(spoilt.unwrap_err().kind(), ErrorKind::Corrupt);

@@ -3,7 +3,8 @@
 //! The core is small and frozen: nine methods, each with one request. What comes later enters as
 //! extension traits that a backend may offer, so that new features do not break backends that exist.
 //! [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit` proves a
-//! backend right, promise by promise.
+//! backend right, promise by promise. The guide *Writing a backend* (`docs/writing-a-backend.md` in the
+//! repository) goes from an empty file to that proof, with `examples/custom_backend` to copy from.
 //!
 //! # Time
 //! Every request that depends on time carries `now`. `None` is the backend's own clock (a database
