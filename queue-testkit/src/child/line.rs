@@ -12,8 +12,8 @@ const MARK: &str = "\u{1}";
 /// How many lines a record shows.
 const SHOWN: usize = 12;
 
-/// Where the text of a line is cut when it is shown, in bytes.
-const SHOWN_BYTES: usize = 400;
+/// Where the text of a line is cut when it is shown.
+const SHOWN_CHARACTERS: usize = 400;
 
 /// One line of a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ struct Said {
 }
 
 impl Record {
-    /// The child's role and process id.
+    /// The child's name, or its role, and its process id.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
@@ -95,9 +95,9 @@ impl fmt::Display for Record {
         let lines = self.all();
         writeln!(f, "  {}, {} lines:", self.name(), lines.len())?;
         for line in &lines[lines.len().saturating_sub(SHOWN)..] {
-            let end = line.text.floor_char_boundary(SHOWN_BYTES);
-            let cut = if end < line.text.len() { "…" } else { "" };
-            writeln!(f, "    {:.6} {}{cut}", line.at.as_secs_f64(), &line.text[..end])?;
+            let shown: String = line.text.chars().take(SHOWN_CHARACTERS).collect();
+            let cut = if shown.len() < line.text.len() { "…" } else { "" };
+            writeln!(f, "    {:.6} {shown}{cut}", line.at.as_secs_f64())?;
         }
         Ok(())
     }

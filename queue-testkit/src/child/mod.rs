@@ -65,6 +65,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[must_use]
 pub struct Orders {
     role: String,
+    name: String,
     text: String,
     arguments: Vec<String>,
     halt: Option<(String, u32)>,
@@ -73,7 +74,14 @@ pub struct Orders {
 impl Orders {
     /// For a child in this role.
     pub fn new(role: impl Into<String>) -> Self {
-        Self { role: role.into(), text: String::new(), arguments: Vec::new(), halt: None }
+        let role = role.into();
+        Self { name: role.clone(), role, text: String::new(), arguments: Vec::new(), halt: None }
+    }
+
+    /// For a child that is shown under this name instead of its role.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 
     /// With this text, which means what the role makes of it.
@@ -107,7 +115,7 @@ impl Orders {
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn()?;
-        let name = format!("{} {}", self.role, process.id());
+        let name = format!("{}, process {}", self.name, process.id());
         let (news, seen) = watch::channel(());
         let sink = Sink::new(name, news);
         let record = sink.record();
@@ -148,6 +156,12 @@ impl Child {
     #[must_use]
     pub fn record(&self) -> Record {
         self.record.clone()
+    }
+
+    /// The id of the process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The next of its lines; `None` when it has ended.

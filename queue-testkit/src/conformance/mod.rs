@@ -57,6 +57,7 @@ mod case;
 mod cases;
 mod check;
 mod clock;
+mod crash;
 mod dropped;
 mod harness;
 mod history;
