@@ -1,6 +1,7 @@
 //! The runner of child processes: this program is its own child.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what others print is kept apart")]
 
 use std::process::ExitCode;
 use std::time::Duration;

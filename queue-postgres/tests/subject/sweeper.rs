@@ -1,7 +1,7 @@
 //! Removing the schemas of cases that are over, while others run.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use queue_postgres::tokio_postgres::{Error, NoTls, connect};
@@ -27,11 +27,8 @@ impl Sweeper {
                 let () = eprintln!("schemas of the tests are left behind: {error}");
             }
         });
-        let put = |(mut own, mut running): (MutexGuard<'_, _>, MutexGuard<'_, _>)| {
-            *own = Some(names);
-            *running = Some(thread);
-        };
-        drop(self.names.lock().ok().zip(self.thread.lock().ok()).map(put));
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Some(names);
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     }
 
     /// Has a schema removed.

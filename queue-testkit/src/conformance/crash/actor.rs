@@ -111,7 +111,7 @@ async fn play(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> an
         Role::Enqueue(orders) => enqueue::play(&orders, &*told, parent).await,
         Role::Work(orders) => work::play(&orders, &*told, parent).await,
         Role::Run(orders) => {
-            let worker = run::start(&orders, told, voice)?;
+            let worker = run::start(&orders, told, &voice)?;
             while parent.hear().await != END {}
             worker.shutdown(run::GRACE).await;
             Ok(())

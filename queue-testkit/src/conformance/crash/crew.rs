@@ -16,7 +16,7 @@ use super::ledger::Ledger;
 use super::run;
 use super::testimony::{Expires, Testimony};
 use super::told::Told;
-use super::voice::Notes;
+use super::voice::{Notes, Voice};
 use super::work::{self, KIND, Verdicts};
 use crate::child::{Child, Orders, moment};
 use crate::conformance::kit::Kit;
@@ -159,7 +159,7 @@ impl<'a> Crew<'a> {
     }
 
     /// The case's own backend, which is told of like those of its children.
-    pub(crate) fn backend(&mut self, name: &str) -> anyhow::Result<(Arc<dyn Backend>, Arc<Notes>)> {
+    pub(crate) fn backend(&mut self, name: &str) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Voice>)> {
         self.backend_expiring(name, self.expires)
     }
 
@@ -168,10 +168,11 @@ impl<'a> Crew<'a> {
         &mut self,
         name: &str,
         expires: Expires,
-    ) -> anyhow::Result<(Arc<dyn Backend>, Arc<Notes>)> {
+    ) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Voice>)> {
         let notes = Arc::new(Notes::default());
         self.own.push(Own { name: name.to_owned(), notes: Arc::clone(&notes), expires });
-        Ok((Arc::new(Told::new(self.kit.backend()?, Arc::clone(&notes) as _)), notes))
+        let voice: Arc<dyn Voice> = notes;
+        Ok((Arc::new(Told::new(self.kit.backend()?, Arc::clone(&voice))), voice))
     }
 
     /// The words of the kit on that backend.
@@ -182,8 +183,8 @@ impl<'a> Crew<'a> {
 
     /// A worker of the runtime in this process.
     pub(crate) fn run_here(&mut self, slots: usize) -> anyhow::Result<RunningWorker> {
-        let (backend, notes) = self.backend("the worker of this process")?;
-        run::start(&run::Orders { slots, upkeep: run::Upkeep::Often }, backend, notes)
+        let (backend, voice) = self.backend("the worker of this process")?;
+        run::start(&run::Orders { slots, upkeep: run::Upkeep::Often }, backend, &voice)
     }
 
     /// Enqueues one batch from this process, by the backend's clock.
@@ -275,9 +276,9 @@ impl<'a> Crew<'a> {
 
     /// Has a fresh worker of the runtime end every job, at the backend's own time.
     pub(crate) async fn run_dry(&mut self) -> anyhow::Result<()> {
-        let (told, notes) = self.backend("the worker that drains")?;
+        let (told, voice) = self.backend("the worker that drains")?;
         let orders = run::Orders { slots: 8, upkeep: run::Upkeep::Often };
-        let worker = run::start_for(&[KIND, run::LAPSE], &orders, told, notes)?;
+        let worker = run::start_for(&[KIND, run::LAPSE], &orders, told, &voice)?;
         let backend = self.kit.backend()?;
         let audit = backend.audit().context("the backend offers no `audit`")?;
         let dry = async {

@@ -74,7 +74,7 @@ impl Reached {
     fn operation(&mut self, asked: &Asked, answer: Option<&Answered>, signalled: &mut BTreeSet<JobId>) {
         match (asked, answer) {
             (Asked::Insert(_), None | Some(Answered::Failed(Failure::Unknown))) => {
-                self.add(Rare::UnknownOutcome, 1)
+                self.add(Rare::UnknownOutcome, 1);
             }
             (_, Some(Answered::Failed(Failure::WorkerLost))) => self.add(Rare::WorkerLost, 1),
             (Asked::Cancel(jobs), Some(Answered::Cancelled(met))) => {

@@ -43,7 +43,7 @@ pub(crate) enum Upkeep {
 pub(crate) fn start(
     orders: &Orders,
     backend: Arc<dyn Backend>,
-    voice: Arc<dyn Voice>,
+    voice: &Arc<dyn Voice>,
 ) -> anyhow::Result<RunningWorker> {
     start_for(&[KIND], orders, backend, voice)
 }
@@ -53,11 +53,11 @@ pub(crate) fn start_for(
     kinds: &[&str],
     orders: &Orders,
     backend: Arc<dyn Backend>,
-    voice: Arc<dyn Voice>,
+    voice: &Arc<dyn Voice>,
 ) -> anyhow::Result<RunningWorker> {
     let mut queue = JobQueue::new(backend);
     for kind in kinds {
-        let voice = Arc::clone(&voice);
+        let voice = Arc::clone(voice);
         let handler = move |context: JobContext, payload: Payload| obey(Arc::clone(&voice), context, payload);
         queue.handle(kind, Arc::new(handler), TaskOptions::new())?;
     }
