@@ -189,20 +189,29 @@ impl Child {
     /// Reads its lines up to one that is `wanted`, which it gives.
     ///
     /// # Errors
-    /// If it ends before, or falls silent.
+    /// If it ends before, or does not say it within a minute.
+    ///
+    /// # Cancellation
+    /// Lines that were read are not read again.
     pub async fn until(&mut self, wanted: impl Fn(&str) -> bool) -> io::Result<Line> {
-        while let Some(line) = self.next().await? {
-            if wanted(&line.text) {
-                return Ok(line);
+        let found = timeout(PATIENCE, async {
+            while let Some(line) = self.next().await? {
+                if wanted(&line.text) {
+                    return Ok(Some(line));
+                }
             }
+            io::Result::Ok(None)
+        });
+        match found.await {
+            Ok(line) => line?.ok_or_else(|| self.fault("ended too early")),
+            Err(_) => Err(self.fault(&format!("did not say what was waited for within {PATIENCE:?}"))),
         }
-        Err(self.fault("ended too early"))
     }
 
     /// Waits until it halts at this point.
     ///
     /// # Errors
-    /// If it ends before, or falls silent.
+    /// If it ends before, or does not come there within a minute.
     pub async fn halted(&mut self, point: &str) -> io::Result<Line> {
         let words = parent::halts_at(point);
         self.until(|text| text == words).await

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::actor::IDLE;
@@ -21,6 +23,9 @@ cases! {
 const ROUNDS: u32 = 50;
 /// Kills of processes that run the real runtime.
 const PROGRAMS: u32 = 30;
+
+/// After how long without a start a process gets more jobs.
+const HUNGRY: Duration = Duration::from_millis(500);
 
 /// Three processes claim and settle, two enqueue; one of them is killed at a time, some lines or a moment after
 /// the time moved on. Only those that were killed are ever late, so none that lives may lose anything.
@@ -96,7 +101,10 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
         enqueued += crew.enqueue(&batch).await?.len();
         let mut victim = hands.remove(chance.usize(..3));
         for _ in 0..chance.u32(1..12) {
-            victim.child.until(|text| matches!(Event::read(text), Some(Event::Starts { .. }))).await?;
+            while !has_started_one(&mut victim).await? {
+                // The others have taken everything.
+                enqueued += crew.enqueue(&batch).await?.len();
+            }
         }
         tokio::time::sleep(Duration::from_micros(chance.u64(..4000))).await;
         crew.kill(victim).await?;
@@ -110,4 +118,13 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
     let stored = crew.check().await?;
     ensure_eq!(stored.outcomes.len(), enqueued, "jobs that have ended");
     Ok(())
+}
+
+/// Whether the process starts a job within a short time.
+async fn has_started_one(hand: &mut Hand) -> anyhow::Result<bool> {
+    let starts = |text: &str| matches!(Event::read(text), Some(Event::Starts { .. }));
+    match timeout(HUNGRY, hand.child.until(starts)).await {
+        Ok(line) => line.map(|_| true).map_err(Into::into),
+        Err(_) => Ok(false),
+    }
 }

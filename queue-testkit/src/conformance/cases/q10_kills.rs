@@ -19,8 +19,9 @@ cases! {
 /// results of the next attempts are stored, and no others.
 async fn q10_a_result_that_was_captured_before_a_kill_is_not_stored(kit: &Kit) -> CaseResult {
     let mut crew = Crew::at_its_own_time(kit)?;
-    let jobs = crew.enqueue(&["well"; 3]).await?;
+    let mut jobs = Vec::new();
     for nth in [1, 2, 1] {
+        jobs.extend(crew.enqueue(&["well"; 3]).await?);
         let child =
             crew.start_halting(run::Orders { slots: 3, upkeep: Upkeep::Often }, CAPTURED, nth).await?;
         crew.kill(child).await?;
