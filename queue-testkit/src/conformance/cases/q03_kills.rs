@@ -20,9 +20,9 @@ cases! {
 }
 
 /// Kills of processes that work by hand.
-const ROUNDS: u32 = 50;
+const ROUNDS: u32 = 120;
 /// Kills of processes that run the real runtime.
-const PROGRAMS: u32 = 30;
+const PROGRAMS: u32 = 60;
 
 /// After how long without a start a process gets more jobs.
 const HUNGRY: Duration = Duration::from_millis(500);
