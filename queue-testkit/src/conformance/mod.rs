@@ -57,7 +57,6 @@ mod case;
 mod cases;
 mod check;
 mod clock;
-mod dropped;
 mod harness;
 mod history;
 mod journal;

@@ -33,6 +33,7 @@ mod q20_payload_fidelity;
 mod q21_migrate_safe;
 mod q22_border;
 mod q22_dropped;
+mod q22_dropped_at_each_poll;
 mod q22_honest_errors;
 mod random;
 
@@ -73,6 +74,7 @@ const FILES: &[&[Case]] = &[
     q21_migrate_safe::CASES,
     q22_border::CASES,
     q22_dropped::CASES,
+    q22_dropped_at_each_poll::CASES,
     q22_honest_errors::CASES,
     random::CASES,
 ];
