@@ -9,14 +9,12 @@ use queue_core::backend::{CancelReply, CancelRequest, JobRecord, ListRequest};
 use queue_core::{Backend, JobId, JobQueue, QueueName, Result, RunningWorker, State, TaskHandle};
 
 use crate::environment::World;
-use crate::script::{Script, SharedLog, enqueue_all, serve, task, wait_until_finished};
+use crate::script::{Script, SharedLog, serve, submit_all, task, wait_until_finished};
 use crate::storage::{Faults, Storage};
 use crate::tally::Rare;
 
 /// The processes that work at the same time.
 const PROCESSES: usize = 3;
-/// The most attempts of a scripted job.
-const ATTEMPTS: u32 = 9;
 
 /// A run under way.
 pub(crate) struct Chaos {
@@ -93,8 +91,13 @@ impl Chaos {
             6..=11 => Script::Take(self.random_below(15_000)),
             _ => Script::Take(self.random_below(200)),
         };
-        let scripts: Vec<Script> = (0..many).map(script).collect();
-        let ids = enqueue_all(&self.world, &self.handle, &scripts).await;
+        let job = |script| {
+            let job = self.handle.job(&script).unwrap();
+            // Some of them die of a second loss.
+            if self.random_below(3) == 0 { job.max_retries(1) } else { job }
+        };
+        let jobs = (0..many).map(script).map(job).collect();
+        let ids = submit_all(&self.world, &self.handle, jobs).await;
         self.enqueued.extend(ids);
     }
 
@@ -209,7 +212,8 @@ impl Chaos {
     fn check_record(&self, record: &JobRecord) {
         let id = record.job.id;
         let is_unwanted = self.unwanted.contains_key(&id);
-        assert!(record.attempt <= ATTEMPTS, "{record:?}");
+        let most = u32::from(record.job.max_retries) + 1;
+        assert!(record.attempt <= most, "{record:?}");
         let log = self.log.lock().unwrap();
         match record.state {
             State::Completed => {
@@ -218,7 +222,7 @@ impl Chaos {
                     self.storage.tally.count(Rare::CompletedAllTheSame);
                 }
             }
-            State::Dead => assert_eq!(record.attempt, ATTEMPTS, "{record:?}"),
+            State::Dead => assert_eq!(record.attempt, most, "{record:?}"),
             State::Cancelled => assert!(is_unwanted, "nobody wanted it cancelled: {record:?}"),
             State::Scheduled | State::Ready | State::Running | State::Retrying => panic!("{record:?}"),
         }

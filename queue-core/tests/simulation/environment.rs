@@ -20,10 +20,10 @@ struct State {
     random: u64,
     next: u64,
     tasks: BTreeMap<u64, (u32, EnvironmentFuture)>,
-    ready: Vec<u64>,
+    ready: BTreeSet<u64>,
     /// Processes that stand still, and those of their tasks that would go on.
     stopped: BTreeSet<u32>,
-    held_up: Vec<u64>,
+    held_up: BTreeSet<u64>,
     trace: u64,
     timers: BTreeMap<(Duration, u64), Waker>,
 }
@@ -125,7 +125,7 @@ impl World {
         state.next += 1;
         let id = state.next;
         state.tasks.insert(id, (process, task));
-        state.ready.push(id);
+        state.ready.insert(id);
     }
 
     fn step(&self) {
@@ -136,10 +136,12 @@ impl World {
         let pick = self.random_below(many) as usize;
         let (id, taken) = {
             let mut state = self.state();
-            let id = state.ready.swap_remove(pick);
+            // By number: in which order tasks were woken at one moment is not the seed's choice alone.
+            let Some(id) = state.ready.iter().nth(pick).copied() else { return };
+            state.ready.remove(&id);
             let owner = state.tasks.get(&id).map(|(owner, _)| *owner);
             if owner.is_some_and(|owner| state.stopped.contains(&owner)) {
-                state.held_up.push(id);
+                state.held_up.insert(id);
                 return;
             }
             (id, state.tasks.remove(&id))
@@ -179,8 +181,8 @@ struct TaskWaker {
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         let mut state = self.world.state();
-        if !state.ready.contains(&self.id) && !state.held_up.contains(&self.id) {
-            state.ready.push(self.id);
+        if !state.held_up.contains(&self.id) {
+            state.ready.insert(self.id);
         }
     }
 }

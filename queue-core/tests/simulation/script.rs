@@ -7,7 +7,7 @@ use std::time::Duration;
 use queue_core::backend::ListRequest;
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, RetryPolicy, RunningWorker,
+    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, NewJob, RetryPolicy, RunningWorker,
     State, TaskDefinition, TaskHandle, TaskOptions, Worker,
 };
 
@@ -143,13 +143,18 @@ pub(crate) async fn wait_until_finished(world: &World, storage: &Storage) {
     }
 }
 
-/// Enqueues until the storage takes it; the ids.
-pub(crate) async fn enqueue_all(world: &World, handle: &TaskHandle<Script>, scripts: &[Script]) -> Vec<JobId> {
-    let ids = JobId::generate_many(scripts.len());
+/// Enqueues until the storage takes it.
+pub(crate) async fn enqueue_all(world: &World, handle: &TaskHandle<Script>, scripts: &[Script]) {
+    let jobs = scripts.iter().map(|script| handle.job(script).unwrap()).collect();
+    submit_all(world, handle, jobs).await;
+}
+
+/// Submits until the storage takes it; the ids.
+pub(crate) async fn submit_all(world: &World, handle: &TaskHandle<Script>, jobs: Vec<NewJob>) -> Vec<JobId> {
+    let ids = JobId::generate_many(jobs.len());
+    let jobs: Vec<NewJob> = jobs.into_iter().zip(&ids).map(|(job, id)| job.id(*id)).collect();
     loop {
-        let job = |(script, id): (&Script, &JobId)| handle.job(script).unwrap().id(*id);
-        let jobs = scripts.iter().zip(&ids).map(job).collect();
-        match handle.submit(jobs).await {
+        match handle.submit(jobs.clone()).await {
             Ok(_) => return ids,
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }

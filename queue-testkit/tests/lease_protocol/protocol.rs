@@ -5,7 +5,7 @@ use stateright::{Model, Property};
 use crate::faults::Fault;
 use crate::promises;
 use crate::rows::{
-    Claim, Grant, Held, JOBS, LIVES, PROCESSES, REFUNDS, REGISTRATIONS, Stage, Standing, State, Token, Verdict,
+    Claim, Grant, Held, JOBS, LIVES, MISHAPS, PROCESSES, REFUNDS, REGISTRATIONS, Stage, Standing, State, Token, Verdict,
     WorkerId,
 };
 
@@ -188,6 +188,53 @@ impl Model for Protocol {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        self.all_actions(state, actions);
+        if state.mishaps == MISHAPS {
+            actions.retain(|action| !is_mishap(state, *action));
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        self.act(&mut state, action);
+        if state == *last {
+            return None;
+        }
+        state.mishaps += u8::from(is_mishap(last, action));
+        // The way to a fault is easier to read with the numbers unchanged.
+        Some(if self.fault.is_none() { state.representative() } else { state })
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        promises::all()
+    }
+}
+
+fn is_mishap(state: &State, action: Action) -> bool {
+    match action {
+        Action::Crash(_)
+        | Action::CommitClaim(_, Reply::Lost)
+        | Action::Settle { reply: Reply::Lost, .. }
+        | Action::Settle { verdict: Verdict::Release, .. }
+        | Action::RescueOverdue(_)
+        | Action::Cancel(_)
+        | Action::ReadForCancel(_) => true,
+        Action::BeginRescue(worker) => state.standing(worker) == Standing::Registered,
+        Action::Register(_)
+        | Action::Heartbeat(_)
+        | Action::PickJobs(..)
+        | Action::CheckWorker(_)
+        | Action::CommitClaim(_, Reply::Arrives)
+        | Action::Adopt(_)
+        | Action::Settle { .. }
+        | Action::CommitRescue(_)
+        | Action::RollRescueBack
+        | Action::CommitCancel => false,
+    }
+}
+
+impl Protocol {
+    fn all_actions(self, state: &State, actions: &mut Vec<Action>) {
         for process in 0..PROCESSES {
             self.process_actions(state, process, actions);
         }
@@ -200,38 +247,28 @@ impl Model for Protocol {
         self.cancel_actions(state, actions);
     }
 
-    fn next_state(&self, last: &State, action: Action) -> Option<State> {
-        let mut state = last.clone();
+    fn act(self, state: &mut State, action: Action) {
         match action {
             Action::Register(process) => state.register(process),
             Action::Crash(process) => state.crash(process),
             Action::Heartbeat(process) => state.heartbeat(process),
-            Action::PickJobs(process, picked) => self.pick(&mut state, process, picked),
+            Action::PickJobs(process, picked) => self.pick(state, process, picked),
             Action::CheckWorker(process) => state.check_worker(process),
-            Action::CommitClaim(process, reply) => self.commit_claim(&mut state, process, reply),
-            Action::Adopt(process) => self.adopt(&mut state, process),
+            Action::CommitClaim(process, reply) => self.commit_claim(state, process, reply),
+            Action::Adopt(process) => self.adopt(state, process),
             Action::Settle { process, job, held, verdict, reply } => {
-                self.settle(&mut state, (process, job, held), verdict, reply);
+                self.settle(state, (process, job, held), verdict, reply);
             }
             Action::BeginRescue(worker) => state.begin_rescue(worker),
-            Action::CommitRescue(limit) => self.commit_rescue(&mut state, limit),
+            Action::CommitRescue(limit) => self.commit_rescue(state, limit),
             Action::RollRescueBack => state.rescue = None,
-            Action::RescueOverdue(job) => self.take_back(&mut state, job),
+            Action::RescueOverdue(job) => self.take_back(state, job),
             Action::Cancel(job) => {
                 state.read_for_cancel(job);
-                self.commit_cancel(&mut state);
+                self.commit_cancel(state);
             }
             Action::ReadForCancel(job) => state.read_for_cancel(job),
-            Action::CommitCancel => self.commit_cancel(&mut state),
+            Action::CommitCancel => self.commit_cancel(state),
         }
-        if state == *last {
-            return None;
-        }
-        // The way to a fault is easier to read with the numbers unchanged.
-        Some(if self.fault.is_none() { state.representative() } else { state })
-    }
-
-    fn properties(&self) -> Vec<Property<Self>> {
-        promises::all()
     }
 }

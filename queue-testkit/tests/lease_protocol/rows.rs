@@ -13,6 +13,10 @@ pub(crate) const ATTEMPTS: u8 = 2;
 /// How often an attempt can be given back, so that there is an end.
 pub(crate) const REFUNDS: u8 = 1;
 
+/// How many mishaps one run may see: crashes, expiries, deadlines passed, lost replies, cancels, releases. Three of them
+/// cut across each other in every way; with four there are too many states for each run of the tests.
+pub(crate) const MISHAPS: u8 = 3;
+
 /// A worker: a process, in one of its lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId {
@@ -179,6 +183,7 @@ pub(crate) struct State {
     pub(crate) rescue: Option<Rescue>,
     pub(crate) cancel: Option<Cancel>,
     pub(crate) wrongs: Wrongs,
+    pub(crate) mishaps: u8,
 }
 
 impl State {
