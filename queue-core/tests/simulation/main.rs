@@ -11,6 +11,7 @@
 )]
 
 mod chaos;
+mod dropped;
 mod environment;
 mod script;
 mod seeds;

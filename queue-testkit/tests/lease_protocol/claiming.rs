@@ -1,4 +1,4 @@
-//! Claims: pick, check, commit; and the question for a claim whose reply was lost.
+//! Claims: pick, then check the worker and commit; and the question for a claim whose reply was lost.
 
 use crate::faults::Fault;
 use crate::protocol::{Protocol, Reply};
@@ -59,7 +59,7 @@ impl Protocol {
 }
 
 impl State {
-    /// Goes on with a share of the lock of the worker's row, or learns that the worker is lost.
+    /// Goes on, or learns that the worker is lost.
     pub(crate) fn check_worker(&mut self, process: usize) {
         let Claim::Picked(picked) = self.processes[process].claim else { return };
         let worker = self.processes[process].identity;

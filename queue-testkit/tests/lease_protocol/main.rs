@@ -3,8 +3,8 @@
 //!
 //! The model is the contract of `queue_core::backend` at the level of rows: `live` and `outcomes` are the stages of a
 //! [`Job`](rows::Job), `workers` has a row for each life of a process. What a database locks is locked here, and an
-//! operation is cut into steps where its locks leave room for another: a claim picks jobs, checks its worker,
-//! commits; a rescue locks an expired worker, then moves its leases. Settles, heartbeats and cancels are one guarded
+//! operation is cut into steps where its locks leave room for another: a claim picks jobs, then checks its
+//! worker and commits; a rescue locks an expired worker, then moves its leases. Settles, heartbeats and cancels are one guarded
 //! statement, and one step.
 //!
 //! There is no clock. A worker is expired, or a lease overdue, whenever a rescue looks: no time between

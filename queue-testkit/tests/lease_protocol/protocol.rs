@@ -101,9 +101,12 @@ impl Protocol {
         }
         match &state.processes[process].claim {
             Claim::None => self.picks(state, process, actions),
-            Claim::Picked(_) if is_free => actions.push(Action::CheckWorker(process)),
-            Claim::Picked(_) => {}
-            Claim::Checked(_) => {
+            Claim::Picked(_) if !is_free => {}
+            // What a transaction does under its locks is one step; without the lock it is two.
+            Claim::Picked(_) if self.has(Fault::ClaimWithoutWorkerLock) => {
+                actions.push(Action::CheckWorker(process));
+            }
+            Claim::Picked(_) | Claim::Checked(_) => {
                 actions.extend([Reply::Arrives, Reply::Lost].map(|reply| Action::CommitClaim(process, reply)));
             }
             Claim::Unknown(_) => actions.push(Action::Adopt(process)),
@@ -254,7 +257,10 @@ impl Protocol {
             Action::Heartbeat(process) => state.heartbeat(process),
             Action::PickJobs(process, picked) => self.pick(state, process, picked),
             Action::CheckWorker(process) => state.check_worker(process),
-            Action::CommitClaim(process, reply) => self.commit_claim(state, process, reply),
+            Action::CommitClaim(process, reply) => {
+                state.check_worker(process);
+                self.commit_claim(state, process, reply);
+            }
             Action::Adopt(process) => self.adopt(state, process),
             Action::Settle { process, job, held, verdict, reply } => {
                 self.settle(state, (process, job, held), verdict, reply);

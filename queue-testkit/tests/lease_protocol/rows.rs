@@ -115,7 +115,7 @@ pub(crate) enum Claim {
     None,
     /// It holds the locks of these jobs.
     Picked([bool; JOBS]),
-    /// And a share of the lock of its worker, which is not lost.
+    /// And has found that its worker is not lost.
     Checked([bool; JOBS]),
     /// It has committed, and the reply was lost. Here is what it took, which the process has to ask for.
     Unknown([Option<Grant>; JOBS]),
@@ -197,12 +197,6 @@ impl State {
 
     pub(crate) fn is_being_rescued(&self, id: WorkerId) -> bool {
         self.rescue.as_ref().is_some_and(|rescue| rescue.worker == id)
-    }
-
-    /// The claim of this worker has a share of the lock of its row.
-    pub(crate) fn is_shared_by_claim(&self, id: WorkerId) -> bool {
-        let process = &self.processes[id.process];
-        process.identity == Some(id) && matches!(process.claim, Claim::Checked(_))
     }
 
     pub(crate) fn registrations(&self) -> usize {

@@ -45,18 +45,13 @@ impl State {
 }
 
 impl Protocol {
-    /// Expired, as every worker can be at any time, or given up before and not yet rid of all leases; and not locked by a claim, which is
-    /// passed over.
+    /// Expired, as every worker can be at any time, or given up before and not yet rid of all leases.
     pub(crate) fn can_be_rescued(self, state: &State, worker: WorkerId) -> bool {
-        let is_due = match state.standing(worker) {
+        match state.standing(worker) {
             Standing::Registered => true,
-            Standing::Lost => {
-                !self.has(Fault::RescueForgetsTheRest) && state.leases_of(worker).contains(&true)
-            }
+            Standing::Lost => !self.has(Fault::RescueForgetsTheRest) && state.leases_of(worker).contains(&true),
             Standing::Unknown => false,
-        };
-        let is_locked = state.is_shared_by_claim(worker) && !self.has(Fault::ClaimWithoutWorkerLock);
-        is_due && !is_locked
+        }
     }
 
     /// Marks the worker lost for good, and moves its leases in the same transaction.
