@@ -1,9 +1,11 @@
 //! A handler is dropped with the future that runs it.
 
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use queue_core::{HandlerResult, JobContext, Kind, Payload, Task};
-use queue_testkit::run_inline;
+use queue_core::{Handler, HandlerResult, JobContext, Kind, Payload, Task, blocking};
+use queue_testkit::{drop_after, run_inline};
 
 use crate::at_each_poll;
 
@@ -52,4 +54,22 @@ async fn a_task_that_is_dropped_has_come_as_far_as_it_was_polled() {
     at_each_poll(async || Twice.run(context.clone()).await, look).await.unwrap();
     assert_eq!(seen, [None, Some(1)]);
     assert_eq!(context.progress().unwrap().done, 2);
+}
+
+#[tokio::test]
+async fn a_blocking_handler_that_is_dropped_runs_to_its_end() {
+    let (go_on, wait) = channel::<()>();
+    let (tell, told) = channel();
+    let wait = std::sync::Mutex::new(wait);
+    let handler = blocking(move |_: JobContext, _: Payload| {
+        wait.lock().unwrap().recv().unwrap();
+        tell.send(()).unwrap();
+        HandlerResult::Ok(())
+    });
+    let run = || handler.run(JobContext::new(Kind::new("job").unwrap()), Payload::json("1").unwrap());
+    assert!(drop_after(0, run()).await.is_none());
+    assert!(told.try_recv().is_err(), "before its first poll nothing has begun");
+    assert!(drop_after(1, run()).await.is_none());
+    go_on.send(()).unwrap();
+    told.recv_timeout(Duration::from_secs(60)).unwrap();
 }
