@@ -94,5 +94,8 @@ async fn a_dropped_connect_from_the_environment_can_be_repeated() {
     child.args(["--exact", "a_dropped_connect_from_the_environment_can_be_repeated"]);
     let ended = child.env(CHILD, "1").env(DATABASE_URL_VARIABLE, url).status().unwrap();
     assert!(ended.success());
-    assert!(folder.path().join("jobs.db").exists(), "the child has opened the file that its environment names");
+    assert!(
+        folder.path().join("jobs.db").exists(),
+        "the child has opened the file that its environment names"
+    );
 }

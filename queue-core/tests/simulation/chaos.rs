@@ -183,10 +183,13 @@ impl Chaos {
     fn later(&self, pause: Duration, change: impl FnOnce(Remote) + Send + 'static) {
         let remote = Remote { world: self.world.clone(), storage: self.storage.clone() };
         let timer = self.world.sleep(pause);
-        self.world.spawn(0, Box::pin(async move {
-            timer.await;
-            change(remote);
-        }));
+        self.world.spawn(
+            0,
+            Box::pin(async move {
+                timer.await;
+                change(remote);
+            }),
+        );
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use queue_core::backend::ListRequest;
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, NewJob, RetryPolicy, RunningWorker,
-    State, TaskDefinition, TaskHandle, TaskOptions, Worker,
+    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, NewJob, RetryPolicy,
+    RunningWorker, State, TaskDefinition, TaskHandle, TaskOptions, Worker,
 };
 
 use crate::environment::World;

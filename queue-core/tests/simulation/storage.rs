@@ -12,9 +12,7 @@ use queue_core::backend::{
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
     Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
 };
-use queue_core::{
-    Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token,
-};
+use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token};
 
 use crate::environment::World;
 use crate::tally::{Rare, Tally};
@@ -131,7 +129,9 @@ impl Storage {
     fn saw_settle(&self, tokens: &[Token], answers: &Result<Vec<Result<Settled>>>) {
         for (token, answer) in tokens.iter().zip(answers.iter().flatten()) {
             match answer {
-                Ok(Settled::Done) if !self.course().settled.insert(*token) => self.tally.count(Rare::SettledAgain),
+                Ok(Settled::Done) if !self.course().settled.insert(*token) => {
+                    self.tally.count(Rare::SettledAgain)
+                }
                 Ok(Settled::LeaseLost) => self.tally.count(Rare::LeaseLost),
                 Ok(Settled::Done) | Err(_) => {}
             }

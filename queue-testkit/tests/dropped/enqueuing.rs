@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use queue_core::{
-    Client, Dequeued, Enqueuer, EnqueuerExt, HandlerResult, JobContext, JobQueue, Kind, NewJob, Payload, Queue,
-    Result, ResultTask, TaskDefinition, TaskOptions, Timestamp,
+    Client, Dequeued, Enqueuer, EnqueuerExt, HandlerResult, JobContext, JobQueue, Kind, NewJob, Payload,
+    Queue, Result, ResultTask, TaskDefinition, TaskOptions, Timestamp,
 };
 use queue_testkit::FakeQueue;
 
@@ -85,7 +85,8 @@ async fn a_dropped_enqueue_of_a_task_has_enqueued_all_or_none() {
 #[tokio::test]
 async fn a_dropped_enqueue_of_a_task_with_a_result_has_enqueued_all_or_none() {
     let (storage, now) = (Hesitant::default(), Timestamp::now());
-    let task = ResultTask::from_fn("task", |_: JobContext, number: u32| async move { HandlerResult::Ok(number) });
+    let task =
+        ResultTask::from_fn("task", |_: JobContext, number: u32| async move { HandlerResult::Ok(number) });
     let handle = task.register(&mut queue(&storage)).unwrap();
     all_or_none(&storage, 1, async || task.enqueue(&1).await).await;
     all_or_none(&storage, 1, async || task.enqueue_at(&1, now).await).await;

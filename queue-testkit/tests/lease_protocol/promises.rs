@@ -3,9 +3,7 @@
 use stateright::Property;
 
 use crate::protocol::Protocol;
-use crate::rows::{
-    ATTEMPTS, Claim, Final, Held, Job, Outcome, REGISTRATIONS, Stage, Standing, State,
-};
+use crate::rows::{ATTEMPTS, Claim, Final, Held, Job, Outcome, REGISTRATIONS, Stage, Standing, State};
 
 pub(crate) const SINGLE_LIVE_LEASE: &str = "Q3: a job that is leased is leased to nobody else";
 pub(crate) const LIVING_ARE_SPARED: &str = "Q3, Q12: a rescue takes no job of a living worker in time";
@@ -36,7 +34,9 @@ fn promises() -> Vec<Property<Protocol>> {
         Property::always(CANCEL_BEFORE_START, |_, state: &State| {
             !state.wrongs.cancelled_while_running && state.jobs.iter().all(never_starts_once_cancelled)
         }),
-        Property::always(RESULT_IFF_COMPLETE, |_, state: &State| state.jobs.iter().all(has_result_if_complete)),
+        Property::always(RESULT_IFF_COMPLETE, |_, state: &State| {
+            state.jobs.iter().all(has_result_if_complete)
+        }),
         Property::always(EXPIRY_RECOVERS, |protocol: &Protocol, state| {
             protocol.after_recovery(state).jobs.iter().all(|job| job.outcome().is_some())
         }),
@@ -81,18 +81,26 @@ fn rare_states() -> Vec<Property<Protocol>> {
                     && job.outcome().is_some_and(|outcome| outcome.winner == Some(held.grant))
             })
         }),
-        Property::sometimes("a settle of unknown outcome is lost, and its job completed by another", |_, state: &State| {
-            any_held(state, |job, _, held| {
-                held.unknown.is_some()
-                    && job.result.is_some_and(|winner| winner != held.grant)
-            })
-        }),
-        Property::sometimes("the reply of a claim is lost, and a rescue takes what it took", |_, state: &State| {
-            state.processes.iter().any(|process| {
-                let Claim::Unknown(taken) = process.claim else { return false };
-                taken.iter().zip(&state.jobs).any(|(grant, job)| grant.is_some() && job.stage == Stage::Ready)
-            })
-        }),
+        Property::sometimes(
+            "a settle of unknown outcome is lost, and its job completed by another",
+            |_, state: &State| {
+                any_held(state, |job, _, held| {
+                    held.unknown.is_some() && job.result.is_some_and(|winner| winner != held.grant)
+                })
+            },
+        ),
+        Property::sometimes(
+            "the reply of a claim is lost, and a rescue takes what it took",
+            |_, state: &State| {
+                state.processes.iter().any(|process| {
+                    let Claim::Unknown(taken) = process.claim else { return false };
+                    taken
+                        .iter()
+                        .zip(&state.jobs)
+                        .any(|(grant, job)| grant.is_some() && job.stage == Stage::Ready)
+                })
+            },
+        ),
         Property::sometimes("a worker is rescued while its claim has picked jobs", |_, state: &State| {
             state.rescue.as_ref().is_some_and(|rescue| {
                 let process = &state.processes[rescue.worker.process];
@@ -100,9 +108,11 @@ fn rare_states() -> Vec<Property<Protocol>> {
             })
         }),
         Property::sometimes("a worker was given up and has a lease left", |_, state: &State| {
-            state.jobs.iter().filter_map(Job::lease).any(|lease| {
-                state.standing(lease.worker) == Standing::Lost
-            })
+            state
+                .jobs
+                .iter()
+                .filter_map(Job::lease)
+                .any(|lease| state.standing(lease.worker) == Standing::Lost)
         }),
         Property::sometimes("a job is completed that was wanted cancelled", |_, state: &State| {
             state.jobs.iter().any(|job| job.cancel_wanted && job.result.is_some())
@@ -116,9 +126,12 @@ fn rare_states() -> Vec<Property<Protocol>> {
         Property::sometimes("a job dies of a failure", |_, state: &State| {
             any_outcome(state, |job| job.state == Final::Dead && job.winner.is_some())
         }),
-        Property::sometimes("no process can register again, and every job is completed", |_, state: &State| {
-            state.registrations() == REGISTRATIONS && state.jobs.iter().all(|job| job.result.is_some())
-        }),
+        Property::sometimes(
+            "no process can register again, and every job is completed",
+            |_, state: &State| {
+                state.registrations() == REGISTRATIONS && state.jobs.iter().all(|job| job.result.is_some())
+            },
+        ),
     ]
 }
 

@@ -5,8 +5,8 @@ use stateright::{Model, Property};
 use crate::faults::Fault;
 use crate::promises;
 use crate::rows::{
-    Claim, Grant, Held, JOBS, LIVES, MISHAPS, PROCESSES, REFUNDS, REGISTRATIONS, Stage, Standing, State, Token, Verdict,
-    WorkerId,
+    Claim, Grant, Held, JOBS, LIVES, MISHAPS, PROCESSES, REFUNDS, REGISTRATIONS, Stage, Standing, State,
+    Token, Verdict, WorkerId,
 };
 
 /// The protocol, or what a fault makes of it.
@@ -72,7 +72,9 @@ impl Protocol {
     fn process_actions(self, state: &State, process: usize, actions: &mut Vec<Action>) {
         let known = &state.processes[process];
         match known.identity {
-            None if known.lives < LIVES && state.registrations() < REGISTRATIONS => actions.push(Action::Register(process)),
+            None if known.lives < LIVES && state.registrations() < REGISTRATIONS => {
+                actions.push(Action::Register(process))
+            }
             None => {}
             Some(worker) => self.worker_actions(state, worker, actions),
         }
@@ -107,7 +109,8 @@ impl Protocol {
                 actions.push(Action::CheckWorker(process));
             }
             Claim::Picked(_) | Claim::Checked(_) => {
-                actions.extend([Reply::Arrives, Reply::Lost].map(|reply| Action::CommitClaim(process, reply)));
+                actions
+                    .extend([Reply::Arrives, Reply::Lost].map(|reply| Action::CommitClaim(process, reply)));
             }
             Claim::Unknown(_) => actions.push(Action::Adopt(process)),
         }
@@ -150,7 +153,8 @@ impl Protocol {
             Some(cancel) if is_free(cancel.job) => actions.push(Action::CommitCancel),
             Some(_) => {}
             None => {
-                let may_end = |job: &usize| state.jobs[*job].outcome().is_none() && !state.jobs[*job].cancel_wanted;
+                let may_end =
+                    |job: &usize| state.jobs[*job].outcome().is_none() && !state.jobs[*job].cancel_wanted;
                 for job in (0..JOBS).filter(may_end) {
                     if self.has(Fault::CancelWithoutReread) {
                         actions.push(Action::ReadForCancel(job));

@@ -49,7 +49,9 @@ impl Protocol {
                 self.apply(row, held, verdict);
                 Settled::Done
             }
-            Stage::Ended(outcome) if outcome.token == Some(held.token) && ended_so(verdict, outcome.state) => {
+            Stage::Ended(outcome)
+                if outcome.token == Some(held.token) && ended_so(verdict, outcome.state) =>
+            {
                 Settled::Done
             }
             _ => Settled::LeaseLost,

@@ -41,7 +41,10 @@ impl State {
                 swap(&mut lease.worker);
             }
             let ends = [job.past.first_end.as_mut(), job.stage.outcome_mut()];
-            ends.into_iter().flatten().filter_map(|end| end.token.as_mut()).for_each(|token| swap(&mut token.worker));
+            ends.into_iter()
+                .flatten()
+                .filter_map(|end| end.token.as_mut())
+                .for_each(|token| swap(&mut token.worker));
         }
         for process in &mut other.processes {
             process.identity.iter_mut().for_each(swap);

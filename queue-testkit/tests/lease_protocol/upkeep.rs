@@ -49,7 +49,9 @@ impl Protocol {
     pub(crate) fn can_be_rescued(self, state: &State, worker: WorkerId) -> bool {
         match state.standing(worker) {
             Standing::Registered => true,
-            Standing::Lost => !self.has(Fault::RescueForgetsTheRest) && state.leases_of(worker).contains(&true),
+            Standing::Lost => {
+                !self.has(Fault::RescueForgetsTheRest) && state.leases_of(worker).contains(&true)
+            }
             Standing::Unknown => false,
         }
     }

@@ -77,7 +77,8 @@ fn compare(found: &[(Name, String)], entries: &[Entry], functions: &BTreeSet<Str
         }
     }
     for (name, path) in found.iter().filter(|(name, _)| !listed.contains(name)) {
-        let message = format!("the public future `{}` is not in {PAGE}, with a test that drops it", name.item);
+        let message =
+            format!("the public future `{}` is not in {PAGE}, with a test that drops it", name.item);
         problems.push(Problem::of(path.as_str(), message));
     }
     problems
@@ -102,6 +103,13 @@ mod tests {
         let functions = functions_of("    async fn it_drops() {\nfn and_this()").map(str::to_owned).collect();
         let problems = compare(&source.futures(), &list::read(page), &functions);
         problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_page_of_this_repository_is_complete() {
+        let problems = check(&Workspace::load().unwrap()).unwrap();
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems, [""; 0]);
     }
 
     #[test]

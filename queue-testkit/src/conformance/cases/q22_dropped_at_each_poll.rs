@@ -9,7 +9,7 @@ use queue_core::backend::{
     CancelRequest, ClaimRequest, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, ListRequest,
     MaintainRequest, Pause, Prune, RegisterRequest, RetireRequest, SettleRequest, Settlement,
 };
-use queue_core::{Backend, Kind, QueueName, State, WorkerId};
+use queue_core::{Kind, QueueName, State, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -50,7 +50,8 @@ async fn q22_an_operation_dropped_at_any_poll_lets_the_handle_work(kit: &Kit) ->
     at_each_poll!("insert", backend.insert(insert()?), kit.works().await?);
     // Those of the inserts that were dropped may be more.
     let kinds = [Kind::new("job")?];
-    let claim = || ClaimRequest::new(worker, kit.new_claim_id(), QueueName::default(), kinds.clone(), 1).at(now);
+    let claim =
+        || ClaimRequest::new(worker, kit.new_claim_id(), QueueName::default(), kinds.clone(), 1).at(now);
     at_each_poll!("claim", backend.claim(claim()), {
         every_lease_has_an_owner(kit).await?;
         kit.works().await?;
@@ -59,11 +60,7 @@ async fn q22_an_operation_dropped_at_any_poll_lets_the_handle_work(kit: &Kit) ->
     let held = kit.claiming(worker, 1).queue("held").kinds(&["held"]).take().await?.jobs.remove(0);
     let leases = LeasesRequest::new(worker, held.token.claim);
     at_each_poll!("leases", backend.leases(leases.clone()), kit.works().await?);
-    at_each_poll!(
-        "heartbeat",
-        backend.heartbeat(HeartbeatRequest::new(worker).at(now)),
-        kit.works().await?
-    );
+    at_each_poll!("heartbeat", backend.heartbeat(HeartbeatRequest::new(worker).at(now)), kit.works().await?);
     at_each_poll!("cancel", backend.cancel(CancelRequest::new(vec![id]).at(now)), kit.works().await?);
     let settle = || SettleRequest::new(worker, vec![Settlement::new(held.token, complete())]).at(now);
     at_each_poll!("settle", backend.settle(settle()), kit.works().await?);

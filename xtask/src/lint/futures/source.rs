@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use syn::visit::{Visit, visit_path_segment};
 use syn::{
-    Attribute, ImplItem, Item, ItemImpl, ItemTrait, Path, PathSegment, ReturnType, Signature, TraitItem, Type,
-    Visibility,
+    Attribute, ImplItem, Item, ItemImpl, ItemTrait, Path, PathSegment, ReturnType, Signature, TraitItem,
+    Type, Visibility,
 };
 
 use super::Name;
@@ -98,7 +98,7 @@ impl File<'_> {
     fn add_impl(&mut self, item: &ItemImpl) {
         let Type::Path(of) = &*item.self_ty else { return };
         let Some(of) = last(&of.path) else { return };
-        if let Some(implemented) = item.trait_.as_ref().and_then(|implemented| last(&implemented.1)) {
+        if let Some(implemented) = item.trait_.as_ref().and_then(|implemented| last(&implemented.0)) {
             self.source.implementations.push((self.name(of), implemented, self.path.to_owned()));
             return;
         }
@@ -123,7 +123,8 @@ const fn is_public(visibility: &Visibility) -> bool {
 
 fn is_for_tests(attributes: &[Attribute]) -> bool {
     let is_test = |attribute: &Attribute| {
-        attribute.path().is_ident("cfg") && attribute.parse_args::<Path>().is_ok_and(|path| path.is_ident("test"))
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<Path>().is_ok_and(|path| path.is_ident("test"))
     };
     attributes.iter().any(is_test)
 }
