@@ -40,10 +40,10 @@ mod proxy {
     async fn a_loss_that_nobody_waits_for_happens_all_the_same() {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Proxy::start(server.local_addr().unwrap()).await.unwrap();
-        let lost = async || proxy.lose_request("lost").happened(Duration::from_secs(60)).await;
         // Dropped before its first poll, and after it.
         for polls in 0..2 {
-            assert!(queue_testkit::drop_after(polls, lost()).await.is_none());
+            let happened = proxy.lose_request("lost").happened(Duration::from_secs(60));
+            assert!(queue_testkit::drop_after(polls, happened).await.is_none());
             let mut client = TcpStream::connect(proxy.address()).await.unwrap();
             client.write_all(b"lost").await.unwrap();
             let closed = client.read(&mut [0; 9]).await;
