@@ -130,7 +130,7 @@ impl Storage {
         for (token, answer) in tokens.iter().zip(answers.iter().flatten()) {
             match answer {
                 Ok(Settled::Done) if !self.course().settled.insert(*token) => {
-                    self.tally.count(Rare::SettledAgain)
+                    self.tally.count(Rare::SettledAgain);
                 }
                 Ok(Settled::LeaseLost) => self.tally.count(Rare::LeaseLost),
                 Ok(Settled::Done) | Err(_) => {}

@@ -1,7 +1,7 @@
 //! The public futures of `queue-core` and of this kit, dropped before their first poll, after their first, … until they
 //! end: what they leave behind. Those of a backend have conformance cases.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod enqueuing;
 mod handlers;

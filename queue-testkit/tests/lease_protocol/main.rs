@@ -14,7 +14,7 @@
 //! Not in the model: the order of claims and cursors, batches with a poisoned item, pause and prune, retiring, and a rescue
 //! that names its worker, which takes less than the one here. Random sequences and cases test those.
 
-#![expect(clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
 mod claiming;
 mod faults;

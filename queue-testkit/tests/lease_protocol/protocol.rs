@@ -73,7 +73,7 @@ impl Protocol {
         let known = &state.processes[process];
         match known.identity {
             None if known.lives < LIVES && state.registrations() < REGISTRATIONS => {
-                actions.push(Action::Register(process))
+                actions.push(Action::Register(process));
             }
             None => {}
             Some(worker) => self.worker_actions(state, worker, actions),
