@@ -70,6 +70,7 @@ pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
         )?;
     }
     migrate(&connection, MIGRATIONS, &Patience(config.busy_wait))?;
+    connection.busy_timeout(LOCK_ATTEMPT)?;
     Ok(connection)
 }
 
@@ -77,7 +78,6 @@ pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
 pub(crate) fn open_reader(config: &SqliteConfig, path: &Path) -> Outcome<Connection> {
     let connection = open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, config)?;
-    connection.busy_timeout(config.busy_wait.min(LONGEST_WAIT))?;
     set(&connection, "query_only", 1)?;
     Ok(connection)
 }
@@ -130,7 +130,8 @@ fn open_file(path: &Path, flags: OpenFlags) -> Outcome<Connection> {
 }
 
 fn set_up(connection: &Connection, config: &SqliteConfig) -> Outcome<()> {
-    connection.busy_timeout(LOCK_ATTEMPT)?;
+    // Any statement may meet the last connection of another program, which locks the file while it closes it.
+    connection.busy_timeout(config.busy_wait.min(LONGEST_WAIT))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // Otherwise SQLite plans by the values of some parameters, and compiles the statement anew for each
     // other value: several times the cost of a claim's reads.

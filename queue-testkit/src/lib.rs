@@ -5,6 +5,7 @@
 //! |---|---|
 //! | code that registers or enqueues | [`FakeQueue`] |
 //! | a handler | [`run_inline`] |
+//! | what a future leaves that is dropped half-way | [`drop_after`] |
 //! | a storage backend | the module `conformance`, with the feature of that name |
 //! | a backend whose server goes away, or answers too late | the module `proxy`, with the same feature |
 //! | a backend whose users are killed or stopped | the module `child`, with the same feature |
@@ -13,10 +14,12 @@
 pub mod child;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod dropped;
 mod fake_queue;
 mod inline;
 #[cfg(feature = "conformance")]
 pub mod proxy;
 
+pub use dropped::drop_after;
 pub use fake_queue::FakeQueue;
 pub use inline::{Inline, run_inline};

@@ -2,7 +2,8 @@
 
 #![cfg(feature = "sqlite")]
 
-use queue::{Client, EnqueuerExt, ErrorKind, connect};
+use queue::{Client, DATABASE_URL_VARIABLE, EnqueuerExt, ErrorKind, connect, connect_from_env};
+use queue_testkit::drop_after;
 
 #[tokio::test]
 async fn a_scheme_that_no_backend_serves_is_named() {
@@ -56,4 +57,45 @@ async fn jobs_live_beside_the_applications_tables() {
     let strangers = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'queue!_%' ESCAPE '!' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'";
     let others: i64 = application.query_row(strangers, [], |row| row.get(0)).unwrap();
     assert_eq!(others, 1, "besides the application's table everything is named queue_…");
+}
+
+/// Drops a connection that is being opened at each of its polls; the one that is opened at last works.
+async fn connects_in_the_end<F>(connect: impl Fn() -> F)
+where
+    F: Future<Output = queue::Result<std::sync::Arc<dyn queue::Backend>>>,
+{
+    let mut polls = 0;
+    let backend = loop {
+        if let Some(opened) = drop_after(polls, connect()).await {
+            break opened.unwrap();
+        }
+        polls += 1;
+    };
+    Client::new(backend).enqueue_value("greet", "ada").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_connect_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("jobs.db").display());
+    connects_in_the_end(|| connect(&url)).await;
+}
+
+/// In a process of its own, whose environment is set.
+#[tokio::test]
+async fn a_dropped_connect_from_the_environment_can_be_repeated() {
+    const CHILD: &str = "QUEUE_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        return connects_in_the_end(connect_from_env).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("jobs.db").display());
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "a_dropped_connect_from_the_environment_can_be_repeated"]);
+    let ended = child.env(CHILD, "1").env(DATABASE_URL_VARIABLE, url).status().unwrap();
+    assert!(ended.success());
+    assert!(
+        folder.path().join("jobs.db").exists(),
+        "the child has opened the file that its environment names"
+    );
 }

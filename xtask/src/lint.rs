@@ -4,6 +4,7 @@ mod commands;
 mod compiler;
 mod feature_sets;
 mod format;
+mod futures;
 mod kept_apart;
 mod markdown;
 mod names;
@@ -20,6 +21,7 @@ pub(crate) fn run() -> Result<()> {
     let mut report = Report::begin("lint");
     report.step("source files", || source::check(&workspace));
     report.step("names in Markdown", || markdown::check(&workspace));
+    report.step("dropped futures", || futures::check(&workspace));
     report.step("rustfmt", || format::check(&workspace));
     report.step("dependencies kept apart", kept_apart::check);
     report.step("clippy", compiler::clippy);

@@ -63,8 +63,9 @@ impl ClaimLoop<'_> {
 
     async fn wait_for_registration(&self) {
         tokio::select! {
-            _ = self.station.registered() => {}
+            biased;
             () = self.engine.stop_claims.cancelled() => {}
+            _ = self.station.registered() => {}
         }
     }
 
@@ -172,8 +173,9 @@ impl ClaimLoop<'_> {
     async fn pause(&mut self) {
         let stopped = self.engine.stop_claims.clone();
         tokio::select! {
-            () = self.outage.wait() => {}
+            biased;
             () = stopped.cancelled() => {}
+            () = self.outage.wait() => {}
         }
     }
 

@@ -95,8 +95,9 @@ async fn register(engine: &Engine, station: &Station) -> Option<WorkerId> {
             Err(error) => outage.report(&error),
         }
         tokio::select! {
-            () = outage.wait() => {}
+            biased;
             () = engine.stop_beats.cancelled() => return None,
+            () = outage.wait() => {}
         }
     }
 }

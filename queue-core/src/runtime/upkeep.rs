@@ -20,8 +20,9 @@ pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
     let mut upkeep = Upkeep { engine: &engine, station: &station, rescue_at: engine.now(), prune_at };
     loop {
         let worker = tokio::select! {
-            worker = station.registered() => worker,
+            biased;
             () = engine.stop_beats.cancelled() => return,
+            worker = station.registered() => worker,
         };
         let next = upkeep.rescue_at.min(upkeep.prune_at);
         tokio::select! {

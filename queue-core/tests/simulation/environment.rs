@@ -1,6 +1,6 @@
 //! A world with a virtual clock, in which a seed decides which task goes on next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -19,8 +19,12 @@ struct State {
     now: Duration,
     random: u64,
     next: u64,
-    tasks: HashMap<u64, (u32, EnvironmentFuture)>,
-    ready: Vec<u64>,
+    tasks: BTreeMap<u64, (u32, EnvironmentFuture)>,
+    ready: BTreeSet<u64>,
+    /// Processes that stand still, and those of their tasks that would go on.
+    stopped: BTreeSet<u32>,
+    held_up: BTreeSet<u64>,
+    trace: u64,
     timers: BTreeMap<(Duration, u64), Waker>,
 }
 
@@ -70,6 +74,24 @@ impl World {
         drop(killed);
     }
 
+    /// Has a process stand still, as SIGSTOP does: what it asked for goes on without it.
+    pub(crate) fn stop(&self, process: u32) {
+        self.state().stopped.insert(process);
+    }
+
+    /// Lets a process go on.
+    pub(crate) fn go_on(&self, process: u32) {
+        let mut state = self.state();
+        state.stopped.remove(&process);
+        let tasks = std::mem::take(&mut state.held_up);
+        state.ready.extend(tasks);
+    }
+
+    /// A number that tells runs apart: of each step, which task took it and when.
+    pub(crate) fn trace(&self) -> u64 {
+        self.state().trace
+    }
+
     pub(crate) fn sleep(&self, duration: Duration) -> EnvironmentFuture {
         let world = self.clone();
         let until = self.state().now.saturating_add(duration);
@@ -98,12 +120,12 @@ impl World {
         }
     }
 
-    fn spawn(&self, process: u32, task: EnvironmentFuture) {
+    pub(crate) fn spawn(&self, process: u32, task: EnvironmentFuture) {
         let mut state = self.state();
         state.next += 1;
         let id = state.next;
         state.tasks.insert(id, (process, task));
-        state.ready.push(id);
+        state.ready.insert(id);
     }
 
     fn step(&self) {
@@ -114,13 +136,30 @@ impl World {
         let pick = self.random_below(many) as usize;
         let (id, taken) = {
             let mut state = self.state();
-            let id = state.ready.swap_remove(pick);
+            // By number: in which order tasks were woken at one moment is not the seed's choice alone.
+            let Some(id) = state.ready.iter().nth(pick).copied() else { return };
+            state.ready.remove(&id);
+            let owner = state.tasks.get(&id).map(|(owner, _)| *owner);
+            if owner.is_some_and(|owner| state.stopped.contains(&owner)) {
+                state.held_up.insert(id);
+                return;
+            }
             (id, state.tasks.remove(&id))
         };
         let Some((process, mut task)) = taken else { return };
+        self.note(id);
         let waker = Waker::from(Arc::new(TaskWaker { world: self.clone(), id }));
         if Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending() {
             self.state().tasks.insert(id, (process, task));
+        }
+    }
+
+    /// FNV-1a, by Fowler, Noll and Vo.
+    fn note(&self, task: u64) {
+        let mut state = self.state();
+        let now = state.now.as_micros() as u64;
+        for byte in [task, now].into_iter().flat_map(u64::to_le_bytes) {
+            state.trace = (state.trace ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 
@@ -142,8 +181,8 @@ struct TaskWaker {
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         let mut state = self.world.state();
-        if !state.ready.contains(&self.id) {
-            state.ready.push(self.id);
+        if !state.held_up.contains(&self.id) {
+            state.ready.insert(self.id);
         }
     }
 }

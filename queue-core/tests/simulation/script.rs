@@ -1,14 +1,14 @@
 //! Jobs that play a script, the workers that run them, and what is noted of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queue_core::backend::ListRequest;
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, RetryPolicy, RunningWorker,
-    State, TaskDefinition, TaskHandle, TaskOptions, Worker,
+    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, NewJob, RetryPolicy,
+    RunningWorker, State, TaskDefinition, TaskHandle, TaskOptions, Worker,
 };
 
 use crate::environment::World;
@@ -33,17 +33,30 @@ pub(crate) enum Script {
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) started: Vec<(JobId, u32)>,
+    /// The attempts whose handlers returned well.
+    pub(crate) succeeded: HashSet<(JobId, u32)>,
     running: HashMap<JobId, u32>,
+    running_in: HashMap<u32, u32>,
     pub(crate) overlaps: u64,
 }
+
+impl Log {
+    pub(crate) fn is_running_in(&self, process: u32) -> bool {
+        self.running_in.get(&process).is_some_and(|runs| *runs > 0)
+    }
+}
+
+/// The process that a handler runs in.
+struct ProcessId(u32);
 
 pub(crate) type SharedLog = Arc<Mutex<Log>>;
 
 /// Counts a run, also when its future is dropped.
-struct InLog(SharedLog, JobId);
+struct InLog(SharedLog, JobId, u32);
 
 impl InLog {
     fn enter(log: &SharedLog, context: &JobContext) -> Self {
+        let process = context.state::<ProcessId>().map_or(0, |process| process.0);
         let mut entries = log.lock().unwrap();
         entries.started.push((context.id(), context.attempt()));
         let running = entries.running.entry(context.id()).or_default();
@@ -51,14 +64,17 @@ impl InLog {
         if *running > 1 {
             entries.overlaps += 1;
         }
+        *entries.running_in.entry(process).or_default() += 1;
         drop(entries);
-        Self(Arc::clone(log), context.id())
+        Self(Arc::clone(log), context.id(), process)
     }
 }
 
 impl Drop for InLog {
     fn drop(&mut self) {
-        *self.0.lock().unwrap().running.get_mut(&self.1).unwrap() -= 1;
+        let mut entries = self.0.lock().unwrap();
+        *entries.running.get_mut(&self.1).unwrap() -= 1;
+        *entries.running_in.get_mut(&self.2).unwrap() -= 1;
     }
 }
 
@@ -73,7 +89,9 @@ pub(crate) fn task(world: &World, log: &SharedLog) -> TaskDefinition<Script> {
         let (world, log) = (world.clone(), Arc::clone(&log));
         async move {
             let _in_log = InLog::enter(&log, &context);
-            play(&world, &context, script).await
+            play(&world, &context, script).await?;
+            log.lock().unwrap().succeeded.insert((context.id(), context.attempt()));
+            Ok(())
         }
     })
     .with_options(options)
@@ -109,7 +127,8 @@ pub(crate) fn serve(
 ) -> (RunningWorker, TaskHandle<Script>) {
     let mut queue = JobQueue::new(Arc::new(storage.clone()));
     let handle = task(world, log).register(&mut queue).unwrap();
-    let worker = Worker::new().serve(&queue).settings(settings()).start_in(&world.process(process)).unwrap();
+    let worker = Worker::new().serve(&queue).settings(settings()).state(ProcessId(process));
+    let worker = worker.start_in(&world.process(process)).unwrap();
     (worker, handle)
 }
 
@@ -126,12 +145,17 @@ pub(crate) async fn wait_until_finished(world: &World, storage: &Storage) {
 
 /// Enqueues until the storage takes it.
 pub(crate) async fn enqueue_all(world: &World, handle: &TaskHandle<Script>, scripts: &[Script]) {
-    let ids = JobId::generate_many(scripts.len());
+    let jobs = scripts.iter().map(|script| handle.job(script).unwrap()).collect();
+    submit_all(world, handle, jobs).await;
+}
+
+/// Submits until the storage takes it; the ids.
+pub(crate) async fn submit_all(world: &World, handle: &TaskHandle<Script>, jobs: Vec<NewJob>) -> Vec<JobId> {
+    let ids = JobId::generate_many(jobs.len());
+    let jobs: Vec<NewJob> = jobs.into_iter().zip(&ids).map(|(job, id)| job.id(*id)).collect();
     loop {
-        let job = |(script, id): (&Script, &JobId)| handle.job(script).unwrap().id(*id);
-        let jobs = scripts.iter().zip(&ids).map(job).collect();
-        match handle.submit(jobs).await {
-            Ok(_) => return,
+        match handle.submit(jobs.clone()).await {
+            Ok(_) => return ids,
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }
         world.sleep(Duration::from_millis(100)).await;

@@ -1,20 +1,21 @@
 //! The in-memory backend on the virtual clock, with a network that delays, loses requests, and loses
 //! replies.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, Pause,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
+    Audit, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
+    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
 };
-use queue_core::{Backend, Error, ErrorKind, MemoryBackend, Result, Submitted};
+use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token};
 
 use crate::environment::World;
+use crate::tally::{Rare, Tally};
 
 /// How often things go wrong, in percent of the requests.
 #[derive(Debug, Clone, Copy, Default)]
@@ -24,14 +25,24 @@ pub(crate) struct Faults {
     pub(crate) longest_delay: Duration,
 }
 
-/// A connection to the storage. Several may share one storage.
+/// What changes while a run goes on, and what was seen of it.
+#[derive(Debug, Default)]
+struct Course {
+    faults: Faults,
+    /// How far the storage's clock has jumped ahead.
+    ahead: Duration,
+    /// How often each job was claimed.
+    claims: BTreeMap<JobId, u32>,
+    settled: BTreeSet<Token>,
+}
+
+/// A connection to the storage. Clones share one storage.
 #[derive(Clone)]
 pub(crate) struct Storage {
     world: World,
     memory: MemoryBackend,
-    faults: Faults,
-    /// Faults that happened, so that a test can show that they did.
-    pub(crate) struck: Arc<AtomicU64>,
+    course: Arc<Mutex<Course>>,
+    pub(crate) tally: Tally,
 }
 
 impl std::fmt::Debug for Storage {
@@ -42,7 +53,13 @@ impl std::fmt::Debug for Storage {
 
 impl Storage {
     pub(crate) fn new(world: &World, faults: Faults) -> Self {
-        Self { world: world.clone(), memory: MemoryBackend::new(), faults, struck: Arc::default() }
+        Self::counting(world, faults, Tally::default())
+    }
+
+    pub(crate) fn counting(world: &World, faults: Faults, tally: Tally) -> Self {
+        let course = Course { faults, ..Course::default() };
+        let course = Arc::new(Mutex::new(course));
+        Self { world: world.clone(), memory: MemoryBackend::new(), course, tally }
     }
 
     /// The storage itself, without network and clock.
@@ -50,36 +67,98 @@ impl Storage {
         &self.memory
     }
 
+    pub(crate) fn faults(&self) -> Faults {
+        self.course().faults
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        self.course().faults = faults;
+    }
+
+    /// Has the storage's clock jump ahead, or back to where it would be.
+    pub(crate) fn set_ahead(&self, by: Duration) {
+        self.course().ahead = by;
+    }
+
+    pub(crate) fn time(&self) -> Timestamp {
+        self.world.time().saturating_add(self.course().ahead)
+    }
+
+    /// How many leases there were.
+    pub(crate) fn claims(&self) -> u32 {
+        self.course().claims.values().sum()
+    }
+
+    pub(crate) fn claims_of(&self, job: JobId) -> u32 {
+        self.course().claims.get(&job).copied().unwrap_or_default()
+    }
+
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap()
+    }
+
     async fn over_the_network<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         self.delay().await;
-        if self.world.random_below(100) < self.faults.lost_requests {
-            self.struck.fetch_add(1, Ordering::Relaxed);
+        if self.world.random_below(100) < self.course().faults.lost_requests {
+            self.tally.count(Rare::LostRequest);
             return Err(Error::new(ErrorKind::Unavailable, "reach the storage", "the request was lost"));
         }
         let reply = request.await;
         self.delay().await;
-        if self.world.random_below(100) < self.faults.lost_replies {
-            self.struck.fetch_add(1, Ordering::Relaxed);
+        if self.world.random_below(100) < self.course().faults.lost_replies {
+            self.tally.count(Rare::LostReply);
             return Err(Error::new(ErrorKind::UnknownOutcome, "reach the storage", "the reply was lost"));
         }
         reply
     }
 
     async fn delay(&self) {
-        let longest = self.faults.longest_delay.as_micros() as u64;
+        let longest = self.course().faults.longest_delay.as_micros() as u64;
         if longest > 0 {
             self.world.sleep(Duration::from_micros(self.world.random_below(longest))).await;
         }
     }
+
+    fn saw_claim(&self, reply: &Result<ClaimReply>) {
+        let Ok(reply) = reply else { return self.tally.count(Rare::WorkerLost) };
+        for job in &reply.jobs {
+            *self.course().claims.entry(job.token.job).or_default() += 1;
+        }
+    }
+
+    fn saw_settle(&self, tokens: &[Token], answers: &Result<Vec<Result<Settled>>>) {
+        for (token, answer) in tokens.iter().zip(answers.iter().flatten()) {
+            match answer {
+                Ok(Settled::Done) if !self.course().settled.insert(*token) => {
+                    self.tally.count(Rare::SettledAgain);
+                }
+                Ok(Settled::LeaseLost) => self.tally.count(Rare::LeaseLost),
+                Ok(Settled::Done) | Err(_) => {}
+            }
+        }
+    }
+
+    fn saw_cancel(&self, replies: &Result<Vec<CancelReply>>) {
+        for reply in replies.iter().flatten() {
+            match reply {
+                CancelReply::Cancelled => self.tally.count(Rare::Cancelled),
+                CancelReply::Running => self.tally.count(Rare::CancelMetRunning),
+                CancelReply::Finished(_) => self.tally.count(Rare::CancelMetFinished),
+                CancelReply::NotFound => {}
+            }
+        }
+    }
 }
 
-/// Passes a request on with the virtual time in it.
+/// Passes a request on with the storage's time in it; `$saw` looks at what the storage answers.
 macro_rules! timed {
-    ($self:ident, $method:ident, $request:ident) => {
+    ($self:ident, $method:ident, $request:ident $(, $saw:expr)?) => {
         $self
             .over_the_network(async {
-                let request = $request.at($self.world.time());
-                $self.memory.$method(request).await
+                let request = $request.at($self.time());
+                let reply = $self.memory.$method(request).await;
+                $($saw(&reply);)?
+                reply
             })
             .await
     };
@@ -96,23 +175,30 @@ impl Backend for Storage {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        timed!(self, insert, request)
+        timed!(self, insert, request, |fates: &Result<Vec<Result<Vec<Submitted>>>>| {
+            let known = |fate: &&Result<Vec<Submitted>>| fate.iter().flatten().any(|job| !job.inserted);
+            let again = fates.iter().flatten().filter(known).count();
+            self.tally.count_many(Rare::InsertedAgain, again as u64);
+        })
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        timed!(self, claim, request)
+        timed!(self, claim, request, |reply| self.saw_claim(reply))
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
-        self.over_the_network(self.memory.leases(request)).await
+        let reply = self.over_the_network(self.memory.leases(request)).await;
+        self.tally.count_many(Rare::Adopted, reply.iter().flatten().count() as u64);
+        reply
     }
 
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
-        timed!(self, settle, request)
+        let tokens: Vec<Token> = request.settlements.iter().map(|settlement| settlement.token).collect();
+        timed!(self, settle, request, |answers| self.saw_settle(&tokens, answers))
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        timed!(self, cancel, request)
+        timed!(self, cancel, request, |replies| self.saw_cancel(replies))
     }
 
     async fn register(&self, request: RegisterRequest) -> Result<()> {
@@ -120,7 +206,11 @@ impl Backend for Storage {
     }
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
-        timed!(self, heartbeat, request)
+        timed!(self, heartbeat, request, |reply: &Result<HeartbeatReply>| match reply {
+            Ok(reply) if reply.beat == Beat::Late => self.tally.count(Rare::LateBeat),
+            Ok(_) => {}
+            Err(_) => self.tally.count(Rare::WorkerLost),
+        })
     }
 
     async fn retire(&self, request: RetireRequest) -> Result<()> {
@@ -128,7 +218,10 @@ impl Backend for Storage {
     }
 
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
-        timed!(self, maintain, request)
+        timed!(self, maintain, request, |reply: &Result<MaintainReply>| if let Ok(reply) = reply {
+            self.tally.count_many(Rare::Rescued, reply.rescued);
+            self.tally.count_many(Rare::DiedByRescue, reply.died);
+        })
     }
 
     fn subscribe(&self) -> WakeReceiver {

@@ -1,15 +1,16 @@
 //! Q22: connections are shared and bounded; whoever waits for one is answered, and none is left behind.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use queue_core::backend::{CancelRequest, HeartbeatRequest, ListRequest, MaintainRequest};
-use queue_core::{Backend, ErrorKind};
+use queue_core::backend::{
+    CancelRequest, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest, RegisterRequest,
+    RetireRequest, SettleRequest, Settlement, Verdict,
+};
+use queue_core::{Backend, ErrorKind, QueueName, WorkerId};
 use queue_postgres::PostgresBackend;
 use queue_postgres::tokio_postgres::Client;
+use queue_testkit::drop_after;
 
 use crate::common::{Place, claim, count, in_time, insert, register, spec, until};
 
@@ -104,15 +105,14 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     assert_eq!(count(&backend).await, 1);
 }
 
-/// Polls a future so often, and drops it.
-async fn dropped_after<F: Future>(polls: u32, future: F) {
-    let mut future = pin!(future);
-    for _ in 0..polls {
-        if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {
-            return;
+/// Drops what `$make` makes at each of its polls, until it answers.
+macro_rules! at_each_poll {
+    ($make:expr) => {{
+        let mut polls = 0;
+        while drop_after(polls, $make).await.is_none() {
+            polls += 1;
         }
-        tokio::task::yield_now().await;
-    }
+    }};
 }
 
 #[tokio::test]
@@ -141,21 +141,48 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
     let before = sessions(&client, &place, "true").await;
 
     let (inspect, audit) = (backend.inspect().unwrap(), backend.audit().unwrap());
-    for polls in 0..40 {
-        let polls = polls % 8;
-        dropped_after(polls, insert(&backend, vec![spec("1"), spec("2")])).await;
-        dropped_after(polls, backend.claim(claim(worker, 3))).await;
-        dropped_after(polls, backend.cancel(CancelRequest::new(vec![spec("1").id]))).await;
-        dropped_after(polls, backend.maintain(MaintainRequest::rescue(10).by(worker))).await;
-        dropped_after(polls, backend.heartbeat(HeartbeatRequest::new(worker))).await;
-        dropped_after(polls, inspect.list(ListRequest::default())).await;
-        dropped_after(polls, audit.stored()).await;
+    let (pausing, queue) = (backend.pausing().unwrap(), QueueName::default());
+    let complete = |token| vec![Settlement::new(token, Verdict::Complete { result: None })];
+    for _ in 0..5 {
+        at_each_poll!(insert(&backend, vec![spec("1"), spec("2")]));
+        at_each_poll!(backend.claim(claim(worker, 1)));
+        let held = backend.claim(claim(worker, 1)).await.unwrap().jobs.remove(0);
+        at_each_poll!(backend.leases(LeasesRequest::new(worker, held.token.claim)));
+        at_each_poll!(backend.settle(SettleRequest::new(worker, complete(held.token))));
+        at_each_poll!(backend.cancel(CancelRequest::new(vec![spec("1").id])));
+        at_each_poll!(backend.maintain(MaintainRequest::rescue(10).by(worker)));
+        at_each_poll!(backend.heartbeat(HeartbeatRequest::new(worker)));
+        let entry = || RegisterRequest::new(WorkerId::generate(), "test", PATIENCE);
+        at_each_poll!(backend.register(entry()));
+        at_each_poll!(backend.retire(RetireRequest::new(WorkerId::generate())));
+        at_each_poll!(pausing.pause(&queue));
+        at_each_poll!(pausing.paused());
+        at_each_poll!(pausing.resume(&queue));
+        at_each_poll!(inspect.jobs(&[held.token.job]));
+        at_each_poll!(inspect.list(ListRequest::default()));
+        at_each_poll!(audit.stored());
     }
     count(&backend).await;
     until("all is quiet", || async { sessions(&client, &place, "state <> 'idle'").await == 0 }).await;
     assert_eq!(sessions(&client, &place, "state LIKE 'idle in transaction%'").await, 0);
     assert_eq!(sessions(&client, &place, "true").await, before);
     insert(&backend, vec![spec("1")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_open_closes_its_connections() {
+    let place = Place::new();
+    let client = place.connect().await;
+    let mut polls = 0;
+    let backend = loop {
+        match drop_after(polls, PostgresBackend::open(place.config())).await {
+            Some(opened) => break opened.unwrap(),
+            None => until("all are closed", || async { sessions(&client, &place, "true").await == 0 }).await,
+        }
+        polls += 1;
+    };
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    assert_eq!(count(&backend).await, 1);
 }
 
 #[tokio::test]

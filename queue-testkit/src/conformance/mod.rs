@@ -104,7 +104,6 @@ mod cases;
 mod check;
 mod clock;
 mod crash;
-mod dropped;
 mod harness;
 mod history;
 mod journal;

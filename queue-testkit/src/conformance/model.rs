@@ -9,10 +9,11 @@ mod settling;
 mod tally;
 mod upkeep;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use queue_core::backend::{AttemptError, CancelReply, IfRunning};
-use queue_core::{ClaimId, JobId, JobSpec, Progress, State, Timestamp, Token, WorkerId};
+use queue_core::{ClaimId, JobId, JobSpec, Progress, QueueName, State, Timestamp, Token, WorkerId};
 
 pub(crate) use driver::agree_on_random_operations;
 pub(crate) use operation::Mixture;
@@ -23,6 +24,7 @@ pub(crate) use tally::Rare;
 struct Model {
     jobs: Vec<Job>,
     workers: Vec<Worker>,
+    paused: BTreeSet<QueueName>,
 }
 
 #[derive(Debug)]

@@ -41,6 +41,7 @@ mod q21_kills;
 mod q21_migrate_safe;
 mod q22_border;
 mod q22_dropped;
+mod q22_dropped_at_each_poll;
 mod q22_honest_errors;
 mod random;
 
@@ -89,6 +90,7 @@ const FILES: &[&[Case]] = &[
     q21_migrate_safe::CASES,
     q22_border::CASES,
     q22_dropped::CASES,
+    q22_dropped_at_each_poll::CASES,
     q22_honest_errors::CASES,
     random::CASES,
 ];

@@ -12,11 +12,11 @@ use queue_core::{ErrorKind, JobId, JobSpec, State};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
-use crate::conformance::dropped::drop_after;
 use crate::conformance::kit::Kit;
 use crate::conformance::race::race;
 use crate::conformance::session::{EXPIRY, complete_with, release};
 use crate::conformance::spec::Spec;
+use crate::drop_after;
 
 cases! {
     Fast q22_a_dropped_insert_has_stored_all_or_nothing,

@@ -12,7 +12,7 @@ cases! {
 
 /// Everything that can be asked, with stale tokens and repeated requests among it.
 async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
-    let expected = [
+    let mut expected = vec![
         Rare::LeaseLost,
         Rare::SettledAgain,
         Rare::Rescued,
@@ -24,8 +24,17 @@ async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
         Rare::LateBeat,
         Rare::InsertedAgain,
         Rare::BatchRefused,
+        Rare::LeasesFound,
+        Rare::CancelTold,
+        Rare::ProgressStored,
+        Rare::ProgressStale,
+        Rare::RetiredWithLeases,
+        Rare::Promoted,
         Rare::Pruned,
     ];
+    if kit.backend()?.capabilities().pause {
+        expected.push(Rare::ClaimMetPause);
+    }
     agree_on_random_operations(kit, Mixture::Balanced, &expected).await
 }
 

@@ -20,6 +20,9 @@ impl Model {
     ) -> Result<Vec<ClaimedJob>, WorkerLost> {
         self.check_worker(request.worker)?;
         let mut taken = Vec::new();
+        if self.paused.contains(&request.queue) {
+            return Ok(taken);
+        }
         let mut last_attempts = 0;
         for id in self.candidates(now, request) {
             let Some(job) = self.job(id) else { continue };
@@ -57,8 +60,16 @@ impl Model {
         jobs.into_iter().map(|job| job.spec.id).collect()
     }
 
+    /// Whether there are jobs for the claim, and their queue is paused.
+    pub(super) fn holds_back(&self, now: Timestamp, request: &ClaimRequest) -> bool {
+        self.paused.contains(&request.queue) && !self.candidates(now, request).is_empty()
+    }
+
     /// Whether a job that the claim could have gone on with is one attempt from its end.
     pub(super) fn has_ready_last_attempt(&self, now: Timestamp, request: &ClaimRequest) -> bool {
+        if self.paused.contains(&request.queue) {
+            return false;
+        }
         let next = self.candidates(now, request).into_iter().next();
         let next = self.jobs.iter().find(|job| Some(job.spec.id) == next);
         next.is_some_and(|job| job.attempt + 1 == job.max_attempts())

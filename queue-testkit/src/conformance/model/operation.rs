@@ -39,6 +39,9 @@ pub(super) enum Operation {
         seconds: u64,
     },
     Leases(Index),
+    /// For backends that pause.
+    Pause(&'static str),
+    Resume(&'static str),
 }
 
 /// A job of a batch.
@@ -133,6 +136,8 @@ fn operation(
             3 => Just(Operation::Rescue),
             1 => (0..4_u32).prop_map(|limit| Operation::Promote { limit }),
             1 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
+            1 => queue().prop_map(Operation::Pause),
+            2 => queue().prop_map(Operation::Resume),
         ],
     ]
 }

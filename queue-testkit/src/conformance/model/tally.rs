@@ -22,6 +22,13 @@ pub(crate) enum Rare {
     BatchRefused,
     CutByLastAttempts,
     ClaimedWithCursor,
+    ClaimMetPause,
+    LeasesFound,
+    CancelTold,
+    ProgressStored,
+    ProgressStale,
+    RetiredWithLeases,
+    Promoted,
     Pruned,
 }
 

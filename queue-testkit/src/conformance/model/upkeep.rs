@@ -64,12 +64,16 @@ impl Model {
     }
 
     pub(super) fn retire(&mut self, id: WorkerId) {
-        if !self.jobs.iter().any(|job| job.lease.as_ref().is_some_and(|lease| lease.worker == id)) {
+        if !self.holds_any(id) {
             let workers = self.workers.iter_mut().filter(|worker| worker.id == id);
             for worker in workers.filter(|worker| worker.standing == Standing::Registered) {
                 worker.standing = Standing::Retired;
             }
         }
+    }
+
+    pub(super) fn holds_any(&self, id: WorkerId) -> bool {
+        self.jobs.iter().any(|job| job.lease.as_ref().is_some_and(|lease| lease.worker == id))
     }
 
     /// A rescue without a limit.

@@ -66,15 +66,17 @@ impl<'a> Run<'a> {
                 self.heartbeat(self.worker(worker), progress.as_ref(), tally).await
             }
             Operation::Register => self.register().await,
-            Operation::Retire(worker) => self.retire(self.worker(worker)).await,
+            Operation::Retire(worker) => self.retire(self.worker(worker), tally).await,
             Operation::Advance { seconds } => {
                 self.kit.advance(Duration::from_secs(*seconds));
                 Ok(())
             }
             Operation::Rescue => self.rescue(tally).await,
-            Operation::Promote { limit } => self.promote(*limit).await,
+            Operation::Promote { limit } => self.promote(*limit, tally).await,
             Operation::Prune { seconds } => self.prune(Duration::from_secs(*seconds), tally).await,
-            Operation::Leases(token) => self.leases(token).await,
+            Operation::Leases(token) => self.leases(token, tally).await,
+            Operation::Pause(queue) => self.pause(queue).await,
+            Operation::Resume(queue) => self.resume(queue).await,
         }
     }
 

@@ -43,6 +43,7 @@ impl Run<'_> {
         };
         let reply = answer?;
         ensure_eq!(reply.jobs, expected, "the jobs");
+        tally.reached_if(limit > 0 && self.model.holds_back(now, &request), Rare::ClaimMetPause);
         if let Some(due) = reply.next_due {
             ensure_eq!(Some(due), self.model.next_due(now, Some(&request.queue)), "how long until the next");
         }
@@ -96,13 +97,14 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) async fn leases(&mut self, index: &Index) -> CaseResult {
+    pub(super) async fn leases(&mut self, index: &Index, tally: &mut Tally) -> CaseResult {
         if self.tokens.is_empty() {
             return Ok(());
         }
         let (token, worker) = (index.get(&self.tokens), self.worker(index));
         let seen = self.kit.backend()?.leases(LeasesRequest::new(worker, token.claim)).await?;
         ensure_eq!(seen, self.model.leases(worker, token.claim), "the leases of the claim");
+        tally.reached_if(!seen.is_empty(), Rare::LeasesFound);
         Ok(())
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{Beat, HeartbeatRequest, ProgressReport, Prune};
+use queue_core::backend::{Beat, HeartbeatRequest, Pause, ProgressReport, Prune};
 use queue_core::{ErrorKind, JobId, Progress, WorkerId};
 
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{ensure_eq, fails_with};
+use super::super::super::super::session::queue;
 use super::super::super::operation::Lease;
 use super::super::super::tally::{Rare, Tally};
 use super::super::super::upkeep::Rescued;
@@ -43,12 +44,45 @@ impl Run<'_> {
             ensure!(is_overdue || Some(due) == self.model.next_due(now, None), "the next is due in {due:?}");
         }
         tally.reached_if(expected.beat == Beat::Late, Rare::LateBeat);
+        tally.reached_if(!expected.cancels.is_empty(), Rare::CancelTold);
+        let live = self.model.live_tokens();
+        for report in &request.progress {
+            let is_live = live.contains(&report.token);
+            tally.reached(if is_live { Rare::ProgressStored } else { Rare::ProgressStale });
+        }
         Ok(())
     }
 
-    pub(super) async fn retire(&mut self, worker: WorkerId) -> CaseResult {
+    pub(super) async fn retire(&mut self, worker: WorkerId, tally: &mut Tally) -> CaseResult {
         self.kit.retire(worker).await?;
         self.model.retire(worker);
+        tally.reached_if(self.model.holds_any(worker), Rare::RetiredWithLeases);
+        Ok(())
+    }
+
+    pub(super) async fn pause(&mut self, name: &str) -> CaseResult {
+        let (backend, name) = (self.kit.backend()?, queue(name)?);
+        if let Some(pausing) = backend.pausing() {
+            pausing.pause(&name).await?;
+            self.model.paused.insert(name);
+            self.agree_on_paused(pausing).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn resume(&mut self, name: &str) -> CaseResult {
+        let (backend, name) = (self.kit.backend()?, queue(name)?);
+        if let Some(pausing) = backend.pausing() {
+            pausing.resume(&name).await?;
+            self.model.paused.remove(&name);
+            self.agree_on_paused(pausing).await?;
+        }
+        Ok(())
+    }
+
+    async fn agree_on_paused(&self, pausing: &dyn Pause) -> CaseResult {
+        let expected: Vec<_> = self.model.paused.iter().cloned().collect();
+        ensure_eq!(pausing.paused().await?, expected, "the paused queues");
         Ok(())
     }
 
@@ -63,9 +97,10 @@ impl Run<'_> {
     }
 
     /// Which jobs are promoted is the backend's choice: the model has a due job wait or be ready.
-    pub(super) async fn promote(&mut self, limit: u32) -> CaseResult {
+    pub(super) async fn promote(&mut self, limit: u32, tally: &mut Tally) -> CaseResult {
         let promoted = self.kit.promote(limit).await?.promoted;
         ensure!(promoted <= u64::from(limit), "{promoted} jobs were promoted, asked for {limit} at most");
+        tally.reached_if(promoted > 0, Rare::Promoted);
         Ok(())
     }
 

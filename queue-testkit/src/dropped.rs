@@ -4,10 +4,23 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Polls a future, and drops it if it has not ended by its `polls`-th poll.
+/// Polls a future, and drops it if it has not ended by its `polls`-th poll: what it answered, if it did.
 ///
-/// The waits between are the future's own: it is polled again when it asks for it.
-pub(crate) async fn drop_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
+/// The waits between are the future's own: it is polled again when it asks for it. To drop one at each of its
+/// points, give it one poll more each time, until it answers:
+///
+/// ```
+/// use queue_testkit::drop_after;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let mut polls = 0;
+/// while drop_after(polls, tokio::task::yield_now()).await.is_none() {
+///     polls += 1; // Here a test looks at what the dropped future has left.
+/// }
+/// assert_eq!(polls, 2);
+/// # });
+/// ```
+pub async fn drop_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut left = polls;
     poll_fn(|context| {

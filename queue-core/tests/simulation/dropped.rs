@@ -1,0 +1,49 @@
+//! A shutdown that is given up half-way is the end of the worker: what it held is found by others.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use queue_core::{Backend, State};
+
+use crate::environment::World;
+use crate::script::{Script, SharedLog, enqueue_all, serve, states, wait_until_finished};
+use crate::storage::{Faults, Storage};
+
+/// Polls a future so often, and drops it; whether it had ended.
+async fn is_over_after(polls: u32, future: impl Future) -> bool {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready())).await {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn a_dropped_shutdown_leaves_no_lease_without_an_owner() {
+    for polls in 0..6 {
+        let world = World::new(u64::from(polls));
+        let log = SharedLog::default();
+        let faults = Faults { longest_delay: Duration::from_millis(5), ..Faults::default() };
+        let storage = Storage::new(&world, faults);
+        world.clone().run(async move {
+            let (worker, handle) = serve(&world, 1, &storage, &log);
+            enqueue_all(&world, &handle, &vec![Script::Take(300); 30]).await;
+            world.sleep(Duration::from_millis(500)).await;
+            let is_over = is_over_after(polls, worker.shutdown(Duration::from_secs(60))).await;
+            assert!(!is_over, "its handlers run for longer than a poll");
+            for row in storage.audit().unwrap().stored().await.unwrap().live {
+                assert_eq!(row.worker.is_some(), row.state == State::Running, "{row:?}");
+            }
+            let (other, _) = serve(&world, 2, &storage, &log);
+            wait_until_finished(&world, &storage).await;
+            assert_eq!(states(&storage).await, [State::Completed; 30]);
+            other.shutdown(Duration::from_secs(1)).await;
+            let rows = storage.audit().unwrap().stored().await.unwrap();
+            assert!(rows.workers.is_empty(), "the dropped worker was given up, the other has retired");
+        });
+    }
+}

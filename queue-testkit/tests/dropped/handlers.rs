@@ -1,0 +1,75 @@
+//! A handler is dropped with the future that runs it.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use queue_core::{Handler, HandlerResult, JobContext, Kind, Payload, Task, blocking};
+use queue_testkit::{drop_after, run_inline};
+
+use crate::at_each_poll;
+
+#[tokio::test]
+async fn a_handler_that_is_dropped_drops_what_it_holds() {
+    let held = Arc::new(());
+    let handler = {
+        let held = Arc::clone(&held);
+        move |context: JobContext, _: Payload| {
+            let held = Arc::clone(&held);
+            async move {
+                tokio::task::yield_now().await;
+                context.capture_result(b"1");
+                tokio::task::yield_now().await;
+                drop(held);
+                HandlerResult::Ok(())
+            }
+        }
+    };
+    let context = || JobContext::new(Kind::new("job").unwrap());
+    let run = async || run_inline(&handler, context(), Payload::json("1").unwrap()).await;
+    let inline = at_each_poll(run, async |_| assert_eq!(Arc::strong_count(&held), 2)).await;
+    assert_eq!(inline.result.as_deref(), Some(b"1".as_slice()));
+    assert_eq!(Arc::strong_count(&held), 2, "what the handler itself has");
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Twice;
+
+impl Task for Twice {
+    const KIND: &'static str = "twice";
+
+    async fn run(self, context: JobContext) -> HandlerResult {
+        context.set_progress(1, 2);
+        tokio::task::yield_now().await;
+        context.set_progress(2, 2);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_is_dropped_has_come_as_far_as_it_was_polled() {
+    let context = JobContext::new(Kind::new(Twice::KIND).unwrap());
+    let mut seen = Vec::new();
+    let look = async |_| seen.push(context.progress().map(|progress| progress.done));
+    at_each_poll(async || Twice.run(context.clone()).await, look).await.unwrap();
+    assert_eq!(seen, [None, Some(1)]);
+    assert_eq!(context.progress().unwrap().done, 2);
+}
+
+#[tokio::test]
+async fn a_blocking_handler_that_is_dropped_runs_to_its_end() {
+    let (go_on, wait) = channel::<()>();
+    let (tell, told) = channel();
+    let wait = std::sync::Mutex::new(wait);
+    let handler = blocking(move |_: JobContext, _: Payload| {
+        wait.lock().unwrap().recv().unwrap();
+        tell.send(()).unwrap();
+        HandlerResult::Ok(())
+    });
+    let run = || handler.run(JobContext::new(Kind::new("job").unwrap()), Payload::json("1").unwrap());
+    assert!(drop_after(0, run()).await.is_none());
+    assert!(told.try_recv().is_err(), "before its first poll nothing has begun");
+    assert!(drop_after(1, run()).await.is_none());
+    go_on.send(()).unwrap();
+    told.recv_timeout(Duration::from_secs(60)).unwrap();
+}

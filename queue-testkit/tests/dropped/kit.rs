@@ -1,0 +1,53 @@
+//! The helpers of the kit itself.
+
+use queue_testkit::drop_after;
+
+#[tokio::test]
+async fn what_drops_a_future_drops_it_when_it_is_dropped() {
+    let held = std::sync::Arc::new(());
+    let long = || {
+        let held = std::sync::Arc::clone(&held);
+        async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        }
+    };
+    assert_eq!(drop_after(1, drop_after(9, long())).await, None);
+    assert_eq!(std::sync::Arc::strong_count(&held), 1);
+}
+
+#[cfg(feature = "conformance")]
+mod proxy {
+    use std::time::Duration;
+
+    use queue_testkit::proxy::Proxy;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use crate::at_each_poll;
+
+    #[tokio::test]
+    async fn a_dropped_start_of_a_proxy_is_none() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let upstream = server.local_addr().unwrap().to_string();
+        let proxy = at_each_poll(async || Proxy::start(upstream.as_str()).await, async |_| {}).await.unwrap();
+        let _client = TcpStream::connect(proxy.address()).await.unwrap();
+        server.accept().await.unwrap();
+        assert_eq!(proxy.accepted(), 1, "there is one proxy, which has one client");
+    }
+
+    #[tokio::test]
+    async fn a_loss_that_nobody_waits_for_happens_all_the_same() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(server.local_addr().unwrap()).await.unwrap();
+        // Dropped before its first poll, and after it.
+        for polls in 0..2 {
+            let happened = proxy.lose_request("lost").happened(Duration::from_secs(60));
+            assert!(queue_testkit::drop_after(polls, happened).await.is_none());
+            let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+            client.write_all(b"lost").await.unwrap();
+            let closed = client.read(&mut [0; 9]).await;
+            assert!(matches!(closed, Ok(0) | Err(_)), "the connection is closed: {closed:?}");
+        }
+    }
+}
