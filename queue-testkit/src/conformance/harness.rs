@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::audit::audit;
 use super::case::{Case, CaseResult};
 use super::cases;
+use super::history::Rows;
 use super::journal::Journal;
 use super::kit::Kit;
 use super::report::Failure;
@@ -110,8 +111,18 @@ async fn execute(
         Err(error) => return Err(failure(format!("{error:#}"), None, None)),
     };
     let outcome = guarded(case, &kit).await;
+    let asked = kit.history().moment();
     let stored = kit.stored().await;
-    let verdict = outcome.and_then(|()| check_rows(stored.as_ref().map_err(|error| anyhow!("{error:#}"))?));
+    let answered = kit.history().moment();
+    let verdict = outcome.and_then(|()| {
+        let stored = stored.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+        check_rows(stored)?;
+        if case.tier.is_seen_whole() {
+            kit.history().check(&Rows { asked, answered, stored })
+        } else {
+            Ok(())
+        }
+    });
     verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
 }
 

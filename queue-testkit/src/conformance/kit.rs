@@ -36,7 +36,7 @@ impl Kit {
         let storage =
             subject.create().await.map_err(|error| anyhow!("the subject's `create` failed: {error}"))?;
         let shared = Arc::new(Shared::new());
-        let backend = open(&*storage, &journal, "").await?;
+        let backend = open(&*storage, &journal, &shared, "").await?;
         let session = Arc::new(Session::new(backend, Arc::clone(&shared)));
         Ok(Self { session, shared, storage, journal, subject, settings, seed_used: AtomicBool::new(false) })
     }
@@ -48,7 +48,7 @@ impl Kit {
 
     /// A second handle on the same storage, as another process has it.
     pub(crate) async fn open_second(&self) -> anyhow::Result<Session> {
-        let backend = open(&*self.storage, &self.journal, "second: ").await?;
+        let backend = open(&*self.storage, &self.journal, &self.shared, "second: ").await?;
         Ok(Session::new(backend, Arc::clone(&self.shared)))
     }
 
@@ -56,7 +56,7 @@ impl Kit {
     pub(crate) async fn reopen(&self) -> anyhow::Result<()> {
         self.journal.note("(the storage is closed and opened again)");
         drop(self.session.replace(None));
-        let backend = open(&*self.storage, &self.journal, "").await?;
+        let backend = open(&*self.storage, &self.journal, &self.shared, "").await?;
         self.session.replace(Some(backend));
         Ok(())
     }
@@ -93,8 +93,9 @@ impl Deref for Kit {
 async fn open(
     storage: &dyn Storage,
     journal: &Arc<Journal>,
+    shared: &Arc<Shared>,
     handle: &str,
 ) -> anyhow::Result<Arc<dyn Backend>> {
     let backend = storage.open().await.map_err(|error| anyhow!("the storage's `open` failed: {error}"))?;
-    Ok(Arc::new(Recorded::new(backend, Arc::clone(journal), handle)))
+    Ok(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), handle)))
 }

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use queue_core::{Backend, ClaimId, JobId, Kind, QueueName, Timestamp, WorkerId};
 
 use super::clock::Clock;
+use super::history::History;
 use super::spec::Spec;
 
 pub(crate) use verdicts::{bury, cancelled, complete, complete_with, release, retry, snooze};
@@ -30,6 +31,7 @@ pub(crate) const TICK: Duration = Duration::from_micros(1);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
+    pub(crate) history: History,
     names: AtomicU64,
     known: Mutex<Known>,
 }
@@ -43,7 +45,12 @@ struct Known {
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        Self { clock: Clock::new(), names: AtomicU64::new(1), known: Mutex::default() }
+        Self {
+            clock: Clock::new(),
+            history: History::default(),
+            names: AtomicU64::new(1),
+            known: Mutex::default(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -80,6 +87,11 @@ impl Session {
 
     fn slot(&self) -> MutexGuard<'_, Option<Arc<dyn Backend>>> {
         self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What all handles on this storage were asked and answered.
+    pub(crate) fn history(&self) -> &History {
+        &self.shared.history
     }
 
     pub(crate) fn now(&self) -> Timestamp {

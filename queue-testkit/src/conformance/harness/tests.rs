@@ -27,6 +27,23 @@ impl Storage for Jobs {
     }
 }
 
+/// Another storage each time it is opened.
+struct Forgetful;
+
+#[async_trait]
+impl Subject for Forgetful {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        Ok(Arc::new(Self))
+    }
+}
+
+#[async_trait]
+impl Storage for Forgetful {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(MemoryBackend::new()))
+    }
+}
+
 struct Broken;
 
 #[async_trait]
@@ -99,6 +116,19 @@ fn a_case_that_hangs_or_blocks_its_threads_fails() {
         let report = outcome(case, Duration::from_millis(50)).unwrap_err();
         assert!(report.starts_with("the case did not end within 50ms"), "{report}");
     }
+}
+
+#[test]
+fn a_case_that_sees_nothing_wrong_is_ended_by_its_history() {
+    let forgets = case(|kit| {
+        Box::pin(async move {
+            kit.insert_one(kit.spec("job")).await?;
+            kit.reopen().await
+        })
+    });
+    let report = run(forgets, Arc::new(Forgetful), settings(LONG)).unwrap_err();
+    assert!(report.contains("has no order in which each answer is right: where Read(None)"), "{report}");
+    assert_eq!(run(forgets, Arc::new(Memory), settings(LONG)), Ok(()));
 }
 
 #[test]

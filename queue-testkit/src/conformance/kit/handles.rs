@@ -60,7 +60,8 @@ impl Kit {
     ) -> anyhow::Result<Opened> {
         let opening = |number: usize| {
             let (storage, journal) = (Arc::clone(&storage), Arc::clone(&self.journal));
-            async move { open(&*storage, &journal, &format!("handle {number}: ")).await }
+            let shared = Arc::clone(shared);
+            async move { open(&*storage, &journal, &shared, &format!("handle {number}: ")).await }
         };
         let backends: Vec<Arc<dyn Backend>> = race((1..=many).map(opening).collect()).await?;
         let session = |backend| Arc::new(Session::new(backend, Arc::clone(shared)));
