@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::audit::audit;
 use super::case::{Case, CaseResult};
 use super::cases;
+use super::fault::Fault;
 use super::history::Rows;
 use super::journal::Journal;
 use super::kit::Kit;
@@ -40,14 +41,20 @@ pub fn main(subject: impl Subject) -> ExitCode {
 fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
     let settings = Arc::new(Settings::read()?);
     let capabilities = capabilities(subject, &settings)?;
-    let trial = |case: &'static Case| trial(case, capabilities, subject, &settings);
-    Ok(cases::all().map(trial).collect())
+    let trials = |case: &'static Case| {
+        let trial = |fault| trial(case, fault, capabilities, subject, &settings);
+        match case.faults {
+            [] => vec![trial(None)],
+            faults => faults.iter().map(|fault| trial(Some(*fault))).collect(),
+        }
+    };
+    Ok(cases::all().flat_map(trials).collect())
 }
 
 /// What the backend declares. Every case reads jobs and raw rows, so both must be offered.
 fn capabilities(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Capabilities> {
     runtime()?.block_on(async {
-        let kit = Kit::new(Arc::clone(subject), Arc::clone(settings), Arc::default()).await?;
+        let kit = Kit::new(Arc::clone(subject), None, Arc::clone(settings), Arc::default()).await?;
         let backend = kit.backend()?;
         ensure!(backend.inspect().is_some(), "the suite needs a backend that offers `inspect`");
         ensure!(backend.audit().is_some(), "the suite needs a backend that offers `audit`");
@@ -57,6 +64,7 @@ fn capabilities(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow:
 
 fn trial(
     case: &'static Case,
+    fault: Option<Fault>,
     capabilities: Capabilities,
     subject: &Arc<dyn Subject>,
     settings: &Arc<Settings>,
@@ -67,26 +75,35 @@ fn trial(
         None if !settings.tiers.contains(&case.tier) => {
             Some(format!("tier {} is not asked for", case.tier.as_str()))
         }
-        None => None,
+        None => {
+            let missing = fault.filter(|fault| !subject.faults().contains(fault));
+            missing.map(|fault| format!("needs the fault `{fault}`, which the subject cannot bring about"))
+        }
     };
     let kind = skipped.clone().unwrap_or_else(|| case.tier.as_str().to_owned());
     let is_skipped = skipped.is_some();
     let (subject, settings) = (Arc::clone(subject), Arc::clone(settings));
     let run = move || match skipped {
         Some(reason) => Err(Failed::from(format!("not run: {reason}"))),
-        None => run(case, subject, settings).map_err(Failed::from),
+        None => run(case, fault, subject, settings).map_err(Failed::from),
     };
-    Trial::test(case.name, run).with_kind(kind).with_ignored_flag(is_skipped)
+    Trial::test(case.trial_name(fault), run).with_kind(kind).with_ignored_flag(is_skipped)
 }
 
 /// Runs one case on a runtime of its own, so that one that hangs or blocks holds up no other.
-fn run(case: &'static Case, subject: Arc<dyn Subject>, settings: Arc<Settings>) -> Result<(), String> {
+fn run(
+    case: &'static Case,
+    fault: Option<Fault>,
+    subject: Arc<dyn Subject>,
+    settings: Arc<Settings>,
+) -> Result<(), String> {
     let journal = Arc::new(Journal::default());
-    let failure = |what: String| Failure { case, what, seed: None, journal: &journal, stored: None }.report();
+    let failure =
+        |what: String| Failure { case, fault, what, seed: None, journal: &journal, stored: None }.report();
     let runtime = runtime().map_err(|error| format!("{error:#}"))?;
     let (sender, receiver) = mpsc::channel();
     let timeout = settings.timeout;
-    let execution = execute(case, subject, settings, Arc::clone(&journal));
+    let execution = execute(case, fault, subject, settings, Arc::clone(&journal));
     runtime.spawn(async move { sender.send(execution.await) });
     let answer = match receiver.recv_timeout(timeout) {
         Ok(answer) => answer,
@@ -99,14 +116,15 @@ fn run(case: &'static Case, subject: Arc<dyn Subject>, settings: Arc<Settings>) 
 
 async fn execute(
     case: &'static Case,
+    fault: Option<Fault>,
     subject: Arc<dyn Subject>,
     settings: Arc<Settings>,
     journal: Arc<Journal>,
 ) -> Result<(), String> {
     let failure = |what: String, seed, stored: Option<&Stored>| {
-        Failure { case, what, seed, journal: &journal, stored }.report()
+        Failure { case, fault, what, seed, journal: &journal, stored }.report()
     };
-    let kit = match Kit::new(subject, settings, Arc::clone(&journal)).await {
+    let kit = match Kit::new(subject, fault, settings, Arc::clone(&journal)).await {
         Ok(kit) => Arc::new(kit),
         Err(error) => return Err(failure(format!("{error:#}"), None, None)),
     };

@@ -52,12 +52,14 @@
 //! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
 
+mod act;
 mod audit;
 mod case;
 mod cases;
 mod check;
 mod clock;
 mod dropped;
+mod fault;
 mod harness;
 mod history;
 mod journal;
@@ -75,5 +77,6 @@ mod settings;
 mod spec;
 mod subject;
 
+pub use fault::{Fault, FaultyStorage, Injected, PATIENCE};
 pub use harness::main;
 pub use subject::{SetupResult, Storage, Subject};

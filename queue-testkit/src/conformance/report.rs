@@ -6,6 +6,7 @@ use queue_core::JobId;
 use queue_core::backend::Stored;
 
 use super::case::Case;
+use super::fault::Fault;
 use super::journal::Journal;
 
 /// The most rows that are shown whether the failure names them or not.
@@ -14,6 +15,7 @@ const FEW_ROWS: usize = 16;
 /// All that helps to understand a failure.
 pub(crate) struct Failure<'a> {
     pub(crate) case: &'a Case,
+    pub(crate) fault: Option<Fault>,
     pub(crate) what: String,
     pub(crate) seed: Option<u64>,
     pub(crate) journal: &'a Journal,
@@ -39,7 +41,7 @@ impl Failure<'_> {
 
     fn command(&self) -> String {
         let seed = self.seed.map(|seed| format!("QUEUE_TEST_SEED={seed} ")).unwrap_or_default();
-        let name = self.case.name;
+        let name = self.case.trial_name(self.fault);
         match (std::env::var("CARGO_PKG_NAME"), target()) {
             (Ok(package), Some(target)) => {
                 format!("{seed}cargo test -p {package} --all-features --test {target} -- --exact {name}")

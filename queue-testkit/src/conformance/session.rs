@@ -120,6 +120,11 @@ impl Session {
         JobId::from_bytes(bytes)
     }
 
+    /// A number that the case did not use before.
+    pub(crate) fn new_number(&self) -> u64 {
+        self.shared.next_name()
+    }
+
     pub(crate) fn new_claim_id(&self) -> ClaimId {
         let mut bytes = [0xc1; 16];
         bytes[8..].copy_from_slice(&self.shared.next_name().to_be_bytes());
@@ -132,8 +137,13 @@ impl Session {
         WorkerId::from_bytes(bytes)
     }
 
+    /// Has claims ask for this kind as well.
+    pub(crate) fn knows_kind(&self, kind: &Kind) {
+        self.shared.known().kinds.insert(kind.clone());
+    }
+
     /// All kinds that the case inserted so far.
-    fn kinds(&self) -> Vec<Kind> {
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.shared.known().kinds.iter().cloned().collect()
     }
 }

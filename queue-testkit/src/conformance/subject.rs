@@ -6,6 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::Backend;
 
+use super::fault::{Fault, FaultyStorage};
+
 /// Any error: the suite only shows it.
 pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -14,6 +16,18 @@ pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 pub trait Subject: Send + Sync + 'static {
     /// A fresh and empty storage, shared with no other: cases run at the same time.
     async fn create(&self) -> SetupResult<Arc<dyn Storage>>;
+
+    /// What can be done to a storage of this backend. Cases of other faults are shown as ignored; none can be
+    /// done unless said.
+    fn faults(&self) -> &'static [Fault] {
+        &[]
+    }
+
+    /// A storage as [`create`](Self::create) makes it, on which one of these faults can be brought about without
+    /// disturbing any other storage.
+    async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
+        Err(format!("the subject does not know how to bring about the fault `{fault}`").into())
+    }
 }
 
 /// One storage. Dropping it removes what it keeps.

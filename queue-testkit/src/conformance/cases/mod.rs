@@ -1,13 +1,18 @@
 //! The table of cases: one file a promise, or a part of one.
 
+mod doubts;
+mod q01_faults;
 mod q01_no_lost_ack;
 mod q01_programs;
 mod q01_races;
+mod q02_faults;
 mod q03_races;
 mod q03_single_live_lease;
+mod q04_faults;
 mod q04_fenced_settle;
 mod q04_repeated_settle;
 mod q05_batch_atomic;
+mod q05_faults;
 mod q07_attempt_bound;
 mod q07_last_attempts;
 mod q08_prune;
@@ -33,6 +38,7 @@ mod q20_payload_fidelity;
 mod q21_migrate_safe;
 mod q22_border;
 mod q22_dropped;
+mod q22_faults;
 mod q22_honest_errors;
 mod random;
 
@@ -75,6 +81,12 @@ const FILES: &[&[Case]] = &[
     q22_dropped::CASES,
     q22_honest_errors::CASES,
     random::CASES,
+    q01_faults::CASES,
+    q02_faults::CASES,
+    doubts::CASES,
+    q04_faults::CASES,
+    q05_faults::CASES,
+    q22_faults::CASES,
 ];
 
 /// Every case, in the order of the promises.

@@ -54,7 +54,7 @@ impl Subject for Broken {
 }
 
 fn case(run: super::super::case::Run) -> &'static Case {
-    Box::leak(Box::new(Case { name: "q14_of_this_test", tier: Tier::Fast, needs: &[], run }))
+    Box::leak(Box::new(Case { name: "q14_of_this_test", tier: Tier::Fast, needs: &[], faults: &[], run }))
 }
 
 fn settings(timeout: Duration) -> Arc<Settings> {
@@ -62,7 +62,7 @@ fn settings(timeout: Duration) -> Arc<Settings> {
 }
 
 fn outcome(case: &'static Case, timeout: Duration) -> Result<(), String> {
-    run(case, Arc::new(Memory), settings(timeout))
+    run(case, None, Arc::new(Memory), settings(timeout))
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -126,14 +126,15 @@ fn a_case_that_sees_nothing_wrong_is_ended_by_its_history() {
             kit.reopen().await
         })
     });
-    let report = run(forgets, Arc::new(Forgetful), settings(LONG)).unwrap_err();
+    let report = run(forgets, None, Arc::new(Forgetful), settings(LONG)).unwrap_err();
     assert!(report.contains("has no order in which each answer is right: where Read(None)"), "{report}");
-    assert_eq!(run(forgets, Arc::new(Memory), settings(LONG)), Ok(()));
+    assert_eq!(run(forgets, None, Arc::new(Memory), settings(LONG)), Ok(()));
 }
 
 #[test]
 fn a_storage_that_cannot_be_made_is_named() {
-    let report = run(case(|_| Box::pin(async { Ok(()) })), Arc::new(Broken), settings(LONG)).unwrap_err();
+    let report =
+        run(case(|_| Box::pin(async { Ok(()) })), None, Arc::new(Broken), settings(LONG)).unwrap_err();
     assert!(report.contains("`create` failed: no room on the device"), "{report}");
 }
 
@@ -143,10 +144,11 @@ fn what_is_not_run_is_shown_with_its_reason() {
         name: "q01_of_this_test",
         tier: Tier::Race,
         needs: &[Need::Durable],
+        faults: &[],
         run: |_| Box::pin(async { Ok(()) }),
     }));
     let subject: Arc<dyn Subject> = Arc::new(Memory);
-    let trial_of = |capabilities| trial(needy, capabilities, &subject, &settings(LONG));
+    let trial_of = |capabilities| trial(needy, None, capabilities, &subject, &settings(LONG));
     let missing = trial_of(Capabilities::default());
     assert_eq!(missing.kind(), "needs durable, which the backend does not declare");
     assert!(missing.has_ignored_flag());
