@@ -46,7 +46,7 @@ pub enum Fault {
     /// Lasting: the server stopped at once, as in a crash; it starts again when the fault is mended. What was
     /// acknowledged is to be there.
     Crashed,
-    /// Lasting: the server takes no writes, as a replica after a failover; reads go on.
+    /// Lasting: the server takes no writes, as a replica after a failover; reads that take no lock go on.
     ReadOnly,
     /// Of a moment: all connections are cut, whatever is under way. New ones come up.
     Cut,

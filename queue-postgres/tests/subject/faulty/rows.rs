@@ -49,7 +49,9 @@ pub(super) async fn inject(
         _ => FULL,
     };
     let mut sql = FUNCTION.replace("{act}", act);
-    let job: String = target.iter().map(|byte| format!("{byte:02x}")).collect();
+    // What is no id is that of no job.
+    let id: [u8; 16] = target.try_into().unwrap_or_default();
+    let job: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let triggers: &[(&str, &str)] = match fault {
         Fault::Full => &[
             ("jobs", "INSERT"),

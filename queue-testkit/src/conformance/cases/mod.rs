@@ -1,11 +1,11 @@
 //! The table of cases: one file a promise, or a part of one.
 
 mod doubts;
+mod outages;
 mod q01_faults;
 mod q01_no_lost_ack;
 mod q01_programs;
 mod q01_races;
-mod q02_faults;
 mod q03_races;
 mod q03_single_live_lease;
 mod q04_faults;
@@ -82,14 +82,14 @@ const FILES: &[&[Case]] = &[
     q22_honest_errors::CASES,
     random::CASES,
     q01_faults::CASES,
-    q02_faults::CASES,
+    outages::CASES,
     doubts::CASES,
     q04_faults::CASES,
     q05_faults::CASES,
     q22_faults::CASES,
 ];
 
-/// Every case, in the order of the promises.
+/// Every case, in the order of the promises; then those of files that concern several.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     FILES.iter().copied().flatten()
 }

@@ -13,7 +13,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::dropped::drop_after;
 use crate::conformance::fault::{ALL, Manner, OUTAGES};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
+use crate::conformance::kit::faults::{in_time, works_again};
 
 cases! {
     Fault q22_each_operation_fails_honestly_and_is_done_by_doing_it_again on ALL,
@@ -65,7 +65,7 @@ async fn q22_each_operation_fails_honestly_and_is_done_by_doing_it_again(kit: &K
             }
         }
     }
-    kit.works().await
+    kit.works_again().await
 }
 
 type Started = Vec<JoinHandle<anyhow::Result<Result<Answer>>>>;
@@ -118,7 +118,7 @@ async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> 
     let workers: Vec<_> = (0..12)
         .map(|_| {
             let handle = Arc::clone(&kit.handle());
-            tokio::spawn(async move { handle.works().await })
+            tokio::spawn(async move { works_again(&handle).await })
         })
         .collect();
     for worker in workers {

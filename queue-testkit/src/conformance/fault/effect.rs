@@ -136,8 +136,7 @@ impl Fault {
                 Work::MayWrite | Work::Reads => Fails::Perhaps,
             },
             Self::ReadOnly => match work {
-                Work::MayWrite => Fails::Perhaps,
-                Work::Reads => Fails::Never,
+                Work::MayWrite | Work::Reads => Fails::Perhaps,
                 _ => Fails::Certainly,
             },
             Self::Full => match work {

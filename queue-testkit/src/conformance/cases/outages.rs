@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, ensure};
 use proptest::prelude::Rng as _;
@@ -16,7 +16,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::fault::{Fault, Manner, OUTAGES, STANDSTILLS};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
+use crate::conformance::kit::faults::{in_time, passes, works_again};
 use crate::conformance::session::{Session, bury, complete, complete_with, release, retry, snooze};
 
 cases! {
@@ -33,10 +33,12 @@ const ROUNDS: u32 = 3;
 /// How many failures show that the fault was felt.
 const ENOUGH_FAILURES: u64 = 6;
 const PAUSE: Duration = Duration::from_millis(3);
+/// How long a fault stands that nobody feels.
+const LONGEST_STAND: Duration = Duration::from_secs(3);
 
 /// Six tasks on two handles insert, claim, settle, cancel, beat, rescue and look at random, and do again what failed for now.
-/// The fault comes and goes until it has been felt. That nothing was lost, made up, or leased twice is what the
-/// history shows; a fault that was not felt shows nothing.
+/// The fault comes and goes until it has been felt, a lease was lost, and an outcome was unknown where the fault leaves one
+/// open: a run without these has shown nothing. That nothing was lost, made up, or leased twice is what the history shows.
 async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit) -> CaseResult {
     let (fault, seed) = (kit.fault()?, kit.seed());
     let handles = kit.handles(2).await?;
@@ -57,13 +59,10 @@ async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit)
     }
     outcome?;
     let history = kit.history();
-    ensure!(history.leases_lost() > 0, "nobody was told that a lease was lost: {history:?}");
     if fault.is_ridden_through() {
         ensure!(history.passing_failures() == 0, "somebody noticed the fault: {history:?}");
-    } else if leaves_doubt(fault) {
-        ensure!(history.failures(ErrorKind::UnknownOutcome) > 0, "no outcome was unknown: {history:?}");
     }
-    kit.works().await
+    kit.works_again().await
 }
 
 /// Whether requests that are under way when the fault comes are of unknown outcome.
@@ -74,19 +73,27 @@ fn leaves_doubt(fault: Fault) -> bool {
 
 async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {
     let fault = kit.fault()?;
-    let unknown = |kit: &Kit| kit.history().failures(ErrorKind::UnknownOutcome);
-    let wants_unknown = leaves_doubt(fault);
     let until_felt = async {
         for round in 0.. {
-            let felt =
-                kit.history().passing_failures() >= ENOUGH_FAILURES && (!wants_unknown || unknown(kit) > 0);
-            if round >= ROUNDS && (felt || fault.is_ridden_through()) {
+            let history = kit.history();
+            let is_felt = fault.is_ridden_through()
+                || history.passing_failures() >= ENOUGH_FAILURES
+                    && (!leaves_doubt(fault) || history.failures(ErrorKind::UnknownOutcome) > 0);
+            if round >= ROUNDS && is_felt && history.leases_lost() > 0 {
                 return anyhow::Ok(());
             }
             sleep(Duration::from_millis(random.below(60))).await;
+            let before = kit.history().passing_failures();
             let broken = kit.inject(&[]).await?;
             if fault.manner() == Manner::Lasting {
-                sleep(Duration::from_millis(100 + random.below(300))).await;
+                let start = Instant::now();
+                while !fault.is_ridden_through()
+                    && kit.history().passing_failures() == before
+                    && start.elapsed() < LONGEST_STAND
+                {
+                    sleep(PAUSE).await;
+                }
+                sleep(Duration::from_millis(random.below(150))).await;
             }
             broken.mend().await?;
         }
@@ -141,11 +148,8 @@ fn pick<'a, T>(random: &mut Random, all: &'a [T]) -> Option<&'a T> {
 /// What failed for now is no failure of the case.
 fn passing<T>(outcome: anyhow::Result<T>) -> CaseResult {
     match outcome {
-        Err(error) => match error.downcast_ref::<queue_core::Error>() {
-            Some(cause) if cause.is_retryable() => Ok(()),
-            _ => Err(error),
-        },
-        Ok(_) => Ok(()),
+        Err(error) if !passes(&error) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -238,7 +242,7 @@ async fn q02_what_was_refused_never_appears(kit: &Kit) -> CaseResult {
     broken.mend().await?;
     persist("insert", || kit.try_insert(vec![kit.spec("job")])).await??;
     for _ in 0..5 {
-        kit.works().await?;
+        kit.works_again().await?;
         let stored = kit.stored().await?.jobs;
         let phantom = refused.iter().find(|job| stored.contains(job));
         ensure!(phantom.is_none(), "job {phantom:?} was refused, and is there");
@@ -259,6 +263,7 @@ async fn q12_a_worker_outlives_a_fault_that_is_shorter_than_its_expiry(kit: &Kit
         "the heartbeat under the fault did not fail for now"
     );
     let beat = persist("heartbeat", || kit.try_heartbeat(worker)).await??;
+    kit.works_again().await?;
     ensure_eq!(beat.leases, 3, "leases");
     ensure_eq!(kit.rescue(10).await?.rescued, 0, "leases taken from a worker that lives");
     let answers = kit.settle(held.iter().map(|job| (job.token, complete())).collect()).await?;
@@ -281,13 +286,7 @@ async fn q21_opening_under_a_fault_ends_in_time_and_works_afterwards(kit: &Kit) 
         ensure!(cause.is_none_or(queue_core::Error::is_retryable), "opening failed for good: {text}");
         ensure!(cause.is_some(), "opening failed by an error of another kind: {text}");
     }
-    let second = kit.open_second().await?;
-    second.works().await?;
-    in_time("the first handle to work", async {
-        while let Err(error) = kit.works().await {
-            passing::<()>(Err(error))?;
-        }
-        anyhow::Ok(())
-    })
-    .await?
+    let second = in_time("a second handle", kit.open_second()).await??;
+    works_again(&second).await?;
+    kit.works_again().await
 }
