@@ -33,6 +33,7 @@ pub(super) const DIRECT: &[Fault] = &[
     Fault::Crashed,
     Fault::ReadOnly,
     Fault::Cut,
+    Fault::HalfClosed,
     Fault::Terminated,
     Fault::RequestLost,
     Fault::ReplyLost,
@@ -134,6 +135,7 @@ fn is_of_the_way(fault: Fault) -> bool {
         Fault::Late,
         Fault::Slow,
         Fault::Cut,
+        Fault::HalfClosed,
         Fault::RequestLost,
         Fault::ReplyLost,
     ];
@@ -196,6 +198,10 @@ impl FaultyStorage for FaultySchema {
             }
             Fault::Cut => {
                 self.proxy()?.cut();
+                Ok(Box::new(AtOnce))
+            }
+            Fault::HalfClosed => {
+                self.proxy()?.half_close();
                 Ok(Box::new(AtOnce))
             }
             Fault::Terminated => {

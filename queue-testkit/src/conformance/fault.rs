@@ -50,6 +50,9 @@ pub enum Fault {
     ReadOnly,
     /// Of a moment: all connections are cut, whatever is under way. New ones come up.
     Cut,
+    /// Of a moment: all connections end in the direction to the handle, while what it sends still arrives. New ones come
+    /// up.
+    HalfClosed,
     /// Of a moment: the server ends all sessions, and says so. New ones come up.
     Terminated,
     /// Aimed: the next request that names the target never arrives, and its connection is closed.
@@ -82,6 +85,7 @@ impl Fault {
             Self::Crashed => "crashed",
             Self::ReadOnly => "read_only",
             Self::Cut => "cut",
+            Self::HalfClosed => "half_closed",
             Self::Terminated => "terminated",
             Self::RequestLost => "request_lost",
             Self::ReplyLost => "reply_lost",

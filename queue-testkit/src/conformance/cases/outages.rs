@@ -67,8 +67,8 @@ async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit)
 
 /// Whether requests that are under way when the fault comes are of unknown outcome.
 fn leaves_doubt(fault: Fault) -> bool {
-    let cuts = [Fault::Cut, Fault::Terminated, Fault::Refused, Fault::Stopped, Fault::Crashed];
-    cuts.contains(&fault) || matches!(fault, Fault::Silent | Fault::Late)
+    fault.manner() == Manner::Moment
+        || matches!(fault, Fault::Refused | Fault::Stopped | Fault::Crashed | Fault::Silent | Fault::Late)
 }
 
 async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {

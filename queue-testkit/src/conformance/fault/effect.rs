@@ -53,6 +53,7 @@ pub(crate) const OUTAGES: &[Fault] = &[
     Fault::Crashed,
     Fault::ReadOnly,
     Fault::Cut,
+    Fault::HalfClosed,
     Fault::Terminated,
 ];
 
@@ -83,6 +84,7 @@ pub(crate) const ALL: &[Fault] = &[
     Fault::Crashed,
     Fault::ReadOnly,
     Fault::Cut,
+    Fault::HalfClosed,
     Fault::Terminated,
     Fault::RequestLost,
     Fault::ReplyLost,
@@ -105,7 +107,7 @@ impl Fault {
             | Self::Stopped
             | Self::Crashed
             | Self::ReadOnly => Manner::Lasting,
-            Self::Cut | Self::Terminated => Manner::Moment,
+            Self::Cut | Self::HalfClosed | Self::Terminated => Manner::Moment,
             Self::RequestLost
             | Self::ReplyLost
             | Self::RowConflictsBriefly
@@ -130,7 +132,7 @@ impl Fault {
         match self {
             Self::Contended | Self::Slow | Self::RowConflictsBriefly => Fails::Never,
             Self::Refused | Self::Silent | Self::Late | Self::Stopped | Self::Crashed => Fails::Certainly,
-            Self::Cut | Self::Terminated => Fails::Perhaps,
+            Self::Cut | Self::HalfClosed | Self::Terminated => Fails::Perhaps,
             Self::Locked | Self::RequestLost | Self::ReplyLost => match work {
                 Work::Enters | Work::Ends | Work::Moves | Work::Writes => Fails::Certainly,
                 Work::MayWrite | Work::Reads => Fails::Perhaps,
@@ -174,7 +176,13 @@ impl Fault {
                 matches!(kind, ErrorKind::Unavailable | ErrorKind::Busy)
                     || !reads && kind == ErrorKind::UnknownOutcome
             }
-            Self::Refused | Self::Stopped | Self::Crashed | Self::ReadOnly | Self::Cut | Self::Terminated => {
+            Self::Refused
+            | Self::Stopped
+            | Self::Crashed
+            | Self::ReadOnly
+            | Self::Cut
+            | Self::HalfClosed
+            | Self::Terminated => {
                 kind == ErrorKind::Unavailable || !reads && kind == ErrorKind::UnknownOutcome
             }
         }

@@ -156,3 +156,23 @@ fn what_is_not_run_is_shown_with_its_reason() {
     assert_eq!(not_asked.kind(), "tier race is not asked for");
     assert!(not_asked.has_ignored_flag());
 }
+
+#[test]
+fn a_case_of_a_fault_is_named_after_it_and_ignored_where_it_cannot_be_brought_about() {
+    let broken = Box::leak(Box::new(Case {
+        name: "q22_of_this_test",
+        tier: Tier::Fault,
+        needs: &[],
+        faults: &[Fault::Locked],
+        run: |_| Box::pin(async { Ok(()) }),
+    }));
+    let subject: Arc<dyn Subject> = Arc::new(Memory);
+    let settings = Arc::new(Settings { tiers: vec![Tier::Fault], ..(*settings(LONG)).clone() });
+    let ignored = trial(broken, Some(Fault::Locked), Capabilities::default(), &subject, &settings);
+    assert_eq!(ignored.name(), "q22_of_this_test::locked");
+    assert_eq!(ignored.kind(), "needs the fault `locked`, which the subject cannot bring about");
+    assert!(ignored.has_ignored_flag());
+    let report = run(broken, Some(Fault::Locked), subject, settings).unwrap_err();
+    assert!(report.contains("does not know how to bring about the fault `locked`"), "{report}");
+    assert!(report.contains("--exact q22_of_this_test::locked"), "{report}");
+}
