@@ -41,6 +41,10 @@
 //! }
 //! ```
 //!
+//! What to write first, and which traps there are, is in the guide *Writing a backend*
+//! (`docs/writing-a-backend.md` in the repository), which follows a complete example; how to run the suite on every
+//! change is in `docs/conformance-in-ci.md`.
+//!
 //! Each case is a trial of its own, with the usual arguments of `cargo test`: a part of a name
 //! (`q13_` is a promise), `--exact`, `--list`, `--test-threads`. A case that needs something the
 //! backend does not declare is shown as ignored, with what it needs. These variables are read:

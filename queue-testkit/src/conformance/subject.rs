@@ -35,6 +35,7 @@ pub trait Subject: Send + Sync + 'static {
 pub trait Storage: Send + Sync + 'static {
     /// Opens the storage: for the first time, beside a handle that is open (if the backend declares
     /// `multi_process`, as another process would), or again after the last handle was dropped (if it
-    /// declares `durable`). The backend must offer `inspect` and `audit`.
+    /// declares `durable`): as the contract says, a handle that is dropped has closed the storage. The
+    /// backend must offer `inspect` and `audit`.
     async fn open(&self) -> SetupResult<Arc<dyn Backend>>;
 }
