@@ -1,18 +1,23 @@
 //! Stopping queues for a while.
 
-use queue_core::{QueueName, Result};
+use queue_core::{Error, ErrorKind, QueueName, Result};
 
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
 use crate::row;
 
-/// In two steps, each a transaction: the first has later claims see it, the second waits for the earlier ones.
+/// In two steps, each a transaction: the first has later claims see it, the second waits for the earlier ones. If only
+/// the second fails, the queue is paused all the same, so it is not to be said that nothing was done.
 pub(crate) async fn pause(core: &Core, queue: &QueueName) -> Result<()> {
-    let pausing = async {
-        core.connections.query(&core.statements.pause, &[&queue.as_str()]).await?;
-        core.connections.query(&core.statements.await_claims, &[&queue.as_str()]).await
-    };
-    pausing.await.map(drop).map_err(|fault: Fault| fault.into_error("pause a queue", Effect::Writes))
+    const OPERATION: &str = "pause a queue";
+    let ask = |statement| async move { core.connections.query(statement, &[&queue.as_str()]).await };
+    ask(&core.statements.pause).await.map_err(|fault| fault.into_error(OPERATION, Effect::Writes))?;
+    ask(&core.statements.await_claims).await.map(drop).map_err(|fault: Fault| {
+        let cause = fault.into_error(OPERATION, Effect::Writes);
+        let message =
+            format!("it is paused, but claims that were under way may not have ended: {}", cause.message());
+        Error::new(ErrorKind::UnknownOutcome, OPERATION, message).with_source(cause)
+    })
 }
 
 /// Tells everybody, since any of its jobs may be claimed now.

@@ -25,14 +25,27 @@ pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<R
     let sorted: Vec<&Settlement> = order.iter().map(|place| &request.settlements[*place]).collect();
     let mut fates: Vec<Result<Settled>> = sorted.iter().map(|_| Ok(Settled::LeaseLost)).collect();
     let mut parts = Parts::of_sizes(sorted.iter().map(|settlement| bytes(&settlement.verdict)), COMMIT_BYTES);
+    let mut is_any_settled = false;
+    let mut failed: Option<Error> = None;
     while let Some(part) = parts.next() {
+        if let Some(error) = &failed {
+            fates[part].iter_mut().for_each(|fate| *fate = Err(same(error)));
+            continue;
+        }
         match settle_together(core, request.now, &sorted[part.clone()]).await {
             Ok(settled) => {
+                is_any_settled = true;
                 fates[part].iter_mut().zip(settled).for_each(|(fate, settled)| *fate = Ok(settled));
             }
             Err(fault) if part.len() > 1 && is_of_one(&fault) => parts.halve(&part),
             Err(fault) if is_of_one(&fault) => {
                 fates[part.start] = Err(fault.into_error(OPERATION, Effect::Writes));
+            }
+            // An error of the whole request would say that nothing was settled.
+            Err(fault) if is_any_settled => {
+                let error = fault.into_error(OPERATION, Effect::Writes);
+                fates[part].iter_mut().for_each(|fate| *fate = Err(same(&error)));
+                failed = Some(error);
             }
             Err(fault) => return Err(fault.into_error(OPERATION, Effect::Writes)),
         }
@@ -40,6 +53,10 @@ pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<R
     let mut placed: Vec<(usize, Result<Settled>)> = order.into_iter().zip(fates).collect();
     placed.sort_by_key(|(place, _)| *place);
     Ok(placed.into_iter().map(|(_, fate)| fate).collect())
+}
+
+fn same(error: &Error) -> Error {
+    Error::new(error.kind(), OPERATION, error.message())
 }
 
 /// Whether one settlement, and not the connection or the server, is the reason.

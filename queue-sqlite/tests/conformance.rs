@@ -1,5 +1,7 @@
 //! The conformance suite on SQLite files.
 
+mod faulty;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,8 +9,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::Backend;
 use queue_sqlite::{SqliteBackend, SqliteConfig};
-use queue_testkit::conformance::{self, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
 use tempfile::TempDir;
+
+use faulty::{FAULTS, FaultyFile, serve_as_locker};
 
 struct Sqlite;
 
@@ -21,6 +25,14 @@ impl Subject for Sqlite {
 
     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
         Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(address)).await?))
+    }
+
+    fn faults(&self) -> &'static [Fault] {
+        FAULTS
+    }
+
+    async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
+        Ok(Arc::new(FaultyFile::new(fault)?))
     }
 }
 
@@ -41,5 +53,5 @@ impl Storage for File {
 }
 
 fn main() -> ExitCode {
-    conformance::main(Sqlite)
+    serve_as_locker().unwrap_or_else(|| conformance::main(Sqlite))
 }

@@ -1,11 +1,15 @@
 //! The conformance suite on the in-memory backend.
 
+mod faulty;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use queue_core::{Backend, MemoryBackend};
-use queue_testkit::conformance::{self, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
+
+use faulty::{FAULTS, Faulty};
 
 struct Memory;
 
@@ -13,6 +17,14 @@ struct Memory;
 impl Subject for Memory {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         Ok(Arc::new(Jobs(MemoryBackend::new())))
+    }
+
+    fn faults(&self) -> &'static [Fault] {
+        FAULTS
+    }
+
+    async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
+        Ok(Arc::new(Faulty::new(fault)))
     }
 }
 

@@ -214,6 +214,27 @@ async fn a_loss_that_does_not_happen_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_loss_that_is_given_up_does_not_happen() {
+    let setup = Setup::new().await;
+    drop(setup.proxy.lose_reply("commit"));
+    drop(setup.proxy.lose_request("commit"));
+    assert_eq!(echo(&mut setup.connect().await, "commit").await.unwrap(), "commit");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_half_closed_carries_requests_only() {
+    let mut setup = Setup::new().await;
+    let mut client = setup.connect().await;
+    echo(&mut client, "up").await.unwrap();
+    assert_eq!(setup.seen().await, "up");
+    setup.proxy.half_close();
+    assert!(is_closed(&mut client).await);
+    client.write_all(b"on").await.unwrap();
+    assert_eq!(setup.seen().await, "on");
+    assert_eq!(echo(&mut setup.connect().await, "new").await.unwrap(), "new");
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_is_a_closed_connection() {
     let free: SocketAddr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let proxy = Proxy::start(free.to_string()).await.unwrap();

@@ -103,6 +103,7 @@ fn configuration(upstream: &Upstream<'_>, port: u16) -> String {
          max_client_conn = 2000\n\
          default_pool_size = 20\n\
          server_lifetime = 10\n\
+         server_login_retry = 0.1\n\
          ignore_startup_parameters = extra_float_digits\n",
         upstream.connection(),
     )

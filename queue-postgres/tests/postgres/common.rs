@@ -51,7 +51,7 @@ impl Place {
         self.config_of(&self.url.replacen(self.server(), &address.to_string(), 1))
     }
 
-    pub(crate) fn config_of(&self, url: &str) -> PostgresConfig {
+    fn config_of(&self, url: &str) -> PostgresConfig {
         let mut driver: DriverConfig = url.parse().unwrap();
         driver.application_name(&self.schema);
         PostgresConfig::new(driver).schema(&self.schema).unwrap()

@@ -3,13 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
-mod drain;
 mod migration;
-mod outages;
 mod pool;
-mod pooled;
+mod settle;
 #[cfg(feature = "tls")]
 mod tls;
 mod unknown_outcome;
 mod wake;
-mod watched;

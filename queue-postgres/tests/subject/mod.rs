@@ -3,6 +3,7 @@
 //! The server is started for the first case, so that children of the suite, which attach to a schema of their
 //! parent's, start none.
 
+mod faulty;
 mod sweeper;
 
 use std::process::ExitCode;
@@ -12,9 +13,10 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use queue_core::{Backend, JobId};
 use queue_postgres::{PostgresBackend, PostgresConfig};
-use queue_testkit::conformance::{self, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
 use queue_testserver::PgBouncer;
 
+use faulty::{DIRECT, FaultySchema, POOLED};
 use sweeper::Sweeper;
 
 /// How the backend reaches the server.
@@ -52,6 +54,8 @@ struct Postgres {
 /// A database, with what stands before it.
 struct Place {
     url: String,
+    /// Without what stands before it.
+    direct: String,
     _pooled: Option<PgBouncer>,
 }
 
@@ -65,12 +69,22 @@ impl Postgres {
         let direct = queue_testserver::url()?;
         self.sweeper.start(&direct);
         match self.way {
-            Way::Direct => Ok(Place { url: direct, _pooled: None }),
+            Way::Direct => Ok(Place { url: direct.clone(), direct, _pooled: None }),
             Way::Pooled => {
                 let pooled = PgBouncer::start(&direct)?;
-                Ok(Place { url: with_parameter(pooled.url(), "pgbouncer=true"), _pooled: Some(pooled) })
+                Ok(Place {
+                    url: with_parameter(pooled.url(), "pgbouncer=true"),
+                    direct,
+                    _pooled: Some(pooled),
+                })
             }
         }
+    }
+
+    fn new_schema(&self) -> SetupResult<Schema> {
+        let name = format!("case_{}_{}", self.run, self.schemas.fetch_add(1, Ordering::Relaxed));
+        let url = with_parameter(&self.place()?.url, &format!("schema={name}"));
+        Ok(Schema { url, name, sweeper: Arc::clone(&self.sweeper) })
     }
 }
 
@@ -81,13 +95,23 @@ fn with_parameter(url: &str, parameter: &str) -> String {
 #[async_trait]
 impl Subject for Postgres {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
-        let name = format!("case_{}_{}", self.run, self.schemas.fetch_add(1, Ordering::Relaxed));
-        let url = with_parameter(&self.place()?.url, &format!("schema={name}"));
-        Ok(Arc::new(Schema { url, name, sweeper: Arc::clone(&self.sweeper) }))
+        Ok(Arc::new(self.new_schema()?))
     }
 
     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
         open(address).await
+    }
+
+    fn faults(&self) -> &'static [Fault] {
+        match self.way {
+            Way::Direct => DIRECT,
+            Way::Pooled => POOLED,
+        }
+    }
+
+    async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
+        let schema = self.new_schema()?;
+        Ok(Arc::new(FaultySchema::new(fault, schema, &self.place()?.direct, self.way).await?))
     }
 }
 

@@ -33,20 +33,6 @@ async fn a_folder_that_cannot_be_written_is_named() {
     }
 }
 
-#[tokio::test]
-async fn a_full_disk_leaves_no_part_of_a_batch() {
-    let place = Place::new();
-    let backend = SqliteBackend::open(place.config().max_file_bytes(400 << 10)).await.unwrap();
-    insert(&backend, vec![spec("1")]).await.unwrap();
-    let large = format!("\"{}\"", "x".repeat(10_000));
-    let error = insert(&backend, (0..100).map(|_| spec(&large)).collect()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    assert!(error.to_string().contains("full"), "{error}");
-    assert_eq!(count(&backend).await, 1);
-    insert(&backend, vec![spec("2")]).await.unwrap();
-    assert_eq!(count(&backend).await, 2);
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_fails_only_those_that_need_space() {
     let place = Place::new();

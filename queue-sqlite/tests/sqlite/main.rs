@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+mod damaged;
 mod dropped;
 mod errors;
 mod migration;

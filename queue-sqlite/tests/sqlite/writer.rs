@@ -4,9 +4,8 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::common::{Place, claim, count, insert, register, spec};
-use queue_core::backend::{SettleRequest, Settled, Settlement, Verdict};
-use queue_core::{Backend, ErrorKind};
+use crate::common::{Place, count, insert, spec};
+use queue_core::ErrorKind;
 
 /// Frames of the write-ahead log that end a transaction say how large the file is then.
 fn commits(place: &Place) -> usize {
@@ -75,37 +74,6 @@ async fn one_that_fails_leaves_the_others_alone() {
 #[tokio::test]
 async fn one_that_undoes_the_whole_transaction_leaves_the_others_alone() {
     a_poisoned_job_among_others("ROLLBACK").await;
-}
-
-#[tokio::test]
-async fn a_settlement_that_fails_for_good_fails_alone() {
-    let place = Place::new();
-    let backend = place.open().await;
-    let worker = register(&backend).await;
-    insert(&backend, (0..100).map(|_| spec("1")).collect()).await.unwrap();
-    let jobs = backend.claim(claim(worker, 100)).await.unwrap().jobs;
-    place
-        .connection()
-        .execute_batch(
-            "CREATE TRIGGER poison BEFORE INSERT ON queue_outcomes WHEN NEW.result = x'66'
-             BEGIN SELECT RAISE(ABORT, 'poisoned'); END",
-        )
-        .unwrap();
-    let result = |index| Some(if index == 42 { b"f".to_vec() } else { b"1".to_vec() });
-    let settlements = jobs
-        .iter()
-        .enumerate()
-        .map(|(index, job)| Settlement::new(job.token, Verdict::Complete { result: result(index) }))
-        .collect();
-    let fates = backend.settle(SettleRequest::new(worker, settlements)).await.unwrap();
-    for (index, fate) in fates.iter().enumerate() {
-        match fate {
-            Ok(settled) => assert!(index != 42 && *settled == Settled::Done),
-            Err(error) => assert!(index == 42 && error.kind() == ErrorKind::Invalid, "{error}"),
-        }
-    }
-    let stored = backend.audit().unwrap().stored().await.unwrap();
-    assert_eq!((stored.live.len(), stored.outcomes.len()), (1, 99));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use anyhow::anyhow;
 use queue_core::backend::Capabilities;
 
+use super::fault::Fault;
 use super::kit::Kit;
 use super::promise::Promise;
 
@@ -23,12 +24,19 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) tier: Tier,
     pub(crate) needs: &'static [Need],
+    /// It runs once for each of these that the subject can bring about; if there are none, without any.
+    pub(crate) faults: &'static [Fault],
     pub(crate) run: Run,
 }
 
 impl Case {
     pub(crate) fn promise(&self) -> Option<Promise> {
         Promise::of_case(self.name)
+    }
+
+    /// What it is called when it runs under a fault, or without any.
+    pub(crate) fn trial_name(&self, fault: Option<Fault>) -> String {
+        fault.map_or_else(|| self.name.to_owned(), |fault| format!("{}::{fault}", self.name))
     }
 }
 
@@ -60,6 +68,15 @@ impl Tier {
             Self::Fault => "fault",
             Self::Crash => "crash",
             Self::Soak => "soak",
+        }
+    }
+
+    /// Whether everything that uses the storage of a case is seen, so that its history can be checked.
+    pub(crate) const fn is_seen_whole(self) -> bool {
+        match self {
+            Self::Fast | Self::Race | Self::Fault => true,
+            // Other processes use it as well.
+            Self::Crash | Self::Soak => false,
         }
     }
 }
@@ -132,6 +149,11 @@ impl fmt::Display for Need {
     }
 }
 
+/// The faults that a case names, or none.
+pub(crate) const fn first<const N: usize>(lists: [&'static [Fault]; N]) -> &'static [Fault] {
+    lists[0]
+}
+
 /// Enters the cases of a file into its table `CASES`. A case that is not entered is dead code, which
 /// the compiler reports.
 ///
@@ -139,15 +161,17 @@ impl fmt::Display for Need {
 /// cases! {
 ///     Fast q04_a_stale_token_is_lost,
 ///     Race q04_one_of_two_settles_wins [MultiProcess],
+///     Fault q04_a_settle_is_done_by_doing_it_again on DOUBTS,
 /// }
 /// ```
 macro_rules! cases {
-    ($($tier:ident $name:ident $([$($need:ident),+])?),+ $(,)?) => {
+    ($($tier:ident $name:ident $([$($need:ident),+])? $(on $faults:expr)?),+ $(,)?) => {
         pub(super) const CASES: &[$crate::conformance::case::Case] = &[$(
             $crate::conformance::case::Case {
                 name: stringify!($name),
                 tier: $crate::conformance::case::Tier::$tier,
                 needs: &[$($($crate::conformance::case::Need::$need),+)?],
+                faults: $crate::conformance::case::first([$($faults,)? &[]]),
                 run: |kit| Box::pin($name(kit)),
             },
         )+];

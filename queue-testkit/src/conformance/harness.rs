@@ -18,6 +18,8 @@ use super::case::{Case, CaseResult, Offered, Tier};
 use super::cases;
 use super::crash::actor;
 use super::crash::kills::Kills;
+use super::fault::Fault;
+use super::history::Rows;
 use super::journal::Journal;
 use super::kit::Kit;
 use super::report::Failure;
@@ -80,14 +82,20 @@ fn told_kills(is_whole: bool) -> ExitCode {
 fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
     let settings = Arc::new(Settings::read()?);
     let offered = offered(subject, &settings)?;
-    let trial = |case: &'static Case| trial(case, offered, subject, &settings);
-    Ok(cases::all().map(trial).collect())
+    let trials = |case: &'static Case| {
+        let trial = |fault| trial(case, fault, offered, subject, &settings);
+        match case.faults {
+            [] => vec![trial(None)],
+            faults => faults.iter().map(|fault| trial(Some(*fault))).collect(),
+        }
+    };
+    Ok(cases::all().flat_map(trials).collect())
 }
 
 /// What the backend declares and the subject gives. Every case reads jobs and raw rows, so both must be offered.
 fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Offered> {
     runtime()?.block_on(async {
-        let kit = Kit::new(Arc::clone(subject), Arc::clone(settings), Arc::default()).await?;
+        let kit = Kit::new(Arc::clone(subject), None, Arc::clone(settings), Arc::default()).await?;
         let backend = kit.backend()?;
         ensure!(backend.inspect().is_some(), "the suite needs a backend that offers `inspect`");
         ensure!(backend.audit().is_some(), "the suite needs a backend that offers `audit`");
@@ -97,6 +105,7 @@ fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Resu
 
 fn trial(
     case: &'static Case,
+    fault: Option<Fault>,
     offered: Offered,
     subject: &Arc<dyn Subject>,
     settings: &Arc<Settings>,
@@ -107,27 +116,36 @@ fn trial(
         None if !settings.tiers.contains(&case.tier) => {
             Some(format!("tier {} is not asked for", case.tier.as_str()))
         }
-        None => None,
+        None => {
+            let missing = fault.filter(|fault| !subject.faults().contains(fault));
+            missing.map(|fault| format!("needs the fault `{fault}`, which the subject cannot bring about"))
+        }
     };
     let kind = skipped.clone().unwrap_or_else(|| case.tier.as_str().to_owned());
     let is_skipped = skipped.is_some();
     let (subject, settings) = (Arc::clone(subject), Arc::clone(settings));
     let run = move || match skipped {
         Some(reason) => Err(Failed::from(format!("not run: {reason}"))),
-        None => run(case, subject, settings).map_err(Failed::from),
+        None => run(case, fault, subject, settings).map_err(Failed::from),
     };
-    Trial::test(case.name, run).with_kind(kind).with_ignored_flag(is_skipped)
+    Trial::test(case.trial_name(fault), run).with_kind(kind).with_ignored_flag(is_skipped)
 }
 
 /// Runs one case on a runtime of its own, so that one that hangs or blocks holds up no other.
-fn run(case: &'static Case, subject: Arc<dyn Subject>, settings: Arc<Settings>) -> Result<(), String> {
+fn run(
+    case: &'static Case,
+    fault: Option<Fault>,
+    subject: Arc<dyn Subject>,
+    settings: Arc<Settings>,
+) -> Result<(), String> {
     let journal = Arc::new(Journal::default());
-    let failure = |what: String| Failure { case, what, seed: None, journal: &journal, stored: None }.report();
+    let failure =
+        |what: String| Failure { case, fault, what, seed: None, journal: &journal, stored: None }.report();
     let runtime = runtime().map_err(|error| format!("{error:#}"))?;
     let (sender, receiver) = mpsc::channel();
     // A soak may be asked to take longer than anything else may.
     let timeout = settings.timeout + if case.tier == Tier::Soak { settings.soak } else { Duration::ZERO };
-    let execution = execute(case, subject, settings, Arc::clone(&journal));
+    let execution = execute(case, fault, subject, settings, Arc::clone(&journal));
     runtime.spawn(async move { sender.send(execution.await) });
     let answer = match receiver.recv_timeout(timeout) {
         Ok(answer) => answer,
@@ -140,20 +158,31 @@ fn run(case: &'static Case, subject: Arc<dyn Subject>, settings: Arc<Settings>) 
 
 async fn execute(
     case: &'static Case,
+    fault: Option<Fault>,
     subject: Arc<dyn Subject>,
     settings: Arc<Settings>,
     journal: Arc<Journal>,
 ) -> Result<(), String> {
     let failure = |what: String, seed, stored: Option<&Stored>| {
-        Failure { case, what, seed, journal: &journal, stored }.report()
+        Failure { case, fault, what, seed, journal: &journal, stored }.report()
     };
-    let kit = match Kit::new(subject, settings, Arc::clone(&journal)).await {
+    let kit = match Kit::new(subject, fault, settings, Arc::clone(&journal)).await {
         Ok(kit) => Arc::new(kit),
         Err(error) => return Err(failure(format!("{error:#}"), None, None)),
     };
     let outcome = guarded(case, &kit).await;
+    let asked = kit.history().moment();
     let stored = kit.stored().await;
-    let verdict = outcome.and_then(|()| check_rows(stored.as_ref().map_err(|error| anyhow!("{error:#}"))?));
+    let answered = kit.history().moment();
+    let verdict = outcome.and_then(|()| {
+        let stored = stored.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+        check_rows(stored)?;
+        if case.tier.is_seen_whole() {
+            kit.history().check(&Rows { asked, answered, stored })
+        } else {
+            Ok(())
+        }
+    });
     verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
 }
 

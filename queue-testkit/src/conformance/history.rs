@@ -1,145 +1,207 @@
-//! What tasks that raced saw, checked a job at a time.
+//! What all handles of a storage were asked and answered, and whether it can have been so.
+//!
+//! A request without an answer, and one of unknown outcome, may have happened at any moment since it was
+//! asked, or never. One that failed otherwise has not happened.
 
+mod check;
+mod observe;
+mod order;
+mod step;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{bail, ensure};
-use queue_core::backend::{CancelReply, Settled};
-use queue_core::{ClaimId, JobId, State};
+use queue_core::backend::{JobRecord, Stored};
+use queue_core::{ClaimId, Error, ErrorKind, JobId, WorkerId};
 
-/// The most operations on one job: they are told apart by the bits of a word.
-const MOST: usize = 64;
+use super::case::CaseResult;
+pub(crate) use observe::Observed;
+use step::{Seen, Step};
 
-/// One operation, as it concerned one job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// An insert that was answered so.
-    Inserted(bool),
-    /// A claim that brought the job.
-    Claimed(ClaimId),
-    /// The end of a lease after which the job can be claimed again, and its answer.
-    GivenBack(ClaimId, Settled),
-    /// A completion, and its answer.
-    Completed(ClaimId, Settled),
-    /// A cancel, and its answer.
-    Cancel(CancelReply),
-}
+/// A moment that has not come.
+const NEVER: u64 = u64::MAX;
 
-#[derive(Debug, Clone, Copy)]
-struct Event {
-    asked: u64,
-    answered: u64,
-    step: Step,
-}
-
-/// A job as every single operation should find it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Stage {
-    Absent,
-    Waiting,
-    Running(ClaimId),
-    Ended(State),
-}
-
-impl Step {
-    /// What the operation makes of the job; `None` if it cannot be answered so there.
-    fn after(self, stage: Stage) -> Option<Stage> {
-        match (self, stage) {
-            (Self::Inserted(true), Stage::Absent) => Some(Stage::Waiting),
-            (Self::Claimed(claim), Stage::Waiting) => Some(Stage::Running(claim)),
-            (Self::GivenBack(claim, Settled::Done), Stage::Running(holder)) if claim == holder => {
-                Some(Stage::Waiting)
-            }
-            (Self::Completed(claim, Settled::Done), Stage::Running(holder)) if claim == holder => {
-                Some(Stage::Ended(State::Completed))
-            }
-            (Self::Cancel(CancelReply::Cancelled), Stage::Waiting) => Some(Stage::Ended(State::Cancelled)),
-            _ => self.is_true_of(stage).then_some(stage),
-        }
-    }
-
-    /// Whether the answer is right for an operation that changes nothing.
-    fn is_true_of(self, stage: Stage) -> bool {
-        match (self, stage) {
-            (Self::Inserted(is_new), _) => !is_new && stage != Stage::Absent,
-            (
-                Self::GivenBack(claim, Settled::LeaseLost) | Self::Completed(claim, Settled::LeaseLost),
-                Stage::Running(holder),
-            ) => claim != holder,
-            (Self::GivenBack(_, settled) | Self::Completed(_, settled), _) => settled == Settled::LeaseLost,
-            (Self::Cancel(reply), Stage::Absent) => reply == CancelReply::NotFound,
-            (Self::Cancel(reply), Stage::Running(_)) => reply == CancelReply::Running,
-            (Self::Cancel(reply), Stage::Ended(state)) => reply == CancelReply::Finished(state),
-            (Self::Claimed(_) | Self::Cancel(_), _) => false,
-        }
-    }
-}
-
-/// Notes what was asked and answered, and in which order that certainly was.
-#[derive(Debug, Default)]
+/// Everything that was asked and answered, in the order in which it certainly was.
+#[derive(Default)]
 pub(crate) struct History {
     moments: AtomicU64,
-    events: Mutex<BTreeMap<JobId, Vec<Event>>>,
+    record: Mutex<Record>,
+}
+
+#[derive(Default)]
+struct Record {
+    entries: Vec<Entry>,
+    /// What a read last said of a job of which nothing else was heard since: to hear it again is no news.
+    unchanged: HashMap<JobId, Option<Seen>>,
+    errors: HashMap<ErrorKind, u64>,
+    leases_lost: u64,
+}
+
+/// One request.
+struct Entry {
+    asked: u64,
+    /// [`NEVER`] as long as it may happen yet.
+    answered: u64,
+    told: Told,
+}
+
+/// What a request says of jobs.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What certainly happened to these jobs.
+    sure: Vec<(JobId, Step)>,
+    /// What happened to these jobs at some moment, or not at all.
+    maybe: Vec<(JobId, Step)>,
+    /// A claim of unknown outcome, which may have taken any job.
+    claim: Option<ClaimId>,
+    /// Who claimed by which name.
+    claimer: Option<(ClaimId, WorkerId)>,
+    /// All leases are told that this worker has by this claim.
+    leases_of: Option<(ClaimId, WorkerId)>,
+    /// Leases may have been taken back.
+    rescues: bool,
+    /// Finished jobs may have been removed.
+    prunes: bool,
+}
+
+/// A request that was noted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted(usize);
+
+/// The rows of a storage, and when they were read.
+pub(crate) struct Rows<'a> {
+    pub(crate) asked: u64,
+    pub(crate) answered: u64,
+    pub(crate) stored: &'a Stored,
 }
 
 impl History {
-    /// Awaits an operation, and notes what its answer says of each job.
-    pub(crate) async fn note<T>(
-        &self,
-        operation: impl Future<Output = anyhow::Result<T>>,
-        steps: impl FnOnce(&T) -> Vec<(JobId, Step)>,
-    ) -> anyhow::Result<T> {
+    /// Notes a request.
+    pub(crate) fn asked(&self, request: &impl Observed) -> Noted {
+        let told = request.asked();
         let asked = self.moment();
-        let answer = operation.await?;
-        let answered = self.moment();
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        for (job, step) in steps(&answer) {
-            events.entry(job).or_default().push(Event { asked, answered, step });
-        }
-        drop(events);
-        Ok(answer)
+        let mut record = self.record();
+        record.hear(&told);
+        record.entries.push(Entry { asked, answered: NEVER, told });
+        Noted(record.entries.len() - 1)
     }
 
-    fn moment(&self) -> u64 {
+    /// Notes what became of it.
+    pub(crate) fn answered<R: Observed>(
+        &self,
+        noted: Noted,
+        request: &R,
+        reply: &queue_core::Result<R::Reply>,
+    ) {
+        let told = match reply {
+            Ok(reply) => request.answered(reply),
+            Err(_) => Told::default(),
+        };
+        let answered = self.moment();
+        let mut record = self.record();
+        match reply {
+            Ok(reply) => R::errors(reply).for_each(|error| record.count(error)),
+            Err(error) => record.count(error),
+        }
+        record.hear(&told);
+        let entry = &mut record.entries[noted.0];
+        if is_unknown(reply) {
+            return;
+        }
+        if told.maybe.is_empty() {
+            (entry.answered, entry.told) = (answered, told);
+            return;
+        }
+        // What may happen yet is not over with the answer.
+        let asked = entry.asked;
+        entry.told = Told { maybe: told.maybe, ..Told::default() };
+        record.entries.push(Entry { asked, answered, told: Told { maybe: Vec::new(), ..told } });
+    }
+
+    /// Notes the failure of a request that says nothing of jobs.
+    pub(crate) fn failed(&self, error: Option<&Error>) {
+        if let Some(error) = error {
+            self.record().count(error);
+        }
+    }
+
+    /// Notes what a read said of jobs; [`moment`](Self::moment) is from before it.
+    pub(crate) fn read(&self, asked: u64, jobs: impl Iterator<Item = (JobId, Option<Seen>)>) {
+        let answered = self.moment();
+        let mut record = self.record();
+        let news = jobs.filter(|(job, seen)| record.unchanged.insert(*job, *seen) != Some(*seen));
+        let sure: Vec<_> = news.map(|(job, seen)| (job, Step::Read(seen))).collect();
+        if !sure.is_empty() {
+            record.entries.push(Entry { asked, answered, told: Told { sure, ..Told::default() } });
+        }
+    }
+
+    /// A new moment.
+    pub(crate) fn moment(&self) -> u64 {
         self.moments.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Fails unless, for each job, the operations can be put one after another so that each is answered
-    /// rightly, with none before one that had been answered when it was asked. Two live leases of one
-    /// job, a cancelled job that starts, a "not found" after the acknowledgement: none can.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        for (job, events) in &*events {
-            ensure!(events.len() <= MOST, "job {job} has {} operations, too many to check", events.len());
-            if !can_be_ordered(events, 0, Stage::Absent, &mut HashSet::new()) {
-                bail!("no order of these operations on job {job} gives their answers:\n{}", lines(events));
-            }
+    /// How often anything failed so.
+    pub(crate) fn failures(&self, kind: ErrorKind) -> u64 {
+        self.record().errors.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// How often anything failed for a reason that passes.
+    pub(crate) fn passing_failures(&self) -> u64 {
+        self.record().errors.iter().filter(|(kind, _)| kind.is_retryable()).map(|(_, times)| times).sum()
+    }
+
+    /// How often somebody was told that a lease was lost.
+    pub(crate) fn leases_lost(&self) -> u64 {
+        self.record().leases_lost
+    }
+
+    /// Fails unless, for each job, all that was asked can be put in an order in which each answer is right
+    /// and the rows are what is left, with nothing before what had been answered when it was asked. A job
+    /// that was acknowledged and is gone, one that nobody enqueued, two live leases, a cancelled job that
+    /// starts, an error after which something was done all the same: no order has these.
+    pub(crate) fn check(&self, rows: &Rows<'_>) -> CaseResult {
+        check::check(&self.record().entries, rows)
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    fn hear(&mut self, told: &Told) {
+        for (job, step) in told.sure.iter().chain(&told.maybe) {
+            self.unchanged.remove(job);
+            self.leases_lost += u64::from(step.is_lease_lost());
         }
-        Ok(())
+        if told.claim.is_some() || told.rescues || told.prunes {
+            self.unchanged.clear();
+        }
+    }
+
+    fn count(&mut self, error: &Error) {
+        *self.errors.entry(error.kind()).or_default() += 1;
     }
 }
 
-/// Whether the events that `done` does not name can follow in some order.
-fn can_be_ordered(events: &[Event], done: u64, stage: Stage, tried: &mut HashSet<(u64, Stage)>) -> bool {
-    let is_open = |index: &usize| done & (1 << index) == 0;
-    let open: Vec<usize> = (0..events.len()).filter(is_open).collect();
-    let Some(first_answer) = open.iter().map(|&index| events[index].answered).min() else { return true };
-    if !tried.insert((done, stage)) {
-        return false;
-    }
-    open.into_iter().filter(|&index| events[index].asked <= first_answer).any(|index| {
-        let after = events[index].step.after(stage);
-        after.is_some_and(|after| can_be_ordered(events, done | (1 << index), after, tried))
-    })
+fn is_unknown<T>(reply: &queue_core::Result<T>) -> bool {
+    reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnknownOutcome)
 }
 
-fn lines(events: &[Event]) -> String {
-    let line = |event: &Event| {
-        format!("  asked {:>4}, answered {:>4}: {:?}", event.asked, event.answered, event.step)
-    };
-    events.iter().map(line).collect::<Vec<_>>().join("\n")
+/// What a record says of its job.
+pub(crate) fn seen(record: &JobRecord) -> (JobId, Option<Seen>) {
+    let seen = Seen { state: record.state, attempt: record.attempt, claim: None };
+    (record.job.id, Some(seen))
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let record = self.record();
+        write!(f, "History({} requests, errors {:?})", record.entries.len(), record.errors)
+    }
 }

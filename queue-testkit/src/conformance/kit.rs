@@ -1,5 +1,6 @@
 //! What a case gets.
 
+pub(crate) mod faults;
 mod handles;
 
 use std::ops::Deref;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::anyhow;
 use queue_core::Backend;
 
+use super::fault::{Fault, Place};
 use super::journal::Journal;
 use super::recorded::Recorded;
 use super::session::{Session, Shared};
@@ -20,7 +22,7 @@ use crate::child::Record;
 pub(crate) struct Kit {
     session: Arc<Session>,
     shared: Arc<Shared>,
-    storage: Arc<dyn Storage>,
+    place: Place,
     journal: Arc<Journal>,
     subject: Arc<dyn Subject>,
     settings: Arc<Settings>,
@@ -31,15 +33,15 @@ impl Kit {
     /// Makes a fresh storage.
     pub(crate) async fn new(
         subject: Arc<dyn Subject>,
+        fault: Option<Fault>,
         settings: Arc<Settings>,
         journal: Arc<Journal>,
     ) -> anyhow::Result<Self> {
-        let storage =
-            subject.create().await.map_err(|error| anyhow!("the subject's `create` failed: {error}"))?;
+        let place = create(&*subject, fault).await?;
         let shared = Arc::new(Shared::new());
-        let backend = open(&*storage, &journal, "").await?;
+        let backend = open(place.storage(), &journal, &shared, "").await?;
         let session = Arc::new(Session::new(backend, Arc::clone(&shared)));
-        Ok(Self { session, shared, storage, journal, subject, settings, seed_used: AtomicBool::new(false) })
+        Ok(Self { session, shared, place, journal, subject, settings, seed_used: AtomicBool::new(false) })
     }
 
     /// The handle itself, for tasks that run at the same time.
@@ -49,7 +51,7 @@ impl Kit {
 
     /// A second handle on the same storage, as another process has it.
     pub(crate) async fn open_second(&self) -> anyhow::Result<Session> {
-        let backend = open(&*self.storage, &self.journal, "second: ").await?;
+        let backend = open(self.place.storage(), &self.journal, &self.shared, "second: ").await?;
         Ok(Session::new(backend, Arc::clone(&self.shared)))
     }
 
@@ -57,19 +59,21 @@ impl Kit {
     pub(crate) async fn reopen(&self) -> anyhow::Result<()> {
         self.journal.note("(the storage is closed and opened again)");
         drop(self.session.replace(None));
-        let backend = open(&*self.storage, &self.journal, "").await?;
+        let backend = open(self.place.storage(), &self.journal, &self.shared, "").await?;
         self.session.replace(Some(backend));
         Ok(())
     }
 
     /// Another storage, for cases that run many sequences.
     pub(crate) async fn fresh(&self) -> anyhow::Result<Self> {
-        Self::new(Arc::clone(&self.subject), Arc::clone(&self.settings), Arc::clone(&self.journal)).await
+        let fault = self.fault().ok();
+        Self::new(Arc::clone(&self.subject), fault, Arc::clone(&self.settings), Arc::clone(&self.journal))
+            .await
     }
 
     /// By which children find the storage.
     pub(crate) fn address(&self) -> Option<String> {
-        self.storage.address()
+        self.place.storage().address()
     }
 
     /// Another storage, which nobody has opened.
@@ -79,8 +83,9 @@ impl Kit {
 
     /// A handle on a storage that is not the case's own.
     pub(crate) async fn open_on(&self, storage: &dyn Storage) -> anyhow::Result<Session> {
-        let backend = open(storage, &self.journal, "other storage: ").await?;
-        Ok(Session::new(backend, Arc::new(Shared::new())))
+        let shared = Arc::new(Shared::new());
+        let backend = open(storage, &self.journal, &shared, "other storage: ").await?;
+        Ok(Session::new(backend, shared))
     }
 
     /// The kit's words on a handle that the case has wrapped.
@@ -118,11 +123,29 @@ impl Deref for Kit {
     }
 }
 
+async fn create(subject: &dyn Subject, fault: Option<Fault>) -> anyhow::Result<Place> {
+    let created = match fault {
+        None => subject.create().await.map(Place::Plain),
+        Some(fault) => subject.create_faulty(fault).await.map(|storage| Place::Faulty(storage, fault)),
+    };
+    created.map_err(|error| anyhow!("the subject's `create` failed: {error}"))
+}
+
 async fn open(
     storage: &dyn Storage,
     journal: &Arc<Journal>,
+    shared: &Arc<Shared>,
     handle: &str,
 ) -> anyhow::Result<Arc<dyn Backend>> {
-    let backend = storage.open().await.map_err(|error| anyhow!("the storage's `open` failed: {error}"))?;
-    Ok(Arc::new(Recorded::new(backend, Arc::clone(journal), handle)))
+    let backend = storage.open().await.map_err(opening)?;
+    Ok(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), handle)))
+}
+
+/// The cause is kept where it is one of ours.
+fn opening(error: Box<dyn std::error::Error + Send + Sync>) -> anyhow::Error {
+    let cause = match error.downcast::<queue_core::Error>() {
+        Ok(error) => anyhow::Error::new(*error),
+        Err(error) => anyhow!("{error}"),
+    };
+    cause.context("the storage's `open` failed")
 }

@@ -97,13 +97,28 @@
 //! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
 //! | `QUEUE_TEST_SOAK` | for how many seconds the tier `soak` uses a storage; 20 unless said, and longer ones in rounds of 20 |
+//!
+//! # What ends a case
+//! The rows that it leaves are audited, and its history is checked: all that any handle was asked and answered can be
+//! put in one order in which each answer is right and these rows are what is left. A request without an answer may have
+//! been done at any time or never; one that failed otherwise has not been done. Where other processes use the storage,
+//! in the tiers `crash` and `soak`, there is no whole history to check.
+//!
+//! # Faults
+//! A backend whose storage can be broken on purpose says how by [`Subject::faults`]; [`Fault`] has the list and what each
+//! is to do. Cases of the tier `fault` then run once for each, as `q01_…::locked`; those of other faults are shown as
+//! ignored. The [`proxy`](crate::proxy) brings about most of what can happen between a client and its server. The
+//! sources of this workspace have three examples: the in-memory backend behind a pretended line, SQLite with a second
+//! process at the file, PostgreSQL with all of it.
 
+mod act;
 mod audit;
 mod case;
 mod cases;
 mod check;
 mod clock;
 mod crash;
+mod fault;
 mod harness;
 mod history;
 mod journal;
@@ -121,5 +136,6 @@ mod settings;
 mod spec;
 mod subject;
 
+pub use fault::{Fault, FaultyStorage, Injected, PATIENCE};
 pub use harness::main;
 pub use subject::{SetupResult, Storage, Subject};

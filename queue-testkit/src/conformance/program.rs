@@ -71,6 +71,9 @@ impl Program {
             worker_expiry: Duration::from_secs(2),
             cancellation_grace: Duration::from_millis(20),
             rescue_interval: Duration::from_millis(50),
+            head_interval: Duration::from_millis(500),
+            outage_backoff: Duration::from_millis(10),
+            outage_backoff_cap: Duration::from_millis(200),
             ..WorkerSettings::default()
         };
         Ok(Worker::new().serve(&self.queue).settings(settings).start()?)

@@ -6,36 +6,77 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
+    MaintainReply, MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled,
+    WakeReceiver,
 };
-use queue_core::{Result, Submitted};
+use queue_core::{Error, ErrorKind, JobId, QueueName, Result, Submitted};
 
+use super::history::{Observed, seen};
 use super::journal::Journal;
+use super::session::Shared;
 
-/// Passes everything on, and notes it.
+/// Passes everything on, and notes it: for people in the journal, for the check at the end in the history.
 pub(crate) struct Recorded {
     inner: Arc<dyn Backend>,
     journal: Arc<Journal>,
+    shared: Arc<Shared>,
     handle: String,
 }
 
 impl Recorded {
     /// `handle` is put before each operation; empty for the first handle of a case.
-    pub(crate) fn new(inner: Arc<dyn Backend>, journal: Arc<Journal>, handle: impl Into<String>) -> Self {
-        Self { inner, journal, handle: handle.into() }
+    pub(crate) fn new(
+        inner: Arc<dyn Backend>,
+        journal: Arc<Journal>,
+        shared: Arc<Shared>,
+        handle: impl Into<String>,
+    ) -> Self {
+        Self { inner, journal, shared, handle: handle.into() }
     }
 
+    /// Notes a request that concerns jobs.
+    async fn observed<R>(
+        &self,
+        operation: &str,
+        request: &R,
+        reply: impl Future<Output = Result<R::Reply>> + Send,
+    ) -> Result<R::Reply>
+    where
+        R: Observed<Reply: fmt::Debug + Send + Sync> + fmt::Debug + Sync,
+    {
+        let noted = self.shared.history.asked(request);
+        let number = self.journal.asked(&format!("{}{operation}", self.handle), request);
+        let reply = reply.await;
+        self.journal.answered(number, &reply);
+        self.shared.history.answered(noted, request, &reply);
+        reply
+    }
+
+    /// Notes a request that concerns no job.
     async fn noted<T: fmt::Debug + Send>(
         &self,
         operation: &str,
         request: &(dyn fmt::Debug + Sync),
-        reply: impl Future<Output = T> + Send,
-    ) -> T {
+        reply: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
         let number = self.journal.asked(&format!("{}{operation}", self.handle), &request);
         let reply = reply.await;
         self.journal.answered(number, &reply);
+        self.shared.history.failed(reply.as_ref().err());
         reply
+    }
+
+    fn missing(what: &'static str) -> Error {
+        Error::new(ErrorKind::Unsupported, what, "the backend does not offer it")
+    }
+
+    fn reading(&self) -> Result<&dyn Inspect> {
+        self.inner.inspect().ok_or_else(|| Self::missing("read jobs"))
+    }
+
+    fn pauses(&self) -> Result<&dyn Pause> {
+        self.inner.pausing().ok_or_else(|| Self::missing("pause queues"))
     }
 }
 
@@ -56,23 +97,23 @@ impl Backend for Recorded {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        self.noted("insert", &request.clone(), self.inner.insert(request)).await
+        self.observed("insert", &request.clone(), self.inner.insert(request)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        self.noted("claim", &request.clone(), self.inner.claim(request)).await
+        self.observed("claim", &request.clone(), self.inner.claim(request)).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
-        self.noted("leases", &request.clone(), self.inner.leases(request)).await
+        self.observed("leases", &request.clone(), self.inner.leases(request)).await
     }
 
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
-        self.noted("settle", &request.clone(), self.inner.settle(request)).await
+        self.observed("settle", &request.clone(), self.inner.settle(request)).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        self.noted("cancel", &request.clone(), self.inner.cancel(request)).await
+        self.observed("cancel", &request.clone(), self.inner.cancel(request)).await
     }
 
     async fn register(&self, request: RegisterRequest) -> Result<()> {
@@ -88,7 +129,7 @@ impl Backend for Recorded {
     }
 
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
-        self.noted("maintain", &request.clone(), self.inner.maintain(request)).await
+        self.observed("maintain", &request.clone(), self.inner.maintain(request)).await
     }
 
     fn subscribe(&self) -> WakeReceiver {
@@ -96,14 +137,53 @@ impl Backend for Recorded {
     }
 
     fn pausing(&self) -> Option<&dyn Pause> {
-        self.inner.pausing()
+        self.inner.pausing().map(|_| self as &dyn Pause)
     }
 
     fn inspect(&self) -> Option<&dyn Inspect> {
-        self.inner.inspect()
+        self.inner.inspect().map(|_| self as &dyn Inspect)
     }
 
     fn audit(&self) -> Option<&dyn Audit> {
         self.inner.audit()
+    }
+}
+
+/// Reads are not in the journal: some cases look again and again.
+#[async_trait]
+impl Inspect for Recorded {
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        let asked = self.shared.history.moment();
+        let reply = self.reading()?.jobs(ids).await;
+        self.shared.history.failed(reply.as_ref().err());
+        let records = reply?;
+        let jobs = ids.iter().zip(&records);
+        let jobs = jobs.map(|(job, record)| record.as_ref().map_or((*job, None), seen));
+        self.shared.history.read(asked, jobs);
+        Ok(records)
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
+        let asked = self.shared.history.moment();
+        let reply = self.reading()?.list(request).await;
+        self.shared.history.failed(reply.as_ref().err());
+        let records = reply?;
+        self.shared.history.read(asked, records.iter().map(seen));
+        Ok(records)
+    }
+}
+
+#[async_trait]
+impl Pause for Recorded {
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.noted("pause", queue, self.pauses()?.pause(queue)).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.noted("resume", queue, self.pauses()?.resume(queue)).await
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>> {
+        self.noted("paused", &"", self.pauses()?.paused()).await
     }
 }

@@ -6,6 +6,7 @@ use queue_core::JobId;
 use queue_core::backend::Stored;
 
 use super::case::{Case, Tier};
+use super::fault::Fault;
 use super::journal::Journal;
 
 /// The most rows that are shown whether the failure names them or not.
@@ -14,6 +15,7 @@ const FEW_ROWS: usize = 16;
 /// All that helps to understand a failure.
 pub(crate) struct Failure<'a> {
     pub(crate) case: &'a Case,
+    pub(crate) fault: Option<Fault>,
     pub(crate) what: String,
     pub(crate) seed: Option<u64>,
     pub(crate) journal: &'a Journal,
@@ -42,7 +44,7 @@ impl Failure<'_> {
         if !Tier::USUAL.contains(&self.case.tier) {
             set += &format!("QUEUE_TEST_TIERS={} ", self.case.tier.as_str());
         }
-        let name = self.case.name;
+        let name = self.case.trial_name(self.fault);
         match (std::env::var("CARGO_PKG_NAME"), target()) {
             (Ok(package), Some(target)) => {
                 format!("{set}cargo test -p {package} --all-features --test {target} -- --exact {name}")

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use queue_core::{Backend, ClaimId, JobId, Kind, QueueName, Timestamp, WorkerId};
 
 use super::clock::Clock;
+use super::history::History;
 use super::spec::Spec;
 
 pub(crate) use verdicts::{bury, cancelled, complete, complete_with, release, retry, snooze};
@@ -30,6 +31,7 @@ pub(crate) const TICK: Duration = Duration::from_micros(1);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
+    pub(crate) history: History,
     names: AtomicU64,
     known: Mutex<Known>,
 }
@@ -43,7 +45,12 @@ struct Known {
 
 impl Shared {
     pub(crate) fn new() -> Self {
-        Self { clock: Clock::new(), names: AtomicU64::new(1), known: Mutex::default() }
+        Self {
+            clock: Clock::new(),
+            history: History::default(),
+            names: AtomicU64::new(1),
+            known: Mutex::default(),
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -82,6 +89,11 @@ impl Session {
         self.backend.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What all handles on this storage were asked and answered.
+    pub(crate) fn history(&self) -> &History {
+        &self.shared.history
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.shared.clock.now()
     }
@@ -108,6 +120,11 @@ impl Session {
         JobId::from_bytes(bytes)
     }
 
+    /// A number that the case did not use before.
+    pub(crate) fn new_number(&self) -> u64 {
+        self.shared.next_name()
+    }
+
     pub(crate) fn new_claim_id(&self) -> ClaimId {
         let mut bytes = [0xc1; 16];
         bytes[8..].copy_from_slice(&self.shared.next_name().to_be_bytes());
@@ -120,8 +137,13 @@ impl Session {
         WorkerId::from_bytes(bytes)
     }
 
+    /// Has claims ask for this kind as well.
+    pub(crate) fn knows_kind(&self, kind: &Kind) {
+        self.shared.known().kinds.insert(kind.clone());
+    }
+
     /// All kinds that the case inserted so far.
-    fn kinds(&self) -> Vec<Kind> {
+    pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.shared.known().kinds.iter().cloned().collect()
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::Backend;
 
+use super::fault::{Fault, FaultyStorage};
+
 /// Any error: the suite only shows it.
 pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -22,6 +24,18 @@ pub trait Subject: Send + Sync + 'static {
     /// [`open`](Storage::open) does. Called in children of the test program, where nothing else is.
     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
         Err(format!("`Storage::address` gave {address}, but `Subject::attach` is not written").into())
+    }
+
+    /// What can be done to a storage of this backend. Cases of other faults are shown as ignored; none can be
+    /// done unless said.
+    fn faults(&self) -> &'static [Fault] {
+        &[]
+    }
+
+    /// A storage as [`create`](Self::create) makes it, on which one of these faults can be brought about without
+    /// disturbing any other storage.
+    async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
+        Err(format!("the subject does not know how to bring about the fault `{fault}`").into())
     }
 }
 

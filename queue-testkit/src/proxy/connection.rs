@@ -75,10 +75,17 @@ async fn replies(
     mut to: OwnedWriteHalf,
     reply_to_lose: &Mutex<Option<Due>>,
 ) -> io::Result<()> {
-    let mut traffic = shared.traffic.subscribe();
+    let (mut traffic, mut half_closes) = (shared.traffic.subscribe(), shared.half_closes.subscribe());
     let mut piece = vec![0; PIECE];
     loop {
-        let bytes = from.read(&mut piece).await?;
+        let bytes = tokio::select! {
+            bytes = from.read(&mut piece) => bytes?,
+            _ = half_closes.changed() => {
+                to.shutdown().await?;
+                // The server is not held up by answers that nobody reads.
+                return tokio::io::copy(&mut from, &mut tokio::io::sink()).await.map(drop);
+            }
+        };
         pass(&mut traffic).await;
         if bytes == 0 {
             return to.shutdown().await;

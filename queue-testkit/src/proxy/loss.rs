@@ -14,7 +14,7 @@ pub(super) enum Part {
     Reply,
 }
 
-/// Something that is going to be lost, for a test to wait for.
+/// Something that is going to be lost, for a test to wait for. Dropped before its request was seen, nothing is lost.
 #[derive(Debug)]
 #[must_use = "only waiting for it shows that the loss happened"]
 pub struct Loss(oneshot::Receiver<()>);
@@ -71,6 +71,7 @@ impl Losses {
     /// The first that is meant by what a client just sent.
     pub(super) fn meant_by(&self, sent: &Sent) -> Option<Due> {
         let mut wanted = self.lock();
+        wanted.retain(|wanted| !wanted.due.tell.is_closed());
         let place = wanted.iter().position(|wanted| sent.holds(&wanted.request))?;
         Some(wanted.remove(place).due)
     }

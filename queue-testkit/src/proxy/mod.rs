@@ -82,6 +82,8 @@ struct Shared {
     traffic: watch::Sender<Traffic>,
     /// How often everything was cut.
     cuts: watch::Sender<u64>,
+    /// How often everything was half closed.
+    half_closes: watch::Sender<u64>,
     losses: Losses,
     accepted: AtomicU64,
 }
@@ -99,6 +101,7 @@ impl Proxy {
             upstream,
             traffic: watch::Sender::new(Traffic::Pass),
             cuts: watch::Sender::new(0),
+            half_closes: watch::Sender::new(0),
             losses: Losses::default(),
             accepted: AtomicU64::new(0),
         });
@@ -120,6 +123,12 @@ impl Proxy {
     /// Closes all open connections, on both sides. New ones are as the [`Traffic`] says.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Ends all open connections in one direction: clients read the end of what the server sends, which goes on to get
+    /// what they send.
+    pub fn half_close(&self) {
+        self.shared.half_closes.send_modify(|closes| *closes += 1);
     }
 
     /// Loses the reply to the next bytes of a client in which `request` stands, any bytes if it is empty: they are

@@ -1,5 +1,8 @@
 //! The table of cases: one file a promise, or a part of one.
 
+mod doubts;
+mod outages;
+mod q01_faults;
 mod q01_kills;
 mod q01_no_lost_ack;
 mod q01_programs;
@@ -8,9 +11,11 @@ mod q01_soak;
 mod q03_kills;
 mod q03_races;
 mod q03_single_live_lease;
+mod q04_faults;
 mod q04_fenced_settle;
 mod q04_repeated_settle;
 mod q05_batch_atomic;
+mod q05_faults;
 mod q07_attempt_bound;
 mod q07_kills;
 mod q07_last_attempts;
@@ -42,6 +47,7 @@ mod q21_migrate_safe;
 mod q22_border;
 mod q22_dropped;
 mod q22_dropped_at_each_poll;
+mod q22_faults;
 mod q22_honest_errors;
 mod random;
 
@@ -93,9 +99,15 @@ const FILES: &[&[Case]] = &[
     q22_dropped_at_each_poll::CASES,
     q22_honest_errors::CASES,
     random::CASES,
+    q01_faults::CASES,
+    outages::CASES,
+    doubts::CASES,
+    q04_faults::CASES,
+    q05_faults::CASES,
+    q22_faults::CASES,
 ];
 
-/// Every case, in the order of the promises.
+/// Every case, in the order of the promises; then those of files that concern several.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     FILES.iter().copied().flatten()
 }

@@ -28,6 +28,23 @@ impl Storage for Jobs {
     }
 }
 
+/// Another storage each time it is opened.
+struct Forgetful;
+
+#[async_trait]
+impl Subject for Forgetful {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        Ok(Arc::new(Self))
+    }
+}
+
+#[async_trait]
+impl Storage for Forgetful {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(MemoryBackend::new()))
+    }
+}
+
 struct Broken;
 
 #[async_trait]
@@ -38,7 +55,7 @@ impl Subject for Broken {
 }
 
 fn case(run: super::super::case::Run) -> &'static Case {
-    Box::leak(Box::new(Case { name: "q14_of_this_test", tier: Tier::Fast, needs: &[], run }))
+    Box::leak(Box::new(Case { name: "q14_of_this_test", tier: Tier::Fast, needs: &[], faults: &[], run }))
 }
 
 fn settings(timeout: Duration) -> Arc<Settings> {
@@ -46,7 +63,7 @@ fn settings(timeout: Duration) -> Arc<Settings> {
 }
 
 fn outcome(case: &'static Case, timeout: Duration) -> Result<(), String> {
-    run(case, Arc::new(Memory), settings(timeout))
+    run(case, None, Arc::new(Memory), settings(timeout))
 }
 
 const LONG: Duration = Duration::from_secs(60);
@@ -103,8 +120,22 @@ fn a_case_that_hangs_or_blocks_its_threads_fails() {
 }
 
 #[test]
+fn a_case_that_sees_nothing_wrong_is_ended_by_its_history() {
+    let forgets = case(|kit| {
+        Box::pin(async move {
+            kit.insert_one(kit.spec("job")).await?;
+            kit.reopen().await
+        })
+    });
+    let report = run(forgets, None, Arc::new(Forgetful), settings(LONG)).unwrap_err();
+    assert!(report.contains("has no order in which each answer is right: where Read(None)"), "{report}");
+    assert_eq!(run(forgets, None, Arc::new(Memory), settings(LONG)), Ok(()));
+}
+
+#[test]
 fn a_storage_that_cannot_be_made_is_named() {
-    let report = run(case(|_| Box::pin(async { Ok(()) })), Arc::new(Broken), settings(LONG)).unwrap_err();
+    let report =
+        run(case(|_| Box::pin(async { Ok(()) })), None, Arc::new(Broken), settings(LONG)).unwrap_err();
     assert!(report.contains("`create` failed: no room on the device"), "{report}");
 }
 
@@ -114,10 +145,11 @@ fn what_is_not_run_is_shown_with_its_reason() {
         name: "q01_of_this_test",
         tier: Tier::Race,
         needs: &[Need::Durable, Need::Children],
+        faults: &[],
         run: |_| Box::pin(async { Ok(()) }),
     }));
     let subject: Arc<dyn Subject> = Arc::new(Memory);
-    let trial_of = |offered| trial(needy, offered, &subject, &settings(LONG));
+    let trial_of = |offered| trial(needy, None, offered, &subject, &settings(LONG));
     let mut offered = Offered::default();
     let missing = trial_of(offered);
     assert_eq!(missing.kind(), "needs durable, which the backend does not declare");
@@ -130,4 +162,24 @@ fn what_is_not_run_is_shown_with_its_reason() {
     let not_asked = trial_of(offered);
     assert_eq!(not_asked.kind(), "tier race is not asked for");
     assert!(not_asked.has_ignored_flag());
+}
+
+#[test]
+fn a_case_of_a_fault_is_named_after_it_and_ignored_where_it_cannot_be_brought_about() {
+    let broken = Box::leak(Box::new(Case {
+        name: "q22_of_this_test",
+        tier: Tier::Fault,
+        needs: &[],
+        faults: &[Fault::Locked],
+        run: |_| Box::pin(async { Ok(()) }),
+    }));
+    let subject: Arc<dyn Subject> = Arc::new(Memory);
+    let settings = Arc::new(Settings { tiers: vec![Tier::Fault], ..(*settings(LONG)).clone() });
+    let ignored = trial(broken, Some(Fault::Locked), Offered::default(), &subject, &settings);
+    assert_eq!(ignored.name(), "q22_of_this_test::locked");
+    assert_eq!(ignored.kind(), "needs the fault `locked`, which the subject cannot bring about");
+    assert!(ignored.has_ignored_flag());
+    let report = run(broken, Some(Fault::Locked), subject, settings).unwrap_err();
+    assert!(report.contains("does not know how to bring about the fault `locked`"), "{report}");
+    assert!(report.contains("--exact q22_of_this_test::locked"), "{report}");
 }

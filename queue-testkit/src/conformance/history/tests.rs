@@ -1,48 +1,368 @@
+//! Histories that can have been, and others that cannot.
+
+use std::time::Duration;
+
+use queue_core::backend::{
+    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, InsertRequest, LeasesRequest, LiveRow,
+    MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Settlement, Verdict,
+};
+use queue_core::{JobSpec, Kind, Payload, QueueName, State, Submitted, Timestamp, Token, WorkerId};
+
 use super::*;
 
 const A: ClaimId = ClaimId::from_bytes([0xa; 16]);
 const B: ClaimId = ClaimId::from_bytes([0xb; 16]);
+const JOB: JobId = JobId::from_bytes([1; 16]);
+const WORKER: WorkerId = WorkerId::from_bytes([2; 16]);
 
-fn is_possible(events: &[(u64, u64, Step)]) -> bool {
-    let history = History::default();
-    let event = |&(asked, answered, step)| Event { asked, answered, step };
-    let events = events.iter().map(event).collect();
-    history.events.lock().unwrap().insert(JobId::from_bytes([1; 16]), events);
-    history.check().is_ok()
+/// A history that is told an operation after the other, unless two are said to overlap.
+#[derive(Default)]
+struct Tale {
+    history: History,
+    stored: Stored,
+}
+
+fn error<T>(kind: ErrorKind) -> queue_core::Result<T> {
+    Err(Error::new(kind, "test the history", "it is wanted"))
+}
+
+fn spec() -> JobSpec {
+    JobSpec {
+        id: JOB,
+        kind: Kind::new("job").unwrap(),
+        payload: Payload::json("{}").unwrap(),
+        run_at: None,
+        max_retries: 2,
+        priority: 0,
+        timeout: Duration::from_secs(1),
+        queue: QueueName::default(),
+        backoff: None,
+    }
+}
+
+fn job(claim: ClaimId, attempt: u32) -> ClaimedJob {
+    let spec = spec();
+    ClaimedJob {
+        token: Token { job: JOB, claim },
+        kind: spec.kind,
+        queue: spec.queue,
+        priority: 0,
+        run_at: Timestamp::UNIX_EPOCH,
+        attempt,
+        max_retries: 2,
+        timeout: spec.timeout,
+        backoff: None,
+        payload: spec.payload,
+    }
+}
+
+fn claim_request(claim: ClaimId) -> ClaimRequest {
+    ClaimRequest::new(WORKER, claim, QueueName::default(), [Kind::new("job").unwrap()], 1)
+}
+
+fn settle_request(claim: ClaimId, verdict: Verdict) -> SettleRequest {
+    SettleRequest::new(WORKER, vec![Settlement::new(Token { job: JOB, claim }, verdict)])
+}
+
+fn completion(result: &[u8]) -> Verdict {
+    Verdict::Complete { result: Some(result.to_vec()) }
+}
+
+impl Tale {
+    fn tell<R: Observed>(self, request: &R, reply: &queue_core::Result<R::Reply>) -> Self {
+        let noted = self.history.asked(request);
+        self.history.answered(noted, request, reply);
+        self
+    }
+
+    /// A future that was dropped.
+    fn drop_midway(self, request: &impl Observed) -> Self {
+        self.history.asked(request);
+        self
+    }
+
+    fn insert(self, inserted: bool) -> Self {
+        let fate = Ok(vec![Submitted { id: JOB, inserted }]);
+        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(vec![fate]))
+    }
+
+    fn insert_fails(self, kind: ErrorKind) -> Self {
+        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(vec![error(kind)]))
+    }
+
+    fn claim(self, claim: ClaimId, attempt: u32) -> Self {
+        self.tell(&claim_request(claim), &Ok(ClaimReply::new(vec![job(claim, attempt)], None, None)))
+    }
+
+    fn settle(self, claim: ClaimId, verdict: Verdict, answer: Settled) -> Self {
+        self.tell(&settle_request(claim, verdict), &Ok(vec![Ok(answer)]))
+    }
+
+    fn cancel(self, reply: CancelReply) -> Self {
+        self.tell(&CancelRequest::new(vec![JOB]), &Ok(vec![reply]))
+    }
+
+    fn rescue(self, rescued: u64) -> Self {
+        let mut reply = MaintainReply::default();
+        reply.rescued = rescued;
+        self.tell(&MaintainRequest::rescue(9), &Ok(reply))
+    }
+
+    fn live(mut self, state: State, attempt: u32, claim: Option<ClaimId>) -> Self {
+        self.stored.live.push(LiveRow {
+            id: JOB,
+            queue: QueueName::default(),
+            priority: 0,
+            state,
+            run_at: Timestamp::UNIX_EPOCH,
+            attempt,
+            max_retries: 2,
+            claim,
+            worker: None,
+            deadline: None,
+        });
+        self
+    }
+
+    fn ended(mut self, state: State, attempt: u32, claim: Option<ClaimId>, result: Option<&[u8]>) -> Self {
+        self.stored.outcomes.push(OutcomeRow {
+            id: JOB,
+            state,
+            finished_at: Timestamp::UNIX_EPOCH,
+            attempt,
+            max_retries: 2,
+            claim,
+            result: result.map(<[u8]>::to_vec),
+            error: None,
+        });
+        self
+    }
+
+    /// What is wrong with it, or nothing.
+    fn verdict(&self) -> String {
+        let (asked, answered) = (self.history.moment(), self.history.moment());
+        let checked = self.history.check(&Rows { asked, answered, stored: &self.stored });
+        checked.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    fn can_be(self) {
+        assert_eq!(self.verdict(), "");
+    }
+
+    #[track_caller]
+    fn cannot_be(self, why: &str) {
+        let verdict = self.verdict();
+        assert!(verdict.contains(why), "`{why}` is not in: {verdict}");
+    }
+}
+
+fn tale() -> Tale {
+    Tale::default()
 }
 
 #[test]
-fn answers_that_fit_one_order_are_possible() {
-    assert!(is_possible(&[
-        (0, 9, Step::Inserted(true)),
-        (1, 2, Step::Cancel(CancelReply::NotFound)),
-        (3, 4, Step::Claimed(A)),
-        (5, 6, Step::GivenBack(A, Settled::Done)),
-        (5, 12, Step::Cancel(CancelReply::Running)),
-        (7, 8, Step::Claimed(B)),
-        (10, 11, Step::Completed(B, Settled::Done)),
-        (13, 14, Step::Completed(A, Settled::LeaseLost)),
-        (15, 16, Step::Cancel(CancelReply::Finished(State::Completed))),
-        (17, 18, Step::Inserted(false)),
-    ]));
+fn a_life_is_possible() {
+    tale()
+        .cancel(CancelReply::NotFound)
+        .insert(true)
+        .claim(A, 1)
+        .cancel(CancelReply::Running)
+        .settle(A, Verdict::Release, Settled::Done)
+        .claim(B, 1)
+        .settle(A, completion(b"1"), Settled::LeaseLost)
+        .settle(B, completion(b"2"), Settled::Done)
+        .settle(B, completion(b"2"), Settled::Done)
+        .cancel(CancelReply::Finished(State::Completed))
+        .insert(false)
+        .ended(State::Completed, 1, Some(B), Some(b"2"))
+        .can_be();
+}
+
+#[test]
+fn an_acknowledged_job_that_is_gone_is_lost() {
+    tale().insert(true).cannot_be("can only have been Waiting { attempt: 0 }");
+    tale().insert(true).claim(A, 1).cannot_be("can only have been Running");
+}
+
+#[test]
+fn a_job_that_nobody_enqueued_is_a_phantom() {
+    tale().live(State::Ready, 0, None).cannot_be("can only have been Absent");
+    tale().claim(A, 1).live(State::Running, 1, Some(A)).cannot_be("can only have been Absent");
+}
+
+#[test]
+fn an_unacknowledged_write_is_unknown_and_never_absent() {
+    for kind in [None, Some(ErrorKind::UnknownOutcome)] {
+        let tale = || match kind {
+            Some(kind) => tale().insert_fails(kind),
+            None => tale().drop_midway(&InsertRequest::new(vec![vec![spec()]])),
+        };
+        tale().can_be();
+        tale().live(State::Ready, 0, None).can_be();
+        tale().insert(true).live(State::Ready, 0, None).can_be();
+        tale().insert(false).live(State::Ready, 0, None).can_be();
+        // It may be late, but it is one job.
+        tale().cancel(CancelReply::NotFound).live(State::Ready, 0, None).can_be();
+        tale().insert(true).cannot_be("Read(None)");
+    }
+}
+
+#[test]
+fn an_error_is_no_excuse_for_what_was_done_all_the_same() {
+    for kind in [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Invalid, ErrorKind::Conflict] {
+        tale().insert_fails(kind).can_be();
+        tale().insert_fails(kind).live(State::Ready, 0, None).cannot_be("can only have been Absent");
+        let completed = settle_request(A, completion(b"1"));
+        tale()
+            .insert(true)
+            .claim(A, 1)
+            .tell(&completed, &error(kind))
+            .ended(State::Completed, 1, Some(A), Some(b"1"))
+            .cannot_be("can only have been Running");
+    }
 }
 
 #[test]
 fn two_live_leases_are_impossible() {
-    let inserted = (0, 1, Step::Inserted(true));
-    assert!(!is_possible(&[inserted, (2, 3, Step::Claimed(A)), (4, 5, Step::Claimed(B))]));
-    let given_back = (6, 7, Step::GivenBack(A, Settled::Done));
-    assert!(!is_possible(&[inserted, (2, 3, Step::Claimed(A)), (4, 5, Step::Claimed(B)), given_back]));
-    assert!(is_possible(&[inserted, (2, 3, Step::Claimed(A)), (4, 8, Step::Claimed(B)), given_back]));
+    let two = || tale().insert(true).claim(A, 1).claim(B, 2);
+    two().live(State::Running, 2, Some(B)).cannot_be("Claimed { claim: 0b0b");
+    two().settle(A, Verdict::Release, Settled::Done).cannot_be("can only have been Running");
+    // Unless the first was taken back between them.
+    tale().insert(true).claim(A, 1).rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
+    tale().insert(true).rescue(1).claim(A, 1).claim(B, 2).cannot_be("can only have been Running");
+    tale().insert(true).claim(A, 1).rescue(0).claim(B, 2).cannot_be("can only have been Running");
 }
 
 #[test]
-fn a_cancel_that_lies_is_impossible() {
-    let inserted = (0, 1, Step::Inserted(true));
-    let claimed = (2, 3, Step::Claimed(A));
-    assert!(!is_possible(&[inserted, (4, 5, Step::Cancel(CancelReply::Cancelled)), claimed]));
-    assert!(!is_possible(&[inserted, (2, 3, Step::Cancel(CancelReply::NotFound))]));
-    assert!(!is_possible(&[inserted, (2, 3, Step::Cancel(CancelReply::Running))]));
-    let finished = CancelReply::Finished(State::Completed);
-    assert!(!is_possible(&[inserted, claimed, (4, 5, Step::Cancel(finished))]));
+fn operations_at_the_same_time_may_have_been_in_either_order() {
+    let release = settle_request(A, Verdict::Release);
+    let tale = tale().insert(true).claim(A, 1);
+    let noted = tale.history.asked(&release);
+    let tale = tale.claim(B, 1);
+    tale.history.answered(noted, &release, &Ok(vec![Ok(Settled::Done)]));
+    tale.live(State::Running, 1, Some(B)).can_be();
+}
+
+#[test]
+fn what_has_ended_stays_so() {
+    let completed = || tale().insert(true).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
+    completed().live(State::Ready, 1, None).cannot_be("can only have been Ended");
+    completed().claim(B, 2).cannot_be("can only have been Ended");
+    completed().cancel(CancelReply::Cancelled).cannot_be("can only have been Ended");
+    completed().rescue(5).claim(B, 2).cannot_be("can only have been Ended");
+    tale().insert(true).cancel(CancelReply::Cancelled).claim(A, 1).cannot_be("Cancelled");
+}
+
+#[test]
+fn a_job_is_completed_once() {
+    tale()
+        .insert(true)
+        .claim(A, 1)
+        .rescue(1)
+        .claim(B, 2)
+        .settle(B, completion(b"2"), Settled::Done)
+        .settle(A, completion(b"1"), Settled::Done)
+        .ended(State::Completed, 2, Some(B), Some(b"2"))
+        .cannot_be("answer: Done");
+    let completed = || tale().insert(true).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
+    completed().ended(State::Completed, 1, Some(A), Some(b"2")).cannot_be("did not bring");
+    completed().ended(State::Completed, 1, Some(B), Some(b"1")).cannot_be("can only have been Ended");
+    completed().settle(A, Verdict::Bury { error: String::new() }, Settled::Done).cannot_be("answer: Done");
+}
+
+#[test]
+fn a_settle_of_unknown_outcome_may_be_done_again() {
+    let unknown = || {
+        let lost = settle_request(A, completion(b"1"));
+        tale().insert(true).claim(A, 1).tell(&lost, &error(ErrorKind::UnknownOutcome))
+    };
+    unknown().live(State::Running, 1, Some(A)).can_be();
+    unknown().ended(State::Completed, 1, Some(A), Some(b"1")).can_be();
+    let again = || unknown().settle(A, completion(b"1"), Settled::Done);
+    again().ended(State::Completed, 1, Some(A), Some(b"1")).can_be();
+    again().live(State::Running, 1, Some(A)).cannot_be("can only have been Ended");
+    // Somebody else may have it only if it was taken back.
+    unknown().claim(B, 2).cannot_be("can only have been");
+    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
+}
+
+#[test]
+fn a_claim_of_unknown_outcome_may_have_taken_the_job() {
+    let unknown = || tale().insert(true).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    unknown().live(State::Ready, 0, None).can_be();
+    unknown().live(State::Running, 1, Some(A)).can_be();
+    unknown().live(State::Running, 1, Some(B)).cannot_be("can only have been");
+    unknown()
+        .settle(A, completion(b"1"), Settled::Done)
+        .ended(State::Completed, 1, Some(A), Some(b"1"))
+        .can_be();
+    unknown().claim(B, 1).live(State::Running, 1, Some(B)).can_be();
+    // Not heard of again: it cost an attempt only if it was taken back.
+    unknown().claim(B, 2).cannot_be("can only have been");
+    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
+    tale().insert(true).rescue(1).claim(B, 2).cannot_be("can only have been Waiting { attempt: 0 }");
+}
+
+#[test]
+fn leases_tell_what_a_claim_holds() {
+    let held = |jobs| (LeasesRequest::new(WORKER, A), Ok(jobs));
+    let (request, reply) = held(vec![job(A, 1)]);
+    let unknown = || tale().insert(true).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    unknown().tell(&request, &reply).live(State::Ready, 0, None).cannot_be("can only have been Running");
+    let (request, reply) = held(Vec::new());
+    let claimed = tale().insert(true).claim(A, 1).tell(&request, &reply);
+    claimed.live(State::Running, 1, Some(A)).cannot_be("Leased");
+}
+
+#[test]
+fn attempts_are_charged_once_and_bounded() {
+    let failed = || Verdict::Retry { error: String::new(), delay: Duration::ZERO };
+    let twice = || {
+        let first = tale().insert(true).claim(A, 1).settle(A, failed(), Settled::Done);
+        first.claim(B, 2).settle(B, failed(), Settled::Done)
+    };
+    twice().live(State::Retrying, 2, None).can_be();
+    twice().live(State::Retrying, 1, None).cannot_be("can only have been Waiting { attempt: 2 }");
+    twice().claim(A, 3).settle(A, failed(), Settled::Done).ended(State::Dead, 3, Some(A), None).can_be();
+    twice().claim(A, 3).settle(A, failed(), Settled::Done).claim(B, 4).cannot_be("can only have been Ended");
+    twice().claim(A, 3).rescue(1).ended(State::Dead, 3, None, None).can_be();
+    tale().insert(true).claim(A, 2).cannot_be("can only have been Waiting { attempt: 0 }");
+}
+
+#[test]
+fn a_read_is_of_its_time() {
+    let read = |tale: Tale, seen: Option<Seen>| {
+        let asked = tale.history.moment();
+        tale.history.read(asked, [(JOB, seen)].into_iter());
+        tale
+    };
+    let ready = Seen { state: State::Ready, attempt: 0, claim: None };
+    read(tale().insert(true), Some(ready)).live(State::Ready, 0, None).can_be();
+    read(tale().insert(true), None).live(State::Ready, 0, None).cannot_be("Read(None)");
+    let seen_twice = read(read(tale().insert(true), Some(ready)), Some(ready));
+    assert_eq!(seen_twice.history.record().entries.len(), 2, "the second read says nothing new");
+    let stale = read(read(tale().insert(true), Some(ready)).cancel(CancelReply::Cancelled), Some(ready));
+    stale.ended(State::Cancelled, 0, None, None).cannot_be("can only have been Ended");
+}
+
+#[test]
+fn what_was_pruned_is_gone() {
+    let mut reply = MaintainReply::default();
+    reply.pruned = 1;
+    let pruned = |tale: Tale| tale.tell(&MaintainRequest::prune(Default::default()), &Ok(reply.clone()));
+    pruned(tale().insert(true).cancel(CancelReply::Cancelled)).can_be();
+    pruned(tale().insert(true)).cannot_be("can only have been Waiting");
+}
+
+#[test]
+fn a_job_with_many_operations_is_checked_in_time() {
+    let mut many = tale().insert(true);
+    for round in 0..2000_u32 {
+        let claim = ClaimId::from_bytes([u8::try_from(round % 200).unwrap(); 16]);
+        let lost = settle_request(claim, Verdict::Release);
+        many = many.claim(claim, 1).tell(&lost, &error(ErrorKind::UnknownOutcome));
+        many = many.cancel(CancelReply::Running).settle(claim, Verdict::Release, Settled::Done).rescue(1);
+    }
+    many.live(State::Ready, 0, None).can_be();
 }

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use queue_core::Backend;
 
+use super::super::fault::Place;
 use super::super::race::race;
 use super::super::session::{Session, Shared};
-use super::super::subject::Storage;
-use super::{Kit, open};
+use super::{Kit, create, open};
 
 /// A storage that several handles opened, beside the case's own.
 pub(crate) struct Opened {
     pub(crate) handles: Vec<Arc<Session>>,
     /// Dropping it would remove what the handles work on.
-    _storage: Arc<dyn Storage>,
+    _place: Place,
 }
 
 impl Kit {
@@ -32,14 +32,13 @@ impl Kit {
 
     /// Makes another storage, which this many handles open at the same moment, before it has a schema.
     pub(crate) async fn open_fresh_at_once(&self, many: usize) -> anyhow::Result<Opened> {
-        let created = self.subject.create().await;
-        let storage = created.map_err(|error| anyhow!("the subject's `create` failed: {error}"))?;
-        self.open_at_once(storage, &Arc::new(Shared::new()), many).await
+        let place = create(&*self.subject, None).await?;
+        self.open_at_once(place, &Arc::new(Shared::new()), many).await
     }
 
     /// Opens the case's own storage by this many further handles at the same moment.
     pub(crate) async fn open_more_at_once(&self, many: usize) -> anyhow::Result<Opened> {
-        self.open_at_once(Arc::clone(&self.storage), &self.shared, many).await
+        self.open_at_once(self.place.clone(), &self.shared, many).await
     }
 
     /// Closes the case's handle, and has this many others open the storage at the same moment; the
@@ -52,18 +51,14 @@ impl Kit {
         Ok(opened)
     }
 
-    async fn open_at_once(
-        &self,
-        storage: Arc<dyn Storage>,
-        shared: &Arc<Shared>,
-        many: usize,
-    ) -> anyhow::Result<Opened> {
+    async fn open_at_once(&self, place: Place, shared: &Arc<Shared>, many: usize) -> anyhow::Result<Opened> {
         let opening = |number: usize| {
-            let (storage, journal) = (Arc::clone(&storage), Arc::clone(&self.journal));
-            async move { open(&*storage, &journal, &format!("handle {number}: ")).await }
+            let (place, journal) = (place.clone(), Arc::clone(&self.journal));
+            let shared = Arc::clone(shared);
+            async move { open(place.storage(), &journal, &shared, &format!("handle {number}: ")).await }
         };
         let backends: Vec<Arc<dyn Backend>> = race((1..=many).map(opening).collect()).await?;
         let session = |backend| Arc::new(Session::new(backend, Arc::clone(shared)));
-        Ok(Opened { handles: backends.into_iter().map(session).collect(), _storage: storage })
+        Ok(Opened { handles: backends.into_iter().map(session).collect(), _place: place })
     }
 }

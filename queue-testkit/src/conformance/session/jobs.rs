@@ -29,7 +29,10 @@ impl Session {
         specs: Vec<Spec>,
     ) -> anyhow::Result<queue_core::Result<Vec<Submitted>>> {
         let many = specs.len();
-        let mut fates = self.insert_batches(vec![specs]).await?;
+        let mut fates = match self.try_insert_batches(vec![specs]).await? {
+            Ok(fates) => fates,
+            Err(error) => return Ok(Err(error)),
+        };
         ensure!(fates.len() == 1, "one batch was answered with {} fates", fates.len());
         let fate = fates.remove(0);
         if let Ok(submitted) = &fate {
@@ -43,10 +46,17 @@ impl Session {
         &self,
         batches: Vec<Vec<Spec>>,
     ) -> anyhow::Result<Vec<queue_core::Result<Vec<Submitted>>>> {
+        Ok(self.try_insert_batches(batches).await??)
+    }
+
+    async fn try_insert_batches(
+        &self,
+        batches: Vec<Vec<Spec>>,
+    ) -> anyhow::Result<queue_core::Result<Vec<queue_core::Result<Vec<Submitted>>>>> {
         let build = |batch: Vec<Spec>| batch.into_iter().map(Spec::build).collect();
         let batches: Vec<Vec<JobSpec>> = batches.into_iter().map(build).collect::<queue_core::Result<_>>()?;
         self.shared.known().kinds.extend(batches.iter().flatten().map(|spec| spec.kind.clone()));
-        Ok(self.backend()?.insert(InsertRequest::new(batches).at(self.now())).await?)
+        Ok(self.backend()?.insert(InsertRequest::new(batches).at(self.now())).await)
     }
 
     /// Inserts one job with fields that a [`Spec`] does not set; the backend's answer may be an error.
@@ -68,15 +78,26 @@ impl Session {
 
     /// Settles several leases in one request, none of which may fail.
     pub(crate) async fn settle(&self, settlements: Vec<(Token, Verdict)>) -> anyhow::Result<Vec<Settled>> {
-        let many = settlements.len();
+        let answers = self.try_settle(settlements).await??;
+        Ok(answers.into_iter().collect::<queue_core::Result<_>>()?)
+    }
+
+    /// Settles several leases in one request; the backend's answer may be an error.
+    pub(crate) async fn try_settle(
+        &self,
+        settlements: Vec<(Token, Verdict)>,
+    ) -> anyhow::Result<queue_core::Result<Vec<queue_core::Result<Settled>>>> {
         let first = settlements.first().context("the case settles nothing")?.0;
         let worker = self.shared.known().claimers.get(&first.claim).copied();
         let worker = worker.unwrap_or_else(|| self.new_worker_id());
+        let many = settlements.len();
         let settlements =
             settlements.into_iter().map(|(token, verdict)| Settlement::new(token, verdict)).collect();
-        let answers = self.backend()?.settle(SettleRequest::new(worker, settlements).at(self.now())).await?;
-        ensure!(answers.len() == many, "{many} settlements were answered with {}", answers.len());
-        Ok(answers.into_iter().collect::<queue_core::Result<_>>()?)
+        let answers = self.backend()?.settle(SettleRequest::new(worker, settlements).at(self.now())).await;
+        if let Ok(answers) = &answers {
+            ensure!(answers.len() == many, "{many} settlements were answered with {}", answers.len());
+        }
+        Ok(answers)
     }
 
     /// Cancels a job that has not started.
@@ -93,6 +114,16 @@ impl Session {
         let replies = self.backend()?.cancel(request.at(self.now())).await?;
         ensure!(replies.len() == 1, "one cancel was answered with {} replies", replies.len());
         Ok(replies[0])
+    }
+
+    /// The live leases of a claim; the backend's answer may be an error.
+    pub(crate) async fn try_leases(
+        &self,
+        worker: WorkerId,
+        claim: ClaimId,
+    ) -> queue_core::Result<Vec<ClaimedJob>> {
+        let backend = self.backend().map_err(closed)?;
+        backend.leases(LeasesRequest::new(worker, claim)).await
     }
 
     /// The live leases of a claim.
@@ -118,9 +149,20 @@ impl Session {
         Ok(self.record(id).await?.state)
     }
 
+    /// The raw rows; the backend's answer may be an error.
+    pub(crate) async fn try_stored(&self) -> queue_core::Result<Stored> {
+        let backend = self.backend().map_err(closed)?;
+        backend.audit().ok_or_else(|| closed("the backend offers no `audit`"))?.stored().await
+    }
+
     /// The raw rows.
     pub(crate) async fn stored(&self) -> anyhow::Result<Stored> {
         let backend = self.backend()?;
         Ok(backend.audit().context("the backend offers no `audit`")?.stored().await?)
     }
+}
+
+/// What is the case's own fault.
+fn closed(error: impl std::fmt::Display) -> queue_core::Error {
+    queue_core::Error::new(queue_core::ErrorKind::Unsupported, "use a handle", error.to_string())
 }

@@ -1,0 +1,213 @@
+//! What can happen to PostgreSQL, and to the way there.
+
+mod broken;
+mod rows;
+mod servers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use queue_core::Backend;
+use queue_postgres::tokio_postgres::{Client, Config, NoTls};
+use queue_postgres::{Pooler, PostgresBackend, PostgresConfig};
+use queue_testkit::conformance::{Fault, FaultyStorage, Injected, PATIENCE, SetupResult, Storage};
+use queue_testkit::proxy::{Proxy, Traffic};
+use queue_testserver::{PgBouncer, Shutdown};
+use tokio::task::spawn_blocking;
+
+use super::{Schema, Way};
+use broken::{AtOnce, Contender, Lost, Restarted, Session, Through, Writable};
+use servers::Leased;
+
+/// What can happen to a server of which nothing is between it and the handle.
+pub(super) const DIRECT: &[Fault] = &[
+    Fault::Locked,
+    Fault::Contended,
+    Fault::Full,
+    Fault::Refused,
+    Fault::Silent,
+    Fault::Late,
+    Fault::Slow,
+    Fault::Stopped,
+    Fault::Crashed,
+    Fault::ReadOnly,
+    Fault::Cut,
+    Fault::HalfClosed,
+    Fault::Terminated,
+    Fault::RequestLost,
+    Fault::ReplyLost,
+    Fault::RowConflictsBriefly,
+    Fault::RowConflicts,
+    Fault::RowFull,
+    Fault::RowRefused,
+];
+
+/// What can happen to a server behind a pooler, which then answers for it.
+pub(super) const POOLED: &[Fault] = &[Fault::Cut, Fault::Terminated, Fault::RequestLost, Fault::ReplyLost];
+
+/// A schema on which a fault can be brought about: through a proxy, or on a server of its own where others would be
+/// disturbed.
+pub(super) struct FaultySchema {
+    fault: Fault,
+    schema: Schema,
+    config: PostgresConfig,
+    /// How the test itself connects.
+    direct: Config,
+    proxy: Option<Arc<Proxy>>,
+    server: Option<Arc<Leased>>,
+    /// Between the handles and the proxy.
+    _pooled: Option<PgBouncer>,
+}
+
+impl FaultySchema {
+    /// Connected in this way to the server that all cases share, unless it needs one of its own.
+    pub(super) async fn new(fault: Fault, schema: Schema, shared: &str, way: Way) -> SetupResult<Self> {
+        let server = match fault {
+            Fault::Stopped | Fault::Crashed | Fault::ReadOnly => Some(Arc::new(Leased::take().await?)),
+            _ => None,
+        };
+        let direct = server.as_ref().map_or_else(|| shared.to_owned(), |server| server.url());
+        let mut url = direct.clone();
+        let mut proxy = None;
+        if is_of_the_way(fault) {
+            let place = place(&direct)?;
+            let started = Proxy::start(place).await?;
+            url = url.replacen(place, &started.address().to_string(), 1);
+            proxy = Some(Arc::new(started));
+        }
+        let (mut pooler, mut pooled) = (Pooler::None, None);
+        if matches!(way, Way::Pooled) {
+            pooler = Pooler::Transaction;
+            let upstream = url.clone();
+            let started = spawn_blocking(move || PgBouncer::start(&upstream)).await??;
+            started.url().clone_into(&mut url);
+            pooled = Some(started);
+        }
+        let mut driver: Config = url.parse()?;
+        driver.application_name(&schema.name);
+        let config = PostgresConfig::new(driver).pooler(pooler).schema(&schema.name)?;
+        let config = patient(fault, config);
+        Ok(Self { fault, schema, config, direct: direct.parse()?, proxy, server, _pooled: pooled })
+    }
+
+    fn proxy(&self) -> SetupResult<&Arc<Proxy>> {
+        self.proxy.as_ref().ok_or_else(|| "there is no proxy for this fault".into())
+    }
+
+    async fn connect(&self) -> SetupResult<Client> {
+        let (client, connection) = self.direct.connect(NoTls).await?;
+        tokio::spawn(connection);
+        // If it stands in the way of an operation, it is not the one to give in.
+        client.batch_execute("SET default_transaction_read_only = off; SET deadlock_timeout = '20s'").await?;
+        Ok(client)
+    }
+
+    /// Ends all sessions of the handles.
+    async fn terminate(&self, client: &Client) -> SetupResult<()> {
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1";
+        client.execute(sql, &[&self.schema.name]).await?;
+        Ok(())
+    }
+
+    /// Through the proxy.
+    fn through(&self, traffic: Traffic) -> SetupResult<Box<dyn Injected>> {
+        let proxy = self.proxy()?;
+        proxy.set(traffic);
+        Ok(Box::new(Through(Arc::clone(proxy))))
+    }
+
+    async fn stop(&self, shutdown: Shutdown) -> SetupResult<Box<dyn Injected>> {
+        let server = self.server.as_ref().ok_or("there is no server for this fault")?;
+        server.stop(shutdown).await?;
+        Ok(Box::new(Restarted(Arc::clone(server))))
+    }
+}
+
+/// Whether a proxy brings it about.
+fn is_of_the_way(fault: Fault) -> bool {
+    let faults = [
+        Fault::Refused,
+        Fault::Silent,
+        Fault::Late,
+        Fault::Slow,
+        Fault::Cut,
+        Fault::HalfClosed,
+        Fault::RequestLost,
+        Fault::ReplyLost,
+    ];
+    faults.contains(&fault)
+}
+
+/// What nobody is to notice is waited for; the rest is given up soon.
+fn patient(fault: Fault, config: PostgresConfig) -> PostgresConfig {
+    let config = config.ping_interval(Duration::from_millis(200));
+    match fault {
+        Fault::Contended | Fault::Slow | Fault::RowConflictsBriefly => config,
+        _ => config
+            .connect_timeout(PATIENCE)
+            .pool_timeout(PATIENCE)
+            .request_timeout(PATIENCE)
+            .heartbeat_timeout(PATIENCE),
+    }
+}
+
+/// `host:port` in a URL.
+fn place(url: &str) -> SetupResult<&str> {
+    let place = url.split('/').nth(2).and_then(|login| login.rsplit('@').next());
+    place.ok_or_else(|| "the URL names no host".into())
+}
+
+#[async_trait]
+impl Storage for FaultySchema {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(PostgresBackend::open(self.config.clone()).await?))
+    }
+}
+
+#[async_trait]
+impl FaultyStorage for FaultySchema {
+    async fn inject(&self, target: &[u8]) -> SetupResult<Box<dyn Injected>> {
+        let schema = &self.schema.name;
+        match self.fault {
+            Fault::Locked => Session::locks(self.connect().await?, schema).await,
+            Fault::Contended => Ok(Box::new(Contender::start(self.connect().await?, schema).await?)),
+            Fault::Full
+            | Fault::RowConflictsBriefly
+            | Fault::RowConflicts
+            | Fault::RowFull
+            | Fault::RowRefused => rows::inject(self.fault, self.connect().await?, schema, target).await,
+            Fault::Refused => {
+                let broken = self.through(Traffic::Refuse)?;
+                self.proxy()?.cut();
+                Ok(broken)
+            }
+            Fault::Silent => self.through(Traffic::Swallow),
+            Fault::Late => self.through(Traffic::Stall),
+            Fault::Slow => self.through(Traffic::Delay(Duration::from_millis(15))),
+            Fault::Stopped => self.stop(Shutdown::Fast).await,
+            Fault::Crashed => self.stop(Shutdown::Immediate).await,
+            Fault::ReadOnly => {
+                let client = self.connect().await?;
+                let broken = Writable::ends(client).await?;
+                self.terminate(&self.connect().await?).await?;
+                Ok(Box::new(broken))
+            }
+            Fault::Cut => {
+                self.proxy()?.cut();
+                Ok(Box::new(AtOnce))
+            }
+            Fault::HalfClosed => {
+                self.proxy()?.half_close();
+                Ok(Box::new(AtOnce))
+            }
+            Fault::Terminated => {
+                self.terminate(&self.connect().await?).await?;
+                Ok(Box::new(AtOnce))
+            }
+            Fault::RequestLost => Ok(Box::new(Lost(self.proxy()?.lose_request(target)))),
+            Fault::ReplyLost => Ok(Box::new(Lost(self.proxy()?.lose_reply(target)))),
+            fault => Err(format!("nothing is known of the fault `{fault}`").into()),
+        }
+    }
+}

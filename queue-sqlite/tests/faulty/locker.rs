@@ -1,0 +1,103 @@
+//! Another process that takes the write lock: this very program, started again.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::{sleep, spawn};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use queue_testkit::conformance::{Injected, SetupResult};
+use tokio::task::spawn_blocking;
+
+use super::connect;
+
+const FILE: &str = "QUEUE_SQLITE_TEST_LOCKED_FILE";
+const MANNER: &str = "QUEUE_SQLITE_TEST_LOCK_MANNER";
+
+/// How long a contender holds the lock, and how long it leaves it alone.
+const HELD: Duration = Duration::from_millis(4);
+const LEFT: Duration = Duration::from_millis(2);
+
+/// How it is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Once, until the process ends.
+    Holds,
+    /// Again and again, each time for a moment, with something to commit.
+    Contends,
+}
+
+/// The process. Dropped, it is ended.
+pub(super) struct Locker(Child);
+
+impl Locker {
+    /// Starts it, and waits until it has the lock.
+    pub(super) fn start(path: &Path, manner: Manner) -> SetupResult<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env(FILE, path).env(MANNER, format!("{manner:?}"));
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut locker = Self(child);
+        let mut line = String::new();
+        let output = locker.0.stdout.take().ok_or("the locking process has no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        if line.trim() == "locked" { Ok(locker) } else { Err("the locking process found no lock".into()) }
+    }
+}
+
+impl Drop for Locker {
+    fn drop(&mut self) {
+        // Its input ends, and so does it; nothing is to be done if it is gone already.
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[async_trait]
+impl Injected for Locker {
+    async fn mend(self: Box<Self>) -> SetupResult<()> {
+        Ok(spawn_blocking(move || drop(self)).await?)
+    }
+}
+
+/// What the process does, if this is it.
+pub(crate) fn serve_as_locker() -> Option<ExitCode> {
+    let file = std::env::var_os(FILE)?;
+    let contends = std::env::var(MANNER).is_ok_and(|manner| manner == format!("{:?}", Manner::Contends));
+    let manner = if contends { Manner::Contends } else { Manner::Holds };
+    Some(match lock(Path::new(&file), manner) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
+}
+
+fn lock(path: &Path, manner: Manner) -> SetupResult<()> {
+    let connection = connect(path)?;
+    let ended = end_of_input();
+    connection.execute_batch("CREATE TABLE IF NOT EXISTS contended (turns INTEGER)")?;
+    connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO contended VALUES (1)")?;
+    writeln!(std::io::stdout(), "locked")?;
+    if manner == Manner::Holds {
+        // It is the same to this process whether its parent ends its input or itself.
+        let _ = ended.recv();
+        return Ok(connection.execute_batch("ROLLBACK")?);
+    }
+    loop {
+        sleep(HELD);
+        connection.execute_batch("COMMIT")?;
+        if !matches!(ended.recv_timeout(LEFT), Err(RecvTimeoutError::Timeout)) {
+            return Ok(());
+        }
+        connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO contended VALUES (1)")?;
+    }
+}
+
+fn end_of_input() -> Receiver<()> {
+    let (tell, told) = channel();
+    spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let _ = tell.send(());
+    });
+    told
+}

@@ -1,0 +1,124 @@
+//! What can happen to an SQLite file: another process holds its lock, it is full, a row is refused.
+
+mod locker;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use queue_core::Backend;
+use queue_sqlite::{SqliteBackend, SqliteConfig};
+use queue_testkit::conformance::{Fault, FaultyStorage, Injected, PATIENCE, SetupResult, Storage};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+pub(crate) use locker::serve_as_locker;
+use locker::{Locker, Manner};
+
+/// What can happen to it. There is no server that could be gone, and no answer that could be lost.
+pub(crate) const FAULTS: &[Fault] = &[Fault::Locked, Fault::Contended, Fault::Full, Fault::RowRefused];
+
+/// How large the file may get that is to be full.
+const MOST_PAGES: i64 = 2048;
+const PAGE_BYTES: i64 = 4096;
+
+/// How long the test itself waits for the lock.
+const LONG: Duration = Duration::from_secs(60);
+
+/// A file on which a fault can be brought about.
+pub(crate) struct FaultyFile {
+    fault: Fault,
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl FaultyFile {
+    pub(crate) fn new(fault: Fault) -> SetupResult<Self> {
+        let folder = TempDir::new()?;
+        Ok(Self { fault, path: folder.path().join("jobs.db"), _folder: folder })
+    }
+}
+
+#[async_trait]
+impl Storage for FaultyFile {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        let config = SqliteConfig::new(&self.path);
+        let config = match self.fault {
+            Fault::Locked => config.busy_wait(PATIENCE),
+            Fault::Full => config.max_file_bytes((MOST_PAGES * PAGE_BYTES).unsigned_abs()),
+            _ => config,
+        };
+        Ok(Arc::new(SqliteBackend::open(config).await?))
+    }
+}
+
+#[async_trait]
+impl FaultyStorage for FaultyFile {
+    async fn inject(&self, target: &[u8]) -> SetupResult<Box<dyn Injected>> {
+        let (fault, path, target) = (self.fault, self.path.clone(), target.to_vec());
+        spawn_blocking(move || break_file(fault, &path, &target)).await?
+    }
+}
+
+fn break_file(fault: Fault, path: &Path, target: &[u8]) -> SetupResult<Box<dyn Injected>> {
+    Ok(match fault {
+        Fault::Locked => Box::new(Locker::start(path, Manner::Holds)?),
+        Fault::Contended => Box::new(Locker::start(path, Manner::Contends)?),
+        Fault::Full => {
+            fill(&connect(path)?)?;
+            Box::new(Undo { path: path.to_owned(), sql: "DROP TABLE filler" })
+        }
+        Fault::RowRefused => {
+            connect(path)?.execute_batch(&refusal(target))?;
+            Box::new(Undo {
+                path: path.to_owned(),
+                sql: "DROP TRIGGER refused_job; DROP TRIGGER refused_outcome",
+            })
+        }
+        fault => return Err(format!("nothing is known of the fault `{fault}`").into()),
+    })
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(LONG)?;
+    Ok(connection)
+}
+
+/// Takes every page up to the limit, those that are free within it included. The limit is one of the backend's own
+/// connections only.
+fn fill(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE filler (bytes BLOB)")?;
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let room = MOST_PAGES - number("page_count")? + number("freelist_count")?;
+    let bytes = (room.max(0) + 1) * PAGE_BYTES;
+    connection.execute("INSERT INTO filler VALUES (zeroblob(?1))", [bytes])?;
+    connection.execute_batch("COMMIT")
+}
+
+fn refusal(job: &[u8]) -> String {
+    let id: String = job.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!(
+        "CREATE TRIGGER refused_job BEFORE INSERT ON queue_jobs WHEN NEW.id = x'{id}'
+         BEGIN SELECT RAISE(ABORT, 'refused'); END;
+         CREATE TRIGGER refused_outcome BEFORE INSERT ON queue_outcomes
+         WHEN NEW.seq = (SELECT seq FROM queue_jobs WHERE id = x'{id}')
+         BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    )
+}
+
+/// Mends by a statement. If the case fails before that, the whole file goes with it.
+struct Undo {
+    path: PathBuf,
+    sql: &'static str,
+}
+
+#[async_trait]
+impl Injected for Undo {
+    async fn mend(self: Box<Self>) -> SetupResult<()> {
+        let mend = move || connect(&self.path)?.execute_batch(self.sql);
+        Ok(spawn_blocking(mend).await??)
+    }
+}

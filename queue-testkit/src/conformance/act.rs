@@ -1,0 +1,190 @@
+//! Every operation of the contract, each with something of its own to work on, for cases that try them all.
+
+mod again;
+mod prepare;
+
+use anyhow::Context as _;
+use queue_core::backend::{
+    CancelReply, CancelRequest, ClaimRequest, ClaimedJob, HeartbeatRequest, InsertRequest, LeasesRequest,
+    ListRequest, MaintainRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Settlement,
+};
+use queue_core::{ClaimId, Error, ErrorKind, JobId, JobSpec, QueueName, Result, Submitted, Token, WorkerId};
+
+use super::fault::{Fault, Work};
+use super::session::{EXPIRY, Session, complete_with};
+pub(crate) use again::{judge, persist};
+pub(crate) use prepare::{one_of_each, unique_queue};
+
+/// Names no request and no row.
+const NOTHING: [u8; 16] = [0xee; 16];
+
+/// An operation and what it is done to.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    Insert(Vec<JobSpec>),
+    /// Claims all jobs of a queue that nobody else uses.
+    Claim {
+        worker: WorkerId,
+        claim: ClaimId,
+        queue: QueueName,
+        jobs: Vec<JobId>,
+    },
+    Leases {
+        worker: WorkerId,
+        claim: ClaimId,
+        jobs: Vec<JobId>,
+    },
+    Settle {
+        worker: WorkerId,
+        tokens: Vec<Token>,
+    },
+    Cancel(Vec<JobId>),
+    Register(WorkerId),
+    Heartbeat(WorkerId),
+    Retire(WorkerId),
+    /// By this worker, with the jobs that another one left behind.
+    Rescue {
+        by: WorkerId,
+        jobs: Vec<JobId>,
+    },
+    Promote,
+    Pause(QueueName),
+    Resume(QueueName),
+    Paused,
+    Read(JobId),
+    List,
+}
+
+/// What an operation was answered, as far as a case looks at it.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    Submitted(Vec<Submitted>),
+    Jobs(Vec<ClaimedJob>),
+    Settled(Vec<Settled>),
+    Cancelled(Vec<CancelReply>),
+    Done,
+}
+
+impl Act {
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Insert(_) => "insert",
+            Self::Claim { .. } => "claim",
+            Self::Leases { .. } => "leases",
+            Self::Settle { .. } => "settle",
+            Self::Cancel(_) => "cancel",
+            Self::Register(_) => "register",
+            Self::Heartbeat(_) => "heartbeat",
+            Self::Retire(_) => "retire",
+            Self::Rescue { .. } => "rescue",
+            Self::Promote => "promote",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Paused => "paused",
+            Self::Read(_) => "read",
+            Self::List => "list",
+        }
+    }
+
+    pub(crate) const fn work(&self) -> Work {
+        match self {
+            Self::Insert(_) => Work::Enters,
+            Self::Settle { .. } | Self::Cancel(_) => Work::Ends,
+            Self::Claim { .. } | Self::Rescue { .. } => Work::Moves,
+            Self::Register(_) | Self::Heartbeat(_) | Self::Retire(_) | Self::Pause(_) | Self::Resume(_) => {
+                Work::Writes
+            }
+            Self::Promote => Work::MayWrite,
+            Self::Leases { .. } | Self::Paused | Self::Read(_) | Self::List => Work::Reads,
+        }
+    }
+
+    /// What to aim a fault at that is to hit the operation: something that its request names, or a job whose
+    /// rows it writes.
+    pub(crate) fn target(&self, fault: Fault) -> Vec<u8> {
+        let job = |job: Option<&JobId>| job.map_or_else(Vec::new, |job| job.to_bytes().to_vec());
+        match self {
+            Self::Insert(jobs) => job(middle(jobs).map(|job| &job.id)),
+            Self::Claim { jobs, .. } | Self::Rescue { jobs, .. } if fault.hits_rows() => job(middle(jobs)),
+            Self::Claim { claim, .. } | Self::Leases { claim, .. } => claim.to_bytes().to_vec(),
+            Self::Rescue { by, .. } => by.to_bytes().to_vec(),
+            Self::Settle { tokens, .. } => job(middle(tokens).map(|token| &token.job)),
+            Self::Cancel(jobs) => job(middle(jobs)),
+            Self::Register(worker) | Self::Heartbeat(worker) | Self::Retire(worker) => {
+                worker.to_bytes().to_vec()
+            }
+            Self::Read(read) => job(Some(read)),
+            Self::Pause(queue) | Self::Resume(queue) => queue.as_str().as_bytes().to_vec(),
+            Self::Promote | Self::Paused | Self::List => NOTHING.to_vec(),
+        }
+    }
+
+    /// Does it once. The error of the one batch, or of a settlement, is the operation's.
+    pub(crate) async fn attempt(&self, session: &Session) -> anyhow::Result<Result<Answer>> {
+        let backend = session.backend()?;
+        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let now = session.now();
+        Ok(match self {
+            Self::Insert(jobs) => {
+                let request = InsertRequest::new(vec![jobs.clone()]).at(now);
+                let fates = backend.insert(request).await;
+                fates
+                    .and_then(|mut fates| fates.pop().unwrap_or_else(|| Err(unanswered())))
+                    .map(Answer::Submitted)
+            }
+            Self::Claim { worker, claim, queue, jobs } => {
+                let many = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+                let request =
+                    ClaimRequest::new(*worker, *claim, queue.clone(), session.kinds(), many).at(now);
+                backend.claim(request).await.map(|reply| Answer::Jobs(reply.jobs))
+            }
+            Self::Leases { worker, claim, .. } => {
+                backend.leases(LeasesRequest::new(*worker, *claim)).await.map(Answer::Jobs)
+            }
+            Self::Settle { worker, tokens } => {
+                let end = |token: &Token| Settlement::new(*token, complete_with(&token.job.to_bytes()));
+                let request = SettleRequest::new(*worker, tokens.iter().map(end).collect()).at(now);
+                let answers = backend.settle(request).await;
+                answers.and_then(|answers| answers.into_iter().collect::<Result<_>>()).map(Answer::Settled)
+            }
+            Self::Cancel(jobs) => {
+                backend.cancel(CancelRequest::new(jobs.clone()).at(now)).await.map(Answer::Cancelled)
+            }
+            Self::Register(worker) => {
+                done(backend.register(RegisterRequest::new(*worker, "kit", EXPIRY).at(now)).await)
+            }
+            Self::Heartbeat(worker) => done(backend.heartbeat(HeartbeatRequest::new(*worker).at(now)).await),
+            Self::Retire(worker) => done(backend.retire(RetireRequest::new(*worker)).await),
+            Self::Rescue { by, .. } => {
+                done(backend.maintain(MaintainRequest::rescue(100).by(*by).at(now)).await)
+            }
+            Self::Promote => done(backend.maintain(MaintainRequest::promote(100).at(now)).await),
+            Self::Pause(queue) => match backend.pausing() {
+                Some(pausing) => done(pausing.pause(queue).await),
+                None => Ok(Answer::Done),
+            },
+            Self::Resume(queue) => match backend.pausing() {
+                Some(pausing) => done(pausing.resume(queue).await),
+                None => Ok(Answer::Done),
+            },
+            Self::Paused => match backend.pausing() {
+                Some(pausing) => done(pausing.paused().await),
+                None => Ok(Answer::Done),
+            },
+            Self::Read(job) => done(inspect.jobs(&[*job]).await),
+            Self::List => done(inspect.list(ListRequest::new(10)).await),
+        })
+    }
+}
+
+fn done<T>(reply: Result<T>) -> Result<Answer> {
+    reply.map(|_| Answer::Done)
+}
+
+fn middle<T>(all: &[T]) -> Option<&T> {
+    all.get(all.len() / 2)
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Corrupt, "insert one batch", "it was answered with no fate")
+}

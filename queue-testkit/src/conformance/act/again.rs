@@ -1,0 +1,230 @@
+//! Whether an operation under a fault was answered honestly, and doing it again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use queue_core::backend::{CancelReply, ClaimRequest, ClaimedJob, LeasesRequest, Settled};
+use queue_core::{ErrorKind, JobId, QueueName, Result, State, WorkerId};
+use tokio::time::sleep;
+
+use super::{Act, Answer};
+use crate::conformance::case::CaseResult;
+use crate::conformance::check::ensure_eq;
+use crate::conformance::fault::{Fails, Fault};
+use crate::conformance::kit::faults::in_time;
+use crate::conformance::session::Session;
+
+/// Before something is tried again.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Fails unless the fault permits the answer.
+pub(crate) fn judge(act: &Act, fault: Fault, answer: &Result<Answer>) -> CaseResult {
+    let (name, work) = (act.name(), act.work());
+    match (answer, fault.fails(work)) {
+        (Ok(answer), Fails::Certainly) => {
+            bail!("under the fault `{fault}` the {name} succeeded, which it cannot: {answer:?}")
+        }
+        (Err(error), Fails::Never) => {
+            bail!("the {name} was to notice nothing of the fault `{fault}`: {error:?}")
+        }
+        (Err(error), _) => {
+            let kind = error.kind();
+            ensure!(
+                fault.permits(kind, work),
+                "the {name} failed under the fault `{fault}` by `{kind}`: {error:?}"
+            );
+            Ok(())
+        }
+        (Ok(_), _) => Ok(()),
+    }
+}
+
+/// Does something again as long as that can help, as callers do.
+pub(crate) async fn persist<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> anyhow::Result<Result<T>>
+where
+    F: Future<Output = anyhow::Result<Result<T>>>,
+{
+    let succeed = async {
+        loop {
+            match attempt().await? {
+                Err(error) if error.is_retryable() => sleep(PAUSE).await,
+                answer => return anyhow::Ok(answer),
+            }
+        }
+    };
+    in_time(&format!("the {what} to succeed when it is done again"), succeed).await?
+}
+
+impl Act {
+    async fn persist(&self, session: &Session) -> anyhow::Result<Result<Answer>> {
+        persist(self.name(), || self.attempt(session)).await
+    }
+
+    /// Does it again until it is done, on the same handle, and fails unless the outcome is that of doing it
+    /// once, whatever was answered first.
+    pub(crate) async fn finish(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
+        let outcome = self.finish_after(session, first).await;
+        outcome.with_context(|| format!("the {} was first answered {first:?}", self.name()))
+    }
+
+    async fn finish_after(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
+        match self {
+            Self::Insert(_) => self.finish_insert(session, first).await,
+            Self::Claim { worker, queue, jobs, .. } => {
+                self.finish_claim(session, first, *worker, queue, jobs).await
+            }
+            Self::Settle { .. } => self.finish_settle(session).await,
+            Self::Cancel(_) => self.finish_cancel(session, first).await,
+            Self::Register(worker) => {
+                match self.persist(session).await? {
+                    Err(error) if error.kind() == ErrorKind::Conflict && !is_refusal(first) => {}
+                    answer => drop(answer?),
+                }
+                Self::Heartbeat(*worker).persist(session).await??;
+                Ok(())
+            }
+            Self::Retire(worker) => {
+                self.persist(session).await??;
+                let error = Self::Heartbeat(*worker).persist(session).await?.err();
+                let kind = error.map(|error| error.kind());
+                ensure_eq!(kind, Some(ErrorKind::WorkerLost), "the heartbeat of a worker that retired");
+                Ok(())
+            }
+            Self::Rescue { jobs, .. } => {
+                self.persist(session).await??;
+                for job in jobs {
+                    let record = session.record(*job).await?;
+                    let seen = (record.state, record.attempt, record.errors.len());
+                    ensure_eq!(
+                        seen,
+                        (State::Ready, 1, 1),
+                        "state, attempt and losses of a job that was rescued"
+                    );
+                }
+                Ok(())
+            }
+            Self::Leases { jobs, .. } => {
+                let Answer::Jobs(held) = self.persist(session).await?? else { return Ok(()) };
+                let held: Vec<JobId> = held.iter().map(|job| job.token.job).collect();
+                ensure_eq!(held, *jobs, "the leases");
+                Ok(())
+            }
+            Self::Pause(queue) | Self::Resume(queue) => self.finish_pause(session, first, queue).await,
+            Self::Heartbeat(_) | Self::Promote | Self::Paused | Self::Read(_) | Self::List => {
+                self.persist(session).await??;
+                Ok(())
+            }
+        }
+    }
+
+    /// New as a whole, or known as a whole; new, if the first failed, and known, if it did not.
+    async fn finish_insert(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
+        let Answer::Submitted(again) = self.persist(session).await?? else { return Ok(()) };
+        let made = again.iter().filter(|job| job.inserted).count();
+        ensure!(made == 0 || made == again.len(), "{made} of the {} jobs were missing", again.len());
+        ensure!(made == 0 || first.is_err(), "a batch that was acknowledged was not there");
+        ensure!(made > 0 || !is_refusal(first), "a batch that was refused was there all the same");
+        Ok(())
+    }
+
+    /// All jobs are found under the name of the claim, or can be claimed anew, each as its first attempt.
+    async fn finish_claim(
+        &self,
+        session: &Session,
+        first: &Result<Answer>,
+        worker: WorkerId,
+        queue: &QueueName,
+        jobs: &[JobId],
+    ) -> CaseResult {
+        let Self::Claim { claim, .. } = self else { return Ok(()) };
+        let mut claims = vec![*claim];
+        let mut found: BTreeMap<JobId, ClaimedJob> = BTreeMap::new();
+        let all = async {
+            loop {
+                let (backend, now) = (session.backend()?, session.now());
+                for claim in &claims {
+                    let leases = LeasesRequest::new(worker, *claim);
+                    let held =
+                        persist("leases", || async { Ok(backend.leases(leases.clone()).await) }).await??;
+                    let is_refused = *claim == claims[0] && is_refusal(first);
+                    ensure!(held.is_empty() || !is_refused, "a claim that was refused has leases: {held:?}");
+                    add(&mut found, held)?;
+                }
+                if found.len() >= jobs.len() {
+                    return anyhow::Ok(());
+                }
+                let name = session.new_claim_id();
+                claims.push(name);
+                let request = ClaimRequest::new(worker, name, queue.clone(), session.kinds(), 9).at(now);
+                match backend.claim(request).await {
+                    Ok(reply) => add(&mut found, reply.jobs)?,
+                    Err(error) if error.is_retryable() => sleep(PAUSE).await,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
+        in_time("all jobs to be found in leases", all).await??;
+        ensure_eq!(found.keys().copied().collect::<Vec<_>>(), *jobs, "the jobs that were found");
+        for job in found.values() {
+            ensure_eq!(job.attempt, 1, "the attempt of job {}", job.token.job);
+        }
+        let tokens = found.values().map(|job| job.token).collect();
+        Self::Settle { worker, tokens }.finish_settle(session).await
+    }
+
+    /// Done, each with its own result.
+    async fn finish_settle(&self, session: &Session) -> CaseResult {
+        let Self::Settle { tokens, .. } = self else { return Ok(()) };
+        let Answer::Settled(again) = self.persist(session).await?? else { return Ok(()) };
+        ensure!(again.iter().all(|answer| *answer == Settled::Done), "settles done again: {again:?}");
+        for token in tokens {
+            let record = session.record(token.job).await?;
+            let seen = (record.state, record.attempt, record.result);
+            let expected = (State::Completed, 1, Some(token.job.to_bytes().to_vec()));
+            ensure_eq!(seen, expected, "state, attempt and result of a job that was settled");
+        }
+        Ok(())
+    }
+
+    /// One request is one transaction: all of them were cancelled by the first, or all by the second.
+    async fn finish_cancel(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
+        let Answer::Cancelled(again) = self.persist(session).await?? else { return Ok(()) };
+        let is_done = again.iter().all(|reply| *reply == CancelReply::Cancelled);
+        let was_done = again.iter().all(|reply| *reply == CancelReply::Finished(State::Cancelled));
+        ensure!(is_done && first.is_err() || was_done && !is_refusal(first), "cancels done again: {again:?}");
+        Ok(())
+    }
+
+    async fn finish_pause(&self, session: &Session, first: &Result<Answer>, queue: &QueueName) -> CaseResult {
+        let backend = session.backend()?;
+        let Some(pausing) = backend.pausing() else { return Ok(()) };
+        let is_pause = matches!(self, Self::Pause(_));
+        let paused = || persist("list of paused queues", || async { Ok(pausing.paused().await) });
+        if is_refusal(first) {
+            ensure_eq!(
+                paused().await??.contains(queue),
+                !is_pause,
+                "whether the queue is paused after a refusal"
+            );
+        }
+        self.persist(session).await??;
+        ensure_eq!(paused().await??.contains(queue), is_pause, "whether the queue is paused");
+        Ok(())
+    }
+}
+
+fn add(found: &mut BTreeMap<JobId, ClaimedJob>, jobs: Vec<ClaimedJob>) -> CaseResult {
+    for job in jobs {
+        let token = job.token;
+        if let Some(other) = found.insert(token.job, job) {
+            ensure_eq!(other.token, token, "the one lease of a job");
+        }
+    }
+    Ok(())
+}
+
+/// Whether it was said that nothing was done.
+fn is_refusal(answer: &Result<Answer>) -> bool {
+    answer.as_ref().is_err_and(|error| error.kind() != ErrorKind::UnknownOutcome)
+}

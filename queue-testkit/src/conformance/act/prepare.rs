@@ -1,0 +1,87 @@
+//! Something for each operation to work on.
+
+use queue_core::backend::{ClaimRequest, InsertRequest};
+use queue_core::{JobId, JobSpec, QueueName, WorkerId};
+
+use super::Act;
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{EXPIRY, Session};
+
+/// How many jobs most operations concern.
+const FEW: usize = 5;
+/// How many jobs are entered, and how large each is: more than fits into what happens to be free.
+const MANY: usize = 40;
+const LARGE: usize = 4096;
+
+/// One operation of each kind, none of which has to do with another. Lets a worker's expiry pass.
+pub(crate) async fn one_of_each(kit: &Kit) -> anyhow::Result<Vec<Act>> {
+    let (dead, left_behind) = (kit.worker().await?, enter(kit, &unique_queue(kit)?).await?);
+    take(kit, dead, &queue_of(&left_behind), FEW).await?;
+    kit.advance(EXPIRY);
+
+    let worker = kit.worker().await?;
+    let mut acts = vec![Act::Insert(large_batch(kit)?)];
+    let waiting = enter(kit, &unique_queue(kit)?).await?;
+    let queue = queue_of(&waiting);
+    acts.push(Act::Claim { worker, claim: kit.new_claim_id(), queue, jobs: ids(&waiting) });
+    let held = enter(kit, &unique_queue(kit)?).await?;
+    let claim = take(kit, worker, &queue_of(&held), FEW).await?;
+    acts.push(Act::Leases { worker, claim: claim.0, jobs: ids(&held) });
+    let running = enter(kit, &unique_queue(kit)?).await?;
+    let (_, tokens) = take(kit, worker, &queue_of(&running), FEW).await?;
+    acts.push(Act::Settle { worker, tokens });
+    acts.push(Act::Cancel(ids(&enter(kit, &unique_queue(kit)?).await?)));
+    acts.push(Act::Register(kit.new_worker_id()));
+    acts.push(Act::Heartbeat(kit.worker().await?));
+    acts.push(Act::Retire(kit.worker().await?));
+    acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(&left_behind) });
+    let paused = unique_queue(kit)?;
+    if let Some(pausing) = kit.backend()?.pausing() {
+        pausing.pause(&paused).await?;
+    }
+    acts.extend([Act::Promote, Act::Pause(unique_queue(kit)?), Act::Resume(paused), Act::Paused]);
+    acts.extend([Act::Read(held[0].id), Act::List]);
+    Ok(acts)
+}
+
+/// A queue that the case did not use before.
+pub(crate) fn unique_queue(session: &Session) -> queue_core::Result<QueueName> {
+    QueueName::new(format!("queue-of-its-own-{:08}", session.new_number()))
+}
+
+fn large_batch(kit: &Kit) -> queue_core::Result<Vec<JobSpec>> {
+    let payload = format!("\"{}\"", "x".repeat(LARGE));
+    (0..MANY).map(|_| kit.spec("large").queue("large").payload(payload.clone()).build()).collect()
+}
+
+async fn enter(kit: &Kit, queue: &QueueName) -> anyhow::Result<Vec<JobSpec>> {
+    let specs = (0..FEW).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<_>>>()?;
+    let specs: Vec<JobSpec> =
+        specs.into_iter().map(|spec| JobSpec { queue: queue.clone(), ..spec }).collect();
+    let fates = kit.backend()?.insert(InsertRequest::new(vec![specs.clone()]).at(kit.now())).await?;
+    fates.into_iter().collect::<queue_core::Result<Vec<_>>>()?;
+    kit.knows_kind(&specs[0].kind);
+    Ok(specs)
+}
+
+async fn take(
+    kit: &Kit,
+    worker: WorkerId,
+    queue: &QueueName,
+    many: usize,
+) -> anyhow::Result<(queue_core::ClaimId, Vec<queue_core::Token>)> {
+    let claim = kit.new_claim_id();
+    let limit = u32::try_from(many)?;
+    let request = ClaimRequest::new(worker, claim, queue.clone(), kit.kinds(), limit).at(kit.now());
+    let jobs = kit.backend()?.claim(request).await?.jobs;
+    anyhow::ensure!(jobs.len() == many, "a claim of {many} jobs of a queue of its own took {}", jobs.len());
+    Ok((claim, jobs.iter().map(|job| job.token).collect()))
+}
+
+fn ids(specs: &[JobSpec]) -> Vec<JobId> {
+    specs.iter().map(|spec| spec.id).collect()
+}
+
+fn queue_of(specs: &[JobSpec]) -> QueueName {
+    specs.first().map_or_else(QueueName::default, |spec| spec.queue.clone())
+}

@@ -1,0 +1,276 @@
+//! What is of unknown outcome is done by doing it again: Q3, Q4, Q7, Q9, Q10, Q11, Q16, Q17.
+
+use std::collections::BTreeSet;
+
+use anyhow::ensure;
+use queue_core::backend::{CancelReply, CancelRequest, InsertRequest, MaintainRequest, Settled};
+use queue_core::{Client, Enqueuer as _, ErrorKind, JobId, JobSpec, State};
+
+use crate::conformance::act::{persist, unique_queue};
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::{ensure_eq, fails_with};
+use crate::conformance::fault::{DOUBTS, Fault};
+use crate::conformance::kit::Kit;
+use crate::conformance::kit::faults::in_time;
+use crate::conformance::program::new_job;
+use crate::conformance::session::{EXPIRY, bury, cancelled, complete, complete_with, release, retry, snooze};
+
+cases! {
+    Fault q03_a_claim_of_unknown_outcome_shares_no_job_with_another on DOUBTS,
+    Fault q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again on DOUBTS,
+    Fault q07_a_claim_of_unknown_outcome_charges_once on DOUBTS,
+    Fault q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again on DOUBTS,
+    Fault q10_the_result_of_an_unknown_completion_is_stored_once on DOUBTS,
+    Fault q11_a_rescue_of_unknown_outcome_takes_each_lease_once on DOUBTS,
+    Fault q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again on DOUBTS,
+    Fault q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it on LOST,
+    Fault q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again [Pause] on DOUBTS,
+}
+
+const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
+
+/// How often, since what a request meets on its way differs.
+const ROUNDS: usize = 4;
+
+/// Does something under the fault, whose outcome must then be unknown.
+async fn in_doubt<T: std::fmt::Debug>(
+    kit: &Kit,
+    target: &[u8],
+    operation: impl Future<Output = anyhow::Result<queue_core::Result<T>>>,
+) -> anyhow::Result<queue_core::Error> {
+    let broken = kit.inject(target).await?;
+    let answer = in_time("an answer", operation).await??;
+    broken.mend().await?;
+    fails_with(answer, ErrorKind::UnknownOutcome)
+}
+
+/// Whether the server did what was asked, where the fault tells.
+fn was_done(kit: &Kit) -> anyhow::Result<Option<bool>> {
+    Ok(match kit.fault()? {
+        Fault::ReplyLost => Some(true),
+        Fault::RequestLost => Some(false),
+        _ => None,
+    })
+}
+
+/// All jobs of the claim are leased under its name, or none; others get exactly the rest.
+async fn q03_a_claim_of_unknown_outcome_shares_no_job_with_another(kit: &Kit) -> CaseResult {
+    for _ in 0..ROUNDS {
+        let jobs: BTreeSet<JobId> =
+            kit.insert((0..10).map(|_| kit.spec("job")).collect()).await?.into_iter().collect();
+        let (worker, other, claim) = (kit.worker().await?, kit.worker().await?, kit.new_claim_id());
+        in_doubt(kit, &claim.to_bytes(), kit.claiming(worker, 6).claim_id(claim).attempt()).await?;
+        let leases = persist("leases", || async { Ok(kit.try_leases(worker, claim).await) }).await??;
+        ensure!(leases.is_empty() || leases.len() == 6, "{} of 6 jobs are leased", leases.len());
+        if let Some(was_done) = was_done(kit)? {
+            ensure_eq!(leases.len(), if was_done { 6 } else { 0 }, "leases of the claim");
+        }
+        let rest = kit.claim(other, 20).await?;
+        let all: Vec<JobId> = leases.iter().chain(&rest).map(|job| job.token.job).collect();
+        ensure_eq!(all.len(), jobs.len(), "jobs in both claims together");
+        ensure_eq!(all.into_iter().collect::<BTreeSet<_>>(), jobs, "the jobs in both claims");
+        let ends: Vec<_> = leases.iter().chain(&rest).map(|job| (job.token, complete())).collect();
+        ensure!(kit.settle(ends).await?.iter().all(|settled| *settled == Settled::Done), "a lease was lost");
+    }
+    Ok(())
+}
+
+/// Every verdict. One that ends the job is done when it is given again; one that gives the job back may find the lease
+/// ended; the other verdicts find it lost.
+async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
+    let verdicts =
+        [complete(), retry("failed", 60), bury("hopeless"), snooze(60), cancelled("unwanted"), release()];
+    for verdict in verdicts {
+        let id = kit.insert_one(kit.spec("job").priority(9)).await?;
+        let token = kit.claim_one(kit.worker().await?).await?.token;
+        let settle = kit.try_settle(vec![(token, verdict.clone())]);
+        in_doubt(kit, &id.to_bytes(), settle).await?;
+        let again = persist("settle", || kit.try_settle(vec![(token, verdict.clone())])).await??.remove(0)?;
+        if verdict.final_state().is_some() {
+            ensure_eq!(again, Settled::Done, "{verdict:?} again");
+        } else if let Some(was_done) = was_done(kit)? {
+            let expected = if was_done { Settled::LeaseLost } else { Settled::Done };
+            ensure_eq!(again, expected, "{verdict:?} again");
+        }
+        let record = kit.record(id).await?;
+        let expected = match verdict {
+            queue_core::backend::Verdict::Retry { .. } => (State::Retrying, 1),
+            queue_core::backend::Verdict::Snooze { .. } => (State::Scheduled, 0),
+            queue_core::backend::Verdict::Release => (State::Ready, 0),
+            _ => (verdict.final_state().unwrap_or(State::Running), 1),
+        };
+        ensure_eq!((record.state, record.attempt), expected, "state and attempt after {verdict:?}");
+        let other = if matches!(verdict, queue_core::backend::Verdict::Bury { .. }) {
+            complete()
+        } else {
+            bury("no")
+        };
+        ensure_eq!(
+            kit.settle_one(token, other).await?,
+            Settled::LeaseLost,
+            "another verdict after {verdict:?}"
+        );
+        kit.cancel(id).await?;
+    }
+    Ok(())
+}
+
+/// What was not heard of is taken back at the worker's expiry, and costs one attempt; what was found costs none when it
+/// is given back.
+async fn q07_a_claim_of_unknown_outcome_charges_once(kit: &Kit) -> CaseResult {
+    let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
+    for round in 0..2 {
+        let (worker, claim) = (kit.worker().await?, kit.new_claim_id());
+        in_doubt(kit, &claim.to_bytes(), kit.claiming(worker, 5).claim_id(claim).attempt()).await?;
+        let held = persist("leases", || async { Ok(kit.try_leases(worker, claim).await) }).await??;
+        if round == 0 && !held.is_empty() {
+            kit.settle(held.iter().map(|job| (job.token, release())).collect()).await?;
+        }
+        kit.advance(EXPIRY);
+        let rescued = kit.rescue(100).await?.rescued;
+        let taken = if round == 0 { 0 } else { u64::try_from(held.len())? };
+        ensure_eq!(rescued, taken, "leases taken back in round {round}");
+        for job in &jobs {
+            let record = kit.record(*job).await?;
+            let charged = u32::from(taken > 0);
+            ensure_eq!(
+                (record.state, record.attempt),
+                (State::Ready, charged),
+                "state and attempt in round {round}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// All of one request, by the first or by the second; none of them starts.
+async fn q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
+    for _ in 0..ROUNDS {
+        let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
+        let backend = kit.backend()?;
+        let request = CancelRequest::new(jobs.clone()).at(kit.now());
+        let cancel = || async { Ok(backend.cancel(request.clone()).await) };
+        in_doubt(kit, &jobs[2].to_bytes(), cancel()).await?;
+        let again = persist("cancel", cancel).await??;
+        let (first, second) = (CancelReply::Finished(State::Cancelled), CancelReply::Cancelled);
+        let expected = match was_done(kit)? {
+            Some(true) => vec![first; 5],
+            Some(false) => vec![second; 5],
+            None => vec![again[0]; 5],
+        };
+        ensure_eq!(again, expected, "the cancel again");
+        ensure!(kit.claim(kit.worker().await?, 5).await?.is_empty(), "a cancelled job starts");
+    }
+    Ok(())
+}
+
+/// Whichever of the two was done, it is that of the lease; a later lease of the same job cannot exist, and another result
+/// under the same token changes nothing.
+async fn q10_the_result_of_an_unknown_completion_is_stored_once(kit: &Kit) -> CaseResult {
+    for round in 0..ROUNDS {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let token = kit.claim_one(kit.worker().await?).await?.token;
+        let result = format!("result {round}").into_bytes();
+        let settle = || kit.try_settle(vec![(token, complete_with(&result))]);
+        in_doubt(kit, &id.to_bytes(), settle()).await?;
+        persist("settle", settle).await??;
+        // The token has ended the job so: it is done, and stays as it is.
+        kit.settle_one(token, complete_with(b"another")).await?;
+        let record = kit.record(id).await?;
+        ensure_eq!((record.state, record.result), (State::Completed, Some(result)), "state and result");
+    }
+    Ok(())
+}
+
+/// Each is charged once and recorded once as lost; the worker is given up once and for good.
+async fn q11_a_rescue_of_unknown_outcome_takes_each_lease_once(kit: &Kit) -> CaseResult {
+    for _ in 0..ROUNDS {
+        let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
+        let dead = kit.worker().await?;
+        kit.claim(dead, 5).await?;
+        kit.advance(EXPIRY);
+        let by = kit.worker().await?;
+        let backend = kit.backend()?;
+        let request = MaintainRequest::rescue(100).by(by).at(kit.now());
+        let rescue = || async { Ok(backend.maintain(request.clone()).await) };
+        in_doubt(kit, &by.to_bytes(), rescue()).await?;
+        let again = persist("rescue", rescue).await??;
+        if let Some(was_done) = was_done(kit)? {
+            ensure_eq!(again.rescued, if was_done { 0 } else { 5 }, "leases that the second rescue took");
+        }
+        for job in &jobs {
+            let record = kit.record(*job).await?;
+            let seen = (record.state, record.attempt, record.errors.len());
+            ensure_eq!(seen, (State::Ready, 1, 1), "state, attempt and losses");
+            kit.cancel(*job).await?;
+        }
+        ensure!(kit.is_lost(dead).await?, "the worker whose leases were taken lives on");
+    }
+    Ok(())
+}
+
+/// The same batch again makes each job once, and says whether it was new, in the order of the batch.
+async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
+    for round in 1..=ROUNDS {
+        let specs = (0..7).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<JobSpec>>>()?;
+        // Not in the order of their ids.
+        let specs: Vec<JobSpec> = (0..7).map(|place| specs[place * 3 % 7].clone()).collect();
+        let ids: Vec<JobId> = specs.iter().map(|spec| spec.id).collect();
+        let backend = kit.backend()?;
+        let request = InsertRequest::new(vec![specs]).at(kit.now());
+        let insert = || async {
+            let fates = backend.insert(request.clone()).await;
+            Ok(fates.and_then(|mut fates| fates.remove(0)))
+        };
+        let error = in_doubt(kit, &ids[round].to_bytes(), insert()).await?;
+        ensure!(error.is_retryable(), "trying again is said not to help: {error:?}");
+        let again = persist("insert", insert).await??;
+        ensure_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), ids, "the jobs of the second answer");
+        let expected = was_done(kit)?.map_or(again[0].inserted, |was_done| !was_done);
+        ensure!(again.iter().all(|job| job.inserted == expected), "the second answer: {again:?}");
+        ensure_eq!(kit.stored().await?.jobs.len(), round * 7, "jobs");
+    }
+    Ok(())
+}
+
+/// Whoever leaves them to the library can submit the same again with the ids that the error names.
+async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(kit: &Kit) -> CaseResult {
+    const KIND: &str = "a-kind-of-its-own";
+    let client = Client::new(kit.backend()?);
+    let job = || new_job(KIND, "{}");
+    let submit = async { Ok(client.submit(vec![job()?, job()?, job()?]).await) };
+    let error = in_doubt(kit, KIND.as_bytes(), submit).await?;
+    ensure_eq!(error.jobs().len(), 3, "the jobs that the error names");
+    let again = || async {
+        let jobs = error.jobs().iter().map(|id| Ok(job()?.id(*id)));
+        Ok(client.submit(jobs.collect::<queue_core::Result<_>>()?).await)
+    };
+    let submitted = persist("insert", again).await??;
+    ensure_eq!(
+        submitted.iter().map(|job| job.id).collect::<Vec<_>>(),
+        error.jobs(),
+        "the jobs, in their order"
+    );
+    let expected = was_done(kit)?.map(|was_done| !was_done);
+    ensure!(submitted.iter().all(|job| Some(job.inserted) == expected), "the second answer: {submitted:?}");
+    ensure_eq!(kit.stored().await?.jobs.len(), 3, "jobs");
+    Ok(())
+}
+
+/// And so is the resuming of a queue; other queues are as they were.
+async fn q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
+    let backend = kit.backend()?;
+    let Some(pausing) = backend.pausing() else { return Ok(()) };
+    for _ in 0..ROUNDS {
+        let queue = unique_queue(kit)?;
+        let pause = || async { Ok(pausing.pause(&queue).await) };
+        in_doubt(kit, queue.as_str().as_bytes(), pause()).await?;
+        persist("pause", pause).await??;
+        ensure_eq!(pausing.paused().await?, std::slice::from_ref(&queue), "the paused queues");
+        let resume = || async { Ok(pausing.resume(&queue).await) };
+        in_doubt(kit, queue.as_str().as_bytes(), resume()).await?;
+        persist("resume", resume).await??;
+        ensure_eq!(pausing.paused().await?, [], "the paused queues after all");
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Q3, Q4: a worker of the runtime that gets no answer finds out what came of it.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::{Enqueuer as _, ErrorKind, JobContext, Payload, State};
+use tokio::time::sleep;
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::fault::Fault;
+use crate::conformance::kit::Kit;
+use crate::conformance::kit::faults::in_time;
+use crate::conformance::program::{Program, Started, new_job, stop};
+
+cases! {
+    Fault q03_a_worker_finds_what_it_claimed_without_an_answer on LOST,
+    Fault q04_a_worker_repeats_a_settle_that_had_no_answer on LOST,
+}
+
+const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
+
+/// Its claim names the kind. The job runs once, as its first attempt.
+async fn q03_a_worker_finds_what_it_claimed_without_an_answer(kit: &Kit) -> CaseResult {
+    goes_on(kit, |_| b"a-kind-of-its-own".to_vec()).await
+}
+
+/// The settle names the job. It is completed once, with the result of its one attempt.
+async fn q04_a_worker_repeats_a_settle_that_had_no_answer(kit: &Kit) -> CaseResult {
+    goes_on(kit, |job| job.to_bytes().to_vec()).await
+}
+
+async fn goes_on(kit: &Kit, target: impl Fn(queue_core::JobId) -> Vec<u8>) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("a-kind-of-its-own", |context: JobContext, _: Payload| async move {
+        context.capture_result(format!("{}", context.id()));
+        Ok(())
+    })?;
+    let submitted = program.queue.submit(vec![new_job("a-kind-of-its-own", "{}")?]).await?;
+    let id = submitted[0].id;
+    let broken = kit.inject(&target(id)).await?;
+    let worker = program.start(2)?;
+    // A read of the job before that would name it, too.
+    in_time("an answer to be lost", async {
+        while kit.history().failures(ErrorKind::UnknownOutcome) == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await?;
+    broken.mend().await?;
+    program.ended(&[id]).await?;
+    stop(worker).await?;
+    ensure_eq!(program.next_start().await?, Started { id, attempt: 1 }, "the attempt that ran");
+    ensure!(program.starts_so_far().is_empty(), "it ran more than once");
+    let record = kit.record(id).await?;
+    let expected = (State::Completed, 1, Some(id.to_string().into_bytes()));
+    ensure_eq!((record.state, record.attempt, record.result), expected, "state, attempt and result");
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! Q22: whatever becomes of the storage, errors are honest, nothing hangs, and the handle lives on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use queue_core::Result;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use crate::conformance::act::{Act, Answer, judge, one_of_each};
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::fault::{ALL, Manner, OUTAGES};
+use crate::conformance::kit::Kit;
+use crate::conformance::kit::faults::{in_time, works_again};
+use crate::drop_after;
+
+cases! {
+    Fault q22_each_operation_fails_honestly_and_is_done_by_doing_it_again on ALL,
+    Fault q22_requests_dropped_during_a_fault_leave_nothing_behind on OUTAGES,
+}
+
+/// How often everything is done under a fault that nobody is to notice.
+const QUIET_ROUNDS: u32 = 4;
+/// How often a fault of a moment may miss everything that is under way.
+const MOST_MISSES: u32 = 60;
+
+/// One of each kind of operation, at the same time where the fault lasts; each ends as the fault permits, in
+/// bounded time. Afterwards it is done again on the same handle, and comes out as if it had been done once.
+async fn q22_each_operation_fails_honestly_and_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
+    let fault = kit.fault()?;
+    match fault.manner() {
+        Manner::Aimed => {
+            for act in one_of_each(kit).await? {
+                let broken = kit.inject(&act.target(fault)).await?;
+                let answer = in_time(act.name(), act.attempt(kit)).await??;
+                broken.mend().await?;
+                judge(&act, fault, &answer)?;
+                act.finish(kit, &answer).await?;
+            }
+        }
+        Manner::Lasting => {
+            let rounds = if fault.is_ridden_through() { QUIET_ROUNDS } else { 1 };
+            for _ in 0..rounds {
+                let acts = one_of_each(kit).await?;
+                let broken = kit.inject(&[]).await?;
+                let answers = answers(start(kit, &acts)).await?;
+                broken.mend().await?;
+                judge_and_finish(kit, &acts, &answers).await?;
+            }
+        }
+        Manner::Moment => {
+            for round in 0.. {
+                ensure!(round < MOST_MISSES, "the fault met nothing that was under way");
+                let acts = one_of_each(kit).await?;
+                let started = start(kit, &acts);
+                // At another moment each time.
+                sleep(Duration::from_micros(300) * (round % 10)).await;
+                kit.inject(&[]).await?.mend().await?;
+                let answers = answers(started).await?;
+                judge_and_finish(kit, &acts, &answers).await?;
+                if answers.iter().any(Result::is_err) {
+                    break;
+                }
+            }
+        }
+    }
+    kit.works_again().await
+}
+
+type Started = Vec<JoinHandle<anyhow::Result<Result<Answer>>>>;
+
+/// All at the same time, on one handle.
+fn start(kit: &Kit, acts: &[Act]) -> Started {
+    let start = |act: &Act| {
+        let (act, handle) = (act.clone(), kit.handle());
+        tokio::spawn(async move { act.attempt(&handle).await })
+    };
+    acts.iter().map(start).collect()
+}
+
+async fn answers(started: Started) -> anyhow::Result<Vec<Result<Answer>>> {
+    let mut answers = Vec::with_capacity(started.len());
+    for task in started {
+        answers
+            .push(in_time("all operations to be answered", task).await?.context("an operation panicked")??);
+    }
+    Ok(answers)
+}
+
+async fn judge_and_finish(kit: &Kit, acts: &[Act], answers: &[Result<Answer>]) -> CaseResult {
+    for (act, answer) in acts.iter().zip(answers) {
+        judge(act, kit.fault()?, answer)?;
+    }
+    for (act, answer) in acts.iter().zip(answers) {
+        act.finish(kit, answer).await?;
+    }
+    Ok(())
+}
+
+/// Each is dropped after a few of its polls. Whatever came of it, it can be done again afterwards, and as many
+/// requests as ever are served at the same time.
+async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> CaseResult {
+    for polls in [1, 2, 3] {
+        let acts = one_of_each(kit).await?;
+        let broken = kit.inject(&[]).await?;
+        let mut answers = Vec::new();
+        for act in &acts {
+            answers.push(drop_after(polls, act.attempt(kit)).await.transpose()?);
+        }
+        broken.mend().await?;
+        for (act, answer) in acts.iter().zip(answers) {
+            // A future that was dropped is of unknown outcome.
+            let answer = answer.unwrap_or_else(|| Err(dropped()));
+            act.finish(kit, &answer).await?;
+        }
+    }
+    let workers: Vec<_> = (0..12)
+        .map(|_| {
+            let handle = Arc::clone(&kit.handle());
+            tokio::spawn(async move { works_again(&handle).await })
+        })
+        .collect();
+    for worker in workers {
+        match in_time("many requests at once to be served", worker).await? {
+            Ok(outcome) => outcome?,
+            Err(error) => bail!("a task panicked: {error}"),
+        }
+    }
+    Ok(())
+}
+
+fn dropped() -> queue_core::Error {
+    queue_core::Error::new(
+        queue_core::ErrorKind::UnknownOutcome,
+        "wait for the answer",
+        "the future was dropped",
+    )
+}
