@@ -27,7 +27,6 @@ async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
         Rare::LeasesFound,
         Rare::ProgressStored,
         Rare::ProgressStale,
-        Rare::RetiredWithLeases,
         Rare::Promoted,
         Rare::Pruned,
     ];
