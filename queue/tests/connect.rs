@@ -1,6 +1,7 @@
 //! Which URL opens what.
 
 #![cfg(feature = "sqlite")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use queue::{Client, DATABASE_URL_VARIABLE, EnqueuerExt, ErrorKind, connect, connect_from_env};
 use queue_testkit::drop_after;

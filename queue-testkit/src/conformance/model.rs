@@ -122,6 +122,12 @@ impl Model {
         self.jobs.iter().filter_map(token).collect()
     }
 
+    /// The worker that holds this lease.
+    fn holder(&self, token: Token) -> Option<WorkerId> {
+        let lease = self.jobs.iter().find(|job| job.spec.id == token.job)?.lease.as_ref()?;
+        (lease.claim == token.claim).then_some(lease.worker)
+    }
+
     fn state(&self, id: JobId) -> Option<State> {
         self.jobs.iter().find(|job| job.spec.id == id).map(|job| job.state)
     }

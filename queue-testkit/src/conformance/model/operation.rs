@@ -113,7 +113,7 @@ impl Mixture {
     pub(super) fn sequences(self) -> BoxedStrategy<Vec<Operation>> {
         // In turn: insert, claim, settle, cancel, worker, time, upkeep.
         let weights = match self {
-            Self::Balanced => [4, 6, 6, 2, 3, 4, 3],
+            Self::Balanced => [4, 6, 6, 2, 3, 4, 4],
             Self::Failing => [3, 8, 5, 1, 3, 6, 6],
             Self::Ordering => [8, 12, 5, 1, 1, 4, 2],
         };
@@ -133,9 +133,9 @@ fn operation(
         workers => worker(),
         time => select(vec![0, 1, 2, 3, 5, 14, 15, 16, 60]).prop_map(|seconds| Operation::Advance { seconds }),
         upkeep => prop_oneof![
-            3 => Just(Operation::Rescue),
+            4 => Just(Operation::Rescue),
             1 => (0..4_u32).prop_map(|limit| Operation::Promote { limit }),
-            1 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
+            2 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
             1 => queue().prop_map(Operation::Pause),
             2 => queue().prop_map(Operation::Resume),
         ],
