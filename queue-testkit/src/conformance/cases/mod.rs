@@ -3,6 +3,7 @@
 mod q01_no_lost_ack;
 mod q01_programs;
 mod q01_races;
+mod q02_no_phantom;
 mod q03_races;
 mod q03_single_live_lease;
 mod q04_fenced_settle;
@@ -43,6 +44,7 @@ const FILES: &[&[Case]] = &[
     q01_no_lost_ack::CASES,
     q01_programs::CASES,
     q01_races::CASES,
+    q02_no_phantom::CASES,
     q03_races::CASES,
     q03_single_live_lease::CASES,
     q04_fenced_settle::CASES,
