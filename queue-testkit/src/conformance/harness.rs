@@ -13,13 +13,16 @@ use queue_core::backend::{Capabilities, Stored};
 use tokio::runtime::{Builder, Runtime};
 
 use super::audit::audit;
-use super::case::{Case, CaseResult};
+use super::case::{Case, CaseResult, Need};
 use super::cases;
 use super::journal::Journal;
 use super::kit::Kit;
 use super::report::Failure;
 use super::settings::Settings;
 use super::subject::Subject;
+
+/// How the report begins of a case that was given up.
+pub(super) const TIMED_OUT: &str = "the case did not end within";
 
 /// Runs the suite on a backend, as its arguments and the environment say.
 pub fn main(subject: impl Subject) -> ExitCode {
@@ -44,7 +47,10 @@ fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
 }
 
 /// What the backend declares. Every case reads jobs and raw rows, so both must be offered.
-fn capabilities(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Capabilities> {
+pub(super) fn capabilities(
+    subject: &Arc<dyn Subject>,
+    settings: &Arc<Settings>,
+) -> anyhow::Result<Capabilities> {
     runtime()?.block_on(async {
         let kit = Kit::new(Arc::clone(subject), Arc::clone(settings), Arc::default()).await?;
         let backend = kit.backend()?;
@@ -54,14 +60,18 @@ fn capabilities(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow:
     })
 }
 
+/// What the case needs and the backend does not declare.
+pub(super) fn missing(case: &Case, capabilities: Capabilities) -> Option<Need> {
+    case.needs.iter().copied().find(|need| !need.is_met_by(capabilities))
+}
+
 fn trial(
     case: &'static Case,
     capabilities: Capabilities,
     subject: &Arc<dyn Subject>,
     settings: &Arc<Settings>,
 ) -> Trial {
-    let missing = case.needs.iter().find(|need| !need.is_met_by(capabilities));
-    let skipped = match missing {
+    let skipped = match missing(case, capabilities) {
         Some(need) => Some(format!("needs {need}, which the backend does not declare")),
         None if !settings.tiers.contains(&case.tier) => {
             Some(format!("tier {} is not asked for", case.tier.as_str()))
@@ -79,7 +89,11 @@ fn trial(
 }
 
 /// Runs one case on a runtime of its own, so that one that hangs or blocks holds up no other.
-fn run(case: &'static Case, subject: Arc<dyn Subject>, settings: Arc<Settings>) -> Result<(), String> {
+pub(super) fn run(
+    case: &'static Case,
+    subject: Arc<dyn Subject>,
+    settings: Arc<Settings>,
+) -> Result<(), String> {
     let journal = Arc::new(Journal::default());
     let failure = |what: String| Failure { case, what, seed: None, journal: &journal, stored: None }.report();
     let runtime = runtime().map_err(|error| format!("{error:#}"))?;
@@ -89,7 +103,7 @@ fn run(case: &'static Case, subject: Arc<dyn Subject>, settings: Arc<Settings>) 
     runtime.spawn(async move { sender.send(execution.await) });
     let answer = match receiver.recv_timeout(timeout) {
         Ok(answer) => answer,
-        Err(RecvTimeoutError::Timeout) => Err(failure(format!("the case did not end within {timeout:?}"))),
+        Err(RecvTimeoutError::Timeout) => Err(failure(format!("{TIMED_OUT} {timeout:?}"))),
         Err(RecvTimeoutError::Disconnected) => Err(failure("the case was torn down by a panic".to_owned())),
     };
     runtime.shutdown_background();

@@ -74,6 +74,10 @@ mod session;
 mod settings;
 mod spec;
 mod subject;
+mod suite;
 
+pub use case::Tier;
 pub use harness::main;
+pub use promise::Promise;
 pub use subject::{SetupResult, Storage, Subject};
+pub use suite::{CaseFailure, CaseInfo, Suite, cases};
