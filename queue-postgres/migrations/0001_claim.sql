@@ -81,10 +81,10 @@ BEGIN
     ORDER BY l.run_at LIMIT 1;
     IF v_due <= v_now THEN
         -- In a statement of its own: what a statement promotes, it does not see.
-        RETURN QUERY
-        SELECT NULL::uuid, NULL::text, p.priority, p.run_at, NULL::integer, NULL::integer, NULL::interval,
-            NULL::interval, NULL::interval, NULL::smallint, NULL::text, NULL::timestamptz
-        FROM promote(v_now, p_queue, 1000, p_waiting_after) p;
+        FOR priority, run_at IN SELECT p.priority, p.run_at FROM promote(v_now, p_queue, 1000, p_waiting_after) p LOOP
+            RETURN NEXT;
+        END LOOP;
+        priority := NULL;
         v_due := NULL;
         SELECT l.run_at INTO v_due FROM live l
         WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
@@ -187,12 +187,12 @@ BEGIN
         deadline = least(v_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'), '9999-12-31 23:59:59.999999Z')
     FROM jobs j
     WHERE l.id = ANY (v_taken) AND j.id = ANY (v_taken) AND j.id = l.id
-    RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout,
-        j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, NULL::timestamptz;
+    RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
+        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz;
 
-    RETURN QUERY
-    SELECT NULL::uuid, NULL::text, NULL::smallint, v_now, NULL::integer, NULL::integer, NULL::interval,
-        NULL::interval, NULL::interval, NULL::smallint, NULL::text, v_due;
+    run_at := v_now;
+    due_at := v_due;
+    RETURN NEXT;
 END
 $$;
 
@@ -208,8 +208,8 @@ AS $$
 BEGIN
     PERFORM 1 FROM workers w WHERE w.id = p_worker FOR UPDATE;
     RETURN QUERY
-    SELECT l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout,
-        j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, l.queue
+    SELECT l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
+        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, l.queue
     FROM live l
     CROSS JOIN LATERAL (SELECT * FROM jobs WHERE jobs.id = l.id LIMIT 1) j
     WHERE l.state = 'running' AND l.worker = p_worker AND l.claim = p_claim;

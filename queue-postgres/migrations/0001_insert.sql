@@ -24,7 +24,10 @@ BEGIN
             id, created_at, run_at, timeout, backoff_base, backoff_cap, max_retries, priority, backoff_jitter, kind, queue, payload
         )
         SELECT
-            id, v_now, coalesce(run_at, v_now), timeout, backoff_base, backoff_cap, max_retries, priority, backoff_jitter, kind, queue, payload::json
+            id, v_now, coalesce(run_at, v_now), timeout,
+            -- A cap below its base means nothing.
+            backoff_base, greatest(backoff_base, backoff_cap),
+            max_retries, priority, backoff_jitter, kind, queue, payload::json
         FROM unnest(
             p_ids, p_kinds, p_queues, p_priorities, p_run_ats, p_max_retries, p_timeouts, p_backoff_bases, p_backoff_caps,
             p_backoff_jitters, p_payloads
@@ -52,8 +55,8 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT
-        j.id, j.created_at, j.run_at, j.timeout, j.backoff_base, j.backoff_cap,
-        j.max_retries, j.priority, j.backoff_jitter, j.kind, j.queue,
+        j.id, j.created_at::timestamptz, j.run_at::timestamptz, j.timeout::interval, j.backoff_base::interval, j.backoff_cap::interval,
+        j.max_retries::integer, j.priority, j.backoff_jitter::smallint, j.kind::text, j.queue::text,
         CASE WHEN j.payload::text = s.payload COLLATE "C" THEN s.payload ELSE '' END
     FROM unnest(p_ids, p_payloads) AS s (job, payload)
     JOIN jobs j ON j.id = ANY (p_ids) AND j.id = s.job;

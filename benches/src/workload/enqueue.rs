@@ -16,29 +16,42 @@ use crate::samples::rate;
 
 /// Jobs of one atomic batch.
 const BATCH: usize = 1000;
+/// Tasks that enqueue one batch after the other: as many as the floor has connections at the most.
+const BATCH_CALLERS: usize = 2;
 /// Tasks that enqueue one job after the other.
 const CALLERS: usize = 64;
 
-/// Atomic batches from one caller.
+/// Atomic batches.
 pub(super) async fn batches(plan: &Plan, store: &Store) -> Result<Measured> {
     let bar = progress::bar("enqueue", plan.jobs)?;
     let took = fill(plan, &handle(store)?, &bar).await?;
     bar.finish_and_clear();
-    Ok(Measured::new(rate(plan.jobs, took)).setting("batch", BATCH))
+    Ok(Measured::new(rate(plan.jobs, took)).setting("batch", BATCH).setting("callers", BATCH_CALLERS))
 }
 
-/// Enqueues all jobs in batches, and says how long the calls took together.
+/// Enqueues all jobs in batches, and says how long that took.
 pub(super) async fn fill(plan: &Plan, handle: &TaskHandle<Parcel>, bar: &ProgressBar) -> Result<Duration> {
-    let mut took = Duration::ZERO;
-    for first in (0..plan.jobs).step_by(BATCH) {
-        let numbers = first..plan.jobs.min(first + BATCH);
-        let parcels: Vec<Parcel> = numbers.map(|number| Parcel::new(number, plan.payload_bytes)).collect();
-        let start = Instant::now();
-        handle.enqueue_batch(&parcels).await?;
-        took += start.elapsed();
-        bar.inc(u64::try_from(parcels.len())?);
+    let parcels: Vec<Parcel> = (0..plan.jobs).map(|number| Parcel::new(number, plan.payload_bytes)).collect();
+    let mut work = vec![Vec::new(); BATCH_CALLERS];
+    for (number, batch) in parcels.chunks(BATCH).enumerate() {
+        work[number % BATCH_CALLERS].push(batch.to_vec());
     }
-    Ok(took)
+    let mut callers = JoinSet::new();
+    let start = Instant::now();
+    for batches in work {
+        let (handle, bar) = (handle.clone(), bar.clone());
+        callers.spawn(async move {
+            for batch in batches {
+                handle.enqueue_batch(&batch).await?;
+                bar.inc(u64::try_from(batch.len()).unwrap_or_default());
+            }
+            Ok::<(), queue::Error>(())
+        });
+    }
+    while let Some(ended) = callers.join_next().await {
+        ended??;
+    }
+    Ok(start.elapsed())
 }
 
 /// One job a call, from many callers at once.
