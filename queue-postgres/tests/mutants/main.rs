@@ -12,10 +12,10 @@
 
 mod caught;
 mod claiming;
+mod enqueueing;
 mod excused;
 mod migrating;
 mod mutation;
-mod other_functions;
 #[path = "../place/mod.rs"]
 mod place;
 mod settling;

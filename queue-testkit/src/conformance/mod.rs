@@ -51,6 +51,8 @@
 //! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs |
 //! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
+//!
+//! [`Suite`] runs single cases from a test, and tells which a backend is excused from.
 
 mod audit;
 mod case;
