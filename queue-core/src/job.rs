@@ -270,7 +270,8 @@ pub struct JobSpec {
     pub timeout: Duration,
     /// Its lane.
     pub queue: QueueName,
-    /// When it is tried again; `None` leaves that to the worker that runs it.
+    /// When it is tried again; `None` leaves that to the worker that runs it. Its durations are not rounded
+    /// and can be as long as [`Duration::MAX`].
     pub backoff: Option<Backoff>,
 }
 

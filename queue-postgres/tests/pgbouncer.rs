@@ -4,20 +4,10 @@
 
 mod subject;
 
-use std::error::Error;
 use std::process::ExitCode;
 
-use queue_postgres::Pooler;
-use queue_testkit::conformance;
-use queue_testserver::PgBouncer;
-use subject::Postgres;
+use subject::{Way, run};
 
-fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let url = queue_testserver::url()?;
-    let pooled = PgBouncer::start(&url)?;
-    let subject = Postgres::new(pooled.url(), Pooler::Transaction, &url)?;
-    let sweeper = subject.sweeper();
-    let code = conformance::main(subject);
-    sweeper.finish();
-    Ok(code)
+fn main() -> ExitCode {
+    run(Way::Pooled)
 }

@@ -18,6 +18,10 @@ impl Subject for Sqlite {
         let folder = TempDir::new()?;
         Ok(Arc::new(File { path: folder.path().join("jobs.db"), _folder: folder }))
     }
+
+    async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(address)).await?))
+    }
 }
 
 struct File {
@@ -29,6 +33,10 @@ struct File {
 impl Storage for File {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
         Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(&self.path)).await?))
+    }
+
+    fn address(&self) -> Option<String> {
+        self.path.to_str().map(str::to_owned)
     }
 }
 

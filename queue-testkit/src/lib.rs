@@ -7,7 +7,10 @@
 //! | a handler | [`run_inline`] |
 //! | a storage backend | the module `conformance`, with the feature of that name |
 //! | a backend whose server goes away, or answers too late | the module `proxy`, with the same feature |
+//! | a backend whose users are killed or stopped | the module `child`, with the same feature |
 
+#[cfg(feature = "conformance")]
+pub mod child;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod fake_queue;

@@ -19,7 +19,8 @@ pub struct ClaimRequest {
     pub claim: ClaimId,
     /// The queue.
     pub queue: QueueName,
-    /// The kinds that the worker handles; others are passed over.
+    /// The kinds that the worker handles, in any order; others are passed over. A job is taken once even
+    /// if its kind is named twice.
     pub kinds: Arc<[Kind]>,
     /// The most jobs.
     pub limit: u32,
@@ -72,7 +73,8 @@ pub struct ClaimReply {
     /// Where the next claim of this worker on this queue may go on. A backend that has no use for
     /// cursors always answers `None`.
     pub cursor: Option<Cursor>,
-    /// How long until a waiting job of the queue is due, if the backend knows of one.
+    /// How long until the first waiting job of this queue is due, if the backend knows of one: the worker
+    /// may sleep until then, so `None` is better than the time of a later job, or of another queue.
     pub next_due: Option<Duration>,
 }
 

@@ -69,13 +69,14 @@ impl ListRequest {
 /// A job as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobRecord {
-    /// What was submitted; its `run_at` is the time first set.
+    /// What was submitted; its `run_at` is the time first set, which is that of the insert if the job came
+    /// without one.
     pub job: JobSpec,
     /// When it was submitted.
     pub created_at: Timestamp,
     /// Where it stands.
     pub state: State,
-    /// When an unfinished job may run.
+    /// When an unfinished job may run. Of a finished one it says nothing.
     pub run_at: Timestamp,
     /// Attempts charged so far.
     pub attempt: u32,

@@ -112,8 +112,10 @@ pub struct MaintainReply {
     pub workers_lost: u64,
     /// Jobs removed.
     pub pruned: u64,
-    /// What became ready, for the cursors of whoever asked.
+    /// What became ready, promoted or rescued, for the cursors of whoever asked. Receivers of wake-ups are
+    /// told it as well.
     pub ready: Vec<Hint>,
-    /// How long until the next waiting job is due, if the backend knows of one.
+    /// How long until the first waiting job of all queues is due, if the backend knows of one; zero while
+    /// more are due than were promoted.
     pub next_due: Option<Duration>,
 }

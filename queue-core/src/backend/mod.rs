@@ -3,7 +3,8 @@
 //! The core is small and frozen: nine methods, each with one request. What comes later enters as
 //! extension traits that a backend may offer, so that new features do not break backends that exist.
 //! [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit` proves a
-//! backend right, promise by promise.
+//! backend right, promise by promise. The guide *Writing a backend* (`docs/writing-a-backend.md` in the
+//! repository) goes from an empty file to that proof, with `examples/custom_backend` to copy from.
 //!
 //! # Time
 //! Every request that depends on time carries `now`. `None` is the backend's own clock (a database
@@ -18,12 +19,21 @@
 //! inside.
 //!
 //! An empty request (no batches, no settlements, no kinds, a limit of zero) is answered `Ok`, with
-//! nothing.
+//! nothing; only a claim, however little it asks for, fails for a worker that was given up.
 //!
 //! # Cancellation
 //! A future that is dropped leaves nothing half done: the request takes effect whole or not at all.
 //! Requests of one handle that were made later see it: a dropped claim takes no effect after
-//! [`leases`](Backend::leases) was answered.
+//! [`leases`](Backend::leases) was answered. A backend whose requests go through one queue, in the order in
+//! which they were made, has this for nothing; one that starts a task or a thread for each has not.
+//!
+//! # Closing
+//! When the last handle is dropped the storage is closed: it can be opened again at once, with all that
+//! was acknowledged. A backend that works on threads of its own waits for them, or `open` does.
+//!
+//! # What is newer than a backend
+//! Enums and requests of this module grow. A [`Verdict`] that a backend does not know is answered
+//! [`Unsupported`](crate::ErrorKind::Unsupported) for that settlement alone, and changes nothing.
 
 mod audit;
 mod cancel;
@@ -150,14 +160,16 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - Subscribers are woken after the commit, never for a batch that failed or was known.
     ///
     /// # Errors
-    /// The outer error concerns the request as a whole, and means that no batch was stored.
+    /// The outer error concerns the request as a whole, and means that no batch was stored. A
+    /// [`Conflict`](crate::ErrorKind::Conflict) names its job by [`Error::with_jobs`](crate::Error::with_jobs);
+    /// to an [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) the queue itself adds the ids.
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>>;
 
     /// Takes up to `limit` ready jobs of one queue and gives each a lease.
     ///
     /// # To be correct
-    /// - Jobs that became due are promoted first, in an earlier statement of the transaction: at least
-    ///   1000 of them. While more are due the reply's `next_due` is zero.
+    /// - Jobs of the queue that became due are promoted first, in an earlier statement of the transaction:
+    ///   at least 1000 of them. While more are due the reply's `next_due` is zero.
     /// - No job is taken whose `run_at` is after `now`, whatever its state says: `now` may have gone back.
     /// - Without a cursor the jobs are the first of the queue by (priority descending, `run_at`, id)
     ///   among the kinds asked for, and are returned in that order. With one, see [`Cursor`].
@@ -199,7 +211,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - "Not found" is said only of what does not exist, after reading afresh.
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>>;
 
-    /// Enters a worker. An id that was entered before is a [`Conflict`](crate::ErrorKind::Conflict).
+    /// Enters a worker. An id that was entered before is a [`Conflict`](crate::ErrorKind::Conflict), also if
+    /// it was given up since: the ids of lost workers are kept for good, even when all else about them is
+    /// removed. Only that of a worker that retired may be forgotten.
     async fn register(&self, request: RegisterRequest) -> Result<()>;
 
     /// Says that a worker lives, and asks what it should know.
@@ -213,7 +227,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply>;
 
     /// Removes a worker that has no leases. One that has some is left to expire, since what it left
-    /// running may still run. Retiring an unknown worker does nothing.
+    /// running may still run. Retiring an unknown worker, or one that was given up, does nothing.
     async fn retire(&self, request: RetireRequest) -> Result<()>;
 
     /// Does a bounded piece of upkeep: promotes what is due, rescues the jobs of dead workers and

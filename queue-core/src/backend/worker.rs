@@ -79,7 +79,7 @@ pub struct HeartbeatReply {
     pub cancels: Vec<JobId>,
     /// Live leases of this worker, so that it notices one that it lost, or forgot.
     pub leases: u64,
-    /// How long until a waiting job is due, if the backend knows of one.
+    /// How long until the first waiting job of all queues is due, if the backend knows of one.
     pub next_due: Option<Duration>,
 }
 

@@ -79,7 +79,8 @@ pub(crate) fn runtime() -> Runtime {
 /// Runs the cases of the promise (`Q4`) until one fails, in which the mutation must have been reached.
 pub(crate) fn is_caught(promise: &str, wrong: Wrong) {
     let count = Count::new();
-    let sweeper = Arc::new(Sweeper::start(&url().unwrap()));
+    let sweeper = Arc::new(Sweeper::new());
+    sweeper.start(&url().unwrap());
     let suite = Suite::new(Mutant::new(wrong, count.name.clone(), Arc::clone(&sweeper))).unwrap();
     let suite = suite.with_seed(SEED).with_timeout(PATIENCE);
     let promise = Promise::ALL.iter().find(|known| format!("Q{}", known.number()) == promise).unwrap();

@@ -92,6 +92,10 @@ impl Storage for Schema {
         }
         Ok(Arc::new(backend))
     }
+
+    fn address(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
 }
 
 impl Drop for Schema {

@@ -1,53 +1,102 @@
 //! A schema of its own for each case, in one database.
+//!
+//! The server is started for the first case, so that children of the suite, which attach to a schema of their
+//! parent's, start none.
 
 mod sweeper;
 
-use std::sync::Arc;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use queue_core::{Backend, JobId, Result};
-use queue_postgres::{Pooler, PostgresBackend, PostgresConfig};
-use queue_testkit::conformance::{SetupResult, Storage, Subject};
+use queue_core::{Backend, JobId};
+use queue_postgres::{PostgresBackend, PostgresConfig};
+use queue_testkit::conformance::{self, SetupResult, Storage, Subject};
+use queue_testserver::PgBouncer;
 
 use sweeper::Sweeper;
 
+/// How the backend reaches the server.
+#[derive(Debug, Clone, Copy)]
+#[expect(dead_code, reason = "each of the two programs has its own way")]
+pub(crate) enum Way {
+    Direct,
+    Pooled,
+}
+
+/// Runs the suite, and removes what it leaves behind.
+pub(crate) fn run(way: Way) -> ExitCode {
+    let sweeper = Arc::new(Sweeper::new());
+    let subject = Postgres {
+        way,
+        place: OnceLock::new(),
+        schemas: AtomicU64::new(0),
+        run: JobId::generate().to_string().to_lowercase(),
+        sweeper: Arc::clone(&sweeper),
+    };
+    let code = conformance::main(subject);
+    sweeper.finish();
+    code
+}
+
 /// The subject of the suite.
-pub(crate) struct Postgres {
-    config: PostgresConfig,
+struct Postgres {
+    way: Way,
+    place: OnceLock<Result<Place, String>>,
     schemas: AtomicU64,
     run: String,
     sweeper: Arc<Sweeper>,
 }
 
+/// A database, with what stands before it.
+struct Place {
+    url: String,
+    _pooled: Option<PgBouncer>,
+}
+
 impl Postgres {
-    /// On the database of this URL, to which `direct` connects without a pooler.
-    pub(crate) fn new(url: &str, pooler: Pooler, direct: &str) -> Result<Self> {
-        Ok(Self {
-            config: PostgresConfig::from_url(url)?.pooler(pooler),
-            schemas: AtomicU64::new(0),
-            run: JobId::generate().to_string().to_lowercase(),
-            sweeper: Arc::new(Sweeper::start(direct)),
-        })
+    fn place(&self) -> Result<&Place, String> {
+        let place = self.place.get_or_init(|| self.start().map_err(|error| error.to_string()));
+        place.as_ref().map_err(Clone::clone)
     }
 
-    /// What removes the schemas of cases that are over.
-    pub(crate) fn sweeper(&self) -> Arc<Sweeper> {
-        Arc::clone(&self.sweeper)
+    fn start(&self) -> SetupResult<Place> {
+        let direct = queue_testserver::url()?;
+        self.sweeper.start(&direct);
+        match self.way {
+            Way::Direct => Ok(Place { url: direct, _pooled: None }),
+            Way::Pooled => {
+                let pooled = PgBouncer::start(&direct)?;
+                Ok(Place { url: with_parameter(pooled.url(), "pgbouncer=true"), _pooled: Some(pooled) })
+            }
+        }
     }
+}
+
+fn with_parameter(url: &str, parameter: &str) -> String {
+    format!("{url}{}{parameter}", if url.contains('?') { '&' } else { '?' })
 }
 
 #[async_trait]
 impl Subject for Postgres {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         let name = format!("case_{}_{}", self.run, self.schemas.fetch_add(1, Ordering::Relaxed));
-        let config = self.config.clone().schema(&name)?;
-        Ok(Arc::new(Schema { config, name, sweeper: self.sweeper() }))
+        let url = with_parameter(&self.place()?.url, &format!("schema={name}"));
+        Ok(Arc::new(Schema { url, name, sweeper: Arc::clone(&self.sweeper) }))
+    }
+
+    async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
+        open(address).await
     }
 }
 
+async fn open(url: &str) -> SetupResult<Arc<dyn Backend>> {
+    Ok(Arc::new(PostgresBackend::open(PostgresConfig::from_url(url)?).await?))
+}
+
 struct Schema {
-    config: PostgresConfig,
+    url: String,
     name: String,
     sweeper: Arc<Sweeper>,
 }
@@ -55,7 +104,11 @@ struct Schema {
 #[async_trait]
 impl Storage for Schema {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
-        Ok(Arc::new(PostgresBackend::open(self.config.clone()).await?))
+        open(&self.url).await
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.url.clone())
     }
 }
 

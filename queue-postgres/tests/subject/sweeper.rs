@@ -1,19 +1,24 @@
 //! Removing the schemas of cases that are over, while others run.
 
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use queue_postgres::tokio_postgres::{Error, NoTls, connect};
 
-/// A thread with a connection of its own.
+/// A thread with a connection of its own, once it is started.
 pub(crate) struct Sweeper {
     names: Mutex<Option<Sender<String>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Sweeper {
-    pub(crate) fn start(url: &str) -> Self {
+    pub(crate) const fn new() -> Self {
+        Self { names: Mutex::new(None), thread: Mutex::new(None) }
+    }
+
+    /// Removes schemas of this database.
+    pub(crate) fn start(&self, url: &str) {
         let (names, removed) = channel();
         let url = url.to_owned();
         let thread = std::thread::spawn(move || {
@@ -22,7 +27,8 @@ impl Sweeper {
                 let () = eprintln!("schemas of the tests are left behind: {error}");
             }
         });
-        Self { names: Mutex::new(Some(names)), thread: Mutex::new(Some(thread)) }
+        *self.names.lock().unwrap_or_else(PoisonError::into_inner) = Some(names);
+        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     }
 
     /// Has a schema removed.

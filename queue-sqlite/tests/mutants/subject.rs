@@ -84,6 +84,10 @@ impl Storage for File {
         let beside = Beside { path: self.path.clone(), reached: Arc::clone(&self.reached) };
         Ok(Arc::new(Mutated { sound: backend, before: Arc::clone(before), beside }))
     }
+
+    fn address(&self) -> Option<String> {
+        self.path.to_str().map(str::to_owned)
+    }
 }
 
 impl Drop for File {

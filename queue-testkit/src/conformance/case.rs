@@ -49,6 +49,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// Those that run unless something else is asked for.
+    pub(crate) const USUAL: [Self; 2] = [Self::Fast, Self::Race];
+
     /// All of them, the quickest first.
     pub const ALL: [Self; 5] = [Self::Fast, Self::Race, Self::Fault, Self::Crash, Self::Soak];
 
@@ -82,15 +85,41 @@ pub(crate) enum Need {
     MultiProcess,
     Migrations,
     Pause,
+    /// Children can attach to the storage, and be stopped.
+    Children,
+}
+
+/// What a run of the suite has to work with.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Offered {
+    /// What the backend declares.
+    pub(crate) capabilities: Capabilities,
+    /// Whether its storages have an address.
+    pub(crate) address: bool,
 }
 
 impl Need {
-    pub(crate) const fn is_met_by(self, capabilities: Capabilities) -> bool {
+    /// What is missing, in words, if the need is not met.
+    pub(crate) fn missing_in(self, offered: Offered) -> Option<String> {
+        if self.is_met_by(offered) {
+            return None;
+        }
+        Some(match self {
+            Self::Children if cfg!(unix) => {
+                "needs child processes, for which the storage gives no `address`".to_owned()
+            }
+            Self::Children => "needs child processes that can be stopped, as on Unix".to_owned(),
+            _ => format!("needs {self}, which the backend does not declare"),
+        })
+    }
+
+    const fn is_met_by(self, Offered { capabilities, address }: Offered) -> bool {
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
             Self::Migrations => capabilities.migrations,
             Self::Pause => capabilities.pause,
+            Self::Children => cfg!(unix) && address,
         }
     }
 }
@@ -102,6 +131,7 @@ impl fmt::Display for Need {
             Self::MultiProcess => "multi_process",
             Self::Migrations => "migrations",
             Self::Pause => "pause",
+            Self::Children => "children",
         })
     }
 }

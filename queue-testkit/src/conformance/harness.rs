@@ -6,30 +6,47 @@ mod tests;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
-use queue_core::backend::{Capabilities, Stored};
+use queue_core::backend::Stored;
 use tokio::runtime::{Builder, Runtime};
 
 use super::audit::audit;
-use super::case::{Case, CaseResult, Need};
+use super::case::{Case, CaseResult, Offered, Tier};
 use super::cases;
+use super::crash::actor;
+use super::crash::kills::Kills;
 use super::journal::Journal;
 use super::kit::Kit;
 use super::report::Failure;
 use super::settings::Settings;
 use super::subject::Subject;
+use crate::child::{Parent, role};
 
 /// How the report begins of a case that was given up.
 pub(super) const TIMED_OUT: &str = "the case did not end within";
 
 /// Runs the suite on a backend, as its arguments and the environment say.
+///
+/// A process that the suite itself started, as a child to be killed, attaches to the storage of its parent
+/// instead, and never returns from here but to end.
 pub fn main(subject: impl Subject) -> ExitCode {
+    if role().is_some_and(|role| role == actor::ROLE)
+        && let Some(parent) = Parent::find()
+    {
+        return actor::act(&subject, parent);
+    }
     let arguments = Arguments::from_args();
     let subject: Arc<dyn Subject> = Arc::new(subject);
     match trials(&subject) {
-        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Ok(trials) => {
+            let is_whole = is_whole_crash_tier(&arguments, &trials);
+            let conclusion = libtest_mimic::run(&arguments, trials);
+            let kills = told_kills(is_whole);
+            if conclusion.has_failed() { conclusion.exit_code() } else { kills }
+        }
         // Shown as a failed trial, so that whatever reads the suite's output sees it.
         Err(error) => {
             let message = format!("{error:#}");
@@ -39,40 +56,61 @@ pub fn main(subject: impl Subject) -> ExitCode {
     }
 }
 
+/// Whether every crash case runs, so that their kills can be counted.
+fn is_whole_crash_tier(arguments: &Arguments, trials: &[Trial]) -> bool {
+    let is_crash = |trial: &&Trial| trial.kind() == Tier::Crash.as_str();
+    let chosen = arguments.filter.is_none() && arguments.skip.is_empty();
+    let runs = !arguments.list && !arguments.ignored && !arguments.include_ignored;
+    chosen && runs && trials.iter().any(|trial| is_crash(&trial))
+}
+
+/// Tells how many processes were killed, if any were, and fails if those of the whole tier are too few.
+#[expect(clippy::print_stdout, reason = "whoever runs the suite is to see it")]
+fn told_kills(is_whole: bool) -> ExitCode {
+    let kills = Kills::of_run();
+    if kills != Kills::default() {
+        println!("conformance: {kills}\n");
+    }
+    match kills.are_enough() {
+        Err(error) if is_whole => {
+            println!("conformance: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
     let settings = Arc::new(Settings::read()?);
-    let capabilities = capabilities(subject, &settings)?;
-    let trial = |case: &'static Case| trial(case, capabilities, subject, &settings);
+    let offered = offered(subject, &settings)?;
+    let trial = |case: &'static Case| trial(case, offered, subject, &settings);
     Ok(cases::all().map(trial).collect())
 }
 
-/// What the backend declares. Every case reads jobs and raw rows, so both must be offered.
-pub(super) fn capabilities(
-    subject: &Arc<dyn Subject>,
-    settings: &Arc<Settings>,
-) -> anyhow::Result<Capabilities> {
+/// What the backend declares and the subject gives. Every case reads jobs and raw rows, so both must be offered.
+pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Offered> {
     runtime()?.block_on(async {
         let kit = Kit::new(Arc::clone(subject), Arc::clone(settings), Arc::default()).await?;
         let backend = kit.backend()?;
         ensure!(backend.inspect().is_some(), "the suite needs a backend that offers `inspect`");
         ensure!(backend.audit().is_some(), "the suite needs a backend that offers `audit`");
-        Ok(backend.capabilities())
+        Ok(Offered { capabilities: backend.capabilities(), address: kit.address().is_some() })
     })
 }
 
-/// What the case needs and the backend does not declare.
-pub(super) fn missing(case: &Case, capabilities: Capabilities) -> Option<Need> {
-    case.needs.iter().copied().find(|need| !need.is_met_by(capabilities))
+/// What the case needs and is not offered.
+pub(super) fn missing(case: &Case, offered: Offered) -> Option<String> {
+    case.needs.iter().find_map(|need| need.missing_in(offered))
 }
 
 fn trial(
     case: &'static Case,
-    capabilities: Capabilities,
+    offered: Offered,
     subject: &Arc<dyn Subject>,
     settings: &Arc<Settings>,
 ) -> Trial {
-    let skipped = match missing(case, capabilities) {
-        Some(need) => Some(format!("needs {need}, which the backend does not declare")),
+    let skipped = match missing(case, offered) {
+        Some(missing) => Some(missing),
         None if !settings.tiers.contains(&case.tier) => {
             Some(format!("tier {} is not asked for", case.tier.as_str()))
         }
@@ -98,7 +136,8 @@ pub(super) fn run(
     let failure = |what: String| Failure { case, what, seed: None, journal: &journal, stored: None }.report();
     let runtime = runtime().map_err(|error| format!("{error:#}"))?;
     let (sender, receiver) = mpsc::channel();
-    let timeout = settings.timeout;
+    // A soak may be asked to take longer than anything else may.
+    let timeout = settings.timeout + if case.tier == Tier::Soak { settings.soak } else { Duration::ZERO };
     let execution = execute(case, subject, settings, Arc::clone(&journal));
     runtime.spawn(async move { sender.send(execution.await) });
     let answer = match receiver.recv_timeout(timeout) {
@@ -152,6 +191,7 @@ fn check_rows(stored: &Stored) -> CaseResult {
     Ok(())
 }
 
-fn runtime() -> anyhow::Result<Runtime> {
+/// For a case, or for a child.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().context("a runtime cannot be started")
 }

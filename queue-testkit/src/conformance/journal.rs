@@ -4,12 +4,17 @@ use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::child::Record;
+
 /// How many operations are kept.
 const KEPT: usize = 24;
 /// Where the text of a request or a reply is cut, in bytes.
 const MOST_BYTES: usize = 1200;
 
-/// What was asked and answered last, over all handles of a case.
+/// How many children are kept.
+const KEPT_CHILDREN: usize = 6;
+
+/// What was asked and answered last, over all handles of a case, and by its children.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Mutex<Entries>);
 
@@ -17,6 +22,7 @@ pub(crate) struct Journal(Mutex<Entries>);
 struct Entries {
     begun: u64,
     kept: VecDeque<Entry>,
+    children: VecDeque<Record>,
 }
 
 #[derive(Debug)]
@@ -53,15 +59,25 @@ impl Journal {
         self.answered(number, &format_args!(""));
     }
 
+    /// Keeps what a child says.
+    pub(crate) fn add_child(&self, record: Record) {
+        let mut entries = self.lock();
+        entries.children.push_back(record);
+        if entries.children.len() > KEPT_CHILDREN {
+            entries.children.pop_front();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One line a request and one a reply.
+/// One line a request and one a reply; then the last lines of the children.
 impl fmt::Display for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for entry in &self.lock().kept {
+        let entries = self.lock();
+        for entry in &entries.kept {
             writeln!(f, "  {:>3} {}", entry.number, entry.request)?;
             match entry.reply.as_deref() {
                 Some("") => {}
@@ -69,7 +85,10 @@ impl fmt::Display for Journal {
                 None => writeln!(f, "      → (no answer)")?,
             }
         }
-        Ok(())
+        if !entries.children.is_empty() {
+            writeln!(f, "\nlast lines of the children:")?;
+        }
+        entries.children.iter().try_for_each(|child| child.fmt(f))
     }
 }
 

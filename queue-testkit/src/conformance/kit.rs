@@ -14,6 +14,7 @@ use super::recorded::Recorded;
 use super::session::{Session, Shared};
 use super::settings::Settings;
 use super::subject::{Storage, Subject};
+use crate::child::Record;
 
 /// A storage of the case's own, with one handle open: the [`Session`] that it derefs to.
 pub(crate) struct Kit {
@@ -64,6 +65,33 @@ impl Kit {
     /// Another storage, for cases that run many sequences.
     pub(crate) async fn fresh(&self) -> anyhow::Result<Self> {
         Self::new(Arc::clone(&self.subject), Arc::clone(&self.settings), Arc::clone(&self.journal)).await
+    }
+
+    /// By which children find the storage.
+    pub(crate) fn address(&self) -> Option<String> {
+        self.storage.address()
+    }
+
+    /// Another storage, which nobody has opened.
+    pub(crate) async fn storage_without_a_schema(&self) -> anyhow::Result<Arc<dyn Storage>> {
+        self.subject.create().await.map_err(|error| anyhow!("the subject's `create` failed: {error}"))
+    }
+
+    /// A handle on a storage that is not the case's own.
+    pub(crate) async fn open_on(&self, storage: &dyn Storage) -> anyhow::Result<Session> {
+        let backend = open(storage, &self.journal, "other storage: ").await?;
+        Ok(Session::new(backend, Arc::new(Shared::new())))
+    }
+
+    /// The kit's words on a handle that the case has wrapped.
+    pub(crate) fn session_on(&self, backend: Arc<dyn Backend>) -> Session {
+        Session::new(backend, Arc::clone(&self.shared))
+    }
+
+    /// Notes what the case does, and the child that it does it with.
+    pub(crate) fn note(&self, what: &str, child: Option<Record>) {
+        self.journal.note(what);
+        child.into_iter().for_each(|child| self.journal.add_child(child));
     }
 
     /// Where the case's randomness begins. Once asked for, a failure prints it.

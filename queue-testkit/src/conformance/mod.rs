@@ -41,6 +41,51 @@
 //! }
 //! ```
 //!
+//! What to write first, and which traps there are, is in the guide *Writing a backend*
+//! (`docs/writing-a-backend.md` in the repository), which follows a complete example; how to run the suite on every
+//! change is in `docs/conformance-in-ci.md`.
+//!
+//! # Processes that are killed
+//!
+//! The tiers `crash` and `soak` start the test program again as child processes, which enqueue and work on the
+//! parent's storage, kill them at named points and at random moments, stop and continue them, and then hold what
+//! all of them said against what is stored. They need two more methods, and Unix; without them their cases are
+//! ignored, with that as the reason:
+//!
+//! ```
+//! # use std::{path::PathBuf, sync::Arc};
+//! # use async_trait::async_trait;
+//! # use queue_core::{Backend, MemoryBackend};
+//! # use queue_testkit::conformance::{SetupResult, Storage, Subject};
+//! # struct Database;
+//! # struct Folder(PathBuf);
+//! # async fn open(path: &str) -> SetupResult<Arc<dyn Backend>> { let _ = path; Ok(Arc::new(MemoryBackend::new())) }
+//! #[async_trait]
+//! impl Storage for Folder {
+//! #   async fn open(&self) -> SetupResult<Arc<dyn Backend>> { open("").await }
+//!     // …
+//!     fn address(&self) -> Option<String> {
+//!         Some(self.0.display().to_string()) // a path, a URL: whatever a process needs to find it
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl Subject for Database {
+//! #   async fn create(&self) -> SetupResult<Arc<dyn Storage>> { Ok(Arc::new(Folder(PathBuf::new()))) }
+//!     // …
+//!     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
+//!         open(address).await
+//!     }
+//! }
+//! ```
+//!
+//! [`main`] sees by itself whether it runs in such a child, which calls nothing but `attach`. So a server that
+//! tests need is started by the first `create`, not before `main`. How many processes were killed is told at the
+//! end: a run of the whole tier fails unless there were 100, half of which held a lease or had a write under way.
+//! For children of a backend's own tests, see [`child`](crate::child).
+//!
+//! # Choosing what runs
+//!
 //! Each case is a trial of its own, with the usual arguments of `cargo test`: a part of a name
 //! (`q13_` is a promise), `--exact`, `--list`, `--test-threads`. A case that needs something the
 //! backend does not declare is shown as ignored, with what it needs. These variables are read:
@@ -51,6 +96,7 @@
 //! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs |
 //! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
+//! | `QUEUE_TEST_SOAK` | for how many seconds the tier `soak` uses a storage; 20 unless said, and longer ones in rounds of 20 |
 //!
 //! [`Suite`] runs single cases from a test, and tells which a backend is excused from.
 
@@ -59,6 +105,7 @@ mod case;
 mod cases;
 mod check;
 mod clock;
+mod crash;
 mod dropped;
 mod harness;
 mod history;

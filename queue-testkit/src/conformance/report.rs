@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use queue_core::JobId;
 use queue_core::backend::Stored;
 
-use super::case::Case;
+use super::case::{Case, Tier};
 use super::journal::Journal;
 
 /// The most rows that are shown whether the failure names them or not.
@@ -38,13 +38,16 @@ impl Failure<'_> {
     }
 
     fn command(&self) -> String {
-        let seed = self.seed.map(|seed| format!("QUEUE_TEST_SEED={seed} ")).unwrap_or_default();
+        let mut set = self.seed.map(|seed| format!("QUEUE_TEST_SEED={seed} ")).unwrap_or_default();
+        if !Tier::USUAL.contains(&self.case.tier) {
+            set += &format!("QUEUE_TEST_TIERS={} ", self.case.tier.as_str());
+        }
         let name = self.case.name;
         match (std::env::var("CARGO_PKG_NAME"), target()) {
             (Ok(package), Some(target)) => {
-                format!("{seed}cargo test -p {package} --all-features --test {target} -- --exact {name}")
+                format!("{set}cargo test -p {package} --all-features --test {target} -- --exact {name}")
             }
-            _ => format!("{seed}{} --exact {name}", std::env::args().next().unwrap_or_default()),
+            _ => format!("{set}{} --exact {name}", std::env::args().next().unwrap_or_default()),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) tiers: Vec<Tier>,
     /// After how long a case has failed.
     pub(crate) timeout: Duration,
+    /// How long a soak case soaks.
+    pub(crate) soak: Duration,
 }
 
 impl Settings {
@@ -27,8 +29,9 @@ impl Settings {
         Ok(Self {
             seed: read("QUEUE_TEST_SEED")?.map_or_else(random_seed, Ok)?,
             sequences: read("QUEUE_TEST_SEQUENCES")?.unwrap_or(96),
-            tiers: read("QUEUE_TEST_TIERS")?.unwrap_or(Tiers(vec![Tier::Fast, Tier::Race])).0,
+            tiers: read("QUEUE_TEST_TIERS")?.unwrap_or(Tiers(Tier::USUAL.to_vec())).0,
             timeout: Duration::from_secs(read("QUEUE_TEST_TIMEOUT")?.unwrap_or(600)),
+            soak: Duration::from_secs(read("QUEUE_TEST_SOAK")?.unwrap_or(20)),
         })
     }
 }

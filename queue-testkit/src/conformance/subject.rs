@@ -13,7 +13,16 @@ pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 #[async_trait]
 pub trait Subject: Send + Sync + 'static {
     /// A fresh and empty storage, shared with no other: cases run at the same time.
+    ///
+    /// What is costly, such as starting a server, belongs here rather than before
+    /// [`main`](super::main): a process that only attaches must not do it again.
     async fn create(&self) -> SetupResult<Arc<dyn Storage>>;
+
+    /// Opens a storage of another process by its [`address`](Storage::address), without migrating it more than
+    /// [`open`](Storage::open) does. Called in children of the test program, where nothing else is.
+    async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
+        Err(format!("`Storage::address` gave {address}, but `Subject::attach` is not written").into())
+    }
 }
 
 /// One storage. Dropping it removes what it keeps.
@@ -21,6 +30,13 @@ pub trait Subject: Send + Sync + 'static {
 pub trait Storage: Send + Sync + 'static {
     /// Opens the storage: for the first time, beside a handle that is open (if the backend declares
     /// `multi_process`, as another process would), or again after the last handle was dropped (if it
-    /// declares `durable`). The backend must offer `inspect` and `audit`.
+    /// declares `durable`): as the contract says, a handle that is dropped has closed the storage. The
+    /// backend must offer `inspect` and `audit`.
     async fn open(&self) -> SetupResult<Arc<dyn Backend>>;
+
+    /// By which another process finds the storage, e.g. a path or a URL; [`Subject::attach`] gets it. Without
+    /// one, the cases in which such processes are killed are ignored.
+    fn address(&self) -> Option<String> {
+        None
+    }
 }

@@ -5,9 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue_core::backend::Capabilities;
-
-use super::case::{Case, Tier};
+use super::case::{Case, Offered, Tier};
 use super::cases::all;
 use super::harness;
 use super::promise::Promise;
@@ -77,7 +75,7 @@ pub fn cases() -> impl Iterator<Item = CaseInfo> {
 pub struct Suite {
     subject: Arc<dyn Subject>,
     settings: Settings,
-    capabilities: Capabilities,
+    offered: Offered,
 }
 
 impl Suite {
@@ -88,8 +86,8 @@ impl Suite {
     pub fn new(subject: impl Subject) -> SetupResult<Self> {
         let subject: Arc<dyn Subject> = Arc::new(subject);
         let settings = Settings::read()?;
-        let capabilities = harness::capabilities(&subject, &Arc::new(settings.clone()))?;
-        Ok(Self { subject, settings, capabilities })
+        let offered = harness::offered(&subject, &Arc::new(settings.clone()))?;
+        Ok(Self { subject, settings, offered })
     }
 
     /// Has random cases begin here, whatever the environment says.
@@ -109,14 +107,14 @@ impl Suite {
     /// The cases that the backend is excused from, each with what it does not declare.
     #[must_use]
     pub fn excused(&self) -> Vec<(CaseInfo, String)> {
-        let excused = |case| Some((CaseInfo(case), harness::missing(case, self.capabilities)?.to_string()));
+        let excused = |case| Some((CaseInfo(case), harness::missing(case, self.offered)?));
         all().filter_map(excused).collect()
     }
 
     /// The cases that apply to the backend.
     #[must_use]
     pub fn applicable(&self) -> Vec<CaseInfo> {
-        let applies = |case: &&Case| harness::missing(case, self.capabilities).is_none();
+        let applies = |case: &&Case| harness::missing(case, self.offered).is_none();
         all().filter(applies).map(CaseInfo).collect()
     }
 
@@ -134,7 +132,7 @@ impl Suite {
 
 impl fmt::Debug for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Suite").field("capabilities", &self.capabilities).finish_non_exhaustive()
+        f.debug_struct("Suite").field("capabilities", &self.offered).finish_non_exhaustive()
     }
 }
 

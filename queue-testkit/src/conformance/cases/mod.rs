@@ -1,24 +1,31 @@
 //! The table of cases: one file a promise, or a part of one.
 
+mod q01_kills;
 mod q01_no_lost_ack;
 mod q01_programs;
 mod q01_races;
+mod q01_soak;
 mod q02_no_phantom;
+mod q03_kills;
 mod q03_races;
 mod q03_single_live_lease;
 mod q04_fenced_settle;
 mod q04_repeated_settle;
 mod q05_batch_atomic;
 mod q07_attempt_bound;
+mod q07_kills;
 mod q07_last_attempts;
 mod q08_prune;
 mod q08_terminal_final;
 mod q09_cancel_linearizable;
 mod q09_races;
+mod q10_kills;
 mod q10_result_iff_complete;
 mod q11_expiry_recovers;
+mod q11_kills;
 mod q11_races;
 mod q11_rescue;
+mod q11_stops;
 mod q12_heartbeat_extends;
 mod q12_late_rescuer;
 mod q13_cursor;
@@ -31,6 +38,7 @@ mod q19_no_starvation;
 mod q19_programs;
 mod q20_fields;
 mod q20_payload_fidelity;
+mod q21_kills;
 mod q21_migrate_safe;
 mod q22_border;
 mod q22_dropped;
@@ -41,25 +49,32 @@ use super::case::Case;
 
 /// A file that is missing here is dead code, which the compiler reports.
 const FILES: &[&[Case]] = &[
+    q01_kills::CASES,
     q01_no_lost_ack::CASES,
     q01_programs::CASES,
     q01_races::CASES,
     q02_no_phantom::CASES,
+    q01_soak::CASES,
+    q03_kills::CASES,
     q03_races::CASES,
     q03_single_live_lease::CASES,
     q04_fenced_settle::CASES,
     q04_repeated_settle::CASES,
     q05_batch_atomic::CASES,
     q07_attempt_bound::CASES,
+    q07_kills::CASES,
     q07_last_attempts::CASES,
     q08_prune::CASES,
     q08_terminal_final::CASES,
     q09_cancel_linearizable::CASES,
     q09_races::CASES,
+    q10_kills::CASES,
     q10_result_iff_complete::CASES,
     q11_expiry_recovers::CASES,
+    q11_kills::CASES,
     q11_races::CASES,
     q11_rescue::CASES,
+    q11_stops::CASES,
     q12_heartbeat_extends::CASES,
     q12_late_rescuer::CASES,
     q13_cursor::CASES,
@@ -72,6 +87,7 @@ const FILES: &[&[Case]] = &[
     q19_programs::CASES,
     q20_fields::CASES,
     q20_payload_fidelity::CASES,
+    q21_kills::CASES,
     q21_migrate_safe::CASES,
     q22_border::CASES,
     q22_dropped::CASES,

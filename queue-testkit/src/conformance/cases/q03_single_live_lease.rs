@@ -19,6 +19,7 @@ cases! {
     Fast q03_a_worker_has_the_leases_of_its_own_claims,
     Fast q03_a_lost_worker_keeps_no_lease,
     Fast q03_a_claim_brings_no_job_twice,
+    Fast q03_a_kind_named_twice_brings_no_job_twice,
 }
 
 /// Not to its own worker, not to another, not to a cursor that lies before it, not when it is inserted
@@ -161,5 +162,20 @@ async fn q03_a_claim_brings_no_job_twice(kit: &Kit) -> CaseResult {
     seen.sort();
     ensure_eq!(seen, jobs, "the jobs of one claim");
     ensure_eq!(kit.claim(worker, 1000).await?, [], "the claim after it");
+    Ok(())
+}
+
+/// Backends look for each kind by itself.
+async fn q03_a_kind_named_twice_brings_no_job_twice(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let specs = ["a", "b", "a", "b"].map(|kind| kit.spec(kind));
+    let jobs = kit.insert(specs.to_vec()).await?;
+    for limit in [2, 9] {
+        let claimed = kit.claiming(worker, limit).kinds(&["a", "b", "a", "a"]).take().await?.jobs;
+        let claimed: Vec<JobId> = claimed.iter().map(|job| job.token.job).collect();
+        let expected = if limit == 2 { &jobs[..2] } else { &jobs[2..] };
+        ensure_eq!(claimed, expected, "the jobs of a claim of at most {limit}");
+    }
+    ensure_eq!(kit.heartbeat(worker).await?.leases, 4, "leases");
     Ok(())
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use queue_core::backend::Capabilities;
 use queue_core::{Backend, MemoryBackend};
 
-use super::super::case::{Need, Tier};
+use super::super::case::{Need, Offered, Tier};
 use super::super::subject::{SetupResult, Storage};
 use super::*;
 
@@ -41,7 +42,7 @@ fn case(run: super::super::case::Run) -> &'static Case {
 }
 
 fn settings(timeout: Duration) -> Arc<Settings> {
-    Arc::new(Settings { seed: 7, sequences: 1, tiers: vec![Tier::Fast], timeout })
+    Arc::new(Settings { seed: 7, sequences: 1, tiers: vec![Tier::Fast], timeout, soak: Duration::ZERO })
 }
 
 fn outcome(case: &'static Case, timeout: Duration) -> Result<(), String> {
@@ -112,15 +113,21 @@ fn what_is_not_run_is_shown_with_its_reason() {
     let needy = Box::leak(Box::new(Case {
         name: "q01_of_this_test",
         tier: Tier::Race,
-        needs: &[Need::Durable],
+        needs: &[Need::Durable, Need::Children],
         run: |_| Box::pin(async { Ok(()) }),
     }));
     let subject: Arc<dyn Subject> = Arc::new(Memory);
-    let trial_of = |capabilities| trial(needy, capabilities, &subject, &settings(LONG));
-    let missing = trial_of(Capabilities::default());
+    let trial_of = |offered| trial(needy, offered, &subject, &settings(LONG));
+    let mut offered = Offered::default();
+    let missing = trial_of(offered);
     assert_eq!(missing.kind(), "needs durable, which the backend does not declare");
     assert!(missing.has_ignored_flag());
-    let not_asked = trial_of(Capabilities::default().with_durable());
+    offered.capabilities = Capabilities::default().with_durable();
+    let homeless = trial_of(offered);
+    assert!(homeless.kind().contains("child processes"), "{}", homeless.kind());
+    assert!(homeless.has_ignored_flag());
+    offered.address = true;
+    let not_asked = trial_of(offered);
     assert_eq!(not_asked.kind(), "tier race is not asked for");
     assert!(not_asked.has_ignored_flag());
 }

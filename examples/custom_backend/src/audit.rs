@@ -1,0 +1,48 @@
+//! The raw rows, for the kit to check.
+
+use queue_core::Result;
+use queue_core::backend::{LiveRow, OutcomeRow, Stored};
+use redb::{AccessGuard, Key, ReadOnlyTable, ReadableTable as _, Value};
+
+use crate::error::Doing as _;
+use crate::rows::{Live, Outcome, WorkerRow, job_id, worker_id};
+use crate::tables::Snapshot;
+
+/// All rows as they are.
+pub(crate) fn stored(snapshot: &Snapshot) -> Result<Stored> {
+    let workers =
+        all(&snapshot.workers, |id, row| Ok((worker_id(id.value()), WorkerRow::read(row.value())?)))?;
+    Ok(Stored {
+        jobs: all(&snapshot.jobs, |id, _| Ok(job_id(id.value())))?,
+        live: all(&snapshot.live, |id, row| {
+            let live = Live::read(row.value())?;
+            Ok(LiveRow {
+                id: job_id(id.value()),
+                queue: live.queue,
+                priority: live.priority,
+                state: live.state,
+                run_at: live.run_at,
+                attempt: live.attempt,
+                max_retries: live.max_retries,
+                claim: live.lease.as_ref().map(|lease| lease.claim),
+                worker: live.lease.as_ref().map(|lease| lease.worker),
+                deadline: live.lease.as_ref().map(|lease| lease.deadline),
+            })
+        })?,
+        outcomes: all(&snapshot.outcomes, |id, row| {
+            let Outcome { state, finished_at, attempt, max_retries, claim, result, error } =
+                Outcome::read(row.value())?;
+            let id = job_id(id.value());
+            Ok(OutcomeRow { id, state, finished_at, attempt, max_retries, claim, result, error })
+        })?,
+        workers: workers.into_iter().filter(|(_, row)| !row.is_lost).map(|(id, _)| id).collect(),
+    })
+}
+
+fn all<K: Key + 'static, V: Value + 'static, T>(
+    table: &ReadOnlyTable<K, V>,
+    read: impl Fn(AccessGuard<'_, K>, AccessGuard<'_, V>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let rows = table.iter().doing("read all rows")?;
+    rows.map(|row| row.doing("read all rows").and_then(|(key, value)| read(key, value))).collect()
+}

@@ -1,0 +1,41 @@
+//! Cancelling jobs.
+
+use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
+use queue_core::{JobId, Result, State, Timestamp};
+
+use crate::rows::{Live, Outcome, live, outcome};
+use crate::tables::Tables;
+use crate::wake::News;
+
+/// Cancels each job, or says what it met.
+pub(crate) fn cancel(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    request: &CancelRequest,
+) -> Result<Vec<CancelReply>> {
+    let now = request.now.unwrap_or_else(Timestamp::now);
+    request.jobs.iter().map(|&id| cancel_one(tables, news, now, id, request.if_running)).collect()
+}
+
+fn cancel_one(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    now: Timestamp,
+    id: JobId,
+    if_running: IfRunning,
+) -> Result<CancelReply> {
+    let Some(live) = live(&*tables.live, id)? else {
+        let ended = outcome(&*tables.outcomes, id)?;
+        return Ok(ended.map_or(CancelReply::NotFound, |end| CancelReply::Finished(end.state)));
+    };
+    if live.lease.is_some() {
+        if if_running == IfRunning::Signal {
+            tables.change_live(id, &live, &Live { cancel_wanted: true, ..live.clone() })?;
+            news.of_cancel(id);
+        }
+        return Ok(CancelReply::Running);
+    }
+    let error = Some("cancelled before it started".to_owned());
+    tables.finish(id, &live, &Outcome { error, ..Outcome::of(&live, State::Cancelled, now) })?;
+    Ok(CancelReply::Cancelled)
+}

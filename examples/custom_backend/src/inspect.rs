@@ -1,0 +1,73 @@
+//! Reading jobs.
+
+use std::ops::Bound;
+
+use queue_core::backend::{JobRecord, ListRequest};
+use queue_core::{JobId, Result};
+
+use crate::error::{Doing as _, corrupt};
+use crate::layout::Id;
+use crate::rows::{AsId as _, JobRow, attempt_errors, job, live, outcome};
+use crate::tables::Snapshot;
+
+/// Each of these jobs as it stands.
+pub(crate) fn jobs(snapshot: &Snapshot, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+    let record = |&id: &JobId| job(&snapshot.jobs, id)?.map(|row| record(snapshot, row)).transpose();
+    ids.iter().map(record).collect()
+}
+
+/// A page of jobs. This walks over jobs that are not asked for; whoever lists much wants indexes.
+pub(crate) fn list(snapshot: &Snapshot, request: &ListRequest) -> Result<Vec<JobRecord>> {
+    let first = request.after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_id()));
+    let mut page = Vec::new();
+    for row in snapshot.jobs.range::<Id>((first, Bound::Unbounded)).doing("list jobs")? {
+        if page.len() == request.limit as usize {
+            break;
+        }
+        let (id, value) = row.doing("list jobs")?;
+        let record = record(snapshot, JobRow::read(id.value(), value.value())?)?;
+        if is_asked_for(&record, request) {
+            page.push(record);
+        }
+    }
+    Ok(page)
+}
+
+fn is_asked_for(record: &JobRecord, request: &ListRequest) -> bool {
+    request.state.is_none_or(|state| state == record.state)
+        && request.queue.as_ref().is_none_or(|queue| *queue == record.job.queue)
+        && request.kind.as_ref().is_none_or(|kind| *kind == record.job.kind)
+}
+
+fn record(snapshot: &Snapshot, JobRow { spec, created_at }: JobRow) -> Result<JobRecord> {
+    let id = spec.id;
+    let errors = attempt_errors(&snapshot.errors, id)?;
+    if let Some(live) = live(&snapshot.live, id)? {
+        return Ok(JobRecord {
+            job: spec,
+            created_at,
+            state: live.state,
+            run_at: live.run_at,
+            attempt: live.attempt,
+            progress: live.lease.and_then(|lease| lease.progress),
+            finished_at: None,
+            result: None,
+            error: None,
+            errors,
+        });
+    }
+    let missing = || corrupt(format!("job {id} is neither live nor finished"));
+    let end = outcome(&snapshot.outcomes, id)?.ok_or_else(missing)?;
+    Ok(JobRecord {
+        run_at: spec.run_at.unwrap_or(created_at),
+        job: spec,
+        created_at,
+        state: end.state,
+        attempt: end.attempt,
+        progress: None,
+        finished_at: Some(end.finished_at),
+        result: end.result,
+        error: end.error,
+        errors,
+    })
+}

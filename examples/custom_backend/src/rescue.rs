@@ -1,0 +1,92 @@
+//! Taking back the leases of dead workers, and those past their deadline.
+
+use queue_core::backend::{MaintainReply, MaintainRequest};
+use queue_core::{JobId, Result, State, Timestamp, WorkerId};
+use redb::ReadableTable as _;
+
+use crate::error::Doing as _;
+use crate::layout::{Id, Micros};
+use crate::rows::{AsId as _, Outcome, WorkerRow, job_id, worker, worker_id};
+use crate::tables::Tables;
+use crate::wake::News;
+
+/// Takes back up to `request.rescue` leases.
+pub(crate) fn rescue(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    request: &MaintainRequest,
+    now: Timestamp,
+    reply: &mut MaintainReply,
+) -> Result<()> {
+    if let Some(id) = request.worker
+        && worker(&*tables.workers, id)?.is_none_or(|row| row.is_lost || row.expires_at <= now)
+    {
+        // It is late itself, and so may everybody be: nobody is given up on its word.
+        return Ok(());
+    }
+    let mut left = request.rescue as usize;
+    for id in dead_workers(tables, now, reply)? {
+        let leases = tables.held_by(id, None)?;
+        for &job in leases.iter().take(left) {
+            take_back(tables, news, now, job, &format!("worker {id} was given up"), reply)?;
+        }
+        if leases.len() <= left {
+            tables.workers.remove(id.as_id())?;
+            tables.lost.put(id.as_id(), ())?;
+        }
+        left = left.saturating_sub(leases.len());
+    }
+    for job in past_deadline(tables, now, left)? {
+        take_back(tables, news, now, job, "the attempt went on past its deadline", reply)?;
+    }
+    Ok(())
+}
+
+/// The workers that are given up, some of them just now. The table has a row a process, and no index.
+fn dead_workers(tables: &mut Tables<'_>, now: Timestamp, reply: &mut MaintainReply) -> Result<Vec<WorkerId>> {
+    let mut dead = Vec::new();
+    for row in tables.workers.iter().doing("look for dead workers")? {
+        let (id, row) = row.doing("look for dead workers")?;
+        let row = WorkerRow::read(row.value())?;
+        if row.is_lost || row.expires_at <= now {
+            dead.push((worker_id(id.value()), row));
+        }
+    }
+    for (id, row) in &mut dead {
+        if !row.is_lost {
+            row.is_lost = true;
+            tables.put_worker(*id, row)?;
+            reply.workers_lost += 1;
+        }
+    }
+    Ok(dead.into_iter().map(|(id, _)| id).collect())
+}
+
+fn past_deadline(tables: &Tables<'_>, now: Timestamp, limit: usize) -> Result<Vec<JobId>> {
+    let range = (Micros::MIN, Id::MIN)..=(now.as_micros(), Id::MAX);
+    tables.deadlines.keys(range, |(_, id)| job_id(id))?.take(limit).collect()
+}
+
+/// The attempt stays charged: a job that kills its process each time must end.
+fn take_back(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    now: Timestamp,
+    id: JobId,
+    why: &str,
+    reply: &mut MaintainReply,
+) -> Result<()> {
+    let old = tables.indexed(id)?;
+    tables.add_error(id, &old, now, why)?;
+    if old.has_used_all_attempts() {
+        reply.died += 1;
+        // No claim: the holder, should it still live, is told that the lease is lost.
+        let end = Outcome { error: Some(why.to_owned()), ..Outcome::of(&old, State::Dead, now) };
+        return tables.finish(id, &old, &end);
+    }
+    reply.rescued += 1;
+    let new = old.freed(State::Ready, old.run_at);
+    tables.change_live(id, &old, &new)?;
+    news.of_job(&new, now);
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! What went wrong in the attempts of a job.
+
+use queue_core::backend::AttemptError;
+use queue_core::{JobId, Result, Timestamp};
+use redb::ReadableTable;
+
+use super::{AsId as _, Live, time};
+use crate::error::Doing as _;
+use crate::layout::{ErrorKey, ErrorValue};
+use crate::tables::Tables;
+
+/// What went wrong in each failed attempt of a job, oldest first.
+pub(crate) fn attempt_errors(
+    errors: &impl ReadableTable<ErrorKey, ErrorValue>,
+    id: JobId,
+) -> Result<Vec<AttemptError>> {
+    let rows = errors.range((id.as_id(), 0)..=(id.as_id(), u32::MAX)).doing("read a job's errors")?;
+    let read = |row| {
+        let (key, value): (redb::AccessGuard<'_, ErrorKey>, redb::AccessGuard<'_, ErrorValue>) = row;
+        let ((_, attempt), (at, error)) = (key.value(), value.value());
+        Ok(AttemptError { attempt, at: time(at)?, error: error.to_owned() })
+    };
+    rows.map(|row| row.doing("read a job's errors").and_then(read)).collect()
+}
+
+impl Tables<'_> {
+    /// Records why the attempt that runs has failed.
+    pub(crate) fn add_error(&mut self, id: JobId, live: &Live, now: Timestamp, error: &str) -> Result<()> {
+        self.errors.put((id.as_id(), live.attempt), (now.as_micros(), error))
+    }
+}

@@ -1,0 +1,63 @@
+//! A job as it was submitted.
+
+use queue_core::{Backoff, JobId, JobSpec, Kind, Payload, QueueName, Result, Timestamp};
+use redb::ReadableTable;
+
+use super::{AsId as _, duration, job_id, length, time};
+use crate::error::{Doing as _, Stored as _};
+use crate::layout::{Id, JobValue};
+use crate::tables::Tables;
+
+/// What was submitted, and when. One without a time of its own has that of its insert.
+#[derive(Debug)]
+pub(crate) struct JobRow {
+    pub(crate) spec: JobSpec,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Reads a job.
+pub(crate) fn job(jobs: &impl ReadableTable<Id, JobValue>, id: JobId) -> Result<Option<JobRow>> {
+    let row = jobs.get(id.as_id()).doing("read a job")?;
+    row.map(|row| JobRow::read(id.as_id(), row.value())).transpose()
+}
+
+impl JobRow {
+    /// Reads a row. The payload is text that was checked when it came, and is not looked into again.
+    pub(crate) fn read<'v>(id: Id, value: <JobValue as redb::Value>::SelfType<'v>) -> Result<Self> {
+        let (kind, queue, payload, created_at, run_at, max_retries, priority, timeout, backoff) = value;
+        let spec = JobSpec {
+            id: job_id(id),
+            kind: Kind::new(kind).stored()?,
+            payload: Payload::from_stored(payload),
+            run_at: Some(time(run_at)?),
+            max_retries,
+            priority,
+            timeout: duration(timeout),
+            queue: QueueName::new(queue).stored()?,
+            backoff: backoff
+                .map(|(base, cap, jitter)| Backoff::new(duration(base), duration(cap), jitter).stored())
+                .transpose()?,
+        };
+        Ok(Self { spec, created_at: time(created_at)? })
+    }
+}
+
+impl Tables<'_> {
+    /// Stores a job that was not there.
+    pub(crate) fn add_job(&mut self, spec: &JobSpec, created_at: Timestamp) -> Result<()> {
+        let backoff =
+            spec.backoff.map(|backoff| (length(backoff.base()), length(backoff.cap()), backoff.jitter()));
+        let value = (
+            spec.kind.as_str(),
+            spec.queue.as_str(),
+            spec.payload.as_str(),
+            created_at.as_micros(),
+            spec.run_at.unwrap_or(created_at).as_micros(),
+            spec.max_retries,
+            spec.priority,
+            length(spec.timeout),
+            backoff,
+        );
+        self.jobs.put(spec.id.as_id(), value)
+    }
+}

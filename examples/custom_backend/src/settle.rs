@@ -1,0 +1,98 @@
+//! Ending leases.
+
+use queue_core::backend::{SettleRequest, Settled, Settlement, Verdict};
+use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
+
+use crate::rows::{Live, Outcome, live, outcome};
+use crate::tables::Tables;
+use crate::wake::News;
+
+/// Ends each lease by itself.
+pub(crate) fn settle(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    request: &SettleRequest,
+) -> Result<Vec<Result<Settled>>> {
+    let now = request.now.unwrap_or_else(Timestamp::now);
+    let settlements = request.settlements.iter();
+    settlements.map(|settlement| tables.apart(|tables| settle_one(tables, news, now, settlement))).collect()
+}
+
+fn settle_one(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    now: Timestamp,
+    settlement: &Settlement,
+) -> Result<Settled> {
+    let Settlement { token, verdict, .. } = settlement;
+    // The fence: nothing is changed by a token that is not the job's own now.
+    let live = live(&*tables.live, token.job)?;
+    match live.filter(|live| live.lease_of(*token).is_some()) {
+        Some(live) => apply(tables, news, now, *token, &live, verdict).map(|()| Settled::Done),
+        None => repeated(tables, *token, verdict),
+    }
+}
+
+/// A settle whose answer was lost comes again: the token that ended the job so is answered so again.
+fn repeated(tables: &Tables<'_>, token: Token, verdict: &Verdict) -> Result<Settled> {
+    let ended = outcome(&*tables.outcomes, token.job)?;
+    let is_same = ended.is_some_and(|end| end.claim == Some(token.claim) && verdict.ended_as(end.state));
+    Ok(if is_same { Settled::Done } else { Settled::LeaseLost })
+}
+
+fn apply(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    now: Timestamp,
+    token: Token,
+    live: &Live,
+    verdict: &Verdict,
+) -> Result<()> {
+    let end = |state| Outcome { claim: Some(token.claim), ..Outcome::of(live, state, now) };
+    match verdict {
+        Verdict::Complete { result } => {
+            tables.finish(token.job, live, &Outcome { result: result.clone(), ..end(State::Completed) })
+        }
+        Verdict::Cancel { reason } => {
+            tables.finish(token.job, live, &Outcome { error: Some(reason.clone()), ..end(State::Cancelled) })
+        }
+        Verdict::Retry { error, delay } if !live.has_used_all_attempts() => {
+            tables.add_error(token.job, live, now, error)?;
+            go_on(tables, news, now, token, live, &live.freed(State::Retrying, now.saturating_add(*delay)))
+        }
+        Verdict::Retry { error, .. } | Verdict::Bury { error } => {
+            tables.add_error(token.job, live, now, error)?;
+            tables.finish(token.job, live, &Outcome { error: Some(error.clone()), ..end(State::Dead) })
+        }
+        Verdict::Snooze { delay } => {
+            let state = if delay.is_zero() { State::Ready } else { State::Scheduled };
+            let new = refunded(live.freed(state, now.saturating_add(*delay)));
+            go_on(tables, news, now, token, live, &new)
+        }
+        Verdict::Release => {
+            let new = refunded(live.freed(State::Ready, live.run_at));
+            go_on(tables, news, now, token, live, &new)
+        }
+        _ => {
+            Err(Error::new(ErrorKind::Unsupported, "settle a job", "the verdict is newer than this backend"))
+        }
+    }
+}
+
+fn go_on(
+    tables: &mut Tables<'_>,
+    news: &mut News,
+    now: Timestamp,
+    token: Token,
+    old: &Live,
+    new: &Live,
+) -> Result<()> {
+    tables.change_live(token.job, old, new)?;
+    news.of_job(new, now);
+    Ok(())
+}
+
+/// The attempt was not used.
+fn refunded(live: Live) -> Live {
+    Live { attempt: live.attempt.saturating_sub(1), ..live }
+}

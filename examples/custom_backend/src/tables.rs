@@ -1,0 +1,158 @@
+//! The tables, open in a transaction.
+
+use std::borrow::Borrow;
+use std::cell::Cell;
+use std::ops::{Deref, RangeBounds};
+use std::rc::Rc;
+
+use queue_core::Result;
+use redb::{
+    Database, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, Table,
+    TableDefinition, Value, WriteTransaction,
+};
+
+use crate::error::Doing as _;
+use crate::layout::{
+    DEADLINES, DeadlineKey, ERRORS, ErrorKey, ErrorValue, FINISHED, FinishedKey, Id, JOBS, JobValue, LEASES,
+    LIVE, LOST, LeaseKey, LiveValue, Nothing, OUTCOMES, OutcomeValue, PAUSED, READY, ReadyKey, WAITING,
+    WORKERS, WaitingKey, WorkerValue,
+};
+
+/// One table, whose changes are counted.
+pub(crate) struct Rows<'a, K: Key + 'static, V: Value + 'static> {
+    table: Table<'a, K, V>,
+    changes: Rc<Cell<u64>>,
+}
+
+impl<K: Key + 'static, V: Value + 'static> Rows<'_, K, V> {
+    pub(crate) fn put<'k, 'v>(
+        &mut self,
+        key: impl Borrow<K::SelfType<'k>>,
+        value: impl Borrow<V::SelfType<'v>>,
+    ) -> Result<()> {
+        self.changes.set(self.changes.get() + 1);
+        self.table.insert(key, value).doing("write a row").map(drop)
+    }
+
+    pub(crate) fn remove<'k>(&mut self, key: impl Borrow<K::SelfType<'k>>) -> Result<()> {
+        self.changes.set(self.changes.get() + 1);
+        self.table.remove(key).doing("remove a row").map(drop)
+    }
+
+    /// What `part` takes of each key in the range, in order. Nothing is read that is not asked for.
+    pub(crate) fn keys<'t, 'k, R, T>(
+        &'t self,
+        range: impl RangeBounds<R> + 'k,
+        part: impl Fn(K::SelfType<'_>) -> T + 't,
+    ) -> Result<impl Iterator<Item = Result<T>> + 't>
+    where
+        R: Borrow<K::SelfType<'k>> + 'k,
+        T: 't,
+    {
+        let rows = self.table.range(range).doing("walk over an index")?;
+        Ok(rows.map(move |row| row.doing("walk over an index").map(|(key, _)| part(key.value()))))
+    }
+}
+
+/// For reading. There is no `DerefMut`: nothing is written that is not counted.
+impl<'a, K: Key + 'static, V: Value + 'static> Deref for Rows<'a, K, V> {
+    type Target = Table<'a, K, V>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.table
+    }
+}
+
+/// All tables in the one write transaction.
+pub(crate) struct Tables<'a> {
+    pub(crate) jobs: Rows<'a, Id, JobValue>,
+    pub(crate) live: Rows<'a, Id, LiveValue>,
+    pub(crate) ready: Rows<'a, ReadyKey, Nothing>,
+    pub(crate) waiting: Rows<'a, WaitingKey, Nothing>,
+    pub(crate) leases: Rows<'a, LeaseKey, Nothing>,
+    pub(crate) deadlines: Rows<'a, DeadlineKey, Nothing>,
+    pub(crate) outcomes: Rows<'a, Id, OutcomeValue>,
+    pub(crate) finished: Rows<'a, FinishedKey, Nothing>,
+    pub(crate) errors: Rows<'a, ErrorKey, ErrorValue>,
+    pub(crate) workers: Rows<'a, Id, WorkerValue>,
+    pub(crate) lost: Rows<'a, Id, Nothing>,
+    pub(crate) paused: Rows<'a, &'static str, Nothing>,
+    changes: Rc<Cell<u64>>,
+}
+
+impl<'a> Tables<'a> {
+    /// Opens all tables; those that are not there yet are made.
+    pub(crate) fn open(transaction: &'a WriteTransaction) -> Result<Self> {
+        let changes = Rc::new(Cell::new(0));
+        Ok(Self {
+            jobs: rows(transaction, JOBS, &changes)?,
+            live: rows(transaction, LIVE, &changes)?,
+            ready: rows(transaction, READY, &changes)?,
+            waiting: rows(transaction, WAITING, &changes)?,
+            leases: rows(transaction, LEASES, &changes)?,
+            deadlines: rows(transaction, DEADLINES, &changes)?,
+            outcomes: rows(transaction, OUTCOMES, &changes)?,
+            finished: rows(transaction, FINISHED, &changes)?,
+            errors: rows(transaction, ERRORS, &changes)?,
+            workers: rows(transaction, WORKERS, &changes)?,
+            lost: rows(transaction, LOST, &changes)?,
+            paused: rows(transaction, PAUSED, &changes)?,
+            changes,
+        })
+    }
+
+    /// How many changes were made so far. A transaction with none needs no commit.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    /// Does a part of a request that may fail by itself. If it failed before it changed anything, that is
+    /// its own answer, and its neighbours go on; otherwise the request fails, and the transaction with it.
+    pub(crate) fn apart<T>(&mut self, part: impl FnOnce(&mut Self) -> Result<T>) -> Result<Result<T>> {
+        let before = self.changes();
+        match part(self) {
+            Err(error) if self.changes() != before => Err(error),
+            answer => Ok(answer),
+        }
+    }
+}
+
+fn rows<'a, K: Key + 'static, V: Value + 'static>(
+    transaction: &'a WriteTransaction,
+    definition: TableDefinition<'_, K, V>,
+    changes: &Rc<Cell<u64>>,
+) -> Result<Rows<'a, K, V>> {
+    let table = transaction.open_table(definition).doing("open a table")?;
+    Ok(Rows { table, changes: Rc::clone(changes) })
+}
+
+/// What a reader sees: the last commit, whatever is written meanwhile.
+pub(crate) struct Snapshot {
+    pub(crate) jobs: ReadOnlyTable<Id, JobValue>,
+    pub(crate) live: ReadOnlyTable<Id, LiveValue>,
+    pub(crate) outcomes: ReadOnlyTable<Id, OutcomeValue>,
+    pub(crate) errors: ReadOnlyTable<ErrorKey, ErrorValue>,
+    pub(crate) workers: ReadOnlyTable<Id, WorkerValue>,
+    pub(crate) paused: ReadOnlyTable<&'static str, Nothing>,
+}
+
+impl Snapshot {
+    pub(crate) fn take(database: &Database) -> Result<Self> {
+        let transaction = database.begin_read().doing("begin to read")?;
+        Ok(Self {
+            jobs: read_only(&transaction, JOBS)?,
+            live: read_only(&transaction, LIVE)?,
+            outcomes: read_only(&transaction, OUTCOMES)?,
+            errors: read_only(&transaction, ERRORS)?,
+            workers: read_only(&transaction, WORKERS)?,
+            paused: read_only(&transaction, PAUSED)?,
+        })
+    }
+}
+
+fn read_only<K: Key + 'static, V: Value + 'static>(
+    transaction: &ReadTransaction,
+    definition: TableDefinition<'_, K, V>,
+) -> Result<ReadOnlyTable<K, V>> {
+    transaction.open_table(definition).doing("open a table")
+}

@@ -1,0 +1,146 @@
+//! What the suite cannot ask for: a disk that fails, and requests that share a transaction.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use queue_core::backend::{Audit as _, Backend as _, InsertRequest};
+use queue_core::{
+    Client, Enqueuer as _, Error, ErrorKind, JobId, JobSpec, Kind, NewJob, Payload, QueueName, Timestamp,
+};
+use redb::{Database, StorageBackend};
+
+use super::RedbBackend;
+use crate::rows::Live;
+
+/// A disk in memory that fails while it is told to, like one that is full or was pulled out.
+#[derive(Debug, Clone, Default)]
+struct Disk {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    fails: Arc<AtomicBool>,
+}
+
+impl Disk {
+    async fn open(&self) -> RedbBackend {
+        let disk = self.clone();
+        let open = move || Database::builder().create_with_backend(disk.clone());
+        RedbBackend::open_with(open).await.unwrap()
+    }
+
+    fn works(&self) -> io::Result<()> {
+        if self.fails.load(Ordering::SeqCst) { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.bytes.lock().unwrap().len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap();
+        out.copy_from_slice(&self.bytes.lock().unwrap()[start..start + out.len()]);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.works()?;
+        self.bytes.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.works()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.works()?;
+        let start = usize::try_from(offset).unwrap();
+        self.bytes.lock().unwrap()[start..start + data.len()].copy_from_slice(data);
+        Ok(())
+    }
+}
+
+fn spec() -> JobSpec {
+    JobSpec {
+        id: JobId::generate(),
+        kind: Kind::new("job").unwrap(),
+        payload: Payload::json("{}").unwrap(),
+        run_at: None,
+        max_retries: 0,
+        priority: 0,
+        timeout: std::time::Duration::from_secs(1),
+        queue: QueueName::default(),
+        backoff: None,
+    }
+}
+
+async fn insert(backend: &RedbBackend, spec: &JobSpec) -> Result<bool, Error> {
+    let mut fates = backend.insert(InsertRequest::new(vec![vec![spec.clone()]])).await?;
+    Ok(fates.remove(0)?[0].inserted)
+}
+
+#[tokio::test]
+async fn a_handle_outlives_a_disk_that_fails() {
+    let disk = Disk::default();
+    let backend = disk.open().await;
+    let (before, during) = (spec(), spec());
+    assert!(insert(&backend, &before).await.unwrap());
+
+    disk.fails.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        let error = insert(&backend, &during).await.unwrap_err();
+        assert!(error.is_retryable(), "{error:?}");
+    }
+    disk.fails.store(false, Ordering::SeqCst);
+
+    // Whatever became of the first tries, the job is there once.
+    insert(&backend, &during).await.unwrap();
+    assert!(!insert(&backend, &before).await.unwrap(), "what was acknowledged is still there");
+    assert_eq!(backend.stored().await.unwrap().jobs, [before.id, during.id]);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_has_an_unknown_outcome() {
+    let disk = Disk::default();
+    let client = Client::new(Arc::new(disk.open().await));
+    disk.fails.store(true, Ordering::SeqCst);
+    let job = NewJob::new(Kind::new("job").unwrap(), Payload::json("{}").unwrap()).id(JobId::generate());
+    let error = client.submit(vec![job]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error:?}");
+    assert_eq!(error.jobs().len(), 1, "the queue adds the ids");
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_off_takes_nothing_of_its_neighbours_with_it() {
+    let backend = Disk::default().open().await;
+    let (good, bad) = (spec(), spec());
+    let now = Timestamp::now();
+    // They wait while the thread works on the first, and so come into one transaction.
+    let (release, wait) = mpsc::channel::<()>();
+    let blocks = backend.writer.write(move |_, _| Ok(wait.recv().is_err()));
+    let spoils = backend.writer.write(move |tables, _| {
+        tables.add_job(&bad, now)?;
+        tables.add_live(bad.id, &Live::new(&bad, now))?;
+        Err::<(), _>(Error::new(ErrorKind::Corrupt, "do it", "half of it is done"))
+    });
+    let lets_go = async move { drop(release) };
+    let (_, inserted, spoilt, _) = tokio::join!(blocks, insert(&backend, &good), spoils, lets_go);
+    assert!(inserted.unwrap());
+    assert_eq!(spoilt.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(backend.stored().await.unwrap().jobs, [good.id], "nothing is left of the one that broke off");
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_or_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("jobs.redb");
+    let first = RedbBackend::open(&file).await.unwrap();
+    assert_eq!(RedbBackend::open(&file).await.unwrap_err().kind(), ErrorKind::Busy);
+    drop(first);
+    RedbBackend::open(&file).await.unwrap();
+
+    let text = folder.path().join("text");
+    std::fs::write(&text, "x".repeat(10_000)).unwrap();
+    assert_eq!(RedbBackend::open(&text).await.unwrap_err().kind(), ErrorKind::Corrupt);
+}

@@ -1,0 +1,32 @@
+//! The conformance suite on a redb file.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use custom_backend::RedbBackend;
+use queue_core::Backend;
+use queue_testkit::conformance::{self, SetupResult, Storage, Subject};
+use tempfile::TempDir;
+
+struct Redb;
+
+#[async_trait]
+impl Subject for Redb {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        Ok(Arc::new(Folder(tempfile::tempdir()?)))
+    }
+}
+
+struct Folder(TempDir);
+
+#[async_trait]
+impl Storage for Folder {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(RedbBackend::open(self.0.path().join("jobs.redb")).await?))
+    }
+}
+
+fn main() -> ExitCode {
+    conformance::main(Redb)
+}

@@ -1,0 +1,54 @@
+//! The pages on writing a backend say what is so: their code is the example's, their variables are read.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The text of a file; one that is not there holds nothing that a page says.
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_default()
+}
+
+/// The lines of a text without their indentation, which a page may change.
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
+}
+
+/// Each block of Rust with the file that the comment before it names.
+fn snippets(page: &str) -> Vec<(Option<&str>, &str)> {
+    let blocks = page.match_indices("```rust\n").map(|(start, fence)| (start, start + fence.len()));
+    let snippet = |(start, code): (usize, usize)| {
+        let before = page[..start].lines().last().unwrap_or_default();
+        let source = before.strip_prefix("<!-- ").and_then(|line| line.strip_suffix(" -->"));
+        (source, page[code..].split("```").next().unwrap_or_default())
+    };
+    blocks.map(snippet).collect()
+}
+
+#[test]
+fn the_code_of_the_guide_is_that_of_the_example() {
+    let page = read("docs/writing-a-backend.md");
+    let snippets = snippets(&page);
+    assert!(snippets.len() >= 10, "only {} blocks of code were found", snippets.len());
+    for (source, code) in snippets {
+        let source = source.unwrap_or_else(|| panic!("no comment names the file of this code:\n{code}"));
+        let file = read(source);
+        let (file, code) = (lines(&file), lines(code));
+        let is_there = file.windows(code.len()).any(|part| part == code);
+        assert!(is_there, "{source} does not hold:\n{}", code.join("\n"));
+    }
+}
+
+#[test]
+fn the_page_on_ci_names_every_variable_and_no_other() {
+    let named = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+        words.filter(|word| word.starts_with("QUEUE_TEST_")).map(str::to_owned).collect()
+    };
+    let read_by_the_suite = named(&read("queue-testkit/src/conformance/settings.rs"));
+    assert!(read_by_the_suite.contains("QUEUE_TEST_SEED"));
+    assert_eq!(named(&read("docs/conformance-in-ci.md")), read_by_the_suite);
+}

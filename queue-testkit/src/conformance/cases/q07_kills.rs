@@ -1,0 +1,85 @@
+//! Q7: jobs that kill the process that runs them.
+
+use anyhow::ensure;
+use queue_core::{ErrorKind, State};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::crash::crew::Crew;
+use crate::conformance::crash::run::{self, Upkeep};
+use crate::conformance::crash::work::{KIND, RUNNING, Verdicts};
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{EXPIRY, complete};
+
+cases! {
+    Crash q07_a_job_that_kills_its_process_each_time_ends_dead [Durable, MultiProcess, Children],
+    Crash q07_a_kill_costs_the_attempt_that_ran_and_no_other [Durable, MultiProcess, Children],
+}
+
+/// With two retries it kills three processes of the real runtime. The fourth finds it dead, and runs the job beside
+/// it, which did nothing wrong.
+async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::at_its_own_time(kit)?;
+    let deadly = crew.enqueue_with(&["well"], |mut job| {
+        job.max_retries = 2;
+        job.priority = 1;
+        job
+    });
+    let deadly = deadly.await?[0];
+    let innocent = crew.enqueue(&["well"]).await?[0];
+    for attempt in 1..=3 {
+        // One slot: the deadly job is the more urgent one, and starts first.
+        let child = crew.start_halting(run::Orders { slots: 1, upkeep: Upkeep::Often }, RUNNING, 1).await?;
+        let started = kit.record(deadly).await?;
+        ensure_eq!((started.state, started.attempt), (State::Running, attempt), "the job that kills");
+        crew.kill(child).await?;
+        // Nobody but a worker that looks after the dead brings it back.
+        let keeper = crew.run_with_nothing_to_do()?;
+        crew.until_not_running(deadly).await?;
+        keeper.shutdown(run::GRACE).await;
+    }
+    crew.run_dry().await?;
+    crew.check().await?;
+    let dead = kit.record(deadly).await?;
+    ensure_eq!((dead.state, dead.attempt, dead.errors.len()), (State::Dead, 3, 3), "the job that kills");
+    ensure_eq!(kit.state(innocent).await?, State::Completed, "the job beside it");
+    Ok(())
+}
+
+/// Of four jobs that a killed process held, one had been settled: the other three lose an attempt, and one that
+/// was never claimed loses none. Until each has used its four attempts, whatever the kill.
+async fn q07_a_kill_costs_the_attempt_that_ran_and_no_other(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let keeper = crew.session("the keeper")?;
+    let specs =
+        (0..4).map(|_| kit.spec(KIND).max_retries(3)).chain([kit.spec(KIND).max_retries(3).priority(-1)]);
+    let jobs = keeper.insert(specs.collect()).await?;
+    let mut settled = 0;
+    for attempt in 1..=4_u32 {
+        let left = u32::try_from(4 - settled)?;
+        let nth = if attempt == 1 { 2 } else { 1 };
+        let child = crew.start_halting(crew.worker(left, Verdicts::Complete), RUNNING, nth).await?;
+        settled = 1;
+        crew.kill(child).await?;
+        kit.advance(EXPIRY);
+        let reply = keeper.rescue(100).await?;
+        let expected = if attempt == 4 { (0, 3) } else { (3, 0) };
+        ensure_eq!((reply.rescued, reply.died), expected, "jobs ready again, and dead, after kill {attempt}");
+        for &job in &jobs[1..4] {
+            let record = kit.record(job).await?;
+            ensure_eq!(record.attempt, attempt, "attempts charged to job {job}");
+        }
+        ensure_eq!(kit.record(jobs[4]).await?.attempt, 0, "attempts of the job that was never claimed");
+    }
+    let worker = keeper.worker().await?;
+    let last = keeper.claiming(worker, 9).kinds(&[KIND]).take().await?.jobs;
+    ensure_eq!(last.len(), 1, "jobs that are left");
+    keeper.settle_one(last[0].token, complete()).await?;
+    crew.check().await?;
+    let refused = kit.try_heartbeat(kit.new_worker_id()).await?;
+    ensure!(
+        refused.is_err_and(|error| error.kind() == ErrorKind::WorkerLost),
+        "a worker that never was lives"
+    );
+    Ok(())
+}

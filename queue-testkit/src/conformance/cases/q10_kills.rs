@@ -1,0 +1,62 @@
+//! Q10: kills between a result and the completion of its job.
+
+use anyhow::ensure;
+use queue_core::State;
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::crash::crew::Crew;
+use crate::conformance::crash::run::{self, CAPTURED, Upkeep};
+use crate::conformance::crash::work::{KIND, Verdicts};
+use crate::conformance::kit::Kit;
+
+cases! {
+    Crash q10_a_result_that_was_captured_before_a_kill_is_not_stored [Durable, MultiProcess, Children],
+    Crash q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing [Durable, MultiProcess, Children],
+}
+
+/// Handlers of the real runtime have left their results, and the process is killed before it settles: the
+/// results of the next attempts are stored, and no others.
+async fn q10_a_result_that_was_captured_before_a_kill_is_not_stored(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::at_its_own_time(kit)?;
+    let mut jobs = Vec::new();
+    for nth in [1, 2, 1] {
+        jobs.extend(crew.enqueue(&["well"; 3]).await?);
+        let child =
+            crew.start_halting(run::Orders { slots: 3, upkeep: Upkeep::Often }, CAPTURED, nth).await?;
+        crew.kill(child).await?;
+    }
+    crew.run_dry().await?;
+    crew.check().await?;
+    for job in jobs {
+        let record = kit.record(job).await?;
+        let result = String::from_utf8_lossy(record.result.as_deref().unwrap_or_default()).into_owned();
+        ensure_eq!(record.state, State::Completed, "the state of job {job}");
+        let winner = format!("\"{} in ", record.attempt);
+        ensure!(result.starts_with(&winner), "attempt {} of {job} left {result}", record.attempt);
+    }
+    Ok(())
+}
+
+/// The settle is under way, or has just been answered, when its process is killed.
+async fn q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let session = crew.session("the enqueuer")?;
+    for point in ["before settle", "settle sent", "settle answered"] {
+        for nth in 1..=4 {
+            let jobs = session.insert((0..5).map(|_| kit.spec(KIND)).collect()).await?;
+            let child = crew.start_halting(crew.worker(5, Verdicts::Complete), point, nth).await?;
+            crew.kill(child).await?;
+            for record in jobs.iter().map(|&job| kit.record(job)) {
+                let record = record.await?;
+                let is_complete = record.state == State::Completed;
+                ensure_eq!(record.result.is_some(), is_complete, "{point}, {nth}: a result of {record:?}");
+            }
+            // The results of the winners are compared in the end.
+            crew.drain().await?;
+        }
+    }
+    crew.kills.found_enough()?;
+    crew.check().await?;
+    Ok(())
+}

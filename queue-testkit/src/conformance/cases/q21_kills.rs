@@ -1,0 +1,45 @@
+//! Q21: killed in the middle of migrating.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use crate::conformance::audit::audit;
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::crash::actor::{OPENED, OPENING, Role};
+use crate::conformance::crash::crew::Crew;
+use crate::conformance::kit::Kit;
+
+cases! {
+    Crash q21_a_storage_whose_migration_was_killed_opens_and_works [Migrations, Durable, MultiProcess, Children],
+}
+
+/// How many processes are to be killed in the middle, and how many at the most for that.
+const MIDWAY: u32 = 10;
+const AT_MOST: u32 = 40;
+
+/// A process opens a storage that has no schema, and is killed at a random moment of what that takes.
+async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> CaseResult {
+    let mut chance = fastrand::Rng::with_seed(kit.seed());
+    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let first = kit.storage_without_a_schema().await?;
+    let mut child = crew.start_at(&*first, Role::Open)?;
+    let from = child.child.until(|text| text == OPENING).await?.at;
+    let to = child.child.until(|text| text == OPENED).await?.at;
+    crew.dismiss(child).await?;
+    while crew.kills.writing < MIDWAY {
+        ensure!(crew.kills.killed < AT_MOST, "few processes were killed while they migrated: {}", crew.kills);
+        let storage = kit.storage_without_a_schema().await?;
+        let mut child = crew.start_at(&*storage, Role::Open)?;
+        child.child.until(|text| text == OPENING).await?;
+        // Less than a millisecond counts here.
+        let moment = (to - from).mul_f64(0.8 * chance.f64());
+        std::thread::sleep(moment.min(Duration::from_secs(1)));
+        crew.kill(child).await?;
+        let session = kit.open_on(&*storage).await?;
+        session.works().await.with_context(|| format!("after a kill {moment:?} into {:?}", to - from))?;
+        ensure_eq!(audit(&session.stored().await?), [], "the audit after a kill at {moment:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! What a child of the suite does: it attaches to its parent's storage, and plays its role there.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use queue_core::{Backend, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::told::Told;
+use super::voice::Voice;
+use super::{enqueue, run, work};
+use crate::child::Parent;
+use crate::conformance::subject::Subject;
+
+/// What the children of the suite are called.
+pub(crate) const ROLE: &str = "queue-conformance";
+
+/// What a parent tells its child at the start.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) address: String,
+    pub(crate) role: Role,
+}
+
+/// What a child does.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Role {
+    /// Opens the storage.
+    Open,
+    /// Enqueues batches.
+    Enqueue(enqueue::Orders),
+    /// Claims and settles by hand, at the time that its parent says.
+    Work(work::Orders),
+    /// Runs a worker of the real runtime.
+    Run(run::Orders),
+}
+
+impl From<enqueue::Orders> for Role {
+    fn from(orders: enqueue::Orders) -> Self {
+        Self::Enqueue(orders)
+    }
+}
+
+impl From<work::Orders> for Role {
+    fn from(orders: work::Orders) -> Self {
+        Self::Work(orders)
+    }
+}
+
+impl From<run::Orders> for Role {
+    fn from(orders: run::Orders) -> Self {
+        Self::Run(orders)
+    }
+}
+
+/// A time in an order.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Micros(i64);
+
+impl From<Timestamp> for Micros {
+    fn from(time: Timestamp) -> Self {
+        Self(time.as_micros())
+    }
+}
+
+impl Micros {
+    pub(crate) fn time(self) -> Timestamp {
+        Timestamp::UNIX_EPOCH.saturating_add(Duration::from_micros(u64::try_from(self.0).unwrap_or_default()))
+    }
+}
+
+/// What a child says before and after it opened the storage.
+pub(crate) const OPENING: &str = "opening";
+pub(crate) const OPENED: &str = "opened";
+/// What it says when there is nothing left to do.
+pub(crate) const IDLE: &str = "idle";
+/// What its parent tells it when it is to end in good order.
+pub(crate) const END: &str = "end";
+
+/// Plays the role to its end, or until this process is killed.
+pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
+    let parent = Arc::new(parent);
+    let playing = async {
+        let order: Order = serde_json::from_str(parent.text()).context("the order cannot be read")?;
+        parent.say(OPENING);
+        let backend = subject.attach(&order.address).await;
+        let backend = backend.map_err(|error| anyhow!("the subject's `attach` failed: {error}"))?;
+        parent.say(OPENED);
+        play(order.role, backend, &parent).await
+    };
+    let outcome = crate::conformance::harness::runtime().and_then(|runtime| runtime.block_on(playing));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            parent.say(format!("failed: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn play(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> anyhow::Result<()> {
+    let voice: Arc<dyn Voice> = Arc::clone(parent) as Arc<dyn Voice>;
+    let told: Arc<dyn Backend> = Arc::new(Told::new(backend, Arc::clone(&voice)));
+    match role {
+        Role::Open => {
+            while parent.hear().await != END {}
+            Ok(())
+        }
+        Role::Enqueue(orders) => enqueue::play(&orders, &*told, parent).await,
+        Role::Work(orders) => work::play(&orders, &*told, parent).await,
+        Role::Run(orders) => {
+            let worker = run::start(&orders, told, &voice)?;
+            while parent.hear().await != END {}
+            worker.shutdown(run::GRACE).await;
+            Ok(())
+        }
+    }
+}

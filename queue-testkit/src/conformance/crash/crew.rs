@@ -1,0 +1,336 @@
+//! The children of a case, and what they and the case itself said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use queue_core::backend::{InsertRequest, JobRecord, Stored};
+use queue_core::{Backend, JobId, JobSpec, RunningWorker, State, Timestamp};
+use tokio::time::sleep;
+
+use super::actor::{OPENED, Order, ROLE, Role};
+use super::enqueue::{self, Jobs};
+use super::event::{Asked, Named};
+use super::kills::{Found, Kills};
+use super::ledger::Ledger;
+use super::run;
+use super::testimony::{Expires, Testimony};
+use super::told::Told;
+use super::voice::{Notes, Voice};
+use super::work::{self, KIND, Verdicts};
+use crate::child::{Child, Orders, moment};
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{EXPIRY, Session, complete_with};
+use crate::conformance::subject::Storage;
+
+/// How often the storage is asked whether jobs have ended.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long that may take. Never waited for in full unless they do not.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The children of a case, on its storage.
+pub(crate) struct Crew<'a> {
+    pub(crate) kit: &'a Kit,
+    pub(crate) kills: Kills,
+    address: String,
+    expires: Expires,
+    told: Vec<Testimony>,
+    own: Vec<Own>,
+    started: u32,
+}
+
+/// What a task of this process says.
+struct Own {
+    name: String,
+    notes: Arc<Notes>,
+    expires: Expires,
+}
+
+/// A child, until it is killed or has ended.
+pub(crate) struct Hand {
+    pub(crate) child: Child,
+    pub(crate) name: String,
+    stopped_at: Option<Duration>,
+}
+
+impl<'a> Crew<'a> {
+    /// For children at the case's own time: a worker is given up once it was killed or stopped, never before.
+    pub(crate) fn at_times_of_the_case(kit: &'a Kit) -> anyhow::Result<Self> {
+        Self::new(kit, Expires::OnceGone)
+    }
+
+    /// For workers of the real runtime, at the backend's own time.
+    pub(crate) fn at_its_own_time(kit: &'a Kit) -> anyhow::Result<Self> {
+        Self::new(kit, Expires::After(run::EXPIRY))
+    }
+
+    fn new(kit: &'a Kit, expires: Expires) -> anyhow::Result<Self> {
+        let address = kit.address().context("the storage has no address")?;
+        let (kills, told, own) = (Kills::default(), Vec::new(), Vec::new());
+        Ok(Self { kit, kills, address, expires, told, own, started: 0 })
+    }
+
+    /// Starts a child that plays this role to its end.
+    pub(crate) fn start(&mut self, role: impl Into<Role>) -> anyhow::Result<Hand> {
+        let address = self.address.clone();
+        self.start_with(address, role.into(), None)
+    }
+
+    /// Starts a child on another storage than the case's.
+    pub(crate) fn start_at(&mut self, storage: &dyn Storage, role: Role) -> anyhow::Result<Hand> {
+        self.start_with(storage.address().context("the storage has no address")?, role, None)
+    }
+
+    /// Starts a child, and waits until it halts where it reaches a point for the `nth` time.
+    pub(crate) async fn start_halting(
+        &mut self,
+        role: impl Into<Role>,
+        point: &str,
+        nth: u32,
+    ) -> anyhow::Result<Hand> {
+        let mut hand = self.start_with(self.address.clone(), role.into(), Some((point, nth)))?;
+        hand.child.halted(point).await?;
+        Ok(hand)
+    }
+
+    fn start_with(&mut self, address: String, role: Role, halt: Option<(&str, u32)>) -> anyhow::Result<Hand> {
+        let what = match &role {
+            Role::Open => "open",
+            Role::Enqueue(_) => "enqueue",
+            Role::Work(_) => "work",
+            Role::Run(_) => "run",
+        };
+        let order = Order { address, role };
+        self.started += 1;
+        let name = format!("child {} ({what})", self.started);
+        let mut orders = Orders::new(ROLE).name(&name).text(serde_json::to_string(&order)?);
+        if let Some((point, nth)) = halt {
+            orders = orders.halt_at(point, nth);
+        }
+        let child = orders.start().context("a child cannot be started")?;
+        self.kit.note(&format!("({name} is started)"), Some(child.record()));
+        Ok(Hand { child, name, stopped_at: None })
+    }
+
+    /// A child that enqueues batches of this many jobs at the time of the case.
+    pub(crate) fn enqueuer(&self, batch: u32, batches: u32) -> enqueue::Orders {
+        let payloads = vec!["{}".to_owned()];
+        enqueue::Orders {
+            now: Some(self.kit.now().into()),
+            number: self.started + 1,
+            batch,
+            batches,
+            payloads,
+        }
+    }
+
+    /// A child that works by hand at the time of the case.
+    pub(crate) fn worker(&self, limit: u32, verdicts: Verdicts) -> work::Orders {
+        work::Orders { now: self.kit.now().into(), limit, verdicts }
+    }
+
+    /// Kills a child where it is.
+    pub(crate) async fn kill(&mut self, hand: Hand) -> anyhow::Result<Testimony> {
+        let gone_from = hand.stopped_at.unwrap_or_else(moment);
+        let record = hand.child.kill().await.context("a child cannot be killed")?;
+        self.kit.note(&format!("({} is killed)", hand.name), None);
+        let (name, lines, expires) = (hand.name, record.lines(), self.expires);
+        let testimony = Testimony { name, lines, expires, gone_from: Some(gone_from) };
+        let has_opened = testimony.lines.iter().any(|line| line.text == OPENED);
+        self.kills.add(if !testimony.open_leases().is_empty() {
+            Found::Lease
+        } else if testimony.has_open_write() || !has_opened {
+            Found::Write
+        } else {
+            Found::Nothing
+        });
+        self.told.push(testimony.clone());
+        Ok(testimony)
+    }
+
+    /// Has a child end in good order.
+    pub(crate) async fn dismiss(&mut self, mut hand: Hand) -> anyhow::Result<()> {
+        hand.child.tell(super::actor::END)?;
+        let (status, record) = hand.child.ended().await?;
+        ensure!(status.success(), "{} ended with {status}:\n{record}", hand.name);
+        let (name, lines, gone_from) = (hand.name, record.lines(), hand.stopped_at);
+        self.told.push(Testimony { name, lines, expires: self.expires, gone_from });
+        Ok(())
+    }
+
+    /// The case's own backend, which is told of like those of its children.
+    pub(crate) fn backend(&mut self, name: &str) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Voice>)> {
+        self.backend_expiring(name, self.expires)
+    }
+
+    /// The same for a worker that others give up otherwise.
+    pub(crate) fn backend_expiring(
+        &mut self,
+        name: &str,
+        expires: Expires,
+    ) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Voice>)> {
+        let notes = Arc::new(Notes::default());
+        self.own.push(Own { name: name.to_owned(), notes: Arc::clone(&notes), expires });
+        let voice: Arc<dyn Voice> = notes;
+        Ok((Arc::new(Told::new(self.kit.backend()?, Arc::clone(&voice))), voice))
+    }
+
+    /// The words of the kit on that backend.
+    pub(crate) fn session(&mut self, name: &str) -> anyhow::Result<Session> {
+        let (backend, _) = self.backend(name)?;
+        Ok(self.kit.session_on(backend))
+    }
+
+    /// A worker of the runtime in this process.
+    pub(crate) fn run_here(&mut self, slots: usize) -> anyhow::Result<RunningWorker> {
+        let (backend, voice) = self.backend("the worker of this process")?;
+        run::start(&run::Orders { slots, upkeep: run::Upkeep::Often }, backend, &voice)
+    }
+
+    /// Enqueues one batch from this process, by the backend's clock.
+    pub(crate) async fn enqueue(&mut self, payloads: &[&str]) -> anyhow::Result<Vec<JobId>> {
+        self.enqueue_with(payloads, |job| job).await
+    }
+
+    /// The same, with jobs that are changed before.
+    pub(crate) async fn enqueue_with(
+        &mut self,
+        payloads: &[&str],
+        change: impl Fn(JobSpec) -> JobSpec,
+    ) -> anyhow::Result<Vec<JobId>> {
+        self.started += 1;
+        let mut jobs = Jobs::new(self.started);
+        let mut batch = Vec::new();
+        for payload in payloads {
+            batch.push(change(jobs.next(Timestamp::now(), &format!("\"{payload}\""))?));
+        }
+        let ids = batch.iter().map(|job| job.id).collect();
+        let (backend, _) = self.backend("the enqueuer of this process")?;
+        for fate in backend.insert(InsertRequest::new(vec![batch])).await? {
+            fate?;
+        }
+        Ok(ids)
+    }
+
+    /// Has a fresh worker of the kit end every job, at the time of the case.
+    pub(crate) async fn drain(&mut self) -> anyhow::Result<()> {
+        let session = self.session("the worker that drains")?;
+        for _ in 0..1000 {
+            if session.stored().await?.live.is_empty() {
+                return Ok(());
+            }
+            session.advance(EXPIRY);
+            while session.rescue(1000).await?.rescued > 0 {}
+            let worker = session.worker().await?;
+            loop {
+                let jobs = session.claiming(worker, 100).kinds(&[KIND]).take().await?.jobs;
+                if jobs.is_empty() {
+                    break;
+                }
+                let end = |job| (queue_core::backend::ClaimedJob::clone(job).token, work::result_of(job));
+                let ends = jobs.iter().map(end).map(|(token, result)| (token, complete_with(&result)));
+                session.settle(ends.collect()).await?;
+            }
+        }
+        let left = session.stored().await?.live.len();
+        anyhow::bail!("the drain does not end: {left} jobs are left")
+    }
+
+    /// Starts a worker of the runtime that handles nothing there is, and looks after the jobs of dead ones.
+    pub(crate) fn run_with_nothing_to_do(&mut self) -> anyhow::Result<RunningWorker> {
+        run::start_keeper(self.kit.backend()?)
+    }
+
+    /// Waits until all of these jobs have ended.
+    pub(crate) async fn ended(&self, jobs: &[JobId]) -> anyhow::Result<()> {
+        let are_finished = |records: &[JobRecord]| records.iter().all(|record| record.state.is_finished());
+        self.look(jobs, "ended", are_finished).await
+    }
+
+    /// Waits until nobody holds a lease of this job any more.
+    pub(crate) async fn until_not_running(&self, job: JobId) -> anyhow::Result<()> {
+        let is_free = |records: &[JobRecord]| records.iter().all(|record| record.state != State::Running);
+        self.look(&[job], "been taken back", is_free).await
+    }
+
+    async fn look(
+        &self,
+        jobs: &[JobId],
+        what: &str,
+        is_so: impl Fn(&[JobRecord]) -> bool,
+    ) -> anyhow::Result<()> {
+        let backend = self.kit.backend()?;
+        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let look = async {
+            loop {
+                let records: Vec<JobRecord> = inspect.jobs(jobs).await?.into_iter().flatten().collect();
+                if records.len() == jobs.len() && is_so(&records) {
+                    return anyhow::Ok(());
+                }
+                sleep(LOOK).await;
+            }
+        };
+        let looked = tokio::time::timeout(PATIENCE, look).await;
+        looked.with_context(|| format!("the jobs {jobs:?} have not {what} after {PATIENCE:?}"))?
+    }
+
+    /// Has a fresh worker of the runtime end every job, at the backend's own time.
+    pub(crate) async fn run_dry(&mut self) -> anyhow::Result<()> {
+        let (told, voice) = self.backend("the worker that drains")?;
+        let orders = run::Orders { slots: 8, upkeep: run::Upkeep::Often };
+        let worker = run::start_for(&[KIND, run::LAPSE], &orders, told, &voice)?;
+        let backend = self.kit.backend()?;
+        let audit = backend.audit().context("the backend offers no `audit`")?;
+        let dry = async {
+            while !audit.stored().await?.live.is_empty() {
+                sleep(LOOK).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, dry)
+            .await
+            .with_context(|| format!("jobs are left after {PATIENCE:?}"))??;
+        worker.shutdown(run::GRACE).await;
+        Ok(())
+    }
+
+    /// Holds what everybody said against what is stored, once all is drained.
+    pub(crate) async fn check(&self) -> anyhow::Result<Stored> {
+        let stored = self.kit.stored().await?;
+        Ledger::new(&self.testimonies()).check(&stored)?;
+        Ok(stored)
+    }
+
+    /// What everybody said who has ended, and this process so far.
+    pub(crate) fn testimonies(&self) -> Vec<Testimony> {
+        let own = |Own { name, notes, expires }: &Own| {
+            let (name, lines, expires) = (name.clone(), notes.lines(), *expires);
+            Testimony { name, lines, expires, gone_from: None }
+        };
+        self.told.iter().cloned().chain(self.own.iter().map(own)).collect()
+    }
+}
+
+impl Hand {
+    /// The worker that the child has registered last.
+    pub(crate) fn worker(&self) -> anyhow::Result<Named> {
+        let named = |operation: super::testimony::Operation| match operation.asked {
+            Asked::Register(worker) => Some(worker),
+            _ => None,
+        };
+        let operations = self.so_far().operations();
+        operations.into_iter().filter_map(named).next_back().context("the child has registered no worker")
+    }
+
+    /// What the child has said so far.
+    pub(crate) fn so_far(&self) -> Testimony {
+        let lines = self.child.record().lines();
+        Testimony { name: self.name.clone(), lines, expires: Expires::OnceGone, gone_from: self.stopped_at }
+    }
+
+    /// Stops the child where it is.
+    pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
+        self.stopped_at.get_or_insert_with(moment);
+        Ok(self.child.stop().await?)
+    }
+}

@@ -1,0 +1,114 @@
+//! The real runtime, with handlers that do what the payload says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue_core::runtime::WorkerSettings;
+use queue_core::{
+    Backend, HandlerResult, JobContext, JobError, JobQueue, Payload, Queue as _, RunningWorker, TaskOptions,
+    Worker,
+};
+use serde::{Deserialize, Serialize};
+
+use super::event::Event;
+use super::voice::Voice;
+use super::work::{KIND, RUNNING};
+
+/// How long handlers may go on when their worker shuts down.
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
+
+/// How long after its last heartbeat a worker of the runtime is given up, by the backend's own clock.
+pub(crate) const EXPIRY: Duration = Duration::from_millis(900);
+
+/// The kind of jobs whose first lease is lost on purpose.
+pub(crate) const LAPSE: &str = "lapse";
+
+/// The point at which a handler has left its result, before the job is settled.
+pub(crate) const CAPTURED: &str = "result captured";
+
+/// How the worker works.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) slots: usize,
+    pub(crate) upkeep: Upkeep,
+}
+
+/// Whether it looks after the jobs of dead workers.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Upkeep {
+    Often,
+    Never,
+}
+
+pub(crate) fn start(
+    orders: &Orders,
+    backend: Arc<dyn Backend>,
+    voice: &Arc<dyn Voice>,
+) -> anyhow::Result<RunningWorker> {
+    start_for(&[KIND], orders, backend, voice)
+}
+
+/// A worker that handles these kinds.
+pub(crate) fn start_for(
+    kinds: &[&str],
+    orders: &Orders,
+    backend: Arc<dyn Backend>,
+    voice: &Arc<dyn Voice>,
+) -> anyhow::Result<RunningWorker> {
+    let mut queue = JobQueue::new(backend);
+    for kind in kinds {
+        let voice = Arc::clone(voice);
+        let handler = move |context: JobContext, payload: Payload| obey(Arc::clone(&voice), context, payload);
+        queue.handle(kind, Arc::new(handler), TaskOptions::new())?;
+    }
+    Ok(Worker::new().serve(&queue).settings(settings(orders)).start()?)
+}
+
+/// A worker that handles nothing there is, and looks after the jobs of dead ones.
+pub(crate) fn start_keeper(backend: Arc<dyn Backend>) -> anyhow::Result<RunningWorker> {
+    let mut queue = JobQueue::new(backend);
+    let nothing = |_: JobContext, _: Payload| async { Ok(()) };
+    queue.handle("nothing", Arc::new(nothing), TaskOptions::new())?;
+    let orders = Orders { slots: 1, upkeep: Upkeep::Often };
+    Ok(Worker::new().serve(&queue).settings(settings(&orders)).start()?)
+}
+
+fn settings(orders: &Orders) -> WorkerSettings {
+    WorkerSettings {
+        slots: orders.slots,
+        heartbeat_interval: EXPIRY / 9,
+        worker_expiry: EXPIRY,
+        cancellation_grace: Duration::from_millis(200),
+        rescue_interval: match orders.upkeep {
+            Upkeep::Often => EXPIRY / 9,
+            Upkeep::Never => Duration::from_secs(24 * 60 * 60),
+        },
+        head_interval: EXPIRY,
+        prune: None,
+        ..WorkerSettings::default()
+    }
+}
+
+/// Says that it started, does what the payload says, and leaves a result that no other attempt leaves.
+async fn obey(voice: Arc<dyn Voice>, context: JobContext, payload: Payload) -> HandlerResult {
+    let attempt = context.attempt();
+    voice.tell(&Event::Starts { job: context.id(), attempt });
+    voice.reach(RUNNING).await;
+    match payload.decode::<String>()?.as_str() {
+        "fail once" if attempt == 1 => return Err(JobError::retry("not yet")),
+        "bury" => return Err(JobError::bury("hopeless")),
+        "refuse" => return Err(JobError::cancel("not wanted")),
+        "snooze" if fastrand::bool() => return Err(JobError::snooze(Duration::ZERO)),
+        // What work takes: a job that ends at once is hardly ever met running.
+        "slow" => tokio::time::sleep(Duration::from_millis(fastrand::u64(2..20))).await,
+        "stubborn" => tokio::time::sleep(Duration::from_millis(60)).await,
+        "obedient" => tokio::select! {
+            () = context.cancellation().cancelled() => return Err(JobError::retry("asked to stop")),
+            () = tokio::time::sleep(Duration::from_millis(60)) => {}
+        },
+        _ => {}
+    }
+    context.capture_result(format!("\"{attempt} in {}\"", std::process::id()).into_bytes());
+    voice.reach(CAPTURED).await;
+    Ok(())
+}

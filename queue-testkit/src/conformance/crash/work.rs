@@ -1,0 +1,159 @@
+//! A child that claims and settles by hand, at the time that its parent says.
+
+use std::time::Duration;
+
+use queue_core::backend::{
+    ClaimRequest, ClaimedJob, HeartbeatRequest, RegisterRequest, SettleRequest, Settlement, Verdict,
+};
+use queue_core::{Backend, ClaimId, ErrorKind, Kind, QueueName, Timestamp, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use super::actor::{END, IDLE, Micros};
+use crate::child::Parent;
+use crate::conformance::session::{EXPIRY, GRACE};
+
+/// The kind of all jobs in crash cases.
+pub(crate) const KIND: &str = "job";
+
+/// The point between a claim and its settlement.
+pub(crate) const RUNNING: &str = "handler running";
+
+/// How it works.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    pub(crate) now: Micros,
+    /// Jobs in a claim.
+    pub(crate) limit: u32,
+    pub(crate) verdicts: Verdicts,
+}
+
+/// How jobs end.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum Verdicts {
+    /// Each well, with a result that names its claim.
+    Complete,
+    /// As chance has it, from this seed on.
+    Mixed(u64),
+}
+
+/// What a parent tells its children of the time.
+pub(crate) fn time_line(now: Timestamp) -> String {
+    format!("now {}", now.as_micros())
+}
+
+pub(crate) fn heard_time(line: &str) -> Option<Timestamp> {
+    let micros: u64 = line.strip_prefix("now ")?.parse().ok()?;
+    Some(Timestamp::UNIX_EPOCH.saturating_add(Duration::from_micros(micros)))
+}
+
+/// What a child answers to it, once it has beaten at that time.
+pub(crate) fn beat_line(now: Timestamp) -> String {
+    format!("beat at {}", now.as_micros())
+}
+
+/// A result that no other lease leaves.
+pub(crate) fn result_of(job: &ClaimedJob) -> Vec<u8> {
+    format!("\"{} of {:?}\"", job.attempt, job.token.claim).into_bytes()
+}
+
+pub(crate) async fn play(orders: &Orders, backend: &dyn Backend, parent: &Parent) -> anyhow::Result<()> {
+    let mut hand = Hand {
+        backend,
+        parent,
+        now: orders.now.time(),
+        worker: WorkerId::generate(),
+        chance: match orders.verdicts {
+            Verdicts::Complete => None,
+            Verdicts::Mixed(seed) => Some(fastrand::Rng::with_seed(seed)),
+        },
+    };
+    hand.register().await?;
+    loop {
+        let jobs = hand.claim(orders.limit).await?;
+        if jobs.is_empty() {
+            parent.say(IDLE);
+            let line = parent.hear().await;
+            if line == END {
+                return Ok(());
+            }
+            hand.take_in(&line).await?;
+        }
+        for job in jobs {
+            parent.reach(RUNNING).await;
+            hand.settle(&job).await?;
+            while let Some(line) = parent.heard() {
+                hand.take_in(&line).await?;
+            }
+        }
+    }
+}
+
+struct Hand<'a> {
+    backend: &'a dyn Backend,
+    parent: &'a Parent,
+    now: Timestamp,
+    worker: WorkerId,
+    chance: Option<fastrand::Rng>,
+}
+
+impl Hand<'_> {
+    async fn register(&mut self) -> anyhow::Result<()> {
+        self.worker = WorkerId::generate();
+        let request = RegisterRequest::new(self.worker, "a child of the kit", EXPIRY).at(self.now);
+        Ok(self.backend.register(request).await?)
+    }
+
+    async fn claim(&mut self, limit: u32) -> anyhow::Result<Vec<ClaimedJob>> {
+        let kinds = [Kind::new(KIND)?];
+        let (queue, claim) = (QueueName::new("default")?, ClaimId::generate()?);
+        let mut request = ClaimRequest::new(self.worker, claim, queue, kinds, limit).at(self.now);
+        request.grace = GRACE;
+        match self.backend.claim(request).await {
+            Ok(reply) => Ok(reply.jobs),
+            Err(error) => self.endure(error).await.map(|()| Vec::new()),
+        }
+    }
+
+    async fn settle(&mut self, job: &ClaimedJob) -> anyhow::Result<()> {
+        let settlement = Settlement::new(job.token, self.verdict(job));
+        let request = SettleRequest::new(self.worker, vec![settlement]).at(self.now);
+        match self.backend.settle(request).await {
+            // A lost lease is the other's now; the answer has been said.
+            Ok(_) => Ok(()),
+            Err(error) => self.endure(error).await,
+        }
+    }
+
+    fn verdict(&mut self, job: &ClaimedJob) -> Verdict {
+        let error = || "the dice said so".to_owned();
+        match self.chance.as_mut().map_or(0, |dice| dice.u8(..100)) {
+            0..75 => Verdict::Complete { result: Some(result_of(job)) },
+            75..90 => Verdict::Retry { error: error(), delay: Duration::ZERO },
+            90..94 => Verdict::Snooze { delay: Duration::ZERO },
+            94..97 => Verdict::Release,
+            97.. => Verdict::Bury { error: error() },
+        }
+    }
+
+    /// The time moves on: the worker beats, and says so.
+    async fn take_in(&mut self, line: &str) -> anyhow::Result<()> {
+        let Some(now) = heard_time(line) else { return Ok(()) };
+        self.now = now;
+        match self.backend.heartbeat(HeartbeatRequest::new(self.worker).at(now)).await {
+            Ok(_) => self.parent.say(beat_line(now)),
+            Err(error) => self.endure(error).await?,
+        }
+        Ok(())
+    }
+
+    /// A worker that was given up goes on as a new one; all else that is of no help ends this process.
+    async fn endure(&mut self, error: queue_core::Error) -> anyhow::Result<()> {
+        if error.kind() == ErrorKind::WorkerLost {
+            self.register().await
+        } else if error.is_retryable() {
+            Ok(())
+        } else {
+            Err(error.into())
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The runner of child processes: this program is its own child.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what others print is kept apart")]
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Trial};
+use queue_testkit::child::{Child, Orders, Parent, moment};
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
+
+fn main() -> ExitCode {
+    let runtime = Runtime::new().unwrap();
+    if let Some(parent) = Parent::find() {
+        runtime.block_on(act(parent));
+        return ExitCode::from(7);
+    }
+    let trial = |name: &'static str, run: fn(&Runtime)| {
+        Trial::test(name, move || {
+            run(&Runtime::new().unwrap());
+            Ok(())
+        })
+    };
+    let trials = vec![
+        trial("orders_arrive_and_lines_come_back", |runtime| runtime.block_on(lines())),
+        trial("a_child_halts_where_it_is_told_and_goes_on", |runtime| runtime.block_on(halts())),
+        trial("a_killed_child_has_said_what_it_said", |runtime| runtime.block_on(killed())),
+        trial("a_stopped_child_says_nothing_until_it_is_continued", |runtime| runtime.block_on(stopped())),
+        trial("a_child_that_ends_is_not_waited_for", |runtime| runtime.block_on(ended())),
+        trial("a_dropped_child_is_gone", |runtime| runtime.block_on(dropped())),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
+
+/// What this program does as a child.
+async fn act(parent: Parent) {
+    match parent.role() {
+        "echo" => {
+            println!("the output of somebody else");
+            eprintln!("and an error");
+            parent.say(parent.text());
+            let heard = parent.hear().await;
+            parent.say(format!("heard {heard}"));
+        }
+        "count" => {
+            for number in 1.. {
+                parent.say(number);
+                parent.reach("counted").await;
+                tokio::time::sleep(Duration::from_micros(100)).await;
+            }
+        }
+        role => parent.say(format!("unknown role {role}")),
+    }
+}
+
+fn count() -> Orders {
+    Orders::new("count")
+}
+
+async fn lines() {
+    let before = moment();
+    let mut child = Orders::new("echo").text("two\nlines").start().unwrap();
+    let line = child.until(|text| !text.starts_with('(')).await.unwrap();
+    assert_eq!(line.text, "two lines");
+    assert!(before < line.at && line.at < moment());
+    child.tell("this").unwrap();
+    child.until(|text| text == "heard this").await.unwrap();
+    let (status, record) = child.ended().await.unwrap();
+    assert_eq!(status.code(), Some(7));
+    let said: Vec<String> = record.lines().into_iter().map(|line| line.text).collect();
+    assert!(said.contains(&"(output) the output of somebody else".to_owned()), "{said:?}");
+    assert!(said.contains(&"(error) and an error".to_owned()), "{said:?}");
+}
+
+async fn halts() {
+    let mut child = count().halt_at("counted", 3).start().unwrap();
+    child.halted("counted").await.unwrap();
+    let last = |child: &Child| child.record().lines().into_iter().rev().nth(1).unwrap().text;
+    assert_eq!(last(&child), "3");
+    assert!(timeout(Duration::from_millis(30), child.next()).await.is_err(), "it does not halt");
+    child.go_on().unwrap();
+    child.until(|text| text == "9").await.unwrap();
+}
+
+async fn killed() {
+    let mut child = count().start().unwrap();
+    child.until(|text| text == "5").await.unwrap();
+    let record = child.kill().await.unwrap();
+    let lines = record.lines();
+    let expected: Vec<String> = (1..=lines.len()).map(|number| number.to_string()).collect();
+    assert!(lines.len() >= 5);
+    assert_eq!(lines.into_iter().map(|line| line.text).collect::<Vec<_>>(), expected);
+}
+
+async fn stopped() {
+    let mut child = count().start().unwrap();
+    for _ in 0..3 {
+        child.next().await.unwrap();
+        child.stop().await.unwrap();
+        let stopped_at = moment();
+        let silent = async { while child.next().await.unwrap().unwrap().at < stopped_at {} };
+        assert!(timeout(Duration::from_millis(30), silent).await.is_err(), "it does not stand still");
+        child.resume().unwrap();
+        child.next().await.unwrap();
+    }
+    child.stop().await.unwrap();
+    child.kill().await.unwrap();
+}
+
+async fn ended() {
+    let mut child = Orders::new("nobody").start().unwrap();
+    let error = child.halted("anything").await.unwrap_err();
+    assert!(error.to_string().contains("ended too early"), "{error}");
+    assert!(error.to_string().contains("unknown role nobody"), "{error}");
+}
+
+async fn dropped() {
+    let mut child = count().start().unwrap();
+    child.until(|text| text == "1").await.unwrap();
+    let record = child.record();
+    drop(child);
+    // Its pipe may still hold some. One that lives says thousands in a second.
+    let pause = || tokio::time::sleep(Duration::from_millis(50));
+    pause().await;
+    let many = record.lines().len();
+    pause().await;
+    assert_eq!(record.lines().len(), many);
+}
