@@ -41,8 +41,9 @@ impl Case {
 }
 
 /// By which means, and for how long, a case tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Tier {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Tier {
     /// One after another, in milliseconds.
     Fast,
     /// Several tasks at once.
@@ -59,9 +60,12 @@ impl Tier {
     /// Those that run unless something else is asked for.
     pub(crate) const USUAL: [Self; 2] = [Self::Fast, Self::Race];
 
-    pub(crate) const ALL: [Self; 5] = [Self::Fast, Self::Race, Self::Fault, Self::Crash, Self::Soak];
+    /// All of them, the quickest first.
+    pub const ALL: [Self; 5] = [Self::Fast, Self::Race, Self::Fault, Self::Crash, Self::Soak];
 
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fast => "fast",
             Self::Race => "race",

@@ -27,6 +27,9 @@ use super::settings::Settings;
 use super::subject::Subject;
 use crate::child::{Parent, role};
 
+/// How the report begins of a case that was given up.
+pub(super) const TIMED_OUT: &str = "the case did not end within";
+
 /// Runs the suite on a backend, as its arguments and the environment say.
 ///
 /// A process that the suite itself started, as a child to be killed, attaches to the storage of its parent
@@ -93,7 +96,7 @@ fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
 }
 
 /// What the backend declares and the subject gives. Every case reads jobs and raw rows, so both must be offered.
-fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Offered> {
+pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Offered> {
     runtime()?.block_on(async {
         let kit = Kit::new(Arc::clone(subject), None, Arc::clone(settings), Arc::default()).await?;
         let backend = kit.backend()?;
@@ -103,6 +106,11 @@ fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Resu
     })
 }
 
+/// What the case needs and is not offered.
+pub(super) fn missing(case: &Case, offered: Offered) -> Option<String> {
+    case.needs.iter().find_map(|need| need.missing_in(offered))
+}
+
 fn trial(
     case: &'static Case,
     fault: Option<Fault>,
@@ -110,8 +118,7 @@ fn trial(
     subject: &Arc<dyn Subject>,
     settings: &Arc<Settings>,
 ) -> Trial {
-    let missing = case.needs.iter().find_map(|need| need.missing_in(offered));
-    let skipped = match missing {
+    let skipped = match missing(case, offered) {
         Some(missing) => Some(missing),
         None if !settings.tiers.contains(&case.tier) => {
             Some(format!("tier {} is not asked for", case.tier.as_str()))
@@ -132,7 +139,7 @@ fn trial(
 }
 
 /// Runs one case on a runtime of its own, so that one that hangs or blocks holds up no other.
-fn run(
+pub(super) fn run(
     case: &'static Case,
     fault: Option<Fault>,
     subject: Arc<dyn Subject>,
@@ -149,7 +156,7 @@ fn run(
     runtime.spawn(async move { sender.send(execution.await) });
     let answer = match receiver.recv_timeout(timeout) {
         Ok(answer) => answer,
-        Err(RecvTimeoutError::Timeout) => Err(failure(format!("the case did not end within {timeout:?}"))),
+        Err(RecvTimeoutError::Timeout) => Err(failure(format!("{TIMED_OUT} {timeout:?}"))),
         Err(RecvTimeoutError::Disconnected) => Err(failure("the case was torn down by a panic".to_owned())),
     };
     runtime.shutdown_background();

@@ -98,6 +98,8 @@
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
 //! | `QUEUE_TEST_SOAK` | for how many seconds the tier `soak` uses a storage; 20 unless said, and longer ones in rounds of 20 |
 //!
+//!
+//! [`Suite`] runs single cases from a test, and tells which a backend is excused from.
 //! # What ends a case
 //! The rows that it leaves are audited, and its history is checked: all that any handle was asked and answered can be
 //! put in one order in which each answer is right and these rows are what is left. A request without an answer may have
@@ -135,7 +137,11 @@ mod session;
 mod settings;
 mod spec;
 mod subject;
+mod suite;
 
+pub use case::Tier;
 pub use fault::{Fault, FaultyStorage, Injected, PATIENCE};
 pub use harness::main;
+pub use promise::Promise;
 pub use subject::{SetupResult, Storage, Subject};
+pub use suite::{CaseFailure, CaseInfo, Suite, cases};

@@ -6,22 +6,31 @@ macro_rules! promises {
     ($($variant:ident = $number:literal $name:literal: $words:literal;)+) => {
         /// A promise of the queue.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Promise {
-            $($variant,)+
+        #[non_exhaustive]
+        #[expect(clippy::doc_markdown, reason = "the words are those that a failure prints")]
+        pub enum Promise {
+            $(#[doc = $words] $variant,)+
         }
 
         impl Promise {
-            const ALL: &[Self] = &[$(Self::$variant,)+];
+            /// All of them, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            pub(crate) const fn number(self) -> u8 {
+            /// Its number, which the names of its cases begin with.
+            #[must_use]
+            pub const fn number(self) -> u8 {
                 match self { $(Self::$variant => $number,)+ }
             }
 
-            pub(crate) const fn name(self) -> &'static str {
+            /// Its name, e.g. `no-lost-ack`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            pub(crate) const fn words(self) -> &'static str {
+            /// What is promised.
+            #[must_use]
+            pub const fn words(self) -> &'static str {
                 match self { $(Self::$variant => $words,)+ }
             }
         }

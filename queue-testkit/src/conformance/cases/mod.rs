@@ -8,6 +8,7 @@ mod q01_no_lost_ack;
 mod q01_programs;
 mod q01_races;
 mod q01_soak;
+mod q02_no_phantom;
 mod q03_kills;
 mod q03_races;
 mod q03_single_live_lease;
@@ -59,6 +60,7 @@ const FILES: &[&[Case]] = &[
     q01_no_lost_ack::CASES,
     q01_programs::CASES,
     q01_races::CASES,
+    q02_no_phantom::CASES,
     q01_soak::CASES,
     q03_kills::CASES,
     q03_races::CASES,

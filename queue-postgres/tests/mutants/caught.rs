@@ -1,0 +1,101 @@
+//! A mutant must be found out by a case of the promise that it breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue_postgres::tokio_postgres::Client;
+use queue_testkit::conformance::{Promise, Suite, Tier};
+use queue_testserver::url;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::place::{connect, driver, unique};
+use crate::subject::{Mutant, Wrong, sequence};
+use crate::sweeper::Sweeper;
+
+/// After this time a case has hung, which finds no mutant.
+const PATIENCE: Duration = Duration::from_secs(200);
+/// So that a run is like the other.
+const SEED: u64 = 7;
+
+/// Enters the mutants of a file, each as a test: the function, and which fragments of it are replaced by what.
+///
+/// ```text
+/// mutants! {
+///     Q4 settles_without_the_claim => function("settle", &[("AND l.claim = s.claim", "AND {reached}")]),
+/// }
+/// ```
+macro_rules! mutants {
+    ($($promise:ident $name:ident => $wrong:expr),+ $(,)?) => {$(
+        #[test]
+        fn $name() {
+            $crate::caught::is_caught(stringify!($promise), $wrong);
+        }
+    )+};
+}
+pub(crate) use mutants;
+
+/// A sequence in a schema of its own, seen by a session that outlives the schemas of the cases.
+struct Count {
+    runtime: Runtime,
+    client: Client,
+    name: String,
+}
+
+impl Count {
+    fn new() -> Self {
+        let runtime = runtime();
+        let name = unique("mutant");
+        let client = runtime.block_on(async {
+            let client = connect(&driver()).await;
+            let sequence = sequence(&name);
+            client.batch_execute(&format!("CREATE SCHEMA {name}; CREATE SEQUENCE {sequence}")).await.unwrap();
+            client
+        });
+        Self { runtime, client, name }
+    }
+
+    /// How often the mutation was reached since the last question.
+    fn take(&self) -> i64 {
+        let sequence = sequence(&self.name);
+        let sql = format!(
+            "SELECT CASE WHEN is_called THEN last_value ELSE 0 END, setval('{sequence}', 1, false) FROM {sequence}"
+        );
+        self.runtime.block_on(self.client.query_one(&sql, &[])).unwrap().get(0)
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        let sql = format!("SET client_min_messages = 'warning'; DROP SCHEMA {} CASCADE", self.name);
+        // The server is gone soon, too.
+        self.runtime.block_on(self.client.batch_execute(&sql)).ok();
+    }
+}
+
+pub(crate) fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+/// Runs the cases of the promise (`Q4`) until one fails, in which the mutation must have been reached.
+pub(crate) fn is_caught(promise: &str, wrong: Wrong) {
+    let count = Count::new();
+    let sweeper = Arc::new(Sweeper::new());
+    sweeper.start(&url().unwrap());
+    let suite = Suite::new(Mutant::new(wrong, count.name.clone(), Arc::clone(&sweeper))).unwrap();
+    let suite = suite.with_seed(SEED).with_timeout(PATIENCE);
+    let promise = Promise::ALL.iter().find(|known| format!("Q{}", known.number()) == promise).unwrap();
+    let mut cases = suite.applicable();
+    cases.retain(|case| case.proves(*promise) && case.tier() <= Tier::Race);
+    cases.sort_by_key(|case| case.tier());
+    let finding = cases.iter().find_map(|case| {
+        count.take();
+        Some((case, suite.run(case.name()).err()?, count.take()))
+    });
+    sweeper.finish();
+    let Some((case, failure, times)) = finding else {
+        panic!("none of the {} cases of {promise} finds it", cases.len());
+    };
+    assert!(times > 0, "{} fails, though the mutation was not reached: {failure}", case.name());
+    assert!(!failure.is_timeout(), "{} hangs, and does not say why: {failure}", case.name());
+    println!("{} finds it, after {times} times: {failure}", case.name());
+}

@@ -1,0 +1,28 @@
+//! What is wrong with enqueueing.
+
+use crate::caught::mutants;
+use crate::subject::function;
+
+mutants! {
+    Q1 stores_a_job_that_is_never_live => function("insert_jobs", &[(
+        "FROM job;",
+        "FROM job WHERE {reached} AND priority <> 1;",
+    )]),
+    Q2 runs_each_job_under_another_id_too => function("insert_jobs", &[(
+        "RETURN v_now;",
+        "IF {reached} AND p_ids[1] <> 'ffffffff-ffff-ffff-ffff-ffffffffffff' AND p_payloads[1] <> '\"again\"' THEN \
+            PERFORM insert_jobs(p_now, ARRAY[gen_random_uuid()], p_kinds[1:1], p_queues[1:1], p_priorities[1:1], p_run_ats[1:1], \
+                p_max_retries[1:1], p_timeouts[1:1], p_backoff_bases[1:1], p_backoff_caps[1:1], p_backoff_jitters[1:1], \
+                ARRAY['\"again\"']); \
+        END IF; RETURN v_now;",
+    )]),
+    Q5 stores_what_it_does_not_know_of_a_batch => function("insert_jobs", &[
+        ("RETURNING id, run_at,", "ON CONFLICT DO NOTHING RETURNING id, {reached} AS reached, run_at,"),
+    ]),
+    Q16 compares_no_payloads => function("known_jobs", &[
+        (
+            "CASE WHEN j.payload::text = s.payload COLLATE \"C\" THEN s.payload ELSE '' END",
+            "CASE WHEN {reached} THEN s.payload END",
+        ),
+    ]),
+}

@@ -1,0 +1,26 @@
+//! SQL that breaks a promise on this very database is found by a case of that promise.
+//!
+//! The operations are functions of the schema. A mutant is a schema in which a fragment of one of them was replaced; the
+//! text that stands in for it moves a sequence, which no rollback moves back.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says which case found its mutant"
+)]
+
+mod caught;
+mod claiming;
+mod enqueueing;
+mod excused;
+mod migrating;
+mod mutation;
+#[path = "../place/mod.rs"]
+mod place;
+mod settling;
+mod subject;
+#[path = "../subject/sweeper.rs"]
+mod sweeper;
+mod upkeep;
+mod waiting;

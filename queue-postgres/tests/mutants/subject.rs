@@ -1,0 +1,105 @@
+//! A schema for each case, with something wrong in it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use queue_core::Backend;
+use queue_postgres::{Migrate, PostgresBackend, PostgresConfig};
+use queue_testkit::conformance::{SetupResult, Storage, Subject};
+use tokio::sync::OnceCell;
+
+use crate::migrating::migrate_without_the_lock;
+use crate::mutation::Mutation;
+use crate::place::{connect, driver};
+use crate::sweeper::Sweeper;
+
+/// What is wrong with the schemas.
+#[derive(Clone, Copy)]
+pub(crate) enum Wrong {
+    Nothing,
+    Function(Mutation),
+    /// They are made by the script of the migrations, without the line that takes the lock.
+    Migrations,
+}
+
+/// One function of theirs: each fragment, and what stands in its place.
+pub(crate) const fn function(
+    function: &'static str,
+    replaced: &'static [(&'static str, &'static str)],
+) -> Wrong {
+    Wrong::Function(Mutation { function, replaced })
+}
+
+/// A mutant, as a subject of the suite.
+pub(crate) struct Mutant {
+    pub(crate) wrong: Wrong,
+    /// The schema in which the sequence `reached` is, and how the names of the others begin.
+    pub(crate) name: String,
+    schemas: AtomicU64,
+    sweeper: Arc<Sweeper>,
+}
+
+impl Mutant {
+    pub(crate) fn new(wrong: Wrong, name: String, sweeper: Arc<Sweeper>) -> Self {
+        Self { wrong, name, schemas: AtomicU64::new(0), sweeper }
+    }
+}
+
+/// The sequence that counts how often a mutation was reached, in the schema of this name.
+pub(crate) fn sequence(name: &str) -> String {
+    format!("{name}.reached")
+}
+
+#[async_trait]
+impl Subject for Mutant {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        let name = format!("{}_{}", self.name, self.schemas.fetch_add(1, Ordering::Relaxed));
+        Ok(Arc::new(Schema {
+            config: PostgresConfig::new(driver()).schema(&name)?,
+            name,
+            wrong: self.wrong,
+            sequence: sequence(&self.name),
+            is_wrong: OnceCell::new(),
+            sweeper: Arc::clone(&self.sweeper),
+        }))
+    }
+}
+
+/// The schema of a case.
+struct Schema {
+    config: PostgresConfig,
+    name: String,
+    wrong: Wrong,
+    sequence: String,
+    /// Whether the function was changed: once, though several may open the schema at the same moment.
+    is_wrong: OnceCell<()>,
+    sweeper: Arc<Sweeper>,
+}
+
+#[async_trait]
+impl Storage for Schema {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        if let Wrong::Migrations = self.wrong {
+            migrate_without_the_lock(&self.name, &self.sequence).await?;
+            let config = self.config.clone().migrate(Migrate::Never);
+            return Ok(Arc::new(PostgresBackend::open(config).await?));
+        }
+        let backend = PostgresBackend::open(self.config.clone()).await?;
+        if let Wrong::Function(mutation) = self.wrong {
+            let change = async || mutation.apply(&connect(&driver()).await, &self.name, &self.sequence).await;
+            self.is_wrong.get_or_init(change).await;
+        }
+        Ok(Arc::new(backend))
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(self.name.clone())
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        self.sweeper.remove(&self.name);
+    }
+}

@@ -1,0 +1,106 @@
+//! A file for each case, in which something is wrong.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use queue_core::Backend;
+use queue_sqlite::{SqliteBackend, SqliteConfig};
+use queue_testkit::conformance::{SetupResult, Storage, Subject};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::mutated::{Before, Beside, Mutated};
+
+/// What is wrong with the database.
+pub(crate) enum Mutation {
+    /// Nothing.
+    None,
+    /// Triggers, made once the tables are there. Each counts itself in `mutant_reached`.
+    Trigger(&'static str),
+    /// A statement before each opening of the file but the first.
+    Opening(&'static str),
+    /// Statements before the operations of a handle.
+    Before(fn() -> Arc<dyn Before>),
+}
+
+/// A mutant, as a subject of the suite.
+pub(crate) struct Mutant {
+    pub(crate) mutation: Mutation,
+    /// How often its mutation has happened, on all files of cases that are over.
+    pub(crate) reached: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Subject for Mutant {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        let folder = TempDir::new()?;
+        let (triggers, opening, before) = match &self.mutation {
+            Mutation::None => ("", "", None),
+            Mutation::Trigger(sql) => (*sql, "", None),
+            Mutation::Opening(sql) => ("", *sql, None),
+            Mutation::Before(make) => ("", "", Some(make())),
+        };
+        let path = folder.path().join("jobs.db");
+        let reached = Arc::clone(&self.reached);
+        Ok(Arc::new(File { path, _folder: folder, triggers, opening, before, reached }))
+    }
+}
+
+/// The file of a case.
+pub(crate) struct File {
+    path: PathBuf,
+    triggers: &'static str,
+    opening: &'static str,
+    before: Option<Arc<dyn Before>>,
+    reached: Arc<AtomicU64>,
+    _folder: TempDir,
+}
+
+/// A connection beside the backend's.
+pub(crate) fn connect(path: &PathBuf) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(20))?;
+    Ok(connection)
+}
+
+#[async_trait]
+impl Storage for File {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        if !self.opening.is_empty() && self.path.exists() {
+            let changed = connect(&self.path)?.execute(self.opening, [])?;
+            self.reached.fetch_add(u64::try_from(changed)?, Ordering::SeqCst);
+        }
+        let backend = SqliteBackend::open(SqliteConfig::new(&self.path)).await?;
+        let counter = "CREATE TABLE IF NOT EXISTS mutant_reached (times INTEGER NOT NULL);
+            INSERT INTO mutant_reached SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM mutant_reached);";
+        if !self.triggers.is_empty() {
+            connect(&self.path)?
+                .execute_batch(&format!("BEGIN IMMEDIATE; {counter} {}; COMMIT", self.triggers))?;
+        }
+        let Some(before) = &self.before else { return Ok(Arc::new(backend)) };
+        let beside = Beside { path: self.path.clone(), reached: Arc::clone(&self.reached) };
+        Ok(Arc::new(Mutated { sound: backend, before: Arc::clone(before), beside }))
+    }
+
+    fn address(&self) -> Option<String> {
+        self.path.to_str().map(str::to_owned)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        if self.triggers.is_empty() {
+            return;
+        }
+        let read = |connection: Connection| {
+            connection.query_row("SELECT times FROM mutant_reached", [], |row| row.get::<_, u32>(0))
+        };
+        // A file that was never opened has no counter.
+        if let Ok(times) = connect(&self.path).and_then(read) {
+            self.reached.fetch_add(times.into(), Ordering::SeqCst);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Rows that come to stand in the file as a mutated statement would leave them.
+
+use crate::caught::mutants;
+use crate::subject::Mutation::{Opening, Trigger};
+
+mutants! {
+    // A claim that does not mark what it takes.
+    Q3 leaves_claimed_jobs_ready => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF claim ON queue_live WHEN new.state = 2 BEGIN
+            UPDATE queue_live SET state = 1 WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // `SET claim = coalesce(claim, ?2)`, if a claim were never taken away.
+    Q4 keeps_the_first_token_of_a_job => Trigger(
+        "CREATE TABLE IF NOT EXISTS mutant_first (seq INTEGER PRIMARY KEY, claim BLOB);
+        CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF claim ON queue_live WHEN new.claim IS NOT NULL BEGIN
+            INSERT OR IGNORE INTO mutant_first VALUES (new.seq, new.claim);
+            UPDATE queue_live SET claim = (SELECT claim FROM mutant_first f WHERE f.seq = new.seq) WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q1 forgets_every_seventh_job => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live WHEN new.seq % 7 = 0 BEGIN
+            DELETE FROM queue_live WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // `attempt = attempt` in the claim.
+    Q7 charges_no_attempt => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF attempt ON queue_live WHEN new.state = 2 BEGIN
+            UPDATE queue_live SET attempt = old.attempt WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // A finished job whose live row stays.
+    Q8 leaves_a_finished_job_live => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER DELETE ON queue_live BEGIN
+            INSERT INTO queue_live (seq, id, queue, kind, priority, state, run_at, attempt, max_retries, timeout)
+            VALUES (old.seq, old.id, old.queue, old.kind, old.priority, 1, old.run_at, old.attempt, old.max_retries, old.timeout);
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q9 forgets_the_wish_to_cancel_with_the_lease => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF claim ON queue_live
+        WHEN new.claim IS NULL AND new.cancel_requested = 1 BEGIN
+            UPDATE queue_live SET cancel_requested = 0 WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q10 stores_no_result => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_outcomes WHEN new.result IS NOT NULL BEGIN
+            UPDATE queue_outcomes SET result = NULL WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // `expires_at < ?1` for `expires_at <= ?1`.
+    Q11 gives_a_worker_up_a_tick_too_late => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_workers BEGIN
+            UPDATE queue_workers SET expires_at = new.expires_at + 1 WHERE worker_id = new.worker_id;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q12 lets_heartbeats_extend_nothing => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF expires_at ON queue_workers BEGIN
+            UPDATE queue_workers SET expires_at = old.expires_at WHERE worker_id = new.worker_id;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // `ORDER BY priority` for `ORDER BY priority DESC`.
+    Q13 claims_the_least_urgent_first => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live BEGIN
+            UPDATE queue_live SET priority = ~new.priority WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // `run_at - 1 <= ?3`, which is `run_at < ?3 + 2`.
+    Q14 claims_a_tick_too_early => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live WHEN new.run_at > 0 BEGIN
+            UPDATE queue_live SET run_at = new.run_at - 1 WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // `run_at < ?3` for `run_at <= ?3`.
+    Q14 claims_a_tick_too_late => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live WHEN new.state = 0 BEGIN
+            UPDATE queue_live SET run_at = min(new.run_at + 1, 253402300799999999) WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q17 forgets_a_pause => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_paused BEGIN
+            DELETE FROM queue_paused WHERE queue = new.queue;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // A column of parsed JSON.
+    Q20 stores_payloads_as_parsed => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_jobs BEGIN
+            UPDATE queue_jobs SET payload = json(new.payload) WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    // A step that is not entered in the ledger in the transaction that applies it.
+    Q21 forgets_which_steps_were_applied => Opening("DELETE FROM queue_migrations"),
+}

@@ -1,0 +1,220 @@
+//! Q2: nothing runs that was not enqueued, and what was refused never appears.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::{CancelReply, ClaimedJob, ListRequest};
+use queue_core::{ErrorKind, JobId, JobSpec, Timestamp, WorkerId};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::{ensure_eq, fails_with};
+use crate::conformance::kit::Kit;
+use crate::conformance::race::race;
+use crate::conformance::session::{EXPIRY, Session, complete, release, retry, snooze};
+use crate::conformance::spec::Spec;
+
+cases! {
+    Fast q02_what_is_claimed_is_what_was_enqueued,
+    Fast q02_an_empty_storage_gives_nothing,
+    Fast q02_nothing_of_a_refused_batch_appears_or_runs,
+    Fast q02_a_job_that_is_known_runs_no_second_time,
+    Fast q02_a_refused_batch_is_not_there_when_the_storage_is_opened_again [Durable],
+    Race q02_refused_batches_run_nothing_while_others_are_drained,
+}
+
+/// A hundred jobs of every priority, queue and time, each given back, failed or put off before it ends:
+/// every attempt is of one of them, as it was enqueued.
+async fn q02_what_is_claimed_is_what_was_enqueued(kit: &Kit) -> CaseResult {
+    const QUEUES: [&str; 3] = ["default", "mail", "side"];
+    let mut enqueued = Vec::new();
+    for index in 0..100_usize {
+        let run_at = kit.now().saturating_add(Duration::from_secs(u64::try_from(index % 4)?));
+        let spec = kit.spec(["a", "b"][index % 2]).queue(QUEUES[index % 3]).payload(index.to_string());
+        let spec = spec.priority(i16::try_from(index % 5)?).run_at(run_at).max_retries(100);
+        enqueued.push(spec.clone().build()?);
+        kit.insert_one(spec).await?;
+    }
+    let mut ended = BTreeSet::new();
+    for turn in 0..60_usize {
+        kit.advance(Duration::from_secs(1));
+        let worker = kit.worker().await?;
+        let reply = kit.claiming(worker, 9).queue(QUEUES[turn % 3]).take().await?;
+        for (index, job) in reply.jobs.iter().enumerate() {
+            let spec = enqueued.iter().find(|spec| spec.id == job.token.job);
+            let Some(spec) = spec else { anyhow::bail!("nobody enqueued {job:?}") };
+            ensure!(is_as_enqueued(job, spec), "enqueued was {spec:?}, claimed was {job:?}");
+            let verdict = match (turn + index) % 5 {
+                0 if turn < 20 => release(),
+                1 if turn < 20 => snooze(1),
+                2 if turn < 20 => retry("failed", 1),
+                _ => complete(),
+            };
+            let is_end = verdict.final_state().is_some();
+            kit.settle_one(job.token, verdict).await?;
+            ensure!(!is_end || ended.insert(job.token.job), "job {} was run to its end twice", job.token.job);
+        }
+    }
+    let expected: BTreeSet<JobId> = enqueued.iter().map(|spec| spec.id).collect();
+    ensure_eq!(ended, expected, "the jobs that have ended");
+    ensure_eq!(
+        kit.stored().await?.jobs,
+        expected.into_iter().collect::<Vec<_>>(),
+        "the jobs that are stored"
+    );
+    Ok(())
+}
+
+fn is_as_enqueued(job: &ClaimedJob, spec: &JobSpec) -> bool {
+    (&job.kind, &job.queue, &job.payload) == (&spec.kind, &spec.queue, &spec.payload)
+}
+
+/// Nor does it list, rescue or promote any, now or near the end of time.
+async fn q02_an_empty_storage_gives_nothing(kit: &Kit) -> CaseResult {
+    for time in [kit.now(), Timestamp::MAX.saturating_sub(EXPIRY)] {
+        kit.set_clock(time);
+        let worker = kit.worker().await?;
+        let reply = kit.claiming(worker, 100).kinds(&["job"]).take().await?;
+        ensure_eq!(reply.jobs, [], "a claim at {time}");
+        ensure_eq!(kit.promote(100).await?.promoted, 0, "jobs promoted at {time}");
+        ensure_eq!(kit.rescue(100).await?.rescued, 0, "jobs rescued at {time}");
+        ensure_eq!(kit.heartbeat(worker).await?.leases, 0, "leases at {time}");
+        kit.retire(worker).await?;
+    }
+    ensure_eq!(listed(kit).await?, [], "the list");
+    ensure_eq!(kit.stored().await?.jobs, [], "the jobs");
+    Ok(())
+}
+
+async fn listed(kit: &Kit) -> anyhow::Result<Vec<JobId>> {
+    let backend = kit.backend()?;
+    let inspect = backend.inspect().ok_or_else(|| anyhow::anyhow!("the backend offers no `inspect`"))?;
+    Ok(inspect.list(ListRequest::new(100)).await?.into_iter().map(|record| record.job.id).collect())
+}
+
+/// A batch that must be refused, since the id of `taken` is given again, and the new ids in it.
+fn refused_batch(kit: &Kit, taken: JobId, bad_row: usize) -> anyhow::Result<(Vec<Spec>, Vec<JobId>)> {
+    let later = kit.now().saturating_add(Duration::from_secs(60));
+    let new = vec![kit.spec("job"), kit.spec("job").run_at(later), kit.spec("job").priority(9)];
+    let ids = new.iter().cloned().map(|spec| Ok(spec.build()?.id)).collect::<anyhow::Result<_>>()?;
+    let mut batch = new;
+    batch.insert(bad_row, kit.spec("job").id(taken).payload("\"other\""));
+    Ok((batch, ids))
+}
+
+/// By id, in the list, in a claim, at once and when its time would have come; and its ids are free.
+async fn q02_nothing_of_a_refused_batch_appears_or_runs(kit: &Kit) -> CaseResult {
+    let taken = kit.insert_one(kit.spec("job")).await?;
+    for bad_row in 0..4 {
+        let (batch, ids) = refused_batch(kit, taken, bad_row)?;
+        fails_with(kit.try_insert(batch).await?, ErrorKind::Conflict)?;
+        for id in &ids {
+            ensure_eq!(kit.find(*id).await?, None, "job {id} of a batch with bad row {bad_row}");
+            ensure_eq!(kit.cancel(*id).await?, CancelReply::NotFound, "the cancel of job {id}");
+        }
+        ensure_eq!(listed(kit).await?, [taken], "the list after bad row {bad_row}");
+        kit.advance(Duration::from_secs(60));
+        kit.promote(100).await?;
+        let held = kit.claim(kit.worker().await?, 100).await?;
+        let claimed: Vec<JobId> = held.iter().map(|job| job.token.job).collect();
+        ensure_eq!(claimed, [taken], "the jobs that are claimed after bad row {bad_row}");
+        kit.settle_one(held[0].token, release()).await?;
+    }
+    Ok(())
+}
+
+/// Enqueued again while it waits, while it runs, and when it has ended.
+async fn q02_a_job_that_is_known_runs_no_second_time(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let batch = vec![kit.spec("job"), kit.spec("job")];
+    let ids = kit.insert(batch.clone()).await?;
+    kit.try_insert(batch.clone()).await??;
+    let held = kit.claim(worker, 100).await?;
+    let claimed: Vec<JobId> = held.iter().map(|job| job.token.job).collect();
+    ensure_eq!(claimed, ids, "the jobs that are claimed");
+    for verdict in [None, Some(complete())] {
+        if let Some(verdict) = verdict {
+            kit.settle(held.iter().map(|job| (job.token, verdict.clone())).collect()).await?;
+        }
+        kit.try_insert(batch.clone()).await??;
+        ensure_eq!(kit.claim(worker, 100).await?, [], "a claim after the jobs were enqueued again");
+    }
+    ensure_eq!(kit.stored().await?.jobs, ids, "the jobs");
+    Ok(())
+}
+
+/// What was rolled back was not on its way to the disk, either.
+async fn q02_a_refused_batch_is_not_there_when_the_storage_is_opened_again(kit: &Kit) -> CaseResult {
+    let taken = kit.insert_one(kit.spec("job")).await?;
+    for bad_row in [0, 3] {
+        let (batch, _) = refused_batch(kit, taken, bad_row)?;
+        fails_with(kit.try_insert(batch).await?, ErrorKind::Conflict)?;
+        kit.reopen().await?;
+        ensure_eq!(kit.stored().await?.jobs, [taken], "the jobs with bad row {bad_row}");
+    }
+    kit.advance(Duration::from_secs(60));
+    let claimed = kit.claim(kit.worker().await?, 100).await?;
+    ensure_eq!(claimed.len(), 1, "jobs that are claimed");
+    Ok(())
+}
+
+/// Four tasks enqueue, every other batch of theirs to be refused; four drain meanwhile. What is run is what
+/// was acknowledged.
+async fn q02_refused_batches_run_nothing_while_others_are_drained(kit: &Kit) -> CaseResult {
+    const ENQUEUERS: usize = 4;
+    let handles = kit.handles(2).await?;
+    let taken = kit.insert_one(kit.spec("job")).await?;
+    kit.cancel(taken).await?;
+    let left = Arc::new(AtomicUsize::new(ENQUEUERS));
+    let mut tasks = Vec::new();
+    for task in 0..2 * ENQUEUERS {
+        let (handle, left, worker) = (Arc::clone(&handles[task % 2]), Arc::clone(&left), kit.worker().await?);
+        tasks.push(async move {
+            if task < ENQUEUERS {
+                let acknowledged = enqueue_good_and_bad(&handle, taken).await;
+                left.fetch_sub(1, Ordering::SeqCst);
+                Ok((acknowledged?, Vec::new()))
+            } else {
+                Ok((Vec::new(), drain(&handle, worker, &left).await?))
+            }
+        });
+    }
+    let (acknowledged, ran): (Vec<_>, Vec<_>) = race(tasks).await?.into_iter().unzip();
+    let (mut acknowledged, mut ran) = (acknowledged.concat(), ran.concat());
+    acknowledged.sort();
+    ran.sort();
+    ensure_eq!(ran, acknowledged, "the jobs that were run");
+    Ok(())
+}
+
+/// The ids of the good ones.
+async fn enqueue_good_and_bad(handle: &Session, taken: JobId) -> anyhow::Result<Vec<JobId>> {
+    let mut acknowledged = Vec::new();
+    for turn in 0..10 {
+        let batch = (0..3).map(|_| handle.spec("job")).collect();
+        acknowledged.extend(handle.insert(batch).await?);
+        let mut bad: Vec<_> = (0..3).map(|_| handle.spec("job").priority(1)).collect();
+        bad.insert(turn % 4, handle.spec("job").id(taken).payload("\"other\""));
+        fails_with(handle.try_insert(bad).await?, ErrorKind::Conflict)?;
+    }
+    Ok(acknowledged)
+}
+
+/// Ends once nobody enqueues any more and a claim from the head finds nothing.
+async fn drain(handle: &Session, worker: WorkerId, left: &AtomicUsize) -> anyhow::Result<Vec<JobId>> {
+    let mut ran = Vec::new();
+    loop {
+        let is_over = left.load(Ordering::SeqCst) == 0;
+        let jobs = handle.claim(worker, 5).await?;
+        if jobs.is_empty() && is_over {
+            return Ok(ran);
+        }
+        for job in jobs {
+            handle.settle_one(job.token, complete()).await?;
+            ran.push(job.token.job);
+        }
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,160 @@
+//! The in-memory backend with a mutation around it, as the suite sees it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use queue_core::backend::{
+    Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
+    MaintainReply, MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored,
+    WakeReceiver,
+};
+use queue_core::{JobId, QueueName, Result};
+use queue_testkit::conformance::{SetupResult, Storage, Subject};
+
+use crate::mutation::{Fates, Mutation, Sound};
+
+/// Makes the mutation anew for each storage: it may remember what it saw of it.
+pub(crate) type Make = fn() -> Arc<dyn Mutation>;
+
+/// A mutant, as a subject of the suite.
+pub(crate) struct Mutant {
+    pub(crate) make: Make,
+    /// How often its fault has happened, on all its storages.
+    pub(crate) reached: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Subject for Mutant {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        let sound = Sound::new(Arc::clone(&self.reached));
+        Ok(Arc::new(Jobs { sound, mutation: (self.make)(), handles: AtomicU64::new(0) }))
+    }
+}
+
+/// Keeps its jobs for as long as it is there: to the suite it is as durable as a file, and its handles are
+/// as those of several processes.
+struct Jobs {
+    sound: Sound,
+    mutation: Arc<dyn Mutation>,
+    handles: AtomicU64,
+}
+
+#[async_trait]
+impl Storage for Jobs {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        let handle = self.handles.fetch_add(1, Ordering::SeqCst);
+        let sound = self.mutation.open(Sound { handle, ..self.sound.clone() });
+        Ok(Arc::new(Mutated { sound, mutation: Arc::clone(&self.mutation) }))
+    }
+}
+
+struct Mutated {
+    sound: Sound,
+    mutation: Arc<dyn Mutation>,
+}
+
+impl fmt::Debug for Mutated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mutated").field(&self.sound.backend).finish()
+    }
+}
+
+#[async_trait]
+impl Backend for Mutated {
+    fn name(&self) -> &'static str {
+        "mutant"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::default().with_durable().with_multi_process().with_pause()
+    }
+
+    async fn insert(&self, request: InsertRequest) -> Fates {
+        self.mutation.insert(&self.sound, request).await
+    }
+
+    async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
+        self.mutation.claim(&self.sound, request).await
+    }
+
+    async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
+        self.mutation.leases(&self.sound, request).await
+    }
+
+    async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        self.mutation.settle(&self.sound, request).await
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
+        self.mutation.cancel(&self.sound, request).await
+    }
+
+    async fn register(&self, request: RegisterRequest) -> Result<()> {
+        self.mutation.register(&self.sound, request).await
+    }
+
+    async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
+        self.mutation.heartbeat(&self.sound, request).await
+    }
+
+    async fn retire(&self, request: RetireRequest) -> Result<()> {
+        self.mutation.retire(&self.sound, request).await
+    }
+
+    async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
+        self.mutation.maintain(&self.sound, request).await
+    }
+
+    fn subscribe(&self) -> WakeReceiver {
+        self.mutation.subscribe(&self.sound)
+    }
+
+    fn inspect(&self) -> Option<&dyn Inspect> {
+        Some(self)
+    }
+
+    fn pausing(&self) -> Option<&dyn Pause> {
+        Some(self)
+    }
+
+    fn audit(&self) -> Option<&dyn Audit> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Inspect for Mutated {
+    async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        self.mutation.jobs(&self.sound, ids).await
+    }
+
+    async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
+        self.mutation.list(&self.sound, request).await
+    }
+}
+
+#[async_trait]
+impl Pause for Mutated {
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.mutation.pause(&self.sound, queue).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.mutation.resume(&self.sound, queue).await
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>> {
+        self.mutation.paused(&self.sound).await
+    }
+}
+
+/// The rows as they are: a mutant hides nothing from the audit.
+#[async_trait]
+impl Audit for Mutated {
+    async fn stored(&self) -> Result<Stored> {
+        Ok(self.sound.stored().await)
+    }
+}

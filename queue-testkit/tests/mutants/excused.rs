@@ -1,0 +1,76 @@
+//! The cases that the in-memory backend is excused from, to the letter.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use queue_core::{Backend, MemoryBackend};
+use queue_testkit::conformance::{SetupResult, Storage, Subject, Suite};
+
+struct Memory;
+
+#[async_trait]
+impl Subject for Memory {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        Ok(Arc::new(Jobs(MemoryBackend::new())))
+    }
+}
+
+struct Jobs(MemoryBackend);
+
+#[async_trait]
+impl Storage for Jobs {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(self.0.clone()))
+    }
+}
+
+/// Each case, and the first thing that it needs and the backend does not declare.
+const EXCUSED: &str = "\
+q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it: needs durable, which the backend does not declare
+q02_what_a_killed_process_had_not_sent_does_not_exist: needs durable, which the backend does not declare
+q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all: needs durable, which the backend does not declare
+q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once: needs durable, which the backend does not declare
+q01_jobs_of_every_state_outlive_the_handle: needs durable, which the backend does not declare
+q01_what_one_handle_acknowledged_another_runs: needs multi_process, which the backend does not declare
+q02_a_refused_batch_is_not_there_when_the_storage_is_opened_again: needs durable, which the backend does not declare
+q01_everything_at_once_for_a_while: needs durable, which the backend does not declare
+q03_random_kills_give_no_job_two_leases: needs durable, which the backend does not declare
+q01_random_kills_of_whole_programs_lose_and_double_nothing: needs durable, which the backend does not declare
+q04_a_lease_outlives_the_handle_that_claimed: needs durable, which the backend does not declare
+q04_a_lease_taken_by_another_process_is_lost: needs multi_process, which the backend does not declare
+q07_a_job_that_kills_its_process_each_time_ends_dead: needs durable, which the backend does not declare
+q07_a_kill_costs_the_attempt_that_ran_and_no_other: needs durable, which the backend does not declare
+q09_a_cancel_holds_when_the_storage_is_opened_again: needs durable, which the backend does not declare
+q09_a_signal_reaches_a_holder_in_another_process: needs multi_process, which the backend does not declare
+q10_a_result_that_was_captured_before_a_kill_is_not_stored: needs durable, which the backend does not declare
+q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing: needs durable, which the backend does not declare
+q10_a_result_is_as_durable_as_its_job: needs durable, which the backend does not declare
+q11_a_worker_that_left_no_trace_is_rescued_after_the_restart: needs durable, which the backend does not declare
+q11_a_killed_workers_jobs_are_claimable_after_its_expiry_never_before: needs durable, which the backend does not declare
+q11_what_a_killed_program_ran_is_run_by_another: needs durable, which the backend does not declare
+q04_a_worker_that_stood_still_past_its_expiry_settles_nothing: needs durable, which the backend does not declare
+q11_a_worker_that_stood_still_goes_on_as_a_new_one: needs durable, which the backend does not declare
+q11_a_program_that_stood_still_doubles_nothing_and_works_on: needs durable, which the backend does not declare
+q12_the_expiry_outlives_the_handle: needs durable, which the backend does not declare
+q13_the_order_outlives_the_handle: needs durable, which the backend does not declare
+q16_a_job_is_known_when_the_storage_is_opened_again: needs durable, which the backend does not declare
+q17_a_pause_outlives_the_handle: needs durable, which the backend does not declare
+q17_a_pause_holds_for_every_handle: needs multi_process, which the backend does not declare
+q20_payloads_and_results_outlive_the_handle: needs durable, which the backend does not declare
+q21_a_storage_whose_migration_was_killed_opens_and_works: needs migrations, which the backend does not declare
+q21_a_fresh_storage_opened_by_many_at_once_serves_all: needs migrations, which the backend does not declare
+q21_a_storage_with_jobs_opened_by_many_at_once_keeps_them: needs migrations, which the backend does not declare
+q21_opening_disturbs_nobody_who_works: needs migrations, which the backend does not declare
+q21_opening_again_and_again_changes_nothing: needs migrations, which the backend does not declare
+q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole: needs durable, which the backend does not declare
+q22_an_error_on_one_handle_leaves_the_other_working: needs multi_process, which the backend does not declare
+q21_opening_under_a_fault_ends_in_time_and_works_afterwards: needs multi_process, which the backend does not declare
+";
+
+#[test]
+fn the_memory_backend_is_excused_from_these_cases_and_no_others() {
+    let excused = Suite::new(Memory).unwrap().excused();
+    let lines = excused.into_iter().map(|(case, missing)| format!("{}: {missing}\n", case.name()));
+    let excused: String = lines.collect();
+    assert!(excused == EXCUSED, "the list should be:\n{excused}");
+}

@@ -1,0 +1,133 @@
+//! What a mutant does in place of the operations.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use queue_core::backend::{
+    Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
+    HeartbeatRequest, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest, LiveRow,
+    MaintainReply, MaintainRequest, Pause as _, RegisterRequest, RetireRequest, SettleRequest, Settled,
+    Stored, WakeReceiver,
+};
+use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result, Submitted};
+
+/// How often a task lets others go on before it stops waiting for one of them.
+const PATIENCE: usize = 1000;
+
+/// What an insert answers.
+pub(crate) type Fates = Result<Vec<Result<Vec<Submitted>>>>;
+
+/// The backend as it should be, and what the mutant did to it.
+#[derive(Clone)]
+pub(crate) struct Sound {
+    pub(crate) backend: MemoryBackend,
+    /// Which handle on its storage this is: 0, 1, …
+    pub(crate) handle: u64,
+    /// How often what is wrong with the mutant has happened.
+    pub(crate) reached: Arc<AtomicU64>,
+}
+
+impl Sound {
+    pub(crate) fn new(reached: Arc<AtomicU64>) -> Self {
+        Self { backend: MemoryBackend::new(), handle: 0, reached }
+    }
+
+    /// Says that what is wrong with the mutant has happened.
+    pub(crate) fn reached(&self) {
+        self.reached.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The row of an unfinished job.
+    pub(crate) async fn live(&self, job: JobId) -> Option<LiveRow> {
+        self.stored().await.live.into_iter().find(|row| row.id == job)
+    }
+
+    pub(crate) async fn stored(&self) -> Stored {
+        self.backend.stored().await.unwrap_or_default()
+    }
+
+    pub(crate) async fn record(&self, job: JobId) -> Option<JobRecord> {
+        self.backend.jobs(&[job]).await.ok()?.pop().flatten()
+    }
+}
+
+/// Lets other tasks go on until one of them has moved the number, or nobody does.
+pub(crate) async fn wait_for_another(moved: &AtomicU64) {
+    let before = moved.load(Ordering::SeqCst);
+    for _ in 0..PATIENCE {
+        if moved.load(Ordering::SeqCst) != before {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The operations of a mutant; those that it does not name are done rightly.
+#[async_trait]
+pub(crate) trait Mutation: Send + Sync + 'static {
+    /// What a handle that is opened works on.
+    fn open(&self, sound: Sound) -> Sound {
+        sound
+    }
+
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+        sound.backend.insert(request).await
+    }
+
+    async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
+        sound.backend.claim(request).await
+    }
+
+    async fn leases(&self, sound: &Sound, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
+        sound.backend.leases(request).await
+    }
+
+    async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        sound.backend.settle(request).await
+    }
+
+    async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
+        sound.backend.cancel(request).await
+    }
+
+    async fn register(&self, sound: &Sound, request: RegisterRequest) -> Result<()> {
+        sound.backend.register(request).await
+    }
+
+    async fn heartbeat(&self, sound: &Sound, request: HeartbeatRequest) -> Result<HeartbeatReply> {
+        sound.backend.heartbeat(request).await
+    }
+
+    async fn retire(&self, sound: &Sound, request: RetireRequest) -> Result<()> {
+        sound.backend.retire(request).await
+    }
+
+    async fn maintain(&self, sound: &Sound, request: MaintainRequest) -> Result<MaintainReply> {
+        sound.backend.maintain(request).await
+    }
+
+    fn subscribe(&self, sound: &Sound) -> WakeReceiver {
+        sound.backend.subscribe()
+    }
+
+    async fn jobs(&self, sound: &Sound, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        sound.backend.jobs(ids).await
+    }
+
+    async fn list(&self, sound: &Sound, request: ListRequest) -> Result<Vec<JobRecord>> {
+        sound.backend.list(request).await
+    }
+
+    async fn pause(&self, sound: &Sound, queue: &QueueName) -> Result<()> {
+        sound.backend.pause(queue).await
+    }
+
+    async fn resume(&self, sound: &Sound, queue: &QueueName) -> Result<()> {
+        sound.backend.resume(queue).await
+    }
+
+    async fn paused(&self, sound: &Sound) -> Result<Vec<QueueName>> {
+        sound.backend.paused().await
+    }
+}

@@ -1,0 +1,66 @@
+//! Q2: something runs that nobody enqueued.
+
+use async_trait::async_trait;
+use queue_core::backend::{ClaimReply, ClaimRequest, InsertRequest};
+use queue_core::{Backend as _, JobId, Result};
+
+use crate::caught::mutants;
+use crate::mutation::{Fates, Mutation, Sound};
+
+mutants! {
+    Q2 runs_what_was_refused => RunsWhatWasRefused,
+    Q2 stores_each_job_twice => StoresTwice,
+    Q2 brings_a_job_that_nobody_enqueued => BringsAPhantom,
+}
+
+/// Of a batch that is refused, those jobs stay that could be stored.
+struct RunsWhatWasRefused;
+
+#[async_trait]
+impl Mutation for RunsWhatWasRefused {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+        let fates = sound.backend.insert(request.clone()).await?;
+        for (batch, fate) in request.batches.into_iter().zip(&fates) {
+            if fate.is_err() {
+                sound.reached();
+                let mut alone = InsertRequest::new(batch.into_iter().map(|spec| vec![spec]).collect());
+                alone.now = request.now;
+                drop(sound.backend.insert(alone).await?);
+            }
+        }
+        Ok(fates)
+    }
+}
+
+/// As a retry within the backend might that makes a new id.
+struct StoresTwice;
+
+#[async_trait]
+impl Mutation for StoresTwice {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+        let fates = sound.backend.insert(request.clone()).await?;
+        let mut again = request;
+        for spec in again.batches.iter_mut().flatten() {
+            sound.reached();
+            spec.id = JobId::generate();
+        }
+        drop(sound.backend.insert(again).await?);
+        Ok(fates)
+    }
+}
+
+struct BringsAPhantom;
+
+#[async_trait]
+impl Mutation for BringsAPhantom {
+    async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
+        let mut reply = sound.backend.claim(request).await?;
+        if let Some(last) = reply.jobs.last().cloned() {
+            sound.reached();
+            let mut phantom = last;
+            phantom.token.job = JobId::generate();
+            reply.jobs.push(phantom);
+        }
+        Ok(reply)
+    }
+}
