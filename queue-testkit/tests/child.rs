@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Trial};
-use queue_testkit::child::{Child, Orders, Parent, moment};
+use queue_testkit::child::{Child, Orders, Parent, Record, moment};
+use queue_testkit::drop_after;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
@@ -30,6 +31,13 @@ fn main() -> ExitCode {
         trial("a_stopped_child_says_nothing_until_it_is_continued", |runtime| runtime.block_on(stopped())),
         trial("a_child_that_ends_is_not_waited_for", |runtime| runtime.block_on(ended())),
         trial("a_dropped_child_is_gone", |runtime| runtime.block_on(dropped())),
+        trial("a_dropped_wait_for_a_child_can_be_repeated", |runtime| {
+            runtime.block_on(a_dropped_wait_for_a_child_can_be_repeated());
+        }),
+        trial("a_child_whose_end_is_not_waited_for_is_gone", |runtime| {
+            runtime.block_on(a_child_whose_end_is_not_waited_for_is_gone());
+        }),
+        trial("what_a_child_waits_for_is_kept", |runtime| runtime.block_on(what_a_child_waits_for_is_kept())),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
@@ -50,6 +58,15 @@ async fn act(parent: Parent) {
                 parent.reach("counted").await;
                 tokio::time::sleep(Duration::from_micros(100)).await;
             }
+        }
+        "impatient" => {
+            assert_eq!(drop_after(1, parent.reach("here")).await, None);
+            for polls in 0..2 {
+                assert_eq!(drop_after(polls, parent.hear()).await, None);
+            }
+            parent.say("listens");
+            let heard = parent.hear().await;
+            parent.say(format!("heard {heard}"));
         }
         role => parent.say(format!("unknown role {role}")),
     }
@@ -121,10 +138,59 @@ async fn dropped() {
     child.until(|text| text == "1").await.unwrap();
     let record = child.record();
     drop(child);
-    // Its pipe may still hold some. One that lives says thousands in a second.
+    is_gone(&record).await;
+}
+
+/// Its pipe may still hold some lines. One that lives says thousands in a second.
+async fn is_gone(record: &Record) {
     let pause = || tokio::time::sleep(Duration::from_millis(50));
     pause().await;
     let many = record.lines().len();
     pause().await;
     assert_eq!(record.lines().len(), many);
+}
+
+/// Drops a future at each of its polls until it answers.
+macro_rules! at_each_poll {
+    ($make:expr) => {{
+        let mut polls = 0;
+        loop {
+            if let Some(answer) = drop_after(polls, $make).await {
+                break answer;
+            }
+            polls += 1;
+        }
+    }};
+}
+
+async fn a_dropped_wait_for_a_child_can_be_repeated() {
+    let mut child = count().halt_at("counted", 9).start().unwrap();
+    assert_eq!(at_each_poll!(child.next()).unwrap().unwrap().text, "1");
+    assert_eq!(at_each_poll!(child.until(|text| text == "4")).unwrap().text, "4");
+    at_each_poll!(child.halted("counted")).unwrap();
+    at_each_poll!(child.stop()).unwrap();
+    child.resume().unwrap();
+    child.go_on().unwrap();
+    child.until(|text| text == "12").await.unwrap();
+}
+
+async fn a_child_whose_end_is_not_waited_for_is_gone() {
+    for polls in 0..2 {
+        let child = count().start().unwrap();
+        let record = child.record();
+        if drop_after(polls, child.kill()).await.is_none() {
+            is_gone(&record).await;
+        }
+        let child = count().start().unwrap();
+        let record = child.record();
+        assert!(drop_after(polls, child.ended()).await.is_none());
+        is_gone(&record).await;
+    }
+}
+
+async fn what_a_child_waits_for_is_kept() {
+    let mut child = Orders::new("impatient").halt_at("here", 1).start().unwrap();
+    child.until(|text| text == "listens").await.unwrap();
+    child.tell("this").unwrap();
+    child.until(|text| text == "heard this").await.unwrap();
 }
