@@ -35,7 +35,7 @@ use seeds::{Extent, Seeds};
 use storage::{Faults, Storage};
 use tally::{Rare, Tally};
 
-const SEEDS: Seeds = Seeds::new(40, 1000);
+const SEEDS: Seeds = Seeds::new(40, 500);
 /// Of the runs in which everything fails.
 const CHAOS: Seeds = Seeds::new(60, 1000);
 
