@@ -212,8 +212,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>>;
 
     /// Enters a worker. An id that was entered before is a [`Conflict`](crate::ErrorKind::Conflict), also if
-    /// it was given up since: the ids of lost workers are kept for good, even when all else about them is
-    /// removed. Only that of a worker that retired may be forgotten.
+    /// it was given up since: the id of a lost worker is kept for a day at the least after its expiry, though
+    /// all else about it may be removed. That of a worker that retired may be forgotten at once.
     async fn register(&self, request: RegisterRequest) -> Result<()>;
 
     /// Says that a worker lives, and asks what it should know.
