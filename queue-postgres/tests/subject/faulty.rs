@@ -20,29 +20,6 @@ use super::{Schema, Way};
 use broken::{AtOnce, Contender, Lost, Restarted, Session, Through, Writable};
 use servers::Leased;
 
-/// What can happen to a server of which nothing is between it and the handle.
-pub(super) const DIRECT: &[Fault] = &[
-    Fault::Locked,
-    Fault::Contended,
-    Fault::Full,
-    Fault::Refused,
-    Fault::Silent,
-    Fault::Late,
-    Fault::Slow,
-    Fault::Stopped,
-    Fault::Crashed,
-    Fault::ReadOnly,
-    Fault::Cut,
-    Fault::HalfClosed,
-    Fault::Terminated,
-    Fault::RequestLost,
-    Fault::ReplyLost,
-    Fault::RowConflictsBriefly,
-    Fault::RowConflicts,
-    Fault::RowFull,
-    Fault::RowRefused,
-];
-
 /// What can happen to a server behind a pooler, which then answers for it.
 pub(super) const POOLED: &[Fault] = &[Fault::Cut, Fault::Terminated, Fault::RequestLost, Fault::ReplyLost];
 

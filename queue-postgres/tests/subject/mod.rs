@@ -16,7 +16,7 @@ use queue_postgres::{PostgresBackend, PostgresConfig};
 use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
 use queue_testserver::PgBouncer;
 
-use faulty::{DIRECT, FaultySchema, POOLED};
+use faulty::{FaultySchema, POOLED};
 use sweeper::Sweeper;
 
 /// How the backend reaches the server.
@@ -104,7 +104,7 @@ impl Subject for Postgres {
 
     fn faults(&self) -> &'static [Fault] {
         match self.way {
-            Way::Direct => DIRECT,
+            Way::Direct => Fault::ALL,
             Way::Pooled => POOLED,
         }
     }

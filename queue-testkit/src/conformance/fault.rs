@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::subject::{SetupResult, Storage};
-pub(crate) use effect::{ALL, DOUBTS, Fails, Manner, OUTAGES, STANDSTILLS, Work};
+pub(crate) use effect::{DOUBTS, Fails, Manner, OUTAGES, STANDSTILLS, Work};
 
 /// How long handles of a [`FaultyStorage`] should wait, roughly, before they give up a lock or an answer. The
 /// cases of faults wait for it again and again; none of them depends on it.
@@ -72,6 +72,29 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Locked,
+        Self::Contended,
+        Self::Full,
+        Self::Refused,
+        Self::Silent,
+        Self::Late,
+        Self::Slow,
+        Self::Stopped,
+        Self::Crashed,
+        Self::ReadOnly,
+        Self::Cut,
+        Self::HalfClosed,
+        Self::Terminated,
+        Self::RequestLost,
+        Self::ReplyLost,
+        Self::RowConflictsBriefly,
+        Self::RowConflicts,
+        Self::RowFull,
+        Self::RowRefused,
+    ];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Locked => "locked",

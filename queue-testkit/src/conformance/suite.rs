@@ -143,6 +143,32 @@ impl Suite {
             _ => self.faults(case).into_iter().try_for_each(|fault| run(Some(fault))),
         }
     }
+
+    /// Has a backend that breaks a promise (`Q4`) found out: runs the fast and race cases of the promise until one
+    /// fails, and says which one, and how.
+    ///
+    /// `reached` answers how often the wrong path was taken since it was asked last.
+    ///
+    /// # Errors
+    /// If no case fails, or one fails in which the wrong path was not taken, or that did not end in time.
+    pub fn find(&self, promise: &str, mut reached: impl FnMut() -> u64) -> Result<String, String> {
+        let known = Promise::ALL.iter().find(|known| format!("Q{}", known.number()) == promise);
+        let known = *known.ok_or_else(|| format!("there is no promise `{promise}`"))?;
+        let mut cases = self.applicable();
+        cases.retain(|case| case.proves(known) && Tier::USUAL.contains(&case.tier()));
+        cases.sort_by_key(|case| case.tier());
+        for case in &cases {
+            let _before = reached();
+            let Err(failure) = self.run(case.name()) else { continue };
+            let (name, times) = (case.name(), reached());
+            return match times {
+                0 => Err(format!("{name} fails, though the wrong path was not taken: {failure}")),
+                _ if failure.is_timeout() => Err(format!("{name} hangs, and does not say why: {failure}")),
+                _ => Ok(format!("{name} finds it, after {times} times: {failure}")),
+            };
+        }
+        Err(format!("none of the {} cases of {known} finds it", cases.len()))
+    }
 }
 
 impl fmt::Debug for Suite {

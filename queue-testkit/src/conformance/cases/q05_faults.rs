@@ -7,7 +7,7 @@ use queue_core::{ErrorKind, JobId};
 use crate::conformance::act::persist;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
-use crate::conformance::fault::{ALL, Fault};
+use crate::conformance::fault::Fault;
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::in_time;
 use crate::conformance::race::race;
@@ -15,7 +15,7 @@ use crate::conformance::session::{complete, complete_with};
 use crate::conformance::spec::Spec;
 
 cases! {
-    Fault q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all on ALL,
+    Fault q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all on Fault::ALL,
     Fault q05_batches_beside_one_that_is_refused_are_stored on &[Fault::RowRefused],
     Fault q19_settlements_beside_one_that_is_refused_are_done on &[Fault::RowRefused],
 }

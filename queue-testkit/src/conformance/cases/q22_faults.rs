@@ -10,13 +10,13 @@ use tokio::time::sleep;
 
 use crate::conformance::act::{Act, Answer, judge, one_of_each};
 use crate::conformance::case::{CaseResult, cases};
-use crate::conformance::fault::{ALL, Manner, OUTAGES};
+use crate::conformance::fault::{Fault, Manner, OUTAGES};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::{in_time, works_again};
 use crate::drop_after;
 
 cases! {
-    Fault q22_each_operation_fails_honestly_and_is_done_by_doing_it_again on ALL,
+    Fault q22_each_operation_fails_honestly_and_is_done_by_doing_it_again on Fault::ALL,
     Fault q22_requests_dropped_during_a_fault_leave_nothing_behind on OUTAGES,
 }
 

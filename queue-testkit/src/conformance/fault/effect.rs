@@ -71,29 +71,6 @@ pub(crate) const STANDSTILLS: &[Fault] = &[
     Fault::ReadOnly,
 ];
 
-/// All of them.
-pub(crate) const ALL: &[Fault] = &[
-    Fault::Locked,
-    Fault::Contended,
-    Fault::Full,
-    Fault::Refused,
-    Fault::Silent,
-    Fault::Late,
-    Fault::Slow,
-    Fault::Stopped,
-    Fault::Crashed,
-    Fault::ReadOnly,
-    Fault::Cut,
-    Fault::HalfClosed,
-    Fault::Terminated,
-    Fault::RequestLost,
-    Fault::ReplyLost,
-    Fault::RowConflictsBriefly,
-    Fault::RowConflicts,
-    Fault::RowFull,
-    Fault::RowRefused,
-];
-
 impl Fault {
     pub(crate) const fn manner(self) -> Manner {
         match self {
@@ -195,19 +172,22 @@ mod tests {
 
     #[test]
     fn every_list_is_of_faults_that_all_knows_once() {
-        for (index, fault) in ALL.iter().enumerate() {
-            assert!(!ALL[..index].contains(fault), "{fault} stands twice");
-            assert!(ALL.iter().filter(|other| other.as_str() == fault.as_str()).count() == 1, "{fault}");
+        for (index, fault) in Fault::ALL.iter().enumerate() {
+            assert!(!Fault::ALL[..index].contains(fault), "{fault} stands twice");
+            assert!(
+                Fault::ALL.iter().filter(|other| other.as_str() == fault.as_str()).count() == 1,
+                "{fault}"
+            );
         }
-        assert!([OUTAGES, DOUBTS, STANDSTILLS].concat().iter().all(|fault| ALL.contains(fault)));
-        // The match makes a new fault fail to compile until it is entered in `ALL`.
-        assert_eq!(ALL.iter().filter(|fault| fault.manner() == Manner::Aimed).count(), 6);
+        assert!([OUTAGES, DOUBTS, STANDSTILLS].concat().iter().all(|fault| Fault::ALL.contains(fault)));
+        // The match makes a new fault fail to compile until it is entered in `Fault::ALL`.
+        assert_eq!(Fault::ALL.iter().filter(|fault| fault.manner() == Manner::Aimed).count(), 6);
     }
 
     #[test]
     fn reads_are_never_of_unknown_outcome_and_what_is_ridden_through_permits_no_error() {
         let kinds = [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::UnknownOutcome, ErrorKind::Invalid];
-        for fault in ALL {
+        for fault in Fault::ALL {
             assert!(!fault.permits(ErrorKind::UnknownOutcome, Work::Reads), "{fault}");
             let permits_any = kinds.iter().any(|kind| fault.permits(*kind, Work::Writes));
             assert_eq!(permits_any, !fault.is_ridden_through(), "{fault}");
