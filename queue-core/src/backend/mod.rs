@@ -42,6 +42,7 @@ mod cursor;
 mod insert;
 mod inspect;
 mod maintain;
+mod parked;
 mod pause;
 mod settle;
 mod wake;
@@ -60,6 +61,7 @@ pub use cursor::{Cursor, Position};
 pub use insert::InsertRequest;
 pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
+pub use parked::{Answer, ParkedClaim, ParkedClaims, Room, TakenClaim};
 pub use pause::Pause;
 pub use settle::{SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
@@ -258,6 +260,11 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Pausing queues, where the backend offers it.
     fn pausing(&self) -> Option<&dyn Pause> {
+        None
+    }
+
+    /// Claims that wait for what is entered through this handle, where the backend offers it.
+    fn parking(&self) -> Option<&ParkedClaims> {
         None
     }
 

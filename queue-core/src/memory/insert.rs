@@ -1,22 +1,41 @@
 //! Storing batches.
 
 use super::store::{Job, Live, Stage, Store};
-use crate::{Error, ErrorKind, JobSpec, Result, Submitted, Timestamp};
+use crate::backend::TakenClaim;
+use crate::{Error, ErrorKind, JobId, JobSpec, Result, Submitted, Timestamp};
 
 impl Store {
-    /// Stores each batch whole or not at all, in order.
+    /// Stores each batch whole or not at all, in order, and then makes a claim that waited for them.
     pub(super) fn insert(
         &mut self,
         now: Timestamp,
         batches: Vec<Vec<JobSpec>>,
+        parked: Option<TakenClaim>,
     ) -> Vec<Result<Vec<Submitted>>> {
-        batches.into_iter().map(|batch| self.insert_batch(now, batch)).collect()
+        let mut entered = Vec::new();
+        let fates = batches.into_iter().map(|batch| self.insert_batch(now, batch, &mut entered)).collect();
+        if let Some(parked) = parked {
+            let reply = self.claim(now, parked.request());
+            parked.answer(reply);
+        }
+        for id in entered {
+            if self.live.get(&id).is_some_and(|live| live.lease().is_none()) {
+                self.tell(id, now);
+            }
+        }
+        fates
     }
 
-    fn insert_batch(&mut self, now: Timestamp, batch: Vec<JobSpec>) -> Result<Vec<Submitted>> {
+    fn insert_batch(
+        &mut self,
+        now: Timestamp,
+        batch: Vec<JobSpec>,
+        entered: &mut Vec<JobId>,
+    ) -> Result<Vec<Submitted>> {
         let inserted = !self.is_known(&batch)?;
         let answers = batch.iter().map(|spec| Submitted { id: spec.id, inserted }).collect();
         if inserted {
+            entered.extend(batch.iter().map(|spec| spec.id));
             for spec in batch {
                 self.insert_job(now, spec);
             }
@@ -51,7 +70,6 @@ impl Store {
         let stage = if run_at <= now { Stage::Ready } else { Stage::Scheduled };
         self.jobs.insert(id, Job { spec, created_at: now });
         self.enter(id, Live { stage, run_at, attempt: 0, cancel_wanted: false });
-        self.tell(id, now);
     }
 }
 

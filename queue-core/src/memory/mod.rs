@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored,
-    WakeHub, WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, Stored, WakeHub, WakeReceiver,
 };
 use crate::{JobId, QueueName, Result, Submitted, Timestamp};
 use store::Store;
@@ -43,6 +43,7 @@ use store::Store;
 pub struct MemoryBackend {
     store: Arc<Mutex<Store>>,
     hub: WakeHub,
+    parking: ParkedClaims,
 }
 
 impl MemoryBackend {
@@ -79,8 +80,9 @@ impl Backend for MemoryBackend {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+        let parked = self.parking.take(request.batches.iter().flatten(), request.now);
         let now = request.now.unwrap_or_else(Timestamp::now);
-        Ok(self.transaction(|store| store.insert(now, request.batches)))
+        Ok(self.transaction(|store| store.insert(now, request.batches, parked)))
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -132,6 +134,10 @@ impl Backend for MemoryBackend {
 
     fn pausing(&self) -> Option<&dyn Pause> {
         Some(self)
+    }
+
+    fn parking(&self) -> Option<&ParkedClaims> {
+        Some(&self.parking)
     }
 
     fn audit(&self) -> Option<&dyn Audit> {

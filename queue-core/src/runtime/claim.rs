@@ -1,5 +1,6 @@
 //! The claim loop of one backend: decides, claims, hands over, and waits for a reason to go on.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,8 +11,10 @@ use super::environment::later;
 use super::outage::Outage;
 use super::planner::{Brought, More, Plan, Planner};
 use super::station::{Nudge, Station};
-use crate::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, WakeReceiver, Wakes};
-use crate::{ClaimId, Error, ErrorKind, WorkerId};
+use crate::backend::{
+    Answer, ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ParkedClaim, Room, WakeReceiver, Wakes,
+};
+use crate::{ClaimId, Error, ErrorKind, Result, WorkerId};
 
 /// Claims until the worker shuts down; leaves no claim behind whose reply it does not know.
 pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
@@ -23,8 +26,8 @@ pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
 }
 
 struct ClaimLoop<'a> {
-    engine: &'a Engine,
-    station: &'a Station,
+    engine: &'a Arc<Engine>,
+    station: &'a Arc<Station>,
     planner: Planner,
     wakes: WakeReceiver,
     nudges: UnboundedReceiver<Nudge>,
@@ -38,6 +41,23 @@ struct Sent {
     limit: usize,
     last_attempts: usize,
     at: Instant,
+}
+
+/// A claim that was left at the backend.
+struct Parked {
+    /// One for each queue.
+    plans: Vec<Plan>,
+    claim: ParkedClaim,
+}
+
+impl Parked {
+    /// Waits for its answer, for ever if there is none.
+    async fn answered(parked: &mut Option<Self>) -> Option<Answer> {
+        match parked {
+            Some(parked) => parked.claim.answered().await,
+            None => pending().await,
+        }
+    }
 }
 
 impl ClaimLoop<'_> {
@@ -56,7 +76,7 @@ impl ClaimLoop<'_> {
             let plan = if room > 0 { self.planner.plan(self.engine.now(), idle) } else { None };
             match plan {
                 Some(plan) => self.claim(worker, &plan, room, idle).await,
-                None => self.wait(room > 0, idle).await,
+                None => self.wait(worker, room > 0, idle).await,
             }
         }
     }
@@ -69,20 +89,74 @@ impl ClaimLoop<'_> {
         }
     }
 
-    /// Waits for a wake-up, for room, or for the next time to look.
-    async fn wait(&mut self, has_room: bool, idle: usize) {
+    /// Waits for a wake-up, for room, or for the next time to look. With room, a claim is parked meanwhile.
+    async fn wait(&mut self, worker: WorkerId, has_room: bool, idle: usize) {
         let now = self.engine.now();
         let latest = later(now, self.engine.settings.head_interval);
         let next = if has_room { self.planner.next_time(now, idle) } else { latest };
         let timer = self.engine.environment.sleep(next.saturating_duration_since(now));
+        let mut parked = if has_room { self.park(worker, idle) } else { None };
+        let (mut answer, mut wakes, mut nudge) = (None, None, None);
         tokio::select! {
             biased;
-            wakes = self.wakes.recv() => self.take_in(&wakes),
+            made = Parked::answered(&mut parked) => answer = made,
+            woken = self.wakes.recv() => wakes = Some(woken),
             () = self.station.room.notified() => {}
-            Some(nudge) = self.nudges.recv() => self.take_nudge(nudge),
+            Some(nudged) = self.nudges.recv() => nudge = Some(nudged),
             () = timer => {}
             () = self.engine.stop_claims.cancelled() => {}
         }
+        if let Some(Parked { plans, claim }) = parked {
+            if answer.is_none() {
+                answer = claim.withdraw().await;
+            }
+            if let Some(answer) = answer {
+                self.answered(&plans, answer).await;
+            }
+            self.station.end_claim();
+        }
+        // Only now: what the claim reached must not hide what was told of meanwhile.
+        if let Some(wakes) = wakes {
+            self.take_in(&wakes);
+        }
+        if let Some(nudge) = nudge {
+            self.take_nudge(nudge);
+        }
+    }
+
+    /// Leaves a claim for what is entered through this handle, where the backend takes one.
+    fn park(&self, worker: WorkerId, idle: usize) -> Option<Parked> {
+        let parking = self.station.backend.parking()?;
+        let plans = self.planner.parked(idle);
+        let (engine, station) = (Arc::clone(self.engine), Arc::clone(self.station));
+        let room = move || {
+            let is_ours = station.identity() == Some(worker) && !engine.stop_claims.is_cancelled();
+            let limit = if is_ours { engine.room(None) } else { 0 };
+            if limit > 0 {
+                station.begin_claim();
+            }
+            let last_attempts = saturating_u32(engine.free_slots().min(limit));
+            Room { limit: saturating_u32(limit), last_attempts }
+        };
+        let claim = ClaimId::generate().ok()?;
+        let sent =
+            Sent { worker, claim, limit: usize::MAX, last_attempts: usize::MAX, at: self.engine.now() };
+        let requests = plans.iter().map(|plan| self.request(plan, &sent)).collect();
+        Some(Parked { plans, claim: parking.park(requests, room) })
+    }
+
+    async fn answered(&mut self, plans: &[Plan], answer: Answer) {
+        let Answer { request, reply, .. } = answer;
+        let Some(plan) = plans.iter().find(|plan| plan.queue == request.queue) else { return };
+        let size = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
+        let sent = Sent {
+            worker: request.worker,
+            claim: request.claim,
+            limit: size(request.limit),
+            last_attempts: size(request.last_attempts),
+            at: self.engine.now(),
+        };
+        self.take_reply(plan, &sent, reply).await;
     }
 
     fn take_in(&mut self, wakes: &Wakes) {
@@ -110,13 +184,18 @@ impl ClaimLoop<'_> {
         };
         let sent = Sent { worker, claim, limit: room, last_attempts: idle.min(room), at: self.engine.now() };
         self.station.begin_claim();
-        match self.station.backend.claim(self.request(plan, &sent)).await {
-            Ok(reply) => self.claimed(plan, &sent, reply),
-            Err(error) if error.kind() == ErrorKind::UnknownOutcome => self.adopt(plan, &sent, error).await,
-            Err(error) if error.kind() == ErrorKind::WorkerLost => self.lost(plan, worker),
+        let reply = self.station.backend.claim(self.request(plan, &sent)).await;
+        self.take_reply(plan, &sent, reply).await;
+        self.station.end_claim();
+    }
+
+    async fn take_reply(&mut self, plan: &Plan, sent: &Sent, reply: Result<ClaimReply>) {
+        match reply {
+            Ok(reply) => self.claimed(plan, sent, reply),
+            Err(error) if error.kind() == ErrorKind::UnknownOutcome => self.adopt(plan, sent, error).await,
+            Err(error) if error.kind() == ErrorKind::WorkerLost => self.lost(plan, sent.worker),
             Err(error) => self.failed(plan, &error).await,
         }
-        self.station.end_claim();
     }
 
     fn request(&self, plan: &Plan, sent: &Sent) -> ClaimRequest {

@@ -147,6 +147,19 @@ impl Planner {
         Some(Plan { index, queue: lane.queue.clone(), from, cursor })
     }
 
+    /// What to claim from each queue as soon as something is entered, while there is nothing to claim now.
+    pub(super) fn parked(&self, idle: usize) -> Vec<Plan> {
+        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.needs_slot || idle > 0);
+        lanes
+            .map(|(index, lane)| Plan {
+                index,
+                queue: lane.queue.clone(),
+                from: From::Cursor,
+                cursor: lane.cursor.clone(),
+            })
+            .collect()
+    }
+
     /// When to plan again if nothing happens.
     pub(super) fn next_time(&self, now: Instant, idle: usize) -> Instant {
         let latest = later(now, self.settings.head_interval);

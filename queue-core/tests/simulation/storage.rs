@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
+    Answer, Audit, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
+    ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token};
 
@@ -42,6 +42,7 @@ pub(crate) struct Storage {
     world: World,
     memory: MemoryBackend,
     course: Arc<Mutex<Course>>,
+    parking: ParkedClaims,
     pub(crate) tally: Tally,
 }
 
@@ -59,7 +60,13 @@ impl Storage {
     pub(crate) fn counting(world: &World, faults: Faults, tally: Tally) -> Self {
         let course = Course { faults, ..Course::default() };
         let course = Arc::new(Mutex::new(course));
-        Self { world: world.clone(), memory: MemoryBackend::new(), course, tally }
+        Self {
+            world: world.clone(),
+            memory: MemoryBackend::new(),
+            course,
+            parking: ParkedClaims::new(),
+            tally,
+        }
     }
 
     /// The storage itself, without network and clock.
@@ -119,6 +126,27 @@ impl Storage {
         }
     }
 
+    /// One transaction of the storage.
+    async fn insert_and_claim(
+        &self,
+        request: InsertRequest,
+        claim: Option<&TakenClaim>,
+    ) -> Result<(Vec<Result<Vec<Submitted>>>, Option<Answer>)> {
+        let parked = claim.zip(self.memory.parking()).map(|(claim, parking)| claim.pass_on(parking));
+        let fates = self.memory.insert(request.at(self.time())).await?;
+        let known = |fate: &&Result<Vec<Submitted>>| fate.iter().flatten().any(|job| !job.inserted);
+        self.tally.count_many(Rare::InsertedAgain, fates.iter().filter(known).count() as u64);
+        let answer = match parked {
+            Some(parked) => parked.withdraw().await,
+            None => None,
+        };
+        if let Some(answer) = &answer {
+            self.tally.count(Rare::ClaimedAsEntered);
+            self.saw_claim(&answer.reply);
+        }
+        Ok((fates, answer))
+    }
+
     fn saw_claim(&self, reply: &Result<ClaimReply>) {
         let Ok(reply) = reply else { return self.tally.count(Rare::WorkerLost) };
         for job in &reply.jobs {
@@ -175,11 +203,19 @@ impl Backend for Storage {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        timed!(self, insert, request, |fates: &Result<Vec<Result<Vec<Submitted>>>>| {
-            let known = |fate: &&Result<Vec<Submitted>>| fate.iter().flatten().any(|job| !job.inserted);
-            let again = fates.iter().flatten().filter(known).count();
-            self.tally.count_many(Rare::InsertedAgain, again as u64);
-        })
+        let parked = self.parking.take(request.batches.iter().flatten(), request.now);
+        let answer = self.over_the_network(self.insert_and_claim(request, parked.as_ref())).await;
+        match (answer, parked) {
+            (Ok((fates, reply)), Some(parked)) => {
+                parked.pass_back(reply);
+                Ok(fates)
+            }
+            (Err(error), Some(parked)) => {
+                parked.insert_failed(&error);
+                Err(error)
+            }
+            (answer, None) => answer.map(|(fates, _)| fates),
+        }
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -226,6 +262,10 @@ impl Backend for Storage {
 
     fn subscribe(&self) -> WakeReceiver {
         self.memory.subscribe()
+    }
+
+    fn parking(&self) -> Option<&ParkedClaims> {
+        Some(&self.parking)
     }
 
     fn pausing(&self) -> Option<&dyn Pause> {

@@ -28,10 +28,12 @@ pub(crate) enum Rare {
     /// A job was completed though somebody wanted it cancelled.
     CompletedAllTheSame,
     RanAgain,
+    /// A parked claim was made with an insert.
+    ClaimedAsEntered,
 }
 
 impl Rare {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::LostRequest,
         Self::LostReply,
         Self::InsertedAgain,
@@ -50,6 +52,7 @@ impl Rare {
         Self::CancelMetFinished,
         Self::CompletedAllTheSame,
         Self::RanAgain,
+        Self::ClaimedAsEntered,
     ];
 }
 
