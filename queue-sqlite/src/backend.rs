@@ -7,14 +7,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, Pause,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
+    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, ParkedClaims,
+    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, Result, Submitted};
 use rusqlite::Connection;
 
 use crate::config::SqliteConfig;
 use crate::error::Outcome;
+use crate::parked::insert_and_claim;
 use crate::reader::Readers;
 use crate::writer::Writer;
 use crate::writer::command::{Effects, Request};
@@ -48,6 +49,7 @@ struct Shared {
     readers: Option<Readers>,
     writer: Writer,
     hub: WakeHub,
+    parking: ParkedClaims,
     file: Option<PathBuf>,
 }
 
@@ -72,7 +74,7 @@ impl SqliteBackend {
         let writer = Writer::start(&config, hub.clone()).await?;
         let file = config.path().map(ToOwned::to_owned);
         let readers = file.as_deref().map(|file| Readers::start(&config, file)).transpose()?;
-        Ok(Self(Arc::new(Shared { readers, writer, hub, file })))
+        Ok(Self(Arc::new(Shared { readers, writer, hub, parking: ParkedClaims::new(), file })))
     }
 
     /// Does a request in line with all others that write.
@@ -123,7 +125,11 @@ impl Backend for SqliteBackend {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        self.0.writer.call(request).await
+        let Shared { parking, writer, .. } = &*self.0;
+        match parking.take(request.batches.iter().flatten(), request.now) {
+            Some(parked) => insert_and_claim(writer, request, parked).await,
+            None => writer.call(request).await,
+        }
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -170,6 +176,10 @@ impl Backend for SqliteBackend {
 
     fn pausing(&self) -> Option<&dyn Pause> {
         Some(self)
+    }
+
+    fn parking(&self) -> Option<&ParkedClaims> {
+        Some(&self.0.parking)
     }
 
     fn audit(&self) -> Option<&dyn Audit> {

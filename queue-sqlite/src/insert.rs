@@ -34,21 +34,34 @@ impl Request for InsertRequest {
 
     fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Self::Reply> {
         let now = time(self.now);
-        let mut fates = Vec::with_capacity(self.batches.len());
-        for batch in &self.batches {
-            let fate = match insert_apart(session, batch, now, self.rows())? {
-                Ok(submitted) => {
-                    if submitted.first().is_some_and(|first| first.inserted) {
-                        effects.ready.append(&mut hints(batch, now));
-                    }
-                    Ok(submitted)
-                }
-                Err(fault) => Err(session.error(fault, Self::OPERATION)),
-            };
-            fates.push(fate);
-        }
+        let fates = enter(session, &self.batches, now)?;
+        effects.ready.append(&mut hints(inserted(&self.batches, &fates), now));
         Ok(fates)
     }
+}
+
+/// Each batch with a fate of its own.
+pub(crate) fn enter(
+    session: &mut Session,
+    batches: &[Vec<JobSpec>],
+    now: Timestamp,
+) -> Outcome<Vec<Result<Vec<Submitted>>>> {
+    let rows = batches.iter().map(Vec::len).sum();
+    let mut fates = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let fate = insert_apart(session, batch, now, rows)?;
+        fates.push(fate.map_err(|fault| session.error(fault, InsertRequest::OPERATION)));
+    }
+    Ok(fates)
+}
+
+/// The jobs that are new.
+pub(crate) fn inserted<'a>(
+    batches: &'a [Vec<JobSpec>],
+    fates: &'a [Result<Vec<Submitted>>],
+) -> impl Iterator<Item = &'a JobSpec> {
+    let is_new = |fate: &Result<Vec<Submitted>>| fate.iter().flatten().any(|job| job.inserted);
+    batches.iter().zip(fates).filter(move |(_, fate)| is_new(fate)).flat_map(|(batch, _)| batch)
 }
 
 fn insert_apart(
@@ -199,9 +212,9 @@ fn as_stored(job: &JobSpec) -> JobSpec {
     JobSpec { timeout: row::stored_duration(job.timeout), backoff: job.backoff.map(rounded), ..job.clone() }
 }
 
-fn hints(batch: &[JobSpec], now: Timestamp) -> Vec<Hint> {
+pub(crate) fn hints<'a>(jobs: impl Iterator<Item = &'a JobSpec>, now: Timestamp) -> Vec<Hint> {
     let mut first: BTreeMap<(&QueueName, i16, bool), Timestamp> = BTreeMap::new();
-    for job in batch {
+    for job in jobs {
         let run_at = job.run_at.unwrap_or(now);
         let least = first.entry((&job.queue, job.priority, run_at <= now)).or_insert(run_at);
         *least = run_at.min(*least);

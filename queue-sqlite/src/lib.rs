@@ -35,6 +35,7 @@ mod lists;
 mod maintain;
 mod migrate;
 mod names;
+mod parked;
 mod pause;
 mod places;
 #[cfg(test)]
