@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
-    MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
-    WakeReceiver,
+    MaintainRequest, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored,
+    WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
 
@@ -176,6 +176,10 @@ impl Backend for PostgresBackend {
 
     fn pausing(&self) -> Option<&dyn Pause> {
         Some(self)
+    }
+
+    fn parking(&self) -> Option<&ParkedClaims> {
+        Some(&self.0.core.parking)
     }
 
     fn audit(&self) -> Option<&dyn Audit> {

@@ -7,64 +7,97 @@ use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor, Hint, Le
 use queue_core::{ClaimId, Kind, QueueName, Result, Timestamp, Token};
 use tokio_postgres::Row;
 
+use crate::connections::Parameter;
 use crate::core::Core;
 use crate::error::{Effect, Outcome, corrupt};
 use crate::row;
 use crate::types::{After, Id, Interval, Time};
 
+pub(crate) const OPERATION: &str = "claim jobs";
+
 /// Takes jobs, and remembers how far that came.
 pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimReply> {
-    let operation = "claim jobs";
-    let rows = ask(core, &request).await.map_err(|fault| fault.into_error(operation, Effect::Writes))?;
-    // The jobs are taken: a row that cannot be read leaves them to `leases`.
-    let taken = read(&rows, &request).map_err(|fault| fault.into_error(operation, Effect::Writes))?;
-    let Taken { mut jobs, promoted, now, due_at } = taken;
+    let asked = Asked::of(core, &request);
+    let rows = core.connections.query(&core.statements.claim, &asked.parameters()).await;
+    rows.and_then(|rows| reply(core, &request, &rows))
+        .map_err(|fault| fault.into_error(OPERATION, Effect::Writes))
+}
+
+/// What the rows of a claim say. The jobs are taken: a row that cannot be read leaves them to `leases`.
+pub(crate) fn reply(core: &Core, request: &ClaimRequest, rows: &[Row]) -> Outcome<ClaimReply> {
+    let Taken { mut jobs, promoted, now, due_at } = read(rows, request)?;
     jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
     core.waker.ready(promoted);
     if due_at.is_none_or(|due_at| due_at > now) {
         core.waits.promoted(&request.queue, now);
     }
-    let mut cursor = request.cursor.unwrap_or_default();
+    let mut cursor = request.cursor.clone().unwrap_or_default();
     for job in &jobs {
         cursor.advance(job.priority, (job.run_at, job.token.job));
     }
     Ok(ClaimReply::new(jobs, Some(cursor), due_at.map(|due_at| now.until(due_at))))
 }
 
-async fn ask(core: &Core, request: &ClaimRequest) -> Outcome<Vec<Row>> {
-    let mut kinds: Vec<&str> = request.kinds.iter().map(Kind::as_str).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let (mut levels, mut run_ats, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-    for (level, (run_at, id)) in request.cursor.iter().flat_map(Cursor::levels) {
-        levels.push(level);
-        run_ats.push(Time(run_at));
-        ids.push(Id::from(id));
+/// What a claim sends.
+pub(crate) struct Asked<'a> {
+    now: Option<Time>,
+    worker: Id,
+    claim: Id,
+    queue: &'a str,
+    kinds: Vec<&'a str>,
+    limit: i32,
+    last_attempts: i32,
+    grace: Interval,
+    levels: Vec<i16>,
+    run_ats: Vec<Time>,
+    ids: Vec<Id>,
+    waiting_after: After,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of(core: &Core, request: &'a ClaimRequest) -> Self {
+        let mut kinds: Vec<&str> = request.kinds.iter().map(Kind::as_str).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let (mut levels, mut run_ats, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for (level, (run_at, id)) in request.cursor.iter().flat_map(Cursor::levels) {
+            levels.push(level);
+            run_ats.push(Time(run_at));
+            ids.push(Id::from(id));
+        }
+        Self {
+            now: request.now.map(Time),
+            worker: request.worker.into(),
+            claim: request.claim.into(),
+            queue: request.queue.as_str(),
+            kinds,
+            limit: i32::try_from(request.limit).unwrap_or(i32::MAX),
+            last_attempts: i32::try_from(request.last_attempts).unwrap_or(i32::MAX),
+            grace: Interval(request.grace),
+            levels,
+            run_ats,
+            ids,
+            // A claim from the head looks at everything that waits, too.
+            waiting_after: After(request.cursor.as_ref().and_then(|_| core.waits.after(&request.queue))),
+        }
     }
-    // A claim from the head looks at everything that waits, too.
-    let waiting_after = request.cursor.as_ref().and_then(|_| core.waits.after(&request.queue));
-    let limit = i32::try_from(request.limit).unwrap_or(i32::MAX);
-    let last_attempts = i32::try_from(request.last_attempts).unwrap_or(i32::MAX);
-    let statement = &core.statements.claim;
-    core.connections
-        .query(
-            statement,
-            &[
-                &request.now.map(Time),
-                &Id::from(request.worker),
-                &Id::from(request.claim),
-                &request.queue.as_str(),
-                &kinds,
-                &limit,
-                &last_attempts,
-                &Interval(request.grace),
-                &levels,
-                &run_ats,
-                &ids,
-                &After(waiting_after),
-            ],
-        )
-        .await
+
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 12] {
+        [
+            &self.now,
+            &self.worker,
+            &self.claim,
+            &self.queue,
+            &self.kinds,
+            &self.limit,
+            &self.last_attempts,
+            &self.grace,
+            &self.levels,
+            &self.run_ats,
+            &self.ids,
+            &self.waiting_after,
+        ]
+    }
 }
 
 struct Taken {

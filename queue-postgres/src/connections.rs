@@ -25,19 +25,19 @@ pub(crate) type Parameter<'a> = &'a (dyn ToSql + Sync);
 #[derive(Debug)]
 pub(crate) struct Statement {
     sql: String,
-    types: &'static [Type],
+    types: Vec<Type>,
     effect: Effect,
 }
 
 impl Statement {
     /// A statement that changes nothing.
-    pub(crate) fn reads(sql: String, types: &'static [Type]) -> Self {
-        Self { sql, types, effect: Effect::Reads }
+    pub(crate) fn reads(sql: String, types: &[Type]) -> Self {
+        Self { sql, types: types.to_vec(), effect: Effect::Reads }
     }
 
     /// A statement that is a transaction of its own.
-    pub(crate) fn writes(sql: String, types: &'static [Type]) -> Self {
-        Self { sql, types, effect: Effect::Writes }
+    pub(crate) fn writes(sql: String, types: &[Type]) -> Self {
+        Self { sql, types: types.to_vec(), effect: Effect::Writes }
     }
 
     pub(crate) const fn effect(&self) -> Effect {
@@ -123,7 +123,7 @@ impl Connections {
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
         match self.pooler {
             Pooler::None => {
-                let prepared = connection.prepare_typed_cached(&statement.sql, statement.types).await?;
+                let prepared = connection.prepare_typed_cached(&statement.sql, &statement.types).await?;
                 connection.query(&prepared, parameters).await
             }
             // Parsed, run and forgotten in one go: the next request may meet another session.

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use queue_core::Result;
-use queue_core::backend::WakeHub;
+use queue_core::backend::{ParkedClaims, WakeHub};
 
 use crate::config::PostgresConfig;
 use crate::connections::Connections;
@@ -24,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) waits: Waits,
     pub(crate) swept: Mutex<Place>,
     pub(crate) waker: Waker,
+    pub(crate) parking: ParkedClaims,
 }
 
 impl Core {
@@ -36,6 +37,7 @@ impl Core {
             waits: Waits::default(),
             swept: Mutex::default(),
             waker,
+            parking: ParkedClaims::new(),
         };
         Ok((core, news))
     }

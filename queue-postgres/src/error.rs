@@ -91,6 +91,20 @@ impl Fault {
         matches!(self, Self::Driver(_)) && self.breaks_connection()
     }
 
+    /// The worker is not registered, or was given up.
+    pub(crate) fn is_worker_lost(&self) -> bool {
+        self.code().is_some_and(|code| code.code() == WORKER_LOST)
+    }
+
+    /// What was sent may have been done, if it writes.
+    pub(crate) fn leaves_open(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Unreached(_) => false,
+            Self::Silent(_) => true,
+            Self::Driver(error) => leaves_open(error),
+        }
+    }
+
     /// The error for the caller.
     pub(crate) fn into_error(self, operation: &'static str, effect: Effect) -> Error {
         match self {
@@ -154,17 +168,22 @@ fn connect_kind(code: &SqlState) -> ErrorKind {
 fn translate(error: tokio_postgres::Error, operation: &'static str, effect: Effect) -> Error {
     let (kind, message) = match error.as_db_error() {
         Some(refusal) => {
-            let (mut kind, cause) = meaning(refusal.code());
-            // Who says so may not know it better: a pooler says it of a server that it lost during a commit.
-            if kind == ErrorKind::Unavailable && ends_session(&error) {
-                kind = lost(effect);
-            }
+            let (kind, cause) = meaning(refusal.code());
+            let kind = if leaves_open(&error) { lost(effect) } else { kind };
             let said = refusal.message();
             (kind, cause.map_or_else(|| said.to_owned(), |cause| format!("{cause} ({said})")))
         }
         None => (lost(effect), format!("the connection was lost: {}", chain(&error))),
     };
     Error::new(kind, operation, message).with_source(error)
+}
+
+/// Whether the answer is missing, or is of one who may not know it better: a pooler says that it lost the server
+/// during a commit.
+fn leaves_open(error: &tokio_postgres::Error) -> bool {
+    error
+        .as_db_error()
+        .is_none_or(|refusal| meaning(refusal.code()).0 == ErrorKind::Unavailable && ends_session(error))
 }
 
 /// Whether the session ended with this error, or was lost by a pooler.

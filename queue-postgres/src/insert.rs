@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use queue_core::backend::Hint;
+use queue_core::backend::{Hint, TakenClaim};
 use queue_core::{Backoff, Error, ErrorKind, JobId, JobSpec, QueueName, Result, Submitted, Timestamp};
 
+use crate::columns::Columns;
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
+use crate::parked::{Entered, insert_and_claim};
 use crate::parts::Parts;
 use crate::row;
-use crate::types::{Id, Interval, Time, stored_duration};
+use crate::types::{Id, stored_duration};
 
 const OPERATION: &str = "enqueue jobs";
 
@@ -26,13 +28,13 @@ pub(crate) async fn insert(
     batches: &[Vec<JobSpec>],
 ) -> Vec<Result<Vec<Submitted>>> {
     let mut fates: Vec<Option<Result<Vec<Submitted>>>> = batches.iter().map(|_| None).collect();
+    let mut parked = core.parking.take(batches.iter().flatten(), now);
     let mut parts = Parts::of(batches.len());
     while let Some(part) = parts.next() {
         let together = &batches[part.clone()];
         let slices: Vec<&[JobSpec]> = together.iter().map(Vec::as_slice).collect();
-        match store(core, now, &slices).await {
-            Ok(at) => {
-                core.waker.ready(hints(together.iter().flatten(), at));
+        match store(core, now, &slices, parked.take()).await {
+            Ok(()) => {
                 for (fate, batch) in fates[part].iter_mut().zip(together) {
                     *fate = Some(Ok(answers(batch, true)));
                 }
@@ -56,11 +58,8 @@ async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) ->
         // In a snapshot of its own: the job that was in the way is committed, or has been pruned since.
         let stored = known(core, batch).await?;
         if stored.is_empty() {
-            match store(core, now, &[batch]).await {
-                Ok(at) => {
-                    core.waker.ready(hints(batch.iter(), at));
-                    return Ok(answers(batch, true));
-                }
+            match store(core, now, &[batch], None).await {
+                Ok(()) => return Ok(answers(batch, true)),
                 Err(fault) if fault.is_known() => continue,
                 Err(fault) => return Err(fault),
             }
@@ -112,50 +111,32 @@ async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpe
     rows.iter().map(job).collect()
 }
 
-/// Stores the batches in one transaction; the time at which that was.
-async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> Outcome<Timestamp> {
+/// Stores the batches in one transaction, and tells of them.
+async fn store(
+    core: &Core,
+    now: Option<Timestamp>,
+    batches: &[&[JobSpec]],
+    parked: Option<TakenClaim>,
+) -> Outcome<()> {
     let jobs = || batches.iter().copied().flatten();
     let bytes: usize = jobs().map(|job| job.payload.as_bytes().len()).sum();
     if bytes > MAX_BATCH_BYTES {
+        if let Some(parked) = parked {
+            parked.decline();
+        }
         let message = format!("the payloads of the batch are {bytes} bytes, the limit is {MAX_BATCH_BYTES}");
         return Err(Error::invalid(OPERATION, message).into());
     }
-    let backoff =
-        |part: fn(&Backoff) -> Interval| jobs().map(|job| job.backoff.as_ref().map(part)).collect::<Vec<_>>();
-    let ids: Vec<Id> = jobs().map(|job| job.id.into()).collect();
-    let kinds: Vec<&str> = jobs().map(|job| job.kind.as_str()).collect();
-    let queues: Vec<&str> = jobs().map(|job| job.queue.as_str()).collect();
-    let priorities: Vec<i16> = jobs().map(|job| job.priority).collect();
-    let run_ats: Vec<Option<Time>> = jobs().map(|job| job.run_at.map(Time)).collect();
-    let max_retries: Vec<i32> = jobs().map(|job| job.max_retries.into()).collect();
-    let timeouts: Vec<Interval> = jobs().map(|job| Interval(job.timeout)).collect();
-    let bases = backoff(|backoff| Interval(backoff.base()));
-    let caps = backoff(|backoff| Interval(backoff.cap()));
-    let jitters: Vec<Option<i16>> =
-        jobs().map(|job| job.backoff.map(|backoff| backoff.jitter().into())).collect();
-    let payloads: Vec<&str> = jobs().map(|job| job.payload.as_str()).collect();
-    let now = now.map(Time);
-    let rows = core
-        .connections
-        .query(
-            &core.statements.insert,
-            &[
-                &now,
-                &ids,
-                &kinds,
-                &queues,
-                &priorities,
-                &run_ats,
-                &max_retries,
-                &timeouts,
-                &bases,
-                &caps,
-                &jitters,
-                &payloads,
-            ],
-        )
-        .await?;
-    row::time(row::only(&rows)?, 0)
+    let columns = Columns::of(now, jobs());
+    if let Some(parked) = parked
+        && let Some(Entered { at, taken }) = insert_and_claim(core, &columns, parked).await?
+    {
+        core.waker.ready(hints(jobs().filter(|job| !taken.contains(&job.id)), at));
+        return Ok(());
+    }
+    let rows = core.connections.query(&core.statements.insert, &columns.parameters()).await?;
+    core.waker.ready(hints(jobs(), row::time(row::only(&rows)?, 0)?));
+    Ok(())
 }
 
 fn answers(batch: &[JobSpec], inserted: bool) -> Vec<Submitted> {

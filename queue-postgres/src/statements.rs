@@ -9,6 +9,7 @@ use crate::connections::Statement;
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) insert: Statement,
+    pub(crate) insert_and_claim: Statement,
     pub(crate) known: Statement,
     pub(crate) claim: Statement,
     pub(crate) leases: Statement,
@@ -85,10 +86,15 @@ const MAINTAIN: &[Type] = &[
 
 impl Statements {
     pub(crate) fn new(schema: &Schema) -> Self {
-        let reads = |sql: &str, types| Statement::reads(filled(sql, schema), types);
-        let writes = |sql: &str, types| Statement::writes(filled(sql, schema), types);
+        let reads = |sql: &str, types: &[Type]| Statement::reads(filled(sql, schema), types);
+        let writes = |sql: &str, types: &[Type]| Statement::writes(filled(sql, schema), types);
         Self {
             insert: writes(include_str!("sql/insert.sql"), INSERT),
+            insert_and_claim: writes(
+                include_str!("sql/insert_and_claim.sql"),
+                // The time of the claim is that of the insert.
+                &[INSERT, &CLAIM[1..]].concat(),
+            ),
             known: reads(include_str!("sql/known.sql"), &[Type::UUID_ARRAY, Type::TEXT_ARRAY]),
             claim: writes(include_str!("sql/claim.sql"), CLAIM),
             leases: reads(include_str!("sql/leases.sql"), &[Type::UUID, Type::UUID]),

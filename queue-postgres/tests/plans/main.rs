@@ -41,6 +41,14 @@ const CALLS: &[(&str, &str)] = &[
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'last', '{handled}', 50, 10, '30 s', \
         '{}', '{}', '{}', '-infinity')",
     ),
+    (
+        "insert and claim",
+        "SELECT c.* FROM {s}.insert_jobs(NULL, {ids:100}, {of:100:'also-handled'::text}, {of:100:'default'::text}, \
+        {of:100:0::smallint}, {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, \
+        {of:100:NULL::interval}, {of:100:NULL::smallint}, {of:100:'{}'::text}) AS entered (at) \
+        CROSS JOIN LATERAL {s}.claim(entered.at, '{worker}', '{claim}', 'default', '{handled,also-handled}', 50, 50, '30 s', \
+        '{}', '{}', '{}', '-infinity') AS c",
+    ),
     ("pause", "SELECT {s}.pause('default')"),
     ("wait for claims", "SELECT {s}.await_claims('default')"),
     (

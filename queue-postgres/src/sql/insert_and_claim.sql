@@ -1,0 +1,5 @@
+-- Q1, Q3, Q5: as insert.sql, and then as claim.sql, in one transaction. The claim is made at the time of the insert, and after it,
+-- since it is given that; it sees the jobs, as each statement in it has a snapshot of its own.
+SELECT c.id, c.priority, c.run_at, c.attempt, c.max_retries, c.timeout, c.backoff_base, c.backoff_cap, c.backoff_jitter, c.payload, c.kind, c.due_at
+FROM {schema}.insert_jobs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS entered (at)
+CROSS JOIN LATERAL {schema}.claim(entered.at, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) AS c
