@@ -102,6 +102,8 @@ pub(crate) enum Need {
     MultiProcess,
     Migrations,
     Pause,
+    /// Claims can be parked.
+    Parking,
     /// Children can attach to the storage, and be stopped.
     Children,
 }
@@ -111,6 +113,8 @@ pub(crate) enum Need {
 pub(crate) struct Offered {
     /// What the backend declares.
     pub(crate) capabilities: Capabilities,
+    /// Whether it offers to park claims.
+    pub(crate) parking: bool,
     /// Whether its storages have an address.
     pub(crate) address: bool,
 }
@@ -126,16 +130,18 @@ impl Need {
                 "needs child processes, for which the storage gives no `address`".to_owned()
             }
             Self::Children => "needs child processes that can be stopped, as on Unix".to_owned(),
+            Self::Parking => "needs parked claims, which the backend does not offer".to_owned(),
             _ => format!("needs {self}, which the backend does not declare"),
         })
     }
 
-    const fn is_met_by(self, Offered { capabilities, address }: Offered) -> bool {
+    const fn is_met_by(self, Offered { capabilities, parking, address }: Offered) -> bool {
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
             Self::Migrations => capabilities.migrations,
             Self::Pause => capabilities.pause,
+            Self::Parking => parking,
             Self::Children => cfg!(unix) && address,
         }
     }
@@ -148,6 +154,7 @@ impl fmt::Display for Need {
             Self::MultiProcess => "multi_process",
             Self::Migrations => "migrations",
             Self::Pause => "pause",
+            Self::Parking => "parking",
             Self::Children => "children",
         })
     }

@@ -102,7 +102,11 @@ pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> a
         let backend = kit.backend()?;
         ensure!(backend.inspect().is_some(), "the suite needs a backend that offers `inspect`");
         ensure!(backend.audit().is_some(), "the suite needs a backend that offers `audit`");
-        Ok(Offered { capabilities: backend.capabilities(), address: kit.address().is_some() })
+        Ok(Offered {
+            capabilities: backend.capabilities(),
+            parking: backend.parking().is_some(),
+            address: kit.address().is_some(),
+        })
     })
 }
 

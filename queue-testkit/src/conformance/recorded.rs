@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled,
-    WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaim, ParkedClaims, Pause, RegisterRequest, RetireRequest,
+    SettleRequest, Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result, Submitted};
 
-use super::history::{Observed, seen};
+use super::history::{Noted, Observed, seen};
 use super::journal::Journal;
 use super::session::Shared;
 
@@ -22,6 +22,7 @@ pub(crate) struct Recorded {
     journal: Arc<Journal>,
     shared: Arc<Shared>,
     handle: String,
+    parking: ParkedClaims,
 }
 
 impl Recorded {
@@ -32,7 +33,7 @@ impl Recorded {
         shared: Arc<Shared>,
         handle: impl Into<String>,
     ) -> Self {
-        Self { inner, journal, shared, handle: handle.into() }
+        Self { inner, journal, shared, handle: handle.into(), parking: ParkedClaims::new() }
     }
 
     /// Notes a request that concerns jobs.
@@ -97,7 +98,14 @@ impl Backend for Recorded {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        self.observed("insert", &request.clone(), self.inner.insert(request)).await
+        let jobs = request.batches.iter().flatten();
+        let parked = self.inner.parking().zip(self.parking.take(jobs, request.now));
+        let parked = parked.map(|(parking, taken)| Parked::pass_on(self, parking, taken));
+        let fates = self.observed("insert", &request.clone(), self.inner.insert(request)).await;
+        if let Some(parked) = parked {
+            parked.end(self).await;
+        }
+        fates
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -136,6 +144,10 @@ impl Backend for Recorded {
         self.inner.subscribe()
     }
 
+    fn parking(&self) -> Option<&ParkedClaims> {
+        self.inner.parking().map(|_| &self.parking)
+    }
+
     fn pausing(&self) -> Option<&dyn Pause> {
         self.inner.pausing().map(|_| self as &dyn Pause)
     }
@@ -146,6 +158,36 @@ impl Backend for Recorded {
 
     fn audit(&self) -> Option<&dyn Audit> {
         self.inner.audit()
+    }
+}
+
+/// A parked claim that was passed on to the backend, for the insert that is to serve it.
+struct Parked {
+    taken: TakenClaim,
+    claim: ParkedClaim,
+    noted: Noted,
+    number: u64,
+}
+
+impl Parked {
+    fn pass_on(recorded: &Recorded, parking: &ParkedClaims, taken: TakenClaim) -> Self {
+        let request = taken.request();
+        let noted = recorded.shared.history.asked(request);
+        let number = recorded.journal.asked(&format!("{}claim, parked,", recorded.handle), request);
+        let claim = taken.pass_on(parking);
+        Self { taken, claim, noted, number }
+    }
+
+    async fn end(self, recorded: &Recorded) {
+        let Self { taken, claim, noted, number } = self;
+        let answer = claim.withdraw().await;
+        let request = taken.request().clone();
+        let declined = Error::new(ErrorKind::Unavailable, "claim jobs", "the claim was declined");
+        let declined = Err(declined);
+        let reply = answer.as_ref().map_or(&declined, |answer| &answer.reply);
+        recorded.journal.answered(number, reply);
+        recorded.shared.history.answered(noted, &request, reply);
+        taken.pass_back(answer);
     }
 }
 

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored,
-    WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, Stored, WakeReceiver,
 };
 use queue_core::{JobId, QueueName, Result};
 use queue_testkit::conformance::{SetupResult, Storage, Subject};
@@ -114,6 +114,10 @@ impl Backend for Mutated {
 
     fn inspect(&self) -> Option<&dyn Inspect> {
         Some(self)
+    }
+
+    fn parking(&self) -> Option<&ParkedClaims> {
+        self.mutation.parking(&self.sound)
     }
 
     fn pausing(&self) -> Option<&dyn Pause> {

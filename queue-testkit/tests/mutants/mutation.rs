@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest, LiveRow,
-    MaintainReply, MaintainRequest, Pause as _, RegisterRequest, RetireRequest, SettleRequest, Settled,
-    Stored, WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaims, Pause as _, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result, Submitted};
 
@@ -69,6 +69,11 @@ pub(crate) trait Mutation: Send + Sync + 'static {
     /// What a handle that is opened works on.
     fn open(&self, sound: Sound) -> Sound {
         sound
+    }
+
+    /// A mutant of what is parked offers to park; the others do not, so that every claim is theirs.
+    fn parking<'a>(&'a self, _sound: &'a Sound) -> Option<&'a ParkedClaims> {
+        None
     }
 
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use queue_core::Backend as _;
+use queue_core::backend::ParkedClaims;
 use queue_testkit::conformance::{Promise, Suite, Tier};
 
 use crate::backend::Mutant;
-use crate::mutation::Mutation;
+use crate::mutation::{Mutation, Sound};
 
 struct Nothing;
 
-impl Mutation for Nothing {}
+impl Mutation for Nothing {
+    fn parking<'a>(&'a self, sound: &'a Sound) -> Option<&'a ParkedClaims> {
+        sound.backend.parking()
+    }
+}
 
 #[test]
 fn a_wrapper_that_breaks_nothing_passes_every_case() {

@@ -2,6 +2,7 @@
 
 mod doubts;
 mod outages;
+mod parked;
 mod q01_faults;
 mod q01_kills;
 mod q01_no_lost_ack;
@@ -62,6 +63,7 @@ const FILES: &[&[Case]] = &[
     q01_races::CASES,
     q02_no_phantom::CASES,
     q01_soak::CASES,
+    parked::CASES,
     q03_kills::CASES,
     q03_races::CASES,
     q03_single_live_lease::CASES,

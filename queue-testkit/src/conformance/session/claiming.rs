@@ -1,7 +1,7 @@
 //! A claim whose parts the case sets.
 
 use anyhow::Context as _;
-use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor};
+use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor, ParkedClaim, Room};
 use queue_core::{ClaimId, Kind, WorkerId};
 
 use super::{GRACE, Session, queue};
@@ -78,6 +78,18 @@ impl<'a> Claiming<'a> {
 
     /// Claims; the backend's answer may be an error.
     pub(crate) async fn attempt(self) -> anyhow::Result<queue_core::Result<ClaimReply>> {
+        let backend = self.session.backend()?;
+        Ok(backend.claim(self.request()?).await)
+    }
+
+    /// Parks the claim, of a worker that has this much room.
+    pub(crate) fn park(self, room: Room) -> anyhow::Result<ParkedClaim> {
+        let backend = self.session.backend()?;
+        let parking = backend.parking().context("the backend does not park claims")?;
+        Ok(parking.park(vec![self.request()?], move || room))
+    }
+
+    fn request(self) -> anyhow::Result<ClaimRequest> {
         let kinds = match &self.kinds {
             Some(names) => names.iter().map(Kind::new).collect::<queue_core::Result<Vec<Kind>>>()?,
             None => self.session.kinds(),
@@ -88,6 +100,6 @@ impl<'a> Claiming<'a> {
         request.grace = GRACE;
         request.cursor = self.cursor;
         self.session.shared.known().claimers.insert(self.claim, self.worker);
-        Ok(self.session.backend()?.claim(request).await)
+        Ok(request)
     }
 }
