@@ -25,7 +25,7 @@ pub(crate) struct Cli {
     #[arg(long, default_value = "sqlite", value_name = "NAME")]
     pub(crate) backend: BackendName,
 
-    /// How many jobs [default: 200000; 100000 for enqueue-single; 2000 for latency]
+    /// How many jobs [default: 200000; 100000 for enqueue-single and stalled; 2000 for latency]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
 
@@ -64,6 +64,9 @@ pub(crate) enum Workload {
     Drain,
     /// Time from before the enqueue call to the start of the handler, on an idle queue
     Latency,
+    /// Jobs started a second from two SQLite files, while the connection to a third database of the same worker stalls;
+    /// the floor is the same without that
+    Stalled,
 }
 
 /// The stores that can be measured.

@@ -40,9 +40,9 @@ fn run(cli: &Cli) -> Result<()> {
         return workload::serve(cli.backend, address);
     }
     let plan = Plan::new(cli)?;
-    let mut floor = floor::measure(&plan)?;
+    let (mut floor, measured) = workload::measure(&plan)?;
     floor.settings.extend(plan.settings()?);
-    let report = Report::new(&plan, &floor, &workload::measure(&plan)?);
+    let report = Report::new(&plan, &floor, &measured);
     if cli.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {

@@ -14,6 +14,8 @@ use crate::postgres::Server;
 const MANY_JOBS: usize = 200_000;
 /// A commit holds 64 of these at the most.
 const SINGLE_JOBS: usize = 100_000;
+/// In each of many rounds.
+const ROUND_JOBS: usize = 100_000;
 /// They run one after the other.
 const LATENCY_JOBS: usize = 2_000;
 
@@ -76,6 +78,7 @@ const fn default_jobs(workload: Workload) -> usize {
     match workload {
         Workload::EnqueueBatch | Workload::Drain => MANY_JOBS,
         Workload::EnqueueSingle => SINGLE_JOBS,
+        Workload::Stalled => ROUND_JOBS,
         Workload::Latency => LATENCY_JOBS,
     }
 }

@@ -65,7 +65,7 @@ impl Report {
 
 const fn unit(workload: Workload) -> &'static str {
     match workload {
-        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => "jobs/s",
+        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain | Workload::Stalled => "jobs/s",
         Workload::Latency => "µs (p50)",
     }
 }

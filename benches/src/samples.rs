@@ -32,6 +32,12 @@ pub(crate) fn rate(jobs: usize, took: Duration) -> f64 {
     jobs / took.as_secs_f64()
 }
 
+/// The one in the middle, of an odd number of figures; zero if there are none.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_unstable_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
 /// Three decimal places for what is small, none for what is large: nobody measures better.
 pub(crate) fn rounded(figure: f64) -> f64 {
     let scale = if figure < 100.0 { 1000.0 } else { 1.0 };
@@ -46,6 +52,11 @@ mod tests {
     fn percentiles_are_samples_that_were_taken() {
         let samples = (1..=200).rev().map(Duration::from_micros).collect();
         assert_eq!(Percentiles::of(samples), Percentiles { p50: 100.0, p99: 198.0 });
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod side_by_side;
 mod sqlite;
 mod store;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Map, Value};
 
 use crate::cli::{BackendName, Workload};
@@ -63,6 +63,7 @@ fn measure_on<S: Store>(
         Workload::EnqueueSingle => rates::fastest(plan, SHARED_COMMITS, connections, create, rates::enqueue),
         Workload::Drain => rates::fastest(plan, BATCHES, connections, create, rates::drain),
         Workload::Latency => latency::measure(plan, create(1)?.pop().context("the floor has no store")?),
+        Workload::Stalled => bail!("it is its own floor"),
     }
 }
 

@@ -6,13 +6,15 @@ mod enqueue;
 mod ground;
 mod latency;
 mod parcel;
+mod stalled;
 mod store;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
 use crate::cli::Workload;
+use crate::floor::{self, Floor};
 use crate::plan::Plan;
 
 use self::ground::Ground;
@@ -40,8 +42,17 @@ impl Measured {
     }
 }
 
-/// Runs a workload on a fresh store.
-pub(crate) fn measure(plan: &Plan) -> Result<Measured> {
+/// Runs a workload on a fresh store, after its floor.
+pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
+    match plan.workload {
+        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain | Workload::Latency => {
+            Ok((floor::measure(plan)?, on_a_store(plan)?))
+        }
+        Workload::Stalled => stalled::measure(plan),
+    }
+}
+
+fn on_a_store(plan: &Plan) -> Result<Measured> {
     // In this order: the ground is removed when nobody stands on it any more.
     let ground = Ground::new(plan)?;
     let runtime = Runtime::new()?;
@@ -51,7 +62,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<Measured> {
     let meter = match plan.workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => ground.meter()?,
         // What is logged between the jobs is more than what they log.
-        Workload::Latency => None,
+        Workload::Latency | Workload::Stalled => None,
     };
 
     let mut measured = runtime.block_on(run(plan, &store))?;
@@ -69,6 +80,7 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::EnqueueSingle => enqueue::singles(plan, store).await,
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
+        Workload::Stalled => bail!("it has stores of its own"),
     }
 }
 
@@ -78,6 +90,6 @@ async fn check(plan: &Plan, store: &Store) -> Result<()> {
         Workload::EnqueueBatch | Workload::EnqueueSingle => store.ensure_stored(plan.jobs).await,
         Workload::Drain => store.ensure_completed(plan.jobs).await,
         // Each job was awaited.
-        Workload::Latency => Ok(()),
+        Workload::Latency | Workload::Stalled => Ok(()),
     }
 }
