@@ -114,10 +114,19 @@ impl World {
         self.spawn(0, Box::pin(async move { *place.lock().unwrap() = Some(main.await) }));
         loop {
             if let Some(value) = result.lock().unwrap().take() {
+                self.end();
                 return value;
             }
             self.step();
         }
+    }
+
+    /// Drops what still runs: tasks and timers hold the world that holds them, and there are thousands of worlds.
+    fn end(&self) {
+        let mut state = self.state();
+        let left = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.timers));
+        drop(state);
+        drop(left);
     }
 
     pub(crate) fn spawn(&self, process: u32, task: EnvironmentFuture) {

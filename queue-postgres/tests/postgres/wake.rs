@@ -156,3 +156,20 @@ async fn behind_a_pooler_jobs_of_others_are_looked_for_and_nobody_listens() {
     let many: i64 = client.query_one(listening, &[&place.schema()]).await.unwrap().get(0);
     assert_eq!(many, 0);
 }
+
+#[tokio::test]
+async fn a_handle_that_is_dropped_still_tells_of_its_last_job() {
+    let place = Place::new();
+    // The second is held back for the interval, amid which the handle goes.
+    let interval = Duration::from_millis(300);
+    let backend = PostgresBackend::open(place.config().notify_interval(interval)).await.unwrap();
+    let mut heard = listen(&place).await;
+    for priority in [1, 2] {
+        insert(&backend, vec![queue_core::JobSpec { priority, ..spec("1") }]).await.unwrap();
+    }
+    tokio::task::spawn_blocking(move || drop(backend)).await.unwrap();
+    let mut told = String::new();
+    while !told.contains(",2,") {
+        told = in_time("the notification of the last job", heard.recv()).await.unwrap();
+    }
+}
