@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,8 @@ impl World {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        // A run that panics while it holds the lock drops its timers, which take it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The clock of the storage, which runs with the virtual one.
@@ -93,18 +94,11 @@ impl World {
     }
 
     pub(crate) fn sleep(&self, duration: Duration) -> EnvironmentFuture {
-        let world = self.clone();
-        let until = self.state().now.saturating_add(duration);
-        Box::pin(poll_fn(move |cx| {
-            let mut state = world.state();
-            if state.now >= until {
-                return Poll::Ready(());
-            }
-            state.next += 1;
-            let key = (until, state.next);
-            state.timers.insert(key, cx.waker().clone());
-            Poll::Pending
-        }))
+        let mut state = self.state();
+        state.next += 1;
+        let timer = (state.now.saturating_add(duration), state.next);
+        drop(state);
+        Box::pin(Sleep { world: self.clone(), timer })
     }
 
     /// Runs everything until this future has ended.
@@ -179,6 +173,34 @@ impl World {
         state.now = state.now.max(at);
         drop(state);
         waker.wake();
+    }
+}
+
+/// Has one timer, however often it is polled: a task that is woken for nothing would otherwise leave one more each time.
+struct Sleep {
+    world: World,
+    timer: (Duration, u64),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.world.state();
+        if state.now >= self.timer.0 {
+            return Poll::Ready(());
+        }
+        let replaced = state.timers.insert(self.timer, cx.waker().clone());
+        drop(state);
+        drop(replaced);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        let removed = self.world.state().timers.remove(&self.timer);
+        drop(removed);
     }
 }
 

@@ -37,7 +37,7 @@ use tally::{Rare, Tally};
 
 const SEEDS: Seeds = Seeds::new(40, 500);
 /// Of the runs in which everything fails.
-const CHAOS: Seeds = Seeds::new(60, 1000);
+const CHAOS: Seeds = Seeds::new(60, 2000);
 
 #[test]
 fn two_workers_complete_everything_once() {
