@@ -86,11 +86,20 @@ fn refuse(job: &NewJob, index: usize, many: usize, fault: &str) -> Error {
 /// An error's text as it is stored: NUL replaced, cut at a character within `max_bytes`.
 #[cfg(feature = "runtime")]
 pub(crate) fn error_text(text: &str, max_bytes: usize) -> String {
+    // Of more than that nothing is left after the cut: what replaces a NUL is longer.
+    let mut text = cut(text, max_bytes).replace('\0', "\u{fffd}");
+    text.truncate(cut(&text, max_bytes).len());
+    text
+}
+
+/// At a character.
+#[cfg(feature = "runtime")]
+fn cut(text: &str, max_bytes: usize) -> &str {
     let mut end = text.len().min(max_bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].replace('\0', "\u{fffd}")
+    &text[..end]
 }
 
 #[cfg(all(test, feature = "runtime"))]
@@ -101,5 +110,6 @@ mod tests {
     fn error_texts_are_cut_between_characters() {
         assert_eq!(error_text("aéb", 2), "a");
         assert_eq!(error_text("a\0b", 100), "a\u{fffd}b");
+        assert_eq!(error_text("\0\0\0\0", 8), "\u{fffd}\u{fffd}");
     }
 }

@@ -93,7 +93,7 @@ impl Statements {
             insert_and_claim: writes(
                 include_str!("sql/insert_and_claim.sql"),
                 // The time of the claim is that of the insert.
-                &[INSERT, &CLAIM[1..]].concat(),
+                &[INSERT, &CLAIM[1..], &[Type::TEXT]].concat(),
             ),
             known: reads(include_str!("sql/known.sql"), &[Type::UUID_ARRAY, Type::TEXT_ARRAY]),
             claim: writes(include_str!("sql/claim.sql"), CLAIM),

@@ -11,14 +11,15 @@ use crate::writer::Writer;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::{Session, time};
 
-/// Enters jobs and makes the claim; if nothing came of either, the jobs are not entered.
+/// Enters jobs and makes the claim. Fails as the insert does; a claim that is refused leaves the jobs entered.
 pub(crate) async fn insert_and_claim(
     writer: &Writer,
     insert: InsertRequest,
     parked: TakenClaim,
 ) -> Result<Vec<Result<Vec<Submitted>>>> {
     let claim = parked.request().clone();
-    match writer.call(InsertAndClaim { insert, claim }).await {
+    // The worker is answered though whoever enqueues may have gone.
+    let tell = move |answer: Result<<InsertAndClaim as Request>::Reply>| match answer {
         Ok((fates, reply)) => {
             parked.answer(reply);
             Ok(fates)
@@ -27,7 +28,8 @@ pub(crate) async fn insert_and_claim(
             parked.insert_failed(&error);
             Err(error)
         }
-    }
+    };
+    writer.call_and(InsertAndClaim { insert, claim }, tell).await
 }
 
 struct InsertAndClaim {
@@ -49,6 +51,7 @@ impl Request for InsertAndClaim {
         let now = time(*now);
         let fates = enter(session, batches, now)?;
         // The jobs are entered whatever becomes of the claim.
+        let claim = claim.clone().at(now);
         let reply = session.scoped(|session| claim.apply(session, effects))?;
         let reply = reply.map_err(|fault| session.error(fault, ClaimRequest::OPERATION));
         let taken: HashSet<JobId> =

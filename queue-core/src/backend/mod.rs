@@ -249,7 +249,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - Pruning removes finished jobs only, with all that belongs to them.
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;
 
-    /// A receiver of wake-ups from now on. It must be told of every job that becomes ready, though
+    /// A receiver of wake-ups from now on. It must be told of every job that becomes ready, but for those that a
+    /// [parked claim](ParkedClaims) took with their insert, though
     /// [`Wakes::unknown`] may stand for any number of them; [`WakeHub`] does the keeping of receivers.
     fn subscribe(&self) -> WakeReceiver;
 

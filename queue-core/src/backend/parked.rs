@@ -8,6 +8,13 @@ use tokio::sync::oneshot;
 use super::{ClaimReply, ClaimRequest};
 use crate::{Error, ErrorKind, JobSpec, Result, Timestamp};
 
+/// No claim is made with more jobs than this: the commit that is saved is nothing then, and the worker would wait for all of
+/// them.
+const MOST_JOBS: usize = 100;
+
+/// Nor with jobs whose payloads have more bytes than this together.
+const MOST_BYTES: usize = 1 << 20;
+
 /// How much a worker can take at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Room {
@@ -26,11 +33,16 @@ pub struct Room {
 ///
 /// # To be correct
 /// A backend that has one ([`Backend::parking`](super::Backend::parking)), in its `insert`:
-/// - [`take`](Self::take)s a claim before it enters the jobs, and enters them whatever becomes of the claim;
+/// - [`take`](Self::take)s a claim before it enters the jobs, and enters them whatever the claim is refused for;
+/// - holds it where the work is done rather than in the future of whoever enqueues, which may be dropped, and does not wait
+///   for others with it: the worker does nothing else meanwhile;
 /// - makes it as if [`claim`](super::Backend::claim) had been called after the jobs were entered, so that jobs which are there
 ///   already may come first;
 /// - wakes subscribers as always for those of the jobs that the claim did not take;
 /// - answers the claim once it is committed, or [`decline`](TakenClaim::decline)s it if nothing came of it.
+///
+/// A backend that wraps another one keeps claims of its own and [passes them on](TakenClaim::pass_on): those that are parked at the
+/// other one go by its `claim`.
 ///
 /// ```
 /// use queue_core::backend::{ClaimRequest, ParkedClaims, Room};
@@ -86,7 +98,7 @@ impl ParkedClaims {
     /// Leaves a claim: one request for each queue, of which one is made.
     ///
     /// `room` is asked when the claim is about to be made, on the thread of whoever enters a job and under a lock, and caps the
-    /// limits of the request; if there is none, the claim stays. It must neither block nor come back here.
+    /// limits of the request; if there is none, the claim stays. Neither the call nor its drop may block or come back here.
     #[must_use]
     pub fn park(&self, requests: Vec<ClaimRequest>, room: impl Fn() -> Room + Send + 'static) -> ParkedClaim {
         let (answer, answered) = oneshot::channel();
@@ -97,8 +109,8 @@ impl ParkedClaims {
         ParkedClaim { parking: self.clone(), number, answered: Some(answered) }
     }
 
-    /// For a backend that is about to enter `jobs`: the first claim that would take one of them. A job with a time counts
-    /// only if the request has one, too, and that is not earlier.
+    /// For a backend that is about to enter `jobs` at `now`: the first claim that would take one of them. A job with a
+    /// `run_at` counts only if `now` is given and not before it. A great many jobs are entered without a claim.
     #[must_use]
     pub fn take<'a, I>(&self, jobs: I, now: Option<Timestamp>) -> Option<TakenClaim>
     where
@@ -110,6 +122,11 @@ impl ParkedClaims {
             return None;
         }
         let jobs = jobs.into_iter();
+        if jobs.clone().nth(MOST_JOBS).is_some()
+            || jobs.clone().map(|job| job.payload.as_bytes().len()).sum::<usize>() > MOST_BYTES
+        {
+            return None;
+        }
         let (index, mut request, room) = places.occupied.iter().enumerate().find_map(|(index, place)| {
             let request = place.wanting(&jobs, now)?;
             let room = (place.room)();
@@ -229,7 +246,8 @@ impl TakenClaim {
         }
     }
 
-    /// For a backend that wraps another one: parks the claim there, for the insert that follows.
+    /// For a backend that wraps another one: parks the claim there, for the insert that follows, or for another one of that
+    /// moment. To be dropped before `self`, which tells the worker to look for leases.
     #[must_use]
     pub fn pass_on(&self, wrapped: &ParkedClaims) -> ParkedClaim {
         let ClaimRequest { limit, last_attempts, .. } = self.request;
@@ -312,6 +330,18 @@ mod tests {
         let at = |micros| JobSpec { run_at: Timestamp::from_micros(micros).ok(), ..job("default", "a") };
         assert!(parking.take([&at(6)], Some(now)).is_none());
         assert_eq!(parking.take([&at(5)], Some(now)).unwrap().request().now, Some(now));
+    }
+
+    #[test]
+    fn a_great_batch_is_entered_without_a_claim() {
+        let parking = ParkedClaims::new();
+        let _parked = parking.park(vec![request("default", &["a"])], || ROOM);
+        let many: Vec<JobSpec> = (0..=MOST_JOBS).map(|_| job("default", "a")).collect();
+        assert!(parking.take(&many, None).is_none());
+        let text = format!("\"{}\"", "x".repeat(MOST_BYTES));
+        let large = JobSpec { payload: Payload::json(text).unwrap(), ..job("default", "a") };
+        assert!(parking.take([&large], None).is_none());
+        assert!(parking.take(&many[1..], None).is_some());
     }
 
     #[tokio::test]

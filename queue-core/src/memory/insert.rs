@@ -1,7 +1,7 @@
 //! Storing batches.
 
 use super::store::{Job, Live, Stage, Store};
-use crate::backend::TakenClaim;
+use crate::backend::{ClaimReply, ClaimRequest};
 use crate::{Error, ErrorKind, JobId, JobSpec, Result, Submitted, Timestamp};
 
 impl Store {
@@ -10,20 +10,17 @@ impl Store {
         &mut self,
         now: Timestamp,
         batches: Vec<Vec<JobSpec>>,
-        parked: Option<TakenClaim>,
-    ) -> Vec<Result<Vec<Submitted>>> {
+        claim: Option<&ClaimRequest>,
+    ) -> (Vec<Result<Vec<Submitted>>>, Option<Result<ClaimReply>>) {
         let mut entered = Vec::new();
         let fates = batches.into_iter().map(|batch| self.insert_batch(now, batch, &mut entered)).collect();
-        if let Some(parked) = parked {
-            let reply = self.claim(now, parked.request());
-            parked.answer(reply);
-        }
+        let reply = claim.map(|claim| self.claim(now, claim));
         for id in entered {
             if self.live.get(&id).is_some_and(|live| live.lease().is_none()) {
                 self.tell(id, now);
             }
         }
-        fates
+        (fates, reply)
     }
 
     fn insert_batch(

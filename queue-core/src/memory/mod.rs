@@ -21,7 +21,7 @@ use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
     MaintainReply, MaintainRequest, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, Stored, WakeHub, WakeReceiver,
+    Settled, Stored, TakenClaim, WakeHub, WakeReceiver,
 };
 use crate::{JobId, QueueName, Result, Submitted, Timestamp};
 use store::Store;
@@ -82,7 +82,12 @@ impl Backend for MemoryBackend {
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
         let parked = self.parking.take(request.batches.iter().flatten(), request.now);
         let now = request.now.unwrap_or_else(Timestamp::now);
-        Ok(self.transaction(|store| store.insert(now, request.batches, parked)))
+        let claim = parked.as_ref().map(TakenClaim::request);
+        let (fates, reply) = self.transaction(|store| store.insert(now, request.batches, claim));
+        if let (Some(parked), Some(reply)) = (parked, reply) {
+            parked.answer(reply);
+        }
+        Ok(fates)
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {

@@ -89,13 +89,13 @@ impl ClaimLoop<'_> {
         }
     }
 
-    /// Waits for a wake-up, for room, or for the next time to look. With room, a claim is parked meanwhile.
+    /// Waits for a wake-up, for room, or for the next time to look. While slots are idle, a claim is parked.
     async fn wait(&mut self, worker: WorkerId, has_room: bool, idle: usize) {
         let now = self.engine.now();
         let latest = later(now, self.engine.settings.head_interval);
         let next = if has_room { self.planner.next_time(now, idle) } else { latest };
         let timer = self.engine.environment.sleep(next.saturating_duration_since(now));
-        let mut parked = if has_room { self.park(worker, idle) } else { None };
+        let mut parked = if idle > 0 { self.park(worker, idle) } else { None };
         let (mut answer, mut wakes, mut nudge) = (None, None, None);
         tokio::select! {
             biased;
@@ -131,12 +131,12 @@ impl ClaimLoop<'_> {
         let (engine, station) = (Arc::clone(self.engine), Arc::clone(self.station));
         let room = move || {
             let is_ours = station.identity() == Some(worker) && !engine.stop_claims.is_cancelled();
-            let limit = if is_ours { engine.room(None) } else { 0 };
+            let idle = if is_ours { engine.free_slots() } else { 0 };
+            let limit = if idle > 0 { engine.room(None) } else { 0 };
             if limit > 0 {
                 station.begin_claim();
             }
-            let last_attempts = saturating_u32(engine.free_slots().min(limit));
-            Room { limit: saturating_u32(limit), last_attempts }
+            Room { limit: saturating_u32(limit), last_attempts: saturating_u32(idle.min(limit)) }
         };
         let claim = ClaimId::generate().ok()?;
         let sent =

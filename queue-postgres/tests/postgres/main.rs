@@ -4,6 +4,7 @@
 
 mod common;
 mod migration;
+mod parked;
 mod pool;
 mod settle;
 #[cfg(feature = "tls")]

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use queue_core::backend::Hint;
 use queue_core::{Error, JobId, Result};
-use tokio::sync::oneshot;
 
 use crate::error::{Fault, Outcome, is_busy};
 use crate::writer::session::Session;
@@ -88,21 +87,22 @@ pub(crate) trait Command: Send {
     fn fail(self: Box<Self>, error: Error);
 }
 
-pub(super) struct Pending<R: Request> {
+pub(super) struct Pending<R: Request, F> {
     request: R,
     arrived: Instant,
     answer: Option<Result<R::Reply>>,
     effects: Effects,
-    caller: oneshot::Sender<Result<R::Reply>>,
+    tell: F,
 }
 
-impl<R: Request> Pending<R> {
-    pub(super) fn new(request: R, caller: oneshot::Sender<Result<R::Reply>>) -> Self {
-        Self { request, arrived: Instant::now(), answer: None, effects: Effects::default(), caller }
+impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Pending<R, F> {
+    /// `tell` is called with the answer, after the commit.
+    pub(super) fn new(request: R, tell: F) -> Self {
+        Self { request, arrived: Instant::now(), answer: None, effects: Effects::default(), tell }
     }
 }
 
-impl<R: Request> Command for Pending<R> {
+impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Command for Pending<R, F> {
     fn lane(&self) -> Lane {
         R::LANE
     }
@@ -152,12 +152,11 @@ impl<R: Request> Command for Pending<R> {
 
     fn answer(self: Box<Self>) {
         if let Some(answer) = self.answer {
-            // Whoever asked may have gone; what was done stays done.
-            let _ = self.caller.send(answer);
+            (self.tell)(answer);
         }
     }
 
     fn fail(self: Box<Self>, error: Error) {
-        let _ = self.caller.send(Err(error));
+        (self.tell)(Err(error));
     }
 }

@@ -163,8 +163,9 @@ impl Backend for Recorded {
 
 /// A parked claim that was passed on to the backend, for the insert that is to serve it.
 struct Parked {
-    taken: TakenClaim,
+    /// Dropped first: nobody may make it once the worker has looked for its leases.
     claim: ParkedClaim,
+    taken: TakenClaim,
     noted: Noted,
     number: u64,
 }

@@ -54,7 +54,10 @@ type Answer = oneshot::Receiver<Result<Instant>>;
 
 fn command(request: impl Request<Reply = Instant>) -> (Box<dyn Command>, Answer) {
     let (caller, answer) = oneshot::channel();
-    (Box::new(Pending::new(request, caller)), answer)
+    let tell = move |reply| {
+        let _ = caller.send(reply);
+    };
+    (Box::new(Pending::new(request, tell)), answer)
 }
 
 fn act(act: impl Fn(&mut Session) -> Outcome<()> + Send + 'static) -> (Box<dyn Command>, Answer) {

@@ -184,6 +184,6 @@ async fn q20_the_text_of_a_handlers_error_is_mended_and_cut(kit: &Kit) -> CaseRe
     let rest = stored.trim_start_matches("a\u{fffd}b ");
     ensure!(rest.chars().all(|char| char == 'é'), "the text was changed: {stored}");
     let bytes = stored.len();
-    ensure!((DEFAULT_MAX_ERROR_BYTES - 8..=DEFAULT_MAX_ERROR_BYTES + 2).contains(&bytes), "{bytes} bytes");
+    ensure!((DEFAULT_MAX_ERROR_BYTES - 8..=DEFAULT_MAX_ERROR_BYTES).contains(&bytes), "{bytes} bytes");
     Ok(())
 }
