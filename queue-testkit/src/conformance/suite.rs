@@ -134,13 +134,21 @@ impl Suite {
         let Some(case) = all().find(|case| case.name == name) else {
             return Err(CaseFailure(format!("there is no case named `{name}`")));
         };
+        if let Some(missing) = harness::missing(case, self.offered) {
+            return Err(CaseFailure(format!("`{name}` is not run: it {missing}")));
+        }
         let run = |fault| {
             let (subject, settings) = (Arc::clone(&self.subject), Arc::new(self.settings.clone()));
             harness::run(case, fault, subject, settings).map_err(CaseFailure)
         };
         match case.faults {
             [] => run(None),
-            _ => self.faults(case).into_iter().try_for_each(|fault| run(Some(fault))),
+            _ => match self.faults(case) {
+                faults if faults.is_empty() => {
+                    Err(CaseFailure(format!("`{name}` is not run: none of its faults can be brought about")))
+                }
+                faults => faults.into_iter().try_for_each(|fault| run(Some(fault))),
+            },
         }
     }
 

@@ -34,12 +34,7 @@ const STATES: usize = 100_000;
 
 #[test]
 fn the_protocol_keeps_its_promises() {
-    let checker = Protocol { fault: None }
-        .checker()
-        .threads(2)
-        .timeout(std::time::Duration::from_secs(60))
-        .spawn_bfs()
-        .join();
+    let checker = Protocol { fault: None }.checker().threads(2).spawn_bfs().join();
     println!(
         "{} states, {} transitions, {} steps deep",
         checker.unique_state_count(),

@@ -35,12 +35,12 @@ pub(crate) async fn one_of_each(kit: &Kit) -> anyhow::Result<Vec<Act>> {
     acts.push(Act::Heartbeat(kit.worker().await?));
     acts.push(Act::Retire(kit.worker().await?));
     acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(&left_behind) });
-    let paused = unique_queue(kit)?;
+    acts.extend([Act::Promote, Act::Read(held[0].id), Act::List]);
     if let Some(pausing) = kit.backend()?.pausing() {
+        let paused = unique_queue(kit)?;
         pausing.pause(&paused).await?;
+        acts.extend([Act::Pause(unique_queue(kit)?), Act::Resume(paused), Act::Paused]);
     }
-    acts.extend([Act::Promote, Act::Pause(unique_queue(kit)?), Act::Resume(paused), Act::Paused]);
-    acts.extend([Act::Read(held[0].id), Act::List]);
     Ok(acts)
 }
 

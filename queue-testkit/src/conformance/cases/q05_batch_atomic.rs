@@ -112,6 +112,9 @@ async fn q05_only_a_stored_batch_wakes(kit: &Kit) -> CaseResult {
     fails_with(kit.try_insert(bad).await?, ErrorKind::Conflict)?;
     let urgent = |wakes: &Wakes| wakes.ready.iter().any(|hint| hint.priority == 7);
     ensure!(!urgent(&receiver.take()), "a batch that failed woke somebody");
+    let again = kit.try_insert(vec![known]).await??;
+    ensure!(!again[0].inserted, "a job that was there was entered again");
+    ensure!(receiver.take().ready.is_empty(), "a batch that was there already woke somebody");
     Ok(())
 }
 

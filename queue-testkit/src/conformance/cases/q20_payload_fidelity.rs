@@ -58,7 +58,7 @@ async fn claimed(session: &Session, texts: &[String]) -> anyhow::Result<Vec<Clai
     ids.iter().map(|id| jobs.remove(id).context("a job was not claimed")).collect()
 }
 
-/// In the claim, in the leases, and in the record.
+/// In the claim, and in the record.
 async fn come_back(session: &Session, texts: Vec<String>) -> CaseResult {
     for (job, text) in claimed(session, &texts).await?.into_iter().zip(&texts) {
         ensure_eq!(job.payload.as_str(), text, "the payload of the claim");

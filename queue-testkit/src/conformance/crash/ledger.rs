@@ -115,6 +115,12 @@ impl<'a> Ledger<'a> {
             }
             faults.extend(found.into_iter().map(|fault| format!("job {job} {fault}")));
         }
+        for (job, outcome) in outcomes.iter().filter(|(job, _)| !self.jobs.contains_key(job)) {
+            let mut found = Faults::new();
+            check_outcome(&Account::default(), outcome, &mut found);
+            faults
+                .extend(found.into_iter().map(|fault| format!("job {job}, of which nobody spoke, {fault}")));
+        }
         let more = faults.len().saturating_sub(NAMED);
         let named = faults.iter().take(NAMED).cloned().collect::<Vec<_>>().join("\n  ");
         ensure!(

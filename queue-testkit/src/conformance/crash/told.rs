@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
+    ParkedClaim, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, TakenClaim,
+    WakeReceiver,
 };
 use queue_core::{Result, Submitted};
 
@@ -24,11 +25,12 @@ pub(crate) struct Told {
     inner: Arc<dyn Backend>,
     voice: Arc<dyn Voice>,
     asked: AtomicU64,
+    parking: ParkedClaims,
 }
 
 impl Told {
     pub(crate) fn new(inner: Arc<dyn Backend>, voice: Arc<dyn Voice>) -> Self {
-        Self { inner, voice, asked: AtomicU64::new(0) }
+        Self { inner, voice, asked: AtomicU64::new(0), parking: ParkedClaims::new() }
     }
 
     /// Sent means that the request's future was polled once: then it is on its way, or has arrived.
@@ -65,6 +67,39 @@ impl fmt::Debug for Told {
     }
 }
 
+fn claimed(reply: &ClaimReply) -> Answered {
+    Answered::Claimed(reply.jobs.iter().map(|job| (job.token.job, job.attempt)).collect())
+}
+
+/// A parked claim that was passed on for the insert that is to make it: what is said of any claim is said of it.
+struct Parked {
+    /// Dropped first: nobody may make it once the worker has looked for its leases.
+    claim: ParkedClaim,
+    taken: TakenClaim,
+    number: u64,
+}
+
+impl Parked {
+    fn pass_on(told: &Told, parking: &ParkedClaims, taken: TakenClaim) -> Self {
+        let number = told.asked.fetch_add(1, Ordering::SeqCst);
+        let ClaimRequest { claim, worker, .. } = *taken.request();
+        told.voice.tell(&Event::Asks(number, Asked::Claim { claim, worker }));
+        Self { claim: taken.pass_on(parking), taken, number }
+    }
+
+    async fn end(self, told: &Told) {
+        let answer = self.claim.withdraw().await;
+        let said = match answer.as_ref().map(|answer| &answer.reply) {
+            Some(Ok(reply)) => claimed(reply),
+            Some(Err(error)) => Answered::Failed(error.into()),
+            // It took nothing.
+            None => Answered::Claimed(Vec::new()),
+        };
+        told.voice.tell(&Event::Answers(self.number, said));
+        self.taken.pass_back(answer);
+    }
+}
+
 fn fates<T, U>(replies: &[Result<T>], fate: impl Fn(&T) -> U) -> Vec<std::result::Result<U, Failure>> {
     replies.iter().map(|reply| reply.as_ref().map(&fate).map_err(Failure::from)).collect()
 }
@@ -84,15 +119,19 @@ impl Backend for Told {
         let answered = |replies: &Vec<Result<Vec<Submitted>>>| {
             Answered::Inserted(fates(replies, |jobs| jobs.iter().map(|job| job.inserted).collect()))
         };
-        self.told("insert", Asked::Insert(ids), self.inner.insert(request), answered).await
+        let jobs = request.batches.iter().flatten();
+        let parked = self.inner.parking().zip(self.parking.take(jobs, request.now));
+        let parked = parked.map(|(parking, taken)| Parked::pass_on(self, parking, taken));
+        let fates = self.told("insert", Asked::Insert(ids), self.inner.insert(request), answered).await;
+        if let Some(parked) = parked {
+            parked.end(self).await;
+        }
+        fates
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         let asked = Asked::Claim { claim: request.claim, worker: request.worker };
-        let answered = |reply: &ClaimReply| {
-            Answered::Claimed(reply.jobs.iter().map(|job| (job.token.job, job.attempt)).collect())
-        };
-        self.told("claim", asked, self.inner.claim(request), answered).await
+        self.told("claim", asked, self.inner.claim(request), claimed).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
@@ -147,6 +186,10 @@ impl Backend for Told {
 
     fn subscribe(&self) -> WakeReceiver {
         self.inner.subscribe()
+    }
+
+    fn parking(&self) -> Option<&ParkedClaims> {
+        self.inner.parking().map(|_| &self.parking)
     }
 
     fn pausing(&self) -> Option<&dyn Pause> {

@@ -191,6 +191,8 @@ fn an_end_that_was_not_the_holders_is_found() {
     let dead = vec![outcome(State::Dead, Some(A), 1, None)];
     is_found(check(vec![done()], &[JOB], dead), "Q8 terminal-final");
     is_found(check(vec![done()], &[JOB], completed_by(B, 1)), "which nobody made");
+    let only_entered = Says::default().inserts(0, &[JOB]);
+    is_found(check(vec![only_entered], &[JOB], completed_by(A, 1)), "of which nobody spoke");
     is_found(check(vec![done()], &[JOB], completed_by(A, 2)), "Q7 attempt-bound: ended as attempt 2");
     is_found(check(vec![life()], &[JOB], completed_by(A, 1)), "its lease was not settled");
     let early = vec![outcome(State::Dead, None, 2, None)];
