@@ -95,7 +95,7 @@ impl ClaimLoop<'_> {
         let latest = later(now, self.engine.settings.head_interval);
         let next = if has_room { self.planner.next_time(now, idle) } else { latest };
         let timer = self.engine.environment.sleep(next.saturating_duration_since(now));
-        let mut parked = if idle > 0 { self.park(worker, idle) } else { None };
+        let mut parked = if idle > 0 { self.park(worker) } else { None };
         let (mut answer, mut wakes, mut nudge) = (None, None, None);
         tokio::select! {
             biased;
@@ -125,9 +125,9 @@ impl ClaimLoop<'_> {
     }
 
     /// Leaves a claim for what is entered through this handle, where the backend takes one.
-    fn park(&self, worker: WorkerId, idle: usize) -> Option<Parked> {
+    fn park(&self, worker: WorkerId) -> Option<Parked> {
         let parking = self.station.backend.parking()?;
-        let plans = self.planner.parked(idle);
+        let plans = self.planner.parked();
         let (engine, station) = (Arc::clone(self.engine), Arc::clone(self.station));
         let room = move || {
             let is_ours = station.identity() == Some(worker) && !engine.stop_claims.is_cancelled();

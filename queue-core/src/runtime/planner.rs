@@ -147,17 +147,15 @@ impl Planner {
         Some(Plan { index, queue: lane.queue.clone(), from, cursor })
     }
 
-    /// What to claim from each queue as soon as something is entered, while there is nothing to claim now.
-    pub(super) fn parked(&self, idle: usize) -> Vec<Plan> {
-        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| !lane.needs_slot || idle > 0);
-        lanes
-            .map(|(index, lane)| Plan {
-                index,
-                queue: lane.queue.clone(),
-                from: From::Cursor,
-                cursor: lane.cursor.clone(),
-            })
-            .collect()
+    /// What to claim from each queue as soon as something is entered, while a slot is idle.
+    pub(super) fn parked(&self) -> Vec<Plan> {
+        let plan = |(index, lane): (usize, &Lane)| Plan {
+            index,
+            queue: lane.queue.clone(),
+            from: From::Cursor,
+            cursor: lane.cursor.clone(),
+        };
+        self.lanes.iter().enumerate().map(plan).collect()
     }
 
     /// When to plan again if nothing happens.
