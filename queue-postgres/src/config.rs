@@ -29,6 +29,10 @@ pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// silent is given up early enough for another try before the worker expires.
 pub const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long an insert with a [parked claim](queue_core::backend::ParkedClaims) waits for each lock, unless set otherwise.
+/// Then its jobs are entered without the claim, with all the patience of an insert, and the worker is free.
+pub const DEFAULT_PARKED_LOCK_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// The least time between two notifications of a handle, unless set otherwise. The first after a
 /// pause goes out at once, and what comes meanwhile goes out together at the end.
 pub const DEFAULT_NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
@@ -91,6 +95,7 @@ pub struct PostgresConfig {
     pub(crate) pool_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) heartbeat_timeout: Duration,
+    pub(crate) parked_lock_timeout: Duration,
     pub(crate) notify_interval: Duration,
     pub(crate) ping_interval: Duration,
     pub(crate) poll_interval: Duration,
@@ -110,6 +115,7 @@ impl PostgresConfig {
             pool_timeout: DEFAULT_POOL_TIMEOUT,
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
             heartbeat_timeout: DEFAULT_HEARTBEAT_TIMEOUT,
+            parked_lock_timeout: DEFAULT_PARKED_LOCK_TIMEOUT,
             notify_interval: DEFAULT_NOTIFY_INTERVAL,
             ping_interval: DEFAULT_PING_INTERVAL,
             poll_interval: DEFAULT_POLL_INTERVAL,
@@ -189,6 +195,13 @@ impl PostgresConfig {
     /// How long a heartbeat waits for the server's answer; [`DEFAULT_HEARTBEAT_TIMEOUT`] unless said.
     pub const fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
+        self
+    }
+
+    /// How long an insert with a parked claim waits for each lock before it goes on without the claim;
+    /// [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole milliseconds, one at the least.
+    pub const fn parked_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.parked_lock_timeout = timeout;
         self
     }
 

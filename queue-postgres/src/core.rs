@@ -25,11 +25,15 @@ pub(crate) struct Core {
     pub(crate) swept: Mutex<Place>,
     pub(crate) waker: Waker,
     pub(crate) parking: ParkedClaims,
+    /// As the server writes it.
+    pub(crate) parked_lock_timeout: String,
 }
 
 impl Core {
     pub(crate) fn new(config: &PostgresConfig, tls: &Tls, hub: WakeHub) -> Result<(Self, crate::wake::News)> {
         let (waker, news) = Waker::new(hub);
+        // 0 would be no limit at all, and more than an i32 is refused.
+        let parked_lock_timeout = config.parked_lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let core = Self {
             connections: Connections::new(config, tls, config.connections, config.request_timeout)?,
             heartbeats: Connections::new(config, tls, 1, config.heartbeat_timeout)?,
@@ -38,6 +42,7 @@ impl Core {
             swept: Mutex::default(),
             waker,
             parking: ParkedClaims::new(),
+            parked_lock_timeout: format!("{parked_lock_timeout}ms"),
         };
         Ok((core, news))
     }

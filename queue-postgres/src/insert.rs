@@ -121,6 +121,9 @@ async fn store(
     let jobs = || batches.iter().copied().flatten();
     let bytes: usize = jobs().map(|job| job.payload.as_bytes().len()).sum();
     if bytes > MAX_BATCH_BYTES {
+        if let Some(parked) = parked {
+            parked.decline();
+        }
         let message = format!("the payloads of the batch are {bytes} bytes, the limit is {MAX_BATCH_BYTES}");
         return Err(Error::invalid(OPERATION, message).into());
     }

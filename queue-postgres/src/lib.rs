@@ -42,8 +42,8 @@ pub mod enqueue_from_sql {}
 pub use backend::PostgresBackend;
 pub use config::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_CONNECTIONS, DEFAULT_HEARTBEAT_TIMEOUT, DEFAULT_NOTIFY_INTERVAL,
-    DEFAULT_PING_INTERVAL, DEFAULT_POLL_INTERVAL, DEFAULT_POOL_TIMEOUT, DEFAULT_REQUEST_TIMEOUT,
-    DEFAULT_SCHEMA, Migrate, Pooler, PostgresConfig,
+    DEFAULT_PARKED_LOCK_TIMEOUT, DEFAULT_PING_INTERVAL, DEFAULT_POLL_INTERVAL, DEFAULT_POOL_TIMEOUT,
+    DEFAULT_REQUEST_TIMEOUT, DEFAULT_SCHEMA, Migrate, Pooler, PostgresConfig,
 };
 pub use migrate::migrations_sql;
 pub use rights::{Rights, rights_sql};

@@ -1,7 +1,6 @@
 //! An insert, and a claim that waited for it, in one transaction.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use queue_core::backend::TakenClaim;
 use queue_core::{Error, ErrorKind, JobId, Timestamp};
@@ -11,10 +10,6 @@ use crate::columns::Columns;
 use crate::core::Core;
 use crate::error::{Effect, Outcome, corrupt};
 use crate::row;
-
-/// How long each lock is waited for with the claim in hand. Then the jobs are entered without it, with all the patience of
-/// an insert, and the worker is free.
-const LOCK_PATIENCE: Duration = Duration::from_millis(200);
 
 /// What such a transaction did.
 pub(crate) struct Entered {
@@ -32,8 +27,8 @@ pub(crate) async fn insert_and_claim(
 ) -> Outcome<Option<Entered>> {
     let request = parked.request().clone();
     let asked = Asked::of(core, &request);
-    let patience = format!("{}ms", LOCK_PATIENCE.as_millis());
-    let parameters = [columns.parameters().as_slice(), &asked.parameters()[1..], &[&patience]].concat();
+    let parameters =
+        [columns.parameters().as_slice(), &asked.parameters()[1..], &[&core.parked_lock_timeout]].concat();
     let rows = match core.connections.query(&core.statements.insert_and_claim, &parameters).await {
         Ok(rows) => rows,
         Err(fault) if fault.leaves_open() => {

@@ -61,7 +61,7 @@ pub use cursor::{Cursor, Position};
 pub use insert::InsertRequest;
 pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
-pub use parked::{Answer, ParkedClaim, ParkedClaims, Room, TakenClaim};
+pub use parked::{Answer, BatchSize, ParkedClaim, ParkedClaims, Room, TakenClaim};
 pub use pause::Pause;
 pub use settle::{SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};

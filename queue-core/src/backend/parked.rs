@@ -8,12 +8,24 @@ use tokio::sync::oneshot;
 use super::{ClaimReply, ClaimRequest};
 use crate::{Error, ErrorKind, JobSpec, Result, Timestamp};
 
-/// No claim is made with more jobs than this: the commit that is saved is nothing then, and the worker would wait for all of
-/// them.
-const MOST_JOBS: usize = 100;
+/// How much is about to be entered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BatchSize {
+    /// How many jobs.
+    pub jobs: usize,
+    /// Of all their payloads together.
+    pub bytes: usize,
+}
 
-/// Nor with jobs whose payloads have more bytes than this together.
-const MOST_BYTES: usize = 1 << 20;
+impl BatchSize {
+    fn of<'a>(jobs: impl Iterator<Item = &'a JobSpec>) -> Self {
+        let add = |size: Self, job: &JobSpec| Self {
+            jobs: size.jobs + 1,
+            bytes: size.bytes.saturating_add(job.payload.as_bytes().len()),
+        };
+        jobs.fold(Self::default(), add)
+    }
+}
 
 /// How much a worker can take at this moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,7 +64,7 @@ pub struct Room {
 /// let parking = ParkedClaims::new();
 /// let kinds: Vec<Kind> = vec!["send-email".parse()?];
 /// let request = ClaimRequest::new(WorkerId::generate(), ClaimId::generate()?, QueueName::default(), kinds, 8);
-/// let parked = parking.park(vec![request], || Room { limit: 3, last_attempts: 3 });
+/// let parked = parking.park(vec![request], |_| Room { limit: 3, last_attempts: 3 });
 /// assert!(parked.withdraw().await.is_none(), "nobody entered a job");
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
@@ -69,7 +81,7 @@ struct Places {
 struct Place {
     number: u64,
     requests: Vec<ClaimRequest>,
-    room: Box<dyn Fn() -> Room + Send>,
+    room: Box<dyn Fn(BatchSize) -> Room + Send>,
     answer: oneshot::Sender<Option<Answer>>,
 }
 
@@ -97,10 +109,15 @@ impl ParkedClaims {
 
     /// Leaves a claim: one request for each queue, of which one is made.
     ///
-    /// `room` is asked when the claim is about to be made, on the thread of whoever enters a job and under a lock, and caps the
-    /// limits of the request; if there is none, the claim stays. Neither the call nor its drop may block or come back here.
+    /// `room` is asked when the claim is about to be made with that many jobs, on the thread of whoever enters them and under
+    /// a lock, and caps the limits of the request; if there is none, the claim stays. Neither the call nor its drop may block
+    /// or come back here.
     #[must_use]
-    pub fn park(&self, requests: Vec<ClaimRequest>, room: impl Fn() -> Room + Send + 'static) -> ParkedClaim {
+    pub fn park(
+        &self,
+        requests: Vec<ClaimRequest>,
+        room: impl Fn(BatchSize) -> Room + Send + 'static,
+    ) -> ParkedClaim {
         let (answer, answered) = oneshot::channel();
         let mut places = self.lock();
         let number = places.next;
@@ -110,7 +127,7 @@ impl ParkedClaims {
     }
 
     /// For a backend that is about to enter `jobs` at `now`: the first claim that would take one of them. A job with a
-    /// `run_at` counts only if `now` is given and not before it. A great many jobs are entered without a claim.
+    /// `run_at` counts only if `now` is given and not before it.
     #[must_use]
     pub fn take<'a, I>(&self, jobs: I, now: Option<Timestamp>) -> Option<TakenClaim>
     where
@@ -122,14 +139,10 @@ impl ParkedClaims {
             return None;
         }
         let jobs = jobs.into_iter();
-        if jobs.clone().nth(MOST_JOBS).is_some()
-            || jobs.clone().map(|job| job.payload.as_bytes().len()).sum::<usize>() > MOST_BYTES
-        {
-            return None;
-        }
+        let size = BatchSize::of(jobs.clone());
         let (index, mut request, room) = places.occupied.iter().enumerate().find_map(|(index, place)| {
             let request = place.wanting(&jobs, now)?;
-            let room = (place.room)();
+            let room = (place.room)(size);
             (room.limit > 0).then(|| (index, request.clone(), room))
         })?;
         let Place { answer, .. } = places.occupied.remove(index);
@@ -251,7 +264,7 @@ impl TakenClaim {
     #[must_use]
     pub fn pass_on(&self, wrapped: &ParkedClaims) -> ParkedClaim {
         let ClaimRequest { limit, last_attempts, .. } = self.request;
-        wrapped.park(vec![self.request.clone()], move || Room { limit, last_attempts })
+        wrapped.park(vec![self.request.clone()], move |_| Room { limit, last_attempts })
     }
 
     /// Tells the worker what came of the claim that was [passed on](Self::pass_on), as it was when it was withdrawn.
@@ -307,7 +320,7 @@ mod tests {
     async fn a_claim_is_taken_for_a_ready_job_of_its_queue_and_kinds() {
         let parking = ParkedClaims::new();
         let mut parked =
-            parking.park(vec![request("mail", &["a"]), request("default", &["a", "b"])], || ROOM);
+            parking.park(vec![request("mail", &["a"]), request("default", &["a", "b"])], |_| ROOM);
         assert!(parking.take(&[job("mail", "b"), job("other", "a")], None).is_none());
         let later = JobSpec { run_at: Some(Timestamp::UNIX_EPOCH), ..job("mail", "a") };
         assert!(parking.take([&later], None).is_none());
@@ -325,7 +338,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_with_a_time_counts_once_that_has_come() {
         let parking = ParkedClaims::new();
-        let _parked = parking.park(vec![request("default", &["a"])], || ROOM);
+        let _parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
         let now = Timestamp::from_micros(5).unwrap();
         let at = |micros| JobSpec { run_at: Timestamp::from_micros(micros).ok(), ..job("default", "a") };
         assert!(parking.take([&at(6)], Some(now)).is_none());
@@ -333,21 +346,20 @@ mod tests {
     }
 
     #[test]
-    fn a_great_batch_is_entered_without_a_claim() {
+    fn the_worker_is_told_with_how_many_jobs_its_claim_is_made() {
         let parking = ParkedClaims::new();
-        let _parked = parking.park(vec![request("default", &["a"])], || ROOM);
-        let many: Vec<JobSpec> = (0..=MOST_JOBS).map(|_| job("default", "a")).collect();
-        assert!(parking.take(&many, None).is_none());
-        let text = format!("\"{}\"", "x".repeat(MOST_BYTES));
-        let large = JobSpec { payload: Payload::json(text).unwrap(), ..job("default", "a") };
-        assert!(parking.take([&large], None).is_none());
-        assert!(parking.take(&many[1..], None).is_some());
+        let size = BatchSize { jobs: 2, bytes: 2 };
+        let room = move |batch| if batch == size { ROOM } else { Room::default() };
+        let _parked = parking.park(vec![request("default", &["a"])], room);
+        let jobs: Vec<JobSpec> = (0..3).map(|_| job("default", "a")).collect();
+        assert!(parking.take(&jobs, None).is_none());
+        assert!(parking.take(&jobs[1..], None).is_some());
     }
 
     #[tokio::test]
     async fn a_claim_stays_while_there_is_no_room() {
         let parking = ParkedClaims::new();
-        let parked = parking.park(vec![request("default", &["a"])], Room::default);
+        let parked = parking.park(vec![request("default", &["a"])], |_| Room::default());
         assert!(parking.take(&[job("default", "a")], None).is_none());
         assert!(parked.withdraw().await.is_none());
         assert_eq!(parking.count(), 0);
@@ -356,7 +368,7 @@ mod tests {
     #[tokio::test]
     async fn who_withdraws_while_it_is_made_waits_for_the_answer() {
         let parking = ParkedClaims::new();
-        let parked = parking.park(vec![request("default", &["a"])], || ROOM);
+        let parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
         let taken = parking.take(&[job("default", "a")], None).unwrap();
         let withdrawn = tokio::spawn(parked.withdraw());
         taken.answer(Ok(ClaimReply::default()));
@@ -366,10 +378,10 @@ mod tests {
     #[tokio::test]
     async fn a_claim_that_is_declined_took_nothing_and_one_that_is_forgotten_may_have() {
         let parking = ParkedClaims::new();
-        let mut parked = parking.park(vec![request("default", &["a"])], || ROOM);
+        let mut parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
         parking.take(&[job("default", "a")], None).unwrap().decline();
         assert!(parked.answered().await.is_none());
-        let mut parked = parking.park(vec![request("default", &["a"])], || ROOM);
+        let mut parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
         drop(parking.take(&[job("default", "a")], None).unwrap());
         let error = parked.answered().await.unwrap().reply.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnknownOutcome);
@@ -378,9 +390,9 @@ mod tests {
     #[test]
     fn a_claim_that_is_dropped_is_withdrawn() {
         let parking = ParkedClaims::new();
-        drop(parking.park(vec![request("default", &["a"])], || ROOM));
+        drop(parking.park(vec![request("default", &["a"])], |_| ROOM));
         assert!(parking.take(&[job("default", "a")], None).is_none());
-        let withdrawal = parking.park(vec![request("default", &["a"])], || ROOM).withdraw();
+        let withdrawal = parking.park(vec![request("default", &["a"])], |_| ROOM).withdraw();
         drop(withdrawal);
         assert!(parking.take(&[job("default", "a")], None).is_none());
     }
@@ -388,7 +400,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_not_lost_with_the_wait_for_it() {
         let parking = ParkedClaims::new();
-        let mut parked = parking.park(vec![request("default", &["a"])], || ROOM);
+        let mut parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
         {
             let mut wait = pin!(parked.answered());
             assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

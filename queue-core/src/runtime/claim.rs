@@ -12,7 +12,8 @@ use super::outage::Outage;
 use super::planner::{Brought, More, Plan, Planner};
 use super::station::{Nudge, Station};
 use crate::backend::{
-    Answer, ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ParkedClaim, Room, WakeReceiver, Wakes,
+    Answer, BatchSize, ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ParkedClaim, Room, WakeReceiver,
+    Wakes,
 };
 use crate::{ClaimId, Error, ErrorKind, Result, WorkerId};
 
@@ -126,12 +127,16 @@ impl ClaimLoop<'_> {
 
     /// Leaves a claim for what is entered through this handle, where the backend takes one.
     fn park(&self, worker: WorkerId) -> Option<Parked> {
+        if self.engine.settings.parked_batch == 0 {
+            return None;
+        }
         let parking = self.station.backend.parking()?;
         let plans = self.planner.parked();
         let (engine, station) = (Arc::clone(self.engine), Arc::clone(self.station));
-        let room = move || {
+        let room = move |batch: BatchSize| {
             let is_ours = station.identity() == Some(worker) && !engine.stop_claims.is_cancelled();
-            let idle = if is_ours { engine.free_slots() } else { 0 };
+            let is_wanted = is_ours && engine.settings.parks_for(batch);
+            let idle = if is_wanted { engine.free_slots() } else { 0 };
             let limit = if idle > 0 { engine.room(None) } else { 0 };
             if limit > 0 {
                 station.begin_claim();

@@ -1,6 +1,10 @@
 //! A claim that is parked stands in nobody's way, and nobody in its.
 
+use std::time::Duration;
+
 use queue_core::backend::{Backend, LeasesRequest, Room};
+
+use queue_postgres::PostgresBackend;
 
 use crate::common::{Place, claim, in_time, insert, register, spec, until};
 
@@ -17,7 +21,7 @@ async fn an_insert_that_waits_for_a_lock_gives_the_claim_back() {
 
     let request = claim(worker, 5);
     let leases = LeasesRequest::new(worker, request.claim);
-    let mut parked = backend.parking().unwrap().park(vec![request], || ROOM);
+    let mut parked = backend.parking().unwrap().park(vec![request], |_| ROOM);
     let job = spec("1");
     let inserting = tokio::spawn({
         let (backend, job) = (backend.clone(), job.clone());
@@ -41,7 +45,7 @@ async fn nobody_else_is_told_of_a_job_that_a_parked_claim_took() {
     let worker = register(&ours).await;
     let mut wakes = theirs.subscribe();
     assert!(in_time("the connection that listens", wakes.recv()).await.unknown);
-    let parked = ours.parking().unwrap().park(vec![claim(worker, 5)], || ROOM);
+    let parked = ours.parking().unwrap().park(vec![claim(worker, 5)], |_| ROOM);
     insert(&ours, vec![spec("1")]).await.unwrap();
     assert_eq!(parked.withdraw().await.unwrap().reply.unwrap().jobs.len(), 1);
     // Told behind it, so that what had been told of the first would be in this.
@@ -49,4 +53,17 @@ async fn nobody_else_is_told_of_a_job_that_a_parked_claim_took() {
     insert(&ours, vec![second]).await.unwrap();
     let told = in_time("the second job", wakes.recv()).await;
     assert_eq!(told.ready.iter().map(|hint| hint.priority).collect::<Vec<_>>(), [7], "{told:?}");
+}
+
+#[tokio::test]
+async fn a_claim_is_made_with_the_shortest_and_the_longest_timeout_for_locks() {
+    for timeout in [Duration::ZERO, Duration::MAX] {
+        let place = Place::new();
+        let backend = PostgresBackend::open(place.config().parked_lock_timeout(timeout)).await.unwrap();
+        let worker = register(&backend).await;
+        let parked = backend.parking().unwrap().park(vec![claim(worker, 5)], |_| ROOM);
+        insert(&backend, vec![spec("1")]).await.unwrap();
+        let answer = parked.withdraw().await.expect("the claim was made with the insert");
+        assert_eq!(answer.reply.unwrap().jobs.len(), 1, "{timeout:?}");
+    }
 }

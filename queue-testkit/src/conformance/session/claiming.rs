@@ -86,7 +86,7 @@ impl<'a> Claiming<'a> {
     pub(crate) fn park(self, room: Room) -> anyhow::Result<ParkedClaim> {
         let backend = self.session.backend()?;
         let parking = backend.parking().context("the backend does not park claims")?;
-        Ok(parking.park(vec![self.request()?], move || room))
+        Ok(parking.park(vec![self.request()?], move |_| room))
     }
 
     fn request(self) -> anyhow::Result<ClaimRequest> {
