@@ -39,6 +39,7 @@ struct Record {
     unchanged: HashMap<JobId, Option<Seen>>,
     errors: HashMap<ErrorKind, u64>,
     leases_lost: u64,
+    rescues: u64,
 }
 
 /// One request.
@@ -108,6 +109,7 @@ impl History {
             Err(error) => record.count(error),
         }
         record.hear(&told);
+        record.rescues += u64::from(told.rescues);
         let entry = &mut record.entries[noted.0];
         if is_unknown(reply) {
             return;
@@ -158,6 +160,11 @@ impl History {
     /// How often somebody was told that a lease was lost.
     pub(crate) fn leases_lost(&self) -> u64 {
         self.record().leases_lost
+    }
+
+    /// How often a request certainly took leases back.
+    pub(crate) fn rescues(&self) -> u64 {
+        self.record().rescues
     }
 
     /// Fails unless, for each job, all that was asked can be put in an order in which each answer is right

@@ -16,10 +16,12 @@ use super::session::Session;
 
 /// How long something may take that must happen. Never waited for in full unless it does not.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a request may take at the end of a worker. Not waited for in full either.
+const SLOWEST_REQUEST: Duration = Duration::from_secs(20);
 /// How often the storage is asked whether jobs have ended.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long the handlers of a worker may go on when it shuts down.
-const GRACE: Duration = Duration::from_secs(30);
+pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 /// What a handler tells of an attempt when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,19 +65,30 @@ impl Program {
         Ok(self.queue.handle(kind, handler, options)?)
     }
 
-    /// Starts a worker with this many slots and short waits.
+    /// Starts a worker with this many slots. Nobody gives it up because the machine is slow for a moment, and when it is
+    /// shut down it gives back all that it has.
     pub(crate) fn start(&self, slots: usize) -> anyhow::Result<RunningWorker> {
-        let settings = WorkerSettings {
+        self.start_with(slots, |_| {})
+    }
+
+    /// The same with other settings.
+    pub(crate) fn start_with(
+        &self,
+        slots: usize,
+        change: impl FnOnce(&mut WorkerSettings),
+    ) -> anyhow::Result<RunningWorker> {
+        let mut settings = WorkerSettings {
             slots,
             heartbeat_interval: Duration::from_millis(100),
-            worker_expiry: Duration::from_secs(2),
-            cancellation_grace: Duration::from_millis(20),
+            worker_expiry: PATIENCE,
+            cancellation_grace: SLOWEST_REQUEST,
             rescue_interval: Duration::from_millis(50),
             head_interval: Duration::from_millis(500),
             outage_backoff: Duration::from_millis(10),
-            outage_backoff_cap: Duration::from_millis(200),
+            outage_backoff_cap: SLOWEST_REQUEST,
             ..WorkerSettings::default()
         };
+        change(&mut settings);
         Ok(Worker::new().serve(&self.queue).settings(settings).start()?)
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use queue_postgres::tokio_postgres::Client;
+use queue_postgres::tokio_postgres::error::SqlState;
 use queue_testkit::conformance::{Injected, SetupResult};
 use queue_testkit::proxy::{Loss, Proxy, Traffic};
 use tokio::sync::watch;
@@ -78,7 +79,7 @@ impl Session {
         let tables =
             ["jobs", "live", "outcomes", "workers", "queues"].map(|table| format!("{schema}.{table}"));
         let sql = format!("BEGIN; LOCK TABLE {} IN EXCLUSIVE MODE", tables.join(", "));
-        client.batch_execute(&sql).await?;
+        execute(&client, &sql).await?;
         Ok(Box::new(Self { client, mend: "ROLLBACK".to_owned() }))
     }
 }
@@ -86,7 +87,20 @@ impl Session {
 #[async_trait]
 impl Injected for Session {
     async fn mend(self: Box<Self>) -> SetupResult<()> {
-        Ok(self.client.batch_execute(&self.mend).await?)
+        execute(&self.client, &self.mend).await
+    }
+}
+
+/// Executes statements that lock tables. Those who work may have locked them in another order: it is done again if it is the one
+/// that the server chooses to end the deadlock.
+pub(super) async fn execute(client: &Client, statements: &str) -> SetupResult<()> {
+    loop {
+        match client.batch_execute(statements).await {
+            Err(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED) => {
+                client.batch_execute("ROLLBACK").await?;
+            }
+            outcome => return Ok(outcome?),
+        }
     }
 }
 

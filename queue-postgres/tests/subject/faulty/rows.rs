@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use queue_postgres::tokio_postgres::Client;
 use queue_testkit::conformance::{Fault, Injected, SetupResult};
 
-use super::broken::Session;
+use super::broken::{Session, execute};
 
 const FUNCTION: &str = "
     CREATE SEQUENCE {s}.fault_turns;
@@ -75,6 +75,6 @@ pub(super) async fn inject(
         // Writing to a string cannot fail.
         let _ = write!(sql, "{trigger}");
     }
-    client.batch_execute(&sql.replace("{s}", schema)).await?;
+    execute(&client, &sql.replace("{s}", schema)).await?;
     Ok(Box::new(Session { client, mend: MEND.replace("{s}", schema) }))
 }

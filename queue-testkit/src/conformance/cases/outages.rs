@@ -41,10 +41,11 @@ const PAUSE: Duration = Duration::from_millis(3);
 /// How long a fault stands that nobody feels.
 const LONGEST_STAND: Duration = Duration::from_secs(3);
 
-/// Six tasks on two handles insert, claim, settle, cancel and look at random, and look for dead workers, of which there are none;
-/// what failed for now they do again.
-/// The fault comes and goes until it has been felt, a lease was lost, and an outcome was unknown where the fault leaves one
-/// open: a run without these has shown nothing. That nothing was lost, made up, or leased twice is what the history shows.
+/// Six tasks on two handles insert, claim, settle, cancel and look at random, leave their workers to their
+/// fate, let time pass, and rescue what workers that expired held; what failed for now they do again.
+/// The fault comes and goes, leases being rescued between, until it has been felt, a lease was lost, and an outcome was unknown
+/// where the fault leaves one open: a run without these has shown nothing. That nothing was lost, made up, or leased twice is
+/// what the history shows.
 async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit) -> CaseResult {
     let (fault, seed) = (kit.fault()?, kit.seed());
     let handles = kit.handles(2).await?;
@@ -88,13 +89,17 @@ async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {
             if round >= ROUNDS && is_felt && history.leases_lost() > 0 {
                 return anyhow::Ok(());
             }
+            let rescues = history.rescues();
+            while history.rescues() == rescues {
+                sleep(PAUSE).await;
+            }
             sleep(Duration::from_millis(random.below(60))).await;
-            let before = kit.history().passing_failures();
+            let before = history.passing_failures();
             let broken = kit.inject(&[]).await?;
             if fault.manner() == Manner::Lasting {
                 let start = Instant::now();
                 while !fault.is_ridden_through()
-                    && kit.history().passing_failures() == before
+                    && history.passing_failures() == before
                     && start.elapsed() < LONGEST_STAND
                 {
                     sleep(PAUSE).await;
@@ -134,7 +139,10 @@ async fn wander(handle: &Session, mut random: Random, over: &AtomicBool) -> Case
             9 => passing(
                 handle.cancel_running(*pick(&mut random, &jobs).unwrap_or(&handle.id_at(handle.now()))).await,
             ),
-            10 => passing(handle.rescue(10).await),
+            10 => {
+                handle.advance(EXPIRY / 10);
+                passing(handle.rescue(10).await)
+            }
             _ => match pick(&mut random, &jobs) {
                 Some(job) => passing(handle.find(*job).await),
                 None => Ok(()),
@@ -173,8 +181,8 @@ async fn insert(handle: &Session, random: &mut Random, jobs: &mut Vec<JobId>) ->
     Ok(())
 }
 
-/// A few jobs are claimed and settled one by one; a verdict is given again if it failed for now, and once more for a lease
-/// that has ended.
+/// A few jobs are claimed and settled one by one, or the worker is left to expire; a verdict is given again if it failed for
+/// now, and once more for a lease that has ended.
 async fn work(
     handle: &Session,
     random: &mut Random,
@@ -189,6 +197,11 @@ async fn work(
         }
         return Ok(());
     };
+    if random.below(3) == 0
+        && let Err(error) = handle.try_heartbeat(known).await?
+    {
+        return lost_or_passing(worker, &error);
+    }
     let claim = handle.new_claim_id();
     let claimed = handle.claiming(known, 3).claim_id(claim).attempt().await?;
     let jobs = match claimed {
@@ -200,9 +213,13 @@ async fn work(
                 Err(error) => bail!("leases could not be listed: {error:?}"),
             }
         }
-        Err(error) if error.is_retryable() => Vec::new(),
-        Err(error) => bail!("a claim failed for good: {error:?}"),
+        Err(error) => return lost_or_passing(worker, &error),
     };
+    if random.below(8) == 0 {
+        // As one that has crashed.
+        *worker = None;
+        return Ok(());
+    }
     for job in jobs {
         let result = random.below(1000).to_string();
         let end = match random.below(8) {
@@ -223,6 +240,15 @@ async fn work(
         {
             ensure!(error.is_retryable(), "a stale settle failed for good: {error:?}");
         }
+    }
+    Ok(())
+}
+
+/// A worker that was given up begins anew.
+fn lost_or_passing(worker: &mut Option<WorkerId>, error: &queue_core::Error) -> CaseResult {
+    match error.kind() {
+        ErrorKind::WorkerLost => *worker = None,
+        _ => ensure!(error.is_retryable(), "a worker's request failed for good: {error:?}"),
     }
     Ok(())
 }

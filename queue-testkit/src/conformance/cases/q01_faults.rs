@@ -49,7 +49,13 @@ async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> Cas
     for handle in kit.handles(2).await? {
         programs.push(program(&handle, &runs)?);
     }
-    let workers = programs.iter().map(|program| program.start(4)).collect::<anyhow::Result<Vec<_>>>()?;
+    let start = |program: &Program| {
+        program.start_with(4, |settings| {
+            settings.worker_expiry = Duration::from_secs(2);
+            settings.outage_backoff_cap = Duration::from_millis(200);
+        })
+    };
+    let workers = programs.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let stopped = watch::Sender::new(false);
     let producer = tokio::spawn(produce(Client::new(kit.backend()?), stopped.subscribe()));
     for _ in 0..ROUNDS {

@@ -1,21 +1,29 @@
 //! Q1: what a worker does with jobs, whatever their handlers do.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobError, JobId, Payload, Queue as _, State};
+use tokio::time::sleep;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::program::{Program, new_job, stop};
+use crate::conformance::program::{GRACE, Program, new_job, stop};
 
 cases! {
     Race q01_a_worker_brings_every_job_to_the_end_its_handler_chose,
     Race q01_jobs_that_jobs_enqueue_are_run,
     Race q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker,
 }
+
+/// Jobs that end before the worker is shut down, and those that run at that moment.
+const BEFORE_SHUTDOWN: usize = 20;
+const SLOTS: usize = 2;
+/// How often those look whether it has begun.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// What the payload asks for: well, badly once, badly each time, given up, later, not wanted.
 async fn obey(context: JobContext, payload: Payload) -> HandlerResult {
@@ -91,18 +99,30 @@ async fn q01_jobs_that_jobs_enqueue_are_run(kit: &Kit) -> CaseResult {
 /// What had not started is given back at no cost, and the next worker runs it once.
 async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
-    program.on("job", |_: JobContext, _: Payload| async {
-        tokio::task::yield_now().await;
-        Ok(())
+    let started = AtomicUsize::new(0);
+    program.on("job", move |context: JobContext, _: Payload| {
+        let number = started.fetch_add(1, Ordering::Relaxed);
+        let runs_on = (BEFORE_SHUTDOWN..BEFORE_SHUTDOWN + SLOTS).contains(&number);
+        async move {
+            // The job's own deadline lies far behind that of a shutdown.
+            let is_far = |deadline: Instant| deadline > Instant::now() + GRACE;
+            while runs_on && context.deadline().is_none_or(is_far) {
+                sleep(LOOK).await;
+            }
+            Ok(())
+        }
     })?;
     let jobs = (0..200).map(|_| new_job("job", "{}")).collect::<queue_core::Result<_>>()?;
     let ids: Vec<JobId> = program.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
-    let first = program.start(2)?;
-    for _ in 0..20 {
+    let first = program.start(SLOTS)?;
+    for _ in 0..BEFORE_SHUTDOWN + SLOTS {
         program.next_start().await?;
     }
     stop(first).await?;
-    let second = program.start(2)?;
+    let left = kit.stored().await?.live;
+    ensure!(!left.is_empty(), "the shutdown was not in the middle");
+    ensure!(left.iter().all(|row| row.state == State::Ready), "what had not started was not given back");
+    let second = program.start(SLOTS)?;
     program.ended(&ids).await?;
     stop(second).await?;
     for row in kit.stored().await?.outcomes {

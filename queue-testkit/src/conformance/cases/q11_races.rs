@@ -1,6 +1,7 @@
 //! Q11: a rescue and a heartbeat at the same moment, and a worker that dies for good.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use queue_core::backend::Beat;
 use queue_core::{Enqueuer as _, ErrorKind, JobContext, JobId, Payload, State};
@@ -55,7 +56,7 @@ async fn q11_what_a_vanished_worker_ran_is_run_by_another(kit: &Kit) -> CaseResu
         context.cancellation().cancelled().await;
         Ok(())
     })?;
-    let worker = vanishing.start(3)?;
+    let worker = vanishing.start_with(3, |settings| settings.worker_expiry = Duration::from_secs(2))?;
     let jobs = (0..3).map(|_| new_job("job", "{}")).collect::<queue_core::Result<_>>()?;
     let ids: Vec<JobId> = vanishing.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
     for _ in 0..3 {

@@ -51,7 +51,7 @@ async fn q19_a_handler_that_never_ends_harms_its_own_job_only(kit: &Kit) -> Case
     let mut program = Program::new(kit)?;
     program.on("count", count)?;
     program.on("endless", |_: JobContext, _: Payload| std::future::pending())?;
-    let worker = program.start(2)?;
+    let worker = program.start_with(2, |settings| settings.cancellation_grace = Duration::from_millis(20))?;
     let endless = new_job("endless", "{}")?.timeout(Duration::from_millis(20)).max_retries(1);
     let (bad, good) = submit_around(&program, endless).await?;
     program.ended(&good).await?;

@@ -8,7 +8,7 @@ use queue_core::backend::{InsertRequest, JobRecord, Stored};
 use queue_core::{Backend, JobId, JobSpec, RunningWorker, State, Timestamp};
 use tokio::time::sleep;
 
-use super::actor::{OPENED, Order, ROLE, Role};
+use super::actor::{OPENED, OPENING, Order, ROLE, Role};
 use super::enqueue::{self, Jobs};
 use super::event::{Asked, Named};
 use super::kills::{Found, Kills};
@@ -50,6 +50,8 @@ struct Own {
 pub(crate) struct Hand {
     pub(crate) child: Child,
     pub(crate) name: String,
+    /// Its opening of the storage is a write, being all that it does.
+    only_opens: bool,
     stopped_at: Option<Duration>,
 }
 
@@ -100,6 +102,7 @@ impl<'a> Crew<'a> {
             Role::Work(_) => "work",
             Role::Run(_) => "run",
         };
+        let only_opens = matches!(role, Role::Open);
         let order = Order { address, role };
         self.started += 1;
         let name = format!("child {} ({what})", self.started);
@@ -109,7 +112,7 @@ impl<'a> Crew<'a> {
         }
         let child = orders.start().context("a child cannot be started")?;
         self.kit.note(&format!("({name} is started)"), Some(child.record()));
-        Ok(Hand { child, name, stopped_at: None })
+        Ok(Hand { child, name, only_opens, stopped_at: None })
     }
 
     /// A child that enqueues batches of this many jobs at the time of the case.
@@ -136,10 +139,11 @@ impl<'a> Crew<'a> {
         self.kit.note(&format!("({} is killed)", hand.name), None);
         let (name, lines, expires) = (hand.name, record.lines(), self.expires);
         let testimony = Testimony { name, lines, expires, gone_from: Some(gone_from) };
-        let has_opened = testimony.lines.iter().any(|line| line.text == OPENED);
+        let has_said = |text: &str| testimony.lines.iter().any(|line| line.text == text);
+        let migrates = hand.only_opens && has_said(OPENING) && !has_said(OPENED);
         self.kills.add(if !testimony.open_leases().is_empty() {
             Found::Lease
-        } else if testimony.has_open_write() || !has_opened {
+        } else if testimony.has_open_write() || migrates {
             Found::Write
         } else {
             Found::Nothing

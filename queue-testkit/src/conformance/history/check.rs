@@ -7,8 +7,8 @@ use anyhow::{bail, ensure};
 use queue_core::backend::{Settled, Stored};
 use queue_core::{ClaimId, JobId, State, WorkerId};
 
-use super::order::{Chance, Event, Impossible, Stretches, World, find};
-use super::step::{Seen, Step};
+use super::order::{Chance, Event, MOST_OPEN, NoOrder, Stretches, World, find};
+use super::step::{Seen, Stage, Step};
 use super::{Entry, NEVER, Rows};
 use crate::conformance::case::CaseResult;
 
@@ -30,8 +30,13 @@ pub(super) fn check(entries: &[Entry], rows: &Rows<'_>) -> CaseResult {
     add_claims(entries, &mut lives);
     let world = world(entries);
     for (job, life) in &lives {
-        if let Err(impossible) = find(&life.events, &life.chances, &world, life.attempts) {
-            bail!("{}", told(*job, life, &impossible));
+        match find(&life.events, &life.chances, &world, life.attempts) {
+            Ok(()) => {}
+            Err(NoOrder::Impossible { event, stages }) => bail!("{}", told(*job, life, &event, &stages)),
+            Err(NoOrder::TooManyOpen) => bail!(
+                "the history of job {job} cannot be checked: more than {MOST_OPEN} requests that name it were under way \
+                 at the same time"
+            ),
         }
     }
     results(rows.stored, &lives)
@@ -158,11 +163,11 @@ fn results(stored: &Stored, lives: &BTreeMap<JobId, Life>) -> CaseResult {
     Ok(())
 }
 
-fn told(job: JobId, life: &Life, impossible: &Impossible) -> String {
-    let stages: Vec<String> = impossible.stages.iter().map(|stage| format!("{stage:?}")).collect();
+fn told(job: JobId, life: &Life, wrong: &Event, stages: &[Stage]) -> String {
+    let stages: Vec<String> = stages.iter().map(|stage| format!("{stage:?}")).collect();
     let mut lines: Vec<(u64, String)> = Vec::new();
     for event in &life.events {
-        let mark = if event.asked == impossible.event.asked { " ← this one" } else { "" };
+        let mark = if event.asked == wrong.asked { " ← this one" } else { "" };
         let line =
             format!("  asked {:>5}, answered {:>5}: {:?}{mark}", event.asked, event.answered, event.step);
         lines.push((event.asked, line));
@@ -185,7 +190,7 @@ fn told(job: JobId, life: &Life, impossible: &Impossible) -> String {
     let mut text = format!(
         "the history of job {job} has no order in which each answer is right: where {:?} was answered, the job can only have \
          been {}; all that is known of it:",
-        impossible.event.step,
+        wrong.step,
         stages.join(" or ")
     );
     if hidden > 0 {

@@ -6,7 +6,7 @@ use super::NEVER;
 use super::step::{Stage, Step};
 
 /// The most operations on one job that are under way at the same time: they are told apart by bits.
-const MOST_OPEN: usize = 128;
+pub(super) const MOST_OPEN: usize = 128;
 
 /// An operation on the job that was answered.
 #[derive(Debug, Clone, Copy)]
@@ -58,13 +58,14 @@ pub(super) struct World {
     pub(super) claims: Stretches,
 }
 
-/// Why there is no order.
+/// Why no order was found.
 #[derive(Debug)]
-pub(super) struct Impossible {
-    /// What cannot have been answered so.
-    pub(super) event: Event,
-    /// Where the job may have stood, from when that was asked to when it was answered.
-    pub(super) stages: Vec<Stage>,
+pub(super) enum NoOrder {
+    /// There is none: this cannot have been answered so, wherever the job may have stood from when it was asked
+    /// to when it was answered.
+    Impossible { event: Event, stages: Vec<Stage> },
+    /// More than [`MOST_OPEN`] were under way.
+    TooManyOpen,
 }
 
 /// A way in which everything can have been so far: where it left the job, and which of the open operations
@@ -81,7 +82,7 @@ pub(super) fn find(
     chances: &[Chance],
     world: &World,
     attempts: u32,
-) -> Result<(), Impossible> {
+) -> Result<(), NoOrder> {
     let mut moments: Vec<(u64, bool, usize)> = Vec::with_capacity(events.len() * 2);
     for (index, event) in events.iter().enumerate() {
         moments.push((event.asked, false, index));
@@ -96,7 +97,7 @@ pub(super) fn find(
             continue;
         }
         let reached = search.all_reached(ways, moment);
-        let Some(bit) = search.close(index) else { return Ok(()) };
+        let Some(bit) = search.close(index) else { return Err(NoOrder::TooManyOpen) };
         ways = reached
             .iter()
             .filter(|(_, done)| done & bit != 0)
@@ -109,7 +110,7 @@ pub(super) fn find(
                     stages.push(stage);
                 }
             }
-            return Err(Impossible { event: events[index], stages });
+            return Err(NoOrder::Impossible { event: events[index], stages });
         }
         search.last = moment;
     }

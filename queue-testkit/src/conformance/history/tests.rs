@@ -366,3 +366,18 @@ fn a_job_with_many_operations_is_checked_in_time() {
     }
     many.live(State::Ready, 0, None).can_be();
 }
+
+#[test]
+fn too_many_operations_at_the_same_time_are_not_passed_over() {
+    let tale_of = |many: usize| {
+        let tale = tale().insert(true).claim(A, 1);
+        let cancel = CancelRequest::new(vec![JOB]);
+        let noted: Vec<Noted> = (0..many).map(|_| tale.history.asked(&cancel)).collect();
+        for noted in noted {
+            tale.history.answered(noted, &cancel, &Ok(vec![CancelReply::Running]));
+        }
+        tale.live(State::Running, 1, Some(A))
+    };
+    tale_of(order::MOST_OPEN).can_be();
+    tale_of(order::MOST_OPEN + 1).cannot_be("cannot be checked");
+}
