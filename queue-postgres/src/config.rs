@@ -198,8 +198,9 @@ impl PostgresConfig {
         self
     }
 
-    /// How long an insert with a parked claim waits for each lock before it goes on without the claim;
-    /// [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole milliseconds, one at the least.
+    /// How long an insert with a parked claim waits for each lock that it needs before it goes on without the claim;
+    /// [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole milliseconds, from 1 to [`i32::MAX`]. To be far below
+    /// [`request_timeout`](Self::request_timeout), at which the insert itself is given up.
     pub const fn parked_lock_timeout(mut self, timeout: Duration) -> Self {
         self.parked_lock_timeout = timeout;
         self

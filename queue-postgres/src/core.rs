@@ -25,7 +25,7 @@ pub(crate) struct Core {
     pub(crate) swept: Mutex<Place>,
     pub(crate) waker: Waker,
     pub(crate) parking: ParkedClaims,
-    /// As the server writes it.
+    /// As the server reads it.
     pub(crate) parked_lock_timeout: String,
 }
 

@@ -8,22 +8,25 @@ use tokio::sync::oneshot;
 use super::{ClaimReply, ClaimRequest};
 use crate::{Error, ErrorKind, JobSpec, Result, Timestamp};
 
-/// How much is about to be entered at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// The most that may be entered at once with a parked claim. A backend may enter the jobs of several callers together: all of
+/// them count, whatever their queues and kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchSize {
     /// How many jobs.
     pub jobs: usize,
-    /// Of all their payloads together.
+    /// How many bytes their payloads have together.
     pub bytes: usize,
 }
 
 impl BatchSize {
-    fn of<'a>(jobs: impl Iterator<Item = &'a JobSpec>) -> Self {
-        let add = |size: Self, job: &JobSpec| Self {
-            jobs: size.jobs + 1,
-            bytes: size.bytes.saturating_add(job.payload.as_bytes().len()),
-        };
-        jobs.fold(Self::default(), add)
+    /// Any number of jobs of any size.
+    pub const UNLIMITED: Self = Self { jobs: usize::MAX, bytes: usize::MAX };
+
+    /// Whether these jobs are no more than that. Stops at the first that is too much.
+    fn has_room_for<'a>(self, jobs: impl Iterator<Item = &'a JobSpec> + Clone) -> bool {
+        let mut bytes = jobs.clone().map(|job| job.payload.as_bytes().len());
+        jobs.take(self.jobs.saturating_add(1)).count() <= self.jobs
+            && bytes.try_fold(self.bytes, usize::checked_sub).is_some()
     }
 }
 
@@ -40,8 +43,8 @@ pub struct Room {
 ///
 /// A worker that finds nothing to do *parks* a claim. Whoever enters a job through the same handle that it would take
 /// has the backend make the claim in the transaction of the insert: one commit and one round trip where there were two, and
-/// nobody else needs to be told of the job. Jobs that come by other ways wake the worker as always, and it
-/// withdraws its claim.
+/// nobody else needs to be told of the job. Jobs that come by other ways, or in a great batch, wake the worker as always, and
+/// it withdraws its claim.
 ///
 /// # To be correct
 /// A backend that has one ([`Backend::parking`](super::Backend::parking)), in its `insert`:
@@ -57,14 +60,14 @@ pub struct Room {
 /// other one go by its `claim`.
 ///
 /// ```
-/// use queue_core::backend::{ClaimRequest, ParkedClaims, Room};
+/// use queue_core::backend::{BatchSize, ClaimRequest, ParkedClaims, Room};
 /// use queue_core::{ClaimId, Kind, QueueName, WorkerId};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let parking = ParkedClaims::new();
 /// let kinds: Vec<Kind> = vec!["send-email".parse()?];
 /// let request = ClaimRequest::new(WorkerId::generate(), ClaimId::generate()?, QueueName::default(), kinds, 8);
-/// let parked = parking.park(vec![request], |_| Room { limit: 3, last_attempts: 3 });
+/// let parked = parking.park(vec![request], BatchSize::UNLIMITED, || Room { limit: 3, last_attempts: 3 });
 /// assert!(parked.withdraw().await.is_none(), "nobody entered a job");
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
@@ -81,7 +84,8 @@ struct Places {
 struct Place {
     number: u64,
     requests: Vec<ClaimRequest>,
-    room: Box<dyn Fn(BatchSize) -> Room + Send>,
+    most: BatchSize,
+    room: Box<dyn Fn() -> Room + Send>,
     answer: oneshot::Sender<Option<Answer>>,
 }
 
@@ -107,22 +111,23 @@ impl ParkedClaims {
         Self::default()
     }
 
-    /// Leaves a claim: one request for each queue, of which one is made.
+    /// Leaves a claim: one request for each queue, of which one is made. It stays where it is while more than `most` is entered
+    /// at once.
     ///
-    /// `room` is asked when the claim is about to be made with that many jobs, on the thread of whoever enters them and under
-    /// a lock, and caps the limits of the request; if there is none, the claim stays. Neither the call nor its drop may block
-    /// or come back here.
+    /// `room` is asked when the claim is about to be made, on the thread of whoever enters a job and under a lock, and caps the
+    /// limits of the request; if there is none, the claim stays. Neither the call nor its drop may block or come back here.
     #[must_use]
     pub fn park(
         &self,
         requests: Vec<ClaimRequest>,
-        room: impl Fn(BatchSize) -> Room + Send + 'static,
+        most: BatchSize,
+        room: impl Fn() -> Room + Send + 'static,
     ) -> ParkedClaim {
         let (answer, answered) = oneshot::channel();
         let mut places = self.lock();
         let number = places.next;
         places.next += 1;
-        places.occupied.push(Place { number, requests, room: Box::new(room), answer });
+        places.occupied.push(Place { number, requests, most, room: Box::new(room), answer });
         ParkedClaim { parking: self.clone(), number, answered: Some(answered) }
     }
 
@@ -139,17 +144,16 @@ impl ParkedClaims {
             return None;
         }
         let jobs = jobs.into_iter();
-        let size = BatchSize::of(jobs.clone());
         let (index, mut request, room) = places.occupied.iter().enumerate().find_map(|(index, place)| {
-            let request = place.wanting(&jobs, now)?;
-            let room = (place.room)(size);
+            let request = place.most.has_room_for(jobs.clone()).then(|| place.wanting(&jobs, now))??;
+            let room = (place.room)();
             (room.limit > 0).then(|| (index, request.clone(), room))
         })?;
-        let Place { answer, .. } = places.occupied.remove(index);
+        let Place { most, answer, .. } = places.occupied.remove(index);
         request.limit = request.limit.min(room.limit);
         request.last_attempts = request.last_attempts.min(room.last_attempts);
         request.now = now;
-        Some(TakenClaim { request, answer: Some(answer) })
+        Some(TakenClaim { request, most, answer: Some(answer) })
     }
 
     /// How many are parked.
@@ -230,6 +234,7 @@ impl Drop for ParkedClaim {
 #[derive(Debug)]
 pub struct TakenClaim {
     request: ClaimRequest,
+    most: BatchSize,
     answer: Option<oneshot::Sender<Option<Answer>>>,
 }
 
@@ -264,7 +269,7 @@ impl TakenClaim {
     #[must_use]
     pub fn pass_on(&self, wrapped: &ParkedClaims) -> ParkedClaim {
         let ClaimRequest { limit, last_attempts, .. } = self.request;
-        wrapped.park(vec![self.request.clone()], move |_| Room { limit, last_attempts })
+        wrapped.park(vec![self.request.clone()], self.most, move || Room { limit, last_attempts })
     }
 
     /// Tells the worker what came of the claim that was [passed on](Self::pass_on), as it was when it was withdrawn.

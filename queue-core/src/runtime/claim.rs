@@ -127,16 +127,17 @@ impl ClaimLoop<'_> {
 
     /// Leaves a claim for what is entered through this handle, where the backend takes one.
     fn park(&self, worker: WorkerId) -> Option<Parked> {
-        if self.engine.settings.parked_batch == 0 {
+        let settings = &self.engine.settings;
+        let most = BatchSize { jobs: settings.parked_batch, bytes: settings.parked_batch_bytes };
+        if most.jobs == 0 {
             return None;
         }
         let parking = self.station.backend.parking()?;
         let plans = self.planner.parked();
         let (engine, station) = (Arc::clone(self.engine), Arc::clone(self.station));
-        let room = move |batch: BatchSize| {
+        let room = move || {
             let is_ours = station.identity() == Some(worker) && !engine.stop_claims.is_cancelled();
-            let is_wanted = is_ours && engine.settings.parks_for(batch);
-            let idle = if is_wanted { engine.free_slots() } else { 0 };
+            let idle = if is_ours { engine.free_slots() } else { 0 };
             let limit = if idle > 0 { engine.room(None) } else { 0 };
             if limit > 0 {
                 station.begin_claim();
@@ -147,7 +148,7 @@ impl ClaimLoop<'_> {
         let sent =
             Sent { worker, claim, limit: usize::MAX, last_attempts: usize::MAX, at: self.engine.now() };
         let requests = plans.iter().map(|plan| self.request(plan, &sent)).collect();
-        Some(Parked { plans, claim: parking.park(requests, room) })
+        Some(Parked { plans, claim: parking.park(requests, most, room) })
     }
 
     async fn answered(&mut self, plans: &[Plan], answer: Answer) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::{BatchSize, Prune};
+use crate::backend::Prune;
 use crate::limits::{DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_LEASE_GRACE, DEFAULT_WORKER_EXPIRY};
 use crate::{Error, Result};
 
@@ -34,10 +34,10 @@ pub struct WorkerSettings {
     pub buffer_time: Duration,
     /// The most jobs of one claim; 1000. A settle has up to twice as many.
     pub batch: usize,
-    /// The most jobs that are entered at once with the [parked claim](crate::backend::ParkedClaims) of the worker; 100. The
-    /// commit that is saved is nothing beside more, and the worker would wait for all of them. With 0, no claim is made so.
+    /// The most jobs of an insert that the [parked claim](crate::backend::ParkedClaims) of the idle worker is made with; 100. To
+    /// save a commit is worth nothing beside more jobs, and the worker would wait for the whole insert. With 0 none is parked.
     pub parked_batch: usize,
-    /// The most bytes that the payloads of these have together; 1 MiB.
+    /// The most bytes that the payloads of such an insert have together; 1 MiB.
     pub parked_batch_bytes: usize,
     /// How often the jobs of dead workers are looked for; 1 s.
     pub rescue_interval: Duration,
@@ -83,11 +83,6 @@ impl Default for WorkerSettings {
 }
 
 impl WorkerSettings {
-    /// Whether a claim is to be made with these jobs.
-    pub(super) const fn parks_for(&self, batch: BatchSize) -> bool {
-        batch.jobs <= self.parked_batch && batch.bytes <= self.parked_batch_bytes
-    }
-
     pub(super) fn check(&self) -> Result<()> {
         let fault = if self.slots == 0 {
             "it has no slots".to_owned()
@@ -113,15 +108,6 @@ impl WorkerSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_claim_is_parked_for_small_batches() {
-        let settings =
-            WorkerSettings { parked_batch: 2, parked_batch_bytes: 10, ..WorkerSettings::default() };
-        let parks_for = |jobs, bytes| settings.parks_for(BatchSize { jobs, bytes });
-        assert!(parks_for(2, 10));
-        assert!(!parks_for(3, 10) && !parks_for(2, 11));
-    }
 
     #[test]
     fn contradictions_are_refused() {

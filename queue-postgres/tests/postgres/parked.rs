@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::backend::{Backend, LeasesRequest, Room};
+use queue_core::backend::{Backend, BatchSize, LeasesRequest, Room};
 
 use queue_postgres::PostgresBackend;
 
@@ -21,7 +21,7 @@ async fn an_insert_that_waits_for_a_lock_gives_the_claim_back() {
 
     let request = claim(worker, 5);
     let leases = LeasesRequest::new(worker, request.claim);
-    let mut parked = backend.parking().unwrap().park(vec![request], |_| ROOM);
+    let mut parked = backend.parking().unwrap().park(vec![request], BatchSize::UNLIMITED, || ROOM);
     let job = spec("1");
     let inserting = tokio::spawn({
         let (backend, job) = (backend.clone(), job.clone());
@@ -45,7 +45,7 @@ async fn nobody_else_is_told_of_a_job_that_a_parked_claim_took() {
     let worker = register(&ours).await;
     let mut wakes = theirs.subscribe();
     assert!(in_time("the connection that listens", wakes.recv()).await.unknown);
-    let parked = ours.parking().unwrap().park(vec![claim(worker, 5)], |_| ROOM);
+    let parked = ours.parking().unwrap().park(vec![claim(worker, 5)], BatchSize::UNLIMITED, || ROOM);
     insert(&ours, vec![spec("1")]).await.unwrap();
     assert_eq!(parked.withdraw().await.unwrap().reply.unwrap().jobs.len(), 1);
     // Told behind it, so that what had been told of the first would be in this.
@@ -61,7 +61,7 @@ async fn a_claim_is_made_with_the_shortest_and_the_longest_timeout_for_locks() {
         let place = Place::new();
         let backend = PostgresBackend::open(place.config().parked_lock_timeout(timeout)).await.unwrap();
         let worker = register(&backend).await;
-        let parked = backend.parking().unwrap().park(vec![claim(worker, 5)], |_| ROOM);
+        let parked = backend.parking().unwrap().park(vec![claim(worker, 5)], BatchSize::UNLIMITED, || ROOM);
         insert(&backend, vec![spec("1")]).await.unwrap();
         let answer = parked.withdraw().await.expect("the claim was made with the insert");
         assert_eq!(answer.reply.unwrap().jobs.len(), 1, "{timeout:?}");

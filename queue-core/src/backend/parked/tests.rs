@@ -22,7 +22,11 @@ fn job(queue: &str, kind: &str) -> JobSpec {
 #[tokio::test]
 async fn a_claim_is_taken_for_a_ready_job_of_its_queue_and_kinds() {
     let parking = ParkedClaims::new();
-    let mut parked = parking.park(vec![request("mail", &["a"]), request("default", &["a", "b"])], |_| ROOM);
+    let mut parked = parking.park(
+        vec![request("mail", &["a"]), request("default", &["a", "b"])],
+        BatchSize::UNLIMITED,
+        || ROOM,
+    );
     assert!(parking.take(&[job("mail", "b"), job("other", "a")], None).is_none());
     let later = JobSpec { run_at: Some(Timestamp::UNIX_EPOCH), ..job("mail", "a") };
     assert!(parking.take([&later], None).is_none());
@@ -40,7 +44,7 @@ async fn a_claim_is_taken_for_a_ready_job_of_its_queue_and_kinds() {
 #[tokio::test]
 async fn a_job_with_a_time_counts_once_that_has_come() {
     let parking = ParkedClaims::new();
-    let _parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
+    let _parked = parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, || ROOM);
     let now = Timestamp::from_micros(5).unwrap();
     let at = |micros| JobSpec { run_at: Timestamp::from_micros(micros).ok(), ..job("default", "a") };
     assert!(parking.take([&at(6)], Some(now)).is_none());
@@ -48,20 +52,23 @@ async fn a_job_with_a_time_counts_once_that_has_come() {
 }
 
 #[test]
-fn the_worker_is_told_with_how_many_jobs_its_claim_is_made() {
+fn a_claim_stays_while_more_is_entered_than_it_is_for() {
     let parking = ParkedClaims::new();
-    let size = BatchSize { jobs: 2, bytes: 2 };
-    let room = move |batch| if batch == size { ROOM } else { Room::default() };
-    let _parked = parking.park(vec![request("default", &["a"])], room);
     let jobs: Vec<JobSpec> = (0..3).map(|_| job("default", "a")).collect();
-    assert!(parking.take(&jobs, None).is_none());
-    assert!(parking.take(&jobs[1..], None).is_some());
+    for most in [BatchSize { jobs: 2, bytes: 9 }, BatchSize { jobs: 9, bytes: 2 }] {
+        let _parked = parking.park(vec![request("default", &["a"])], most, || ROOM);
+        assert!(parking.take(&jobs, None).is_none(), "{most:?}");
+        let taken = parking.take(&jobs[1..], None).unwrap();
+        let _passed_on = taken.pass_on(&parking);
+        assert!(parking.take(&jobs, None).is_none(), "{most:?}, passed on");
+        assert!(parking.take(&jobs[1..], None).is_some(), "{most:?}, passed on");
+    }
 }
 
 #[tokio::test]
 async fn a_claim_stays_while_there_is_no_room() {
     let parking = ParkedClaims::new();
-    let parked = parking.park(vec![request("default", &["a"])], |_| Room::default());
+    let parked = parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, Room::default);
     assert!(parking.take(&[job("default", "a")], None).is_none());
     assert!(parked.withdraw().await.is_none());
     assert_eq!(parking.count(), 0);
@@ -70,7 +77,7 @@ async fn a_claim_stays_while_there_is_no_room() {
 #[tokio::test]
 async fn who_withdraws_while_it_is_made_waits_for_the_answer() {
     let parking = ParkedClaims::new();
-    let parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
+    let parked = parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, || ROOM);
     let taken = parking.take(&[job("default", "a")], None).unwrap();
     let withdrawn = tokio::spawn(parked.withdraw());
     taken.answer(Ok(ClaimReply::default()));
@@ -80,10 +87,10 @@ async fn who_withdraws_while_it_is_made_waits_for_the_answer() {
 #[tokio::test]
 async fn a_claim_that_is_declined_took_nothing_and_one_that_is_forgotten_may_have() {
     let parking = ParkedClaims::new();
-    let mut parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
+    let mut parked = parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, || ROOM);
     parking.take(&[job("default", "a")], None).unwrap().decline();
     assert!(parked.answered().await.is_none());
-    let mut parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
+    let mut parked = parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, || ROOM);
     drop(parking.take(&[job("default", "a")], None).unwrap());
     let error = parked.answered().await.unwrap().reply.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownOutcome);
@@ -92,9 +99,9 @@ async fn a_claim_that_is_declined_took_nothing_and_one_that_is_forgotten_may_hav
 #[test]
 fn a_claim_that_is_dropped_is_withdrawn() {
     let parking = ParkedClaims::new();
-    drop(parking.park(vec![request("default", &["a"])], |_| ROOM));
+    drop(parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, || ROOM));
     assert!(parking.take(&[job("default", "a")], None).is_none());
-    let withdrawal = parking.park(vec![request("default", &["a"])], |_| ROOM).withdraw();
+    let withdrawal = parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, || ROOM).withdraw();
     drop(withdrawal);
     assert!(parking.take(&[job("default", "a")], None).is_none());
 }
@@ -102,7 +109,7 @@ fn a_claim_that_is_dropped_is_withdrawn() {
 #[tokio::test]
 async fn an_answer_is_not_lost_with_the_wait_for_it() {
     let parking = ParkedClaims::new();
-    let mut parked = parking.park(vec![request("default", &["a"])], |_| ROOM);
+    let mut parked = parking.park(vec![request("default", &["a"])], BatchSize::UNLIMITED, || ROOM);
     {
         let mut wait = pin!(parked.answered());
         assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -1,7 +1,7 @@
 //! A claim whose parts the case sets.
 
 use anyhow::Context as _;
-use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor, ParkedClaim, Room};
+use queue_core::backend::{BatchSize, ClaimReply, ClaimRequest, ClaimedJob, Cursor, ParkedClaim, Room};
 use queue_core::{ClaimId, Kind, WorkerId};
 
 use super::{GRACE, Session, queue};
@@ -86,7 +86,7 @@ impl<'a> Claiming<'a> {
     pub(crate) fn park(self, room: Room) -> anyhow::Result<ParkedClaim> {
         let backend = self.session.backend()?;
         let parking = backend.parking().context("the backend does not park claims")?;
-        Ok(parking.park(vec![self.request()?], move |_| room))
+        Ok(parking.park(vec![self.request()?], BatchSize::UNLIMITED, move || room))
     }
 
     fn request(self) -> anyhow::Result<ClaimRequest> {
