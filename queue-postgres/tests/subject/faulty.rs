@@ -75,8 +75,8 @@ impl FaultySchema {
     async fn connect(&self) -> SetupResult<Client> {
         let (client, connection) = self.direct.connect(NoTls).await?;
         tokio::spawn(connection);
-        // If it stands in the way of an operation, it is not the one to give in.
-        client.batch_execute("SET default_transaction_read_only = off; SET deadlock_timeout = '20s'").await?;
+        // If it stands in the way of an operation, that should give in, which waits for a second.
+        client.batch_execute("SET default_transaction_read_only = off; SET deadlock_timeout = '3s'").await?;
         Ok(client)
     }
 

@@ -16,12 +16,16 @@ use super::session::Session;
 
 /// How long something may take that must happen. Never waited for in full unless it does not.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a request may take at the end of a worker. Not waited for in full either.
+/// How long a worker waits at its end for requests that are under way, and after outages at the most. Not waited for in full
+/// either.
 const SLOWEST_REQUEST: Duration = Duration::from_secs(20);
 /// How often the storage is asked whether jobs have ended.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long the handlers of a worker may go on when it shuts down.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
+
+/// An expiry that is waited for.
+pub(crate) const SHORT_EXPIRY: Duration = Duration::from_secs(2);
 
 /// What a handler tells of an attempt when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +70,8 @@ impl Program {
     }
 
     /// Starts a worker with this many slots. Nobody gives it up because the machine is slow for a moment, and when it is
-    /// shut down it gives back all that it has.
+    /// shut down it gives back all that it has, however long that takes. A case that waits for its expiry, or has a handler
+    /// that does not end when it is asked to, starts it with [other settings](Self::start_with).
     pub(crate) fn start(&self, slots: usize) -> anyhow::Result<RunningWorker> {
         self.start_with(slots, |_| {})
     }
@@ -80,7 +85,7 @@ impl Program {
         let mut settings = WorkerSettings {
             slots,
             heartbeat_interval: Duration::from_millis(100),
-            worker_expiry: PATIENCE,
+            worker_expiry: PATIENCE * 2,
             cancellation_grace: SLOWEST_REQUEST,
             rescue_interval: Duration::from_millis(50),
             head_interval: Duration::from_millis(500),

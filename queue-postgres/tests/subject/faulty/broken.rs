@@ -91,8 +91,8 @@ impl Injected for Session {
     }
 }
 
-/// Executes statements that lock tables. Those who work may have locked them in another order: it is done again if it is the one
-/// that the server chooses to end the deadlock.
+/// Executes statements that lock tables. Those who work may have locked them in another order, and should give in; if the server
+/// chooses these to end the deadlock all the same, they are executed again.
 pub(super) async fn execute(client: &Client, statements: &str) -> SetupResult<()> {
     loop {
         match client.batch_execute(statements).await {

@@ -33,8 +33,9 @@ const REFUSALS: &[Fault] = &[Fault::Locked, Fault::Refused, Fault::Stopped, Faul
 
 /// How many tasks do random things.
 const TASKS: usize = 6;
-/// How often the fault comes and goes at least.
+/// How often the fault comes and goes, at least and at most.
 const ROUNDS: u32 = 3;
+const MOST_ROUNDS: u32 = 200;
 /// How many failures show that the fault was felt.
 const ENOUGH_FAILURES: u64 = 6;
 const PAUSE: Duration = Duration::from_millis(3);
@@ -79,38 +80,37 @@ fn leaves_doubt(fault: Fault) -> bool {
 }
 
 async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {
-    let fault = kit.fault()?;
-    let until_felt = async {
-        for round in 0.. {
-            let history = kit.history();
-            let is_felt = fault.is_ridden_through()
-                || history.passing_failures() >= ENOUGH_FAILURES
-                    && (!leaves_doubt(fault) || history.failures(ErrorKind::UnknownOutcome) > 0);
-            if round >= ROUNDS && is_felt && history.leases_lost() > 0 {
-                return anyhow::Ok(());
-            }
-            let rescues = history.rescues();
+    let (fault, history) = (kit.fault()?, kit.history());
+    for round in 0..MOST_ROUNDS {
+        let is_felt = fault.is_ridden_through()
+            || history.passing_failures() >= ENOUGH_FAILURES
+                && (!leaves_doubt(fault) || history.failures(ErrorKind::UnknownOutcome) > 0);
+        if round >= ROUNDS && is_felt && history.leases_lost() > 0 {
+            return Ok(());
+        }
+        let rescues = history.rescues();
+        in_time("leases to be rescued", async {
             while history.rescues() == rescues {
                 sleep(PAUSE).await;
             }
-            sleep(Duration::from_millis(random.below(60))).await;
-            let before = history.passing_failures();
-            let broken = kit.inject(&[]).await?;
-            if fault.manner() == Manner::Lasting {
-                let start = Instant::now();
-                while !fault.is_ridden_through()
-                    && history.passing_failures() == before
-                    && start.elapsed() < LONGEST_STAND
-                {
-                    sleep(PAUSE).await;
-                }
-                sleep(Duration::from_millis(random.below(150))).await;
+        })
+        .await?;
+        sleep(Duration::from_millis(random.below(60))).await;
+        let before = history.passing_failures();
+        let broken = kit.inject(&[]).await?;
+        if fault.manner() == Manner::Lasting {
+            let start = Instant::now();
+            while !fault.is_ridden_through()
+                && history.passing_failures() == before
+                && start.elapsed() < LONGEST_STAND
+            {
+                sleep(PAUSE).await;
             }
-            broken.mend().await?;
+            sleep(Duration::from_millis(random.below(150))).await;
         }
-        Ok(())
-    };
-    in_time("the fault to be felt", until_felt).await?
+        broken.mend().await?;
+    }
+    bail!("after {MOST_ROUNDS} rounds the fault was not felt, or no lease was lost: {history:?}")
 }
 
 /// Numbers from a seed.

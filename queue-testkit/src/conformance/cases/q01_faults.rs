@@ -14,7 +14,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::fault::{Manner, OUTAGES};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::in_time;
-use crate::conformance::program::{Program, new_job, stop};
+use crate::conformance::program::{Program, SHORT_EXPIRY, new_job, stop};
 use crate::conformance::session::Session;
 
 cases! {
@@ -51,7 +51,8 @@ async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> Cas
     }
     let start = |program: &Program| {
         program.start_with(4, |settings| {
-            settings.worker_expiry = Duration::from_secs(2);
+            settings.worker_expiry = SHORT_EXPIRY;
+            // They end only when nothing is left to settle.
             settings.outage_backoff_cap = Duration::from_millis(200);
         })
     };

@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
+use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::{GRACE, Program, new_job, stop};
 
 cases! {
@@ -22,7 +23,7 @@ cases! {
 /// Jobs that end before the worker is shut down, and those that run at that moment.
 const BEFORE_SHUTDOWN: usize = 20;
 const SLOTS: usize = 2;
-/// How often those look whether it has begun.
+/// How often is looked whether it has begun, and before it, whether there is something to give back.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// What the payload asks for: well, badly once, badly each time, given up, later, not wanted.
@@ -118,6 +119,13 @@ async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &K
     for _ in 0..BEFORE_SHUTDOWN + SLOTS {
         program.next_start().await?;
     }
+    let has_more = async {
+        while kit.stored().await?.live.iter().filter(|row| row.state == State::Running).count() <= SLOTS {
+            sleep(LOOK).await;
+        }
+        anyhow::Ok(())
+    };
+    in_time("a job that is claimed and has not started", has_more).await??;
     stop(first).await?;
     let left = kit.stored().await?.live;
     ensure!(!left.is_empty(), "the shutdown was not in the middle");

@@ -1,7 +1,6 @@
 //! Q11: a rescue and a heartbeat at the same moment, and a worker that dies for good.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use queue_core::backend::Beat;
 use queue_core::{Enqueuer as _, ErrorKind, JobContext, JobId, Payload, State};
@@ -9,7 +8,7 @@ use queue_core::{Enqueuer as _, ErrorKind, JobContext, JobId, Payload, State};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::program::{Program, Started, new_job, stop};
+use crate::conformance::program::{Program, SHORT_EXPIRY, Started, new_job, stop};
 use crate::conformance::session::EXPIRY;
 
 cases! {
@@ -56,7 +55,7 @@ async fn q11_what_a_vanished_worker_ran_is_run_by_another(kit: &Kit) -> CaseResu
         context.cancellation().cancelled().await;
         Ok(())
     })?;
-    let worker = vanishing.start_with(3, |settings| settings.worker_expiry = Duration::from_secs(2))?;
+    let worker = vanishing.start_with(3, |settings| settings.worker_expiry = SHORT_EXPIRY)?;
     let jobs = (0..3).map(|_| new_job("job", "{}")).collect::<queue_core::Result<_>>()?;
     let ids: Vec<JobId> = vanishing.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
     for _ in 0..3 {

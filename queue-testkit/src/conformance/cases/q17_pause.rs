@@ -156,10 +156,13 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
         kit.insert((0..200).map(|_| kit.spec("job")).collect()).await?;
         let is_over = Arc::new(AtomicBool::new(false));
         let (brought, mut first) = mpsc::channel(1);
+        let mut workers = Vec::new();
+        for _ in 0..8 {
+            workers.push(kit.worker().await?);
+        }
         let mut tasks = JoinSet::new();
-        for handle in handles.iter().cycle().take(8) {
-            let (handle, is_over, worker) = (Arc::clone(handle), Arc::clone(&is_over), kit.worker().await?);
-            let brought = brought.clone();
+        for (handle, worker) in handles.iter().cycle().zip(workers) {
+            let (handle, is_over, brought) = (Arc::clone(handle), Arc::clone(&is_over), brought.clone());
             tasks.spawn(async move {
                 while !is_over.load(Ordering::SeqCst) {
                     handle.claim(worker, 3).await?;

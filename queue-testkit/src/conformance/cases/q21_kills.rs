@@ -24,14 +24,14 @@ async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> 
     let mut chance = fastrand::Rng::with_seed(kit.seed());
     let mut crew = Crew::at_times_of_the_case(kit)?;
     let first = kit.storage_without_a_schema().await?;
-    let mut child = crew.start_at(&*first, Role::Open)?;
+    let mut child = crew.start_at(&*first, Role::Migrate)?;
     let from = child.child.until(|text| text == OPENING).await?.at;
     let to = child.child.until(|text| text == OPENED).await?.at;
     crew.dismiss(child).await?;
     while crew.kills.writing < MIDWAY {
         ensure!(crew.kills.killed < AT_MOST, "few processes were killed while they migrated: {}", crew.kills);
         let storage = kit.storage_without_a_schema().await?;
-        let mut child = crew.start_at(&*storage, Role::Open)?;
+        let mut child = crew.start_at(&*storage, Role::Migrate)?;
         child.child.until(|text| text == OPENING).await?;
         // Less than a millisecond counts here.
         let moment = (to - from).mul_f64(0.8 * chance.f64());

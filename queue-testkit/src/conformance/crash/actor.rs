@@ -27,8 +27,8 @@ pub(crate) struct Order {
 /// What a child does.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Role {
-    /// Opens the storage.
-    Open,
+    /// Opens a storage that has no schema yet.
+    Migrate,
     /// Enqueues batches.
     Enqueue(enqueue::Orders),
     /// Claims and settles by hand, at the time that its parent says.
@@ -104,7 +104,7 @@ async fn play(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> an
     let voice: Arc<dyn Voice> = Arc::clone(parent) as Arc<dyn Voice>;
     let told: Arc<dyn Backend> = Arc::new(Told::new(backend, Arc::clone(&voice)));
     match role {
-        Role::Open => {
+        Role::Migrate => {
             while parent.hear().await != END {}
             Ok(())
         }

@@ -50,8 +50,8 @@ struct Own {
 pub(crate) struct Hand {
     pub(crate) child: Child,
     pub(crate) name: String,
-    /// Its opening of the storage is a write, being all that it does.
-    only_opens: bool,
+    /// Whether its opening of the storage is a write.
+    migrates: bool,
     stopped_at: Option<Duration>,
 }
 
@@ -97,12 +97,12 @@ impl<'a> Crew<'a> {
 
     fn start_with(&mut self, address: String, role: Role, halt: Option<(&str, u32)>) -> anyhow::Result<Hand> {
         let what = match &role {
-            Role::Open => "open",
+            Role::Migrate => "migrate",
             Role::Enqueue(_) => "enqueue",
             Role::Work(_) => "work",
             Role::Run(_) => "run",
         };
-        let only_opens = matches!(role, Role::Open);
+        let migrates = matches!(role, Role::Migrate);
         let order = Order { address, role };
         self.started += 1;
         let name = format!("child {} ({what})", self.started);
@@ -112,7 +112,7 @@ impl<'a> Crew<'a> {
         }
         let child = orders.start().context("a child cannot be started")?;
         self.kit.note(&format!("({name} is started)"), Some(child.record()));
-        Ok(Hand { child, name, only_opens, stopped_at: None })
+        Ok(Hand { child, name, migrates, stopped_at: None })
     }
 
     /// A child that enqueues batches of this many jobs at the time of the case.
@@ -140,10 +140,10 @@ impl<'a> Crew<'a> {
         let (name, lines, expires) = (hand.name, record.lines(), self.expires);
         let testimony = Testimony { name, lines, expires, gone_from: Some(gone_from) };
         let has_said = |text: &str| testimony.lines.iter().any(|line| line.text == text);
-        let migrates = hand.only_opens && has_said(OPENING) && !has_said(OPENED);
+        let is_migrating = hand.migrates && has_said(OPENING) && !has_said(OPENED);
         self.kills.add(if !testimony.open_leases().is_empty() {
             Found::Lease
-        } else if testimony.has_open_write() || migrates {
+        } else if testimony.has_open_write() || is_migrating {
             Found::Write
         } else {
             Found::Nothing

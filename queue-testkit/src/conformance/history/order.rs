@@ -93,11 +93,13 @@ pub(super) fn find(
     let mut ways: HashSet<Way> = HashSet::from([(Stage::Absent, 0)]);
     for (moment, is_answer, index) in moments {
         if !is_answer {
-            search.open(index);
+            if !search.open(index) {
+                return Err(NoOrder::TooManyOpen);
+            }
             continue;
         }
         let reached = search.all_reached(ways, moment);
-        let Some(bit) = search.close(index) else { return Err(NoOrder::TooManyOpen) };
+        let bit = search.close(index);
         ways = reached
             .iter()
             .filter(|(_, done)| done & bit != 0)
@@ -129,19 +131,22 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn open(&mut self, index: usize) {
-        match self.open.iter().position(Option::is_none) {
-            Some(free) => self.open[free] = Some(index),
-            None => self.open.push(Some(index)),
+    /// Gives an operation a bit; `false` if there are too many to tell apart.
+    fn open(&mut self, index: usize) -> bool {
+        let free = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
+        if free == self.open.len() {
+            self.open.push(None);
         }
+        self.open[free] = Some(index);
+        free < MOST_OPEN
     }
 
-    /// The bit of an operation, which is free again; `None` if there were too many to tell apart.
-    fn close(&mut self, index: usize) -> Option<u128> {
-        let place =
-            self.open.iter().position(|open| *open == Some(index)).filter(|place| *place < MOST_OPEN)?;
+    /// The bit of an operation, which is free again.
+    fn close(&mut self, index: usize) -> u128 {
+        let is_it = |open: &Option<usize>| *open == Some(index);
+        let Some(place) = self.open.iter().position(is_it) else { return 0 };
         self.open[place] = None;
-        Some(1 << place)
+        1 << place
     }
 
     /// All ways that these can have gone on up to this moment.
@@ -158,7 +163,7 @@ impl Search<'_> {
     }
 
     fn undone(&self, done: u128) -> impl Iterator<Item = (u128, Step)> {
-        let bits = self.open.iter().take(MOST_OPEN).enumerate();
+        let bits = self.open.iter().enumerate();
         let undone = bits.filter_map(move |(place, open)| {
             open.filter(|_| done & (1 << place) == 0).map(|index| (1 << place, index))
         });

@@ -369,13 +369,16 @@ fn a_job_with_many_operations_is_checked_in_time() {
 
 #[test]
 fn too_many_operations_at_the_same_time_are_not_passed_over() {
+    // All of them have found the job running, by a claim that was asked for last and answered last.
     let tale_of = |many: usize| {
-        let tale = tale().insert(true).claim(A, 1);
-        let cancel = CancelRequest::new(vec![JOB]);
-        let noted: Vec<Noted> = (0..many).map(|_| tale.history.asked(&cancel)).collect();
-        for noted in noted {
-            tale.history.answered(noted, &cancel, &Ok(vec![CancelReply::Running]));
+        let tale = tale().insert(true);
+        let (cancel, claim) = (CancelRequest::new(vec![JOB]), claim_request(A));
+        let cancels: Vec<Noted> = (1..many).map(|_| tale.history.asked(&cancel)).collect();
+        let claimed = tale.history.asked(&claim);
+        for cancelled in cancels {
+            tale.history.answered(cancelled, &cancel, &Ok(vec![CancelReply::Running]));
         }
+        tale.history.answered(claimed, &claim, &Ok(ClaimReply::new(vec![job(A, 1)], None, None)));
         tale.live(State::Running, 1, Some(A))
     };
     tale_of(order::MOST_OPEN).can_be();
