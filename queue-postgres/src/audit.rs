@@ -3,7 +3,7 @@
 use queue_core::Result;
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
 use tokio::time::timeout;
-use tokio_postgres::{IsolationLevel, Row, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use crate::config::{PostgresConfig, Schema};
 use crate::connections::Connections;
@@ -13,17 +13,20 @@ use crate::statements::filled;
 
 /// All rows in one snapshot.
 pub(crate) async fn stored(connections: &Connections, config: &PostgresConfig) -> Result<Stored> {
-    let answer = match timeout(config.request_timeout, read(connections, &config.schema)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Fault::Silent(config.request_timeout)),
+    let read = async {
+        let mut connection = connections.connection().await?;
+        let stored = match timeout(config.request_timeout, read(&mut connection, &config.schema)).await {
+            Ok(stored) => stored,
+            Err(_) => Err(Fault::Silent(config.request_timeout)),
+        };
+        Connections::give_back(connection, &stored);
+        stored
     };
-    answer.map_err(|fault| fault.into_error("read all rows", Effect::Reads))
+    read.await.map_err(|fault| fault.into_error("read all rows", Effect::Reads))
 }
 
-async fn read(connections: &Connections, schema: &Schema) -> Outcome<Stored> {
-    let mut connection = connections.connection().await?;
-    let snapshot =
-        connection.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
+async fn read(client: &mut Client, schema: &Schema) -> Outcome<Stored> {
+    let snapshot = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
     let transaction = snapshot.start().await?;
     let stored = Stored {
         jobs: rows(&transaction, include_str!("sql/audit_jobs.sql"), schema, |row| row::job_id(row, 0))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
 use queue_core::{Error, ErrorKind, Result};
+use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
@@ -50,8 +51,12 @@ impl Statement {
 pub(crate) struct Connections {
     pool: Pool,
     pooler: Pooler,
+    unless_given_back: fn(Object),
     answer_timeout: Duration,
 }
+
+/// A connection that is in use.
+pub(crate) type Lent = ScopeGuard<Object, fn(Object)>;
 
 impl Connections {
     /// Up to `most` of them, opened as they are needed.
@@ -79,7 +84,14 @@ impl Connections {
                 Error::new(ErrorKind::Invalid, "open the database", "the pool cannot be built")
                     .with_source(error)
             })?;
-        Ok(Self { pool, pooler: config.pooler, answer_timeout })
+        let unless_given_back = match config.pooler {
+            Pooler::None => drop,
+            // After an error, or cut off, it may owe the rest of an answer. PgBouncer takes a session for idle when that comes,
+            // whatever was asked since; if this process dies at that moment, it gives the session to somebody else, who gets our
+            // answer for theirs: <https://github.com/pgbouncer/pgbouncer/issues/759>.
+            Pooler::Transaction => close,
+        };
+        Ok(Self { pool, pooler: config.pooler, unless_given_back, answer_timeout })
     }
 
     /// The rows of an answer. Transactions that stood in each other's way are made again, and so is a
@@ -109,9 +121,7 @@ impl Connections {
             Ok(answer) => answer.map_err(Fault::from),
             Err(_) => Err(Fault::Silent(self.answer_timeout)),
         };
-        if answer.as_ref().is_err_and(Fault::breaks_connection) {
-            drop(Object::take(connection));
-        }
+        Self::give_back(connection, &answer);
         answer
     }
 
@@ -134,8 +144,23 @@ impl Connections {
         }
     }
 
-    /// One of the connections, for more than one question.
-    pub(crate) async fn connection(&self) -> Outcome<Object> {
-        self.pool.get().await.map_err(Fault::Unreached)
+    /// One of the connections, for more than one question; to be [given back](Self::give_back).
+    pub(crate) async fn connection(&self) -> Outcome<Lent> {
+        let connection = self.pool.get().await.map_err(Fault::Unreached)?;
+        Ok(scopeguard::guard(connection, self.unless_given_back))
     }
+
+    /// Takes a connection back after the last answer on it.
+    pub(crate) fn give_back<T>(connection: Lent, answer: &Outcome<T>) {
+        match answer {
+            Ok(_) => drop(ScopeGuard::into_inner(connection)),
+            Err(fault) if fault.breaks_connection() => close(ScopeGuard::into_inner(connection)),
+            Err(_) => drop(connection),
+        }
+    }
+}
+
+/// Takes a connection from the others. The driver closes it once all is answered that was asked.
+fn close(connection: Object) {
+    drop(Object::take(connection));
 }

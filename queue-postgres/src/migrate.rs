@@ -2,7 +2,7 @@
 
 use queue_core::{Error, ErrorKind, Result};
 use tokio_postgres::types::Type;
-use tokio_postgres::{GenericClient, Transaction};
+use tokio_postgres::{Client, GenericClient, Transaction};
 
 use crate::config::{Migrate, PostgresConfig, Schema};
 use crate::connections::Connections;
@@ -96,19 +96,25 @@ pub fn migrations_sql(schema: &str) -> Result<String> {
 pub(crate) async fn migrate(connections: &Connections, config: &PostgresConfig) -> Result<()> {
     let done = async {
         let mut connection = connections.connection().await?;
-        // A read first: a program that finds nothing to do needs no lock, and no right to change anything.
-        let found = version(&**connection, &config.schema).await?;
-        if serves(found, &config.schema)? == Serves::AsItIs {
-            return Ok(());
-        }
-        if config.migrate == Migrate::Never {
-            return Err(outdated(found, &config.schema).into());
-        }
-        let transaction = connection.build_transaction().start().await?;
-        apply(&transaction, &config.schema).await?;
-        Ok(transaction.commit().await?)
+        let done = migrate_on(&mut connection, config).await;
+        Connections::give_back(connection, &done);
+        done
     };
     done.await.map_err(|fault: Fault| fault.into_error("bring the schema up to date", Effect::Writes))
+}
+
+async fn migrate_on(client: &mut Client, config: &PostgresConfig) -> Outcome<()> {
+    // A read first: a program that finds nothing to do needs no lock, and no right to change anything.
+    let found = version(&*client, &config.schema).await?;
+    if serves(found, &config.schema)? == Serves::AsItIs {
+        return Ok(());
+    }
+    if config.migrate == Migrate::Never {
+        return Err(outdated(found, &config.schema).into());
+    }
+    let transaction = client.build_transaction().start().await?;
+    apply(&transaction, &config.schema).await?;
+    Ok(transaction.commit().await?)
 }
 
 async fn apply(transaction: &Transaction<'_>, schema: &Schema) -> Outcome<()> {

@@ -8,8 +8,8 @@ use queue_core::backend::{
     RetireRequest, SettleRequest, Settlement, Verdict,
 };
 use queue_core::{Backend, ErrorKind, QueueName, WorkerId};
-use queue_postgres::PostgresBackend;
 use queue_postgres::tokio_postgres::Client;
+use queue_postgres::{Pooler, PostgresBackend};
 use queue_testkit::drop_after;
 
 use crate::common::{Place, claim, count, in_time, insert, register, spec, until};
@@ -197,4 +197,26 @@ async fn the_last_handle_closes_all_connections() {
     assert!(sessions(&client, &place, "true").await > 0);
     drop((backend, wakes));
     until("all are closed", || async { sessions(&client, &place, "true").await == 0 }).await;
+}
+
+/// The driver tells of an error before all of the answer is there. PgBouncer must not be asked anything before that.
+#[tokio::test]
+async fn a_connection_that_told_of_an_error_is_kept_but_behind_a_pooler() {
+    for (pooler, is_kept) in [(Pooler::None, true), (Pooler::Transaction, false)] {
+        let place = Place::new();
+        let config = place.config().connections(1).pooler(pooler);
+        let (backend, client) = (PostgresBackend::open(config).await.unwrap(), place.connect().await);
+        let used = || async {
+            insert(&backend, vec![spec("1")]).await.unwrap();
+            let sql =
+                "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%insert_jobs%'";
+            let rows = client.query(sql, &[&place.schema()]).await.unwrap();
+            rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>()
+        };
+        let first = used().await;
+        assert_eq!((used().await, first.len()), (first.clone(), 1), "{pooler:?}");
+        let error = backend.claim(claim(WorkerId::generate(), 1)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
+        assert_eq!(used().await == first, is_kept, "{pooler:?}");
+    }
 }

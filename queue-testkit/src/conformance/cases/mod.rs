@@ -51,6 +51,7 @@ mod q22_dropped;
 mod q22_dropped_at_each_poll;
 mod q22_faults;
 mod q22_honest_errors;
+mod q22_races;
 mod random;
 
 use super::case::Case;
@@ -102,6 +103,7 @@ const FILES: &[&[Case]] = &[
     q22_dropped::CASES,
     q22_dropped_at_each_poll::CASES,
     q22_honest_errors::CASES,
+    q22_races::CASES,
     random::CASES,
     q01_faults::CASES,
     outages::CASES,
