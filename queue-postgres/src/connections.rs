@@ -1,13 +1,15 @@
 //! The connections to the server, and one question on one of them.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod, Runtime};
+use futures_util::StreamExt as _;
 use queue_core::{Error, ErrorKind, Result};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
-use tokio_postgres::Row;
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Row, RowStream};
 
 use crate::config::{Pooler, PostgresConfig};
 use crate::error::{Effect, Fault, Outcome};
@@ -86,7 +88,7 @@ impl Connections {
             })?;
         let unless_given_back = match config.pooler {
             Pooler::None => drop,
-            // After an error, or cut off, it may owe the rest of an answer. PgBouncer takes a session for idle when that comes,
+            // If it was cut off, it owes the rest of an answer. PgBouncer takes a session for idle when that comes,
             // whatever was asked since; if this process dies at that moment, it gives the session to somebody else, who gets our
             // answer for theirs: <https://github.com/pgbouncer/pgbouncer/issues/759>.
             Pooler::Transaction => close,
@@ -117,29 +119,33 @@ impl Connections {
 
     async fn query_once(&self, statement: &Statement, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
         let connection = self.connection().await?;
-        let answer = match timeout(self.answer_timeout, self.ask(&connection, statement, parameters)).await {
-            Ok(answer) => answer.map_err(Fault::from),
-            Err(_) => Err(Fault::Silent(self.answer_timeout)),
-        };
-        Self::give_back(connection, &answer);
+        let (answer, is_whole) =
+            match timeout(self.answer_timeout, self.ask(&connection, statement, parameters)).await {
+                Ok(Ok(whole)) => (whole.map_err(Fault::from), true),
+                Ok(Err(error)) => (Err(Fault::from(error)), false),
+                Err(_) => (Err(Fault::Silent(self.answer_timeout)), false),
+            };
+        Self::give_back(connection, &answer, is_whole);
         answer
     }
 
+    /// The inner result is that of a whole answer, after which nothing more comes.
     async fn ask(
         &self,
         connection: &Object,
         statement: &Statement,
         parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+    ) -> Result<Result<Vec<Row>, tokio_postgres::Error>, tokio_postgres::Error> {
+        let parameters = parameters.iter().copied();
         match self.pooler {
             Pooler::None => {
                 let prepared = connection.prepare_typed_cached(&statement.sql, &statement.types).await?;
-                connection.query(&prepared, parameters).await
+                Ok(whole(connection.query_raw(&prepared, parameters).await?).await)
             }
             // Parsed, run and forgotten in one go: the next request may meet another session.
             Pooler::Transaction => {
-                let typed: Vec<_> = parameters.iter().copied().zip(statement.types.iter().cloned()).collect();
-                connection.query_typed(&statement.sql, &typed).await
+                let typed = parameters.zip(statement.types.iter().cloned());
+                Ok(whole(connection.query_typed_raw(&statement.sql, typed).await?).await)
             }
         }
     }
@@ -150,17 +156,33 @@ impl Connections {
         Ok(scopeguard::guard(connection, self.unless_given_back))
     }
 
-    /// Takes a connection back after the last answer on it.
-    pub(crate) fn give_back<T>(connection: Lent, answer: &Outcome<T>) {
-        match answer {
-            Ok(_) => drop(ScopeGuard::into_inner(connection)),
-            Err(fault) if fault.breaks_connection() => close(ScopeGuard::into_inner(connection)),
-            Err(_) => drop(connection),
+    /// Takes a connection back after the last answer on it, which is whole if nothing more comes after it.
+    pub(crate) fn give_back<T>(connection: Lent, answer: &Outcome<T>, is_whole: bool) {
+        if answer.as_ref().is_err_and(Fault::breaks_connection) {
+            close(ScopeGuard::into_inner(connection));
+        } else if is_whole {
+            drop(ScopeGuard::into_inner(connection));
         }
     }
 }
 
-/// Takes a connection from the others. The driver closes it once all is answered that was asked.
+/// The rows of an answer, or its error, once nothing more comes: only then a transaction that failed has let go of its locks.
+async fn whole(rows: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let mut rows = pin!(rows);
+    let mut answer = Ok(Vec::new());
+    while let Some(next) = rows.next().await {
+        match (next, &mut answer) {
+            (Ok(row), Ok(rows)) => rows.push(row),
+            (Ok(_), Err(_)) => {}
+            (Err(error), Ok(_)) => answer = Err(error),
+            // It is broken: there is no end.
+            (Err(_), Err(_)) => break,
+        }
+    }
+    answer
+}
+
+/// Takes a connection from the others, and closes it.
 fn close(connection: Object) {
     drop(Object::take(connection));
 }

@@ -97,7 +97,7 @@ pub(crate) async fn migrate(connections: &Connections, config: &PostgresConfig) 
     let done = async {
         let mut connection = connections.connection().await?;
         let done = migrate_on(&mut connection, config).await;
-        Connections::give_back(connection, &done);
+        Connections::give_back(connection, &done, done.is_ok());
         done
     };
     done.await.map_err(|fault: Fault| fault.into_error("bring the schema up to date", Effect::Writes))
