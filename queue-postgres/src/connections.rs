@@ -167,10 +167,10 @@ impl Connections {
 }
 
 /// The rows of an answer, or its error, once nothing more comes: only then a transaction that failed has let go of its locks.
-async fn whole(rows: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
-    let mut rows = pin!(rows);
+async fn whole(stream: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let mut stream = pin!(stream);
     let mut answer = Ok(Vec::new());
-    while let Some(next) = rows.next().await {
+    while let Some(next) = stream.next().await {
         match (next, &mut answer) {
             (Ok(row), Ok(rows)) => rows.push(row),
             (Ok(_), Err(_)) => {}

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use queue_core::backend::{Backend, BatchSize, LeasesRequest, Room};
-
 use queue_postgres::PostgresBackend;
 
 use crate::common::{Place, claim, in_time, insert, register, spec, until};
