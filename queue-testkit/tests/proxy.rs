@@ -222,6 +222,43 @@ async fn a_loss_that_is_given_up_does_not_happen() {
 }
 
 #[tokio::test]
+async fn a_reply_is_held_from_its_mark_on_until_it_is_let_go() {
+    let setup = Setup::new().await;
+    let (mut one, mut two) = (setup.connect().await, setup.connect().await);
+    let hold = setup.proxy.hold_reply("end");
+    assert_eq!(echo(&mut one, "start").await.unwrap(), "start");
+    one.write_all(b"rows, end").await.unwrap();
+    let held = hold.began(LONG).await.unwrap();
+    assert_eq!(answer(&mut one, 6).await.unwrap(), "rows, ");
+    assert!(is_silent(&mut one).await);
+    assert_eq!(echo(&mut two, "end").await.unwrap(), "end", "only one reply was to be held");
+    timeout(LONG, held.let_go()).await.unwrap();
+    assert_eq!(answer(&mut one, 3).await.unwrap(), "end");
+}
+
+#[tokio::test]
+async fn a_hold_ends_with_its_connection() {
+    let setup = Setup::new().await;
+    let mut client = setup.connect().await;
+    let hold = setup.proxy.hold_reply("");
+    client.write_all(b"held").await.unwrap();
+    let held = hold.began(LONG).await.unwrap();
+    setup.proxy.cut();
+    assert!(is_closed(&mut client).await);
+    timeout(LONG, held.let_go()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hold_that_does_not_begin_is_an_error() {
+    let setup = Setup::new().await;
+    let hold = setup.proxy.hold_reply("end");
+    echo(&mut setup.connect().await, "start").await.unwrap();
+    let error = hold.began(SHORT).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(error.to_string().contains("nothing was held within"), "{error}");
+}
+
+#[tokio::test]
 async fn a_connection_that_is_half_closed_carries_requests_only() {
     let mut setup = Setup::new().await;
     let mut client = setup.connect().await;

@@ -48,10 +48,14 @@ impl Place {
 
     /// Through something that listens there.
     pub(crate) fn config_at(&self, address: SocketAddr) -> PostgresConfig {
-        self.config_of(&self.url.replacen(self.server(), &address.to_string(), 1))
+        self.config_of(&self.url_at(address))
     }
 
-    fn config_of(&self, url: &str) -> PostgresConfig {
+    pub(crate) fn url_at(&self, address: SocketAddr) -> String {
+        self.url.replacen(self.server(), &address.to_string(), 1)
+    }
+
+    pub(crate) fn config_of(&self, url: &str) -> PostgresConfig {
         let mut driver: DriverConfig = url.parse().unwrap();
         driver.application_name(&self.schema);
         PostgresConfig::new(driver).schema(&self.schema).unwrap()

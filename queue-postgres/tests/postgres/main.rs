@@ -11,3 +11,4 @@ mod settle;
 mod tls;
 mod unknown_outcome;
 mod wake;
+mod whole_answers;

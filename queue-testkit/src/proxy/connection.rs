@@ -94,7 +94,15 @@ async fn replies(
         if let Some(due) = due {
             return lose(due);
         }
-        to.write_all(&piece[..bytes]).await?;
+        let sent = &piece[..bytes];
+        match shared.holds.meant_by(sent) {
+            Some((start, due)) => {
+                to.write_all(&sent[..start]).await?;
+                let _passing = due.hold().await;
+                to.write_all(&sent[start..]).await?;
+            }
+            None => to.write_all(sent).await?,
+        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+
+use super::told;
 
 /// What is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +26,7 @@ impl Loss {
     /// # Errors
     /// [`TimedOut`](io::ErrorKind::TimedOut) if that does not happen within this time, or cannot happen any more.
     pub async fn happened(self, within: Duration) -> io::Result<()> {
-        match timeout(within, self.0).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, "the connection ended before anything was lost"))
-            }
-            Err(_) => {
-                Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing was lost within {within:?}")))
-            }
-        }
+        told(self.0, within, "lost").await
     }
 }
 

@@ -33,6 +33,7 @@
 //! ```
 
 mod connection;
+mod hold;
 mod loss;
 
 use std::io;
@@ -42,10 +43,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs, lookup_host};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 use connection::serve;
+use hold::Holds;
+pub use hold::{Held, Hold};
 pub use loss::Loss;
 use loss::{Losses, Part};
 
@@ -85,6 +89,7 @@ struct Shared {
     /// How often everything was half closed.
     half_closes: watch::Sender<u64>,
     losses: Losses,
+    holds: Holds,
     accepted: AtomicU64,
 }
 
@@ -103,6 +108,7 @@ impl Proxy {
             cuts: watch::Sender::new(0),
             half_closes: watch::Sender::new(0),
             losses: Losses::default(),
+            holds: Holds::default(),
             accepted: AtomicU64::new(0),
         });
         let listening = tokio::spawn(listen(listener, Arc::clone(&shared)));
@@ -143,6 +149,12 @@ impl Proxy {
         self.shared.losses.add(Part::Request, request.into())
     }
 
+    /// Holds the next bytes of the server from `mark` on, from the first if it is empty: what stands before it is passed
+    /// on, and so is the rest, once the test lets go. A mark that arrives in pieces is missed.
+    pub fn hold_reply(&self, mark: impl Into<Vec<u8>>) -> Hold {
+        self.shared.holds.add(mark.into())
+    }
+
     /// How many connections were accepted so far: after a cut it shows that clients came back.
     #[must_use]
     pub fn accepted(&self) -> u64 {
@@ -177,4 +189,14 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
             Some(_) = connections.join_next() => {}
         }
     }
+}
+
+/// What a connection tells a test that waits for something to be `done`, such as "lost".
+async fn told<T>(receiver: oneshot::Receiver<T>, within: Duration, done: &str) -> io::Result<T> {
+    let why = match timeout(within, receiver).await {
+        Ok(Ok(told)) => return Ok(told),
+        Ok(Err(_)) => format!("the connection ended before anything was {done}"),
+        Err(_) => format!("nothing was {done} within {within:?}"),
+    };
+    Err(io::Error::new(io::ErrorKind::TimedOut, why))
 }

@@ -52,4 +52,26 @@ mod proxy {
             assert_eq!(&received, b"kept");
         }
     }
+    #[tokio::test]
+    async fn a_reply_that_nobody_holds_any_more_is_passed_on() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(server.local_addr().unwrap()).await.unwrap();
+        let mut client = TcpStream::connect(proxy.address()).await.unwrap();
+        let (mut passed, _) = server.accept().await.unwrap();
+        let mut received = [0; 4];
+        // Dropped before its first poll, and after it.
+        for polls in 0..2 {
+            let began = proxy.hold_reply("kept").began(Duration::from_secs(60));
+            assert!(queue_testkit::drop_after(polls, began).await.is_none());
+            passed.write_all(b"kept").await.unwrap();
+            client.read_exact(&mut received).await.unwrap();
+
+            let hold = proxy.hold_reply("held");
+            passed.write_all(b"held").await.unwrap();
+            let held = hold.began(Duration::from_secs(60)).await.unwrap();
+            queue_testkit::drop_after(polls, held.let_go()).await;
+            client.read_exact(&mut received).await.unwrap();
+            assert_eq!(&received, b"held");
+        }
+    }
 }
