@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::common::{LONG, Place, claim, in_time, insert, spec, until};
 
-/// How the server ends each answer: the head of ReadyForQuery,
+/// How the server ends each answer: the head of `ReadyForQuery`,
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 const END: &[u8] = b"Z\0\0\0\x05";
 

@@ -1,4 +1,4 @@
-//! Each package compiles without warnings, by itself, with every set of features that a user may pick.
+//! Each package compiles without warnings, by itself, with no feature, with each alone, with the default ones and with all.
 //!
 //! By itself matters: in a build of the whole workspace one package borrows the features another switched on.
 
