@@ -66,7 +66,10 @@ struct Lane {
     queue: QueueName,
     cursor: Option<Cursor>,
     hot: bool,
-    needs_slot: bool,
+    /// Since when the next job, for all that is known, is on its last attempt and needs a free slot.
+    needs_slot: Option<Instant>,
+    /// Something was told of since the last claim, which may stand before that job.
+    has_news: bool,
     head_wanted: bool,
     head_allowed: Instant,
     head_at: Instant,
@@ -81,7 +84,8 @@ impl Lane {
             queue,
             cursor: None,
             hot: false,
-            needs_slot: false,
+            needs_slot: None,
+            has_news: false,
             head_wanted: true,
             head_allowed: now,
             head_at: now,
@@ -94,10 +98,11 @@ impl Lane {
     fn choose(&self, now: Instant, idle: usize) -> Option<From> {
         let due = self.due.is_some_and(|due| due <= now);
         let looks_back = self.look_back_at <= now && now < self.active_until;
-        if self.needs_slot && idle == 0 {
+        if self.head_at <= now {
+            Some(From::Head)
+        } else if self.waits_for_slot(idle) && !due {
             None
-        } else if self.head_at <= now || (self.head_allowed <= now && (self.head_wanted || due || looks_back))
-        {
+        } else if self.head_allowed <= now && (self.head_wanted || due || looks_back) {
             Some(From::Head)
         } else if due || looks_back {
             Some(From::LookBack)
@@ -108,19 +113,24 @@ impl Lane {
         }
     }
 
-    /// When [`choose`](Self::choose) may answer otherwise, if nothing happens; `None` is never.
-    fn next_time(&self, now: Instant, idle: usize) -> Option<Instant> {
-        if self.needs_slot && idle == 0 {
-            return None;
+    /// Whether a claim would bring nothing until a slot is free.
+    const fn waits_for_slot(&self, idle: usize) -> bool {
+        self.needs_slot.is_some() && !self.has_news && idle == 0
+    }
+
+    /// When [`choose`](Self::choose) may answer otherwise, if nothing happens.
+    fn next_time(&self, now: Instant, idle: usize) -> Instant {
+        let mut next = self.due.map_or(self.head_at, |due| due.min(self.head_at));
+        if self.waits_for_slot(idle) {
+            return next;
         }
-        let mut next = self.head_at;
         if self.head_wanted {
             next = next.min(self.head_allowed);
         }
         if self.look_back_at.max(now) < self.active_until {
             next = next.min(self.look_back_at);
         }
-        Some(self.due.map_or(next, |due| next.min(due)))
+        next
     }
 }
 
@@ -132,6 +142,9 @@ impl Planner {
 
     /// What to claim now; `idle` slots have nothing to do. Queues take turns.
     pub(super) fn plan(&mut self, now: Instant, idle: usize) -> Option<Plan> {
+        if self.is_starved(now, idle) {
+            return None;
+        }
         let many = self.lanes.len();
         let (index, from) = (0..many)
             .map(|step| (self.next + step) % many)
@@ -158,10 +171,21 @@ impl Planner {
         self.lanes.iter().enumerate().map(plan).collect()
     }
 
+    /// Whether a queue has needed a free slot for so long that the others have to let one become free: as long as they fill
+    /// the buffer, there is none.
+    fn is_starved(&self, now: Instant, idle: usize) -> bool {
+        let longest = self.settings.head_interval;
+        let is_starved = |since: Instant| now.saturating_duration_since(since) >= longest;
+        idle == 0 && self.lanes.iter().any(|lane| lane.needs_slot.is_some_and(is_starved))
+    }
+
     /// When to plan again if nothing happens.
     pub(super) fn next_time(&self, now: Instant, idle: usize) -> Instant {
         let latest = later(now, self.settings.head_interval);
-        self.lanes.iter().filter_map(|lane| lane.next_time(now, idle)).fold(latest, Instant::min)
+        if self.is_starved(now, idle) {
+            return latest;
+        }
+        self.lanes.iter().map(|lane| lane.next_time(now, idle)).fold(latest, Instant::min)
     }
 
     /// The highest priority that a wake-up told of since the last plan.
@@ -174,7 +198,8 @@ impl Planner {
         let settings = &self.settings;
         let lane = &mut self.lanes[plan.index];
         lane.hot = brought.more != More::No;
-        lane.needs_slot = brought.more == More::WhenSlotFree;
+        lane.needs_slot = (brought.more == More::WhenSlotFree).then(|| lane.needs_slot.unwrap_or(now));
+        lane.has_news = false;
         // A backend that does not know does not contradict what a wake-up told.
         let still_due = lane.due.filter(|due| *due > now);
         lane.due = brought.next_due.map(|wait| later(now, wait)).or(still_due);
@@ -234,6 +259,7 @@ impl Planner {
     /// Anything may be anywhere.
     pub(super) fn look_everywhere(&mut self, now: Instant) {
         for lane in &mut self.lanes {
+            lane.has_news = true;
             lane.head_wanted = true;
             lane.look_back_at = now;
             lane.active_until = later(now, self.settings.look_back);
@@ -242,6 +268,7 @@ impl Planner {
 
     fn hint(&mut self, hint: &Hint, now: Instant) {
         let Some(lane) = self.lanes.iter_mut().find(|lane| lane.queue == hint.queue) else { return };
+        lane.has_news = true;
         lane.hot = true;
         lane.active_until = later(now, self.settings.look_back);
         if let Some(cursor) = &mut lane.cursor {

@@ -11,6 +11,26 @@ fn planner(now: Instant) -> Planner {
     Planner::new(vec![QueueName::default()], WorkerSettings::default(), now)
 }
 
+/// Of two queues, the first of which has nothing but a job on its last attempt, while all slots are taken; the second has more than
+/// enough.
+fn planner_of_two(now: Instant) -> Planner {
+    let mut planner = Planner::new(vec![QueueName::default(), other()], WorkerSettings::default(), now);
+    let first = planner.plan(now, 0).unwrap();
+    planner.claimed(&first, brought(0, More::WhenSlotFree), now, now);
+    claim_of_other(&mut planner, now);
+    planner
+}
+
+fn other() -> QueueName {
+    QueueName::new("other").unwrap()
+}
+
+fn claim_of_other(planner: &mut Planner, now: Instant) {
+    let plan = planner.plan(now, 0).unwrap();
+    assert_eq!(plan.queue, other());
+    planner.claimed(&plan, brought(500, More::Yes), now, now);
+}
+
 fn brought(jobs: usize, more: More) -> Brought {
     let mut cursor = Cursor::new();
     cursor.advance(0, (Timestamp::from_micros(10_000_000).unwrap(), JobId::generate()));
@@ -87,6 +107,48 @@ fn a_job_on_its_last_attempt_waits_for_a_slot() {
     planner.claimed(&head, brought(0, More::WhenSlotFree), start, start);
     assert!(planner.plan(start, 0).is_none());
     assert!(planner.plan(start, 1).is_some());
+}
+
+#[test]
+fn what_is_told_of_a_queue_that_waits_for_a_slot_is_claimed_at_once() {
+    let now = Instant::now();
+    let mut planner = planner_of_two(now);
+    claim_of_other(&mut planner, now);
+    planner.wake(&hint(9, 0), now);
+    let plan = planner.plan(now, 0).unwrap();
+    assert_eq!((plan.queue.clone(), plan.from), (QueueName::default(), From::Cursor));
+    planner.claimed(&plan, brought(1, More::WhenSlotFree), now, now);
+    claim_of_other(&mut planner, now);
+}
+
+#[test]
+fn a_queue_that_waits_for_a_slot_is_looked_at_from_the_head_as_often_as_any() {
+    let start = Instant::now();
+    let mut planner = planner(start);
+    let head = planner.plan(start, 0).unwrap();
+    let dear = start + MILLI * 300;
+    planner.claimed(&head, brought(500, More::Yes), start, dear);
+    let next = planner.plan(dear + MILLI * 9, 0).unwrap();
+    assert_eq!(next.from, From::Cursor);
+    planner.claimed(&next, brought(0, More::WhenSlotFree), dear + MILLI * 9, dear + MILLI * 9);
+    assert!(planner.plan(dear + MILLI * 9, 0).is_none());
+    let again = dear + WorkerSettings::default().head_interval;
+    assert_eq!(planner.next_time(dear + MILLI * 9, 0), again);
+    assert_eq!(planner.plan(again, 0).unwrap().from, From::Head);
+}
+
+#[test]
+fn a_queue_that_has_needed_a_slot_for_long_gets_one() {
+    let start = Instant::now();
+    let mut planner = planner_of_two(start);
+    let later = start + WorkerSettings::default().head_interval;
+    claim_of_other(&mut planner, later - MILLI);
+    assert!(planner.plan(later, 0).is_none(), "the buffer drains");
+    assert!(planner.next_time(later, 0) > later);
+    let plan = planner.plan(later, 1).unwrap();
+    assert_eq!(plan.queue, QueueName::default());
+    planner.claimed(&plan, brought(1, More::No), later, later);
+    claim_of_other(&mut planner, later);
 }
 
 #[test]
