@@ -155,7 +155,7 @@ impl Buffer {
 
     /// Takes out the jobs of one backend that wait far too long, and then claims little for a while.
     pub(super) fn take_stale(&mut self, station: usize, now: Instant) -> Vec<ClaimedJob> {
-        let longest = self.longest_wait * STALE;
+        let longest = self.longest_wait.saturating_mul(STALE);
         let is_stale = |entry: &Buffered| now.saturating_duration_since(entry.since) > longest;
         let stale = self.extract(|entry| entry.station == station && is_stale(entry));
         if !stale.is_empty() {

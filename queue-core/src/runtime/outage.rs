@@ -35,7 +35,7 @@ impl<'a> Outage<'a> {
     /// Waits before the next try.
     pub(super) async fn wait(&mut self) {
         let wait = self.next;
-        self.next = (self.next * 2).min(self.cap);
+        self.next = self.next.saturating_mul(2).min(self.cap);
         self.environment.sleep(wait).await;
     }
 

@@ -353,6 +353,8 @@ fn settings_that_say_never_harm_nothing() {
             head_interval: never,
             look_back: never,
             look_back_interval: never,
+            buffer_time: never,
+            outage_backoff_cap: never,
             ..settings()
         };
         let worker = Worker::new().serve(&queue).settings(settings).start_in(&world.process(1)).unwrap();
