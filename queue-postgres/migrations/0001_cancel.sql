@@ -1,8 +1,8 @@
 -- Q9: cancels jobs that have not started, and says what each of the others is: running, one of the ends, or NULL if there
 -- is no such job. With p_signal a running job is marked, for whoever runs it.
 --
--- The locks are waited for first, in the order of the ids; what is said is read afterwards, afresh. Where a job was entered
--- between the two, all of it is to be done again.
+-- The locks are waited for first, in the order of the ids; what is said is read afterwards, afresh. Where that finds a job alive that
+-- was entered between the two, all of it is to be done again: the job waits, or runs and has no mark.
 CREATE FUNCTION {schema}.cancel(p_now timestamptz, p_jobs uuid[], p_signal boolean)
 RETURNS TABLE (place bigint, is_cancelled_now boolean, state text)
 LANGUAGE plpgsql {function_settings}
@@ -10,9 +10,11 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_now timestamptz;
+    v_locked uuid[];
     v_cancelled uuid[];
+    v_is_new boolean;
 BEGIN
-    PERFORM 1 FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE;
+    v_locked := ARRAY(SELECT l.id FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE);
     v_now := coalesce(p_now, clock_timestamp());
     WITH ended AS (
         DELETE FROM live l WHERE l.id = ANY (p_jobs) AND l.state <> 'running'
@@ -25,13 +27,17 @@ BEGIN
     IF p_signal THEN
         UPDATE live l SET cancel_requested = true WHERE l.id = ANY (p_jobs) AND l.state = 'running';
     END IF;
-    RETURN QUERY
-    SELECT s.place, s.job = ANY (coalesce(v_cancelled, '{}')), coalesce(l.state, o.state)::text
-    FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
-    LEFT JOIN live l ON l.id = ANY (p_jobs) AND l.id = s.job
-    LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job;
-    IF EXISTS (SELECT 1 FROM live l WHERE l.id = ANY (p_jobs) AND l.state <> 'running') THEN
-        RAISE EXCEPTION 'a job was entered while it was cancelled' USING ERRCODE = 'serialization_failure';
-    END IF;
+    FOR place, is_cancelled_now, state, v_is_new IN
+        SELECT s.place, s.job = ANY (coalesce(v_cancelled, '{}')), coalesce(l.state, o.state)::text,
+            l.id IS NOT NULL AND l.id <> ALL (v_locked)
+        FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
+        LEFT JOIN live l ON l.id = ANY (p_jobs) AND l.id = s.job
+        LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job
+    LOOP
+        IF v_is_new THEN
+            RAISE EXCEPTION 'a job was entered while it was cancelled' USING ERRCODE = 'serialization_failure';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
 END
 $$;
