@@ -41,3 +41,12 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- Q9: which of these jobs run and somebody wants cancelled, for whoever was told so by a notification: that can be anybody's.
+CREATE FUNCTION {schema}.wanted_cancels(p_jobs uuid[]) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE {function_settings}
+AS $$
+BEGIN
+    RETURN QUERY SELECT l.id FROM live l WHERE l.id = ANY (p_jobs) AND l.state = 'running' AND l.cancel_requested;
+END
+$$;

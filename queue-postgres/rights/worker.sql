@@ -7,5 +7,6 @@ GRANT EXECUTE ON FUNCTION
     {schema}.claim,
     {schema}.leases,
     {schema}.settle,
+    {schema}.wanted_cancels,
     {schema}.maintain
 TO {role};

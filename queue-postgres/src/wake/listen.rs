@@ -3,17 +3,23 @@
 use std::future::poll_fn;
 use std::time::Duration;
 
+use queue_core::JobId;
 use queue_core::backend::WakeHub;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
 
 use super::message::take_in;
 use crate::config::PostgresConfig;
+use crate::connections::Parameter;
 use crate::error::chain;
+use crate::row;
+use crate::statements::filled;
 use crate::tls::Tls;
+use crate::types::Id;
 
 /// The first wait before the connection is made again, doubled each time, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -26,6 +32,7 @@ pub(crate) struct Ears {
     pub(crate) tls: Tls,
     pub(crate) hub: WakeHub,
     pub(crate) channel: String,
+    pub(crate) wanted_cancels: String,
     pub(crate) ourselves: String,
     pub(crate) ping_interval: Duration,
     pub(crate) answer_timeout: Duration,
@@ -38,6 +45,7 @@ impl Ears {
             tls,
             hub,
             channel: config.schema.channel(),
+            wanted_cancels: filled(include_str!("../sql/wanted_cancels.sql"), &config.schema),
             ourselves,
             ping_interval: config.ping_interval,
             answer_timeout: config.connect_timeout,
@@ -90,7 +98,12 @@ where
     ears.hub.announce_unknown();
     loop {
         match timeout(ears.ping_interval, heard.recv()).await {
-            Ok(Some(text)) => take_in(&ears.hub, &text, &ears.ourselves),
+            Ok(Some(text)) => {
+                let named = take_in(&ears.hub, &text, &ears.ourselves);
+                if let Err(reason) = announce_cancels(ears, &client, &named).await {
+                    return reason;
+                }
+            }
             Ok(None) => return "the server closed it".to_owned(),
             Err(_) => {
                 if let Err(reason) = ping(ears, &client).await {
@@ -99,6 +112,29 @@ where
             }
         }
     }
+}
+
+/// Announces those of the cancels that are stored. Where the server refuses to say, they are left to the heartbeats.
+async fn announce_cancels(ears: &Ears, client: &Client, named: &[JobId]) -> Result<(), String> {
+    if named.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Id> = named.iter().map(|job| (*job).into()).collect();
+    let parameters: [(Parameter<'_>, Type); 1] = [(&ids, Type::UUID_ARRAY)];
+    let answer = async {
+        match client.query_typed(&ears.wanted_cancels, &parameters).await {
+            Err(error) if error.as_db_error().is_some() => {
+                let reason = chain(&error);
+                tracing::warn!(reason, "cancels were not looked up; the next heartbeat brings them");
+                Ok(Vec::new())
+            }
+            answer => answer,
+        }
+    };
+    let rows = in_time(ears, answer).await?;
+    let stored: Vec<JobId> = rows.iter().filter_map(|row| row::job_id(row, 0).ok()).collect();
+    ears.hub.announce_cancels(&stored);
+    Ok(())
 }
 
 /// A connection that was cut without a word is silent, like one on which nothing happens.

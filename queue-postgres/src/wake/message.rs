@@ -90,20 +90,22 @@ impl Pending {
     }
 }
 
-/// Tells this process what a notification says. One that cannot be read may say anything.
-pub(super) fn take_in(hub: &WakeHub, text: &str, ourselves: &str) {
+/// Tells this process what a notification says; one that cannot be read may say anything. Answers which cancels it names:
+/// they end jobs, and anybody may send a notification, so that they are the database's to say.
+pub(super) fn take_in(hub: &WakeHub, text: &str, ourselves: &str) -> Vec<JobId> {
     let Ok(message) = serde_json::from_str::<Message>(text) else {
-        return hub.announce_unknown();
+        hub.announce_unknown();
+        return Vec::new();
     };
     if message.from.as_deref() == Some(ourselves) {
-        return;
+        return Vec::new();
     }
     let hints: Option<Vec<Hint>> = message.ready.iter().map(hint).collect();
     match hints {
         Some(hints) if !message.unknown => hub.announce(&hints),
         _ => hub.announce_unknown(),
     }
-    hub.announce_cancels(&message.cancels);
+    message.cancels
 }
 
 fn hint((queue, priority, run_at, due_in): &(String, i16, i64, i64)) -> Option<Hint> {
@@ -132,12 +134,12 @@ mod tests {
         pending.add(Told::Cancels(vec![job]));
         let hub = WakeHub::new();
         let mut receiver = hub.subscribe();
-        take_in(&hub, &pending.text("them"), "us");
+        assert_eq!(take_in(&hub, &pending.text("them"), "us"), [job]);
         let wakes = receiver.take();
         assert_eq!(wakes.ready, [ready(0, 5, 0)]);
         assert_eq!(wakes.due_in, Some(Duration::from_micros(40)));
-        assert_eq!((wakes.cancels, wakes.unknown), (vec![job], false));
-        take_in(&hub, &pending.text("us"), "us");
+        assert!(wakes.cancels.is_empty() && !wakes.unknown, "{wakes:?}");
+        assert_eq!(take_in(&hub, &pending.text("us"), "us"), []);
         assert!(receiver.take().is_empty(), "what this handle sent, it knows");
     }
 
@@ -150,7 +152,7 @@ mod tests {
         for text in [text.as_str(), "nonsense", r#"{"ready":[["",0,5,0]]}"#, r#"{"ready":[["a",0,-5,0]]}"#] {
             let hub = WakeHub::new();
             let mut receiver = hub.subscribe();
-            take_in(&hub, text, "us");
+            assert_eq!(take_in(&hub, text, "us"), []);
             assert!(receiver.take().unknown, "{text}");
         }
     }

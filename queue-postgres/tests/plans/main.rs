@@ -73,6 +73,7 @@ const CALLS: &[(&str, &str)] = &[
         "SELECT * FROM {s}.settle(NULL, {some}, {of:100:'{claim}'::uuid}, {of:100:NULL::bytea}, NULL, NULL, NULL)",
     ),
     ("cancel", "SELECT * FROM {s}.cancel(NULL, {some}, true)"),
+    ("wanted cancels", "SELECT {s}.wanted_cancels({some})"),
     (
         "heartbeat",
         "SELECT * FROM {s}.heartbeat(NULL, '{worker}', {held:54:2}, {of:2:'{claim}'::uuid}, '{1,2}', '{3,4}')",

@@ -3,20 +3,30 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use queue_core::backend::{WakeReceiver, Wakes};
-use queue_core::{Backend, QueueName};
+use queue_core::backend::{CancelRequest, WakeReceiver, Wakes};
+use queue_core::{Backend, JobId, QueueName};
 use queue_postgres::tokio_postgres::{self, AsyncMessage, NoTls};
 use queue_postgres::{Pooler, PostgresBackend};
 use queue_testkit::proxy::{Proxy, Traffic};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::common::{LONG, Place, in_time, insert, spec, terminate, until};
+use crate::common::{LONG, Place, claim, in_time, insert, register, spec, terminate, until};
 
 /// So rarely that nothing here can be due to it.
 const NEVER: Duration = Duration::from_secs(3600);
 
 async fn next(wakes: &mut WakeReceiver) -> Wakes {
     in_time("a wake-up", wakes.recv()).await
+}
+
+/// The cancels that are told next.
+async fn next_cancels(wakes: &mut WakeReceiver) -> Vec<JobId> {
+    loop {
+        let cancels = next(wakes).await.cancels;
+        if !cancels.is_empty() {
+            return cancels;
+        }
+    }
 }
 
 /// A subscriber whose connection listens: it was told to look at everything.
@@ -59,6 +69,24 @@ async fn a_job_of_another_handle_is_told_by_name() {
         let told: Vec<_> = news.ready.iter().map(|hint| (hint.queue.clone(), hint.priority)).collect();
         assert_eq!(told, [(QueueName::default(), priority)]);
     }
+}
+
+/// Anybody who can connect can send one.
+#[tokio::test]
+async fn a_notification_of_cancels_ends_no_job_that_nobody_cancelled() {
+    let place = Place::new();
+    let (ours, theirs) = (place.open().await, place.open().await);
+    let worker = register(&theirs).await;
+    insert(&theirs, vec![spec("1"), spec("2")]).await.unwrap();
+    let jobs = theirs.claim(claim(worker, 2)).await.unwrap().jobs;
+    let (cancelled, forged) = (jobs[0].token.job, jobs[1].token.job);
+    let mut wakes = subscribe(&ours).await;
+    let client = place.connect().await;
+    let forge = format!(r#"NOTIFY {}_wake, '{{"cancels":["{forged}"]}}'"#, place.schema());
+    client.batch_execute(&forge).await.unwrap();
+    theirs.cancel(CancelRequest::new(vec![cancelled]).signal_running()).await.unwrap();
+    // Behind the forged one on the connection: had that been believed, it would show.
+    assert_eq!(next_cancels(&mut wakes).await, [cancelled]);
 }
 
 #[tokio::test]
