@@ -25,9 +25,10 @@ BEGIN
         )
         SELECT
             id, v_now, coalesce(run_at, v_now), timeout,
-            -- A cap below its base means nothing.
-            backoff_base, greatest(backoff_base, backoff_cap),
-            max_retries, priority, backoff_jitter, kind, queue, payload::json
+            -- A cap below its base means nothing, and no jitter is one of 0 percent.
+            backoff_base, greatest(backoff_base, backoff_cap), max_retries, priority,
+            CASE WHEN backoff_base IS NOT NULL THEN coalesce(backoff_jitter, 0::smallint) END,
+            kind, queue, payload::json
         FROM unnest(
             p_ids, p_kinds, p_queues, p_priorities, p_run_ats, p_max_retries, p_timeouts, p_backoff_bases, p_backoff_caps,
             p_backoff_jitters, p_payloads

@@ -9,11 +9,16 @@ use tokio_postgres::Row;
 
 use crate::connections::Parameter;
 use crate::core::Core;
+use crate::damaged::pass_over;
 use crate::error::{Effect, Outcome, corrupt};
 use crate::row;
 use crate::types::{After, Id, Interval, Time};
 
 pub(crate) const OPERATION: &str = "claim jobs";
+
+/// How long a worker leaves alone what is due and was not made ready: others have locked it, for as long as they like, and
+/// an idle worker would claim without a pause.
+const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
 /// Takes jobs, and remembers how far that came.
 pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimReply> {
@@ -23,9 +28,11 @@ pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimRep
         .map_err(|fault| fault.into_error(OPERATION, Effect::Writes))
 }
 
-/// What the rows of a claim say. The jobs are taken: a row that cannot be read leaves them to `leases`.
+/// What the rows of a claim say. The jobs are taken: one that cannot be read is not to cost the others.
 pub(crate) fn reply(core: &Core, request: &ClaimRequest, rows: &[Row]) -> Outcome<ClaimReply> {
-    let Taken { mut jobs, promoted, now, due_at } = read(rows, request)?;
+    let taken = read(rows, request)?;
+    let next_due = taken.next_due();
+    let Taken { mut jobs, promoted, now, due_at, .. } = taken;
     jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
     core.waker.ready(promoted);
     if due_at.is_none_or(|due_at| due_at > now) {
@@ -35,7 +42,7 @@ pub(crate) fn reply(core: &Core, request: &ClaimRequest, rows: &[Row]) -> Outcom
     for job in &jobs {
         cursor.advance(job.priority, (job.run_at, job.token.job));
     }
-    Ok(ClaimReply::new(jobs, Some(cursor), due_at.map(|due_at| now.until(due_at))))
+    Ok(ClaimReply::new(jobs, Some(cursor), next_due))
 }
 
 /// What a claim sends.
@@ -103,8 +110,23 @@ impl<'a> Asked<'a> {
 struct Taken {
     jobs: Vec<ClaimedJob>,
     promoted: Vec<Hint>,
+    /// How many rows could not be read.
+    passed_over: usize,
     now: Timestamp,
     due_at: Option<Timestamp>,
+}
+
+impl Taken {
+    /// How long until another claim may bring more.
+    fn next_due(&self) -> Option<Duration> {
+        if self.passed_over > 0 {
+            // The limit may have kept others out, which a claim that brings little does not say.
+            return Some(Duration::ZERO);
+        }
+        let due_in = self.now.until(self.due_at?);
+        let is_locked = due_in.is_zero() && self.promoted.is_empty();
+        Some(if is_locked { WHILE_LOCKED } else { due_in })
+    }
 }
 
 fn read(rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
@@ -112,20 +134,25 @@ fn read(rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
         return Err(corrupt("a claim was answered nothing"));
     };
     let (now, due_at) = (row::time(last, 2)?, row::time_if_any(last, 11)?);
-    let mut taken = Taken { jobs: Vec::with_capacity(rows.len()), promoted: Vec::new(), now, due_at };
+    let (mut jobs, mut promoted) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
         if row::get::<Option<Id>>(row, 0)?.is_some() {
-            taken.jobs.push(job(row, request.claim, &request.queue)?);
+            jobs.extend(pass_over(row, job(row, request.claim, &request.queue)));
         } else {
-            taken.promoted.push(Hint {
-                queue: request.queue.clone(),
-                priority: row::get(row, 1)?,
-                run_at: row::time(row, 2)?,
-                due_in: Duration::ZERO,
-            });
+            promoted.extend(pass_over(row, hint(row, &request.queue)));
         }
     }
-    Ok(taken)
+    let passed_over = rows.len() - jobs.len() - promoted.len();
+    Ok(Taken { jobs, promoted, passed_over, now, due_at })
+}
+
+fn hint(row: &Row, queue: &QueueName) -> Outcome<Hint> {
+    Ok(Hint {
+        queue: queue.clone(),
+        priority: row::get(row, 1)?,
+        run_at: row::time(row, 2)?,
+        due_in: Duration::ZERO,
+    })
 }
 
 fn job(row: &Row, claim: ClaimId, queue: &QueueName) -> Outcome<ClaimedJob> {
@@ -150,7 +177,8 @@ pub(crate) async fn leases(core: &Core, request: LeasesRequest) -> Result<Vec<Cl
         let rows = core.connections.query(&core.statements.leases, &[&worker, &claim]).await?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
-            jobs.push(job(row, request.claim, &row::queue(row, 11)?)?);
+            let lease = row::queue(row, 11).and_then(|queue| job(row, request.claim, &queue));
+            jobs.extend(pass_over(row, lease));
         }
         jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
         Ok(jobs)

@@ -13,6 +13,7 @@ mod columns;
 mod config;
 mod connections;
 mod core;
+mod damaged;
 mod error;
 mod home;
 mod insert;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod claim;
 mod common;
+mod damaged;
 mod migration;
 mod parked;
 mod pool;
