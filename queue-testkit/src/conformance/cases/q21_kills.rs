@@ -9,6 +9,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::actor::{OPENED, OPENING, Role};
 use crate::conformance::crash::crew::Crew;
+use crate::conformance::crash::testimony::Testimony;
 use crate::conformance::kit::Kit;
 
 cases! {
@@ -27,6 +28,7 @@ async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> 
     let mut child = crew.start_at(&*first, Role::Migrate)?;
     let from = child.child.until(|text| text == OPENING).await?.at;
     let to = child.child.until(|text| text == OPENED).await?.at;
+    let mut span = to.saturating_sub(from);
     crew.dismiss(child).await?;
     while crew.kills.writing < MIDWAY {
         ensure!(crew.kills.killed < AT_MOST, "few processes were killed while they migrated: {}", crew.kills);
@@ -34,12 +36,20 @@ async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> 
         let mut child = crew.start_at(&*storage, Role::Migrate)?;
         child.child.until(|text| text == OPENING).await?;
         // Less than a millisecond counts here.
-        let moment = (to - from).mul_f64(0.8 * chance.f64());
+        let moment = span.mul_f64(0.8 * chance.f64());
         std::thread::sleep(moment.min(Duration::from_secs(1)));
-        crew.kill(child).await?;
+        let killed = crew.kill(child).await?;
         let session = kit.open_on(&*storage).await?;
-        session.works().await.with_context(|| format!("after a kill {moment:?} into {:?}", to - from))?;
+        session.works().await.with_context(|| format!("after a kill {moment:?} into {span:?}"))?;
         ensure_eq!(audit(&session.stored().await?), [], "the audit after a kill at {moment:?}");
+        // The first opening may be by far the slowest: most moments of its span are too late for the others.
+        span = opening(&killed).map_or(span, |shorter| shorter.min(span));
     }
     Ok(())
+}
+
+/// How long a process took to open its storage, if it came to the end of that.
+fn opening(testimony: &Testimony) -> Option<Duration> {
+    let said = |text: &str| testimony.lines.iter().find(|line| line.text == text).map(|line| line.at);
+    Some(said(OPENED)?.saturating_sub(said(OPENING)?))
 }

@@ -138,7 +138,7 @@ impl From<Settled> for End {
 pub(crate) enum Met {
     Waiting,
     Running,
-    Finished,
+    Finished(#[serde(with = "word")] State),
     Nothing,
 }
 
@@ -147,7 +147,7 @@ impl From<CancelReply> for Met {
         match reply {
             CancelReply::Cancelled => Self::Waiting,
             CancelReply::Running => Self::Running,
-            CancelReply::Finished(_) => Self::Finished,
+            CancelReply::Finished(state) => Self::Finished(state),
             CancelReply::NotFound => Self::Nothing,
         }
     }
@@ -170,6 +170,22 @@ impl From<&queue_core::Error> for Failure {
             ErrorKind::WorkerLost => Self::WorkerLost,
             _ => Self::Refused,
         }
+    }
+}
+
+/// States by their words.
+mod word {
+    use queue_core::State;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(state.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<State, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let known = State::ALL.into_iter().find(|state| state.as_str() == word);
+        known.ok_or_else(|| de::Error::custom(format!("no state is called `{word}`")))
     }
 }
 

@@ -32,6 +32,8 @@ struct Account {
     held: Vec<Held>,
     /// Attempts that handlers began.
     starts: Vec<u32>,
+    /// When it was first acknowledged, if it was.
+    acknowledged_at: Option<Duration>,
     /// From when to when it was asked to cancel, and what that met; nothing where it is unknown.
     cancels: Vec<(Duration, Option<(Duration, Met)>)>,
 }
@@ -46,6 +48,7 @@ impl<'a> Ledger<'a> {
         for (by, testimony) in testimonies.iter().enumerate() {
             ledger.enter(by, testimony);
         }
+        ledger.enter_acknowledgements();
         for account in ledger.jobs.values_mut() {
             account.held.sort_by_key(|held| (held.attempt, held.answered_at));
         }
@@ -91,6 +94,18 @@ impl<'a> Ledger<'a> {
         for (_, event) in testimony.events() {
             if let Event::Starts { job, attempt } = event {
                 self.jobs.entry(job).or_default().starts.push(attempt);
+            }
+        }
+    }
+
+    /// For the jobs of which more was said: the others are looked at by their batches.
+    fn enter_acknowledgements(&mut self) {
+        for batch in &self.batches {
+            let Fate::Stored(at) = batch.fate else { continue };
+            for job in &batch.jobs {
+                if let Some(account) = self.jobs.get_mut(job) {
+                    account.acknowledged_at = Some(account.acknowledged_at.map_or(at, |first| first.min(at)));
+                }
             }
         }
     }
@@ -141,13 +156,13 @@ impl<'a> Ledger<'a> {
                 faults.push(format!("{promise}: the batch of {many} jobs from {first:?} on {what}"));
             };
             match batch.fate {
-                Fate::Stored if there < many => {
+                Fate::Stored(_) if there < many => {
                     broken(Promise::NoLostAck, format!("was acknowledged, and {there} of them are stored"));
                 }
                 Fate::Unknown if there > 0 && there < many => {
                     broken(Promise::BatchAtomic, format!("is stored in part: {there} of them"));
                 }
-                Fate::Stored | Fate::Unknown | Fate::Refused => {}
+                Fate::Stored(_) | Fate::Unknown | Fate::Refused => {}
             }
             for job in &batch.jobs {
                 let entry = asked.entry(*job).or_insert((batch.asked_at, false));
@@ -283,20 +298,24 @@ fn check_winner(winner: &Held, outcome: &OutcomeRow, faults: &mut Faults) {
     }
 }
 
-/// What was cancelled before it started never starts, and what was found finished stays.
+/// What was cancelled before it started never starts, what was found finished stays as it was found, and what
+/// is there is found.
 fn check_cancels(account: &Account, outcome: &OutcomeRow, faults: &mut Faults) {
-    for (_, met) in &account.cancels {
-        let Some((at, met)) = *met else { continue };
-        let starts_later = account.held.iter().any(|held| held.asked_at > at);
-        match met {
-            Met::Waiting if outcome.state != State::Cancelled => {
-                fault(faults, Promise::CancelLinearizable, format!("was cancelled, and is {outcome:?}"));
+    for &(asked_at, met) in &account.cancels {
+        let Some((at, met)) = met else { continue };
+        let runs = account.held.iter().any(|held| held.asked_at > at || held.outlived(at));
+        let is_known = account.acknowledged_at.is_some_and(|known| known <= asked_at);
+        let what = match met {
+            Met::Waiting if outcome.state != State::Cancelled => format!("was cancelled, and is {outcome:?}"),
+            Met::Finished(state) if outcome.state != state => {
+                format!("was found {state} by a cancel, and is {outcome:?}")
             }
-            Met::Waiting | Met::Finished if starts_later => {
-                fault(faults, Promise::CancelLinearizable, format!("met a cancel ({met:?}), and runs"));
-            }
-            _ => {}
-        }
+            Met::Waiting | Met::Finished(_) if runs => format!("met a cancel ({met:?}), and runs"),
+            // It is still stored, so it was not pruned before.
+            Met::Nothing if is_known => "was acknowledged, and a cancel did not find it".to_owned(),
+            _ => continue,
+        };
+        fault(faults, Promise::CancelLinearizable, what);
     }
 }
 

@@ -1,14 +1,14 @@
 //! States that a run of everything at once must have reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::ensure;
-use queue_core::backend::Stored;
-use queue_core::{JobId, State};
+use queue_core::State;
+use queue_core::backend::{OutcomeRow, Stored};
 
-use super::event::{Answered, Asked, End, Ending, Event, Failure, Met};
-use super::testimony::Testimony;
+use super::event::{Answered, Asked, End, Ending, Event, Failure, Lease, Met};
+use super::testimony::{Operation, Testimony};
 
 /// How often each was reached.
 #[derive(Debug)]
@@ -19,11 +19,11 @@ enum Rare {
     LeaseLost,
     WorkerLost,
     Rescued,
-    UnknownOutcome,
+    InsertCutOff,
     CancelWasFirst,
     CancelMetRunning,
     CancelWasLate,
-    CancelRacedCompletion,
+    CompletedAllTheSame,
     Retried,
     Snoozed,
     Buried,
@@ -35,11 +35,11 @@ impl Rare {
         (Self::LeaseLost, "lease lost"),
         (Self::WorkerLost, "worker lost"),
         (Self::Rescued, "lease rescued"),
-        (Self::UnknownOutcome, "outcome unknown"),
+        (Self::InsertCutOff, "insert cut off by a kill"),
         (Self::CancelWasFirst, "cancel came first"),
         (Self::CancelMetRunning, "cancel met a running job"),
         (Self::CancelWasLate, "cancel came late"),
-        (Self::CancelRacedCompletion, "cancel raced completion"),
+        (Self::CompletedAllTheSame, "completed although it was told to stop"),
         (Self::Retried, "retried"),
         (Self::Snoozed, "snoozed"),
         (Self::Buried, "buried"),
@@ -50,42 +50,31 @@ impl Rare {
 impl Reached {
     pub(crate) fn count(testimonies: &[Testimony], stored: &Stored) -> Self {
         let mut reached = Self(Rare::ALL.map(|(rare, _)| (rare, 0)).into());
-        let mut signalled = BTreeSet::new();
+        let operations: Vec<Operation> = testimonies.iter().flat_map(Testimony::operations).collect();
+        for operation in &operations {
+            reached.operation(&operation.asked, operation.answer.as_ref().map(|answer| &answer.1));
+        }
         for testimony in testimonies {
-            for operation in testimony.operations() {
-                reached.operation(
-                    &operation.asked,
-                    operation.answer.as_ref().map(|answer| &answer.1),
-                    &mut signalled,
-                );
-            }
             for (_, event) in testimony.events() {
                 if let Event::Answers(_, Answered::Rescued { jobs, .. }) = event {
                     reached.add(Rare::Rescued, jobs);
                 }
             }
         }
-        let completed = stored.outcomes.iter().filter(|row| row.state == State::Completed);
-        let raced = completed.filter(|row| signalled.contains(&row.id)).count();
-        reached.add(Rare::CancelRacedCompletion, raced as u64);
+        reached.add(Rare::CompletedAllTheSame, completed_all_the_same(&operations, stored));
         reached
     }
 
-    fn operation(&mut self, asked: &Asked, answer: Option<&Answered>, signalled: &mut BTreeSet<JobId>) {
+    fn operation(&mut self, asked: &Asked, answer: Option<&Answered>) {
         match (asked, answer) {
-            (Asked::Insert(_), None | Some(Answered::Failed(Failure::Unknown))) => {
-                self.add(Rare::UnknownOutcome, 1);
-            }
+            (Asked::Insert(_), None) => self.add(Rare::InsertCutOff, 1),
             (_, Some(Answered::Failed(Failure::WorkerLost))) => self.add(Rare::WorkerLost, 1),
-            (Asked::Cancel(jobs), Some(Answered::Cancelled(met))) => {
-                for (job, met) in jobs.iter().zip(met) {
+            (Asked::Cancel(_), Some(Answered::Cancelled(met))) => {
+                for met in met {
                     match met {
                         Met::Waiting => self.add(Rare::CancelWasFirst, 1),
-                        Met::Running => {
-                            signalled.insert(*job);
-                            self.add(Rare::CancelMetRunning, 1);
-                        }
-                        Met::Finished => self.add(Rare::CancelWasLate, 1),
+                        Met::Running => self.add(Rare::CancelMetRunning, 1),
+                        Met::Finished(_) => self.add(Rare::CancelWasLate, 1),
                         Met::Nothing => {}
                     }
                 }
@@ -117,6 +106,33 @@ impl Reached {
         ensure!(missing.is_empty(), "the run never reached {}: {self}", missing.join(", "));
         Ok(())
     }
+}
+
+/// How many jobs were completed by the very lease that a cancel had met running: it was claimed before the cancel
+/// was asked for.
+fn completed_all_the_same(operations: &[Operation], stored: &Stored) -> u64 {
+    let mut claimed = BTreeMap::new();
+    let mut told = BTreeMap::new();
+    for Operation { asked_at, asked, answer } in operations {
+        match (asked, answer) {
+            (Asked::Claim { claim, .. }, Some((at, Answered::Claimed(jobs)))) => {
+                claimed.extend(jobs.iter().map(|&(job, _)| (Lease { job, claim: *claim }, *at)));
+            }
+            (Asked::Cancel(jobs), Some((_, Answered::Cancelled(met)))) => {
+                let running = jobs.iter().zip(met).filter(|(_, met)| **met == Met::Running);
+                told.extend(running.map(|(&job, _)| (job, *asked_at)));
+            }
+            _ => {}
+        }
+    }
+    let is_told = |row: &&OutcomeRow| {
+        let lease = row.claim.map(|claim| Lease { job: row.id, claim });
+        let claimed_at = lease.and_then(|lease| claimed.get(&lease));
+        let told_at = told.get(&row.id);
+        claimed_at.zip(told_at).is_some_and(|(claimed_at, told_at)| claimed_at <= told_at)
+    };
+    let completed = stored.outcomes.iter().filter(|row| row.state == State::Completed);
+    completed.filter(is_told).count() as u64
 }
 
 impl fmt::Display for Reached {

@@ -125,6 +125,16 @@ pub(crate) struct Held {
     pub(crate) ends: Vec<Ended>,
 }
 
+impl Held {
+    /// Whether the lease was certainly live after this moment: what ended it was asked for later, and did not
+    /// repeat what may have ended it before.
+    pub(crate) fn outlived(&self, moment: Duration) -> bool {
+        let (before, after): (Vec<_>, Vec<_>) = self.ends.iter().partition(|end| end.asked_at <= moment);
+        let may_have_ended = before.iter().any(|end| end.answer.may_be_done());
+        !may_have_ended && after.iter().any(|end| matches!(end.answer, Answer::Is(_, End::Done)))
+    }
+}
+
 /// A settlement of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
@@ -171,8 +181,8 @@ pub(crate) struct Batch {
 /// What is known of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It was acknowledged.
-    Stored,
+    /// It was acknowledged, at this moment.
+    Stored(Duration),
     /// Nobody knows: it is there whole, or not at all.
     Unknown,
     /// It was refused.
@@ -182,8 +192,8 @@ pub(crate) enum Fate {
 impl Fate {
     pub(crate) fn of(answer: Option<&(Duration, Answered)>, index: usize) -> Self {
         match answer {
-            Some((_, Answered::Inserted(fates))) => match fates.get(index) {
-                Some(Ok(_)) => Self::Stored,
+            Some((at, Answered::Inserted(fates))) => match fates.get(index) {
+                Some(Ok(_)) => Self::Stored(*at),
                 Some(Err(Failure::Unknown)) => Self::Unknown,
                 Some(Err(_)) | None => Self::Refused,
             },

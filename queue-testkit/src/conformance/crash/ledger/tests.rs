@@ -12,6 +12,7 @@ const B: ClaimId = ClaimId::from_bytes([0xb; 16]);
 const JOB: JobId = JobId::from_bytes([1; 16]);
 const OTHER: JobId = JobId::from_bytes([2; 16]);
 const WORKER: WorkerId = WorkerId::from_bytes([3; 16]);
+const FINISHED: Met = Met::Finished(State::Completed);
 
 /// Lines of one process, an operation at a time: asked at one second, answered at another.
 #[derive(Default)]
@@ -121,7 +122,7 @@ fn life() -> Says {
 #[test]
 fn a_life_that_can_be_is_believed() {
     let says = life().ends(20, A, Ending::Retry, End::Done).claims(30, B, 2).starts(32, 2);
-    let says = says.ends(40, B, completes(b"r"), End::Done).cancels(50, Met::Finished);
+    let says = says.ends(40, B, completes(b"r"), End::Done).cancels(50, FINISHED);
     assert_eq!(check(vec![says], &[JOB], completed_by(B, 2)), Ok(()));
 }
 
@@ -213,7 +214,38 @@ fn a_cancel_that_lies_is_found() {
     is_found(check(vec![inserts().cancels(5, Met::Running)], &[JOB], cancelled()), "which nobody was told");
     let runs = inserts().cancels(5, Met::Waiting).claims(10, A, 1).ends(20, A, completes(b"r"), End::Done);
     is_found(check(vec![runs], &[JOB], completed_by(A, 1)), "Q9 cancel-linearizable: was cancelled");
-    let finished =
-        inserts().cancels(5, Met::Finished).claims(10, A, 1).ends(20, A, completes(b"r"), End::Done);
-    is_found(check(vec![finished], &[JOB], completed_by(A, 1)), "met a cancel (Finished), and runs");
+    let finished = inserts().cancels(5, FINISHED).claims(10, A, 1).ends(20, A, completes(b"r"), End::Done);
+    let found = check(vec![finished], &[JOB], completed_by(A, 1));
+    is_found(found, "met a cancel (Finished(Completed)), and runs");
+}
+
+#[test]
+fn a_cancel_that_names_another_end_is_found() {
+    let done = life().ends(20, A, completes(b"r"), End::Done).cancels(30, Met::Finished(State::Cancelled));
+    let found = check(vec![done], &[JOB], completed_by(A, 1));
+    is_found(found, "Q9 cancel-linearizable: was found cancelled by a cancel");
+}
+
+#[test]
+fn a_lease_that_outlives_a_cancel_of_the_finished_is_found() {
+    let checked = |says: Vec<Says>| check(says, &[JOB], completed_by(A, 1));
+    let later = life().cancels(20, FINISHED).ends(30, A, completes(b"r"), End::Done);
+    is_found(checked(vec![later]), "met a cancel (Finished(Completed)), and runs");
+    let repeated = life().sends_end(15, A, completes(b"r")).cancels(20, FINISHED);
+    assert_eq!(checked(vec![repeated.ends(30, A, completes(b"r"), End::Done)]), Ok(()));
+    let at_once = life().ends(20, A, completes(b"r"), End::Done);
+    assert_eq!(checked(vec![at_once, Says::default().cancels(20, FINISHED)]), Ok(()));
+}
+
+#[test]
+fn a_cancel_that_misses_what_was_acknowledged_is_found() {
+    let missed = |inserted: Says, at: u64| {
+        let works = Says::default().claims(10, A, 1).ends(20, A, completes(b"r"), End::Done);
+        let cancels = Says::default().cancels(at, Met::Nothing);
+        check(vec![inserted, works, cancels], &[JOB], completed_by(A, 1))
+    };
+    let inserted = || Says::default().inserts(0, &[JOB]);
+    is_found(missed(inserted(), 1), "Q9 cancel-linearizable: was acknowledged, and a cancel did not find it");
+    assert_eq!(missed(inserted(), 0), Ok(()));
+    assert_eq!(missed(Says::default().ask(0, Asked::Insert(vec![vec![JOB]])), 30), Ok(()));
 }
