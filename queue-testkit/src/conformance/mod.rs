@@ -96,7 +96,7 @@
 //! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs |
 //! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
-//! | `QUEUE_TEST_SOAK` | for how many seconds the tier `soak` uses a storage; 20 unless said, and longer ones in rounds of 20 |
+//! | `QUEUE_TEST_SOAK` | for how many seconds the tier `soak` uses a storage; 20 unless said, and longer ones in equal rounds of at least 20 |
 //!
 //!
 //! [`Suite`] runs single cases from a test, and tells which a backend is excused from.
@@ -138,6 +138,7 @@ mod settings;
 mod spec;
 mod subject;
 mod suite;
+mod wakes;
 
 pub use case::Tier;
 pub use fault::{Fault, FaultyStorage, Injected, PATIENCE};

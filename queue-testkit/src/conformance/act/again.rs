@@ -1,6 +1,7 @@
 //! Whether an operation under a fault was answered honestly, and doing it again.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -11,7 +12,7 @@ use tokio::time::sleep;
 use super::{Act, Answer};
 use crate::conformance::case::CaseResult;
 use crate::conformance::check::ensure_eq;
-use crate::conformance::fault::{Fails, Fault};
+use crate::conformance::fault::{Fails, Fault, Work};
 use crate::conformance::kit::faults::in_time;
 use crate::conformance::session::Session;
 
@@ -20,7 +21,16 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Fails unless the fault permits the answer.
 pub(crate) fn judge(act: &Act, fault: Fault, answer: &Result<Answer>) -> CaseResult {
-    let (name, work) = (act.name(), act.work());
+    judge_work(act.name(), act.work(), fault, answer)
+}
+
+/// The same of something that does such work.
+pub(crate) fn judge_work<T: fmt::Debug>(
+    name: &str,
+    work: Work,
+    fault: Fault,
+    answer: &Result<T>,
+) -> CaseResult {
     match (answer, fault.fails(work)) {
         (Ok(answer), Fails::Certainly) => {
             bail!("under the fault `{fault}` the {name} succeeded, which it cannot: {answer:?}")

@@ -129,6 +129,8 @@ async fn come_and_go(kit: &Kit, runs: &Log) -> CaseResult {
 struct Told {
     acknowledged: Vec<JobId>,
     refused: Vec<JobId>,
+    /// Those of each batch whose fate was left open.
+    unknown: Vec<Vec<JobId>>,
 }
 
 /// Enqueues until it is told to stop.
@@ -148,6 +150,7 @@ async fn produce(client: Client, stopped: watch::Receiver<bool>) -> anyhow::Resu
                     "an unknown outcome names {:?} instead of {ids:?}",
                     error.jobs()
                 );
+                told.unknown.push(ids);
             }
             Err(error) => {
                 ensure!(error.is_retryable(), "an insert failed for good: {error:?}");
@@ -178,6 +181,10 @@ fn compare(stored: &Stored, runs: &Runs, told: &Told) -> CaseResult {
     ensure!(gone.is_none(), "acknowledged, and gone: {gone:?}");
     let phantom = told.refused.iter().find(|job| stored.jobs.binary_search(job).is_ok());
     ensure!(phantom.is_none(), "refused, and there all the same: {phantom:?}");
+    for batch in &told.unknown {
+        let there = batch.iter().filter(|job| stored.jobs.binary_search(job).is_ok()).count();
+        ensure!(there == 0 || there == batch.len(), "a part of a batch is there: {there} of {batch:?}");
+    }
     for row in &stored.outcomes {
         ensure!(row.state == State::Completed, "it ended otherwise: {row:?}");
         let expected = Some(row.attempt.to_string().into_bytes());

@@ -10,7 +10,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::program::{Program, new_job, stop};
-use crate::conformance::race::race;
+use crate::conformance::race::{Duels, Winner, race};
 use crate::conformance::session::{EXPIRY, Session, complete, release, retry, snooze};
 
 cases! {
@@ -117,22 +117,25 @@ async fn q03_rescues_at_the_same_time_take_each_lease_once(kit: &Kit) -> CaseRes
 /// The holder settles at the moment of its expiry: either it was in time, or the job is another's.
 async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    for round in 0..24 {
+    let mut duels = Duels::default();
+    while let Some(round) = duels.next_round()? {
         let id = kit.insert_one(kit.spec("job")).await?;
         let token = kit.claim_one(kit.worker().await?).await?.token;
         kit.advance(EXPIRY);
-        let (holder, rescuer) = (Arc::clone(&handles[round % 2]), Arc::clone(&handles[(round + 1) % 2]));
-        let settle = tokio::spawn(async move { holder.settle_one(token, complete()).await });
-        let rescue = tokio::spawn(async move { rescuer.rescue(10).await });
-        let (settled, rescued) = (settle.await??, rescue.await??.rescued);
+        let (holder, rescuer) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
+        let settle = async move { holder.settle_one(token, complete()).await };
+        let rescue = async move { Ok(rescuer.rescue(10).await?.rescued) };
+        let (settled, rescued) = duels.fight(settle, rescue).await?;
         let record = kit.record(id).await?;
         match settled {
             Settled::Done => {
                 ensure_eq!((rescued, record.state), (0, State::Completed), "round {round}, the holder won");
+                duels.won(Winner::First);
             }
             Settled::LeaseLost => {
                 ensure_eq!((rescued, record.state), (1, State::Ready), "round {round}, the rescue won");
                 kit.cancel(id).await?;
+                duels.won(Winner::Second);
             }
         }
     }
@@ -142,20 +145,22 @@ async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseRes
 /// Whichever comes first: afterwards the worker is lost and holds nothing, and nothing is missing.
 async fn q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    let jobs = kit.insert((0..5).map(|_| kit.spec("job").max_retries(100)).collect()).await?;
-    for round in 0..24 {
+    let jobs = kit.insert((0..5).map(|_| kit.spec("job").max_retries(1000)).collect()).await?;
+    let mut duels = Duels::default();
+    while let Some(round) = duels.next_round()? {
         let worker = kit.worker().await?;
         kit.advance(EXPIRY);
-        let (claimer, rescuer) = (Arc::clone(&handles[round % 2]), Arc::clone(&handles[(round + 1) % 2]));
-        let claim = tokio::spawn(async move { claimer.claiming(worker, 5).attempt().await });
-        let rescue = tokio::spawn(async move { rescuer.rescue(10).await });
-        let (claim, lost) = (claim.await??, rescue.await??.workers_lost);
+        let (claimer, rescuer) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
+        let claim = async move { claimer.claiming(worker, 5).attempt().await };
+        let rescue = async move { Ok(rescuer.rescue(10).await?.workers_lost) };
+        let (claim, lost) = duels.fight(claim, rescue).await?;
         // A rescue may pass over a worker whose claim it meets; the next one may not.
         let lost = lost + kit.rescue(10).await?.workers_lost;
         ensure_eq!(lost, 1, "round {round}, workers given up (the claim: {claim:?})");
         let rows = kit.stored().await?.live;
         ensure!(rows.len() == jobs.len(), "round {round}: {} jobs are left", rows.len());
         ensure!(rows.iter().all(|row| row.worker.is_none()), "round {round}: a lost worker holds {rows:?}");
+        duels.won(if claim.is_ok() { Winner::First } else { Winner::Second });
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Q4: only the live token of a job settles it.
 
+use std::sync::Arc;
+
 use anyhow::ensure;
 use queue_core::backend::Settled;
 use queue_core::{State, Token};
@@ -247,14 +249,15 @@ async fn q04_a_lease_taken_by_another_process_is_lost(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Eight tasks settle one lease, half of them each way: all are answered as the job ended.
+/// Eight tasks over two handles settle one lease, half of them each way: all are answered as the job ended.
 async fn q04_one_of_two_verdicts_that_race_wins(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
     let worker = kit.worker().await?;
     for round in 0..16 {
         let id = kit.insert_one(kit.spec("job")).await?;
         let token = kit.claim_one(worker).await?.token;
         let settle = |task: usize| {
-            let handle = kit.handle();
+            let handle = Arc::clone(&handles[task / 2 % 2]);
             let verdict = if task.is_multiple_of(2) { complete() } else { bury("raced") };
             async move { handle.settle_one(token, verdict).await }
         };

@@ -1,6 +1,8 @@
 //! Q5: a batch is all or nothing.
 
-use anyhow::ensure;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
 use queue_core::ErrorKind;
 use queue_core::State;
 use queue_core::backend::Wakes;
@@ -11,6 +13,7 @@ use crate::conformance::kit::Kit;
 use crate::conformance::race::race;
 use crate::conformance::session::{bury, cancelled, complete, retry};
 use crate::conformance::spec::Spec;
+use crate::conformance::wakes::{announced, announced_so_far};
 
 cases! {
     Fast q05_a_bad_row_anywhere_stores_none_of_its_batch,
@@ -106,15 +109,16 @@ async fn q05_only_a_stored_batch_wakes(kit: &Kit) -> CaseResult {
     let mut receiver = kit.backend()?.subscribe();
     let known = kit.spec("job").payload("1");
     let id = kit.insert_one(known.clone()).await?;
-    let woken = tokio::time::timeout(std::time::Duration::from_secs(30), receiver.recv()).await?;
-    ensure!(woken.unknown || !woken.ready.is_empty(), "a stored batch woke nobody: {woken:?}");
+    announced(&mut receiver, |all| !all.ready.is_empty()).await.context("a stored batch woke nobody")?;
     let bad = vec![kit.spec("job").priority(7), kit.spec("job").payload("2").id(id)];
     fails_with(kit.try_insert(bad).await?, ErrorKind::Conflict)?;
     let urgent = |wakes: &Wakes| wakes.ready.iter().any(|hint| hint.priority == 7);
-    ensure!(!urgent(&receiver.take()), "a batch that failed woke somebody");
+    let told = announced_so_far(kit, &mut receiver).await?;
+    ensure!(!urgent(&told), "a batch that failed woke somebody: {told:?}");
     let again = kit.try_insert(vec![known]).await??;
     ensure!(!again[0].inserted, "a job that was there was entered again");
-    ensure!(receiver.take().ready.is_empty(), "a batch that was there already woke somebody");
+    let told = announced_so_far(kit, &mut receiver).await?;
+    ensure!(told.ready.is_empty(), "a batch that was there already woke somebody: {told:?}");
     Ok(())
 }
 
@@ -134,11 +138,12 @@ async fn q05_the_jobs_of_a_batch_end_each_by_itself(kit: &Kit) -> CaseResult {
 
 /// Each batch has the same job in the middle of others of its own: one is stored, whole.
 async fn q05_one_of_many_batches_with_a_common_job_is_stored(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
     for round in 0..8 {
         let before = kit.stored().await?.jobs.len();
         let common = kit.spec("job");
-        let insert = |_| {
-            let handle = kit.handle();
+        let insert = |task: usize| {
+            let handle = Arc::clone(&handles[task % 2]);
             let batch = vec![kit.spec("job"), common.clone(), kit.spec("job")];
             async move { handle.try_insert(batch).await }
         };

@@ -1,13 +1,16 @@
 //! Q5, Q19: a batch that meets a fault is stored whole or not at all, and harms no other.
 
-use anyhow::ensure;
-use queue_core::backend::Settled;
-use queue_core::{ErrorKind, JobId};
+use std::time::Duration;
 
-use crate::conformance::act::persist;
+use anyhow::{bail, ensure};
+use queue_core::backend::Settled;
+use queue_core::{ErrorKind, JobId, Result, Submitted};
+use tokio::time::sleep;
+
+use crate::conformance::act::{judge_work, persist};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
-use crate::conformance::fault::Fault;
+use crate::conformance::fault::{Fault, Manner, Work};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::in_time;
 use crate::conformance::race::race;
@@ -20,37 +23,71 @@ cases! {
     Fault q19_settlements_beside_one_that_is_refused_are_done on &[Fault::RowRefused],
 }
 
+/// The rows of a batch at which a fault is aimed: the first, one in the middle, the last.
+const ROWS: [usize; 3] = [0, 20, 39];
+/// How many inserts a fault of a moment may miss.
+const MOST_MISSES: u32 = 200;
+
 fn batch(kit: &Kit, many: usize) -> Vec<Spec> {
     let payload = format!("\"{}\"", "x".repeat(3000));
     (0..many).map(|_| kit.spec("job").payload(payload.clone())).collect()
 }
 
-fn ids(specs: &[Spec]) -> queue_core::Result<Vec<JobId>> {
+fn ids(specs: &[Spec]) -> Result<Vec<JobId>> {
     specs.iter().map(|spec| spec.clone().build().map(|spec| spec.id)).collect()
 }
 
-/// The fault is at the first row, in the middle, at the last. None of the batch, or all of it; and the same batch again
-/// makes it all, once.
+/// The fault is at the first row, in the middle, at the last; or it comes while the insert is under way, until it has met that
+/// as often. None of the batch, or all of it; and the same batch again makes it all, once.
 async fn q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all(kit: &Kit) -> CaseResult {
-    let mut known = 0;
-    for row in [0, 20, 39] {
+    let fault = kit.fault()?;
+    let (mut met, mut known) = (0, 0);
+    for round in 0..MOST_MISSES {
         let specs = batch(kit, 40);
         let ids = ids(&specs)?;
-        let broken = kit.inject(&ids[row].to_bytes()).await?;
-        let answer = in_time("an insert", kit.try_insert(specs.clone())).await??;
-        broken.mend().await?;
-        let stored = persist("audit", || async { Ok(kit.try_stored().await) }).await??.jobs;
-        let there = ids.iter().filter(|id| stored.contains(id)).count();
-        match &answer {
-            Ok(_) => ensure_eq!(there, 40, "jobs that are there of a batch that was acknowledged"),
-            Err(error) if error.kind() == ErrorKind::UnknownOutcome => {
-                ensure!(there == 0 || there == 40, "{there} of 40 jobs are there");
-            }
-            Err(error) => ensure_eq!(there, 0, "jobs that are there of a batch that was refused by {error}"),
-        }
+        let answer = insert_under_fault(kit, &specs, ids[ROWS[met % ROWS.len()]], round).await?;
+        judge_work("insert", Work::Enters, fault, &answer)?;
+        is_whole_or_not_at_all(kit, &ids, &answer).await?;
         persist("insert", || kit.try_insert(specs.clone())).await??;
         known += 40;
         ensure_eq!(kit.stored().await?.jobs.len(), known, "jobs after all was inserted again");
+        met += usize::from(answer.is_err() || fault.manner() != Manner::Moment);
+        if met == ROWS.len() {
+            return Ok(());
+        }
+    }
+    bail!("of {MOST_MISSES} inserts only {met} met the fault")
+}
+
+async fn insert_under_fault(
+    kit: &Kit,
+    specs: &[Spec],
+    target: JobId,
+    round: u32,
+) -> anyhow::Result<Result<Vec<Submitted>>> {
+    if kit.fault()?.manner() != Manner::Moment {
+        let broken = kit.inject(&target.to_bytes()).await?;
+        let answer = in_time("an insert", kit.try_insert(specs.to_vec())).await??;
+        broken.mend().await?;
+        return Ok(answer);
+    }
+    let (handle, specs) = (kit.handle(), specs.to_vec());
+    let insert = tokio::spawn(async move { handle.try_insert(specs).await });
+    // At another moment each time.
+    sleep(Duration::from_millis(1) * (round % 8)).await;
+    kit.inject(&[]).await?.mend().await?;
+    in_time("an insert", insert).await??
+}
+
+async fn is_whole_or_not_at_all(kit: &Kit, ids: &[JobId], answer: &Result<Vec<Submitted>>) -> CaseResult {
+    let stored = persist("audit", || async { Ok(kit.try_stored().await) }).await??.jobs;
+    let there = ids.iter().filter(|id| stored.contains(id)).count();
+    match answer {
+        Ok(_) => ensure_eq!(there, ids.len(), "jobs that are there of a batch that was acknowledged"),
+        Err(error) if error.kind() == ErrorKind::UnknownOutcome => {
+            ensure!(there == 0 || there == ids.len(), "{there} of {} jobs are there", ids.len());
+        }
+        Err(error) => ensure_eq!(there, 0, "jobs that are there of a batch that was refused by {error}"),
     }
     Ok(())
 }

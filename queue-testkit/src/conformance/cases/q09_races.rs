@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use anyhow::ensure;
-use queue_core::backend::CancelReply;
+use anyhow::{bail, ensure};
+use queue_core::backend::{CancelReply, ClaimedJob};
 use queue_core::{Enqueuer as _, JobContext, Payload, State, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -22,6 +22,27 @@ cases! {
 }
 
 const JOBS: usize = 40;
+/// How often cancels must meet jobs that wait and jobs that run, and how many rounds that may take.
+const ENOUGH: usize = 3;
+const MOST_ROUNDS: usize = 200;
+
+/// What cancels were answered: that jobs had waited, and that they ran.
+#[derive(Debug, Default)]
+struct Met {
+    waiting: usize,
+    running: usize,
+}
+
+impl Met {
+    fn add(&mut self, replies: &[CancelReply]) {
+        self.waiting += replies.iter().filter(|reply| **reply == CancelReply::Cancelled).count();
+        self.running += replies.iter().filter(|reply| **reply == CancelReply::Running).count();
+    }
+
+    const fn is_enough(&self) -> bool {
+        self.waiting >= ENOUGH && self.running >= ENOUGH
+    }
+}
 
 /// Jobs are cancelled before, while and after they are inserted and claimed. "Not found" is never said
 /// after the acknowledgement, and what was cancelled never runs.
@@ -30,83 +51,105 @@ async fn q09_inserts_claims_and_cancels_have_one_order(kit: &Kit) -> CaseResult 
     // So that claims know the kind before the first of the raced inserts.
     let known = kit.insert_one(kit.spec("job")).await?;
     kit.cancel(known).await?;
-    let specs: Arc<Vec<Spec>> = Arc::new((0..JOBS).map(|_| kit.spec("job")).collect());
-    let mut tasks = Vec::new();
-    for task in 0..8 {
-        let (handle, specs) = (Arc::clone(&handles[task / 4 % 2]), Arc::clone(&specs));
-        let worker = kit.worker().await?;
-        tasks.push(async move {
-            match task % 4 {
-                0 => insert_each(&handle, &specs).await,
-                1 => claim_and_complete(&handle, worker).await,
-                turn => cancel_each(&handle, &specs, turn).await,
-            }
-        });
+    let mut met = Met::default();
+    for _ in 0..MOST_ROUNDS {
+        let specs: Arc<Vec<Spec>> = Arc::new((0..JOBS).map(|_| kit.spec("job")).collect());
+        let mut tasks = Vec::new();
+        for task in 0..8 {
+            let (handle, specs) = (Arc::clone(&handles[task / 4 % 2]), Arc::clone(&specs));
+            let worker = kit.worker().await?;
+            tasks.push(async move {
+                match task % 4 {
+                    0 => insert_each(&handle, &specs).await,
+                    1 => claim_and_complete(&handle, worker).await,
+                    turn => cancel_each(&handle, &specs, turn).await,
+                }
+            });
+        }
+        met.add(&race(tasks).await?.concat());
+        if met.is_enough() {
+            return Ok(());
+        }
     }
-    race(tasks).await?;
-    Ok(())
+    bail!("after {MOST_ROUNDS} rounds cancels had met too little: {met:?}")
 }
 
 /// Two tasks insert all of them; the second finds each job there.
-async fn insert_each(handle: &Session, specs: &[Spec]) -> CaseResult {
+async fn insert_each(handle: &Session, specs: &[Spec]) -> anyhow::Result<Vec<CancelReply>> {
     for spec in specs {
         handle.try_insert(vec![spec.clone()]).await??;
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
-async fn claim_and_complete(handle: &Session, worker: WorkerId) -> CaseResult {
+async fn claim_and_complete(handle: &Session, worker: WorkerId) -> anyhow::Result<Vec<CancelReply>> {
     for _ in 0..JOBS {
         for job in handle.claim(worker, 2).await? {
             handle.settle_one(job.token, complete()).await?;
         }
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
-async fn cancel_each(handle: &Session, specs: &[Spec], turn: usize) -> CaseResult {
+async fn cancel_each(handle: &Session, specs: &[Spec], turn: usize) -> anyhow::Result<Vec<CancelReply>> {
+    let mut replies = Vec::new();
     for spec in specs.iter().skip(turn) {
-        handle.cancel_running(spec.clone().build()?.id).await?;
+        replies.push(handle.cancel_running(spec.clone().build()?.id).await?);
     }
-    Ok(())
+    Ok(replies)
 }
 
-/// A holder gives the job back and takes it again while others cancel: they met it in its hands, or
-/// between them, and then nobody has it again.
+/// Two give a job back and take it again while others cancel: they met it in somebody's hands, where it is every other time
+/// from the start, or between them, and then nobody has it again.
 async fn q09_cancels_and_leases_that_end_have_one_order(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    for round in 0..12 {
+    let mut met = Met::default();
+    for round in 0..MOST_ROUNDS {
         let id = kit.insert_one(kit.spec("job")).await?;
         let mut tasks = Vec::new();
         for task in 0..4 {
             let handle = Arc::clone(&handles[task % 2]);
             let worker = kit.worker().await?;
+            let held = if round % 2 == 1 && task == 0 { kit.claim(worker, 1).await? } else { Vec::new() };
             tasks.push(async move {
                 if task < 2 {
-                    take_and_give_back(&handle, worker).await
+                    give_back_and_take(&handle, worker, held).await
                 } else {
+                    let mut replies = Vec::new();
                     for _ in 0..task + round % 3 {
-                        handle.cancel_running(id).await?;
+                        replies.push(handle.cancel_running(id).await?);
                         tokio::task::yield_now().await;
                     }
-                    Ok(())
+                    Ok(replies)
                 }
             });
         }
-        race(tasks).await?;
+        met.add(&race(tasks).await?.concat());
         let left = kit.cancel(id).await?;
         ensure!(left != CancelReply::NotFound, "round {round}: job {id} is gone");
-    }
-    Ok(())
-}
-
-async fn take_and_give_back(handle: &Session, worker: WorkerId) -> CaseResult {
-    for _ in 0..6 {
-        for job in handle.claim(worker, 1).await? {
-            handle.settle_one(job.token, release()).await?;
+        if met.is_enough() {
+            return Ok(());
         }
     }
-    Ok(())
+    bail!("after {MOST_ROUNDS} rounds cancels had met too little: {met:?}")
+}
+
+async fn give_back_and_take(
+    handle: &Session,
+    worker: WorkerId,
+    mut held: Vec<ClaimedJob>,
+) -> anyhow::Result<Vec<CancelReply>> {
+    for _ in 0..6 {
+        for job in held {
+            tokio::task::yield_now().await;
+            handle.settle_one(job.token, release()).await?;
+        }
+        held = handle.claim(worker, 1).await?;
+    }
+    for job in held {
+        handle.settle_one(job.token, release()).await?;
+    }
+    Ok(Vec::new())
 }
 
 /// Of eight cancels of one job one is told that it did it, the others that it had ended.

@@ -1,5 +1,7 @@
 //! Q10: a result exists exactly when the job is completed, and is the winning lease's.
 
+use std::sync::Arc;
+
 use anyhow::ensure;
 use queue_core::State;
 use queue_core::backend::Settled;
@@ -142,21 +144,22 @@ async fn q10_a_result_is_as_durable_as_its_job(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// A stale lease and the live one complete at the same moment with different results.
+/// A stale lease and the live one complete at the same moment with different results, each through two handles.
 async fn q10_leases_that_race_leave_the_result_of_one(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
     for round in 0..16_u8 {
         let id = kit.insert_one(kit.spec("job")).await?;
         let worker = kit.worker().await?;
         let stale = kit.claim_one(worker).await?.token;
         kit.settle_one(stale, release()).await?;
         let live = kit.claim_one(worker).await?.token;
-        let settle = |(token, result): (_, &'static [u8])| {
-            let handle = kit.handle();
+        let settle = |(place, (token, result)): (usize, (_, &'static [u8]))| {
+            let handle = Arc::clone(&handles[place / 2]);
             async move { handle.settle_one(token, complete_with(result)).await }
         };
         let tokens: [(_, &'static [u8]); 4] =
             [(stale, b"stale"), (live, b"live"), (stale, b"stale"), (live, b"live")];
-        let answers = race(tokens.map(settle).into_iter().collect()).await?;
+        let answers = race(tokens.into_iter().enumerate().map(settle).collect()).await?;
         let expected = [Settled::LeaseLost, Settled::Done, Settled::LeaseLost, Settled::Done];
         ensure_eq!(answers, expected, "round {round}, the answers");
         ensure_eq!(

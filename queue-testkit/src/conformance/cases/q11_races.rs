@@ -9,6 +9,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::program::{Program, SHORT_EXPIRY, Started, new_job, stop};
+use crate::conformance::race::{Duels, Winner};
 use crate::conformance::session::EXPIRY;
 
 cases! {
@@ -16,20 +17,21 @@ cases! {
     Race q11_what_a_vanished_worker_ran_is_run_by_another,
 }
 
-/// The heartbeat commits before, between, or after the steps of the rescue: the worker keeps all of its
-/// leases, or it is lost and keeps none.
+/// Whichever of them commits first, and wherever the heartbeat meets the rescue: the worker keeps all of its leases, or it
+/// is lost and keeps none.
 async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    let jobs = kit.insert((0..8).map(|_| kit.spec("job").max_retries(200)).collect()).await?;
-    for round in 0..40 {
+    let jobs = kit.insert((0..8).map(|_| kit.spec("job").max_retries(1000)).collect()).await?;
+    let mut duels = Duels::default();
+    while let Some(round) = duels.next_round()? {
         let worker = kit.worker().await?;
         let held = kit.claim(worker, 8).await?;
         ensure_eq!(held.len(), jobs.len(), "round {round}, jobs that can be claimed");
         kit.advance(EXPIRY);
-        let (beating, rescuing) = (Arc::clone(&handles[round % 2]), Arc::clone(&handles[(round + 1) % 2]));
-        let beat = tokio::spawn(async move { beating.try_heartbeat(worker).await });
-        let rescue = tokio::spawn(async move { rescuing.rescue(100).await });
-        let (beat, rescue) = (beat.await??, rescue.await??);
+        let (beating, rescuing) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
+        let beat = async move { beating.try_heartbeat(worker).await };
+        let rescue = async move { rescuing.rescue(100).await };
+        let (beat, rescue) = duels.fight(beat, rescue).await?;
         let seen = (rescue.rescued, rescue.workers_lost);
         match beat {
             Ok(reply) => {
@@ -37,10 +39,12 @@ async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) 
                 ensure_eq!(seen, (0, 0), "round {round}, taken from a worker that lives");
                 kit.advance(EXPIRY);
                 kit.rescue(100).await?;
+                duels.won(Winner::First);
             }
             Err(error) => {
                 ensure_eq!(error.kind(), ErrorKind::WorkerLost, "round {round}, the heartbeat's error");
                 ensure_eq!(seen, (8, 1), "round {round}, taken from a worker that is lost");
+                duels.won(Winner::Second);
             }
         }
     }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{AttemptError, Cursor, MaintainRequest, Settled};
+use queue_core::backend::{AttemptError, Cursor, MaintainRequest, Settled, Wakes};
 use queue_core::{JobId, State};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, GRACE, complete, retry};
+use crate::conformance::wakes::announced;
 
 cases! {
     Fast q11_a_rescued_job_keeps_its_place_and_its_charge,
@@ -162,8 +163,10 @@ async fn q11_a_rescue_tells_what_became_ready(kit: &Kit) -> CaseResult {
         .collect();
     expected.sort();
     ensure_eq!(told, expected, "the hints of the reply");
-    let woken = wakes.take();
-    ensure!(woken.unknown || woken.ready.len() == 3, "subscribers were told of {woken:?}");
+    let is_told = |all: &Wakes, (queue, priority)| {
+        all.ready.iter().any(|hint| (hint.queue.as_str(), hint.priority) == (queue, priority))
+    };
+    announced(&mut wakes, |all| levels.into_iter().all(|level| is_told(all, level))).await?;
 
     let mut cursor = Cursor::new();
     cursor.advance(3, (kit.now(), JobId::from_bytes([0xff; 16])));

@@ -112,7 +112,7 @@ async fn q13_a_rewound_cursor_finds_a_back_dated_job(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// A commit that was slow, a release, a rescue: all within two seconds.
+/// A job that was given back, one that was rescued, and one that is back-dated, each by less than the cursor looks back.
 async fn q13_looking_back_finds_what_came_late(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     kit.insert(vec![kit.spec("job"), kit.spec("job")]).await?;

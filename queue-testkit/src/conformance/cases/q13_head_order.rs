@@ -1,6 +1,7 @@
 //! Q13: a claim from the head follows (priority descending, `run_at`, id).
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -181,9 +182,10 @@ async fn q13_the_order_outlives_the_handle(kit: &Kit) -> CaseResult {
 /// None is in two replies, none is left.
 async fn q13_claims_at_the_same_time_are_each_in_order(kit: &Kit) -> CaseResult {
     let expected = scattered(kit).await?;
+    let handles = kit.handles(2).await?;
     let mut tasks = Vec::new();
-    for _ in 0..6 {
-        let (handle, worker) = (kit.handle(), kit.worker().await?);
+    for task in 0..6 {
+        let (handle, worker) = (Arc::clone(&handles[task % 2]), kit.worker().await?);
         tasks.push(async move { handle.claim(worker, 10).await });
     }
     let mut seen = Vec::new();

@@ -219,6 +219,6 @@ fn worker() -> impl Strategy<Value = Operation> {
             .prop_map(|(worker, progress)| Operation::Heartbeat { worker, progress }),
         2 => Just(Operation::Register),
         1 => any::<Index>().prop_map(Operation::Retire),
-        1 => any::<Index>().prop_map(Operation::Leases),
+        3 => any::<Index>().prop_map(Operation::Leases),
     ]
 }
