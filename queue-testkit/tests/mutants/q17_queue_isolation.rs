@@ -109,12 +109,17 @@ impl Mutation for ReturnsEarly {
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
-        if self.pauses.load(Ordering::SeqCst) != before {
+        let is_paused = || self.pauses.load(Ordering::SeqCst) != before;
+        if is_paused() {
             // So that it is after the pause has returned, and not at the same moment.
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let reply = sound.backend.claim(request).await;
+        // The pause may also have come after the look above.
+        if is_paused() {
             sound.reached();
         }
-        sound.backend.claim(request).await
+        reply
     }
 
     async fn pause(&self, _sound: &Sound, queue: &QueueName) -> Result<()> {
