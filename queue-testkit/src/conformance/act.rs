@@ -13,7 +13,7 @@ use queue_core::{ClaimId, Error, ErrorKind, JobId, JobSpec, QueueName, Result, S
 use super::fault::{Fault, Work};
 use super::session::{EXPIRY, Session, complete_with};
 pub(crate) use again::{judge, judge_work, persist};
-pub(crate) use prepare::{one_of_each, unique_queue};
+pub(crate) use prepare::{one_of_each, some_of_each, unique_queue};
 
 /// Names no request and no row.
 const NOTHING: [u8; 16] = [0xee; 16];

@@ -15,10 +15,26 @@ const LARGE: usize = 4096;
 
 /// One operation of each kind, none of which has to do with another. Lets a worker's expiry pass.
 pub(crate) async fn one_of_each(kit: &Kit) -> anyhow::Result<Vec<Act>> {
-    let (dead, left_behind) = (kit.worker().await?, enter(kit, &unique_queue(kit)?).await?);
-    take(kit, dead, &queue_of(&left_behind), FEW).await?;
-    kit.advance(EXPIRY);
+    Ok(some_of_each(kit, 1).await?.pop().unwrap_or_default())
+}
 
+/// So many sets of one operation of each kind.
+pub(crate) async fn some_of_each(kit: &Kit, many: usize) -> anyhow::Result<Vec<Vec<Act>>> {
+    let mut left_behind = Vec::with_capacity(many);
+    for _ in 0..many {
+        let (dead, jobs) = (kit.worker().await?, enter(kit, &unique_queue(kit)?).await?);
+        take(kit, dead, &queue_of(&jobs), FEW).await?;
+        left_behind.push(jobs);
+    }
+    kit.advance(EXPIRY);
+    let mut sets = Vec::with_capacity(many);
+    for jobs in left_behind {
+        sets.push(prepare(kit, &jobs).await?);
+    }
+    Ok(sets)
+}
+
+async fn prepare(kit: &Kit, left_behind: &[JobSpec]) -> anyhow::Result<Vec<Act>> {
     let worker = kit.worker().await?;
     let mut acts = vec![Act::Insert(large_batch(kit)?)];
     let waiting = enter(kit, &unique_queue(kit)?).await?;
@@ -34,7 +50,7 @@ pub(crate) async fn one_of_each(kit: &Kit) -> anyhow::Result<Vec<Act>> {
     acts.push(Act::Register(kit.new_worker_id()));
     acts.push(Act::Heartbeat(kit.worker().await?));
     acts.push(Act::Retire(kit.worker().await?));
-    acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(&left_behind) });
+    acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(left_behind) });
     acts.extend([Act::Promote, Act::Read(held[0].id), Act::List]);
     if let Some(pausing) = kit.backend()?.pausing() {
         let paused = unique_queue(kit)?;

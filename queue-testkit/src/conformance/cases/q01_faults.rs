@@ -103,11 +103,14 @@ async fn come_and_go(kit: &Kit, runs: &Log) -> CaseResult {
     let fault = kit.fault()?;
     let before = kit.history().passing_failures();
     if fault.manner() == Manner::Moment {
-        while kit.history().passing_failures() < before + ENOUGH_FAILURES {
-            kit.inject(&[]).await?.mend().await?;
-            sleep(PAUSE).await;
-        }
-        return Ok(());
+        let felt = async {
+            while kit.history().passing_failures() < before + ENOUGH_FAILURES {
+                kit.inject(&[]).await?.mend().await?;
+                sleep(PAUSE).await;
+            }
+            Ok(())
+        };
+        return in_time("the fault to be felt", felt).await?;
     }
     let broken = kit.inject(&[]).await?;
     if fault.is_ridden_through() {

@@ -1,18 +1,15 @@
 //! Q5, Q19: a batch that meets a fault is stored whole or not at all, and harms no other.
 
-use std::time::Duration;
-
 use anyhow::{bail, ensure};
 use queue_core::backend::Settled;
 use queue_core::{ErrorKind, JobId, Result, Submitted};
-use tokio::time::sleep;
 
 use crate::conformance::act::{judge_work, persist};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::fault::{Fault, Manner, Work};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
+use crate::conformance::kit::faults::{MOST_STRIKES, Strikes, in_time};
 use crate::conformance::race::race;
 use crate::conformance::session::{complete, complete_with};
 use crate::conformance::spec::Spec;
@@ -24,9 +21,10 @@ cases! {
 }
 
 /// The rows of a batch at which a fault is aimed: the first, one in the middle, the last.
-const ROWS: [usize; 3] = [0, 20, 39];
-/// How many inserts a fault of a moment may miss.
-const MOST_MISSES: u32 = 200;
+const ROWS: [usize; 3] = [0, 20, BATCH - 1];
+const BATCH: usize = 40;
+/// How many batches are inserted as a fault of a moment comes.
+const AT_A_STRIKE: usize = 8;
 
 fn batch(kit: &Kit, many: usize) -> Vec<Spec> {
     let payload = format!("\"{}\"", "x".repeat(3000));
@@ -37,49 +35,49 @@ fn ids(specs: &[Spec]) -> Result<Vec<JobId>> {
     specs.iter().map(|spec| spec.clone().build().map(|spec| spec.id)).collect()
 }
 
-/// The fault is at the first row, in the middle, at the last; or it comes while the insert is under way, until it has met that
-/// as often. None of the batch, or all of it; and the same batch again makes it all, once.
+/// The fault is at the first row, in the middle, at the last; or it comes while inserts are under way, until it has met as many.
+/// None of a batch, or all of it; and the same batch again makes it all, once.
 async fn q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all(kit: &Kit) -> CaseResult {
-    let fault = kit.fault()?;
-    let (mut met, mut known) = (0, 0);
-    for round in 0..MOST_MISSES {
-        let specs = batch(kit, 40);
-        let ids = ids(&specs)?;
-        let answer = insert_under_fault(kit, &specs, ids[ROWS[met % ROWS.len()]], round).await?;
-        judge_work("insert", Work::Enters, fault, &answer)?;
-        is_whole_or_not_at_all(kit, &ids, &answer).await?;
-        persist("insert", || kit.try_insert(specs.clone())).await??;
-        known += 40;
-        ensure_eq!(kit.stored().await?.jobs.len(), known, "jobs after all was inserted again");
-        met += usize::from(answer.is_err() || fault.manner() != Manner::Moment);
-        if met == ROWS.len() {
-            return Ok(());
+    if kit.fault()?.manner() == Manner::Moment {
+        let (mut met, mut strikes) = (0, Strikes::default());
+        for round in 1..=MOST_STRIKES {
+            let batches: Vec<_> = (0..AT_A_STRIKE).map(|_| batch(kit, BATCH)).collect();
+            let inserts = batches.iter().map(|specs| insert(kit, specs)).collect();
+            let answers = strikes.strike(kit, inserts).await?;
+            met += answers.iter().filter(|answer| answer.is_err()).count();
+            for (specs, answer) in batches.iter().zip(&answers) {
+                is_whole_or_not_at_all(kit, specs, answer).await?;
+            }
+            has_all(kit, round * AT_A_STRIKE).await?;
+            if met >= ROWS.len() {
+                return Ok(());
+            }
         }
+        bail!("it came {MOST_STRIKES} times, and met only {met} inserts");
     }
-    bail!("of {MOST_MISSES} inserts only {met} met the fault")
-}
-
-async fn insert_under_fault(
-    kit: &Kit,
-    specs: &[Spec],
-    target: JobId,
-    round: u32,
-) -> anyhow::Result<Result<Vec<Submitted>>> {
-    if kit.fault()?.manner() != Manner::Moment {
-        let broken = kit.inject(&target.to_bytes()).await?;
-        let answer = in_time("an insert", kit.try_insert(specs.to_vec())).await??;
+    for (round, row) in (1..).zip(ROWS) {
+        let specs = batch(kit, BATCH);
+        let broken = kit.inject(&ids(&specs)?[row].to_bytes()).await?;
+        let answer = insert(kit, &specs).await?;
         broken.mend().await?;
-        return Ok(answer);
+        is_whole_or_not_at_all(kit, &specs, &answer).await?;
+        has_all(kit, round).await?;
     }
-    let (handle, specs) = (kit.handle(), specs.to_vec());
-    let insert = tokio::spawn(async move { handle.try_insert(specs).await });
-    // At another moment each time.
-    sleep(Duration::from_millis(1) * (round % 8)).await;
-    kit.inject(&[]).await?.mend().await?;
-    in_time("an insert", insert).await??
+    Ok(())
 }
 
-async fn is_whole_or_not_at_all(kit: &Kit, ids: &[JobId], answer: &Result<Vec<Submitted>>) -> CaseResult {
+async fn has_all(kit: &Kit, batches: usize) -> CaseResult {
+    ensure_eq!(kit.stored().await?.jobs.len(), batches * BATCH, "jobs after all was inserted again");
+    Ok(())
+}
+
+async fn insert(kit: &Kit, specs: &[Spec]) -> anyhow::Result<Result<Vec<Submitted>>> {
+    in_time("an insert", kit.try_insert(specs.to_vec())).await?
+}
+
+async fn is_whole_or_not_at_all(kit: &Kit, specs: &[Spec], answer: &Result<Vec<Submitted>>) -> CaseResult {
+    judge_work("insert", Work::Enters, kit.fault()?, answer)?;
+    let ids = ids(specs)?;
     let stored = persist("audit", || async { Ok(kit.try_stored().await) }).await??.jobs;
     let there = ids.iter().filter(|id| stored.contains(id)).count();
     match answer {
@@ -89,6 +87,7 @@ async fn is_whole_or_not_at_all(kit: &Kit, ids: &[JobId], answer: &Result<Vec<Su
         }
         Err(error) => ensure_eq!(there, 0, "jobs that are there of a batch that was refused by {error}"),
     }
+    persist("insert", || kit.try_insert(specs.to_vec())).await??;
     Ok(())
 }
 

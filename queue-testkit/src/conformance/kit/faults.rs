@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::try_join;
 
 use super::super::case::CaseResult;
 use super::super::fault::{Fault, Injected, Place};
@@ -16,6 +17,13 @@ pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Before something is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How often a fault of a moment may come before it has met all that it is to meet.
+pub(crate) const MOST_STRIKES: usize = 200;
+/// It begins at one of so many moments after the work does, in turn.
+const MOMENTS: u32 = 10;
+/// Between two of these, about the least that timers keep.
+const STEP: Duration = Duration::from_millis(1);
 
 /// A fault that is there.
 pub(crate) struct Broken<'a> {
@@ -81,6 +89,45 @@ impl Broken<'_> {
 
 fn cause(error: Box<dyn std::error::Error + Send + Sync>, what: String) -> anyhow::Error {
     anyhow::Error::from_boxed(error).context(what)
+}
+
+/// A fault of a moment that comes again and again, each time at another moment of the work that it is to meet.
+#[derive(Debug, Default)]
+pub(crate) struct Strikes {
+    round: u32,
+    /// The last time, from the call to its return: the fault comes somewhere in between.
+    took: Duration,
+}
+
+impl Strikes {
+    /// Does one piece of work after another as the fault comes, spread over all the time in which it may, and gives
+    /// their answers in order.
+    pub(crate) async fn strike<T>(
+        &mut self,
+        kit: &Kit,
+        pieces: Vec<impl Future<Output = anyhow::Result<T>>>,
+    ) -> anyhow::Result<Vec<T>> {
+        let wait = STEP * (self.round % MOMENTS);
+        self.round += 1;
+        let many = u32::try_from(pieces.len()).unwrap_or(u32::MAX).max(1);
+        let (start, every) = (Instant::now(), (wait + self.took) / many);
+        let work = async {
+            let mut answers = Vec::with_capacity(pieces.len());
+            for (number, piece) in (0..).zip(pieces) {
+                sleep_until(start + every * number).await;
+                answers.push(piece.await?);
+            }
+            anyhow::Ok(answers)
+        };
+        let fault = async {
+            sleep_until(start + wait).await;
+            kit.inject(&[]).await?.mend().await?;
+            anyhow::Ok(start.elapsed() - wait)
+        };
+        let (answers, took) = try_join!(work, fault)?;
+        self.took = took;
+        Ok(answers)
+    }
 }
 
 /// What comes within the [`BOUND`].
