@@ -80,7 +80,7 @@ pub struct Proxy {
     listening: JoinHandle<()>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     upstream: Vec<SocketAddr>,
     traffic: watch::Sender<Traffic>,
@@ -102,15 +102,7 @@ impl Proxy {
         let upstream: Vec<SocketAddr> = lookup_host(upstream).await?.collect();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            upstream,
-            traffic: watch::Sender::new(Traffic::Pass),
-            cuts: watch::Sender::new(0),
-            half_closes: watch::Sender::new(0),
-            losses: Losses::default(),
-            holds: Holds::default(),
-            accepted: AtomicU64::new(0),
-        });
+        let shared = Arc::new(Shared { upstream, ..Shared::default() });
         let listening = tokio::spawn(listen(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, listening })
     }
@@ -126,13 +118,14 @@ impl Proxy {
         self.shared.traffic.send_replace(traffic);
     }
 
-    /// Closes all open connections, on both sides. New ones are as the [`Traffic`] says.
+    /// Closes all open connections, on both sides: nothing that is sent afterwards is passed on. New ones are as the [`Traffic`]
+    /// says.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Ends all open connections in one direction: clients read the end of what the server sends, which goes on to get
-    /// what they send.
+    /// Ends all open connections in one direction: clients read the end of what the server sends, and nothing that it sends
+    /// afterwards; it goes on to get what they send.
     pub fn half_close(&self) {
         self.shared.half_closes.send_modify(|closes| *closes += 1);
     }
@@ -177,12 +170,13 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
                 let Ok((client, _)) = accepted else { continue };
                 shared.accepted.fetch_add(1, Ordering::SeqCst);
                 // Here, so that no cut is missed.
-                let mut cuts = shared.cuts.subscribe();
-                let serving = serve(Arc::clone(&shared), client);
+                let mut cut = shared.cuts.subscribe();
+                let serving = serve(Arc::clone(&shared), client, cut.clone());
                 connections.spawn(async move {
                     tokio::select! {
+                        biased;
+                        _ = cut.changed() => {}
                         () = serving => {}
-                        _ = cuts.changed() => {}
                     }
                 });
             }
