@@ -25,8 +25,10 @@ async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
         Rare::InsertedAgain,
         Rare::BatchRefused,
         Rare::LeasesFound,
+        Rare::CancelTold,
         Rare::ProgressStored,
         Rare::ProgressStale,
+        Rare::RetiredWithLeases,
         Rare::Promoted,
         Rare::Pruned,
     ];

@@ -10,7 +10,7 @@ use proptest::sample::{Index, select};
 pub(super) enum Operation {
     Insert(Vec<Row>),
     Claim {
-        worker: Index,
+        worker: Who,
         queue: &'static str,
         kinds: Vec<&'static str>,
         limit: u32,
@@ -19,15 +19,15 @@ pub(super) enum Operation {
     },
     Settle(Vec<(Lease, Ending)>),
     Cancel {
-        job: Index,
+        job: Which,
         signal: Signal,
     },
     Heartbeat {
-        worker: Index,
+        worker: Who,
         progress: Option<(Lease, u64)>,
     },
     Register,
-    Retire(Index),
+    Retire(Who),
     Advance {
         seconds: u64,
     },
@@ -59,6 +59,28 @@ pub(super) enum Row {
     Again(Index),
     /// One that was inserted before, with another payload.
     Clash(Index),
+}
+
+/// Which job.
+#[derive(Debug, Clone)]
+pub(super) enum Which {
+    /// One that runs.
+    Running(Index),
+    /// Any that was ever inserted, or one that never was.
+    Any(Index),
+}
+
+/// Which worker.
+#[derive(Debug, Clone)]
+pub(super) enum Who {
+    /// One of those that came last.
+    Recent(Index),
+    /// One that is registered.
+    Registered(Index),
+    /// One with a lease.
+    Holder(Index),
+    /// One with the lease of a job that somebody wants cancelled.
+    Asked(Index),
 }
 
 /// Where a claim begins.
@@ -113,7 +135,7 @@ impl Mixture {
     pub(super) fn sequences(self) -> BoxedStrategy<Vec<Operation>> {
         // In turn: insert, claim, settle, cancel, worker, time, upkeep.
         let weights = match self {
-            Self::Balanced => [4, 6, 6, 2, 3, 4, 4],
+            Self::Balanced => [4, 8, 6, 3, 6, 5, 6],
             Self::Failing => [3, 8, 5, 1, 3, 6, 6],
             Self::Ordering => [8, 12, 5, 1, 1, 4, 2],
         };
@@ -128,13 +150,13 @@ fn operation(
         inserts => vec(row(), 1..5).prop_map(Operation::Insert),
         claims => claim(),
         settles => vec((lease(), ending()), 1..4).prop_map(Operation::Settle),
-        cancels => (any::<Index>(), select(vec![Signal::Yes, Signal::No]))
+        cancels => (which(), select(vec![Signal::Yes, Signal::No]))
             .prop_map(|(job, signal)| Operation::Cancel { job, signal }),
         workers => worker(),
         time => select(vec![0, 1, 2, 3, 5, 14, 15, 16, 60]).prop_map(|seconds| Operation::Advance { seconds }),
         upkeep => prop_oneof![
             4 => Just(Operation::Rescue),
-            1 => (0..4_u32).prop_map(|limit| Operation::Promote { limit }),
+            2 => (0..4_u32).prop_map(|limit| Operation::Promote { limit }),
             2 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
             1 => queue().prop_map(Operation::Pause),
             2 => queue().prop_map(Operation::Resume),
@@ -181,7 +203,7 @@ fn claim() -> impl Strategy<Value = Operation> {
         1 => (priority(), 0..20_u64).prop_map(|(priority, seconds)| From::Rewind { priority, seconds }),
     ];
     let last_attempts = prop_oneof![3 => Just(9_u32), 2 => 0..3_u32];
-    (any::<Index>(), queue(), kinds, 0..6_u32, last_attempts, from).prop_map(
+    (claimer(), queue(), kinds, 0..6_u32, last_attempts, from).prop_map(
         |(worker, queue, kinds, limit, last_attempts, from)| Operation::Claim {
             worker,
             queue,
@@ -191,6 +213,29 @@ fn claim() -> impl Strategy<Value = Operation> {
             from,
         },
     )
+}
+
+fn which() -> impl Strategy<Value = Which> {
+    prop_oneof![
+        1 => any::<Index>().prop_map(Which::Running),
+        1 => any::<Index>().prop_map(Which::Any),
+    ]
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![
+        2 => any::<Index>().prop_map(Who::Recent),
+        1 => any::<Index>().prop_map(Who::Registered),
+        1 => any::<Index>().prop_map(Who::Holder),
+        4 => any::<Index>().prop_map(Who::Asked),
+    ]
+}
+
+fn claimer() -> impl Strategy<Value = Who> {
+    prop_oneof![
+        1 => any::<Index>().prop_map(Who::Recent),
+        5 => any::<Index>().prop_map(Who::Registered),
+    ]
 }
 
 fn lease() -> impl Strategy<Value = Lease> {
@@ -215,10 +260,10 @@ fn ending() -> impl Strategy<Value = Ending> {
 fn worker() -> impl Strategy<Value = Operation> {
     let progress = option::of((lease(), 0..100_u64));
     prop_oneof![
-        4 => (any::<Index>(), progress)
+        4 => (who(), progress)
             .prop_map(|(worker, progress)| Operation::Heartbeat { worker, progress }),
         2 => Just(Operation::Register),
-        1 => any::<Index>().prop_map(Operation::Retire),
+        1 => who().prop_map(Operation::Retire),
         3 => any::<Index>().prop_map(Operation::Leases),
     ]
 }

@@ -72,8 +72,25 @@ impl Model {
         }
     }
 
+    /// The workers that may claim.
+    pub(super) fn registered(&self) -> Vec<WorkerId> {
+        let workers = self.workers.iter().filter(|worker| worker.standing == Standing::Registered);
+        workers.map(|worker| worker.id).collect()
+    }
+
+    /// The workers of all leases, as often as they have one.
+    pub(super) fn holders(&self) -> Vec<WorkerId> {
+        self.jobs.iter().filter_map(|job| Some(job.lease.as_ref()?.worker)).collect()
+    }
+
+    /// The workers of those leases whose job somebody wants cancelled.
+    pub(super) fn asked(&self) -> Vec<WorkerId> {
+        let jobs = self.jobs.iter().filter(|job| job.cancel_wanted);
+        jobs.filter_map(|job| Some(job.lease.as_ref()?.worker)).collect()
+    }
+
     pub(super) fn holds_any(&self, id: WorkerId) -> bool {
-        self.jobs.iter().any(|job| job.lease.as_ref().is_some_and(|lease| lease.worker == id))
+        self.holders().contains(&id)
     }
 
     /// A rescue without a limit.

@@ -15,7 +15,7 @@ use super::super::super::case::CaseResult;
 use super::super::super::kit::Kit;
 use super::super::super::session::EXPIRY;
 use super::super::Model;
-use super::super::operation::{Lease, Operation};
+use super::super::operation::{Lease, Operation, Which, Who};
 use super::super::tally::Tally;
 
 /// The state of one sequence.
@@ -87,24 +87,47 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Where there is no such worker, one that came last.
+    fn worker(&self, who: &Who) -> WorkerId {
+        let (such, index) = match who {
+            Who::Recent(index) => (Vec::new(), index),
+            Who::Registered(index) => (self.model.registered(), index),
+            Who::Holder(index) => (self.model.holders(), index),
+            Who::Asked(index) => (self.model.asked(), index),
+        };
+        if such.is_empty() { self.recent_worker(index) } else { *index.get(&such) }
+    }
+
     /// One of the last four, or else a long sequence would ask the dead only.
-    fn worker(&self, index: &Index) -> WorkerId {
+    fn recent_worker(&self, index: &Index) -> WorkerId {
         let recent = &self.workers[self.workers.len().saturating_sub(4)..];
         recent[index.index(recent.len())]
     }
 
+    /// Where none runs, any.
+    fn job(&self, which: &Which) -> JobId {
+        match which {
+            Which::Running(index) => one_of(&self.model.live_tokens(), index)
+                .map_or_else(|| self.any_job(index), |token| token.job),
+            Which::Any(index) => self.any_job(index),
+        }
+    }
+
     /// A job that was inserted, or one that never was.
-    fn job(&self, index: &Index) -> JobId {
+    fn any_job(&self, index: &Index) -> JobId {
         let place = index.index(self.specs.len() + 1);
         self.specs.get(place).map_or_else(|| self.kit.id_at(self.kit.now()), |spec| spec.id)
     }
 
     fn token(&self, lease: &Lease) -> Option<Token> {
-        let choose = |tokens: &[Token], index: &Index| (!tokens.is_empty()).then(|| *index.get(tokens));
         match lease {
-            Lease::Live(index) => choose(&self.model.live_tokens(), index),
-            Lease::Any(index) => choose(&self.tokens, index),
-            Lease::Forged(index) => Some(Token { job: self.job(index), claim: self.kit.new_claim_id() }),
+            Lease::Live(index) => one_of(&self.model.live_tokens(), index),
+            Lease::Any(index) => one_of(&self.tokens, index),
+            Lease::Forged(index) => Some(Token { job: self.any_job(index), claim: self.kit.new_claim_id() }),
         }
     }
+}
+
+fn one_of(tokens: &[Token], index: &Index) -> Option<Token> {
+    (!tokens.is_empty()).then(|| *index.get(tokens))
 }

@@ -105,7 +105,8 @@ impl Run<'_> {
         let live = self.model.live_tokens();
         let is_stale = live.is_empty() || index.index(4) == 0;
         let token = if is_stale { *index.get(&self.tokens) } else { *index.get(&live) };
-        let worker = self.model.holder(token).filter(|_| !is_stale).unwrap_or_else(|| self.worker(index));
+        let worker =
+            self.model.holder(token).filter(|_| !is_stale).unwrap_or_else(|| self.recent_worker(index));
         let seen = self.kit.backend()?.leases(LeasesRequest::new(worker, token.claim)).await?;
         ensure_eq!(seen, self.model.leases(worker, token.claim), "the leases of the claim");
         tally.reached_if(!seen.is_empty(), Rare::LeasesFound);
