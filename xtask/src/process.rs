@@ -2,8 +2,9 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
@@ -19,6 +20,33 @@ pub(crate) fn stream(command: &mut Command) -> Result<()> {
     let line = command_line(command);
     println!("$ {line}");
     let status = command.status().with_context(|| format!("failed to start `{line}`"))?;
+    ensure!(status.success(), "`{line}` failed with {status}");
+    Ok(())
+}
+
+/// Runs a command whose output goes straight to ours, and fails if it does; `read` is shown each line of its
+/// standard output.
+pub(crate) fn stream_lines(command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
+    let line = command_line(command);
+    println!("$ {line}");
+    let child = command.stdout(Stdio::piped()).spawn();
+    let mut child = child.with_context(|| format!("failed to start `{line}`"))?;
+    if let Some(output) = child.stdout.take() {
+        let mut output = BufReader::new(output);
+        let mut bytes = Vec::new();
+        while output.read_until(b'\n', &mut bytes).with_context(|| format!("failed to read from `{line}`"))?
+            > 0
+        {
+            let mut terminal = io::stdout().lock();
+            terminal
+                .write_all(&bytes)
+                .and_then(|()| terminal.flush())
+                .context("failed to write the output")?;
+            read(&String::from_utf8_lossy(&bytes));
+            bytes.clear();
+        }
+    }
+    let status = child.wait().with_context(|| format!("failed to wait for `{line}`"))?;
     ensure!(status.success(), "`{line}` failed with {status}");
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! `cargo xtask test`. What tests need around them, such as a database server, is started here before cargo.
 
+mod failures;
+
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use queue_testserver::{Options, Server, URL_VARIABLE, given_url};
 
-use crate::process::{cargo, stream};
+use crate::process::{cargo, stream_lines};
+use failures::Failures;
 
 /// What tells the conformance suite which tiers to run, unless whoever runs it says so already.
 const TIERS_VARIABLE: &str = "QUEUE_TEST_TIERS";
@@ -26,7 +29,12 @@ pub(crate) fn run(all: bool, args: &[String]) -> Result<()> {
     if !args.is_empty() {
         command.arg("--").args(args);
     }
-    stream(&mut command).context("not every test succeeded; what failed is named above")?;
+    let mut failures = Failures::default();
+    let outcome = stream_lines(&mut command, |line| failures.read(line));
+    if !failures.is_empty() {
+        println!("\ntest: what failed, once more\n\n{failures}");
+    }
+    outcome.context("not every test succeeded; what failed is named above")?;
     println!("test: every test program succeeded, {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
 }
