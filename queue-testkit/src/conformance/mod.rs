@@ -93,7 +93,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `QUEUE_TEST_SEED` | the seed of random cases, as a failure prints it |
-//! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs |
+//! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs at least; it draws on while a rare state was not met |
 //! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
 //! | `QUEUE_TEST_SOAK` | for how many seconds the tier `soak` uses a storage; 20 unless said, and longer ones in equal rounds of at least 20 |
