@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
             Who::Holder(index) => (self.model.holders(), index),
             Who::Asked(index) => (self.model.asked(), index),
         };
-        if such.is_empty() { self.recent_worker(index) } else { *index.get(&such) }
+        one_of(&such, index).unwrap_or_else(|| self.recent_worker(index))
     }
 
     /// One of the last four, or else a long sequence would ask the dead only.
@@ -128,6 +128,6 @@ impl<'a> Run<'a> {
     }
 }
 
-fn one_of(tokens: &[Token], index: &Index) -> Option<Token> {
-    (!tokens.is_empty()).then(|| *index.get(tokens))
+fn one_of<T: Copy>(items: &[T], index: &Index) -> Option<T> {
+    (!items.is_empty()).then(|| *index.get(items))
 }
