@@ -78,7 +78,7 @@ async fn q02_what_a_killed_process_had_not_sent_does_not_exist(kit: &Kit) -> Cas
 async fn q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all(kit: &Kit) -> CaseResult {
     let mut crew = Crew::at_times_of_the_case(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());
-    for _ in 0..20 {
+    while crew.kills.are_wanted(20) {
         let mut child = crew.start(crew.enqueuer(150, 100))?;
         for _ in 0..chance.u32(1..4) {
             child.child.until(Event::asks_to_insert).await?;

@@ -19,9 +19,9 @@ cases! {
     Crash q01_random_kills_of_whole_programs_lose_and_double_nothing [Durable, MultiProcess, Children],
 }
 
-/// Kills of processes that work by hand.
+/// The fewest kills of processes that work by hand.
 const ROUNDS: u32 = 120;
-/// Kills of processes that run the real runtime.
+/// The fewest kills of processes that run the real runtime.
 const PROGRAMS: u32 = 60;
 
 /// After how long without a start a process gets more jobs.
@@ -37,7 +37,7 @@ async fn q03_random_kills_give_no_job_two_leases(kit: &Kit) -> CaseResult {
     for place in 0..5 {
         hands.push(fill(&mut crew, place, &mut chance)?);
     }
-    for _ in 0..ROUNDS {
+    while crew.kills.are_wanted(ROUNDS) {
         let now = kit.advance(EXPIRY / 5);
         for hand in &mut hands {
             hand.child.tell(&work::time_line(now))?;
@@ -53,10 +53,10 @@ async fn q03_random_kills_give_no_job_two_leases(kit: &Kit) -> CaseResult {
         keeper.rescue(1000).await?;
         hands.insert(place, fill(&mut crew, place, &mut chance)?);
     }
+    crew.kills.found_enough()?;
     for hand in hands {
         crew.kill(hand).await?;
     }
-    crew.kills.found_enough()?;
     crew.drain().await?;
     crew.check().await?;
     Ok(())
@@ -96,7 +96,7 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
     for _ in 0..3 {
         hands.push(crew.start(orders.clone())?);
     }
-    for _ in 0..PROGRAMS {
+    while crew.kills.are_wanted(PROGRAMS) {
         let batch: Vec<&str> = payloads.iter().copied().cycle().take(60).collect();
         enqueued += crew.enqueue(&batch).await?.len();
         let mut victim = hands.remove(chance.usize(..3));
@@ -110,10 +110,10 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
         crew.kill(victim).await?;
         hands.push(crew.start(orders.clone())?);
     }
+    crew.kills.found_enough()?;
     for hand in hands {
         crew.kill(hand).await?;
     }
-    crew.kills.found_enough()?;
     crew.run_dry().await?;
     let stored = crew.check().await?;
     ensure_eq!(stored.outcomes.len(), enqueued, "jobs that have ended");

@@ -8,6 +8,9 @@ use anyhow::ensure;
 /// The fewest kills of a run of the whole tier on one backend.
 const LEAST: u32 = 100;
 
+/// The most kills of a case are so many times those it is to make.
+const MOST_TIMES: u32 = 4;
+
 /// Those of the whole run, over all cases.
 static RUN: Counts =
     Counts { killed: AtomicU32::new(0), holding: AtomicU32::new(0), writing: AtomicU32::new(0) };
@@ -58,6 +61,12 @@ impl Kills {
         Self { killed: read(&RUN.killed), holding: read(&RUN.holding), writing: read(&RUN.writing) }
     }
 
+    /// Whether a case that kills at random moments is to kill on: until it has made so many kills and half of
+    /// them found something, which in one run takes longer than in another.
+    pub(crate) fn are_wanted(self, least: u32) -> bool {
+        self.killed < least || (self.found_enough().is_err() && self.killed < MOST_TIMES * least)
+    }
+
     /// Fails if most of the processes were killed while there was nothing to lose.
     pub(crate) fn found_enough(self) -> anyhow::Result<()> {
         ensure!(2 * (self.holding + self.writing) >= self.killed, "most kills found nothing open: {self}");
@@ -85,6 +94,16 @@ impl fmt::Display for Kills {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_kills_are_wanted_until_half_found_something_or_they_are_far_too_many() {
+        let kills = |killed, holding| Kills { killed, holding, writing: 0 };
+        assert!(kills(9, 9).are_wanted(10));
+        assert!(!kills(10, 5).are_wanted(10));
+        assert!(kills(10, 4).are_wanted(10));
+        assert!(kills(39, 0).are_wanted(10));
+        assert!(!kills(40, 0).are_wanted(10));
+    }
 
     #[test]
     fn half_of_the_kills_must_find_something() {
