@@ -4,6 +4,7 @@ use anyhow::{Context as _, ensure};
 use queue_core::backend::{CancelRequest, InsertRequest};
 use queue_core::{ErrorKind, State};
 
+use crate::conformance::act::persist;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::crew::{Crew, Hand};
@@ -111,22 +112,28 @@ async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) 
 }
 
 /// A process that is stopped in the middle of a write may hold up all others for as long, on a backend that lets
-/// one write at a time: then it is continued, and stopped again.
+/// one write at a time: then it is continued until that write is through, and stopped again.
 async fn stop_between_writes(crew: &mut Crew<'_>, child: &mut Hand) -> CaseResult {
     let (backend, _) = crew.backend("the prober")?;
     for number in 0..20 {
-        child.stop().await?;
         let mut probe = Jobs::new(u32::MAX - number).next(queue_core::Timestamp::now(), "\"well\"")?;
         // Where nobody looks for jobs.
         probe.queue = queue_core::QueueName::new("probes")?;
-        let id = probe.id;
-        match backend.insert(InsertRequest::new(vec![vec![probe]])).await {
-            Ok(_) => {
-                backend.cancel(CancelRequest::new(vec![id])).await?;
-                return Ok(());
+        let request = InsertRequest::new(vec![vec![probe.clone()]]);
+        let insert = async || anyhow::Ok(backend.insert(request.clone()).await);
+        child.stop().await?;
+        let is_between = match insert().await? {
+            Ok(_) => true,
+            Err(error) if error.is_retryable() => {
+                child.child.resume()?;
+                persist("probe", insert).await??;
+                false
             }
-            Err(error) if error.is_retryable() => child.child.resume()?,
             Err(error) => return Err(error).context("a probe was refused"),
+        };
+        backend.cancel(CancelRequest::new(vec![probe.id])).await?;
+        if is_between {
+            return Ok(());
         }
     }
     anyhow::bail!("the process was always stopped in the middle of a write")
