@@ -3,12 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use queue_testkit::proxy::{Proxy, Traffic};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
@@ -273,8 +272,10 @@ async fn a_connection_that_is_half_closed_carries_requests_only() {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_a_closed_connection() {
-    let free: SocketAddr = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let proxy = Proxy::start(free.to_string()).await.unwrap();
+    // Bound, so that nobody else gets the port, and not listening.
+    let away = TcpSocket::new_v4().unwrap();
+    away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let proxy = Proxy::start(away.local_addr().unwrap().to_string()).await.unwrap();
     assert!(is_closed(&mut TcpStream::connect(proxy.address()).await.unwrap()).await);
 }
 

@@ -35,7 +35,7 @@ mutants! {
         ("PERFORM pg_advisory_xact_lock_shared(pause_lock(p_queue));", ""),
         (
             "AND q.paused_at IS NOT NULL);",
-            "AND q.paused_at IS NOT NULL); PERFORM pg_sleep(CASE WHEN {reached} THEN 0.02 END);",
+            "AND q.paused_at IS NOT NULL); PERFORM pg_sleep(CASE WHEN {reached} THEN 0.3 END);",
         ),
     ]),
     Q19 claims_of_the_first_kind_only => function("claim", &[
