@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use queue_core::Backend;
-use queue_sqlite::{SqliteBackend, SqliteConfig};
+use queue_sqlite::SqliteBackend;
 use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
 use tempfile::TempDir;
 
-use faulty::{FAULTS, FaultyFile, serve_as_locker};
+use faulty::{FAULTS, FaultyFile, patient, serve_as_locker};
 
 struct Sqlite;
 
@@ -24,7 +24,7 @@ impl Subject for Sqlite {
     }
 
     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
-        Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(address)).await?))
+        Ok(Arc::new(SqliteBackend::open(patient(address)).await?))
     }
 
     fn faults(&self) -> &'static [Fault] {
@@ -44,7 +44,7 @@ struct File {
 #[async_trait]
 impl Storage for File {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
-        Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(&self.path)).await?))
+        Ok(Arc::new(SqliteBackend::open(patient(&self.path)).await?))
     }
 
     fn address(&self) -> Option<String> {

@@ -23,6 +23,9 @@ use servers::Leased;
 /// What can happen to a server behind a pooler, which then answers for it.
 pub(super) const POOLED: &[Fault] = &[Fault::Cut, Fault::Terminated, Fault::RequestLost, Fault::ReplyLost];
 
+/// How often a handle tries whether the connection that listens is there.
+const PING: Duration = Duration::from_millis(200);
+
 /// A schema on which a fault can be brought about: through a proxy, or on a server of its own where others would be
 /// disturbed.
 pub(super) struct FaultySchema {
@@ -63,8 +66,7 @@ impl FaultySchema {
         }
         let mut driver: Config = url.parse()?;
         driver.application_name(&schema.name);
-        let config = PostgresConfig::new(driver).pooler(pooler).schema(&schema.name)?;
-        let config = patient(fault, config);
+        let config = PostgresConfig::new(driver).pooler(pooler).schema(&schema.name)?.ping_interval(PING);
         Ok(Self { fault, schema, config, direct: direct.parse()?, proxy, server, _pooled: pooled })
     }
 
@@ -116,19 +118,6 @@ fn is_of_the_way(fault: Fault) -> bool {
     faults.contains(&fault)
 }
 
-/// What nobody is to notice is waited for; the rest is given up soon.
-fn patient(fault: Fault, config: PostgresConfig) -> PostgresConfig {
-    let config = config.ping_interval(Duration::from_millis(200));
-    match fault {
-        Fault::Contended | Fault::Slow | Fault::RowConflictsBriefly => config,
-        _ => config
-            .connect_timeout(PATIENCE)
-            .pool_timeout(PATIENCE)
-            .request_timeout(PATIENCE)
-            .heartbeat_timeout(PATIENCE),
-    }
-}
-
 /// `host:port` in a URL.
 fn place(url: &str) -> SetupResult<&str> {
     let place = url.split('/').nth(2).and_then(|login| login.rsplit('@').next());
@@ -144,6 +133,19 @@ impl Storage for FaultySchema {
 
 #[async_trait]
 impl FaultyStorage for FaultySchema {
+    async fn open_impatient(&self) -> SetupResult<Option<Arc<dyn Backend>>> {
+        if !matches!(self.fault, Fault::Locked | Fault::Silent | Fault::Late) {
+            return Ok(None);
+        }
+        let config = self.config.clone();
+        let config = config
+            .connect_timeout(PATIENCE)
+            .pool_timeout(PATIENCE)
+            .request_timeout(PATIENCE)
+            .heartbeat_timeout(PATIENCE);
+        Ok(Some(Arc::new(PostgresBackend::open(config).await?)))
+    }
+
     async fn inject(&self, target: &[u8]) -> SetupResult<Box<dyn Injected>> {
         let schema = &self.schema.name;
         match self.fault {

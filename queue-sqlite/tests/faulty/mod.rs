@@ -24,7 +24,7 @@ pub(crate) const FAULTS: &[Fault] = &[Fault::Locked, Fault::Contended, Fault::Fu
 const MOST_PAGES: i64 = 2048;
 const PAGE_BYTES: i64 = 4096;
 
-/// How long the test itself waits for the lock.
+/// How long the test waits for the lock, and its handles do where nobody holds it for good.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A file on which a fault can be brought about.
@@ -39,23 +39,32 @@ impl FaultyFile {
         let folder = TempDir::new()?;
         Ok(Self { fault, path: folder.path().join("jobs.db"), _folder: folder })
     }
+
+    fn config(&self) -> SqliteConfig {
+        let config = patient(&self.path);
+        match self.fault {
+            Fault::Full => config.max_file_bytes((MOST_PAGES * PAGE_BYTES).unsigned_abs()),
+            _ => config,
+        }
+    }
 }
 
 #[async_trait]
 impl Storage for FaultyFile {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
-        let config = SqliteConfig::new(&self.path);
-        let config = match self.fault {
-            Fault::Locked => config.busy_wait(PATIENCE),
-            Fault::Full => config.max_file_bytes((MOST_PAGES * PAGE_BYTES).unsigned_abs()),
-            _ => config,
-        };
-        Ok(Arc::new(SqliteBackend::open(config).await?))
+        Ok(Arc::new(SqliteBackend::open(self.config()).await?))
     }
 }
 
 #[async_trait]
 impl FaultyStorage for FaultyFile {
+    async fn open_impatient(&self) -> SetupResult<Option<Arc<dyn Backend>>> {
+        if self.fault != Fault::Locked {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SqliteBackend::open(self.config().busy_wait(PATIENCE)).await?)))
+    }
+
     async fn inject(&self, target: &[u8]) -> SetupResult<Box<dyn Injected>> {
         let (fault, path, target) = (self.fault, self.path.clone(), target.to_vec());
         spawn_blocking(move || break_file(fault, &path, &target)).await?
@@ -79,6 +88,11 @@ fn break_file(fault: Fault, path: &Path, target: &[u8]) -> SetupResult<Box<dyn I
         }
         fault => return Err(format!("nothing is known of the fault `{fault}`").into()),
     })
+}
+
+/// What a handle on the file is opened with, unless it is to give up soon.
+pub(crate) fn patient(path: impl Into<PathBuf>) -> SqliteConfig {
+    SqliteConfig::new(path).busy_wait(LONG)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

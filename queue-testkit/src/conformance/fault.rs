@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use queue_core::Backend;
 
 use super::subject::{SetupResult, Storage};
 pub(crate) use effect::{DOUBTS, Fails, Manner, OUTAGES, STANDSTILLS, Work};
 
-/// How long handles of a [`FaultyStorage`] should wait, roughly, before they give up a lock or an answer. The
-/// cases of faults wait for it again and again; none of them depends on it.
+/// How long the handles of [`FaultyStorage::open_impatient`] should wait, roughly, before they give up a lock or an
+/// answer. The cases of faults wait for it again and again; none of them depends on it.
 pub const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Something that can be done to a storage. A backend's author says by [`Subject::faults`] which of them apply to his,
@@ -127,9 +128,19 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A storage on which a fault can be brought about. Its handles give up after about [`PATIENCE`].
+/// A storage on which a fault can be brought about.
 #[async_trait]
 pub trait FaultyStorage: Storage {
+    /// Opens the storage beside the handles that are open, where the fault makes a handle wait: by one that gives up
+    /// after about [`PATIENCE`], and is given what meets the fault. The handles of [`open`](Storage::open) prepare a case
+    /// and look at what came of it, and are to wait as long as they do by default, or longer: whoever gives up soon fails on
+    /// a busy machine, too.
+    ///
+    /// `None`, as by default, if the handles of `open` find out at once that something is wrong.
+    async fn open_impatient(&self) -> SetupResult<Option<Arc<dyn Backend>>> {
+        Ok(None)
+    }
+
     /// Brings about the fault that the storage was made for; it is there when this returns.
     ///
     /// `target` matters to faults that are aimed, and stands in the request that is meant: the 16 bytes of the id of a

@@ -21,6 +21,8 @@ use crate::child::Record;
 /// A storage of the case's own, with one handle open: the [`Session`] that it derefs to.
 pub(crate) struct Kit {
     session: Arc<Session>,
+    /// The same, unless the fault makes handles wait.
+    impatient: Arc<Session>,
     shared: Arc<Shared>,
     place: Place,
     journal: Arc<Journal>,
@@ -41,7 +43,12 @@ impl Kit {
         let shared = Arc::new(Shared::new());
         let backend = open(place.storage(), &journal, &shared, "").await?;
         let session = Arc::new(Session::new(backend, Arc::clone(&shared)));
-        Ok(Self { session, shared, place, journal, subject, settings, seed_used: AtomicBool::new(false) })
+        let impatient = match open_impatient(&place, &journal, &shared).await? {
+            Some(backend) => Arc::new(Session::new(backend, Arc::clone(&shared))),
+            None => Arc::clone(&session),
+        };
+        let seed_used = AtomicBool::new(false);
+        Ok(Self { session, impatient, shared, place, journal, subject, settings, seed_used })
     }
 
     /// The handle itself, for tasks that run at the same time.
@@ -139,6 +146,17 @@ async fn open(
 ) -> anyhow::Result<Arc<dyn Backend>> {
     let backend = storage.open().await.map_err(opening)?;
     Ok(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), handle)))
+}
+
+/// If the fault of the place wants such a handle.
+async fn open_impatient(
+    place: &Place,
+    journal: &Arc<Journal>,
+    shared: &Arc<Shared>,
+) -> anyhow::Result<Option<Arc<dyn Backend>>> {
+    let Place::Faulty(storage, _) = place else { return Ok(None) };
+    let Some(backend) = storage.open_impatient().await.map_err(opening)? else { return Ok(None) };
+    Ok(Some(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), "impatient: "))))
 }
 
 /// The cause is kept where it is one of ours.

@@ -17,7 +17,12 @@ use super::{Shared, Traffic};
 const PIECE: usize = 64 << 10;
 
 /// Carries bytes until both sides have ended, or the connection is lost, or cut.
-pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, cut: watch::Receiver<u64>) {
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    client: TcpStream,
+    cut: watch::Receiver<u64>,
+    half_closes: watch::Receiver<u64>,
+) {
     let mut traffic = shared.traffic.subscribe();
     match unstalled(&mut traffic).await {
         Traffic::Refuse => {}
@@ -26,7 +31,7 @@ pub(super) async fn serve(shared: Arc<Shared>, client: TcpStream, cut: watch::Re
         Traffic::Pass | Traffic::Delay(_) | Traffic::Stall => {
             // A client of a server that is away finds its connection closed.
             let Ok(server) = TcpStream::connect(&shared.upstream[..]).await else { return };
-            let _ = carry(&shared, client, server, &cut).await;
+            let _ = carry(&shared, client, server, &cut, half_closes).await;
         }
     }
 }
@@ -36,6 +41,7 @@ async fn carry(
     client: TcpStream,
     server: TcpStream,
     cut: &watch::Receiver<u64>,
+    half_closes: watch::Receiver<u64>,
 ) -> io::Result<()> {
     // Small pieces are answers that somebody waits for.
     client.set_nodelay(true)?;
@@ -44,7 +50,7 @@ async fn carry(
     let reply_to_lose = Mutex::new(None);
     tokio::try_join!(
         requests(shared, from_client, to_server, cut, &reply_to_lose),
-        replies(shared, from_server, to_client, shared.half_closes.subscribe(), cut, &reply_to_lose),
+        replies(shared, from_server, to_client, half_closes, cut, &reply_to_lose),
     )?;
     Ok(())
 }
@@ -183,22 +189,27 @@ mod tests {
         shared.cuts.send_modify(|cuts| *cuts += 1);
         client.write_all(b"request").await.unwrap();
         server.write_all(b"reply").await.unwrap();
-        timeout(LONG, carry(&shared, at_client, at_server, &cut)).await.unwrap().unwrap_err();
+        let half_closes = shared.half_closes.subscribe();
+        timeout(LONG, carry(&shared, at_client, at_server, &cut, half_closes)).await.unwrap().unwrap_err();
         assert!(!matches!(server.read(&mut [0; 10]).await, Ok(1..)));
         assert!(!matches!(client.read(&mut [0; 10]).await, Ok(1..)));
     }
 
+    /// As a connection is that was just accepted.
     #[tokio::test]
     async fn no_reply_is_passed_on_after_a_half_close() {
         let shared = Shared::default();
-        let half_closes = shared.half_closes.subscribe();
+        let (cut, half_closes) = (shared.cuts.subscribe(), shared.half_closes.subscribe());
         let ((mut client, at_client), (at_server, mut server)) = (pair().await, pair().await);
         shared.half_closes.send_modify(|closes| *closes += 1);
         server.write_all(b"reply").await.unwrap();
-        let (from_server, to_client) = (at_server.into_split().0, at_client.into_split().1);
-        let due = Mutex::new(None);
         drop(server);
-        replies(&shared, from_server, to_client, half_closes, &shared.cuts.subscribe(), &due).await.unwrap();
-        assert_eq!(client.read(&mut [0; 10]).await.unwrap(), 0);
+        let carrying = carry(&shared, at_client, at_server, &cut, half_closes);
+        let reading = async {
+            assert_eq!(client.read(&mut [0; 10]).await.unwrap(), 0);
+            client.shutdown().await.unwrap();
+        };
+        let (carried, ()) = timeout(LONG, async { tokio::join!(carrying, reading) }).await.unwrap();
+        carried.unwrap();
     }
 }

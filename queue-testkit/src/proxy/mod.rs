@@ -169,9 +169,9 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 shared.accepted.fetch_add(1, Ordering::SeqCst);
-                // Here, so that no cut is missed.
-                let mut cut = shared.cuts.subscribe();
-                let serving = serve(Arc::clone(&shared), client, cut.clone());
+                // Here, so that none is missed.
+                let (mut cut, half_closes) = (shared.cuts.subscribe(), shared.half_closes.subscribe());
+                let serving = serve(Arc::clone(&shared), client, cut.clone(), half_closes);
                 connections.spawn(async move {
                     tokio::select! {
                         biased;

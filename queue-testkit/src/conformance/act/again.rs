@@ -13,8 +13,8 @@ use super::{Act, Answer};
 use crate::conformance::case::CaseResult;
 use crate::conformance::check::ensure_eq;
 use crate::conformance::fault::{Fails, Fault, Work};
+use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::in_time;
-use crate::conformance::session::Session;
 
 /// Before something is tried again.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -67,44 +67,45 @@ where
 }
 
 impl Act {
-    async fn persist(&self, session: &Session) -> anyhow::Result<Result<Answer>> {
-        persist(self.name(), || self.attempt(session)).await
+    async fn persist(&self, kit: &Kit) -> anyhow::Result<Result<Answer>> {
+        let session = kit.impatient();
+        persist(self.name(), || self.attempt(&session)).await
     }
 
-    /// Does it again until it is done, on the same handle, and fails unless the outcome is that of doing it
-    /// once, whatever was answered first.
-    pub(crate) async fn finish(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
-        let outcome = self.finish_after(session, first).await;
+    /// Does it again until it is done, on the handle that met the fault, and fails unless the outcome is that of
+    /// doing it once, whatever was answered first.
+    pub(crate) async fn finish(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
+        let outcome = self.finish_after(kit, first).await;
         outcome.with_context(|| format!("the {} was first answered {first:?}", self.name()))
     }
 
-    async fn finish_after(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
+    async fn finish_after(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
         match self {
-            Self::Insert(_) => self.finish_insert(session, first).await,
+            Self::Insert(_) => self.finish_insert(kit, first).await,
             Self::Claim { worker, queue, jobs, .. } => {
-                self.finish_claim(session, first, *worker, queue, jobs).await
+                self.finish_claim(kit, first, *worker, queue, jobs).await
             }
-            Self::Settle { .. } => self.finish_settle(session).await,
-            Self::Cancel(_) => self.finish_cancel(session, first).await,
+            Self::Settle { .. } => self.finish_settle(kit).await,
+            Self::Cancel(_) => self.finish_cancel(kit, first).await,
             Self::Register(worker) => {
-                match self.persist(session).await? {
+                match self.persist(kit).await? {
                     Err(error) if error.kind() == ErrorKind::Conflict && !is_refusal(first) => {}
                     answer => drop(answer?),
                 }
-                Self::Heartbeat(*worker).persist(session).await??;
+                Self::Heartbeat(*worker).persist(kit).await??;
                 Ok(())
             }
             Self::Retire(worker) => {
-                self.persist(session).await??;
-                let error = Self::Heartbeat(*worker).persist(session).await?.err();
+                self.persist(kit).await??;
+                let error = Self::Heartbeat(*worker).persist(kit).await?.err();
                 let kind = error.map(|error| error.kind());
                 ensure_eq!(kind, Some(ErrorKind::WorkerLost), "the heartbeat of a worker that retired");
                 Ok(())
             }
             Self::Rescue { jobs, .. } => {
-                self.persist(session).await??;
+                self.persist(kit).await??;
                 for job in jobs {
-                    let record = session.record(*job).await?;
+                    let record = kit.record(*job).await?;
                     let seen = (record.state, record.attempt, record.errors.len());
                     ensure_eq!(
                         seen,
@@ -115,22 +116,22 @@ impl Act {
                 Ok(())
             }
             Self::Leases { jobs, .. } => {
-                let Answer::Jobs(held) = self.persist(session).await?? else { return Ok(()) };
+                let Answer::Jobs(held) = self.persist(kit).await?? else { return Ok(()) };
                 let held: Vec<JobId> = held.iter().map(|job| job.token.job).collect();
                 ensure_eq!(held, *jobs, "the leases");
                 Ok(())
             }
-            Self::Pause(queue) | Self::Resume(queue) => self.finish_pause(session, first, queue).await,
+            Self::Pause(queue) | Self::Resume(queue) => self.finish_pause(kit, first, queue).await,
             Self::Heartbeat(_) | Self::Promote | Self::Paused | Self::Read(_) | Self::List => {
-                self.persist(session).await??;
+                self.persist(kit).await??;
                 Ok(())
             }
         }
     }
 
     /// New as a whole, or known as a whole; new, if the first failed, and known, if it did not.
-    async fn finish_insert(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
-        let Answer::Submitted(again) = self.persist(session).await?? else { return Ok(()) };
+    async fn finish_insert(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
+        let Answer::Submitted(again) = self.persist(kit).await?? else { return Ok(()) };
         let made = again.iter().filter(|job| job.inserted).count();
         ensure!(made == 0 || made == again.len(), "{made} of the {} jobs were missing", again.len());
         ensure!(made == 0 || first.is_err(), "a batch that was acknowledged was not there");
@@ -141,7 +142,7 @@ impl Act {
     /// All jobs are found under the name of the claim, or can be claimed anew, each as its first attempt.
     async fn finish_claim(
         &self,
-        session: &Session,
+        kit: &Kit,
         first: &Result<Answer>,
         worker: WorkerId,
         queue: &QueueName,
@@ -152,7 +153,7 @@ impl Act {
         let mut found: BTreeMap<JobId, ClaimedJob> = BTreeMap::new();
         let all = async {
             loop {
-                let (backend, now) = (session.backend()?, session.now());
+                let (backend, now) = (kit.impatient().backend()?, kit.now());
                 for claim in &claims {
                     let leases = LeasesRequest::new(worker, *claim);
                     let held =
@@ -164,9 +165,9 @@ impl Act {
                 if found.len() >= jobs.len() {
                     return anyhow::Ok(());
                 }
-                let name = session.new_claim_id();
+                let name = kit.new_claim_id();
                 claims.push(name);
-                let request = ClaimRequest::new(worker, name, queue.clone(), session.kinds(), 9).at(now);
+                let request = ClaimRequest::new(worker, name, queue.clone(), kit.kinds(), 9).at(now);
                 match backend.claim(request).await {
                     Ok(reply) => add(&mut found, reply.jobs)?,
                     Err(error) if error.is_retryable() => sleep(PAUSE).await,
@@ -180,16 +181,16 @@ impl Act {
             ensure_eq!(job.attempt, 1, "the attempt of job {}", job.token.job);
         }
         let tokens = found.values().map(|job| job.token).collect();
-        Self::Settle { worker, tokens }.finish_settle(session).await
+        Self::Settle { worker, tokens }.finish_settle(kit).await
     }
 
     /// Done, each with its own result.
-    async fn finish_settle(&self, session: &Session) -> CaseResult {
+    async fn finish_settle(&self, kit: &Kit) -> CaseResult {
         let Self::Settle { tokens, .. } = self else { return Ok(()) };
-        let Answer::Settled(again) = self.persist(session).await?? else { return Ok(()) };
+        let Answer::Settled(again) = self.persist(kit).await?? else { return Ok(()) };
         ensure!(again.iter().all(|answer| *answer == Settled::Done), "settles done again: {again:?}");
         for token in tokens {
-            let record = session.record(token.job).await?;
+            let record = kit.record(token.job).await?;
             let seen = (record.state, record.attempt, record.result);
             let expected = (State::Completed, 1, Some(token.job.to_bytes().to_vec()));
             ensure_eq!(seen, expected, "state, attempt and result of a job that was settled");
@@ -198,16 +199,16 @@ impl Act {
     }
 
     /// One request is one transaction: all of them were cancelled by the first, or all by the second.
-    async fn finish_cancel(&self, session: &Session, first: &Result<Answer>) -> CaseResult {
-        let Answer::Cancelled(again) = self.persist(session).await?? else { return Ok(()) };
+    async fn finish_cancel(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
+        let Answer::Cancelled(again) = self.persist(kit).await?? else { return Ok(()) };
         let is_done = again.iter().all(|reply| *reply == CancelReply::Cancelled);
         let was_done = again.iter().all(|reply| *reply == CancelReply::Finished(State::Cancelled));
         ensure!(is_done && first.is_err() || was_done && !is_refusal(first), "cancels done again: {again:?}");
         Ok(())
     }
 
-    async fn finish_pause(&self, session: &Session, first: &Result<Answer>, queue: &QueueName) -> CaseResult {
-        let backend = session.backend()?;
+    async fn finish_pause(&self, kit: &Kit, first: &Result<Answer>, queue: &QueueName) -> CaseResult {
+        let backend = kit.impatient().backend()?;
         let Some(pausing) = backend.pausing() else { return Ok(()) };
         let is_pause = matches!(self, Self::Pause(_));
         let paused = || persist("list of paused queues", || async { Ok(pausing.paused().await) });
@@ -218,7 +219,7 @@ impl Act {
                 "whether the queue is paused after a refusal"
             );
         }
-        self.persist(session).await??;
+        self.persist(kit).await??;
         ensure_eq!(paused().await??.contains(queue), is_pause, "whether the queue is paused");
         Ok(())
     }

@@ -59,8 +59,9 @@ async fn q03_a_claim_of_unknown_outcome_shares_no_job_with_another(kit: &Kit) ->
         let jobs: BTreeSet<JobId> =
             kit.insert((0..10).map(|_| kit.spec("job")).collect()).await?.into_iter().collect();
         let (worker, other, claim) = (kit.worker().await?, kit.worker().await?, kit.new_claim_id());
-        in_doubt(kit, &claim.to_bytes(), kit.claiming(worker, 6).claim_id(claim).attempt()).await?;
-        let leases = persist("leases", || async { Ok(kit.try_leases(worker, claim).await) }).await??;
+        let handle = kit.impatient();
+        in_doubt(kit, &claim.to_bytes(), handle.claiming(worker, 6).claim_id(claim).attempt()).await?;
+        let leases = persist("leases", || async { Ok(handle.try_leases(worker, claim).await) }).await??;
         ensure!(leases.is_empty() || leases.len() == 6, "{} of 6 jobs are leased", leases.len());
         if let Some(was_done) = was_done(kit)? {
             ensure_eq!(leases.len(), if was_done { 6 } else { 0 }, "leases of the claim");
@@ -83,9 +84,10 @@ async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
     for verdict in verdicts {
         let id = kit.insert_one(kit.spec("job").priority(9)).await?;
         let token = kit.claim_one(kit.worker().await?).await?.token;
-        let settle = kit.try_settle(vec![(token, verdict.clone())]);
-        in_doubt(kit, &id.to_bytes(), settle).await?;
-        let again = persist("settle", || kit.try_settle(vec![(token, verdict.clone())])).await??.remove(0)?;
+        let handle = kit.impatient();
+        let settle = || handle.try_settle(vec![(token, verdict.clone())]);
+        in_doubt(kit, &id.to_bytes(), settle()).await?;
+        let again = persist("settle", settle).await??.remove(0)?;
         if verdict.final_state().is_some() {
             ensure_eq!(again, Settled::Done, "{verdict:?} again");
         } else if let Some(was_done) = was_done(kit)? {
@@ -120,9 +122,9 @@ async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
 async fn q07_a_claim_of_unknown_outcome_charges_once(kit: &Kit) -> CaseResult {
     let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
     for round in 0..2 {
-        let (worker, claim) = (kit.worker().await?, kit.new_claim_id());
-        in_doubt(kit, &claim.to_bytes(), kit.claiming(worker, 5).claim_id(claim).attempt()).await?;
-        let held = persist("leases", || async { Ok(kit.try_leases(worker, claim).await) }).await??;
+        let (worker, claim, handle) = (kit.worker().await?, kit.new_claim_id(), kit.impatient());
+        in_doubt(kit, &claim.to_bytes(), handle.claiming(worker, 5).claim_id(claim).attempt()).await?;
+        let held = persist("leases", || async { Ok(handle.try_leases(worker, claim).await) }).await??;
         if round == 0 && !held.is_empty() {
             kit.settle(held.iter().map(|job| (job.token, release())).collect()).await?;
         }
@@ -147,7 +149,7 @@ async fn q07_a_claim_of_unknown_outcome_charges_once(kit: &Kit) -> CaseResult {
 async fn q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
     for _ in 0..ROUNDS {
         let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
-        let backend = kit.backend()?;
+        let backend = kit.impatient().backend()?;
         let request = CancelRequest::new(jobs.clone()).at(kit.now());
         let cancel = || async { Ok(backend.cancel(request.clone()).await) };
         in_doubt(kit, &jobs[2].to_bytes(), cancel()).await?;
@@ -171,7 +173,8 @@ async fn q10_the_result_of_an_unknown_completion_is_stored_once(kit: &Kit) -> Ca
         let id = kit.insert_one(kit.spec("job")).await?;
         let token = kit.claim_one(kit.worker().await?).await?.token;
         let result = format!("result {round}").into_bytes();
-        let settle = || kit.try_settle(vec![(token, complete_with(&result))]);
+        let handle = kit.impatient();
+        let settle = || handle.try_settle(vec![(token, complete_with(&result))]);
         in_doubt(kit, &id.to_bytes(), settle()).await?;
         persist("settle", settle).await??;
         // The token has ended the job so: it is done, and stays as it is.
@@ -190,7 +193,7 @@ async fn q11_a_rescue_of_unknown_outcome_takes_each_lease_once(kit: &Kit) -> Cas
         kit.claim(dead, 5).await?;
         kit.advance(EXPIRY);
         let by = kit.worker().await?;
-        let backend = kit.backend()?;
+        let backend = kit.impatient().backend()?;
         let request = MaintainRequest::rescue(100).by(by).at(kit.now());
         let rescue = || async { Ok(backend.maintain(request.clone()).await) };
         in_doubt(kit, &by.to_bytes(), rescue()).await?;
@@ -216,7 +219,7 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
         // Not in the order of their ids.
         let specs: Vec<JobSpec> = (0..7).map(|place| specs[place * 3 % 7].clone()).collect();
         let ids: Vec<JobId> = specs.iter().map(|spec| spec.id).collect();
-        let backend = kit.backend()?;
+        let backend = kit.impatient().backend()?;
         let request = InsertRequest::new(vec![specs]).at(kit.now());
         let insert = || async {
             let fates = backend.insert(request.clone()).await;
@@ -236,7 +239,7 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
 /// Whoever leaves them to the library can submit the same again with the ids that the error names.
 async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(kit: &Kit) -> CaseResult {
     const KIND: &str = "a-kind-of-its-own";
-    let client = Client::new(kit.backend()?);
+    let client = Client::new(kit.impatient().backend()?);
     let job = || new_job(KIND, "{}");
     let submit = async { Ok(client.submit(vec![job()?, job()?, job()?]).await) };
     let error = in_doubt(kit, KIND.as_bytes(), submit).await?;
@@ -259,18 +262,19 @@ async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(
 
 /// And so is the resuming of a queue; other queues are as they were.
 async fn q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
-    let backend = kit.backend()?;
-    let Some(pausing) = backend.pausing() else { return Ok(()) };
+    let backend = kit.impatient().backend()?;
+    let looking = kit.backend()?;
+    let (Some(pausing), Some(looking)) = (backend.pausing(), looking.pausing()) else { return Ok(()) };
     for _ in 0..ROUNDS {
         let queue = unique_queue(kit)?;
         let pause = || async { Ok(pausing.pause(&queue).await) };
         in_doubt(kit, queue.as_str().as_bytes(), pause()).await?;
         persist("pause", pause).await??;
-        ensure_eq!(pausing.paused().await?, std::slice::from_ref(&queue), "the paused queues");
+        ensure_eq!(looking.paused().await?, std::slice::from_ref(&queue), "the paused queues");
         let resume = || async { Ok(pausing.resume(&queue).await) };
         in_doubt(kit, queue.as_str().as_bytes(), resume()).await?;
         persist("resume", resume).await??;
-        ensure_eq!(pausing.paused().await?, [], "the paused queues after all");
+        ensure_eq!(looking.paused().await?, [], "the paused queues after all");
     }
     Ok(())
 }

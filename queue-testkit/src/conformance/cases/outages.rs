@@ -49,7 +49,7 @@ const LONGEST_STAND: Duration = Duration::from_secs(3);
 /// what the history shows.
 async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit) -> CaseResult {
     let (fault, seed) = (kit.fault()?, kit.seed());
-    let handles = kit.handles(2).await?;
+    let handles = kit.impatient_handles(2).await?;
     kit.insert_one(kit.spec("job")).await?;
     let over = Arc::new(AtomicBool::new(false));
     let tasks: Vec<_> = (0..TASKS)
@@ -259,7 +259,7 @@ async fn q02_what_was_refused_never_appears(kit: &Kit) -> CaseResult {
     let mut refused: Vec<JobId> = Vec::new();
     let inserts: Vec<_> = (0..8)
         .map(|_| {
-            let (handle, specs) = (kit.handle(), vec![kit.spec("job"), kit.spec("job")]);
+            let (handle, specs) = (kit.impatient(), vec![kit.spec("job"), kit.spec("job")]);
             tokio::spawn(async move { (handle.try_insert(specs.clone()).await, specs) })
         })
         .collect();
@@ -280,7 +280,7 @@ async fn q02_what_was_refused_never_appears(kit: &Kit) -> CaseResult {
     in_time("an insert to be refused", async {
         while is_refused_at_last && refused.is_empty() {
             let spec = kit.spec("job");
-            match kit.try_insert(vec![spec.clone()]).await? {
+            match kit.impatient().try_insert(vec![spec.clone()]).await? {
                 Ok(_) => bail!("an insert under the fault succeeded"),
                 Err(error) if error.kind() == ErrorKind::UnknownOutcome => {}
                 Err(_) => refused.push(spec.build()?.id),
@@ -290,7 +290,8 @@ async fn q02_what_was_refused_never_appears(kit: &Kit) -> CaseResult {
     })
     .await??;
     broken.mend().await?;
-    persist("insert", || kit.try_insert(vec![kit.spec("job")])).await??;
+    let handle = kit.impatient();
+    persist("insert", || handle.try_insert(vec![kit.spec("job")])).await??;
     for _ in 0..5 {
         kit.works_again().await?;
         let stored = kit.stored().await?.jobs;
@@ -306,14 +307,15 @@ async fn q12_a_worker_outlives_a_fault_that_is_shorter_than_its_expiry(kit: &Kit
     let worker = kit.worker().await?;
     let held = kit.claim(worker, 3).await?;
     kit.advance(EXPIRY - TICK);
+    let handle = kit.impatient();
     let broken = kit.inject(&[]).await?;
-    let beat = in_time("a heartbeat", kit.try_heartbeat(worker)).await??;
+    let beat = in_time("a heartbeat", handle.try_heartbeat(worker)).await??;
     broken.mend().await?;
     ensure!(
         beat.is_err_and(|error| error.is_retryable()),
         "the heartbeat under the fault did not fail for now"
     );
-    let beat = persist("heartbeat", || kit.try_heartbeat(worker)).await??;
+    let beat = persist("heartbeat", || handle.try_heartbeat(worker)).await??;
     kit.works_again().await?;
     ensure_eq!((beat.beat, beat.leases), (Beat::InTime, 3), "the heartbeat, and leases");
     // Without that heartbeat it had expired long ago.
@@ -331,7 +333,7 @@ async fn q12_a_worker_outlives_a_fault_that_is_shorter_than_its_expiry(kit: &Kit
 async fn q21_opening_under_a_fault_ends_in_time_and_works_afterwards(kit: &Kit) -> CaseResult {
     kit.insert_one(kit.spec("job")).await?;
     let broken = kit.inject(&[]).await?;
-    let opened = in_time("a second handle", kit.open_second()).await?;
+    let opened = in_time("a second handle", kit.open_impatient()).await?;
     broken.mend().await?;
     if let Err(error) = opened {
         let text = format!("{error:#}");

@@ -247,20 +247,21 @@ async fn q16_an_insert_of_unknown_outcome_and_its_parked_claim_agree(kit: &Kit) 
         let (worker, name) = (kit.worker().await?, kit.new_claim_id());
         let specs = (0..3).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<_>>>()?;
         let jobs: BTreeSet<JobId> = specs.iter().map(|spec| spec.id).collect();
-        let backend = kit.backend()?;
+        let handle = kit.impatient();
+        let backend = handle.backend()?;
         let request = InsertRequest::new(vec![specs.clone()]).at(kit.now());
         let insert = || async {
             let fates = backend.insert(request.clone()).await;
             Ok(fates.and_then(|mut fates| fates.remove(0)))
         };
-        let claim = kit.claiming(worker, 2).claim_id(name).park(ROOM)?;
+        let claim = handle.claiming(worker, 2).claim_id(name).park(ROOM)?;
         let broken = kit.inject(&specs[1].id.to_bytes()).await?;
         let fate = in_time("an answer", insert()).await??;
         broken.mend().await?;
         fails_with(fate, ErrorKind::UnknownOutcome)?;
         let answer = claim.withdraw().await.context("the parked claim was not made")?;
         fails_with(answer.reply, ErrorKind::UnknownOutcome)?;
-        let held = persist("leases", || async { Ok(kit.try_leases(worker, name).await) }).await??;
+        let held = persist("leases", || async { Ok(handle.try_leases(worker, name).await) }).await??;
         let stored = kit.stored().await?.jobs.iter().filter(|job| jobs.contains(job)).count();
         match kit.fault()? {
             Fault::ReplyLost => ensure_eq!((stored, held.len()), (3, 2), "jobs and leases"),

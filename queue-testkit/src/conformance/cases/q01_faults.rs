@@ -46,7 +46,7 @@ fn log(runs: &Log) -> std::sync::MutexGuard<'_, Runs> {
 async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> CaseResult {
     let runs = Log::default();
     let mut programs = Vec::new();
-    for handle in kit.handles(2).await? {
+    for handle in kit.impatient_handles(2).await? {
         programs.push(program(&handle, &runs)?);
     }
     let start = |program: &Program| {
@@ -58,7 +58,7 @@ async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> Cas
     };
     let workers = programs.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let stopped = watch::Sender::new(false);
-    let producer = tokio::spawn(produce(Client::new(kit.backend()?), stopped.subscribe()));
+    let producer = tokio::spawn(produce(Client::new(kit.impatient().backend()?), stopped.subscribe()));
     for _ in 0..ROUNDS {
         go_on(&runs).await?;
         come_and_go(kit, &runs).await?;

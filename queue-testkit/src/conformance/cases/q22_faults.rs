@@ -1,7 +1,6 @@
 //! Q22: whatever becomes of the storage, errors are honest, nothing hangs, and the handle lives on.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use queue_core::Result;
@@ -34,7 +33,7 @@ async fn q22_each_operation_fails_honestly_and_is_done_by_doing_it_again(kit: &K
         Manner::Aimed => {
             for act in one_of_each(kit).await? {
                 let broken = kit.inject(&act.target(fault)).await?;
-                let answer = in_time(act.name(), act.attempt(kit)).await??;
+                let answer = in_time(act.name(), act.attempt(&kit.impatient())).await??;
                 broken.mend().await?;
                 judge(&act, fault, &answer)?;
                 act.finish(kit, &answer).await?;
@@ -78,7 +77,7 @@ type Started = Vec<JoinHandle<anyhow::Result<Result<Answer>>>>;
 /// All at the same time, on one handle.
 fn start(kit: &Kit, acts: &[Act]) -> Started {
     let start = |act: &Act| {
-        let (act, handle) = (act.clone(), kit.handle());
+        let (act, handle) = (act.clone(), kit.impatient());
         tokio::spawn(async move { act.attempt(&handle).await })
     };
     acts.iter().map(start).collect()
@@ -107,6 +106,7 @@ async fn judge_and_finish(kit: &Kit, acts: &[Act], answers: &[Result<Answer>]) -
 /// requests as ever are served at the same time.
 async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> CaseResult {
     let is_over_at_once = kit.fault()?.manner() == Manner::Moment;
+    let handle = kit.impatient();
     for polls in [1, 2, 3] {
         let acts = one_of_each(kit).await?;
         let mut broken = None;
@@ -115,7 +115,7 @@ async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> 
         }
         let mut answers = Vec::new();
         for act in &acts {
-            answers.push(drop_after(polls, act.attempt(kit)).await.transpose()?);
+            answers.push(drop_after(polls, act.attempt(&handle)).await.transpose()?);
         }
         let broken = match broken {
             Some(broken) => broken,
@@ -131,7 +131,7 @@ async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> 
     }
     let workers: Vec<_> = (0..12)
         .map(|_| {
-            let handle = Arc::clone(&kit.handle());
+            let handle = kit.impatient();
             tokio::spawn(async move { works_again(&handle).await })
         })
         .collect();

@@ -52,10 +52,10 @@ impl Kit {
         Ok(Broken { injected, journal, fault: *fault })
     }
 
-    /// After a fault: takes a job through its life on the same handle. That may fail for now a few times more, since
-    /// whoever was cut off has to connect anew.
+    /// After a fault: takes a job through its life on the handle that met it. That may fail for now a few times more,
+    /// since whoever was cut off has to connect anew.
     pub(crate) async fn works_again(&self) -> CaseResult {
-        works_again(self).await
+        works_again(&self.impatient()).await
     }
 }
 

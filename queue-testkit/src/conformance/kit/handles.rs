@@ -8,7 +8,7 @@ use queue_core::Backend;
 use super::super::fault::Place;
 use super::super::race::race;
 use super::super::session::{Session, Shared};
-use super::{Kit, create, open};
+use super::{Kit, create, open, open_impatient};
 
 /// A storage that several handles opened, beside the case's own.
 pub(crate) struct Opened {
@@ -28,6 +28,32 @@ impl Kit {
             handles.push(next);
         }
         Ok(handles)
+    }
+
+    /// The handle that is to meet the fault: it gives up soon where that makes it wait. What prepares a case, and what
+    /// looks at the outcome, uses the case's own, which waits as long as others do.
+    pub(crate) fn impatient(&self) -> Arc<Session> {
+        Arc::clone(&self.impatient)
+    }
+
+    /// This many of them, as [`handles`](Self::handles) are.
+    pub(crate) async fn impatient_handles(&self, many: usize) -> anyhow::Result<Vec<Arc<Session>>> {
+        if Arc::ptr_eq(&self.impatient, &self.session) {
+            return self.handles(many).await;
+        }
+        let mut handles = vec![self.impatient()];
+        while handles.len() < many {
+            handles.push(Arc::new(self.open_impatient().await?));
+        }
+        Ok(handles)
+    }
+
+    /// Opens another of them, or a second handle where there are none.
+    pub(crate) async fn open_impatient(&self) -> anyhow::Result<Session> {
+        match open_impatient(&self.place, &self.journal, &self.shared).await? {
+            Some(backend) => Ok(self.session_on(backend)),
+            None => self.open_second().await,
+        }
     }
 
     /// Makes another storage, which this many handles open at the same moment, before it has a schema.
