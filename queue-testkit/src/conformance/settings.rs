@@ -23,6 +23,9 @@ pub(crate) struct Settings {
     pub(crate) soak: Duration,
 }
 
+/// The most that a soak goes on, in times of what it was asked to: on a slow machine it may miss a rare state.
+pub(crate) const MOST_SOAKS: u32 = 5;
+
 impl Settings {
     /// From the environment; an error names the variable that cannot be read.
     pub(crate) fn read() -> anyhow::Result<Self> {

@@ -55,6 +55,13 @@ impl Kills {
         }
     }
 
+    /// Those of another run as well.
+    pub(crate) const fn join(&mut self, other: Self) {
+        self.killed += other.killed;
+        self.holding += other.holding;
+        self.writing += other.writing;
+    }
+
     /// Those of all cases so far.
     pub(crate) fn of_run() -> Self {
         let read = |count: &AtomicU32| count.load(Ordering::Relaxed);

@@ -11,7 +11,7 @@ use super::event::{Answered, Asked, End, Ending, Event, Failure, Lease, Met};
 use super::testimony::{Operation, Testimony};
 
 /// How often each was reached.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Reached(BTreeMap<Rare, u64>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,7 +49,7 @@ impl Rare {
 
 impl Reached {
     pub(crate) fn count(testimonies: &[Testimony], stored: &Stored) -> Self {
-        let mut reached = Self(Rare::ALL.map(|(rare, _)| (rare, 0)).into());
+        let mut reached = Self::default();
         let operations: Vec<Operation> = testimonies.iter().flat_map(Testimony::operations).collect();
         for operation in &operations {
             reached.operation(&operation.asked, operation.answer.as_ref().map(|answer| &answer.1));
@@ -93,6 +93,11 @@ impl Reached {
             }
             _ => {}
         }
+    }
+
+    /// Those of another run as well.
+    pub(crate) fn join(&mut self, other: Self) {
+        other.0.into_iter().for_each(|(rare, many)| self.add(rare, many));
     }
 
     fn add(&mut self, rare: Rare, many: u64) {
