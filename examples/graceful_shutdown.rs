@@ -41,16 +41,16 @@ async fn run() -> queue_examples::Result {
     let backend = queue::connect("sqlite::memory:").await?;
     let mut queue = JobQueue::new(backend.clone());
     let work = WORK.register(&mut queue)?;
-    work.enqueue_batch(&[300, 60_000, 1, 2, 3]).await?;
+    work.enqueue_batch(&[100, 60_000, 1, 2, 3]).await?;
 
     let (started, mut starts) = unbounded_channel();
     let worker = Worker::new().serve(&queue).slots(2).state(Started(started)).start()?;
     for _ in 0..2 {
         starts.recv().await.ok_or("the worker ended")?;
     }
-    println!("two of five jobs run; shutting down within 500 ms:");
+    println!("two of five jobs run; shutting down within a second:");
     let clock = Instant::now();
-    let report = worker.shutdown(Duration::from_millis(500)).await;
+    let report = worker.shutdown(Duration::from_secs(1)).await;
     println!("shut down in {:.0?}, {} handlers left running", clock.elapsed(), report.abandoned);
 
     let jobs = backend.inspect().ok_or("this backend does not show its jobs")?;

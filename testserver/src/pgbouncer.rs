@@ -53,7 +53,8 @@ impl PgBouncer {
             folder.write("pgbouncer.ini", &configuration(&upstream, port))?;
             let mut command = Command::new(&program);
             command.arg("pgbouncer.ini").env("LC_ALL", "C");
-            let running = Keeper::start(&folder, "TERM", "pgbouncer.log", &command)?;
+            // Newer ones wait for their clients when they are told to end otherwise; there is nothing to be saved.
+            let running = Keeper::start(&folder, "KILL", "pgbouncer.log", &command)?;
             let log = folder.path().join("pgbouncer.log");
             let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("process up"));
             if let Some(running) = running.listening(ready).context("failed to start PgBouncer")? {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use queue_core::backend::{
@@ -12,8 +13,9 @@ use queue_core::backend::{
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result, Submitted};
 
-/// How often a task lets others go on before it stops waiting for one of them.
-const PATIENCE: usize = 1000;
+/// How often a task lets others go on, and how long, before it stops waiting for one of them.
+const YIELDS: usize = 1000;
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What an insert answers.
 pub(crate) type Fates = Result<Vec<Result<Vec<Submitted>>>>;
@@ -54,9 +56,9 @@ impl Sound {
 
 /// Lets other tasks go on until one of them has moved the number, or nobody does.
 pub(crate) async fn wait_for_another(moved: &AtomicU64) {
-    let before = moved.load(Ordering::SeqCst);
-    for _ in 0..PATIENCE {
-        if moved.load(Ordering::SeqCst) != before {
+    let (before, start) = (moved.load(Ordering::SeqCst), Instant::now());
+    for turn in 0.. {
+        if moved.load(Ordering::SeqCst) != before || (turn >= YIELDS && start.elapsed() >= PATIENCE) {
             return;
         }
         tokio::task::yield_now().await;
