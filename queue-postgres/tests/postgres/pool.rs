@@ -12,7 +12,7 @@ use queue_postgres::tokio_postgres::Client;
 use queue_postgres::{Pooler, PostgresBackend};
 use queue_testkit::drop_after;
 
-use crate::common::{Place, claim, count, in_time, insert, register, spec, until};
+use crate::common::{LONG, Place, claim, count, in_time, insert, register, spec, until};
 
 /// Of a handle that is to find all connections in use.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -163,7 +163,7 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
         at_each_poll!(backend.cancel(CancelRequest::new(vec![spec("1").id])));
         at_each_poll!(backend.maintain(MaintainRequest::rescue(10).by(worker)));
         at_each_poll!(backend.heartbeat(HeartbeatRequest::new(worker)));
-        let entry = || RegisterRequest::new(WorkerId::generate(), "test", PATIENCE);
+        let entry = || RegisterRequest::new(WorkerId::generate(), "test", LONG);
         at_each_poll!(backend.register(entry()));
         at_each_poll!(backend.retire(RetireRequest::new(WorkerId::generate())));
         at_each_poll!(pausing.pause(&queue));

@@ -24,8 +24,10 @@ pub(crate) const FAULTS: &[Fault] = &[Fault::Locked, Fault::Contended, Fault::Fu
 const MOST_PAGES: i64 = 2048;
 const PAGE_BYTES: i64 = 4096;
 
-/// How long the test waits for the lock, and its handles do where nobody holds it for good.
+/// How long the test itself waits for the lock.
 const LONG: Duration = Duration::from_secs(60);
+/// How long its handles do. A process that is stopped may hold it until somebody has waited so long.
+const PATIENT: Duration = Duration::from_secs(20);
 
 /// A file on which a fault can be brought about.
 pub(crate) struct FaultyFile {
@@ -92,7 +94,7 @@ fn break_file(fault: Fault, path: &Path, target: &[u8]) -> SetupResult<Box<dyn I
 
 /// What a handle on the file is opened with, unless it is to give up soon.
 pub(crate) fn patient(path: impl Into<PathBuf>) -> SqliteConfig {
-    SqliteConfig::new(path).busy_wait(LONG)
+    SqliteConfig::new(path).busy_wait(PATIENT)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

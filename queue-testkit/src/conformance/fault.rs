@@ -26,7 +26,7 @@ pub const PATIENCE: Duration = Duration::from_millis(700);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Lasting: somebody else holds the lock that every write needs, longer than a handle waits. Writes end as busy, or
+    /// Lasting: somebody else holds the lock that every write needs, longer than an impatient handle waits. Writes end as busy, or
     /// as of unknown outcome where the request may still wait for the lock; reads may go on.
     Locked,
     /// Lasting: other connections take that lock again and again, each time for a moment. Nobody is to notice: a handle
@@ -38,7 +38,7 @@ pub enum Fault {
     Refused,
     /// Lasting: connections stay open and new ones come up, and nothing ever answers. What was sent is lost.
     Silent,
-    /// Lasting: what is sent is held, and arrives when the fault is mended, at a time when its sender has given it up.
+    /// Lasting: what is sent is held, and arrives when the fault is mended, at a time when an impatient sender has given it up.
     Late,
     /// Lasting: every answer comes late, but long before anybody gives up. Nobody is to notice.
     Slow,
@@ -131,12 +131,13 @@ impl fmt::Display for Fault {
 /// A storage on which a fault can be brought about.
 #[async_trait]
 pub trait FaultyStorage: Storage {
-    /// Opens the storage beside the handles that are open, where the fault makes a handle wait: by one that gives up
-    /// after about [`PATIENCE`], and is given what meets the fault. The handles of [`open`](Storage::open) prepare a case
-    /// and look at what came of it, and are to wait as long as they do by default, or longer: whoever gives up soon fails on
-    /// a busy machine, too.
+    /// Opens the storage beside the handles that are open, as another process would, where the fault makes a handle
+    /// wait: by one that gives up after about [`PATIENCE`], and is given what meets the fault. The handles of
+    /// [`open`](Storage::open) prepare a case and look at what came of it, and are to wait as long as they do by default, or
+    /// longer: whoever gives up soon fails on a busy machine, too.
     ///
-    /// `None`, as by default, if the handles of `open` find out at once that something is wrong.
+    /// `None`, as by default, if the handles of `open` find out at once that something is wrong, or if the backend does
+    /// not declare `multi_process`; then those of `open` are given everything.
     async fn open_impatient(&self) -> SetupResult<Option<Arc<dyn Backend>>> {
         Ok(None)
     }

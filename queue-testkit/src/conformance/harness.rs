@@ -23,7 +23,7 @@ use super::history::Rows;
 use super::journal::Journal;
 use super::kit::Kit;
 use super::report::Failure;
-use super::settings::{MOST_SOAKS, Settings};
+use super::settings::Settings;
 use super::subject::Subject;
 use crate::child::{Parent, role};
 
@@ -155,8 +155,7 @@ pub(super) fn run(
     let runtime = runtime().map_err(|error| format!("{error:#}"))?;
     let (sender, receiver) = mpsc::channel();
     // A soak may be asked to take longer than anything else may.
-    let soak = if case.tier == Tier::Soak { settings.soak * MOST_SOAKS } else { Duration::ZERO };
-    let timeout = settings.timeout + soak;
+    let timeout = settings.timeout + if case.tier == Tier::Soak { settings.soak } else { Duration::ZERO };
     let execution = execute(case, fault, subject, settings, Arc::clone(&journal));
     runtime.spawn(async move { sender.send(execution.await) });
     let answer = match receiver.recv_timeout(timeout) {

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
 use queue_core::Backend;
+use tokio::time::sleep;
 
+use self::faults::{PAUSE, in_time, passes};
 use super::fault::{Fault, Place};
 use super::journal::Journal;
 use super::recorded::Recorded;
@@ -43,7 +45,7 @@ impl Kit {
         let shared = Arc::new(Shared::new());
         let backend = open(place.storage(), &journal, &shared, "").await?;
         let session = Arc::new(Session::new(backend, Arc::clone(&shared)));
-        let impatient = match open_impatient(&place, &journal, &shared).await? {
+        let impatient = match open_impatient_at_last(&place, &journal, &shared, "impatient: ").await? {
             Some(backend) => Arc::new(Session::new(backend, Arc::clone(&shared))),
             None => Arc::clone(&session),
         };
@@ -153,10 +155,29 @@ async fn open_impatient(
     place: &Place,
     journal: &Arc<Journal>,
     shared: &Arc<Shared>,
+    handle: &str,
 ) -> anyhow::Result<Option<Arc<dyn Backend>>> {
     let Place::Faulty(storage, _) = place else { return Ok(None) };
     let Some(backend) = storage.open_impatient().await.map_err(opening)? else { return Ok(None) };
-    Ok(Some(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), "impatient: "))))
+    Ok(Some(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), handle))))
+}
+
+/// The same while no fault stands: on a busy machine it may give up a few times.
+async fn open_impatient_at_last(
+    place: &Place,
+    journal: &Arc<Journal>,
+    shared: &Arc<Shared>,
+    handle: &str,
+) -> anyhow::Result<Option<Arc<dyn Backend>>> {
+    let opening = async {
+        loop {
+            match open_impatient(place, journal, shared, handle).await {
+                Err(error) if passes(&error) => sleep(PAUSE).await,
+                outcome => return outcome,
+            }
+        }
+    };
+    in_time("a handle to be opened", opening).await?
 }
 
 /// The cause is kept where it is one of ours.

@@ -96,7 +96,7 @@
 //! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs at least; it draws on while a rare state was not met |
 //! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
 //! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
-//! | `QUEUE_TEST_SOAK` | for how many seconds the tier `soak` uses a storage; 20 unless said, and longer ones in equal rounds of at least 20 |
+//! | `QUEUE_TEST_SOAK` | for how many seconds at least the tier `soak` goes on, 20 unless said, in equal rounds of at least 20; a few more follow while a rare state was not met |
 //!
 //!
 //! [`Suite`] runs single cases from a test, and tells which a backend is excused from.
@@ -109,7 +109,8 @@
 //! # Faults
 //! A backend whose storage can be broken on purpose says how by [`Subject::faults`]; [`Fault`] has the list and what each
 //! is to do. Cases of the tier `fault` then run once for each, as `q01_…::locked`; those of other faults are shown as
-//! ignored. The [`proxy`](crate::proxy) brings about most of what can happen between a client and its server. The
+//! ignored. Where one makes a handle wait for an answer or a lock, [`FaultyStorage::open_impatient`] gives one that does not
+//! wait for long. The [`proxy`](crate::proxy) brings about most of what can happen between a client and its server. The
 //! sources of this workspace have three examples: the in-memory backend behind a pretended line, SQLite with a second
 //! process at the file, PostgreSQL with all of it.
 

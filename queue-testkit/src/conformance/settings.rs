@@ -19,12 +19,9 @@ pub(crate) struct Settings {
     pub(crate) tiers: Vec<Tier>,
     /// After how long a case has failed.
     pub(crate) timeout: Duration,
-    /// How long a soak case soaks.
+    /// How long a soak case soaks at least.
     pub(crate) soak: Duration,
 }
-
-/// The most that a soak goes on, in times of what it was asked to: on a slow machine it may miss a rare state.
-pub(crate) const MOST_SOAKS: u32 = 5;
 
 impl Settings {
     /// From the environment; an error names the variable that cannot be read.

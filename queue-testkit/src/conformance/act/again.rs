@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -72,6 +73,24 @@ impl Act {
         persist(self.name(), || self.attempt(&session)).await
     }
 
+    /// The same, for what is answered otherwise if it was done before. Says, too, whether it cannot have been: all
+    /// attempts but the last were refused.
+    async fn persist_after(
+        &self,
+        kit: &Kit,
+        first: &Result<Answer>,
+    ) -> anyhow::Result<(Result<Answer>, bool)> {
+        let session = kit.impatient();
+        let is_refused = AtomicBool::new(is_refusal(first));
+        let attempt = async || {
+            let answer = self.attempt(&session).await?;
+            is_refused.fetch_and(answer.is_ok() || is_refusal(&answer), Ordering::Relaxed);
+            Ok(answer)
+        };
+        let answer = persist(self.name(), attempt).await?;
+        Ok((answer, is_refused.into_inner()))
+    }
+
     /// Does it again until it is done, on the handle that met the fault, and fails unless the outcome is that of
     /// doing it once, whatever was answered first.
     pub(crate) async fn finish(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
@@ -88,9 +107,9 @@ impl Act {
             Self::Settle { .. } => self.finish_settle(kit).await,
             Self::Cancel(_) => self.finish_cancel(kit, first).await,
             Self::Register(worker) => {
-                match self.persist(kit).await? {
-                    Err(error) if error.kind() == ErrorKind::Conflict && !is_refusal(first) => {}
-                    answer => drop(answer?),
+                match self.persist_after(kit, first).await? {
+                    (Err(error), false) if error.kind() == ErrorKind::Conflict => {}
+                    (answer, _) => drop(answer?),
                 }
                 Self::Heartbeat(*worker).persist(kit).await??;
                 Ok(())
@@ -131,11 +150,12 @@ impl Act {
 
     /// New as a whole, or known as a whole; new, if the first failed, and known, if it did not.
     async fn finish_insert(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
-        let Answer::Submitted(again) = self.persist(kit).await?? else { return Ok(()) };
+        let (again, is_refused) = self.persist_after(kit, first).await?;
+        let Answer::Submitted(again) = again? else { return Ok(()) };
         let made = again.iter().filter(|job| job.inserted).count();
         ensure!(made == 0 || made == again.len(), "{made} of the {} jobs were missing", again.len());
         ensure!(made == 0 || first.is_err(), "a batch that was acknowledged was not there");
-        ensure!(made > 0 || !is_refusal(first), "a batch that was refused was there all the same");
+        ensure!(made > 0 || !is_refused, "a batch that was refused was there all the same");
         Ok(())
     }
 
@@ -200,10 +220,11 @@ impl Act {
 
     /// One request is one transaction: all of them were cancelled by the first, or all by the second.
     async fn finish_cancel(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
-        let Answer::Cancelled(again) = self.persist(kit).await?? else { return Ok(()) };
+        let (again, is_refused) = self.persist_after(kit, first).await?;
+        let Answer::Cancelled(again) = again? else { return Ok(()) };
         let is_done = again.iter().all(|reply| *reply == CancelReply::Cancelled);
         let was_done = again.iter().all(|reply| *reply == CancelReply::Finished(State::Cancelled));
-        ensure!(is_done && first.is_err() || was_done && !is_refusal(first), "cancels done again: {again:?}");
+        ensure!(is_done && first.is_err() || was_done && !is_refused, "cancels done again: {again:?}");
         Ok(())
     }
 

@@ -49,7 +49,7 @@ const LONGEST_STAND: Duration = Duration::from_secs(3);
 /// what the history shows.
 async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit) -> CaseResult {
     let (fault, seed) = (kit.fault()?, kit.seed());
-    let handles = kit.impatient_handles(2).await?;
+    let handles = kit.two_impatient().await?;
     kit.insert_one(kit.spec("job")).await?;
     let over = Arc::new(AtomicBool::new(false));
     let tasks: Vec<_> = (0..TASKS)
@@ -333,7 +333,7 @@ async fn q12_a_worker_outlives_a_fault_that_is_shorter_than_its_expiry(kit: &Kit
 async fn q21_opening_under_a_fault_ends_in_time_and_works_afterwards(kit: &Kit) -> CaseResult {
     kit.insert_one(kit.spec("job")).await?;
     let broken = kit.inject(&[]).await?;
-    let opened = in_time("a second handle", kit.open_impatient()).await?;
+    let opened = in_time("a second handle", kit.open_second_under_the_fault()).await?;
     broken.mend().await?;
     if let Err(error) = opened {
         let text = format!("{error:#}");

@@ -214,10 +214,11 @@ async fn claim_in_both_ways(handle: &Session, worker: WorkerId, task: usize) -> 
 /// Whoever enqueues does so again, and the job runs once, as its first attempt.
 async fn q03_an_idle_worker_finds_what_it_was_given_without_an_answer(kit: &Kit) -> CaseResult {
     const KIND: &str = "a-kind-of-its-own";
-    let mut program = Program::new(kit)?;
+    let handle = kit.impatient();
+    let mut program = Program::new(&handle)?;
     program.on(KIND, |_, _| async { Ok(()) })?;
     let worker = program.start(2)?;
-    let backend = kit.backend()?;
+    let backend = handle.backend()?;
     let parking = backend.parking().context("the backend does not park claims")?;
     in_time("the worker to be idle", async {
         while parking.count() == 0 {

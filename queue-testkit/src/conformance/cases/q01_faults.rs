@@ -46,7 +46,7 @@ fn log(runs: &Log) -> std::sync::MutexGuard<'_, Runs> {
 async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> CaseResult {
     let runs = Log::default();
     let mut programs = Vec::new();
-    for handle in kit.impatient_handles(2).await? {
+    for handle in kit.two_impatient().await? {
         programs.push(program(&handle, &runs)?);
     }
     let start = |program: &Program| {

@@ -31,7 +31,7 @@ async fn q04_a_worker_repeats_a_settle_that_had_no_answer(kit: &Kit) -> CaseResu
 }
 
 async fn goes_on(kit: &Kit, target: impl Fn(queue_core::JobId) -> Vec<u8>) -> CaseResult {
-    let mut program = Program::new(kit)?;
+    let mut program = Program::new(&kit.impatient())?;
     program.on("a-kind-of-its-own", |context: JobContext, _: Payload| async move {
         context.capture_result(format!("{}", context.id()));
         Ok(())

@@ -104,7 +104,7 @@ async fn q05_batches_beside_one_that_is_refused_are_stored(kit: &Kit) -> CaseRes
     let target = ids(std::slice::from_ref(&bad))?[0];
     let broken = kit.inject(&target.to_bytes()).await?;
     let insert = |task: usize| {
-        let (handle, mut specs) = (kit.handle(), batch(kit, 3));
+        let (handle, mut specs) = (kit.impatient(), batch(kit, 3));
         if task == 7 {
             specs[1] = bad.clone();
         } else if task == 9 {
@@ -114,7 +114,7 @@ async fn q05_batches_beside_one_that_is_refused_are_stored(kit: &Kit) -> CaseRes
     };
     let fates = race((0..20).map(insert).collect()).await?;
     let together: Vec<Vec<Spec>> = vec![batch(kit, 2), vec![kit.spec("job"), bad.clone()], batch(kit, 2)];
-    let fates_together = kit.insert_batches(together).await?;
+    let fates_together = kit.impatient().insert_batches(together).await?;
     broken.mend().await?;
     for (task, fate) in fates.into_iter().enumerate() {
         if task == 7 || task == 9 {
@@ -135,7 +135,7 @@ async fn q19_settlements_beside_one_that_is_refused_are_done(kit: &Kit) -> CaseR
     let held = kit.claim(kit.worker().await?, 100).await?;
     let broken = kit.inject(&jobs[42].to_bytes()).await?;
     let settlements: Vec<_> = held.iter().map(|job| (job.token, complete_with(b"1"))).collect();
-    let answers = kit.try_settle(settlements).await??;
+    let answers = kit.impatient().try_settle(settlements).await??;
     broken.mend().await?;
     for (job, answer) in held.iter().zip(answers) {
         if job.token.job == jobs[42] {

@@ -18,7 +18,7 @@ cases! {
 
 /// How many processes are to be killed in the middle, and how many at the most for that.
 const MIDWAY: u32 = 10;
-const AT_MOST: u32 = 200;
+const AT_MOST: u32 = 80;
 
 /// A process opens a storage that has no schema, and is killed at a random moment of what that takes.
 async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> CaseResult {

@@ -16,7 +16,7 @@ use super::Kit;
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Before something is tried again.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a fault of a moment may come before it has met all that it is to meet.
 pub(crate) const MOST_STRIKES: usize = 200;

@@ -8,7 +8,10 @@ use queue_core::Backend;
 use super::super::fault::Place;
 use super::super::race::race;
 use super::super::session::{Session, Shared};
-use super::{Kit, create, open, open_impatient};
+use super::{Kit, create, open, open_impatient, open_impatient_at_last};
+
+/// How the journal names it.
+const SECOND_IMPATIENT: &str = "second impatient: ";
 
 /// A storage that several handles opened, beside the case's own.
 pub(crate) struct Opened {
@@ -36,21 +39,19 @@ impl Kit {
         Arc::clone(&self.impatient)
     }
 
-    /// This many of them, as [`handles`](Self::handles) are.
-    pub(crate) async fn impatient_handles(&self, many: usize) -> anyhow::Result<Vec<Arc<Session>>> {
-        if Arc::ptr_eq(&self.impatient, &self.session) {
-            return self.handles(many).await;
+    /// Two of them, or of [`handles`](Self::handles).
+    pub(crate) async fn two_impatient(&self) -> anyhow::Result<Vec<Arc<Session>>> {
+        let second =
+            open_impatient_at_last(&self.place, &self.journal, &self.shared, SECOND_IMPATIENT).await?;
+        match second {
+            Some(backend) => Ok(vec![self.impatient(), Arc::new(self.session_on(backend))]),
+            None => self.handles(2).await,
         }
-        let mut handles = vec![self.impatient()];
-        while handles.len() < many {
-            handles.push(Arc::new(self.open_impatient().await?));
-        }
-        Ok(handles)
     }
 
-    /// Opens another of them, or a second handle where there are none.
-    pub(crate) async fn open_impatient(&self) -> anyhow::Result<Session> {
-        match open_impatient(&self.place, &self.journal, &self.shared).await? {
+    /// A second handle that gives up soon where the fault makes it wait, opened while that stands.
+    pub(crate) async fn open_second_under_the_fault(&self) -> anyhow::Result<Session> {
+        match open_impatient(&self.place, &self.journal, &self.shared, SECOND_IMPATIENT).await? {
             Some(backend) => Ok(self.session_on(backend)),
             None => self.open_second().await,
         }
