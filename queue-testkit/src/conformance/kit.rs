@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
 use queue_core::Backend;
-use tokio::time::sleep;
 
-use self::faults::{PAUSE, in_time, passes};
+use self::faults::at_last;
 use super::fault::{Fault, Place};
 use super::journal::Journal;
 use super::recorded::Recorded;
@@ -19,6 +18,10 @@ use super::session::{Session, Shared};
 use super::settings::Settings;
 use super::subject::{Storage, Subject};
 use crate::child::Record;
+
+/// What is waited for where an impatient handle is opened while no fault stands: on a busy machine it may give up a few
+/// times.
+const OPENING: &str = "an impatient handle to be opened";
 
 /// A storage of the case's own, with one handle open: the [`Session`] that it derefs to.
 pub(crate) struct Kit {
@@ -45,7 +48,8 @@ impl Kit {
         let shared = Arc::new(Shared::new());
         let backend = open(place.storage(), &journal, &shared, "").await?;
         let session = Arc::new(Session::new(backend, Arc::clone(&shared)));
-        let impatient = match open_impatient_at_last(&place, &journal, &shared, "impatient: ").await? {
+        let opened = at_last(OPENING, || open_impatient(&place, &journal, &shared, "impatient: ")).await?;
+        let impatient = match opened {
             Some(backend) => Arc::new(Session::new(backend, Arc::clone(&shared))),
             None => Arc::clone(&session),
         };
@@ -160,24 +164,6 @@ async fn open_impatient(
     let Place::Faulty(storage, _) = place else { return Ok(None) };
     let Some(backend) = storage.open_impatient().await.map_err(opening)? else { return Ok(None) };
     Ok(Some(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), handle))))
-}
-
-/// The same while no fault stands: on a busy machine it may give up a few times.
-async fn open_impatient_at_last(
-    place: &Place,
-    journal: &Arc<Journal>,
-    shared: &Arc<Shared>,
-    handle: &str,
-) -> anyhow::Result<Option<Arc<dyn Backend>>> {
-    let opening = async {
-        loop {
-            match open_impatient(place, journal, shared, handle).await {
-                Err(error) if passes(&error) => sleep(PAUSE).await,
-                outcome => return outcome,
-            }
-        }
-    };
-    in_time("a handle to be opened", opening).await?
 }
 
 /// The cause is kept where it is one of ours.

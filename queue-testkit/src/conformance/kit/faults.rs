@@ -16,7 +16,7 @@ use super::Kit;
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Before something is tried again.
-pub(crate) const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a fault of a moment may come before it has met all that it is to meet.
 pub(crate) const MOST_STRIKES: usize = 200;
@@ -61,15 +61,23 @@ impl Kit {
 
 /// The same on another handle.
 pub(crate) async fn works_again(handle: &Session) -> CaseResult {
-    let working = async {
+    at_last("the handle to work again", || handle.works()).await
+}
+
+/// Tries it again as long as that can help.
+pub(crate) async fn at_last<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let trying = async {
         loop {
-            match handle.works().await {
+            match attempt().await {
                 Err(error) if passes(&error) => sleep(PAUSE).await,
                 outcome => return outcome,
             }
         }
     };
-    in_time("the handle to work again", working).await?
+    in_time(what, trying).await?
 }
 
 /// Whether trying again can help.

@@ -8,10 +8,8 @@ use queue_core::Backend;
 use super::super::fault::Place;
 use super::super::race::race;
 use super::super::session::{Session, Shared};
-use super::{Kit, create, open, open_impatient, open_impatient_at_last};
-
-/// How the journal names it.
-const SECOND_IMPATIENT: &str = "second impatient: ";
+use super::faults::at_last;
+use super::{Kit, OPENING, create, open, open_impatient};
 
 /// A storage that several handles opened, beside the case's own.
 pub(crate) struct Opened {
@@ -41,20 +39,24 @@ impl Kit {
 
     /// Two of them, or of [`handles`](Self::handles).
     pub(crate) async fn two_impatient(&self) -> anyhow::Result<Vec<Arc<Session>>> {
-        let second =
-            open_impatient_at_last(&self.place, &self.journal, &self.shared, SECOND_IMPATIENT).await?;
-        match second {
-            Some(backend) => Ok(vec![self.impatient(), Arc::new(self.session_on(backend))]),
+        match at_last(OPENING, || self.try_open_second_impatient()).await? {
+            Some(second) => Ok(vec![self.impatient(), Arc::new(second)]),
             None => self.handles(2).await,
         }
     }
 
     /// A second handle that gives up soon where the fault makes it wait, opened while that stands.
     pub(crate) async fn open_second_under_the_fault(&self) -> anyhow::Result<Session> {
-        match open_impatient(&self.place, &self.journal, &self.shared, SECOND_IMPATIENT).await? {
-            Some(backend) => Ok(self.session_on(backend)),
+        match self.try_open_second_impatient().await? {
+            Some(second) => Ok(second),
             None => self.open_second().await,
         }
+    }
+
+    /// If the fault wants such a handle.
+    async fn try_open_second_impatient(&self) -> anyhow::Result<Option<Session>> {
+        let opened = open_impatient(&self.place, &self.journal, &self.shared, "second impatient: ").await?;
+        Ok(opened.map(|backend| self.session_on(backend)))
     }
 
     /// Makes another storage, which this many handles open at the same moment, before it has a schema.
