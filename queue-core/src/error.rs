@@ -11,7 +11,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// What an error means to the caller, and so what the caller can do.
+/// What an error means, and so what its receiver can do.
+///
+/// The same error means different things to different receivers. A program that opens a handle or enqueues a job asks
+/// whether trying again can help: [`is_retryable`](Self::is_retryable). A worker holds results that exist nowhere else,
+/// so it asks whether the storage will refuse them whatever happens: [`is_final`](Self::is_final). For every other
+/// error it keeps the results and tries again for as long as the leases last.
+///
+/// | kind | caller | worker that holds results |
+/// |---|---|---|
+/// | `Busy`, `Unavailable`, `UnknownOutcome` | try again | keep, try again |
+/// | `Misconfigured`, `Corrupt` | fail; an operator must act | keep, try again |
+/// | `NotFound`, `Conflict`, `Invalid`, `Unsupported` | send another request | drop what was refused |
+/// | `LeaseLost`, `WorkerLost` | | drop what was lost |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -23,25 +35,45 @@ pub enum ErrorKind {
     LeaseLost,
     /// The worker was given up by the others. It must register anew; its leases are gone.
     WorkerLost,
-    /// Somebody else holds what is needed. Nothing was changed; trying again helps.
+    /// Another connection holds what is needed. Nothing was changed; trying again helps.
     Busy,
     /// The storage cannot be reached or cannot write now. Nothing was changed; trying again may help.
     Unavailable,
     /// The commit may or may not have happened. Repeat it with the same ids ([`Error::jobs`]).
     UnknownOutcome,
-    /// The request itself is wrong. Nothing was changed; only another request helps.
+    /// The request itself is wrong, or the storage does not accept one of its rows. Nothing was changed; only
+    /// another request helps.
     Invalid,
+    /// The storage is not set up so that this program can do this: a password, an access rule, a right, a database, a
+    /// schema or a table is missing or has changed. Nothing was changed; an operator must act.
+    Misconfigured,
     /// What is stored cannot be understood.
     Corrupt,
-    /// The backend, or the schema it found, cannot do this.
+    /// The backend cannot do this.
     Unsupported,
 }
 
 impl ErrorKind {
-    /// Whether the same request can succeed later.
+    /// Whether the same request can succeed later without anybody acting.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Busy | Self::Unavailable | Self::UnknownOutcome)
+    }
+
+    /// Whether the storage refuses this very request for good, whatever happens to the storage.
+    ///
+    /// Everything else is an outage to a worker: it drops no result and no lease because of it.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::NotFound
+            | Self::Conflict
+            | Self::LeaseLost
+            | Self::WorkerLost
+            | Self::Invalid
+            | Self::Unsupported => true,
+            Self::Busy | Self::Unavailable | Self::UnknownOutcome | Self::Misconfigured | Self::Corrupt => false,
+        }
     }
 
     const fn as_str(self) -> &'static str {
@@ -54,6 +86,7 @@ impl ErrorKind {
             Self::Unavailable => "unavailable",
             Self::UnknownOutcome => "unknown outcome",
             Self::Invalid => "invalid",
+            Self::Misconfigured => "misconfigured",
             Self::Corrupt => "corrupt",
             Self::Unsupported => "unsupported",
         }
@@ -144,10 +177,16 @@ impl Error {
         &self.0.jobs
     }
 
-    /// Whether the same request can succeed later.
+    /// Whether the same request can succeed later without anybody acting ([`ErrorKind::is_retryable`]).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_retryable()
+    }
+
+    /// Whether the storage refuses this very request for good ([`ErrorKind::is_final`]).
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        self.0.kind.is_final()
     }
 }
 

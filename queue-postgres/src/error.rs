@@ -59,12 +59,12 @@ impl Fault {
         matches!(self.code(), Some(code) if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
     }
 
-    /// The server undid the request because of what is in it: a part of it may be granted.
+    /// The server undid the request because of one of its rows: a part of it may be granted. A damaged page or index
+    /// is one row's, too.
     pub(crate) fn is_of_a_value(&self) -> bool {
         self.code().is_some_and(|code| {
-            let class = code.code().get(..2).unwrap_or_default();
-            // Data exceptions, constraints, program limits, what a trigger raises, and what it must not do.
-            ["22", "23", "54", "P0", "09", "27", "44"].contains(&class)
+            let is_damaged = [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code);
+            meaning(code).0 == ErrorKind::Invalid || is_damaged
         })
     }
 
@@ -154,15 +154,12 @@ fn unreached(error: PoolError, operation: &'static str) -> Error {
     }
 }
 
-/// Wrong settings stay wrong; everything else may pass.
+/// Only an operator can correct a setting; everything else may pass by itself.
 fn connect_kind(code: &SqlState) -> ErrorKind {
-    let wrong = [
-        SqlState::INVALID_PASSWORD,
-        SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
-        SqlState::INVALID_CATALOG_NAME,
-        SqlState::INSUFFICIENT_PRIVILEGE,
-    ];
-    if wrong.contains(code) { ErrorKind::Invalid } else { ErrorKind::Unavailable }
+    match meaning(code).0 {
+        ErrorKind::Misconfigured => ErrorKind::Misconfigured,
+        _ => ErrorKind::Unavailable,
+    }
 }
 
 fn translate(error: tokio_postgres::Error, operation: &'static str, effect: Effect) -> Error {
@@ -194,27 +191,29 @@ fn ends_session(error: &tokio_postgres::Error) -> bool {
     })
 }
 
+/// What a state of the server means. A class that says nothing of the server, the session, the rights or the schema is
+/// about the row: triggers of the application raise what they like.
 fn meaning(code: &SqlState) -> (ErrorKind, Option<&'static str>) {
     let class = code.code().get(..2).unwrap_or_default();
     match code.code() {
         WORKER_LOST => (ErrorKind::WorkerLost, None),
         "25006" => (ErrorKind::Unavailable, Some("the server is read-only now")),
-        "42501" => (ErrorKind::Unsupported, Some("the role lacks a right that this needs")),
+        "42501" => (ErrorKind::Misconfigured, Some("the role lacks a right that this needs")),
         "53100" => (ErrorKind::Unavailable, Some("the server's disk is full")),
-        "55P03" => (ErrorKind::Busy, Some("somebody else holds the lock")),
+        "55P03" => (ErrorKind::Busy, Some("another transaction holds the lock")),
         "26000" | "42P05" => (
-            ErrorKind::Unsupported,
+            ErrorKind::Misconfigured,
             Some("a prepared statement is not where it was; behind a pooler, connect with `pgbouncer=true`"),
         ),
         _ => match class {
             "40" => (ErrorKind::Busy, Some("other transactions stood in the way again and again")),
-            "22" | "23" | "54" | "P0" | "09" | "27" | "44" => {
-                (ErrorKind::Invalid, Some("the database does not accept the row"))
+            "08" | "25" | "53" | "55" | "57" | "58" => (ErrorKind::Unavailable, None),
+            "0A" | "28" | "F0" | "HV" => (ErrorKind::Misconfigured, None),
+            "3D" | "3F" | "42" => {
+                (ErrorKind::Misconfigured, Some("the schema is not as this program needs it"))
             }
-            "08" | "53" | "57" | "58" | "25" => (ErrorKind::Unavailable, None),
-            "0A" => (ErrorKind::Unsupported, None),
-            "42" | "3F" | "3D" => (ErrorKind::Corrupt, Some("the tables are not as they should be")),
-            _ => (ErrorKind::Corrupt, None),
+            "XX" => (ErrorKind::Corrupt, None),
+            _ => (ErrorKind::Invalid, Some("the database does not accept the row")),
         },
     }
 }
@@ -249,9 +248,11 @@ mod tests {
             ("55P03", ErrorKind::Busy, true),
             ("22P02", ErrorKind::Invalid, false),
             ("23514", ErrorKind::Invalid, false),
-            ("42501", ErrorKind::Unsupported, false),
-            ("26000", ErrorKind::Unsupported, false),
-            ("42P01", ErrorKind::Corrupt, false),
+            ("42501", ErrorKind::Misconfigured, false),
+            ("28P01", ErrorKind::Misconfigured, false),
+            ("26000", ErrorKind::Misconfigured, false),
+            ("42P01", ErrorKind::Misconfigured, false),
+            ("ZZ123", ErrorKind::Invalid, false),
             ("XX001", ErrorKind::Corrupt, false),
         ] {
             let (found, _) = meaning(&SqlState::from_code(code));

@@ -118,7 +118,7 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
         ErrorCode::ConstraintViolation | ErrorCode::TooBig => {
             (ErrorKind::Invalid, Some("the database does not accept the row"))
         }
-        _ => (ErrorKind::Corrupt, Some("the tables are not as they should be")),
+        _ => (ErrorKind::Misconfigured, Some("the tables are not as they should be")),
     }
 }
 
@@ -143,7 +143,7 @@ mod tests {
             (ffi::SQLITE_READONLY, ErrorKind::Unavailable, true),
             (ffi::SQLITE_NOTADB, ErrorKind::Corrupt, false),
             (ffi::SQLITE_CORRUPT, ErrorKind::Corrupt, false),
-            (ffi::SQLITE_ERROR, ErrorKind::Corrupt, false),
+            (ffi::SQLITE_ERROR, ErrorKind::Misconfigured, false),
             (ffi::SQLITE_CONSTRAINT_TRIGGER, ErrorKind::Invalid, false),
         ] {
             let error = translated(code);

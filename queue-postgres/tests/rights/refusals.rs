@@ -21,7 +21,7 @@ pub(crate) fn sorted(lists: &[&[&str]]) -> Vec<String> {
 #[track_caller]
 pub(crate) fn lacks_a_right<T: std::fmt::Debug>(answer: Result<T, Error>) {
     let error = answer.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
     assert!(error.to_string().contains("the role lacks a right that this needs"), "{error}");
 }
 

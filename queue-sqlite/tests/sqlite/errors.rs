@@ -142,6 +142,6 @@ async fn tables_that_are_not_as_they_should_be_are_an_error_and_no_panic() {
     let worker = register(&backend).await;
     insert(&backend, vec![spec("1")]).await.unwrap();
     place.connection().execute_batch("DROP TABLE queue_jobs").unwrap();
-    assert_eq!(backend.claim(claim(worker, 1)).await.unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(insert(&backend, vec![spec("1")]).await.unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(backend.claim(claim(worker, 1)).await.unwrap_err().kind(), ErrorKind::Misconfigured);
+    assert_eq!(insert(&backend, vec![spec("1")]).await.unwrap_err().kind(), ErrorKind::Misconfigured);
 }
