@@ -72,7 +72,9 @@ impl ErrorKind {
             | Self::WorkerLost
             | Self::Invalid
             | Self::Unsupported => true,
-            Self::Busy | Self::Unavailable | Self::UnknownOutcome | Self::Misconfigured | Self::Corrupt => false,
+            Self::Busy | Self::Unavailable | Self::UnknownOutcome | Self::Misconfigured | Self::Corrupt => {
+                false
+            }
         }
     }
 

@@ -21,6 +21,12 @@
 //! An empty request (no batches, no settlements, no kinds, a limit of zero) is answered `Ok`, with
 //! nothing; only a claim, however little it asks for, fails for a worker that was given up.
 //!
+//! # Errors
+//! A worker holds results that exist nowhere else, and drops one only for an error that is
+//! [final](crate::ErrorKind::is_final). A backend must give such an error only for a row or a request that it refuses
+//! whatever happens: a value that it cannot store, a verdict that it does not know. A missing right, a missing table, a
+//! refused password or a damaged file is an outage: an operator can put it right while the results wait.
+//!
 //! # Cancellation
 //! A future that is dropped leaves nothing half done: the request takes effect whole or not at all.
 //! Requests of one handle that were made later see it: a dropped claim takes no effect after
@@ -197,11 +203,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   [`Done`](Settled::Done) again, so that a settle of unknown outcome can be repeated.
     /// - See [`Verdict`] for what becomes of the job. A result is stored in the transaction that
     ///   completes the job.
-    /// - A settlement that fails for good does not fail its neighbours.
+    /// - A settlement that fails for good does not fail its neighbours: it alone is answered by a
+    ///   [final](crate::ErrorKind::is_final) error.
     ///
     /// # Errors
     /// The outer error concerns the request as a whole, and means that nothing was settled (or, for
-    /// an unknown outcome, that all may be repeated).
+    /// an unknown outcome, that all may be repeated). A worker repeats it for as long as it is not final.
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>>;
 
     /// Cancels jobs; each is answered by itself, in the order of the request.

@@ -72,8 +72,9 @@ impl ClaimLoop<'_> {
             };
             // Before the room is looked at, so that what becomes free meanwhile is not missed.
             self.engine.await_room();
-            let room = self.engine.room(self.planner.urgent());
-            let idle = self.engine.free_slots();
+            let may_claim = self.station.may_claim();
+            let room = if may_claim { self.engine.room(self.planner.urgent()) } else { 0 };
+            let idle = if may_claim { self.engine.free_slots() } else { 0 };
             let plan = if room > 0 { self.planner.plan(self.engine.now(), idle) } else { None };
             match plan {
                 Some(plan) => self.claim(worker, &plan, room, idle).await,
@@ -137,7 +138,7 @@ impl ClaimLoop<'_> {
         let (engine, station) = (Arc::clone(self.engine), Arc::clone(self.station));
         let room = move || {
             let is_ours = station.identity() == Some(worker) && !engine.stop_claims.is_cancelled();
-            let idle = if is_ours { engine.free_slots() } else { 0 };
+            let idle = if is_ours && station.may_claim() { engine.free_slots() } else { 0 };
             let limit = if idle > 0 { engine.room(None) } else { 0 };
             if limit > 0 {
                 station.begin_claim();
@@ -235,7 +236,7 @@ impl ClaimLoop<'_> {
         if self.station.identity() == Some(worker) && !self.engine.stop_claims.is_cancelled() {
             self.engine.offer(self.station, jobs);
         } else {
-            self.station.release(jobs);
+            self.station.release(jobs, self.engine.now());
         }
     }
 
@@ -278,7 +279,7 @@ impl ClaimLoop<'_> {
                     tracing::info!(jobs = jobs.len(), "adopted the jobs of a claim whose reply was lost");
                     return self.hand_over(sent.worker, jobs);
                 }
-                Err(next) if next.is_retryable() && !self.engine.stop_claims.is_cancelled() => error = next,
+                Err(next) if !next.is_final() && !self.engine.stop_claims.is_cancelled() => error = next,
                 // What it took is found at the worker's expiry.
                 Err(next) => return self.outage.report(&next),
             }

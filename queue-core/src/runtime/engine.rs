@@ -11,7 +11,7 @@ use super::buffer::{Buffer, Buffered};
 use super::run::{Interruption, Running};
 use super::station::Station;
 use super::{Environment, WorkerSettings};
-use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::backend::{ClaimedJob, Verdict};
 use crate::context::ShutdownDeadline;
 use crate::state::StateMap;
 use crate::{JobId, Token};
@@ -93,7 +93,7 @@ impl Engine {
         let idle = self.idle.load(Ordering::SeqCst);
         let refused = self.buffer().push(station.index, jobs, idle, self.now());
         self.waiting.add_permits(many - refused.len());
-        station.release(refused);
+        station.release(refused, self.now());
     }
 
     /// Waits for the next job; `None` when the worker stops.
@@ -140,8 +140,7 @@ impl Engine {
     pub(super) fn cancel(&self, station: &Station, id: JobId) {
         if let Some(job) = self.buffer().remove(station.index, id) {
             let verdict = Verdict::Cancel { reason: "cancelled before it started".into() };
-            station.inbox.push(Settlement::new(job.token, verdict));
-            return;
+            return station.settle(job.token, verdict, station.lease_end(&job, self.now()));
         }
         self.interrupt(Interruption::Cancelled, |running| {
             running.station == station.index && running.token.job == id
@@ -168,14 +167,14 @@ impl Engine {
     pub(super) fn release_buffered(&self) {
         for station in &self.stations {
             let jobs = self.buffer().drain_station(station.index);
-            station.release(jobs);
+            station.release(jobs, self.now());
         }
     }
 
     /// Gives back what has waited far too long, for other workers to start.
     pub(super) fn release_stale(&self, station: &Station) {
         let jobs = self.buffer().take_stale(station.index, self.now());
-        station.release(jobs);
+        station.release(jobs, self.now());
     }
 
     /// Ends the slots as they become free.

@@ -139,6 +139,8 @@ async fn live(engine: &Engine, station: &Station, worker: WorkerId) {
     }
 }
 
+/// One heartbeat, with the progress that is new. A report that is refused for good must not cost the worker its leases,
+/// so the heartbeat is sent again without any.
 async fn beat(
     engine: &Engine,
     station: &Station,
@@ -151,7 +153,14 @@ async fn beat(
     let new = current.iter().filter(|report| !reported.contains(report));
     request.progress =
         new.map(|(token, progress)| ProgressReport { token: *token, progress: progress.clone() }).collect();
-    let reply = station.backend.heartbeat(request).await?;
+    let has_reports = !request.progress.is_empty();
+    let reply = match station.backend.heartbeat(request).await {
+        Err(error) if has_reports && error.is_final() && error.kind() != ErrorKind::WorkerLost => {
+            tracing::error!(%worker, %error, "the progress of jobs cannot be stored; it is left out");
+            station.backend.heartbeat(HeartbeatRequest::new(worker)).await?
+        }
+        reply => reply?,
+    };
     *reported = current;
     Ok(reply)
 }

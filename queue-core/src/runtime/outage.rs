@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Environment;
 use super::engine::Engine;
-use crate::Error;
+use crate::{Error, Result};
 
 /// Waits longer each time, up to a cap, and says once in a while what is wrong.
 #[derive(Debug)]
@@ -24,11 +24,25 @@ impl<'a> Outage<'a> {
         Self { environment: &*engine.environment, doing, next: first, first, cap, failures: 0 }
     }
 
-    /// Takes note of a failure; every failure after a power of two of them is logged.
+    /// Takes note of a failure. The first, second, fourth, eighth, … in a row are logged.
     pub(super) fn report(&mut self, error: &Error) {
         self.failures = self.failures.saturating_add(1);
         if self.failures.is_power_of_two() {
             tracing::warn!(failures = self.failures, %error, "could not {}; trying again", self.doing);
+        }
+    }
+
+    /// What was answered, if it was no failure; takes note of either.
+    pub(super) fn note<T>(&mut self, answer: Result<T>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
+                self.over();
+                Some(answer)
+            }
+            Err(error) => {
+                self.report(&error);
+                None
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::panic::catch_panic;
 use super::run::Attempt;
 use crate::JobContext;
-use crate::backend::{Settlement, Verdict};
+use crate::backend::Verdict;
 
 /// Jobs after which a slot lets other tasks of its thread have a turn.
 const TURN: u32 = 32;
@@ -35,10 +35,11 @@ async fn serve_one(engine: &Engine, slot: usize, next: Buffered) {
     let Buffered { job, station, .. } = next;
     let station = &engine.stations[station];
     let token = job.token;
+    let started = engine.now();
+    let lease_end = station.lease_end(&job, started);
     let Some(registration) = station.registrations.get(&job.kind) else {
         tracing::error!(job = %token.job, kind = %job.kind, "claimed a job of a kind that was not asked for");
-        station.inbox.push(Settlement::new(token, Verdict::Release));
-        return;
+        return station.settle(token, Verdict::Release, lease_end);
     };
     let context = JobContext::new(job.kind.clone())
         .with_id(token.job)
@@ -51,12 +52,11 @@ async fn serve_one(engine: &Engine, slot: usize, next: Buffered) {
     let (limits, environment) = (&station.limits, &*engine.environment);
     let attempt = Attempt::new(job, context, registration, limits, environment, &engine.settings);
     engine.occupy(slot, Some(attempt.running(station.index)));
-    let started = engine.now();
     let verdict = attempt.run().await;
     engine.learn_run(engine.now().saturating_duration_since(started));
     engine.occupy(slot, None);
     match verdict {
-        Some(verdict) => station.inbox.push(Settlement::new(token, verdict)),
+        Some(verdict) => station.settle(token, verdict, lease_end),
         None => {
             tracing::warn!(job = %token.job, "a job ran on after its lease was lost; its outcome is dropped");
         }

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::settle::Inbox;
+use super::environment::later;
+use super::settle::{Inbox, Unsettled};
 use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::queue::Registration;
-use crate::{Backend, JobQueue, Kind, Limits, QueueName, WorkerId};
+use crate::{Backend, JobQueue, Kind, Limits, QueueName, Token, WorkerId};
 
 /// Something that a loop tells the claim loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub(super) struct Station {
     pub(super) lost: Notify,
     /// This worker's own heartbeats come in time, so that it may judge others.
     pub(super) may_rescue: AtomicBool,
+    lease_grace: Duration,
+    settles_fail: AtomicBool,
     claiming: AtomicBool,
     identity: watch::Sender<Option<WorkerId>>,
     nudge: mpsc::UnboundedSender<Nudge>,
@@ -44,7 +47,12 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(index: usize, queue: &JobQueue, queues: Option<&[QueueName]>) -> Self {
+    pub(super) fn new(
+        index: usize,
+        queue: &JobQueue,
+        queues: Option<&[QueueName]>,
+        lease_grace: Duration,
+    ) -> Self {
         let registrations = queue.registrations();
         let queues = queues.map_or_else(|| queues_of(&registrations), <[QueueName]>::to_vec);
         let (nudge, nudges) = mpsc::unbounded_channel();
@@ -59,6 +67,8 @@ impl Station {
             room: Notify::new(),
             lost: Notify::new(),
             may_rescue: AtomicBool::new(false),
+            lease_grace,
+            settles_fail: AtomicBool::new(false),
             claiming: AtomicBool::new(false),
             identity: watch::Sender::new(None),
             nudge,
@@ -67,10 +77,35 @@ impl Station {
     }
 
     /// Gives back leases whose jobs did not start.
-    pub(super) fn release(&self, jobs: Vec<ClaimedJob>) {
+    pub(super) fn release(&self, jobs: Vec<ClaimedJob>, now: Instant) {
         for job in jobs {
-            self.inbox.push(Settlement::new(job.token, Verdict::Release));
+            self.settle(job.token, Verdict::Release, self.lease_end(&job, now));
         }
+    }
+
+    /// Has a lease ended; `lease_end` is when it ends by itself.
+    pub(super) fn settle(&self, token: Token, verdict: Verdict, lease_end: Instant) {
+        self.inbox.push(Unsettled::new(Settlement::new(token, verdict), lease_end));
+    }
+
+    /// When the lease of a job that was claimed, or was started, at about `since` is past its deadline.
+    pub(super) fn lease_end(&self, job: &ClaimedJob, since: Instant) -> Instant {
+        later(later(since, job.timeout), self.lease_grace)
+    }
+
+    /// The storage refuses to settle: nothing more is claimed until it settles again.
+    pub(super) fn begin_settle_outage(&self) {
+        self.settles_fail.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn end_settle_outage(&self) {
+        if self.settles_fail.swap(false, Ordering::SeqCst) {
+            self.room.notify_one();
+        }
+    }
+
+    pub(super) fn may_claim(&self) -> bool {
+        !self.settles_fail.load(Ordering::SeqCst)
     }
 
     /// Whether a claim is under way, whose leases nobody knows yet.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::engine::Engine;
 use super::environment::later;
+use super::outage::Outage;
 use super::station::{Nudge, Station};
 use crate::WorkerId;
 use crate::backend::{MaintainReply, MaintainRequest, Prune};
@@ -17,7 +18,15 @@ const RESCUE_LIMIT: u32 = 1000;
 /// for it. Every worker does it; the backend's locks share it out.
 pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
     let prune_at = later(engine.now(), jittered(&engine, engine.settings.prune_interval));
-    let mut upkeep = Upkeep { engine: &engine, station: &station, rescue_at: engine.now(), prune_at };
+    let outage = |doing| Outage::new(&engine, doing);
+    let mut upkeep = Upkeep {
+        engine: &engine,
+        station: &station,
+        rescue_at: engine.now(),
+        prune_at,
+        rescues: outage("rescue the jobs of dead workers"),
+        prunes: outage("remove old jobs"),
+    };
     loop {
         let worker = tokio::select! {
             biased;
@@ -39,6 +48,8 @@ struct Upkeep<'a> {
     station: &'a Station,
     rescue_at: Instant,
     prune_at: Instant,
+    rescues: Outage<'a>,
+    prunes: Outage<'a>,
 }
 
 impl Upkeep<'_> {
@@ -60,8 +71,9 @@ impl Upkeep<'_> {
     }
 
     /// Whether there may be more to rescue at once.
-    async fn rescue(&self, worker: WorkerId) -> bool {
-        let Some(reply) = self.maintain(MaintainRequest::rescue(RESCUE_LIMIT).by(worker)).await else {
+    async fn rescue(&mut self, worker: WorkerId) -> bool {
+        let request = MaintainRequest::rescue(RESCUE_LIMIT).by(worker);
+        let Some(reply) = self.rescues.note(self.station.backend.maintain(request).await) else {
             return false;
         };
         let taken = reply.rescued + reply.died;
@@ -74,19 +86,9 @@ impl Upkeep<'_> {
     }
 
     /// Whether there may be more to prune at once.
-    async fn prune(&self, prune: &Prune) -> bool {
-        let reply = self.maintain(MaintainRequest::prune(prune.clone())).await;
-        reply.is_some_and(|reply| reply.pruned >= u64::from(prune.limit))
-    }
-
-    async fn maintain(&self, request: MaintainRequest) -> Option<MaintainReply> {
-        match self.station.backend.maintain(request).await {
-            Ok(reply) => Some(reply),
-            Err(error) => {
-                tracing::warn!(%error, "upkeep failed; it is tried again");
-                None
-            }
-        }
+    async fn prune(&mut self, prune: &Prune) -> bool {
+        let reply = self.station.backend.maintain(MaintainRequest::prune(prune.clone())).await;
+        self.prunes.note(reply).is_some_and(|reply| reply.pruned >= u64::from(prune.limit))
     }
 }
 

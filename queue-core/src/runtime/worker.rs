@@ -145,7 +145,7 @@ impl RunningWorker {
     fn start(worker: Worker, environment: &Arc<dyn Environment>, control: Option<ControlThread>) -> Self {
         let Worker { served, settings, state } = worker;
         let station = |(index, served): (usize, &Served)| {
-            Arc::new(Station::new(index, &served.queue, served.names.as_deref()))
+            Arc::new(Station::new(index, &served.queue, served.names.as_deref(), settings.lease_grace))
         };
         let stations: Vec<_> = served.iter().enumerate().map(station).collect();
         let slots = settings.slots;

@@ -13,6 +13,7 @@
 mod chaos;
 mod dropped;
 mod environment;
+mod outages;
 mod script;
 mod seeds;
 mod storage;

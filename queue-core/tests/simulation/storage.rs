@@ -29,6 +29,8 @@ pub(crate) struct Faults {
 #[derive(Debug, Default)]
 struct Course {
     faults: Faults,
+    /// Operations that are refused, and how.
+    refusal: Option<(&'static [&'static str], ErrorKind)>,
     /// How far the storage's clock has jumped ahead.
     ahead: Duration,
     /// How often each job was claimed.
@@ -80,6 +82,24 @@ impl Storage {
 
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.course().faults = faults;
+    }
+
+    /// Has these operations refused, by an error of this kind.
+    pub(crate) fn refuse(&self, operations: &'static [&'static str], kind: ErrorKind) {
+        self.course().refusal = Some((operations, kind));
+    }
+
+    pub(crate) fn refuse_nothing(&self) {
+        self.course().refusal = None;
+    }
+
+    fn check_refusal(&self, operation: &str) -> Result<()> {
+        match self.course().refusal {
+            Some((operations, kind)) if operations.contains(&operation) => {
+                Err(Error::new(kind, "reach the storage", format!("it refuses to {operation}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has the storage's clock jump ahead, or back to where it would be.
@@ -183,6 +203,7 @@ macro_rules! timed {
     ($self:ident, $method:ident, $request:ident $(, $saw:expr)?) => {
         $self
             .over_the_network(async {
+                $self.check_refusal(stringify!($method))?;
                 let request = $request.at($self.time());
                 let reply = $self.memory.$method(request).await;
                 $($saw(&reply);)?
@@ -223,7 +244,11 @@ impl Backend for Storage {
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
-        let reply = self.over_the_network(self.memory.leases(request)).await;
+        let answer = async {
+            self.check_refusal("leases")?;
+            self.memory.leases(request).await
+        };
+        let reply = self.over_the_network(answer).await;
         self.tally.count_many(Rare::Adopted, reply.iter().flatten().count() as u64);
         reply
     }
@@ -242,6 +267,9 @@ impl Backend for Storage {
     }
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
+        if !request.progress.is_empty() {
+            self.check_refusal("progress")?;
+        }
         timed!(self, heartbeat, request, |reply: &Result<HeartbeatReply>| match reply {
             Ok(reply) if reply.beat == Beat::Late => self.tally.count(Rare::LateBeat),
             Ok(_) => {}

@@ -1,0 +1,129 @@
+//! A storage that refuses for a while: whatever the class of its error, a worker loses nothing that it holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue_core::backend::ListRequest;
+use queue_core::{
+    Backend, ErrorKind, HandlerResult, JobContext, JobQueue, State, TaskDefinition, TaskOptions, Worker,
+};
+
+use crate::environment::World;
+use crate::script::{
+    Script, SharedLog, enqueue_all, serve, settings, states, submit_all, wait_until_finished,
+};
+use crate::storage::{Faults, Storage};
+
+/// What an outage may look like: the server is gone, the role lacks a right, the schema was renamed, a page is damaged.
+const OUTAGES: [ErrorKind; 4] =
+    [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Misconfigured, ErrorKind::Corrupt];
+
+const EVERYTHING: &[&str] =
+    &["insert", "claim", "leases", "settle", "heartbeat", "register", "maintain", "cancel"];
+
+#[test]
+fn results_outlive_an_outage_of_any_class() {
+    for (seed, refused) in [&["settle"][..], EVERYTHING].into_iter().enumerate() {
+        for kind in OUTAGES {
+            let world = World::new(seed as u64);
+            let log = SharedLog::default();
+            let storage = Storage::new(&world, Faults::default());
+            world.clone().run(async move {
+                let (worker, handle) = serve(&world, 1, &storage, &log);
+                let last_attempts = |_| handle.job(&Script::Take(3000)).unwrap().max_retries(0);
+                submit_all(&world, &handle, (0..4).map(last_attempts).collect()).await;
+                world.sleep(Duration::from_secs(1)).await;
+                storage.refuse(refused, kind);
+                world.sleep(Duration::from_secs(6)).await;
+                assert_eq!(states(&storage).await, [State::Running; 4], "{kind}: the fault is there");
+                storage.refuse_nothing();
+                wait_until_finished(&world, &storage).await;
+                assert_eq!(states(&storage).await, [State::Completed; 4], "{kind}, {refused:?}");
+                assert_eq!(log.lock().unwrap().started.len(), 4, "{kind}, {refused:?}: each ran once");
+                worker.shutdown(Duration::from_secs(1)).await;
+            });
+        }
+    }
+}
+
+#[test]
+fn no_job_starts_whose_end_could_not_be_written() {
+    let world = World::new(1);
+    let log = SharedLog::default();
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let (worker, handle) = serve(&world, 1, &storage, &log);
+        storage.refuse(&["settle"], ErrorKind::Misconfigured);
+        enqueue_all(&world, &handle, &vec![Script::Take(100); 200]).await;
+        // Less than the leases last.
+        world.sleep(Duration::from_secs(40)).await;
+        let started = log.lock().unwrap().started.len();
+        assert!(started < 50, "{started} jobs ran in vain");
+        storage.refuse_nothing();
+        let before = world.time();
+        wait_until_finished(&world, &storage).await;
+        assert!(before.until(world.time()) < Duration::from_secs(15), "the claims go on by themselves");
+        assert_eq!(states(&storage).await, [State::Completed; 200]);
+        assert_eq!(log.lock().unwrap().started.len(), 200, "each ran once");
+        worker.shutdown(Duration::from_secs(1)).await;
+    });
+}
+
+#[test]
+fn a_claim_of_unknown_outcome_is_adopted_after_an_outage_of_any_class() {
+    for kind in OUTAGES {
+        let world = World::new(2);
+        let log = SharedLog::default();
+        let storage = Storage::new(&world, Faults::default());
+        world.clone().run(async move {
+            let (worker, handle) = serve(&world, 1, &storage, &log);
+            world.sleep(Duration::from_secs(1)).await;
+            storage.set_faults(Faults { lost_replies: 100, ..Faults::default() });
+            storage.refuse(&["leases"], kind);
+            let error = handle.enqueue(&Script::Take(10)).await.unwrap_err();
+            let [id] = *error.jobs() else { panic!("{error:?}") };
+            while storage.claims_of(id) == 0 {
+                world.sleep(Duration::from_millis(1)).await;
+            }
+            storage.set_faults(Faults::default());
+            world.sleep(Duration::from_secs(6)).await;
+            storage.refuse_nothing();
+            wait_until_finished(&world, &storage).await;
+            assert_eq!(log.lock().unwrap().started, [(id, 1)], "{kind}");
+            worker.shutdown(Duration::from_secs(1)).await;
+        });
+    }
+}
+
+#[test]
+fn progress_that_is_refused_costs_a_worker_no_lease() {
+    let world = World::new(3);
+    let storage = Storage::new(&world, Faults::default());
+    world.clone().run(async move {
+        let mut queue = JobQueue::new(Arc::new(storage.clone()));
+        let clock = world.clone();
+        let slow = TaskDefinition::from_fn("slow", move |context: JobContext, (): ()| {
+            let clock = clock.clone();
+            async move {
+                for step in 0..60 {
+                    context.set_progress(step, 60);
+                    clock.sleep(Duration::from_secs(1)).await;
+                }
+                HandlerResult::Ok(())
+            }
+        });
+        let slow = slow.with_options(TaskOptions::new().max_retries(0).timeout(Duration::from_secs(90)));
+        let slow = slow.register(&mut queue).unwrap();
+        storage.refuse(&["progress"], ErrorKind::Invalid);
+        slow.enqueue(&()).await.unwrap();
+        let worker = Worker::new().serve(&queue).settings(settings());
+        let worker = worker.start_in(&world.process(1)).unwrap();
+        // Another one is there to take the jobs of the first, should that be given up.
+        let (other, _) = serve(&world, 2, &storage, &SharedLog::default());
+        wait_until_finished(&world, &storage).await;
+        let all = storage.inspect().unwrap().list(ListRequest::new(9)).await.unwrap();
+        assert_eq!((all[0].state, all[0].attempt), (State::Completed, 1));
+        worker.shutdown(Duration::from_secs(1)).await;
+        other.shutdown(Duration::from_secs(1)).await;
+    });
+}
