@@ -1,28 +1,57 @@
--- Q14: makes due jobs of a queue ready, those that are due longest first; answers the least time of
--- each priority that became ready. Only what waits for a time after p_after is looked at.
-CREATE FUNCTION {schema}.promote(
-    p_now timestamptz,
-    p_queue text,
-    p_limit integer,
-    p_after timestamptz
-) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint)
+-- Q14: makes these jobs ready, which the caller has locked; answers the least time of each priority that became ready.
+CREATE FUNCTION {schema}.make_ready(p_jobs uuid[]) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint)
 LANGUAGE plpgsql {function_settings}
 AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
     WITH promoted AS (
-        UPDATE live SET state = 'ready'
-        WHERE id = ANY (ARRAY(
-            SELECT id FROM live
-            WHERE state IN ('scheduled', 'retrying') AND queue = p_queue AND run_at > p_after AND run_at <= p_now
-            ORDER BY run_at
-            LIMIT p_limit
-            FOR UPDATE SKIP LOCKED
-        ))
-        RETURNING live.priority, live.run_at
+        UPDATE live l SET state = 'ready' WHERE l.id = ANY (p_jobs) RETURNING l.priority, l.run_at
     )
     SELECT promoted.priority, min(promoted.run_at), count(*) FROM promoted GROUP BY promoted.priority;
+END
+$$;
+
+-- Q14, Q19: makes due jobs of a queue ready, those that are due longest first. Only what waits for a time after p_after is looked
+-- at. If one of them cannot be written, each is made ready by itself; one that cannot be is passed over and named, with the reason.
+CREATE FUNCTION {schema}.promote(
+    p_now timestamptz,
+    p_queue text,
+    p_limit integer,
+    p_after timestamptz
+) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint, passed_over uuid, fault text)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_due uuid[];
+    v_job uuid;
+BEGIN
+    v_due := ARRAY(
+        SELECT l.id FROM live l
+        WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_after AND l.run_at <= p_now
+        ORDER BY l.run_at
+        LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    );
+    BEGIN
+        RETURN QUERY SELECT r.*, NULL::uuid, NULL::text FROM make_ready(v_due) r;
+        RETURN;
+    EXCEPTION WHEN OTHERS THEN
+        IF NOT is_of_a_row(SQLSTATE) THEN
+            RAISE;
+        END IF;
+    END;
+    FOREACH v_job IN ARRAY v_due LOOP
+        BEGIN
+            RETURN QUERY SELECT r.*, NULL::uuid, NULL::text FROM make_ready(ARRAY[v_job]) r;
+        EXCEPTION WHEN OTHERS THEN
+            IF NOT is_of_a_row(SQLSTATE) THEN
+                RAISE;
+            END IF;
+            RETURN QUERY SELECT NULL::smallint, NULL::timestamptz, 0::bigint, v_job, SQLERRM;
+        END;
+    END LOOP;
 END
 $$;
 
@@ -36,7 +65,8 @@ $$;
 -- A queue that is paused gives nothing.
 --
 -- The answer is a row for each job that was taken (they are not sorted), one for each level to which jobs were
--- promoted (only priority and run_at), and a last one with the time of the claim and when a waiting job is due next.
+-- promoted (only priority and run_at), one for each due job that could not be promoted (its id, and the reason as its payload),
+-- and a last one with the time of the claim and when a waiting job is due next.
 CREATE FUNCTION {schema}.claim(
     p_now timestamptz,
     p_worker uuid,
@@ -60,6 +90,7 @@ AS $$
 DECLARE
     v_now timestamptz := coalesce(p_now, clock_timestamp());
     v_due timestamptz;
+    v_passed_over uuid[] := '{}';
     v_quotas integer[] := ARRAY[p_limit];
     v_named integer := 1;
     v_level integer := 32768;
@@ -81,13 +112,21 @@ BEGIN
     ORDER BY l.run_at LIMIT 1;
     IF v_due <= v_now THEN
         -- In a statement of its own: what a statement promotes, it does not see.
-        FOR priority, run_at IN SELECT p.priority, p.run_at FROM promote(v_now, p_queue, 1000, p_waiting_after) p LOOP
+        FOR priority, run_at, id, payload IN
+            SELECT p.priority, p.run_at, p.passed_over, p.fault FROM promote(v_now, p_queue, 1000, p_waiting_after) p
+        LOOP
+            IF id IS NOT NULL THEN
+                v_passed_over := v_passed_over || id;
+            END IF;
             RETURN NEXT;
         END LOOP;
         priority := NULL;
+        id := NULL;
+        payload := NULL;
         v_due := NULL;
         SELECT l.run_at INTO v_due FROM live l
         WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
+            AND l.id <> ALL (v_passed_over)
         ORDER BY l.run_at LIMIT 1;
     END IF;
 

@@ -4,6 +4,10 @@
 --   SELECT {schema}.enqueue('send-email', '{"to": "ada"}');
 --   SELECT {schema}.enqueue('send-email', '{"to": "ada"}', queue => 'mail', priority => 5, run_at => now() + interval '1 hour');
 --
+-- Workers are told by NOTIFY, which PostgreSQL refuses in a transaction that is prepared (two-phase commit). There, and wherever
+-- else NOTIFY is not wanted, pass wake => false, or SET {wake_setting} = off: workers then find the job by themselves, 5 s
+-- later at the latest. A queue of notifications that is nearly full would fail the caller's COMMIT, so nothing is sent then.
+--
 -- The limits and defaults are those of the library: names of 1 to 128 bytes without white space and control
 -- characters, a payload of 1 MiB and 128 levels at the most. This interface stays as it is.
 CREATE FUNCTION {schema}.enqueue(
@@ -13,7 +17,8 @@ CREATE FUNCTION {schema}.enqueue(
     priority integer DEFAULT 0,
     run_at timestamptz DEFAULT NULL,
     max_retries integer DEFAULT 10,
-    timeout interval DEFAULT '10 minutes'
+    timeout interval DEFAULT '10 minutes',
+    wake boolean DEFAULT true
 ) RETURNS uuid
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -53,6 +58,11 @@ BEGIN
     -- The same text for all jobs of a level that one transaction enters, so that they make one notification. When a job is due
     -- is said early, in powers of two of a second, so that jobs of any number of times make a few: whoever looks early is
     -- answered the time itself.
+    IF NOT coalesce(wake, true) OR coalesce(nullif(current_setting('{wake_setting}', true), ''), 'on')::boolean IS FALSE
+        OR pg_notification_queue_usage() > 0.5
+    THEN
+        RETURN v_id;
+    END IF;
     v_due_in := extract(epoch FROM v_run_at - v_now);
     PERFORM pg_notify({channel}, json_build_object('ready', json_build_array(json_build_array(
         queue, priority, (extract(epoch FROM CASE WHEN run_at <= v_now THEN run_at ELSE least(v_run_at, now()) END) * 1000000)::bigint,

@@ -7,6 +7,3 @@ FROM {schema}.jobs j
 LEFT JOIN {schema}.live l ON l.id = j.id
 LEFT JOIN {schema}.outcomes o ON o.id = j.id
 LEFT JOIN {schema}.workers w ON w.id = l.worker;
-
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA {schema} FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION {schema}.ulid(uuid), {schema}.id(text) TO PUBLIC;

@@ -31,6 +31,10 @@ BEGIN
         SELECT id, v_now, claim, attempt, 'completed', result FROM ended;
         GET DIAGNOSTICS v_ended = ROW_COUNT;
     ELSE
+        -- All locks in the order of the ids: the statements below would take them in two passes, and a cancel of several
+        -- of the same jobs could be waited for while it waits.
+        PERFORM 1 FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE;
+
         WITH settlement AS MATERIALIZED (
             SELECT * FROM unnest(p_jobs, p_claims, p_results, p_verdicts, p_delays, p_texts)
                 WITH ORDINALITY AS s (job, claim, result, verdict, delay, text, place)
@@ -43,6 +47,7 @@ BEGIN
         ), failed AS (
             INSERT INTO attempt_errors (job, at, attempt, error)
             SELECT id, v_now, attempt, text FROM ended WHERE verdict IN ('bury', 'retry')
+            ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
         )
         INSERT INTO outcomes (id, finished_at, claim, attempt, state, error, result)
         SELECT id, v_now, claim, attempt,
@@ -71,6 +76,7 @@ BEGIN
         ), failed AS (
             INSERT INTO attempt_errors (job, at, attempt, error)
             SELECT id, v_now, attempt, text FROM moved WHERE verdict = 'retry'
+            ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
         )
         SELECT moved.place, false, moved.state::text, moved.queue, moved.priority, moved.run_at, v_now FROM moved;
         GET DIAGNOSTICS v_moved = ROW_COUNT;

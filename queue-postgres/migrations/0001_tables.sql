@@ -73,15 +73,14 @@ CREATE TABLE {schema}.outcomes (
     result      bytea
 );
 
+-- An attempt has one error. The key is made of the row: a sequence is carried over by no replica and no restore of rows.
 CREATE TABLE {schema}.attempt_errors (
-    error_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    job      uuid        NOT NULL,
-    at       timestamptz NOT NULL,
-    attempt  integer     NOT NULL,
-    error    text        NOT NULL
+    job     uuid        NOT NULL,
+    at      timestamptz NOT NULL,
+    attempt integer     NOT NULL,
+    error   text        NOT NULL,
+    PRIMARY KEY (job, attempt)
 );
-
-CREATE INDEX attempt_errors_job ON {schema}.attempt_errors (job, attempt);
 
 -- Queues of which there is something to say; all others are as if they had a row of defaults.
 CREATE TABLE {schema}.queues (

@@ -19,7 +19,7 @@ pub(crate) async fn stored(connections: &Connections, config: &PostgresConfig) -
             Ok(stored) => stored,
             Err(_) => Err(Fault::Silent(config.request_timeout)),
         };
-        Connections::give_back(connection, &stored, stored.is_ok());
+        connections.give_back(connection, &stored, stored.is_ok());
         stored
     };
     read.await.map_err(|fault| fault.into_error("read all rows", Effect::Reads))

@@ -14,7 +14,7 @@ use queue_core::backend::{
 use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
 
 use crate::config::{Pooler, PostgresConfig};
-use crate::connections::Connections;
+use crate::connect::Connector;
 use crate::core::Core;
 use crate::home::Home;
 use crate::lane::Lane;
@@ -67,20 +67,23 @@ impl PostgresBackend {
         let hub = WakeHub::new();
         let tls = Tls::new(&config)?;
         let home = Home::start()?;
-        let (core, news) = Core::new(&config, &tls, hub.clone())?;
+        let connector = Arc::new(Connector::new(&config, tls));
+        let (core, news) = Core::new(&config, &connector, hub.clone())?;
         let core = Arc::new(core);
         let (opening, settings) = (Arc::clone(&core), config.clone());
         home.run(async move {
-            server::check(&opening.connections).await?;
+            // The connection of the heartbeats first: whatever else is crowded out, a worker keeps its leases.
+            server::check(&opening.heartbeats).await?;
             migrate::migrate(&opening.connections, &settings).await
         })
         .await?;
         let ourselves = WorkerId::generate().to_string();
-        let notices = Connections::new(&config, &tls, 1, config.request_timeout)?;
-        home.serve(notify(notices, config.schema.channel(), ourselves.clone(), config.notify_interval, news));
+        let (connections, channel) = (Arc::clone(&core.connections), config.schema.channel());
+        home.serve(notify(connections, channel, ourselves.clone(), config.notify_interval, news));
         let (lane, serving) = Lane::new(Arc::clone(&core));
         home.serve(serving);
-        let ears = Ears::new(&config, tls, hub.clone(), ourselves);
+        let connections = Arc::clone(&core.connections);
+        let ears = Ears::new(&config, connector, connections, hub.clone(), ourselves);
         Ok(Self(Arc::new(Shared { core, lane, hub, ears, listens: AtomicBool::new(false), config, home })))
     }
 

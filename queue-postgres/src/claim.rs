@@ -30,7 +30,7 @@ pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimRep
 
 /// What the rows of a claim say. The jobs are taken: one that cannot be read is not to cost the others.
 pub(crate) fn reply(core: &Core, request: &ClaimRequest, rows: &[Row]) -> Outcome<ClaimReply> {
-    let taken = read(rows, request)?;
+    let taken = read(core, rows, request)?;
     let next_due = taken.next_due();
     let Taken { mut jobs, promoted, now, due_at, .. } = taken;
     jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
@@ -129,20 +129,25 @@ impl Taken {
     }
 }
 
-fn read(rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
+fn read(core: &Core, rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
     let Some((last, rows)) = rows.split_last() else {
         return Err(corrupt("a claim was answered nothing"));
     };
     let (now, due_at) = (row::time(last, 2)?, row::time_if_any(last, 11)?);
     let (mut jobs, mut promoted) = (Vec::with_capacity(rows.len()), Vec::new());
+    let mut refused = 0;
     for row in rows {
-        if row::get::<Option<Id>>(row, 0)?.is_some() {
-            jobs.extend(pass_over(row, job(row, request.claim, &request.queue)));
-        } else {
+        if row::get::<Option<Id>>(row, 0)?.is_none() {
             promoted.extend(pass_over(row, hint(row, &request.queue)));
+        } else if row::get::<Option<&str>>(row, 10)?.is_none() {
+            // Due, and not to be promoted.
+            core.refused.note(row::job_id(row, 0)?, row::get(row, 9)?);
+            refused += 1;
+        } else {
+            jobs.extend(pass_over(row, job(row, request.claim, &request.queue)));
         }
     }
-    let passed_over = rows.len() - jobs.len() - promoted.len();
+    let passed_over = rows.len() - jobs.len() - promoted.len() - refused;
     Ok(Taken { jobs, promoted, passed_over, now, due_at })
 }
 

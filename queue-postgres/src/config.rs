@@ -12,11 +12,12 @@ use crate::url;
 /// The schema of the tables unless set otherwise.
 pub const DEFAULT_SCHEMA: &str = "queue";
 
-/// The most connections that a handle shares among its requests, unless set otherwise. One more is
-/// kept for heartbeats, and one for each of the two directions of wake-ups.
+/// The most connections that a handle shares among its requests, unless set otherwise. One more is kept for heartbeats, and
+/// one to listen for wake-ups. Where the server has fewer for the role, a handle does with two: one for heartbeats, and one for
+/// requests.
 pub const DEFAULT_CONNECTIONS: usize = 6;
 
-/// How long a new connection may take to come up, unless set otherwise.
+/// How long a new connection may take to come up at one address, TCP, TLS and login together, unless set otherwise.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a request waits for one of the connections, unless set otherwise.
@@ -172,7 +173,8 @@ impl PostgresConfig {
         self
     }
 
-    /// How long a new connection may take; [`DEFAULT_CONNECT_TIMEOUT`] unless said.
+    /// How long a new connection may take at each address of each host; [`DEFAULT_CONNECT_TIMEOUT`] unless said. A limit in the
+    /// driver's configuration, or `connect_timeout` in a URL, comes first.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -246,9 +248,6 @@ impl PostgresConfig {
         if driver.get_application_name().is_none() {
             driver.application_name("queue");
         }
-        if driver.get_connect_timeout().is_none() {
-            driver.connect_timeout(self.connect_timeout);
-        }
         // An idle connection that was cut without a word is to be found before a request waits on it.
         if driver.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
             driver
@@ -281,6 +280,11 @@ impl Schema {
     /// The channel of its notifications.
     pub(crate) fn channel(&self) -> String {
         format!("{}_wake", self.0)
+    }
+
+    /// The setting of a session, a role or a database by which jobs that SQL enqueues wake nobody.
+    pub(crate) fn wake_setting(&self) -> String {
+        format!("{}.wake", self.0)
     }
 
     pub(crate) fn as_str(&self) -> &str {

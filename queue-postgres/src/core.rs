@@ -1,15 +1,16 @@
 //! What the requests of a handle share.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use queue_core::Result;
 use queue_core::backend::{ParkedClaims, WakeHub};
 
 use crate::config::PostgresConfig;
+use crate::connect::Connector;
 use crate::connections::Connections;
+use crate::damaged::Refused;
 use crate::prune::Place;
 use crate::statements::Statements;
-use crate::tls::Tls;
 use crate::waits::Waits;
 use crate::wake::Waker;
 
@@ -17,12 +18,13 @@ use crate::wake::Waker;
 /// handle, or a request that it made.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) connections: Connections,
-    /// One connection, apart from the others, which may all be in use.
+    pub(crate) connections: Arc<Connections>,
+    /// One connection, apart from the others, which may all be in use. It is the first that is opened, and kept.
     pub(crate) heartbeats: Connections,
     pub(crate) statements: Statements,
     pub(crate) waits: Waits,
     pub(crate) swept: Mutex<Place>,
+    pub(crate) refused: Refused,
     pub(crate) waker: Waker,
     pub(crate) parking: ParkedClaims,
     /// As the server reads it.
@@ -30,16 +32,21 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(config: &PostgresConfig, tls: &Tls, hub: WakeHub) -> Result<(Self, crate::wake::News)> {
+    pub(crate) fn new(
+        config: &PostgresConfig,
+        connector: &Arc<Connector>,
+        hub: WakeHub,
+    ) -> Result<(Self, crate::wake::News)> {
         let (waker, news) = Waker::new(hub);
         // 0 would be no limit at all, and more than an i32 is refused.
         let parked_lock_timeout = config.parked_lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let core = Self {
-            connections: Connections::new(config, tls, config.connections, config.request_timeout)?,
-            heartbeats: Connections::new(config, tls, 1, config.heartbeat_timeout)?,
+            connections: Arc::new(Connections::of_requests(config, connector)?),
+            heartbeats: Connections::of_heartbeats(config, connector)?,
             statements: Statements::new(&config.schema),
             waits: Waits::default(),
             swept: Mutex::default(),
+            refused: Refused::default(),
             waker,
             parking: ParkedClaims::new(),
             parked_lock_timeout: format!("{parked_lock_timeout}ms"),

@@ -3,9 +3,10 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use deadpool_postgres::{PoolError, TimeoutType};
 use queue_core::{Error, ErrorKind};
 use tokio_postgres::error::{Severity, SqlState};
+
+use crate::connect::Unreached;
 
 /// The state that our functions raise for a worker that is not registered, or was given up.
 const WORKER_LOST: &str = "QUEWL";
@@ -15,8 +16,10 @@ const WORKER_LOST: &str = "QUEWL";
 pub(crate) enum Fault {
     /// The request cannot be granted, or its answer not be understood.
     Refused(Error),
-    /// No connection was to be had; nothing was sent.
-    Unreached(PoolError),
+    /// No connection came up; nothing was sent.
+    Unreached(Unreached),
+    /// All connections were in use for as long as the request waits for one.
+    Occupied,
     /// The server refused, or the connection broke.
     Driver(tokio_postgres::Error),
     /// No answer came in time.
@@ -68,6 +71,14 @@ impl Fault {
         })
     }
 
+    /// What the server says of a table, a type or a function that is there already.
+    pub(crate) fn taken_name(&self) -> Option<String> {
+        let taken = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT, SqlState::DUPLICATE_FUNCTION];
+        let Self::Driver(error) = self else { return None };
+        let refusal = error.as_db_error().filter(|refusal| taken.contains(refusal.code()))?;
+        Some(refusal.message().to_owned())
+    }
+
     /// A row is there already.
     pub(crate) fn is_known(&self) -> bool {
         self.code() == Some(&SqlState::UNIQUE_VIOLATION)
@@ -76,14 +87,33 @@ impl Fault {
     /// The connection is of no further use.
     pub(crate) fn breaks_connection(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::Unreached(_) => false,
+            Self::Refused(_) | Self::Unreached(_) | Self::Occupied => false,
             Self::Silent(_) => true,
             Self::Driver(error) => match error.code() {
                 None => true,
                 // The server became a replica, perhaps; another one of the list may be the primary now.
-                Some(code) => *code == SqlState::READ_ONLY_SQL_TRANSACTION || ends_session(error),
+                Some(code) => {
+                    [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::FEATURE_NOT_SUPPORTED].contains(code)
+                        || ends_session(error)
+                }
             },
         }
+    }
+
+    /// What the connection prepared is not what is there any more, as after a restore of the schema. Nothing was done, and a new
+    /// connection prepares anew.
+    pub(crate) fn is_stale_plan(&self) -> bool {
+        self.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+    }
+
+    /// The server takes no writes: it is a replica, or became one.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+    }
+
+    /// The server, or a pooler, has no connection left for this role.
+    pub(crate) fn is_crowded(&self) -> bool {
+        matches!(self, Self::Unreached(unreached) if unreached.is_crowded())
     }
 
     /// Whether the connection was lost, so that a read can be made on another one.
@@ -99,7 +129,7 @@ impl Fault {
     /// What was sent may have been done, if it writes.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::Unreached(_) => false,
+            Self::Refused(_) | Self::Unreached(_) | Self::Occupied => false,
             Self::Silent(_) => true,
             Self::Driver(error) => leaves_open(error),
         }
@@ -110,6 +140,9 @@ impl Fault {
         match self {
             Self::Refused(error) => error,
             Self::Unreached(error) => unreached(error, operation),
+            Self::Occupied => {
+                Error::new(ErrorKind::Busy, operation, "all connections of the pool are in use")
+            }
             Self::Silent(after) => {
                 let message = format!("the server did not answer within {after:?}");
                 Error::new(lost(effect), operation, message)
@@ -132,26 +165,18 @@ const fn lost(effect: Effect) -> ErrorKind {
     }
 }
 
-fn unreached(error: PoolError, operation: &'static str) -> Error {
-    match error {
-        PoolError::Backend(error) => {
-            let (kind, message) = match error.as_db_error() {
-                Some(refusal) => (
-                    connect_kind(refusal.code()),
-                    format!("the server refused the connection: {}", refusal.message()),
-                ),
-                None => (ErrorKind::Unavailable, format!("no connection to the server: {}", chain(&error))),
-            };
-            Error::new(kind, operation, message).with_source(error)
-        }
-        PoolError::Timeout(TimeoutType::Wait) => {
-            Error::new(ErrorKind::Busy, operation, "all connections of the pool are in use")
-        }
-        error => {
-            Error::new(ErrorKind::Unavailable, operation, format!("no connection to the server: {error}"))
-                .with_source(error)
-        }
-    }
+fn unreached(error: Unreached, operation: &'static str) -> Error {
+    let is_misconfigured = error.is_answered()
+        && error
+            .driver_errors()
+            .all(|error| error.code().is_some_and(|code| connect_kind(code) == ErrorKind::Misconfigured));
+    let kind = if is_misconfigured { ErrorKind::Misconfigured } else { ErrorKind::Unavailable };
+    let least = if error.is_crowded() {
+        "; a handle needs at least two connections, one for heartbeats and one for requests"
+    } else {
+        ""
+    };
+    Error::new(kind, operation, format!("no connection to the server: {error}{least}")).with_source(error)
 }
 
 /// Only an operator can correct a setting; everything else may pass by itself.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use queue_core::backend::{AttemptError, JobRecord, ListRequest};
-use queue_core::{JobId, Kind, Progress, QueueName, Result};
+use queue_core::{Error, ErrorKind, JobId, Kind, Progress, QueueName, Result};
 use tokio_postgres::Row;
 
 use crate::core::Core;
@@ -14,6 +14,7 @@ use crate::types::{Id, Time};
 /// Each of these jobs as it stands.
 pub(crate) async fn jobs(core: &Core, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
     let read = async {
+        check_visible(core).await?;
         let wanted: Vec<Id> = ids.iter().map(|id| (*id).into()).collect();
         let rows = core.connections.query(&core.statements.inspect_read, &[&wanted]).await?;
         let records: Vec<JobRecord> = rows.iter().map(record).collect::<Outcome<_>>()?;
@@ -27,6 +28,7 @@ pub(crate) async fn jobs(core: &Core, ids: &[JobId]) -> Result<Vec<Option<JobRec
 /// A page of jobs in the order of their ids.
 pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRecord>> {
     let read = async {
+        check_visible(core).await?;
         let after = request.after.map_or(Id([0; 16]), Id::from);
         let state = request.state.map(queue_core::State::as_str);
         let queue = request.queue.as_ref().map(QueueName::as_str);
@@ -39,6 +41,24 @@ pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRe
         rows.iter().map(record).collect::<Outcome<_>>()
     };
     read.await.map_err(|fault: Fault| fault.into_error("list jobs", Effect::Reads))
+}
+
+/// An answer without rows must mean that there are none. Row level security leaves rows out without a word, and a server that was
+/// replaced answers from what it had.
+async fn check_visible(core: &Core) -> Outcome<()> {
+    let rows = core.connections.query(&core.statements.visible, &[]).await?;
+    let row = row::only(&rows)?;
+    if row::get(row, 1)? {
+        core.connections.close_idle();
+        let message =
+            "the server takes no writes any more, so that it may be an old one; the next read connects anew";
+        return Err(Error::new(ErrorKind::Unavailable, "read jobs", message).into());
+    }
+    if row::get(row, 0)? {
+        let message = "row level security hides jobs from this role; switch it off for the tables of the queue, or grant BYPASSRLS";
+        return Err(Error::new(ErrorKind::Misconfigured, "read jobs", message).into());
+    }
+    Ok(())
 }
 
 /// A job in the columns that both statements select.

@@ -8,9 +8,11 @@
 mod audit;
 mod backend;
 mod cancel;
+mod catalog;
 mod claim;
 mod columns;
 mod config;
+mod connect;
 mod connections;
 mod core;
 mod damaged;

@@ -65,6 +65,10 @@ fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
     let (due_at, now) = (row::time_if_any(last, 9)?, row::time(last, 10)?);
     reply.next_due = due_at.map(|due_at| now.until(due_at));
     for level in levels {
+        if row::get::<Option<Id>>(level, 11)?.is_some() {
+            core.refused.note(row::job_id(level, 11)?, row::get(level, 12)?);
+            continue;
+        }
         reply.ready.push(Hint {
             queue: row::queue(level, 0)?,
             priority: row::get(level, 1)?,

@@ -4,6 +4,7 @@ use queue_core::{Error, ErrorKind, Result};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, GenericClient, Transaction};
 
+use crate::catalog::closed_to_everybody;
 use crate::config::{Migrate, PostgresConfig, Schema};
 use crate::connections::Connections;
 use crate::error::{Effect, Fault, Outcome};
@@ -29,9 +30,11 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
     sql: &[
         include_str!("../migrations/0001_tables.sql"),
         include_str!("../migrations/0001_ids.sql"),
+        include_str!("../migrations/0001_rows.sql"),
         include_str!("../migrations/0001_insert.sql"),
         include_str!("../migrations/0001_pause.sql"),
         include_str!("../migrations/0001_claim.sql"),
+        include_str!("../migrations/0001_ready_queues.sql"),
         include_str!("../migrations/0001_settle.sql"),
         include_str!("../migrations/0001_cancel.sql"),
         include_str!("../migrations/0001_worker.sql"),
@@ -49,6 +52,8 @@ pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
 const FUNCTION_SETTINGS: &str = "SECURITY DEFINER SET search_path = {schema}, pg_temp \
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off \
     SET enable_nestloop = off SET enable_mergejoin = off SET jit = off";
+
+const OPERATION: &str = "bring the schema up to date";
 
 const LEDGER_EXISTS: &str = include_str!("sql/ledger_exists.sql");
 const LEDGER_CREATE: &str = include_str!("sql/ledger_create.sql");
@@ -73,14 +78,14 @@ const LEDGER_WRITE: &str = include_str!("sql/ledger_write.sql");
 /// [`PostgresConfig::schema`](crate::PostgresConfig::schema) takes.
 pub fn migrations_sql(schema: &str) -> Result<String> {
     let schema: Schema = schema.parse()?;
-    let mut script = format!("BEGIN;\n{}\n{}\n", lock(&schema), filled(LEDGER_CREATE, &schema));
+    let mut script = format!("BEGIN;\n{}\n{}\n", lock(&schema), expanded(LEDGER_CREATE, &schema));
     for migration in MIGRATIONS {
         let Migration { version, name, oldest_compatible, .. } = migration;
         let applied = format!("(SELECT 1 FROM {}.migrations WHERE version = {version})", schema.quoted());
         // A block of its own, since plain SQL knows no condition.
         script += &format!("DO $migration$ BEGIN\nIF NOT EXISTS {applied} THEN\n");
-        for part in migration.sql {
-            script += &format!("EXECUTE $part$\n{}$part$;\n", expanded(part, &schema));
+        for part in parts(migration, &schema) {
+            script += &format!("EXECUTE $part$\n{part}$part$;\n");
         }
         script += &format!(
             "INSERT INTO {}.migrations (version, name, oldest_compatible) VALUES ({version}, '{name}', {oldest_compatible});\n\
@@ -97,10 +102,21 @@ pub(crate) async fn migrate(connections: &Connections, config: &PostgresConfig) 
     let done = async {
         let mut connection = connections.connection().await?;
         let done = migrate_on(&mut connection, config).await;
-        Connections::give_back(connection, &done, done.is_ok());
+        connections.give_back(connection, &done, done.is_ok());
         done
     };
-    done.await.map_err(|fault: Fault| fault.into_error("bring the schema up to date", Effect::Writes))
+    done.await.map_err(|fault: Fault| match fault.taken_name() {
+        Some(said) => {
+            let message = format!(
+                "the schema `{}` holds something of the same name that is not this library's ({said}); \
+                 choose another schema, e.g. by `?schema=` in the URL",
+                config.schema.as_str()
+            );
+            Error::new(ErrorKind::Conflict, OPERATION, message)
+                .with_source(fault.into_error(OPERATION, Effect::Writes))
+        }
+        None => fault.into_error(OPERATION, Effect::Writes),
+    })
 }
 
 async fn migrate_on(client: &mut Client, config: &PostgresConfig) -> Outcome<()> {
@@ -123,11 +139,11 @@ async fn apply(transaction: &Transaction<'_>, schema: &Schema) -> Outcome<()> {
     if serves(found, schema)? == Serves::AsItIs {
         return Ok(());
     }
-    transaction.batch_execute(&filled(LEDGER_CREATE, schema)).await?;
+    transaction.batch_execute(&expanded(LEDGER_CREATE, schema)).await?;
     let found = found.map_or(0, |found| found.version);
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
-        for part in migration.sql {
-            transaction.batch_execute(&expanded(part, schema)).await?;
+        for part in parts(migration, schema) {
+            transaction.batch_execute(&part).await?;
         }
         let Migration { version, name, oldest_compatible, .. } = migration;
         let ledger = filled(LEDGER_WRITE, schema);
@@ -138,9 +154,19 @@ async fn apply(transaction: &Transaction<'_>, schema: &Schema) -> Outcome<()> {
     Ok(())
 }
 
+/// The statements of a step. Each ends with closing to everybody what it made.
+fn parts(migration: &Migration, schema: &Schema) -> impl Iterator<Item = String> {
+    migration.sql.iter().map(|part| expanded(part, schema)).chain([closed_to_everybody(schema)])
+}
+
 fn expanded(sql: &str, schema: &Schema) -> String {
-    let channel = format!("'{}'", schema.channel());
-    filled(&sql.replace("{function_settings}", FUNCTION_SETTINGS).replace("{channel}", &channel), schema)
+    let literal = |text: &str| format!("'{text}'");
+    let sql = sql
+        .replace("{function_settings}", FUNCTION_SETTINGS)
+        .replace("{channel}", &literal(&schema.channel()))
+        .replace("{wake_setting}", &schema.wake_setting())
+        .replace("{schema_name}", &literal(schema.as_str()));
+    filled(&sql, schema)
 }
 
 fn lock(schema: &Schema) -> String {
@@ -194,11 +220,22 @@ fn unsupported(message: String) -> Error {
 
 async fn version(client: &impl GenericClient, schema: &Schema) -> Outcome<Option<Found>> {
     let name = schema.as_str();
-    let exists = client.query_typed(LEDGER_EXISTS, &[(&name, Type::TEXT)]).await?;
-    if !row::get::<bool>(row::only(&exists)?, 0)? {
-        return Ok(None);
+    let ledger = client.query_typed(LEDGER_EXISTS, &[(&name, Type::TEXT)]).await?;
+    let Some(ledger) = ledger.first() else { return Ok(None) };
+    if !row::get::<bool>(ledger, 0)? {
+        let message = format!(
+            "the table `{name}.migrations` is not this library's; choose another schema, e.g. by `?schema=` in the URL"
+        );
+        return Err(Error::new(ErrorKind::Conflict, "open the database", message).into());
     }
     let rows = client.query_typed(&filled(LEDGER_READ, schema), &[]).await?;
     let read = |row| Ok(Found { version: row::get(row, 0)?, oldest_compatible: row::get(row, 1)? });
-    rows.first().map(read).transpose()
+    // It was written in the transaction that made the table.
+    let first = rows.first().ok_or_else(|| {
+        let message = format!(
+            "the table `{name}.migrations` shows no row to this role: row level security hides them, or it was emptied"
+        );
+        Fault::from(Error::new(ErrorKind::Misconfigured, "open the database", message))
+    })?;
+    read(first).map(Some)
 }

@@ -9,15 +9,21 @@ use crate::row;
 /// The oldest server that is supported.
 const OLDEST: i32 = 140_000;
 
-/// Fails unless the server is new enough and keeps every text.
+/// Fails unless the server is new enough, keeps every text, and takes writes.
 pub(crate) async fn check(connections: &Connections) -> Result<()> {
     let statement = Statement::reads(include_str!("sql/server.sql").to_owned(), &[]);
     let read = async {
         let rows = connections.query(&statement, &[]).await?;
         let row = row::only(&rows)?;
-        Ok((row::get::<i32>(row, 0)?, row::get::<String>(row, 1)?, row::get::<String>(row, 2)?))
+        let (is_read_only, is_replica) = (row::get::<bool>(row, 3)?, row::get::<bool>(row, 4)?);
+        let read_only = is_read_only.then_some(if is_replica {
+            "the server is a replica, which takes no writes"
+        } else {
+            "transactions of this role are read-only (`default_transaction_read_only`)"
+        });
+        Ok((row::get::<i32>(row, 0)?, row::get::<String>(row, 1)?, row::get::<String>(row, 2)?, read_only))
     };
-    let (version, encoding, isolation) =
+    let (version, encoding, isolation, read_only) =
         read.await.map_err(|fault: Fault| fault.into_error("open the database", Effect::Reads))?;
     let unsupported = |message| Err(Error::new(ErrorKind::Unsupported, "open the database", message));
     if version < OLDEST {
@@ -32,5 +38,8 @@ pub(crate) async fn check(connections: &Connections) -> Result<()> {
             "the default isolation of transactions is {isolation}, it must be read committed for this role"
         ));
     }
-    Ok(())
+    match read_only {
+        Some(fault) => Err(Error::new(ErrorKind::Unavailable, "open the database", fault)),
+        None => Ok(()),
+    }
 }

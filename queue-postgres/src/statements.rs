@@ -23,6 +23,7 @@ pub(crate) struct Statements {
     pub(crate) await_claims: Statement,
     pub(crate) resume: Statement,
     pub(crate) paused: Statement,
+    pub(crate) visible: Statement,
     pub(crate) inspect_read: Statement,
     pub(crate) inspect_list: Statement,
 }
@@ -114,6 +115,7 @@ impl Statements {
             await_claims: reads(include_str!("sql/await_claims.sql"), &[Type::TEXT]),
             resume: writes(include_str!("sql/resume.sql"), &[Type::TEXT]),
             paused: reads(include_str!("sql/paused.sql"), &[]),
+            visible: reads(include_str!("sql/visible.sql"), &[]),
             inspect_read: reads(include_str!("sql/inspect_read.sql"), &[Type::UUID_ARRAY]),
             inspect_list: reads(
                 include_str!("sql/inspect_list.sql"),

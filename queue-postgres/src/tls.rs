@@ -1,5 +1,7 @@
 //! How connections are secured.
 
+use std::fmt;
+
 use queue_core::{Error, Result};
 use tokio_postgres::NoTls;
 
@@ -12,6 +14,16 @@ pub(crate) enum Tls {
     Off(NoTls),
     #[cfg(feature = "tls")]
     Rustls(tokio_postgres_rustls::MakeRustlsConnect),
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off(_) => "Off",
+            #[cfg(feature = "tls")]
+            Self::Rustls(_) => "Rustls",
+        })
+    }
 }
 
 #[cfg(not(feature = "tls"))]

@@ -5,6 +5,7 @@ use queue_core::backend::{
 };
 use queue_core::{Error, ErrorKind, JobId, Result};
 
+use crate::connections::Parameter;
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
 use crate::row;
@@ -15,8 +16,7 @@ pub(crate) async fn register(core: &Core, request: &RegisterRequest) -> Result<(
     let operation = "register a worker";
     let register = async {
         let (now, worker) = (request.now.map(Time), Id::from(request.worker));
-        let parameters: &[crate::connections::Parameter<'_>] =
-            &[&now, &worker, &request.name, &Interval(request.expiry)];
+        let parameters: &[Parameter<'_>] = &[&now, &worker, &request.name, &Interval(request.expiry)];
         let rows = core.connections.query(&core.statements.register, parameters).await?;
         row::get::<bool>(row::only(&rows)?, 0)
     };
@@ -43,10 +43,15 @@ async fn beat(core: &Core, request: &HeartbeatRequest) -> Outcome<HeartbeatReply
     let done: Vec<String> = reports.iter().map(|report| report.progress.done.to_string()).collect();
     let total: Vec<String> = reports.iter().map(|report| report.progress.total.to_string()).collect();
     let (now, worker) = (request.now.map(Time), Id::from(request.worker));
-    let rows = core
-        .heartbeats
-        .query(&core.statements.heartbeat, &[&now, &worker, &jobs, &claims, &done, &total])
-        .await?;
+    let parameters: [Parameter<'_>; 6] = [&now, &worker, &jobs, &claims, &done, &total];
+    let rows = match core.heartbeats.query(&core.statements.heartbeat, &parameters).await {
+        // Requests can wait for one of the connections that are left, and this cannot.
+        Err(fault) if fault.is_crowded() => {
+            core.connections.give_one_up().await;
+            core.heartbeats.query(&core.statements.heartbeat, &parameters).await?
+        }
+        answer => answer?,
+    };
     let row = row::only(&rows)?;
     let beat = if row::get(row, 0)? { Beat::Late } else { Beat::InTime };
     let cancels: Option<Vec<Id>> = row::get(row, 2)?;

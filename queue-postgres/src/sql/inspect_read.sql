@@ -10,9 +10,9 @@ LEFT JOIN {schema}.live l ON l.id = j.id
 LEFT JOIN {schema}.outcomes o ON o.id = j.id
 LEFT JOIN LATERAL (
     SELECT
-        array_agg(a.attempt ORDER BY a.attempt, a.error_id) AS attempts,
-        array_agg(a.at ORDER BY a.attempt, a.error_id) AS times,
-        array_agg(a.error ORDER BY a.attempt, a.error_id) AS errors
+        array_agg(a.attempt ORDER BY a.attempt) AS attempts,
+        array_agg(a.at ORDER BY a.attempt) AS times,
+        array_agg(a.error ORDER BY a.attempt) AS errors
     FROM {schema}.attempt_errors a WHERE a.job = j.id
 ) e ON true
 WHERE j.id = ANY ($1)

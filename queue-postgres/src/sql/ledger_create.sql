@@ -1,9 +1,12 @@
--- Q21: the ledger is ours alone, beside whatever the application migrates by.
-CREATE SCHEMA IF NOT EXISTS {schema};
+-- Q21: the ledger is ours alone, beside whatever the application migrates by. A schema that is there needs no right to make one.
+DO $schema$ BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = {schema_name}) THEN
+        CREATE SCHEMA {schema};
+    END IF;
+END $schema$;
 CREATE TABLE IF NOT EXISTS {schema}.migrations (
     version           integer     PRIMARY KEY,
     name              text        NOT NULL,
     applied_at        timestamptz NOT NULL DEFAULT now(),
     oldest_compatible integer     NOT NULL
 );
-GRANT SELECT ON {schema}.migrations TO PUBLIC;

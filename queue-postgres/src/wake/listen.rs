@@ -1,20 +1,22 @@
 //! Hearing what other processes tell.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::JobId;
 use queue_core::backend::WakeHub;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
 
 use super::message::take_in;
 use crate::config::PostgresConfig;
-use crate::connections::Parameter;
+use crate::connect::Connector;
+use crate::connections::{Connections, Parameter};
 use crate::error::chain;
 use crate::row;
 use crate::statements::filled;
@@ -28,26 +30,34 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What listening needs.
 #[derive(Clone)]
 pub(crate) struct Ears {
-    pub(crate) driver: Config,
-    pub(crate) tls: Tls,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) connections: Arc<Connections>,
     pub(crate) hub: WakeHub,
     pub(crate) channel: String,
     pub(crate) wanted_cancels: String,
     pub(crate) ourselves: String,
     pub(crate) ping_interval: Duration,
+    pub(crate) poll_interval: Duration,
     pub(crate) answer_timeout: Duration,
 }
 
 impl Ears {
-    pub(crate) fn new(config: &PostgresConfig, tls: Tls, hub: WakeHub, ourselves: String) -> Self {
+    pub(crate) fn new(
+        config: &PostgresConfig,
+        connector: Arc<Connector>,
+        connections: Arc<Connections>,
+        hub: WakeHub,
+        ourselves: String,
+    ) -> Self {
         Self {
-            driver: config.for_connections(),
-            tls,
+            connector,
+            connections,
             hub,
             channel: config.schema.channel(),
             wanted_cancels: filled(include_str!("../sql/wanted_cancels.sql"), &config.schema),
             ourselves,
             ping_interval: config.ping_interval,
+            poll_interval: config.poll_interval,
             answer_timeout: config.connect_timeout,
         }
     }
@@ -61,52 +71,89 @@ pub(crate) async fn poll(hub: WakeHub, interval: Duration) {
     }
 }
 
+/// Why nobody listens.
+enum Deaf {
+    /// The server has no connection left: a handle does without this one.
+    Crowded(String),
+    Lost(String),
+}
+
 /// Listens for ever, on a connection that is made again whenever it breaks.
 pub(crate) async fn listen(ears: Ears) {
     let mut wait = FIRST_WAIT;
+    let mut failures = 0_u32;
     loop {
-        let lost = match &ears.tls {
-            Tls::Off(connector) => listen_once(&ears, *connector, &mut wait).await,
+        let (deaf, has_listened) = match ears.connector.tls() {
+            Tls::Off(connector) => listen_once(&ears, *connector).await,
             #[cfg(feature = "tls")]
-            Tls::Rustls(connector) => listen_once(&ears, connector.clone(), &mut wait).await,
+            Tls::Rustls(connector) => listen_once(&ears, connector.clone()).await,
         };
-        tracing::warn!(reason = lost, "the connection that listens for jobs was lost; it is made again");
-        sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
+        if has_listened {
+            (wait, failures) = (FIRST_WAIT, 0);
+        }
+        failures = failures.saturating_add(1);
+        match deaf {
+            Deaf::Crowded(reason) => {
+                if failures.is_power_of_two() {
+                    tracing::warn!(
+                        failures,
+                        reason,
+                        "no connection is left to listen for jobs on; they are looked for"
+                    );
+                }
+                sleep(ears.poll_interval).await;
+                ears.hub.announce_unknown();
+            }
+            Deaf::Lost(reason) => {
+                if failures.is_power_of_two() {
+                    tracing::warn!(
+                        failures,
+                        reason,
+                        "the connection that listens for jobs was lost; it is made again"
+                    );
+                }
+                sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
     }
 }
 
-/// Until the connection is lost; says why.
-async fn listen_once<T>(ears: &Ears, tls: T, wait: &mut Duration) -> String
+/// Until the connection is lost; says why, and whether there was one.
+async fn listen_once<T>(ears: &Ears, tls: T) -> (Deaf, bool)
 where
-    T: MakeTlsConnect<Socket>,
+    T: MakeTlsConnect<Socket> + Clone,
     T::Stream: Send + 'static,
 {
-    let (client, connection) = match timeout(ears.answer_timeout, ears.driver.connect(tls)).await {
-        Ok(Ok(connected)) => connected,
-        Ok(Err(error)) => return chain(&error),
-        Err(_) => return "no connection came up in time".to_owned(),
+    let (client, connection) = match ears.connector.connect(tls).await {
+        Ok(connected) => connected,
+        Err(error) if error.is_crowded() => return (Deaf::Crowded(error.to_string()), false),
+        Err(error) => return (Deaf::Lost(error.to_string()), false),
     };
-    let (sender, mut heard) = unbounded_channel();
+    let (sender, heard) = unbounded_channel();
     let _driving = AbortOnDrop(tokio::spawn(drive(connection, sender)));
     let listen = format!("LISTEN \"{}\"", ears.channel);
     if let Err(reason) = in_time(ears, client.batch_execute(&listen)).await {
-        return reason;
+        return (Deaf::Lost(reason), false);
     }
-    *wait = FIRST_WAIT;
     // What was told before is found by looking, now that nothing further can be missed.
     ears.hub.announce_unknown();
+    (Deaf::Lost(hear(ears, &client, heard).await), true)
+}
+
+/// Until the connection is lost; says why.
+async fn hear(ears: &Ears, client: &Client, mut heard: UnboundedReceiver<String>) -> String {
     loop {
         match timeout(ears.ping_interval, heard.recv()).await {
             Ok(Some(text)) => {
                 let named = take_in(&ears.hub, &text, &ears.ourselves);
-                if let Err(reason) = announce_cancels(ears, &client, &named).await {
+                if let Err(reason) = announce_cancels(ears, client, &named).await {
                     return reason;
                 }
             }
             Ok(None) => return "the server closed it".to_owned(),
             Err(_) => {
-                if let Err(reason) = ping(ears, &client).await {
+                if let Err(reason) = ping(ears, client).await {
                     return reason;
                 }
             }
@@ -137,9 +184,16 @@ async fn announce_cancels(ears: &Ears, client: &Client, named: &[JobId]) -> Resu
     Ok(())
 }
 
-/// A connection that was cut without a word is silent, like one on which nothing happens.
+/// A connection that was cut without a word is silent, like one on which nothing happens. And a server that takes no writes
+/// is not where jobs are entered: the name may lead to another one by now.
 async fn ping(ears: &Ears, client: &Client) -> Result<(), String> {
-    in_time(ears, client.check_connection()).await
+    let answer = in_time(ears, client.query_typed(include_str!("../sql/is_read_only.sql"), &[])).await?;
+    let is_read_only = answer.first().and_then(|row| row::get::<bool>(row, 0).ok());
+    if is_read_only == Some(true) {
+        ears.connections.close_idle();
+        return Err("the server takes no writes any more".to_owned());
+    }
+    Ok(())
 }
 
 async fn in_time<T>(

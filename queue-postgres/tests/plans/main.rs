@@ -58,6 +58,10 @@ const CALLS: &[(&str, &str)] = &[
     ),
     ("resume", "SELECT {s}.resume('default')"),
     ("paused", "SELECT {s}.paused()"),
+    (
+        "ready queues",
+        "SELECT * FROM {s}.ready_queues(NULL, '{default,last,empty}', '{handled,also-handled}')",
+    ),
     ("leases", "SELECT * FROM {s}.leases('{worker}', '{claim}')"),
     (
         "settle complete",

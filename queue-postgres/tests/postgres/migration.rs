@@ -210,7 +210,7 @@ async fn a_role_that_may_create_nothing_works_on_a_schema_that_is_up_to_date() {
     drop(backend);
     // And says clearly what it may not.
     let error = PostgresBackend::open(config("not_there")).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
     assert!(error.to_string().contains("the role lacks a right that this needs"), "{error}");
     client.batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await.unwrap();
 }

@@ -85,7 +85,7 @@ async fn who_waits_for_a_connection_gets_the_first_that_is_free() {
         in_time("an answer", call).await.unwrap().unwrap();
     }
     let many = sessions(&client, &place, "true").await;
-    assert!(many <= 2, "{many} sessions");
+    assert!(many <= 3, "{many} sessions, one of which is kept for heartbeats");
 }
 
 #[tokio::test]
@@ -220,8 +220,8 @@ async fn a_connection_that_owes_the_end_of_an_answer_is_kept_but_behind_a_pooler
         let (backend, client) = (PostgresBackend::open(config).await.unwrap(), place.connect().await);
         let used = || async {
             insert(&backend, vec![spec("1")]).await.unwrap();
-            let sql =
-                "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND query LIKE '%insert_jobs%'";
+            // All but that of the heartbeats, which sent none.
+            let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND query NOT LIKE '%server_version%'";
             let rows = client.query(sql, &[&place.schema()]).await.unwrap();
             rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>()
         };

@@ -16,8 +16,17 @@ use crate::refusals::{
 use crate::role::Role;
 
 /// What only a program that runs jobs calls.
-const OF_WORKERS: &[&str] =
-    &["claim", "heartbeat", "leases", "maintain", "register", "retire", "settle", "wanted_cancels"];
+const OF_WORKERS: &[&str] = &[
+    "claim",
+    "heartbeat",
+    "leases",
+    "maintain",
+    "ready_queues",
+    "register",
+    "retire",
+    "settle",
+    "wanted_cancels",
+];
 
 /// What only a program that enqueues jobs calls.
 const OF_ENQUEUERS: &[&str] = &["cancel", "enqueue", "insert_jobs", "known_jobs"];

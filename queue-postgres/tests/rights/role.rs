@@ -28,7 +28,7 @@ impl Role {
 
     pub(crate) async fn with(place: &Place, rights: Rights) -> Self {
         let role = Self::new(place).await;
-        place.run(&rights_sql(&place.schema, &role.name, rights).unwrap()).await;
+        place.run(&rights_sql(&place.schema, &role.name, [rights]).unwrap()).await;
         role
     }
 

@@ -41,9 +41,8 @@ const TRAPS: &str = "
 async fn no_schema_of_the_callers_gets_between_a_function_and_what_it_means() {
     let place = Place::new("rights_traps").await;
     let role = Role::new(&place).await;
-    for rights in [Rights::Worker, Rights::Enqueuer, Rights::Reader, Rights::Operator] {
-        place.run(&rights_sql(&place.schema, &role.name, rights).unwrap()).await;
-    }
+    let all = [Rights::Worker, Rights::Enqueuer, Rights::Reader, Rights::Operator];
+    place.run(&rights_sql(&place.schema, &role.name, all).unwrap()).await;
     let database = place.column("SELECT quote_ident(current_database())").await.remove(0);
     place.run(&format!("GRANT CREATE ON DATABASE {database} TO {}", quoted(&role.name))).await;
     let traps = unique("traps");
@@ -58,6 +57,7 @@ async fn no_schema_of_the_callers_gets_between_a_function_and_what_it_means() {
         "SELECT * FROM {s}.known_jobs('{{c}}', '{1}')",
         "SELECT * FROM {s}.claim(NULL, '{w}', '{c}', 'default', '{greet,other}', 2, 2, '30 s', '{}', '{}', '{}', '-infinity')",
         "SELECT * FROM {s}.leases('{w}', '{c}')",
+        "SELECT * FROM {s}.ready_queues(NULL, '{default,other}', '{greet}')",
         "SELECT * FROM {s}.heartbeat(NULL, '{w}', '{}', '{}', '{}', '{}')",
         "SELECT * FROM {s}.settle(NULL, '{{c}}', '{{c}}', '{NULL}', NULL, NULL, NULL)",
         "SELECT * FROM {s}.settle(NULL, '{{c}}', '{{c}}', '{NULL}', '{retry}', '{1 s}', '{failed}')",

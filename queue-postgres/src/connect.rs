@@ -1,0 +1,298 @@
+//! Making a connection: each address of each host has a time of its own, for TCP, TLS and login together.
+//!
+//! The driver's own time limit is for TCP alone, and a limit around all hosts would be used up by a first one that drops
+//! packets, so that the second is never tried.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+use tokio_postgres::{Client, Config, Connection, Socket};
+
+use crate::config::PostgresConfig;
+use crate::error::chain;
+use crate::tls::Tls;
+
+const DEFAULT_PORT: u16 = 5432;
+
+/// Connects to the first host that lets it; to the last one that did before all others.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    driver: Config,
+    tls: Tls,
+    /// For each address.
+    timeout: Duration,
+    first: AtomicUsize,
+}
+
+/// What the driver's configuration names, one by one.
+#[derive(Debug, Clone)]
+struct Address {
+    host: Option<Host>,
+    ip: Option<IpAddr>,
+    port: u16,
+}
+
+impl Connector {
+    pub(crate) fn new(config: &PostgresConfig, tls: Tls) -> Self {
+        let driver = config.for_connections();
+        let timeout = driver.get_connect_timeout().copied().unwrap_or(config.connect_timeout);
+        Self { driver, tls, timeout, first: AtomicUsize::new(0) }
+    }
+
+    pub(crate) const fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// A session whose connection is driven by a task, until the session is dropped.
+    pub(crate) async fn session(&self) -> Result<ClientWrapper, Unreached> {
+        match &self.tls {
+            Tls::Off(tls) => self.driven(*tls).await,
+            #[cfg(feature = "tls")]
+            Tls::Rustls(tls) => self.driven(tls.clone()).await,
+        }
+    }
+
+    async fn driven<T>(&self, tls: T) -> Result<ClientWrapper, Unreached>
+    where
+        T: MakeTlsConnect<Socket> + Clone,
+        T::Stream: Send + 'static,
+        T::TlsConnect: Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        let (client, connection) = self.connect(tls).await?;
+        let driving = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = chain(&error), "a connection broke; its request is told");
+            }
+        });
+        Ok(ClientWrapper::new(client, driving))
+    }
+
+    /// A session, and its connection, which the caller drives.
+    pub(crate) async fn connect<T>(
+        &self,
+        tls: T,
+    ) -> Result<(Client, Connection<Socket, T::Stream>), Unreached>
+    where
+        T: MakeTlsConnect<Socket> + Clone,
+    {
+        let hosts = addresses(&self.driver);
+        let mut failures = Vec::new();
+        for index in self.order(hosts.len()) {
+            for address in self.resolved(&hosts[index], &mut failures).await {
+                let alone = alone(&self.driver, &address, hosts.len());
+                match timeout(self.timeout, alone.connect(tls.clone())).await {
+                    Ok(Ok(connected)) => {
+                        self.first.store(index, Ordering::Relaxed);
+                        return Ok(connected);
+                    }
+                    Ok(Err(error)) => failures.push((address, Failure::Driver(error))),
+                    Err(_) => failures.push((address, Failure::Silent(self.timeout))),
+                }
+            }
+        }
+        Err(Unreached(failures))
+    }
+
+    fn order(&self, hosts: usize) -> impl Iterator<Item = usize> + use<> {
+        let first = match self.driver.get_load_balance_hosts() {
+            LoadBalanceHosts::Random => usize::from(queue_core::JobId::generate().to_bytes()[15]),
+            _ => self.first.load(Ordering::Relaxed),
+        };
+        (0..hosts).map(move |step| (first + step) % hosts)
+    }
+
+    /// The addresses of a host. Each is tried by itself, as libpq does.
+    async fn resolved(&self, address: &Address, failures: &mut Vec<(Address, Failure)>) -> Vec<Address> {
+        let (Some(Host::Tcp(name)), None) = (&address.host, address.ip) else { return vec![address.clone()] };
+        let failure = match timeout(self.timeout, lookup_host((name.as_str(), address.port))).await {
+            Ok(Ok(found)) => {
+                let found: Vec<Address> =
+                    found.map(|found| Address { ip: Some(found.ip()), ..address.clone() }).collect();
+                if !found.is_empty() {
+                    return found;
+                }
+                Failure::Unresolved(io::ErrorKind::NotFound.into())
+            }
+            Ok(Err(error)) => Failure::Unresolved(error),
+            Err(_) => Failure::Silent(self.timeout),
+        };
+        failures.push((address.clone(), failure));
+        Vec::new()
+    }
+}
+
+fn addresses(driver: &Config) -> Vec<Address> {
+    let (hosts, ips, ports) = (driver.get_hosts(), driver.get_hostaddrs(), driver.get_ports());
+    let address = |index: usize| Address {
+        host: hosts.get(index).cloned(),
+        ip: ips.get(index).copied(),
+        port: ports.get(index).or(ports.first()).copied().unwrap_or(DEFAULT_PORT),
+    };
+    (0..hosts.len().max(ips.len())).map(address).collect()
+}
+
+/// The configuration with this address instead of all others. The driver's cannot be taken out of it.
+fn alone(driver: &Config, address: &Address, hosts: usize) -> Config {
+    let mut alone = Config::new();
+    match &address.host {
+        Some(Host::Tcp(name)) => alone.host(name),
+        #[cfg(unix)]
+        Some(Host::Unix(folder)) => alone.host_path(folder),
+        None => &mut alone,
+    };
+    if let Some(ip) = address.ip {
+        alone.hostaddr(ip);
+    }
+    alone.port(address.port);
+    if let Some(user) = driver.get_user() {
+        alone.user(user);
+    }
+    if let Some(password) = driver.get_password() {
+        alone.password(password);
+    }
+    if let Some(name) = driver.get_dbname() {
+        alone.dbname(name);
+    }
+    if let Some(options) = driver.get_options() {
+        alone.options(options);
+    }
+    if let Some(name) = driver.get_application_name() {
+        alone.application_name(name);
+    }
+    if let Some(limit) = driver.get_tcp_user_timeout() {
+        alone.tcp_user_timeout(*limit);
+    }
+    if let Some(interval) = driver.get_keepalives_interval() {
+        alone.keepalives_interval(interval);
+    }
+    if let Some(retries) = driver.get_keepalives_retries() {
+        alone.keepalives_retries(retries);
+    }
+    // Of several hosts, the one that may write is wanted.
+    let wanted = match driver.get_target_session_attrs() {
+        TargetSessionAttrs::Any if hosts > 1 => TargetSessionAttrs::ReadWrite,
+        wanted => wanted,
+    };
+    alone
+        .target_session_attrs(wanted)
+        .ssl_mode(driver.get_ssl_mode())
+        .ssl_negotiation(driver.get_ssl_negotiation())
+        .channel_binding(driver.get_channel_binding())
+        .keepalives(driver.get_keepalives())
+        .keepalives_idle(driver.get_keepalives_idle());
+    alone
+}
+
+/// Why no connection came up: what happened at each address, in the order in which they were tried.
+#[derive(Debug)]
+pub(crate) struct Unreached(Vec<(Address, Failure)>);
+
+#[derive(Debug)]
+enum Failure {
+    Unresolved(io::Error),
+    Silent(Duration),
+    Driver(tokio_postgres::Error),
+}
+
+impl Unreached {
+    /// The server, or a pooler, has no connection left for this role, this database, or anybody.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.driver_errors().any(|error| error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS))
+    }
+
+    /// What the driver said, where it was asked.
+    pub(crate) fn driver_errors(&self) -> impl Iterator<Item = &tokio_postgres::Error> {
+        self.0.iter().filter_map(|(_, failure)| match failure {
+            Failure::Driver(error) => Some(error),
+            Failure::Unresolved(_) | Failure::Silent(_) => None,
+        })
+    }
+
+    /// Whether the driver was asked at each address.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.0.iter().all(|(_, failure)| matches!(failure, Failure::Driver(_)))
+    }
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("no host is named");
+        }
+        for (index, (address, failure)) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{address}: {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.port;
+        match (&self.host, self.ip) {
+            (Some(Host::Tcp(name)), Some(ip)) if *name != ip.to_string() => {
+                write!(f, "{name} ({ip}), port {port}")
+            }
+            (Some(Host::Tcp(name)), _) => write!(f, "{name}, port {port}"),
+            #[cfg(unix)]
+            (Some(Host::Unix(folder)), _) => write!(f, "the socket in {}, port {port}", folder.display()),
+            (None, Some(ip)) => write!(f, "{ip}, port {port}"),
+            (None, None) => write!(f, "port {port}"),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unresolved(error) => write!(f, "the name cannot be resolved: {error}"),
+            Self::Silent(after) => write!(f, "no connection came up within {after:?}"),
+            Self::Driver(error) => match error.as_db_error() {
+                Some(refusal) => write!(f, "the server refused the connection: {}", refusal.message()),
+                None => f.write_str(&chain(error)),
+            },
+        }
+    }
+}
+
+impl StdError for Unreached {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.driver_errors().last().map(|error| error as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_is_tried_by_itself_with_all_other_settings() {
+        let driver: Config =
+            "host=one,two port=1,2 user=ada password=secret dbname=shop options='-c a=b' application_name=jobs \
+             keepalives_idle=7 keepalives_interval=8 keepalives_retries=9 tcp_user_timeout=11 channel_binding=require"
+                .parse()
+                .unwrap();
+        let both = addresses(&driver);
+        assert_eq!(both.iter().map(ToString::to_string).collect::<Vec<_>>(), ["one, port 1", "two, port 2"]);
+        let second = alone(&driver, &both[1], 2);
+        let expected: Config =
+            "host=two port=2 user=ada password=secret dbname=shop options='-c a=b' application_name=jobs \
+             keepalives_idle=7 keepalives_interval=8 keepalives_retries=9 tcp_user_timeout=11 channel_binding=require \
+             target_session_attrs=read-write"
+                .parse()
+                .unwrap();
+        assert_eq!(second, expected);
+    }
+}
