@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use queue_core::runtime::WorkerSettings;
 use queue_core::{HandlerResult, JobQueue, TaskDefinition, Worker};
-use queue_postgres::tokio_postgres::{AsyncMessage, Client, NoTls};
+use queue_postgres::tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use queue_testserver::{Options, Server};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
@@ -65,7 +66,11 @@ async fn a_worker_that_looks_for_nothing_runs_what_sql_enqueues() {
 
 /// What is said on the channel of the schema.
 async fn overhear(place: &Place) -> (Client, UnboundedReceiver<String>) {
-    let (client, mut connection) = driver().connect(NoTls).await.unwrap();
+    overhear_at(place, driver()).await
+}
+
+async fn overhear_at(place: &Place, driver: Config) -> (Client, UnboundedReceiver<String>) {
+    let (client, mut connection) = driver.connect(NoTls).await.unwrap();
     let (sender, said) = unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
@@ -106,4 +111,26 @@ async fn the_jobs_of_one_statement_make_few_notifications() {
     let many = notifications(&place, &mut said, many_times).await;
     assert!(many <= 12, "{many} for times within 17 hours");
     place.remove().await;
+}
+
+/// A wake-up must not fail what it announces: PostgreSQL prepares no transaction that notifies.
+#[tokio::test]
+async fn a_transaction_that_is_prepared_enqueues_without_a_wake_up() {
+    let options = Options::throwaway().parameter("max_prepared_transactions", "5");
+    let server = tokio::task::spawn_blocking(move || Server::start(&options)).await.unwrap().unwrap();
+    let place = Place::on(server.url().parse().unwrap(), "sql_prepared").await;
+    let (_session, mut said) = overhear_at(&place, server.url().parse().unwrap()).await;
+    for (setting, call) in [
+        ("SELECT 1", "SELECT {s}.enqueue('k', '1', wake => false)"),
+        ("SET LOCAL {s}.wake = off", "SELECT {s}.enqueue('k', '1')"),
+    ] {
+        place.run(&format!("BEGIN; {setting}; {call}; PREPARE TRANSACTION 'two phases'")).await;
+        place.run("COMMIT PREPARED 'two phases'").await;
+    }
+    assert_eq!(place.column("SELECT count(*) FROM {s}.live").await, ["2"]);
+    assert_eq!(notifications(&place, &mut said, "SELECT {s}.enqueue('k', '1', wake => false)").await, 0);
+    assert_eq!(notifications(&place, &mut said, "SELECT {s}.enqueue('k', '1')").await, 1);
+    let refused = "BEGIN; SELECT {s}.enqueue('k', '1'); PREPARE TRANSACTION 'two phases'";
+    let error = place.owner.batch_execute(&place.filled(refused)).await.unwrap_err();
+    assert!(format!("{error:?}").contains("NOTIFY"), "{error:?}");
 }

@@ -15,9 +15,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) async fn new(name: &str) -> Self {
-        let schema = unique(name);
-        let place = Self { schema, owner: connect(&driver()).await };
-        drop(place.open(driver()).await.unwrap());
+        Self::on(driver(), name).await
+    }
+
+    /// On this server.
+    pub(crate) async fn on(driver: Config, name: &str) -> Self {
+        let place = Self { schema: unique(name), owner: connect(&driver).await };
+        drop(place.open(driver).await.unwrap());
         place
     }
 

@@ -1,0 +1,122 @@
+//! One row that cannot be written stops none of the others.
+
+use std::time::Duration;
+
+use queue_core::backend::{MaintainRequest, Prune, RegisterRequest, SettleRequest, Settlement, Verdict};
+use queue_core::{Backend, JobId, State, Timestamp, WorkerId};
+use queue_postgres::PostgresBackend;
+use queue_postgres::tokio_postgres::Client;
+
+use crate::database::{Database, LONG, claim, column, insert, leased, register, spec};
+
+/// As an application's trigger that does not like one job.
+async fn refuse(client: &Client, table: &str, events: &str, job: JobId) {
+    let id: String = job.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let row = if events == "DELETE" { "OLD" } else { "NEW" };
+    let sql = format!(
+        "CREATE OR REPLACE FUNCTION queue.refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+         CREATE TRIGGER refuse AFTER {events} ON queue.{table} FOR EACH ROW WHEN ({row}.id = '{id}')
+         EXECUTE FUNCTION queue.refuse()"
+    );
+    client.batch_execute(&sql).await.unwrap();
+}
+
+async fn accept(client: &Client) {
+    client.batch_execute("DROP FUNCTION queue.refuse CASCADE").await.unwrap();
+}
+
+async fn states(backend: &PostgresBackend, ids: &[JobId]) -> Vec<State> {
+    let records = backend.inspect().unwrap().jobs(ids).await.unwrap();
+    records.into_iter().map(|record| record.unwrap().state).collect()
+}
+
+#[tokio::test]
+async fn a_rescue_passes_over_a_job_that_cannot_be_written() {
+    let database = Database::new().await;
+    let (backend, client) = (database.open().await, database.session().await);
+    let lost = WorkerId::generate();
+    backend.register(RegisterRequest::new(lost, "lost", Duration::from_millis(1))).await.unwrap();
+    let jobs = leased(&backend, lost, 5).await;
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.token.job).collect();
+    refuse(&client, "live", "UPDATE", ids[2]).await;
+    let later = Timestamp::now().saturating_add(LONG * 2);
+    let reply = backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap();
+    assert_eq!((reply.rescued, reply.died, reply.workers_lost), (4, 0, 1), "{reply:?}");
+    let mut expected = vec![State::Ready; 5];
+    expected[2] = State::Running;
+    assert_eq!(states(&backend, &ids).await, expected);
+    // Again, and once the row can be written, it comes back too.
+    assert_eq!(backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap().rescued, 0);
+    accept(&client).await;
+    assert_eq!(backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap().rescued, 1);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
+    let database = Database::new().await;
+    let (backend, client) = (database.open().await, database.session().await);
+    let soon = Timestamp::now().saturating_add(LONG);
+    let jobs: Vec<_> = (0..5).map(|_| queue_core::JobSpec { run_at: Some(soon), ..spec() }).collect();
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    insert(&backend, jobs).await.unwrap();
+    refuse(&client, "live", "UPDATE", ids[0]).await;
+    let due = soon.saturating_add(Duration::from_secs(1));
+    let worker = register(&backend).await;
+    let mut request = claim(worker, 3);
+    request.now = Some(due);
+    let reply = backend.claim(request).await.unwrap();
+    assert_eq!(reply.jobs.len(), 3, "a claim promotes the others, and takes of them");
+    assert_ne!(reply.next_due, Some(Duration::ZERO), "otherwise an idle worker claims without a pause");
+    assert_eq!(backend.maintain(MaintainRequest::promote(100).at(due)).await.unwrap().promoted, 0);
+    assert_eq!(states(&backend, &ids[..1]).await, [State::Scheduled]);
+    accept(&client).await;
+    assert_eq!(backend.maintain(MaintainRequest::promote(100).at(due)).await.unwrap().promoted, 1);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn pruning_passes_over_a_job_that_an_application_refers_to() {
+    let database = Database::new().await;
+    let (backend, client) = (database.open().await, database.session().await);
+    let worker = register(&backend).await;
+    let jobs = leased(&backend, worker, 5).await;
+    let complete = |token| Settlement::new(token, Verdict::Complete { result: None });
+    let all = jobs.iter().map(|job| complete(job.token)).collect();
+    backend.settle(SettleRequest::new(worker, all)).await.unwrap();
+    client
+        .batch_execute(&format!(
+            "CREATE TABLE invoices (job uuid REFERENCES queue.jobs (id)); INSERT INTO invoices VALUES (queue.id('{}'))",
+            jobs[1].token.job
+        ))
+        .await
+        .unwrap();
+    let prune = Prune {
+        completed: Duration::ZERO,
+        cancelled: Duration::ZERO,
+        dead: Duration::ZERO,
+        idempotency_window: Duration::ZERO,
+        limit: 100,
+    };
+    let later = Timestamp::now().saturating_add(LONG * 120);
+    let reply = backend.maintain(MaintainRequest::prune(prune.clone()).at(later)).await.unwrap();
+    assert_eq!(reply.pruned, 4, "{reply:?}");
+    let left = column(&client, "SELECT queue.ulid(id) FROM queue.jobs").await;
+    assert_eq!(left, [jobs[1].token.job.to_string()]);
+    assert_eq!(column(&client, "SELECT count(*) FROM queue.outcomes").await, ["1"], "whole, or not at all");
+    client.batch_execute("DROP TABLE invoices").await.unwrap();
+    assert_eq!(backend.maintain(MaintainRequest::prune(prune).at(later)).await.unwrap().pruned, 1);
+    database.remove().await;
+}
+
+/// What is beside the rows is carried over by no logical replication, and by no restore of rows alone.
+#[tokio::test]
+async fn nothing_is_kept_beside_the_rows() {
+    let database = Database::new().await;
+    let client = database.session().await;
+    let sequences =
+        "SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = 'queue'::regnamespace";
+    assert_eq!(column(&client, sequences).await, Vec::<String>::new());
+    database.remove().await;
+}

@@ -1,0 +1,192 @@
+//! Several hosts in a URL, and a name that moves from one server to another.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use queue_core::backend::ListRequest;
+use queue_core::{Backend, ErrorKind};
+use queue_postgres::tokio_postgres::config::Host;
+use queue_postgres::tokio_postgres::{AsyncMessage, Client, Config, NoTls};
+use queue_postgres::{PostgresBackend, PostgresConfig};
+use queue_testserver::{Options, Server};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+
+use crate::database::{Database, column, connect, in_time, insert, spec, until};
+
+/// Time enough for a connection on a machine that is busy.
+const CONNECT: Duration = Duration::from_secs(3);
+
+fn host_and_port(database: &Database) -> (String, u16) {
+    let driver = database.as_role();
+    let Host::Tcp(host) = &driver.get_hosts()[0] else { panic!("the test server is reached by TCP") };
+    (host.clone(), driver.get_ports()[0])
+}
+
+#[tokio::test]
+async fn a_host_that_never_answers_leaves_time_for_the_next() {
+    let database = Database::new().await;
+    let (host, port) = host_and_port(&database);
+    // Connections come up, and then nothing is said.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_port = silent.local_addr().unwrap().port();
+    let url = format!(
+        "postgres://{}@127.0.0.1:{silent_port},{host}:{port}/{}?application_name=hosts",
+        database.role, database.name
+    );
+    let config = PostgresConfig::from_url(&url).unwrap().connect_timeout(CONNECT);
+    let backend = in_time("the second host", PostgresBackend::open(config)).await.unwrap();
+    // The first one is not tried again for each connection.
+    let start = Instant::now();
+    let many: Vec<_> = (0..6)
+        .map(|_| {
+            let backend = backend.clone();
+            tokio::spawn(async move { insert(&backend, vec![spec()]).await })
+        })
+        .collect();
+    for one in many {
+        one.await.unwrap().unwrap();
+    }
+    assert!(start.elapsed() < CONNECT, "{:?}", start.elapsed());
+    drop(backend);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn the_error_names_what_happened_at_each_host() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_port = silent.local_addr().unwrap().port();
+    let url = format!("postgres://nobody@127.0.0.1:{silent_port},nowhere.invalid/none?connect_timeout=1");
+    let error = PostgresBackend::open(PostgresConfig::from_url(&url).unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    for part in [
+        &format!("port {silent_port}: no connection came up within 1s"),
+        "nowhere.invalid",
+        "cannot be resolved",
+    ] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_is_refused_at_open() {
+    let database = Database::new().await;
+    database.run("ALTER ROLE {r} SET default_transaction_read_only = on").await;
+    let error = PostgresBackend::open(database.config()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("read-only"), "{error}");
+    database.remove().await;
+}
+
+/// A name that leads to one server, and then to another: new connections go where it leads now.
+struct Name {
+    address: SocketAddr,
+    leads_to: watch::Sender<String>,
+}
+
+impl Name {
+    async fn of(server: &Server) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let leads_to = watch::Sender::new(format!("127.0.0.1:{}", server.port()));
+        let target = leads_to.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let target = target.borrow().clone();
+                tokio::spawn(async move {
+                    if let Ok(mut server) = TcpStream::connect(target).await {
+                        copy_bidirectional(&mut client, &mut server).await.ok();
+                    }
+                });
+            }
+        });
+        Self { address, leads_to }
+    }
+
+    fn lead_to(&self, server: &Server) {
+        self.leads_to.send_replace(format!("127.0.0.1:{}", server.port()));
+    }
+
+    fn config(&self) -> PostgresConfig {
+        let mut driver = Config::new();
+        driver
+            .host(self.address.ip().to_string())
+            .port(self.address.port())
+            .user("postgres")
+            .dbname("postgres");
+        PostgresConfig::new(driver).ping_interval(Duration::from_millis(100))
+    }
+}
+
+async fn started() -> (Server, Client) {
+    let server = tokio::task::spawn_blocking(|| Server::start(&Options::throwaway())).await.unwrap().unwrap();
+    let client = connect(&server.url().parse().unwrap()).await;
+    (server, client)
+}
+
+/// As with a blue and a green deployment: the old server lives on read-only, with the connections that it has.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
+    let (old, at_old) = started().await;
+    let (new, at_new) = started().await;
+    let name = Name::of(&new).await;
+    drop(PostgresBackend::open(name.config()).await.unwrap());
+    name.lead_to(&old);
+    let backend = PostgresBackend::open(name.config()).await.unwrap();
+    let mut wakes = backend.subscribe();
+    assert!(in_time("a wake-up", wakes.recv()).await.unknown, "it listens");
+    insert(&backend, vec![spec()]).await.unwrap();
+    // A connection of each purpose is there, and all of them lead to the old server.
+    // What it last asked is its ping.
+    let listens =
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '-- Whether the server takes no writes%'";
+    until("it listens at the old server", || async { column(&at_old, listens).await != ["0"] }).await;
+
+    at_old.batch_execute("ALTER SYSTEM SET default_transaction_read_only = on").await.unwrap();
+    at_old.batch_execute("SELECT pg_reload_conf()").await.unwrap();
+    name.lead_to(&new);
+    until("it listens at the new server", || async { column(&at_new, listens).await != ["0"] }).await;
+
+    let heard = overhear(&new).await;
+    until("the same handle writes to the new server", || async {
+        match insert(&backend, vec![spec()]).await {
+            Ok(_) => true,
+            Err(error) => {
+                assert!(error.is_retryable(), "{error:?}");
+                false
+            }
+        }
+    })
+    .await;
+    let _ = in_time("a notification at the new server", heard).await.unwrap();
+    assert_eq!(column(&at_old, "SELECT count(*) FROM queue.jobs").await, ["1"]);
+    // What reads goes there, too.
+    until("a read is of the new server", || async {
+        backend.inspect().unwrap().list(ListRequest::new(9)).await.is_ok_and(|jobs| jobs.len() == 1)
+    })
+    .await;
+}
+
+/// The next notification at a server.
+async fn overhear(server: &Server) -> oneshot::Receiver<()> {
+    let driver: Config = server.url().parse().unwrap();
+    let (client, mut connection) = driver.connect(NoTls).await.unwrap();
+    let (tell, told) = oneshot::channel();
+    let mut tell = Some(tell);
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+            if let (AsyncMessage::Notification(_), Some(tell)) = (message, tell.take()) {
+                tell.send(()).ok();
+            }
+        }
+    });
+    client.batch_execute("LISTEN queue_wake").await.unwrap();
+    // Its connection lives as long as it does.
+    tokio::spawn(async move {
+        let _client = client;
+        std::future::pending::<()>().await;
+    });
+    told
+}
