@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
-    MaintainRequest, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored,
-    WakeHub, WakeReceiver,
+    MaintainRequest, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
+    RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
 
@@ -20,7 +20,7 @@ use crate::home::Home;
 use crate::lane::Lane;
 use crate::tls::Tls;
 use crate::wake::{Ears, listen, notify, poll};
-use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, server, settle, worker};
+use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, worker};
 
 /// Jobs in a PostgreSQL database, shared by any number of processes and machines.
 ///
@@ -129,6 +129,10 @@ impl Backend for PostgresBackend {
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         self.run(|core| async move { claim::claim(&core, request).await }).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        self.run(|core| async move { ready_queues::ready_queues(&core, &request).await }).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

@@ -27,6 +27,7 @@ mod parked;
 mod parts;
 mod pause;
 mod prune;
+mod ready_queues;
 mod rights;
 mod row;
 mod server;

@@ -12,6 +12,7 @@ pub(crate) struct Statements {
     pub(crate) insert_and_claim: Statement,
     pub(crate) known: Statement,
     pub(crate) claim: Statement,
+    pub(crate) ready_queues: Statement,
     pub(crate) leases: Statement,
     pub(crate) settle: Statement,
     pub(crate) cancel: Statement,
@@ -98,6 +99,10 @@ impl Statements {
             ),
             known: reads(include_str!("sql/known.sql"), &[Type::UUID_ARRAY, Type::TEXT_ARRAY]),
             claim: writes(include_str!("sql/claim.sql"), CLAIM),
+            ready_queues: reads(
+                include_str!("sql/ready_queues.sql"),
+                &[Type::TIMESTAMPTZ, Type::TEXT_ARRAY, Type::TEXT_ARRAY],
+            ),
             leases: reads(include_str!("sql/leases.sql"), &[Type::UUID, Type::UUID]),
             settle: writes(include_str!("sql/settle.sql"), SETTLE),
             cancel: writes(

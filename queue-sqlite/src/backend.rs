@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, ParkedClaims,
-    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
+    Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
+    WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, Result, Submitted};
 use rusqlite::Connection;
@@ -133,6 +134,10 @@ impl Backend for SqliteBackend {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
+        self.0.writer.call(request).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
         self.0.writer.call(request).await
     }
 

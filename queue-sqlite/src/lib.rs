@@ -43,6 +43,7 @@ mod plans;
 mod promote;
 mod prune;
 mod reader;
+mod ready_queues;
 mod rescue;
 mod row;
 mod settle;

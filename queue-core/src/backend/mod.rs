@@ -1,6 +1,6 @@
 //! The contract between the queue and a storage: what a backend must do, and nothing more.
 //!
-//! The core is small and frozen: nine methods, each with one request. What comes later enters as
+//! The core is small and frozen: ten methods, each with one request. What comes later enters as
 //! extension traits that a backend may offer, so that new features do not break backends that exist.
 //! [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit` proves a
 //! backend right, promise by promise. The guide *Writing a backend* (`docs/writing-a-backend.md` in the
@@ -50,6 +50,7 @@ mod inspect;
 mod maintain;
 mod parked;
 mod pause;
+mod ready_queues;
 mod settle;
 mod wake;
 mod worker;
@@ -69,6 +70,7 @@ pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
 pub use parked::{Answer, BatchSize, ParkedClaim, ParkedClaims, Room, TakenClaim};
 pub use pause::Pause;
+pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
 pub use settle::{SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
@@ -190,6 +192,19 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   the worker is registered and not given up; that is checked under a lock that excludes a
     ///   rescue of this worker at the same time.
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply>;
+
+    /// Says which of these queues have something for a worker, so that one that serves many queues does not claim from each of
+    /// them when it looks whether anything is there.
+    ///
+    /// A backend that cannot say so cheaply names all of them, as this default does: then the worker claims from each.
+    ///
+    /// # To be correct
+    /// - Each queue that is not paused and has a ready job of one of the kinds is named, and so is each that has a waiting job,
+    ///   of any kind, whose time is not after `now`. Others may be named.
+    /// - It changes nothing.
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        Ok(ReadyQueuesReply::new(request.queues, None))
+    }
 
     /// The live leases of a claim, in the order of a claim: for a claim whose reply was lost.
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>>;

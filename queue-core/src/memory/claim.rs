@@ -5,8 +5,10 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::store::{Lease, Live, Stage, Standing, Store};
-use crate::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, Position};
-use crate::{Error, ErrorKind, JobId, JobSpec, Result, Timestamp, Token, WorkerId};
+use crate::backend::{
+    ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, Position, ReadyQueuesReply, ReadyQueuesRequest,
+};
+use crate::{Error, ErrorKind, JobId, JobSpec, Kind, QueueName, Result, Timestamp, Token, WorkerId};
 
 impl Store {
     pub(super) fn claim(&mut self, now: Timestamp, request: &ClaimRequest) -> Result<ClaimReply> {
@@ -30,6 +32,25 @@ impl Store {
         }
         let next_due = self.index.due_in_queue(&request.queue).map(|due| now.until(due));
         Ok(ClaimReply::new(jobs, Some(cursor), next_due))
+    }
+
+    /// Which of these queues have a ready job of one of the kinds, or a waiting one that is due.
+    pub(super) fn ready_queues(&self, now: Timestamp, request: ReadyQueuesRequest) -> ReadyQueuesReply {
+        let mut reply = ReadyQueuesReply::default();
+        for queue in request.queues {
+            let due = self.index.due_in_queue(&queue).map(|due| now.until(due));
+            if due.is_some_and(|due| due.is_zero()) || self.is_ready(&queue, &request.kinds) {
+                reply.queues.push(queue);
+            } else {
+                reply.next_due = reply.next_due.into_iter().chain(due).min();
+            }
+        }
+        reply
+    }
+
+    fn is_ready(&self, queue: &QueueName, kinds: &[Kind]) -> bool {
+        let levels = self.index.ready.get(queue).filter(|_| !self.paused.contains(queue));
+        levels.into_iter().flatten().flat_map(|(_, level)| level.values()).any(|kind| kinds.contains(kind))
     }
 
     /// The live leases of one claim, in the order of a claim.

@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, Stored, TakenClaim, WakeHub, WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, TakenClaim, WakeHub, WakeReceiver,
 };
 use crate::{JobId, QueueName, Result, Submitted, Timestamp};
 use store::Store;
@@ -93,6 +93,11 @@ impl Backend for MemoryBackend {
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         let now = request.now.unwrap_or_else(Timestamp::now);
         self.transaction(|store| store.claim(now, &request))
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        Ok(self.lock().ready_queues(now, request))
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

@@ -9,13 +9,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::engine::Engine;
 use super::environment::later;
 use super::outage::Outage;
-use super::planner::{Brought, More, Plan, Planner};
+use super::planner::{Brought, More, Plan, Planner, Step};
 use super::station::{Nudge, Station};
 use crate::backend::{
-    Answer, BatchSize, ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ParkedClaim, Room, WakeReceiver,
-    Wakes,
+    Answer, BatchSize, ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ParkedClaim, ReadyQueuesRequest,
+    Room, WakeReceiver, Wakes,
 };
-use crate::{ClaimId, Error, ErrorKind, Result, WorkerId};
+use crate::{ClaimId, Error, ErrorKind, QueueName, Result, WorkerId};
 
 /// Claims until the worker shuts down; leaves no claim behind whose reply it does not know.
 pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
@@ -75,9 +75,10 @@ impl ClaimLoop<'_> {
             let may_claim = self.station.may_claim();
             let room = if may_claim { self.engine.room(self.planner.urgent()) } else { 0 };
             let idle = if may_claim { self.engine.free_slots() } else { 0 };
-            let plan = if room > 0 { self.planner.plan(self.engine.now(), idle) } else { None };
-            match plan {
-                Some(plan) => self.claim(worker, &plan, room, idle).await,
+            let step = if room > 0 { self.planner.next_step(self.engine.now(), idle) } else { None };
+            match step {
+                Some(Step::Claim(plan)) => self.claim(worker, &plan, room, idle).await,
+                Some(Step::Look(queues)) => self.look(queues).await,
                 None => self.wait(worker, room > 0, idle).await,
             }
         }
@@ -194,6 +195,22 @@ impl ClaimLoop<'_> {
         let reply = self.station.backend.claim(self.request(plan, &sent)).await;
         self.take_reply(plan, &sent, reply).await;
         self.station.end_claim();
+    }
+
+    /// Asks which of many queues have anything.
+    async fn look(&mut self, queues: Vec<QueueName>) {
+        let started = self.engine.now();
+        let request = ReadyQueuesRequest::new(queues.clone(), Arc::clone(&self.station.kinds));
+        match self.station.backend.ready_queues(request).await {
+            Ok(reply) => {
+                self.outage.over();
+                self.planner.looked(&queues, &reply, started, self.engine.now());
+            }
+            Err(error) => {
+                self.outage.report(&error);
+                self.pause().await;
+            }
+        }
     }
 
     async fn take_reply(&mut self, plan: &Plan, sent: &Sent, reply: Result<ClaimReply>) {

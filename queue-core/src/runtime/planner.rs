@@ -1,15 +1,28 @@
 //! Decides what to claim next: from which queue, and from where in it.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::WorkerSettings;
 use super::environment::later;
 use crate::QueueName;
-use crate::backend::{Cursor, Hint, Wakes};
+use crate::backend::{Cursor, Hint, ReadyQueuesReply, Wakes};
 
 /// Claims from the head take at most this share of the time, unless `head_interval` has passed: one
 /// part in so many.
 const HEAD_SHARE: u32 = 20;
+
+/// From so many queues on that are to be looked at, the backend is first asked which of them have anything: an idle worker of a
+/// thousand queues made 194 transactions a second.
+const MANY_QUEUES: usize = 4;
+
+/// What to do next.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Claim(Plan),
+    /// Ask which of these queues have anything.
+    Look(Vec<QueueName>),
+}
 
 /// From where in a queue to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +83,8 @@ struct Lane {
     needs_slot: Option<Instant>,
     /// Something was told of since the last claim, which may stand before that job.
     has_news: bool,
+    /// A look found something: the next claim is made.
+    is_named: bool,
     head_wanted: bool,
     head_allowed: Instant,
     head_at: Instant,
@@ -86,6 +101,7 @@ impl Lane {
             hot: false,
             needs_slot: None,
             has_news: false,
+            is_named: false,
             head_wanted: true,
             head_allowed: now,
             head_at: now,
@@ -111,6 +127,38 @@ impl Lane {
         } else {
             None
         }
+    }
+
+    /// Whether a look at the whole queue would do, for all that is known.
+    fn is_to_be_looked_at(&self, now: Instant, idle: usize) -> bool {
+        !self.is_named && matches!(self.choose(now, idle), Some(From::Head | From::LookBack))
+    }
+
+    /// Learns that nothing was found, from the head.
+    fn looked(
+        &mut self,
+        cost: Duration,
+        next_due: Option<Duration>,
+        now: Instant,
+        settings: &WorkerSettings,
+    ) {
+        self.hot = false;
+        self.needs_slot = None;
+        self.has_news = false;
+        self.due = self.due_from(next_due, now);
+        self.look_back_at = later(now, settings.look_back_interval);
+        self.head_looked_at(cost, now, settings);
+    }
+
+    fn head_looked_at(&mut self, cost: Duration, now: Instant, settings: &WorkerSettings) {
+        self.head_wanted = false;
+        self.head_allowed = later(now, (cost * HEAD_SHARE).min(settings.head_interval));
+        self.head_at = later(now, settings.head_interval);
+    }
+
+    /// A backend that does not know does not contradict what a wake-up told.
+    fn due_from(&self, next_due: Option<Duration>, now: Instant) -> Option<Instant> {
+        next_due.map(|wait| later(now, wait)).or(self.due.filter(|due| *due > now))
     }
 
     /// Whether a claim would bring nothing until a slot is free.
@@ -140,8 +188,17 @@ impl Planner {
         Self { lanes, next: 0, urgent: None, settings }
     }
 
-    /// What to claim now; `idle` slots have nothing to do. Queues take turns.
-    pub(super) fn plan(&mut self, now: Instant, idle: usize) -> Option<Plan> {
+    /// What to do now; `idle` slots have nothing to do. Queues take turns.
+    pub(super) fn next_step(&mut self, now: Instant, idle: usize) -> Option<Step> {
+        let unknown = self.lanes.iter().filter(|lane| lane.is_to_be_looked_at(now, idle));
+        if unknown.clone().count() >= MANY_QUEUES && !self.is_starved(now, idle) {
+            return Some(Step::Look(unknown.map(|lane| lane.queue.clone()).collect()));
+        }
+        self.plan(now, idle).map(Step::Claim)
+    }
+
+    /// What to claim now.
+    fn plan(&mut self, now: Instant, idle: usize) -> Option<Plan> {
         if self.is_starved(now, idle) {
             return None;
         }
@@ -193,6 +250,26 @@ impl Planner {
         self.urgent
     }
 
+    /// Learns which of the queues that were looked at have anything; `started` is when the look began.
+    pub(super) fn looked(
+        &mut self,
+        asked: &[QueueName],
+        reply: &ReadyQueuesReply,
+        started: Instant,
+        now: Instant,
+    ) {
+        let (asked, named): (HashSet<_>, HashSet<_>) =
+            (asked.iter().collect(), reply.queues.iter().collect());
+        let cost = now.saturating_duration_since(started);
+        for lane in self.lanes.iter_mut().filter(|lane| asked.contains(&lane.queue)) {
+            if named.contains(&lane.queue) {
+                lane.is_named = true;
+            } else {
+                lane.looked(cost, reply.next_due, now, &self.settings);
+            }
+        }
+    }
+
     /// Learns what a claim brought.
     pub(super) fn claimed(&mut self, plan: &Plan, brought: Brought, started: Instant, now: Instant) {
         let settings = &self.settings;
@@ -200,9 +277,8 @@ impl Planner {
         lane.hot = brought.more != More::No;
         lane.needs_slot = (brought.more == More::WhenSlotFree).then(|| lane.needs_slot.unwrap_or(now));
         lane.has_news = false;
-        // A backend that does not know does not contradict what a wake-up told.
-        let still_due = lane.due.filter(|due| *due > now);
-        lane.due = brought.next_due.map(|wait| later(now, wait)).or(still_due);
+        lane.is_named = false;
+        lane.due = lane.due_from(brought.next_due, now);
         if plan.from != From::Cursor {
             lane.look_back_at = later(now, settings.look_back_interval);
         }
@@ -210,10 +286,7 @@ impl Planner {
             lane.active_until = later(now, settings.look_back);
         }
         if plan.from == From::Head || plan.cursor.is_none() {
-            let cost = now.saturating_duration_since(started);
-            lane.head_wanted = false;
-            lane.head_allowed = later(now, (cost * HEAD_SHARE).min(settings.head_interval));
-            lane.head_at = later(now, settings.head_interval);
+            lane.head_looked_at(now.saturating_duration_since(started), now, settings);
             let older = lane.cursor.take();
             lane.cursor = brought.cursor;
             if let (Some(reached), Some(older)) = (&mut lane.cursor, older) {

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Answer, Audit, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, TakenClaim, WakeReceiver,
+    ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token};
 
@@ -241,6 +242,10 @@ impl Backend for Storage {
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         timed!(self, claim, request, |reply| self.saw_claim(reply))
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        timed!(self, ready_queues, request)
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

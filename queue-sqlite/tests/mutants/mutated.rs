@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
+    Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
+    WakeReceiver,
 };
 use queue_core::{Result, Submitted};
 use queue_sqlite::SqliteBackend;
@@ -79,6 +80,10 @@ impl Backend for Mutated {
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         self.sound.claim(request).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        self.sound.ready_queues(request).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaim, ParkedClaims, Pause, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, TakenClaim, WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaim, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result, Submitted};
 
@@ -110,6 +110,10 @@ impl Backend for Recorded {
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         self.observed("claim", &request.clone(), self.inner.claim(request)).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        self.noted("ready_queues", &request.clone(), self.inner.ready_queues(request)).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

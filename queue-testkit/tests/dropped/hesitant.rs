@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settled, WakeReceiver,
+    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
+    ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
+    WakeReceiver,
 };
 use queue_core::{Backend, MemoryBackend, Result, Submitted};
 
@@ -40,6 +41,10 @@ impl Backend for Hesitant {
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         self.hesitates(self.0.claim(request)).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        self.hesitates(self.0.ready_queues(request)).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

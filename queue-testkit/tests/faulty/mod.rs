@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Answer, Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaim, ParkedClaims, Pause, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, Stored, WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaim, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, Submitted};
 use queue_testkit::conformance::{Fault, FaultyStorage, Injected, SetupResult, Storage};
@@ -248,6 +248,10 @@ impl Backend for Faulty {
         let kinds = request.kinds.iter().map(|kind| kind.as_str().as_bytes().to_vec());
         let names = kinds.chain([request.claim.to_bytes().to_vec()]).collect();
         self.send(Effect::Writes, names, |inner| async move { inner.claim(request).await }).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        self.send(Effect::Reads, Vec::new(), |inner| async move { inner.ready_queues(request).await }).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

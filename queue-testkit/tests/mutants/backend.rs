@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, Stored, WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{JobId, QueueName, Result};
 use queue_testkit::conformance::{SetupResult, Storage, Subject};
@@ -78,6 +78,10 @@ impl Backend for Mutated {
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         self.mutation.claim(&self.sound, request).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        self.mutation.ready_queues(&self.sound, request).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest, LiveRow,
-    MaintainReply, MaintainRequest, ParkedClaims, Pause as _, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, Stored, WakeReceiver,
+    MaintainReply, MaintainRequest, ParkedClaims, Pause as _, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result, Submitted};
 
@@ -84,6 +84,10 @@ pub(crate) trait Mutation: Send + Sync + 'static {
 
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         sound.backend.claim(request).await
+    }
+
+    async fn ready_queues(&self, sound: &Sound, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        sound.backend.ready_queues(request).await
     }
 
     async fn leases(&self, sound: &Sound, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {

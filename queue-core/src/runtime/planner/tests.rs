@@ -242,3 +242,43 @@ proptest! {
         }
     }
 }
+
+fn looked_at(step: Option<Step>) -> Vec<QueueName> {
+    match step {
+        Some(Step::Look(queues)) => queues,
+        step => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn many_queues_are_looked_at_together_and_those_that_have_something_are_claimed_from() {
+    let start = Instant::now();
+    let names: Vec<QueueName> =
+        (0..1000).map(|number| QueueName::new(format!("q{number}")).unwrap()).collect();
+    let mut planner = Planner::new(names.clone(), WorkerSettings::default(), start);
+    assert_eq!(looked_at(planner.next_step(start, 1)), names);
+    let reply = ReadyQueuesReply::new(vec![names[7].clone(), names[9].clone()], Some(MILLI * 500));
+    planner.looked(&names, &reply, start, start);
+    for queue in [&names[7], &names[9]] {
+        let Some(Step::Claim(plan)) = planner.next_step(start, 1) else { panic!("nothing is claimed") };
+        assert_eq!((&plan.queue, plan.from), (queue, From::Head));
+        planner.claimed(&plan, brought(0, More::No), start, start);
+    }
+    assert!(planner.next_step(start, 1).is_none());
+    // A job of one of the others is due then, nobody knows of which.
+    assert_eq!(planner.next_time(start, 1), start + MILLI * 500);
+    assert_eq!(looked_at(planner.next_step(start + MILLI * 500, 1)).len(), 998);
+    planner.looked(&names, &ReadyQueuesReply::default(), start + MILLI * 500, start + MILLI * 500);
+    let Some(next) = (501..6000).find(|milli| planner.next_step(start + MILLI * *milli, 1).is_some()) else {
+        panic!("they are never looked at again")
+    };
+    assert!(next >= 5000, "after {next} ms");
+    // A wake-up of one is about that one.
+    let mut planner = Planner::new(names.clone(), WorkerSettings::default(), start);
+    planner.looked(&names, &ReadyQueuesReply::default(), start, start);
+    let woken =
+        Hint { queue: names[3].clone(), priority: 0, run_at: Timestamp::UNIX_EPOCH, due_in: Duration::ZERO };
+    planner.wake(&Wakes { ready: vec![woken], ..Wakes::default() }, start);
+    let Some(Step::Claim(plan)) = planner.next_step(start, 1) else { panic!("nothing is claimed") };
+    assert_eq!(plan.queue, names[3]);
+}

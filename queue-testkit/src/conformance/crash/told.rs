@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    ParkedClaim, ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, TakenClaim,
-    WakeReceiver,
+    ParkedClaim, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
+    SettleRequest, Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Result, Submitted};
 
@@ -132,6 +132,11 @@ impl Backend for Told {
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         let asked = Asked::Claim { claim: request.claim, worker: request.worker };
         self.told("claim", asked, self.inner.claim(request), claimed).await
+    }
+
+    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        // It changes nothing.
+        self.inner.ready_queues(request).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
