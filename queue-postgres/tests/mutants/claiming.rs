@@ -45,6 +45,10 @@ mutants! {
         ),
         ("FROM unnest(p_kinds) AS k (kind)", "FROM unnest(p_kinds[1:1]) AS k (kind)"),
     ]),
+    Q19 looks_at_queues_for_the_first_kind_only => function("ready_queues", &[(
+        "FROM unnest(p_kinds) AS k (kind)",
+        "FROM unnest(p_kinds[1:{reached}::integer]) AS k (kind)",
+    )]),
     Q20 reads_payloads_as_parsed => function("claim", &[
         ("j.payload::text", "CASE WHEN {reached} THEN j.payload::jsonb::text END"),
     ]),

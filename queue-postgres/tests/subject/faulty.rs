@@ -172,6 +172,13 @@ impl FaultyStorage for FaultySchema {
                 self.terminate(&self.connect().await?).await?;
                 Ok(Box::new(broken))
             }
+            Fault::Misconfigured => {
+                let away = format!("{schema}_away");
+                let rename = |from: &str, to: &str| format!("ALTER SCHEMA {from} RENAME TO {to}");
+                let client = self.connect().await?;
+                broken::execute(&client, &rename(schema, &away)).await?;
+                Ok(Box::new(Session { client, mend: rename(&away, schema) }))
+            }
             Fault::Cut => {
                 self.proxy()?.cut();
                 Ok(Box::new(AtOnce))

@@ -3,6 +3,7 @@
 //! The server is started for the first case, so that children of the suite, which attach to a schema of their
 //! parent's, start none.
 
+mod backup;
 mod faulty;
 mod sweeper;
 
@@ -13,9 +14,10 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use queue_core::{Backend, JobId};
 use queue_postgres::{PostgresBackend, PostgresConfig};
-use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{self, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject};
 use queue_testserver::PgBouncer;
 
+use backup::Copy;
 use faulty::{FaultySchema, POOLED};
 use sweeper::Sweeper;
 
@@ -84,7 +86,8 @@ impl Postgres {
     fn new_schema(&self) -> SetupResult<Schema> {
         let name = format!("case_{}_{}", self.run, self.schemas.fetch_add(1, Ordering::Relaxed));
         let url = with_parameter(&self.place()?.url, &format!("schema={name}"));
-        Ok(Schema { url, name, sweeper: Arc::clone(&self.sweeper) })
+        let direct = self.place()?.direct.clone();
+        Ok(Schema { url, direct, name, sweeper: Arc::clone(&self.sweeper) })
     }
 }
 
@@ -121,6 +124,8 @@ async fn open(url: &str) -> SetupResult<Arc<dyn Backend>> {
 
 struct Schema {
     url: String,
+    /// Without what stands before the database.
+    direct: String,
     name: String,
     sweeper: Arc<Sweeper>,
 }
@@ -133,6 +138,10 @@ impl Storage for Schema {
 
     fn address(&self) -> Option<String> {
         Some(self.url.clone())
+    }
+
+    async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {
+        Ok(Some(Box::new(Copy::of(&self.direct, &self.name, Arc::clone(&self.sweeper)).await?)))
     }
 }
 

@@ -106,6 +106,8 @@ pub(crate) enum Need {
     Parking,
     /// Children can attach to the storage, and be stopped.
     Children,
+    /// A copy of the storage can be taken, and put back.
+    Backup,
 }
 
 /// What a run of the suite has to work with.
@@ -117,6 +119,8 @@ pub(crate) struct Offered {
     pub(crate) parking: bool,
     /// Whether its storages have an address.
     pub(crate) address: bool,
+    /// Whether they can be backed up.
+    pub(crate) backup: bool,
 }
 
 impl Need {
@@ -131,11 +135,14 @@ impl Need {
             }
             Self::Children => "needs child processes that can be stopped, as on Unix".to_owned(),
             Self::Parking => "needs parked claims, which the backend does not offer".to_owned(),
+            Self::Backup => {
+                "needs a storage that can be restored, for which there is no `back_up`".to_owned()
+            }
             _ => format!("needs {self}, which the backend does not declare"),
         })
     }
 
-    const fn is_met_by(self, Offered { capabilities, parking, address }: Offered) -> bool {
+    const fn is_met_by(self, Offered { capabilities, parking, address, backup }: Offered) -> bool {
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
@@ -143,6 +150,7 @@ impl Need {
             Self::Pause => capabilities.pause,
             Self::Parking => parking,
             Self::Children => cfg!(unix) && address,
+            Self::Backup => backup,
         }
     }
 }
@@ -156,6 +164,7 @@ impl fmt::Display for Need {
             Self::Pause => "pause",
             Self::Parking => "parking",
             Self::Children => "children",
+            Self::Backup => "backup",
         })
     }
 }

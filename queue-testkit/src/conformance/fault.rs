@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use queue_core::Backend;
 
 use super::subject::{SetupResult, Storage};
-pub(crate) use effect::{DOUBTS, Fails, Manner, OUTAGES, STANDSTILLS, Work};
+pub(crate) use effect::{DOUBTS, ENDURED, Fails, Manner, OUTAGES, STANDSTILLS, Work};
 
 /// How long the handles of [`FaultyStorage::open_impatient`] should wait, roughly, before they give up a lock or an
 /// answer. The cases of faults wait for it again and again; none of them depends on it.
@@ -49,6 +49,9 @@ pub enum Fault {
     Crashed,
     /// Lasting: the server takes no writes, as a replica after a failover; reads that take no lock go on.
     ReadOnly,
+    /// Lasting: the storage is not set up for this program any more: a right, a table or a schema that it needs was taken away, and
+    /// is given back. Trying again does not help until then, and yet no request is refused for good.
+    Misconfigured,
     /// Of a moment: all connections are cut, whatever is under way. New ones come up.
     Cut,
     /// Of a moment: all connections end in the direction to the handle, while what it sends still arrives. New ones come
@@ -85,6 +88,7 @@ impl Fault {
         Self::Stopped,
         Self::Crashed,
         Self::ReadOnly,
+        Self::Misconfigured,
         Self::Cut,
         Self::HalfClosed,
         Self::Terminated,
@@ -108,6 +112,7 @@ impl Fault {
             Self::Stopped => "stopped",
             Self::Crashed => "crashed",
             Self::ReadOnly => "read_only",
+            Self::Misconfigured => "misconfigured",
             Self::Cut => "cut",
             Self::HalfClosed => "half_closed",
             Self::Terminated => "terminated",

@@ -106,6 +106,7 @@ pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> a
             capabilities: backend.capabilities(),
             parking: backend.parking().is_some(),
             address: kit.address().is_some(),
+            backup: kit.can_back_up().await?,
         })
     })
 }

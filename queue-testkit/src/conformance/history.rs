@@ -157,6 +157,11 @@ impl History {
         self.record().errors.iter().filter(|(kind, _)| kind.is_retryable()).map(|(_, times)| times).sum()
     }
 
+    /// How often anything failed.
+    pub(crate) fn failures_in_all(&self) -> u64 {
+        self.record().errors.values().sum()
+    }
+
     /// How often somebody was told that a lease was lost.
     pub(crate) fn leases_lost(&self) -> u64 {
         self.record().leases_lost

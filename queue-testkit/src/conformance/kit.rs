@@ -89,6 +89,12 @@ impl Kit {
         self.place.storage().address()
     }
 
+    /// Whether storages can be backed up.
+    pub(crate) async fn can_back_up(&self) -> anyhow::Result<bool> {
+        let backup = self.place.storage().back_up().await;
+        Ok(backup.map_err(|error| anyhow!("the storage's `back_up` failed: {error}"))?.is_some())
+    }
+
     /// Another storage, which nobody has opened.
     pub(crate) async fn storage_without_a_schema(&self) -> anyhow::Result<Arc<dyn Storage>> {
         self.subject.create().await.map_err(|error| anyhow!("the subject's `create` failed: {error}"))

@@ -145,5 +145,5 @@ pub use case::Tier;
 pub use fault::{Fault, FaultyStorage, Injected, PATIENCE};
 pub use harness::main;
 pub use promise::Promise;
-pub use subject::{SetupResult, Storage, Subject};
+pub use subject::{Backup, SetupResult, Storage, Subject};
 pub use suite::{CaseFailure, CaseInfo, Suite, cases};

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// either.
 const SLOWEST_REQUEST: Duration = Duration::from_secs(20);
 /// How often the storage is asked whether jobs have ended.
-const LOOK: Duration = Duration::from_millis(2);
+pub(crate) const LOOK: Duration = Duration::from_millis(2);
 /// How long the handlers of a worker may go on when it shuts down.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 

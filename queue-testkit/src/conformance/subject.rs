@@ -53,4 +53,18 @@ pub trait Storage: Send + Sync + 'static {
     fn address(&self) -> Option<String> {
         None
     }
+
+    /// Takes a copy of all that is stored now, as an operator's backup does. Without one, as by default, the cases in which a
+    /// storage is restored under open handles are ignored.
+    async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {
+        Ok(None)
+    }
+}
+
+/// A copy of all that a storage held.
+#[async_trait]
+pub trait Backup: Send + Sync {
+    /// Puts the copy in the place of what is stored, in the way that the backend's documentation gives to operators, while
+    /// handles are open.
+    async fn restore(&self) -> SetupResult<()>;
 }

@@ -25,6 +25,7 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault::Late,
     Fault::Slow,
     Fault::ReadOnly,
+    Fault::Misconfigured,
     Fault::Cut,
     Fault::RequestLost,
     Fault::ReplyLost,
@@ -88,6 +89,7 @@ impl Faulty {
             }
             Fault::Refused => return Err(failure(ErrorKind::Unavailable)),
             Fault::ReadOnly if writes => return Err(failure(ErrorKind::Unavailable)),
+            Fault::Misconfigured => return Err(failure(ErrorKind::Misconfigured)),
             Fault::Silent => {
                 sleep(PATIENCE).await;
                 return Err(lost(effect));

@@ -5,10 +5,10 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, InsertRequest, MaintainReply, MaintainRequest, SettleRequest, Settled,
-    Settlement, Verdict,
+    ClaimReply, ClaimRequest, InsertRequest, MaintainReply, MaintainRequest, ReadyQueuesReply,
+    ReadyQueuesRequest, SettleRequest, Settled, Settlement, Verdict,
 };
-use queue_core::{Backend as _, Error, ErrorKind, Kind, Result};
+use queue_core::{Backend as _, Error, ErrorKind, Kind, Result, Timestamp};
 
 use crate::caught::mutants;
 use crate::mutation::{Fates, Mutation, Sound};
@@ -18,6 +18,34 @@ mutants! {
     Q19 fails_a_whole_request_for_one_settlement => FailsAll,
     Q19 leaves_what_is_not_urgent_for_ever => LeavesTheHumble,
     Q19 gives_up_a_rescue_at_its_limit => GivesUpAtTheLimit::default(),
+    Q19 looks_at_queues_for_the_first_kind_only => LooksForTheFirstKind,
+    Q19 names_no_queue_whose_jobs_are_only_due => NamesNoneThatIsDue,
+}
+
+/// What has jobs of the other kinds only is left out.
+struct LooksForTheFirstKind;
+
+#[async_trait]
+impl Mutation for LooksForTheFirstKind {
+    async fn ready_queues(&self, sound: &Sound, mut request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        if request.kinds.len() > 1 {
+            sound.reached();
+            request.kinds = request.kinds[..1].into();
+        }
+        sound.backend.ready_queues(request).await
+    }
+}
+
+/// A job that nobody promoted yet is waited for, by a worker that never claims.
+struct NamesNoneThatIsDue;
+
+#[async_trait]
+impl Mutation for NamesNoneThatIsDue {
+    async fn ready_queues(&self, sound: &Sound, mut request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
+        sound.reached();
+        request.now = Some(Timestamp::UNIX_EPOCH);
+        sound.backend.ready_queues(request).await
+    }
 }
 
 /// The limit is applied before the kinds are looked at.

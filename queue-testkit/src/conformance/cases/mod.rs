@@ -26,6 +26,7 @@ mod q08_terminal_final;
 mod q09_cancel_linearizable;
 mod q09_races;
 mod q10_kills;
+mod q10_outages;
 mod q10_result_iff_complete;
 mod q11_expiry_recovers;
 mod q11_kills;
@@ -42,6 +43,7 @@ mod q16_idempotent_enqueue;
 mod q17_pause;
 mod q19_no_starvation;
 mod q19_programs;
+mod q19_ready_queues;
 mod q20_fields;
 mod q20_payload_fidelity;
 mod q21_kills;
@@ -53,6 +55,7 @@ mod q22_faults;
 mod q22_honest_errors;
 mod q22_races;
 mod random;
+mod restored;
 
 use super::case::Case;
 
@@ -95,6 +98,7 @@ const FILES: &[&[Case]] = &[
     q17_pause::CASES,
     q19_no_starvation::CASES,
     q19_programs::CASES,
+    q19_ready_queues::CASES,
     q20_fields::CASES,
     q20_payload_fidelity::CASES,
     q21_kills::CASES,
@@ -105,7 +109,9 @@ const FILES: &[&[Case]] = &[
     q22_honest_errors::CASES,
     q22_races::CASES,
     random::CASES,
+    restored::CASES,
     q01_faults::CASES,
+    q10_outages::CASES,
     outages::CASES,
     doubts::CASES,
     q04_faults::CASES,

@@ -71,6 +71,10 @@ pub(crate) const STANDSTILLS: &[Fault] = &[
     Fault::ReadOnly,
 ];
 
+/// Faults that last, whatever their class, while a worker holds what it has.
+pub(crate) const ENDURED: &[Fault] =
+    &[Fault::Locked, Fault::Refused, Fault::Stopped, Fault::Crashed, Fault::ReadOnly, Fault::Misconfigured];
+
 impl Fault {
     pub(crate) const fn manner(self) -> Manner {
         match self {
@@ -83,7 +87,8 @@ impl Fault {
             | Self::Slow
             | Self::Stopped
             | Self::Crashed
-            | Self::ReadOnly => Manner::Lasting,
+            | Self::ReadOnly
+            | Self::Misconfigured => Manner::Lasting,
             Self::Cut | Self::HalfClosed | Self::Terminated => Manner::Moment,
             Self::RequestLost
             | Self::ReplyLost
@@ -109,7 +114,7 @@ impl Fault {
         match self {
             Self::Contended | Self::Slow | Self::RowConflictsBriefly => Fails::Never,
             Self::Refused | Self::Silent | Self::Late | Self::Stopped | Self::Crashed => Fails::Certainly,
-            Self::Cut | Self::HalfClosed | Self::Terminated => Fails::Perhaps,
+            Self::Cut | Self::HalfClosed | Self::Terminated | Self::Misconfigured => Fails::Perhaps,
             Self::Locked | Self::RequestLost | Self::ReplyLost => match work {
                 Work::Enters | Work::Ends | Work::Moves | Work::Writes => Fails::Certainly,
                 Work::MayWrite | Work::Reads => Fails::Perhaps,
@@ -142,6 +147,7 @@ impl Fault {
             Self::Full | Self::RowFull => kind == ErrorKind::Unavailable,
             Self::RowConflicts => kind == ErrorKind::Busy,
             Self::RowRefused => kind == ErrorKind::Invalid,
+            Self::Misconfigured => kind == ErrorKind::Misconfigured,
             Self::Locked => {
                 kind == ErrorKind::Busy
                     || if reads { kind == ErrorKind::Unavailable } else { kind == ErrorKind::UnknownOutcome }
@@ -179,14 +185,22 @@ mod tests {
                 "{fault}"
             );
         }
-        assert!([OUTAGES, DOUBTS, STANDSTILLS].concat().iter().all(|fault| Fault::ALL.contains(fault)));
+        assert!(
+            [OUTAGES, DOUBTS, STANDSTILLS, ENDURED].concat().iter().all(|fault| Fault::ALL.contains(fault))
+        );
         // The match makes a new fault fail to compile until it is entered in `Fault::ALL`.
         assert_eq!(Fault::ALL.iter().filter(|fault| fault.manner() == Manner::Aimed).count(), 6);
     }
 
     #[test]
     fn reads_are_never_of_unknown_outcome_and_what_is_ridden_through_permits_no_error() {
-        let kinds = [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::UnknownOutcome, ErrorKind::Invalid];
+        let kinds = [
+            ErrorKind::Busy,
+            ErrorKind::Unavailable,
+            ErrorKind::UnknownOutcome,
+            ErrorKind::Invalid,
+            ErrorKind::Misconfigured,
+        ];
         for fault in Fault::ALL {
             assert!(!fault.permits(ErrorKind::UnknownOutcome, Work::Reads), "{fault}");
             let permits_any = kinds.iter().any(|kind| fault.permits(*kind, Work::Writes));

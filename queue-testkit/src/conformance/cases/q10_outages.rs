@@ -1,0 +1,71 @@
+//! Q10, Q12: what a worker has finished outlives an outage, whatever the class of its errors.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobId, Payload, State};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::fault::ENDURED;
+use crate::conformance::kit::Kit;
+use crate::conformance::kit::faults::in_time;
+use crate::conformance::program::{LOOK, Program, new_job, stop};
+
+cases! {
+    Fault q10_finished_work_outlives_an_outage_of_any_class on ENDURED,
+}
+
+const JOBS: usize = 8;
+/// How many of the worker's requests are to fail after its handlers have ended: settles among them, which go out first.
+const ENOUGH_FAILURES: u64 = 4;
+
+/// The handlers end while the fault stands, each with the last attempt that its job has.
+async fn q10_finished_work_outlives_an_outage_of_any_class(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(&*kit.impatient())?;
+    let (gate, ended) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (wait, tell) = (Arc::clone(&gate), Arc::clone(&ended));
+    program.on("slow", move |context: JobContext, _: Payload| {
+        let (wait, tell) = (Arc::clone(&wait), Arc::clone(&tell));
+        async move {
+            wait.acquire().await?.forget();
+            context.capture_result(context.id().to_string().into_bytes());
+            tell.add_permits(1);
+            HandlerResult::Ok(())
+        }
+    })?;
+    let jobs = (0..JOBS).map(|_| Ok(new_job("slow", "1")?.max_retries(0))).collect::<anyhow::Result<_>>()?;
+    let ids: Vec<JobId> = program.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
+    let worker = program.start_with(JOBS, |settings| settings.outage_backoff_cap = LOOK * 50)?;
+    for _ in 0..JOBS {
+        program.next_start().await?;
+    }
+    let broken = kit.inject(&[]).await?;
+    let before = kit.history().failures_in_all();
+    gate.add_permits(JOBS);
+    in_time("the handlers to end", ended.acquire_many(u32::try_from(JOBS)?)).await??.forget();
+    in_time("the fault to be felt", async {
+        while kit.history().failures_in_all() < before + ENOUGH_FAILURES {
+            sleep(LOOK).await;
+        }
+    })
+    .await?;
+    broken.mend().await?;
+    program.ended(&ids).await?;
+    stop(worker).await?;
+    for id in ids {
+        let record = kit.record(id).await?;
+        ensure_eq!(
+            (record.state, record.attempt),
+            (State::Completed, 1),
+            "the end of job {id}: {:?}",
+            record.errors
+        );
+        ensure_eq!(record.result, Some(id.to_string().into_bytes()), "its result");
+    }
+    let again = program.starts_so_far();
+    ensure!(again.is_empty(), "these jobs were started again: {again:?}");
+    Ok(())
+}

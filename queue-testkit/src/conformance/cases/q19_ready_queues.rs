@@ -1,0 +1,144 @@
+//! Q19, Q17: a look at many queues leaves none out that has something.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use queue_core::backend::{ReadyQueuesReply, ReadyQueuesRequest};
+use queue_core::{
+    Client, Enqueuer as _, HandlerResult, JobContext, Kind, NewJob, Payload, QueueName, Worker,
+};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::program::{Program, new_job, stop};
+use crate::conformance::session::{complete, queue};
+
+cases! {
+    Fast q19_a_look_names_every_queue_that_has_something,
+    Fast q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due,
+    Fast q17_a_look_leaves_out_no_queue_that_was_resumed [Pause],
+    Race q19_a_worker_of_many_queues_runs_the_jobs_of_all,
+}
+
+/// How many queues the worker serves, and how many jobs each of some of them gets.
+const QUEUES: usize = 60;
+const JOBS: usize = 3;
+
+async fn look(kit: &Kit, queues: &[&str], kinds: &[&str]) -> anyhow::Result<ReadyQueuesReply> {
+    let queues = queues.iter().map(|name| queue(name)).collect::<queue_core::Result<Vec<_>>>()?;
+    let kinds = kinds.iter().map(|kind| Kind::new(kind)).collect::<queue_core::Result<Vec<_>>>()?;
+    let asked: BTreeSet<QueueName> = queues.iter().cloned().collect();
+    let reply = kit.backend()?.ready_queues(ReadyQueuesRequest::new(queues, kinds).at(kit.now())).await?;
+    let strange = reply.queues.iter().find(|queue| !asked.contains(*queue));
+    ensure!(strange.is_none(), "the queue {strange:?} was named, and not asked for");
+    Ok(reply)
+}
+
+fn names(reply: &ReadyQueuesReply, name: &str) -> bool {
+    reply.queues.iter().any(|queue| queue.as_str() == name)
+}
+
+/// Of the first kind that is asked for, of the last, of any priority; and until the last job is taken.
+async fn q19_a_look_names_every_queue_that_has_something(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let specs = vec![
+        kit.spec("first").queue("one"),
+        kit.spec("last").queue("two"),
+        kit.spec("other").queue("two"),
+        kit.spec("other").queue("three"),
+        kit.spec("last").queue("four").priority(-7),
+    ];
+    kit.insert(specs).await?;
+    let all = ["empty", "one", "two", "three", "four"];
+    for _ in 0..2 {
+        let reply = look(kit, &all, &["first", "middle", "last"]).await?;
+        for name in ["one", "two", "four"] {
+            ensure!(names(&reply, name), "the queue `{name}` has a job, and was left out: {reply:?}");
+        }
+        // A look takes nothing.
+    }
+    let reply = look(kit, &all, &[]).await?;
+    ensure_eq!(reply.next_due, None, "when a job is due, where none waits");
+    for (name, kind) in [("one", "first"), ("two", "last"), ("four", "last")] {
+        let jobs = kit.claiming(worker, 5).queue(name).kinds(&[kind]).take().await?.jobs;
+        ensure_eq!(jobs.len(), 1, "jobs of `{name}`");
+        kit.settle_one(jobs[0].token, complete()).await?;
+    }
+    let reply = look(kit, &all, &["other"]).await?;
+    for name in ["two", "three"] {
+        ensure!(
+            names(&reply, name),
+            "the queue `{name}` has a job of another kind, and was left out: {reply:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Before that it says when, if it knows; afterwards a claim makes the job ready.
+async fn q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let wait = Duration::from_secs(10);
+    let due = kit.now().saturating_add(wait);
+    kit.insert(vec![
+        kit.spec("job").queue("soon").run_at(due),
+        kit.spec("job").queue("later").run_at(due.saturating_add(wait)),
+    ])
+    .await?;
+    let reply = look(kit, &["soon", "later"], &["job"]).await?;
+    let is_named = names(&reply, "soon");
+    ensure!(
+        is_named || reply.next_due.is_none_or(|next| next <= wait),
+        "the first job is due after {wait:?}, and the look says {:?}",
+        reply.next_due
+    );
+    kit.advance(wait);
+    let reply = look(kit, &["later", "soon"], &["job"]).await?;
+    ensure!(names(&reply, "soon"), "a job of `soon` is due, and the queue was left out: {reply:?}");
+    ensure_eq!(kit.claiming(worker, 5).queue("soon").take().await?.jobs.len(), 1, "jobs that were due");
+    Ok(())
+}
+
+async fn q17_a_look_leaves_out_no_queue_that_was_resumed(kit: &Kit) -> CaseResult {
+    kit.insert(vec![kit.spec("job").queue("mail"), kit.spec("job").queue("other")]).await?;
+    let backend = kit.backend()?;
+    let pausing = backend.pausing().context("the backend declares `pause` and does not offer it")?;
+    pausing.pause(&queue("mail")?).await?;
+    let reply = look(kit, &["mail", "other"], &["job"]).await?;
+    ensure!(names(&reply, "other"), "a queue was left out because another one is paused: {reply:?}");
+    pausing.resume(&queue("mail")?).await?;
+    let reply = look(kit, &["mail", "other"], &["job"]).await?;
+    ensure!(names(&reply, "mail"), "the queue was resumed, and is left out: {reply:?}");
+    Ok(())
+}
+
+/// Those that were there before it started, those that come while it is idle, and those that become due.
+async fn q19_a_worker_of_many_queues_runs_the_jobs_of_all(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("job", |_: JobContext, _: Payload| async { HandlerResult::Ok(()) })?;
+    let queues: Vec<QueueName> =
+        (0..QUEUES).map(|number| queue(&format!("q{number}"))).collect::<queue_core::Result<_>>()?;
+    let jobs = |from: usize| -> anyhow::Result<Vec<NewJob>> {
+        let some = queues.iter().skip(from).step_by(3);
+        let jobs = some.flat_map(|queue| (0..JOBS).map(|_| Ok(new_job("job", "1")?.queue(queue.clone()))));
+        jobs.collect()
+    };
+    let ids =
+        |submitted: Vec<queue_core::Submitted>| submitted.into_iter().map(|job| job.id).collect::<Vec<_>>();
+    let before = ids(program.queue.submit(jobs(0)?).await?);
+    let worker = Worker::new().serve_queues(&program.queue, queues.clone()).slots(4).start()?;
+    program.ended(&before).await?;
+    // Not by the handle that the worker is on, where there is another.
+    let handles = kit.handles(2).await?;
+    let elsewhere = Client::new(handles[1].backend()?);
+    let meanwhile = ids(elsewhere.submit(jobs(1)?).await?);
+    program.ended(&meanwhile).await?;
+    let soon = queue_core::Timestamp::now().saturating_add(Duration::from_millis(300));
+    let later = jobs(2)?.into_iter().map(|job| job.run_at(soon)).collect();
+    let later = ids(elsewhere.submit(later).await?);
+    program.ended(&later).await?;
+    drop(Arc::clone(&handles[0]));
+    stop(worker).await
+}
