@@ -251,10 +251,9 @@ impl PostgresConfig {
         }
         // An idle connection that was cut without a word is to be found before a request waits on it.
         if driver.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
-            driver
-                .keepalives_idle(KEEPALIVES_IDLE)
-                .keepalives_interval(KEEPALIVES_INTERVAL)
-                .keepalives_retries(3);
+            let interval = driver.get_keepalives_interval().unwrap_or(KEEPALIVES_INTERVAL);
+            let retries = driver.get_keepalives_retries().unwrap_or(3);
+            driver.keepalives_idle(KEEPALIVES_IDLE).keepalives_interval(interval).keepalives_retries(retries);
         }
         if self.requires_tls() {
             driver.ssl_mode(SslMode::Require);
@@ -324,5 +323,14 @@ mod tests {
         for name in ["", "Jobs", "1st", "a-b", "a\"b", "pg_jobs", &"x".repeat(49)] {
             assert!(name.parse::<Schema>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn keepalives_that_are_set_are_kept() {
+        let driver = "host=a keepalives_interval=3".parse().unwrap();
+        let driver = PostgresConfig::new(driver).for_connections();
+        assert_eq!(driver.get_keepalives_idle(), KEEPALIVES_IDLE);
+        assert_eq!(driver.get_keepalives_interval(), Some(Duration::from_secs(3)));
+        assert_eq!(driver.get_keepalives_retries(), Some(3));
     }
 }
