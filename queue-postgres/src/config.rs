@@ -124,8 +124,8 @@ impl PostgresConfig {
     }
 
     /// From a [URL](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING) such as
-    /// `postgres://user:password@host:5432/database`. Besides the
-    /// [driver's parameters](tokio_postgres::Config) it knows these:
+    /// `postgres://user:password@host:5432/database`, with the parameters of libpq and sqlx as far as they make sense for
+    /// a queue. [`database_urls`](crate::database_urls) lists all of them. These are this library's own:
     ///
     /// | parameter | meaning |
     /// |---|---|
@@ -133,8 +133,8 @@ impl PostgresConfig {
     /// | `connections` | [`connections`](Self::connections) |
     /// | `pgbouncer=true` | [`Pooler::Transaction`] |
     /// | `migrate=never` | [`Migrate::Never`] |
-    /// | `sslmode=require`, `verify-ca`, `verify-full` | TLS, with a certificate that is verified in full; without it connections are not by TLS |
-    /// | `sslrootcert` | [`root_certificates`](Self::root_certificates) |
+    ///
+    /// A URL without a password takes it from `PGPASSWORD`, or else from the password file, when this function is called.
     ///
     /// # Errors
     /// [`Invalid`](queue_core::ErrorKind::Invalid) says what is wrong with it, without its password.

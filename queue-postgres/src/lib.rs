@@ -23,6 +23,7 @@ mod maintain;
 mod migrate;
 mod parked;
 mod parts;
+mod passfile;
 mod pause;
 mod prune;
 mod rights;
@@ -39,6 +40,9 @@ mod worker;
 
 #[doc = include_str!("../../docs/postgres-enqueue.md")]
 pub mod enqueue_from_sql {}
+
+#[doc = include_str!("../../docs/database-urls.md")]
+pub mod database_urls {}
 
 pub use backend::PostgresBackend;
 pub use config::{
