@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
+use crate::payload::to_json;
 use crate::state::StateMap;
 use crate::{Error, JobId, Kind, QueueName, Result, ResultCapture};
 
@@ -192,13 +193,10 @@ impl JobContext {
     /// [`capture_result`](Self::capture_result) of a value written as JSON.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the value cannot be serialised.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the value cannot be serialised, or contains a number that is NaN or
+    /// infinite, which JSON cannot hold.
     pub fn capture_json<R: Serialize + ?Sized>(&self, value: &R) -> Result<()> {
-        let bytes = serde_json::to_vec(value).map_err(|error| {
-            Error::invalid("write a result", format!("the value cannot be serialised: {error}"))
-                .with_source(error)
-        })?;
-        self.capture_result(bytes);
+        self.capture_result(to_json("write a result", value)?);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_content::{Data, Number, Serializer, Value};
 use serde_json::value::RawValue;
 
 use crate::limits::MAX_JSON_DEPTH;
@@ -54,13 +55,19 @@ impl Payload {
 
     /// Writes a value as JSON.
     ///
+    /// ```
+    /// use queue_core::{ErrorKind, Payload};
+    ///
+    /// assert_eq!(Payload::encode(&Some(0.5))?.as_str(), "0.5");
+    /// assert_eq!(Payload::encode(&Some(f64::NAN)).unwrap_err().kind(), ErrorKind::Invalid);
+    /// # Ok::<(), queue_core::Error>(())
+    /// ```
+    ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it cannot be serialised or is nested too deep.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it cannot be serialised, is nested too deep, or contains a number
+    /// that is NaN or infinite, which JSON cannot hold.
     pub fn encode<P: Serialize + ?Sized>(value: &P) -> Result<Self> {
-        let text = serde_json::to_string(value).map_err(|error| {
-            Error::invalid("write a payload", format!("the value cannot be serialised: {error}"))
-                .with_source(error)
-        })?;
+        let text = to_json("write a payload", value)?;
         check_depth(&text)?;
         Ok(Self(text.into()))
     }
@@ -100,6 +107,56 @@ impl Payload {
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Payload({} bytes)", self.0.len())
+    }
+}
+
+/// Writes a value as JSON that has a form in it.
+///
+/// # Errors
+/// [`Invalid`](crate::ErrorKind::Invalid) if it cannot be serialised, or contains a number that is NaN or infinite.
+pub(crate) fn to_json<T: Serialize + ?Sized>(operation: &'static str, value: &T) -> Result<String> {
+    let text = serde_json::to_string(value).map_err(|error| {
+        Error::invalid(operation, format!("the value cannot be serialised: {error}")).with_source(error)
+    })?;
+    // `serde_json` writes NaN and infinity as `null`, which an `Option` reads as `None`. Only a text with `null` needs the
+    // second look, because it takes as long as writing the text did: 15 µs for 150 structs in 10 KiB.
+    if text.contains("null") {
+        let value = Serializer::new().human_readable().serialize(value).map_err(|error| {
+            Error::invalid(operation, "the value cannot be checked for NaN and infinity").with_source(error)
+        })?;
+        if !is_finite(&value) {
+            let fault = "the value contains a number that is NaN or infinite, which JSON cannot hold";
+            return Err(Error::invalid(operation, fault));
+        }
+    }
+    Ok(text)
+}
+
+/// Whether all numbers in a value are finite.
+fn is_finite(value: &Value<'_>) -> bool {
+    match value {
+        Value::Number(Number::F32(number)) => number.is_finite(),
+        Value::Number(Number::F64(number)) => number.is_finite(),
+        Value::Seq(values) | Value::Tuple(values) => values.iter().all(is_finite),
+        Value::Map(entries) => entries.iter().all(|(key, value)| is_finite(key) && is_finite(value)),
+        Value::Option(value) => value.as_deref().is_none_or(is_finite),
+        Value::Struct(value) => has_finite_fields(&value.data),
+        Value::Enum(value) => has_finite_fields(&value.data),
+        Value::Unit
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Char(_)
+        | Value::String(_)
+        | Value::Bytes(_) => true,
+    }
+}
+
+fn has_finite_fields(data: &Data<'_>) -> bool {
+    match data {
+        Data::Unit => true,
+        Data::NewType { value } => is_finite(value),
+        Data::Tuple { values } => values.iter().all(is_finite),
+        Data::Struct { fields } => fields.iter().all(|(_, value)| is_finite(value)),
     }
 }
 
@@ -155,6 +212,63 @@ mod tests {
     fn values_that_have_no_json_form_are_refused() {
         let map = std::collections::BTreeMap::from([((1, 2), 3)]);
         assert!(Payload::encode(&map).unwrap_err().to_string().contains("cannot be serialised"));
+    }
+
+    #[derive(Serialize)]
+    enum Shape {
+        Newtype(f64),
+        Tuple(u8, f64),
+        Struct { side: f32 },
+    }
+
+    #[derive(Serialize)]
+    struct Wrapped(f64);
+
+    #[derive(Serialize)]
+    struct Pair(u8, f64);
+
+    #[derive(Serialize)]
+    struct Flattened {
+        #[serde(flatten)]
+        rest: std::collections::BTreeMap<String, f64>,
+    }
+
+    #[track_caller]
+    fn assert_not_finite(value: &impl Serialize) {
+        let error = Payload::encode(value).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{error}");
+        assert!(error.message().contains("NaN or infinite"), "{error}");
+    }
+
+    #[test]
+    fn nan_and_infinity_are_refused_anywhere() {
+        for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_not_finite(&number);
+            assert_not_finite(&Some(number));
+            assert_not_finite(&[1.0, number]);
+            assert_not_finite(&vec![None, Some(number)]);
+            assert_not_finite(&(1, number));
+            assert_not_finite(&Wrapped(number));
+            assert_not_finite(&Pair(1, number));
+            assert_not_finite(&Shape::Newtype(number));
+            assert_not_finite(&Shape::Tuple(1, number));
+            let map = std::collections::BTreeMap::from([("a".to_owned(), number)]);
+            assert_not_finite(&Flattened { rest: map.clone() });
+            assert_not_finite(&map);
+        }
+        assert_not_finite(&Shape::Struct { side: f32::NAN });
+    }
+
+    #[test]
+    fn values_with_null_and_finite_numbers_are_taken() {
+        assert_eq!(
+            Payload::encode(&(None::<f64>, (), 1.5, "null")).unwrap().as_str(),
+            r#"[null,null,1.5,"null"]"#
+        );
+        let value = serde_json::json!({ "a": null, "b": [1.5, 1e300], "c": "NaN" });
+        assert_eq!(Payload::encode(&value).unwrap().decode::<serde_json::Value>().unwrap(), value);
+        let raw = serde_json::value::to_raw_value(&value).unwrap();
+        assert_eq!(Payload::encode(&raw).unwrap().as_str(), raw.get());
     }
 
     #[test]

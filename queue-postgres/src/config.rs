@@ -125,8 +125,8 @@ impl PostgresConfig {
     }
 
     /// From a [URL](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING) such as
-    /// `postgres://user:password@host:5432/database`. Besides the
-    /// [driver's parameters](tokio_postgres::Config) it knows these:
+    /// `postgres://user:password@host:5432/database`, with the parameters of libpq and sqlx as far as they make sense for
+    /// a queue. [`database_urls`](crate::database_urls) lists all of them. These are this library's own:
     ///
     /// | parameter | meaning |
     /// |---|---|
@@ -134,8 +134,8 @@ impl PostgresConfig {
     /// | `connections` | [`connections`](Self::connections) |
     /// | `pgbouncer=true` | [`Pooler::Transaction`] |
     /// | `migrate=never` | [`Migrate::Never`] |
-    /// | `sslmode=require`, `verify-ca`, `verify-full` | TLS, with a certificate that is verified in full; without it connections are not by TLS |
-    /// | `sslrootcert` | [`root_certificates`](Self::root_certificates) |
+    ///
+    /// A URL without a password takes it from `PGPASSWORD`, or else from the password file, when this function is called.
     ///
     /// # Errors
     /// [`Invalid`](queue_core::ErrorKind::Invalid) says what is wrong with it, without its password.
@@ -250,10 +250,9 @@ impl PostgresConfig {
         }
         // An idle connection that was cut without a word is to be found before a request waits on it.
         if driver.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
-            driver
-                .keepalives_idle(KEEPALIVES_IDLE)
-                .keepalives_interval(KEEPALIVES_INTERVAL)
-                .keepalives_retries(3);
+            let interval = driver.get_keepalives_interval().unwrap_or(KEEPALIVES_INTERVAL);
+            let retries = driver.get_keepalives_retries().unwrap_or(3);
+            driver.keepalives_idle(KEEPALIVES_IDLE).keepalives_interval(interval).keepalives_retries(retries);
         }
         if self.requires_tls() {
             driver.ssl_mode(SslMode::Require);
@@ -328,5 +327,14 @@ mod tests {
         for name in ["", "Jobs", "1st", "a-b", "a\"b", "pg_jobs", &"x".repeat(49)] {
             assert!(name.parse::<Schema>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn keepalives_that_are_set_are_kept() {
+        let driver = "host=a keepalives_interval=3".parse().unwrap();
+        let driver = PostgresConfig::new(driver).for_connections();
+        assert_eq!(driver.get_keepalives_idle(), KEEPALIVES_IDLE);
+        assert_eq!(driver.get_keepalives_interval(), Some(Duration::from_secs(3)));
+        assert_eq!(driver.get_keepalives_retries(), Some(3));
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use deadpool_postgres::ClientWrapper;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
-use tokio_postgres::config::{Host, LoadBalanceHosts, TargetSessionAttrs};
+use tokio_postgres::config::{Host, LoadBalanceHosts};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Connection, Socket};
@@ -90,7 +90,7 @@ impl Connector {
         let mut failures = Vec::new();
         for index in self.order(hosts.len()) {
             for address in self.resolved(&hosts[index], &mut failures).await {
-                let alone = alone(&self.driver, &address, hosts.len());
+                let alone = alone(&self.driver, &address);
                 match timeout(self.timeout, alone.connect(tls.clone())).await {
                     Ok(Ok(connected)) => {
                         self.first.store(index, Ordering::Relaxed);
@@ -143,7 +143,7 @@ fn addresses(driver: &Config) -> Vec<Address> {
 }
 
 /// The configuration with this address instead of all others. The driver's cannot be taken out of it.
-fn alone(driver: &Config, address: &Address, hosts: usize) -> Config {
+fn alone(driver: &Config, address: &Address) -> Config {
     let mut alone = Config::new();
     match &address.host {
         Some(Host::Tcp(name)) => alone.host(name),
@@ -179,13 +179,8 @@ fn alone(driver: &Config, address: &Address, hosts: usize) -> Config {
     if let Some(retries) = driver.get_keepalives_retries() {
         alone.keepalives_retries(retries);
     }
-    // Of several hosts, the one that may write is wanted.
-    let wanted = match driver.get_target_session_attrs() {
-        TargetSessionAttrs::Any if hosts > 1 => TargetSessionAttrs::ReadWrite,
-        wanted => wanted,
-    };
     alone
-        .target_session_attrs(wanted)
+        .target_session_attrs(driver.get_target_session_attrs())
         .ssl_mode(driver.get_ssl_mode())
         .ssl_negotiation(driver.get_ssl_negotiation())
         .channel_binding(driver.get_channel_binding())
@@ -217,11 +212,6 @@ impl Unreached {
             Failure::Driver(error) => Some(error),
             Failure::Unresolved(_) | Failure::Silent(_) => None,
         })
-    }
-
-    /// Whether the driver was asked at each address.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.0.iter().all(|(_, failure)| matches!(failure, Failure::Driver(_)))
     }
 }
 
@@ -281,12 +271,13 @@ mod tests {
     fn each_host_is_tried_by_itself_with_all_other_settings() {
         let driver: Config =
             "host=one,two port=1,2 user=ada password=secret dbname=shop options='-c a=b' application_name=jobs \
-             keepalives_idle=7 keepalives_interval=8 keepalives_retries=9 tcp_user_timeout=11 channel_binding=require"
+             keepalives_idle=7 keepalives_interval=8 keepalives_retries=9 tcp_user_timeout=11 channel_binding=require \
+             target_session_attrs=read-write"
                 .parse()
                 .unwrap();
         let both = addresses(&driver);
         assert_eq!(both.iter().map(ToString::to_string).collect::<Vec<_>>(), ["one, port 1", "two, port 2"]);
-        let second = alone(&driver, &both[1], 2);
+        let second = alone(&driver, &both[1]);
         let expected: Config =
             "host=two port=2 user=ada password=secret dbname=shop options='-c a=b' application_name=jobs \
              keepalives_idle=7 keepalives_interval=8 keepalives_retries=9 tcp_user_timeout=11 channel_binding=require \

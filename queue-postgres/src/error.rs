@@ -1,6 +1,7 @@
 //! From the driver's errors to ours.
 
 use std::error::Error as StdError;
+use std::io;
 use std::time::Duration;
 
 use queue_core::{Error, ErrorKind};
@@ -166,10 +167,10 @@ const fn lost(effect: Effect) -> ErrorKind {
 }
 
 fn unreached(error: Unreached, operation: &'static str) -> Error {
-    let is_misconfigured = error.is_answered()
-        && error
-            .driver_errors()
-            .all(|error| error.code().is_some_and(|code| connect_kind(code) == ErrorKind::Misconfigured));
+    let kinds = || error.driver_errors().map(|error| (unconnected_kind(error), error.code().is_some()));
+    // An address that does not answer says nothing against one that does: `localhost` has two.
+    let is_misconfigured = kinds().any(|(kind, _)| kind == ErrorKind::Misconfigured)
+        && !kinds().any(|(kind, is_of_server)| is_of_server && kind != ErrorKind::Misconfigured);
     let kind = if is_misconfigured { ErrorKind::Misconfigured } else { ErrorKind::Unavailable };
     let least = if error.is_crowded() {
         "; a handle needs at least two connections, one for heartbeats and one for requests"
@@ -177,6 +178,34 @@ fn unreached(error: Unreached, operation: &'static str) -> Error {
         ""
     };
     Error::new(kind, operation, format!("no connection to the server: {error}{least}")).with_source(error)
+}
+
+/// What it means that a connection was not opened.
+///
+/// The driver keeps the kind of its errors private, so only the texts tell them apart. A text that another version of the
+/// driver words differently means `Unavailable`: the operation is tried again.
+fn unconnected_kind(error: &tokio_postgres::Error) -> ErrorKind {
+    if let Some(code) = error.code() {
+        return connect_kind(code);
+    }
+    match error.to_string().as_str() {
+        // No host, no password, or a way to authenticate that one of the two sides lacks.
+        "invalid configuration" | "authentication error" => ErrorKind::Misconfigured,
+        // The server has no TLS, or a certificate that is not trusted. A connection that broke meanwhile is an outage.
+        "error performing TLS handshake" if !is_broken(error) => ErrorKind::Misconfigured,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+/// Whether the cause lies in the network; rustls reports its own refusals as `InvalidData`.
+fn is_broken(error: &tokio_postgres::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| {
+        !matches!(
+            cause.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+        )
+    })
 }
 
 /// Only an operator can correct a setting; everything else may pass by itself.
@@ -259,6 +288,8 @@ pub(crate) fn chain(error: &dyn StdError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt as _;
+
     use super::*;
 
     #[test]
@@ -282,6 +313,42 @@ mod tests {
         ] {
             let (found, _) = meaning(&SqlState::from_code(code));
             assert_eq!((found, found.is_retryable()), (kind, retryable), "{code}");
+        }
+    }
+
+    /// The error of a connection to a server that sends this and ends the connection.
+    async fn connect_error(configuration: &str, answers: &[u8]) -> tokio_postgres::Error {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        theirs.write_all(answers).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        let configuration: tokio_postgres::Config = configuration.parse().unwrap();
+        configuration.connect_raw(ours, tokio_postgres::NoTls).await.err().unwrap()
+    }
+
+    /// Holds the texts of the driver by which its errors are told apart.
+    #[tokio::test]
+    async fn connect_errors_of_settings_are_misconfigured() {
+        let cleartext = b"R\0\0\0\x08\0\0\0\x03";
+        let kerberos = b"R\0\0\0\x08\0\0\0\x02";
+        for (configuration, answers, fault) in [
+            ("user=ada sslmode=require", &b"N"[..], "server does not support TLS"),
+            ("user=ada sslmode=disable", cleartext, "password missing"),
+            ("user=ada sslmode=disable", kerberos, "unsupported authentication method"),
+        ] {
+            let error = connect_error(configuration, answers).await;
+            assert!(chain(&error).contains(fault), "{error:?}");
+            assert_eq!(unconnected_kind(&error), ErrorKind::Misconfigured, "{error:?}");
+        }
+        let nowhere = tokio_postgres::Config::new();
+        let error = nowhere.connect(tokio_postgres::NoTls).await.err().unwrap();
+        assert_eq!(unconnected_kind(&error), ErrorKind::Misconfigured, "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn connect_errors_of_the_network_are_unavailable() {
+        for (mode, answers) in [("disable", &b""[..]), ("disable", b"R"), ("require", b"")] {
+            let error = connect_error(&format!("user=ada sslmode={mode}"), answers).await;
+            assert_eq!(unconnected_kind(&error), ErrorKind::Unavailable, "{error:?}");
         }
     }
 

@@ -25,6 +25,7 @@ mod maintain;
 mod migrate;
 mod parked;
 mod parts;
+mod passfile;
 mod pause;
 mod prune;
 mod ready_queues;
@@ -42,6 +43,9 @@ mod worker;
 
 #[doc = include_str!("../../docs/postgres-enqueue.md")]
 pub mod enqueue_from_sql {}
+
+#[doc = include_str!("../../docs/database-urls.md")]
+pub mod database_urls {}
 
 pub use backend::PostgresBackend;
 pub use config::{

@@ -11,8 +11,18 @@ async fn a_scheme_that_no_backend_serves_is_named() {
     let error = connect("ftp://somewhere/jobs").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("`ftp:`"), "{error}");
-    let error = connect("jobs.db").await.unwrap_err();
-    assert!(error.to_string().contains("no scheme"), "{error}");
+    let error = connect("").await.unwrap_err();
+    assert!(error.to_string().contains("the URL is empty"), "{error}");
+}
+
+#[tokio::test]
+async fn a_plain_path_opens_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let client = Client::new(connect(path.to_str().unwrap()).await.unwrap());
+    let id = client.enqueue_value("greet", "ada").await.unwrap();
+    let again = Client::new(connect(&format!("sqlite://{}", path.display())).await.unwrap());
+    assert!(again.inspect().unwrap().jobs(&[id]).await.unwrap()[0].is_some());
 }
 
 #[cfg(feature = "postgres")]

@@ -120,7 +120,8 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
     /// A job with this task's options, for a [`Client`](crate::Client) whose workers are elsewhere.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised or the kind is no valid name.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised, what was written cannot be read as a
+    /// `P` again, or the kind is no valid name.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         self.typed.job(payload)
     }
@@ -128,8 +129,8 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
     /// Enqueues one job to run as soon as possible.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the task was never registered, and those of
-    /// [`Enqueuer`](crate::Enqueuer).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the task was never registered, and those of [`job`](Self::job) and
+    /// of [`Enqueuer`](crate::Enqueuer).
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         self.typed.handle()?.enqueue(payload).await
     }

@@ -5,18 +5,39 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::enqueuer::{encode_all, one};
-use crate::{Enqueuer, JobId, Kind, NewJob, Payload, Result, Submitted, Timestamp};
+use super::encode;
+use crate::enqueuer::one;
+use crate::{Enqueuer, JobId, Kind, NewJob, Result, Submitted, Timestamp};
 
 /// Enqueues jobs of one task. Made by registering the task; clones are the same task.
+///
+/// A payload that the task could not read is refused before anything is stored:
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use queue_core::{ErrorKind, HandlerResult, JobContext, JobQueue, MemoryBackend, TaskDefinition};
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// # let mut queue = JobQueue::new(Arc::new(MemoryBackend::new()));
+/// let scale = TaskDefinition::from_fn("scale", |_: JobContext, factor: f64| async move {
+///     println!("by {factor}");
+///     HandlerResult::Ok(())
+/// });
+/// let scale = scale.register(&mut queue)?;
+/// scale.enqueue(&0.5).await?;
+/// let error = scale.enqueue(&f64::NAN).await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Invalid);
+/// assert!(error.to_string().starts_with("failed to enqueue a job of task `scale`: "));
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
 pub struct TaskHandle<P> {
     kind: Kind,
     enqueuer: Arc<dyn Enqueuer>,
     payload: PhantomData<fn(&P)>,
 }
 
-impl<P: Serialize> TaskHandle<P> {
+impl<P: Serialize + DeserializeOwned> TaskHandle<P> {
     pub(crate) fn new(kind: Kind, enqueuer: Arc<dyn Enqueuer>) -> Self {
         Self { kind, enqueuer, payload: PhantomData }
     }
@@ -30,9 +51,10 @@ impl<P: Serialize> TaskHandle<P> {
     /// A job of this task, to be changed and [submitted](Self::submit).
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised, or what was written cannot be read
+    /// as a `P` again.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
-        Ok(NewJob::new(self.kind.clone(), Payload::encode(payload)?))
+        Ok(NewJob::new(self.kind.clone(), encode::payload(self.name(), payload)?))
     }
 
     /// Submits jobs made by [`job`](Self::job): all or none.
@@ -46,7 +68,7 @@ impl<P: Serialize> TaskHandle<P> {
     /// Enqueues one job to run as soon as possible.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`].
+    /// Those of [`job`](Self::job) and of [`Enqueuer`].
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         let job = self.job(payload)?;
         one(&self.submit(vec![job]).await?)
@@ -55,7 +77,7 @@ impl<P: Serialize> TaskHandle<P> {
     /// Enqueues one job to run at `run_at` or later.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`].
+    /// As [`enqueue`](Self::enqueue).
     pub async fn enqueue_at(&self, payload: &P, run_at: Timestamp) -> Result<JobId> {
         let job = self.job(payload)?.run_at(run_at);
         one(&self.submit(vec![job]).await?)
@@ -64,18 +86,18 @@ impl<P: Serialize> TaskHandle<P> {
     /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`].
+    /// As [`enqueue`](Self::enqueue).
     pub async fn enqueue_batch(&self, payloads: &[P]) -> Result<Vec<JobId>> {
-        let payloads = encode_all(self.name(), payloads)?;
+        let payloads = encode::payloads(self.name(), payloads)?;
         self.enqueuer.enqueue_batch(self.name(), payloads).await
     }
 
     /// Enqueues a job a payload, all or none, to run at `run_at` or later.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`].
+    /// As [`enqueue`](Self::enqueue).
     pub async fn enqueue_batch_at(&self, payloads: &[P], run_at: Timestamp) -> Result<Vec<JobId>> {
-        let payloads = encode_all(self.name(), payloads)?;
+        let payloads = encode::payloads(self.name(), payloads)?;
         self.enqueuer.enqueue_batch_at(self.name(), payloads, run_at).await
     }
 }

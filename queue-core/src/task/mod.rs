@@ -1,6 +1,7 @@
 //! Typed tasks: a kind together with its payload type, its handler and its options.
 
 mod definition;
+mod encode;
 mod handle;
 mod payload_task;
 mod result;

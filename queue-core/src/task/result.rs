@@ -15,7 +15,8 @@ use crate::{
 };
 
 /// A [`TaskDefinition`](crate::TaskDefinition) whose handler returns an `R`, stored as JSON in the
-/// transaction that completes the job.
+/// transaction that completes the job. An attempt whose result cannot be written as JSON, or not be read as an `R`
+/// again, has failed.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -99,7 +100,8 @@ where
     /// A job with this task's options, for a [`Client`](crate::Client) whose workers are elsewhere.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised or the kind is no valid name.
+    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised, what was written cannot be read as a `P`
+    /// again, or the kind is no valid name.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         self.typed.job(payload)
     }
@@ -107,7 +109,7 @@ where
     /// Enqueues one job to run as soon as possible.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the task was never registered, and those of
+    /// [`NotFound`](ErrorKind::NotFound) if the task was never registered, and those of [`job`](Self::job) and of
     /// [`Enqueuer`](crate::Enqueuer).
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         self.typed.handle()?.enqueue(payload).await
@@ -150,7 +152,7 @@ pub struct ResultTaskHandle<P, R> {
     result: PhantomData<fn() -> R>,
 }
 
-impl<P: Serialize, R: DeserializeOwned> ResultTaskHandle<P, R> {
+impl<P: Serialize + DeserializeOwned, R: DeserializeOwned> ResultTaskHandle<P, R> {
     /// The task's kind.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -160,7 +162,8 @@ impl<P: Serialize, R: DeserializeOwned> ResultTaskHandle<P, R> {
     /// As [`TaskHandle::job`].
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised.
+    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised, or what was written cannot be read as a `P`
+    /// again.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         self.task.job(payload)
     }
@@ -176,7 +179,7 @@ impl<P: Serialize, R: DeserializeOwned> ResultTaskHandle<P, R> {
     /// Enqueues one job to run as soon as possible.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`](crate::Enqueuer).
+    /// Those of [`job`](Self::job) and of [`Enqueuer`](crate::Enqueuer).
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         self.task.enqueue(payload).await
     }
@@ -184,7 +187,7 @@ impl<P: Serialize, R: DeserializeOwned> ResultTaskHandle<P, R> {
     /// Enqueues one job to run at `run_at` or later.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`](crate::Enqueuer).
+    /// As [`enqueue`](Self::enqueue).
     pub async fn enqueue_at(&self, payload: &P, run_at: Timestamp) -> Result<JobId> {
         self.task.enqueue_at(payload, run_at).await
     }
@@ -192,7 +195,7 @@ impl<P: Serialize, R: DeserializeOwned> ResultTaskHandle<P, R> {
     /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`](crate::Enqueuer).
+    /// As [`enqueue`](Self::enqueue).
     pub async fn enqueue_batch(&self, payloads: &[P]) -> Result<Vec<JobId>> {
         self.task.enqueue_batch(payloads).await
     }
@@ -200,7 +203,7 @@ impl<P: Serialize, R: DeserializeOwned> ResultTaskHandle<P, R> {
     /// Enqueues a job a payload, all or none, to run at `run_at` or later.
     ///
     /// # Errors
-    /// Those of [`Enqueuer`](crate::Enqueuer).
+    /// As [`enqueue`](Self::enqueue).
     pub async fn enqueue_batch_at(&self, payloads: &[P], run_at: Timestamp) -> Result<Vec<JobId>> {
         self.task.enqueue_batch_at(payloads, run_at).await
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{TaskFn, TaskFuture, TaskHandle};
+use super::{TaskFn, TaskFuture, TaskHandle, encode};
 use crate::{
     Enqueuer, Error, ErrorKind, Handler, HandlerResult, JobContext, JobError, Kind, NewJob, Payload, Queue,
     Result, Stop, TaskOptions,
@@ -67,7 +67,7 @@ impl<P: Send + 'static, R: Send + 'static> Run<P, R> {
 impl<P, R> Definition<P, R>
 where
     P: Serialize + DeserializeOwned + Send + 'static,
-    R: Serialize + Send + 'static,
+    R: Serialize + DeserializeOwned + Send + 'static,
 {
     pub(super) const fn new(name: &'static str, run: Run<P, R>) -> Self {
         let registered = RwLock::new(None);
@@ -115,7 +115,7 @@ where
     }
 
     pub(super) fn job(&self, payload: &P) -> Result<NewJob> {
-        let job = NewJob::new(Kind::new(self.name)?, Payload::encode(payload)?);
+        let job = NewJob::new(Kind::new(self.name)?, encode::payload(self.name, payload)?);
         Ok(job.with_defaults(&self.options()))
     }
 }
@@ -129,13 +129,13 @@ struct TypedHandler<P, R> {
 impl<P, R> Handler for TypedHandler<P, R>
 where
     P: DeserializeOwned + Send + 'static,
-    R: Serialize + Send + 'static,
+    R: Serialize + DeserializeOwned + Send + 'static,
 {
     async fn run(&self, context: JobContext, payload: Payload) -> HandlerResult {
         let value = decode::<P>(&payload)?;
         let result = self.run.start(context.clone(), value).await?;
         if !is_unit::<R>() {
-            context.capture_json(&result)?;
+            context.capture_result(encode::result(&result)?);
         }
         Ok(())
     }

@@ -121,7 +121,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
         workers.push(Worker::new().serve(&queue).settings(settings).start().unwrap());
         queues.push((queue, slow));
     }
-    let ids = queues[0].1.enqueue_batch(&vec![(); 8]).await.unwrap();
+    let ids = queues[0].1.enqueue_batch(&[(); 8]).await.unwrap();
     let backend = std::sync::Arc::clone(queues[0].0.backend());
     let records = || async { backend.inspect().unwrap().jobs(&ids).await.unwrap() };
     until("all run", || async { records().await.iter().flatten().all(|job| job.state == State::Running) })

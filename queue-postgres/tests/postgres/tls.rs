@@ -7,6 +7,7 @@ use queue_postgres::{PostgresBackend, PostgresConfig};
 use queue_testserver::{Options, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::common::{connect, insert, register, spec};
 
@@ -49,7 +50,7 @@ async fn open(server: &Server, parameters: &str) -> Result<PostgresBackend> {
 
 async fn refused(server: &Server, parameters: &str) -> Error {
     let error = open(server, parameters).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
     assert!(
         error.to_string().starts_with("failed to open the database: no connection to the server"),
         "{error}"
@@ -106,6 +107,26 @@ async fn a_server_without_tls_is_refused() {
     let (file, server) = (authority.file(&folder), Server::start(&Options::throwaway()).unwrap());
     let error = refused(&server, &format!("sslrootcert={}", file.display())).await;
     assert!(error.to_string().contains("server does not support TLS"), "{error}");
+}
+
+/// A restarting server, or the network, ends the connection in the middle of the handshake.
+#[tokio::test]
+async fn handshake_that_breaks_off_is_unavailable() {
+    let (folder, authority) = (TempDir::new().unwrap(), Authority::new("ours"));
+    let file = authority.file(&folder);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // The answer to a request for TLS: it may begin.
+            stream.write_all(b"S").await.unwrap();
+        }
+    });
+    let url = format!("postgres://ada@127.0.0.1:{port}/shop?sslrootcert={}", file.display());
+    let error = PostgresBackend::open(PostgresConfig::from_url(&url).unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    server.abort();
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ const ENOUGH_FAILURES: u64 = 4;
 
 /// The handlers end while the fault stands, each with the last attempt that its job has.
 async fn q10_finished_work_outlives_an_outage_of_any_class(kit: &Kit) -> CaseResult {
-    let mut program = Program::new(&*kit.impatient())?;
+    let mut program = Program::new(&kit.impatient())?;
     let (gate, ended) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (wait, tell) = (Arc::clone(&gate), Arc::clone(&ended));
     program.on("slow", move |context: JobContext, _: Payload| {

@@ -29,7 +29,7 @@ const JOBS: usize = 3;
 
 async fn look(kit: &Kit, queues: &[&str], kinds: &[&str]) -> anyhow::Result<ReadyQueuesReply> {
     let queues = queues.iter().map(|name| queue(name)).collect::<queue_core::Result<Vec<_>>>()?;
-    let kinds = kinds.iter().map(|kind| Kind::new(kind)).collect::<queue_core::Result<Vec<_>>>()?;
+    let kinds = kinds.iter().map(Kind::new).collect::<queue_core::Result<Vec<_>>>()?;
     let asked: BTreeSet<QueueName> = queues.iter().cloned().collect();
     let reply = kit.backend()?.ready_queues(ReadyQueuesRequest::new(queues, kinds).at(kit.now())).await?;
     let strange = reply.queues.iter().find(|queue| !asked.contains(*queue));

@@ -1,0 +1,57 @@
+//! Writes payloads and results of typed tasks so that the same types can read them.
+
+use std::any::type_name;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::payload::to_json;
+use crate::{Error, HandlerResult, JobError, Payload, Result};
+
+/// The payload of one job.
+///
+/// # Errors
+/// [`Invalid`](crate::ErrorKind::Invalid) names the task if the payload cannot be written, or not be read as a `P` again.
+pub(super) fn payload<P: Serialize + DeserializeOwned>(task: &str, value: &P) -> Result<Payload> {
+    readable(value).map_err(|error| refuse(format!("enqueue a job of task `{task}`"), error))
+}
+
+/// The payloads of a batch, in its order.
+///
+/// # Errors
+/// As [`payload`], with the number of the first job that is concerned.
+pub(super) fn payloads<P: Serialize + DeserializeOwned>(task: &str, values: &[P]) -> Result<Vec<Payload>> {
+    let many = values.len();
+    let encode = |(number, value)| {
+        readable(value).map_err(|error| {
+            refuse(format!("enqueue a job of task `{task}` (number {number} of {many})"), error)
+        })
+    };
+    (1_usize..).zip(values).map(encode).collect()
+}
+
+/// The result of an attempt, which fails if the result cannot be written, or not be read as an `R` again.
+pub(super) fn result<R: Serialize + DeserializeOwned>(value: &R) -> HandlerResult<String> {
+    let text = to_json("write a result", value)?;
+    if let Err(error) = serde_json::from_str::<R>(&text) {
+        let wanted = type_name::<R>();
+        return Err(JobError::retry(format!("the result does not decode as `{wanted}` again: {error}")));
+    }
+    Ok(text)
+}
+
+/// Decodes what was encoded, because the job would otherwise fail on each of its attempts, long after the caller was told that
+/// it is enqueued.
+fn readable<P: Serialize + DeserializeOwned>(value: &P) -> Result<Payload> {
+    let payload = Payload::encode(value)?;
+    payload.decode::<P>().map_err(|error| {
+        let wanted = type_name::<P>();
+        let fault = format!("the written payload does not decode as `{wanted}` again: {}", error.message());
+        Error::invalid("write a payload", fault).with_source(error)
+    })?;
+    Ok(payload)
+}
+
+fn refuse(operation: String, error: Error) -> Error {
+    Error::invalid(operation, error.message()).with_source(error)
+}
