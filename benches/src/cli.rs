@@ -29,6 +29,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
 
+    /// How many queues the idle worker serves
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) queues: u32,
+
     /// The length of each job's JSON payload
     #[arg(long, value_name = "BYTES", default_value_t = 40,
           value_parser = clap::value_parser!(u32).range(LEAST_PAYLOAD..=MOST_PAYLOAD))]
@@ -67,6 +71,8 @@ pub(crate) enum Workload {
     /// Jobs started a second from two SQLite files, while the connection to a third database of the same worker stalls;
     /// the floor is the same without that
     Stalled,
+    /// Transactions a second of a worker that serves many queues and has nothing to do; the floor is one queue
+    Idle,
 }
 
 /// The stores that can be measured.

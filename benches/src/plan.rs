@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) backend: BackendName,
     pub(crate) jobs: usize,
     pub(crate) payload_bytes: usize,
+    /// Of the idle worker.
+    pub(crate) queues: usize,
     dir: PathBuf,
     /// Stopped with the plan, if it was started for it.
     server: Option<Server>,
@@ -46,13 +48,14 @@ impl Plan {
             None => beside_this_program()?,
         };
         let payload_bytes = usize::try_from(cli.payload)?;
+        let queues = usize::try_from(cli.queues)?;
         let server = match (cli.backend, &cli.url) {
             (BackendName::Postgres, Some(url)) => Some(Server::given(url)),
             (BackendName::Postgres, None) => Some(Server::start(&dir)?),
             (backend, Some(_)) => bail!("--url names a PostgreSQL server, but the backend is {backend}"),
             (BackendName::Memory | BackendName::Sqlite, None) => None,
         };
-        Ok(Self { workload: cli.workload, backend: cli.backend, jobs, payload_bytes, dir, server })
+        Ok(Self { workload: cli.workload, backend: cli.backend, jobs, payload_bytes, queues, dir, server })
     }
 
     /// Where PostgreSQL is measured.
@@ -80,6 +83,7 @@ const fn default_jobs(workload: Workload) -> usize {
         Workload::EnqueueSingle => SINGLE_JOBS,
         Workload::Stalled => ROUND_JOBS,
         Workload::Latency => LATENCY_JOBS,
+        Workload::Idle => 0,
     }
 }
 

@@ -67,6 +67,7 @@ const fn unit(workload: Workload) -> &'static str {
     match workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain | Workload::Stalled => "jobs/s",
         Workload::Latency => "µs (p50)",
+        Workload::Idle => "transactions/s",
     }
 }
 

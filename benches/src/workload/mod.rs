@@ -4,6 +4,7 @@ mod child;
 mod drain;
 mod enqueue;
 mod ground;
+mod idle;
 mod latency;
 mod parcel;
 mod stalled;
@@ -49,6 +50,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
             Ok((floor::measure(plan)?, on_a_store(plan)?))
         }
         Workload::Stalled => stalled::measure(plan),
+        Workload::Idle => idle::measure(plan),
     }
 }
 
@@ -62,7 +64,7 @@ fn on_a_store(plan: &Plan) -> Result<Measured> {
     let meter = match plan.workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => ground.meter()?,
         // What is logged between the jobs is more than what they log.
-        Workload::Latency | Workload::Stalled => None,
+        Workload::Latency | Workload::Stalled | Workload::Idle => None,
     };
 
     let mut measured = runtime.block_on(run(plan, &store))?;
@@ -80,7 +82,7 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::EnqueueSingle => enqueue::singles(plan, store).await,
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
-        Workload::Stalled => bail!("it has stores of its own"),
+        Workload::Stalled | Workload::Idle => bail!("it has stores of its own"),
     }
 }
 
@@ -90,6 +92,6 @@ async fn check(plan: &Plan, store: &Store) -> Result<()> {
         Workload::EnqueueBatch | Workload::EnqueueSingle => store.ensure_stored(plan.jobs).await,
         Workload::Drain => store.ensure_completed(plan.jobs).await,
         // Each job was awaited.
-        Workload::Latency | Workload::Stalled => Ok(()),
+        Workload::Latency | Workload::Stalled | Workload::Idle => Ok(()),
     }
 }
