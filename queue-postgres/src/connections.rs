@@ -88,6 +88,8 @@ enum WhenCrowded {
 #[derive(Debug)]
 struct Refused {
     many: usize,
+    /// How often, since there was one for each place.
+    times: u32,
     again_at: Instant,
 }
 
@@ -167,7 +169,7 @@ impl Connections {
         Ok(Self {
             pool,
             places: Arc::new(Semaphore::new(most)),
-            refused: Mutex::new(Refused { many: 0, again_at: Instant::now() }),
+            refused: Mutex::new(Refused { many: 0, times: 0, again_at: Instant::now() }),
             most,
             patience: config.pool_timeout,
             when_crowded: WhenCrowded::Wait,
@@ -274,11 +276,15 @@ impl Connections {
             return Some(place);
         }
         refused.many += 1;
-        let left = self.most - refused.many;
-        tracing::warn!(
-            left,
-            "the server has no more connections for this role; requests share those that there are"
-        );
+        refused.times = refused.times.saturating_add(1);
+        if refused.times.is_power_of_two() {
+            let (left, times) = (self.most - refused.many, refused.times);
+            tracing::warn!(
+                left,
+                times,
+                "the server has no more connections for this role; requests share those that there are"
+            );
+        }
         place.forget();
         None
     }
@@ -288,6 +294,9 @@ impl Connections {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.many > 0 && refused.again_at <= Instant::now() {
             refused.many -= 1;
+            if refused.many == 0 {
+                refused.times = 0;
+            }
             refused.again_at = Instant::now() + WITHOUT_REFUSED;
             self.places.add_permits(1);
         }

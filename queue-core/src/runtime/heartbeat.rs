@@ -105,7 +105,7 @@ async fn register(engine: &Engine, station: &Station) -> Option<WorkerId> {
 /// Beats until the worker is lost or has shut down.
 async fn live(engine: &Engine, station: &Station, worker: WorkerId) {
     let mut rhythm = Rhythm::new(engine.settings.heartbeat_interval, engine.settings.worker_expiry);
-    let mut outage = Outage::new(engine, "beat");
+    let mut outage = Outage::new(engine, "send a heartbeat");
     let mut reported = Vec::new();
     let mut beat_at = later(engine.now(), engine.settings.heartbeat_interval);
     loop {
