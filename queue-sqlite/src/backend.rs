@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use queue_core::backend::{
@@ -10,13 +10,13 @@ use queue_core::backend::{
     HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, ParkedClaims,
     Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
 };
-use queue_core::{Backend, Result, Submitted};
+use queue_core::{Backend, ErrorKind, Result, Submitted};
 use rusqlite::Connection;
 
 use crate::config::SqliteConfig;
 use crate::error::Outcome;
 use crate::parked::insert_and_claim;
-use crate::reader::Readers;
+use crate::reader::{Looks, Readers};
 use crate::writer::Writer;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::Session;
@@ -70,10 +70,11 @@ impl SqliteBackend {
     /// # Cancellation
     /// The file may have been created and migrated when this future is dropped.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
-        let hub = WakeHub::new();
-        let writer = Writer::start(&config, hub.clone()).await?;
+        let config = config.with_absolute_path()?;
+        let (hub, looks) = (WakeHub::new(), Arc::<Looks>::default());
+        let writer = Writer::start(&config, hub.clone(), Arc::clone(&looks)).await?;
         let file = config.path().map(ToOwned::to_owned);
-        let readers = file.as_deref().map(|file| Readers::start(&config, file)).transpose()?;
+        let readers = file.as_deref().map(|file| Readers::start(&config, file, looks)).transpose()?;
         Ok(Self(Arc::new(Shared { readers, writer, hub, parking: ParkedClaims::new(), file })))
     }
 
@@ -93,9 +94,25 @@ impl SqliteBackend {
         operation: &'static str,
         look: impl Fn(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
-        match &self.0.readers {
-            Some(readers) => readers.read(operation, look).await,
-            None => self.0.writer.call(Look(look)).await,
+        let Some(readers) = &self.0.readers else {
+            return self.0.writer.call(Look(look)).await;
+        };
+        let look = Arc::new(Mutex::new(look));
+        let read = || {
+            let look = Arc::clone(&look);
+            readers.read(operation, move |connection| {
+                look.lock().unwrap_or_else(PoisonError::into_inner)(connection)
+            })
+        };
+        match read().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                // The files may have been removed or replaced, and only the writer opens them anew. The
+                // first request lets it find that out, the second has it open what is there now.
+                let _ = self.0.writer.call(CheckFiles).await;
+                self.0.writer.call(CheckFiles).await?;
+                read().await
+            }
+            result => result,
         }
     }
 }
@@ -187,6 +204,31 @@ impl Backend for SqliteBackend {
     }
 }
 
+/// Has the writer check its files, as it does with every request.
+struct CheckFiles;
+
+impl Request for CheckFiles {
+    type Reply = ();
+
+    const OPERATION: &'static str = "open the database";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn can_look(&self, _session: &Session) -> bool {
+        true
+    }
+
+    fn look(&self, _session: &mut Session) -> Outcome<Option<()>> {
+        Ok(Some(()))
+    }
+
+    fn apply(&self, _session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+        Ok(())
+    }
+}
+
 /// A read that the writer does, in memory, where there is no other connection.
 struct Look<F>(F);
 
@@ -201,6 +243,10 @@ where
 
     fn rows(&self) -> usize {
         1
+    }
+
+    fn can_look(&self, _session: &Session) -> bool {
+        true
     }
 
     fn look(&self, session: &mut Session) -> Outcome<Option<T>> {

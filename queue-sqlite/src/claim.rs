@@ -35,10 +35,11 @@ impl Request for ClaimRequest {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
+    fn can_look(&self, session: &Session) -> bool {
+        !session.is_stirred
+    }
+
     fn look(&self, session: &mut Session) -> Outcome<Option<ClaimReply>> {
-        if session.is_stirred {
-            return Ok(None);
-        }
         let now = time(self.now);
         live_worker(&session.connection, self.worker, Self::OPERATION)?;
         let Some(queue) = session.names.find(&session.connection, self.queue.as_str())? else {
@@ -295,6 +296,10 @@ impl Request for LeasesRequest {
 
     fn rows(&self) -> usize {
         1
+    }
+
+    fn can_look(&self, _session: &Session) -> bool {
+        true
     }
 
     // Within the writer, though it only reads: behind the claim whose reply was lost.

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use queue_core::{Error, Result};
+use queue_core::{Error, ErrorKind, Result};
+
+use crate::connection::IfMissing;
 
 /// How long an operation waits for a lock that another program holds, unless set otherwise.
 pub const DEFAULT_BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -49,6 +51,7 @@ pub struct SqliteConfig {
     pub(crate) max_file_bytes: Option<u64>,
     pub(crate) readers: u32,
     pub(crate) poll_interval: Duration,
+    pub(crate) if_missing: IfMissing,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +140,27 @@ impl SqliteConfig {
             max_file_bytes: None,
             readers: DEFAULT_READERS,
             poll_interval: DEFAULT_POLL_INTERVAL,
+            if_missing: IfMissing::Create,
         }
+    }
+
+    /// Does not create the file: where there is none, `open` fails with
+    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) (default: it is created).
+    pub const fn must_exist(mut self) -> Self {
+        self.if_missing = IfMissing::Fail;
+        self
+    }
+
+    /// With the path as it is from the current folder, because the program may change its folder while
+    /// the handle is open, and connections are opened later.
+    pub(crate) fn with_absolute_path(mut self) -> Result<Self> {
+        if let Location::File(path) = &mut self.location {
+            *path = std::path::absolute(&*path).map_err(|error| {
+                let message = format!("`{}`: the path cannot be resolved: {error}", path.display());
+                Error::new(ErrorKind::Unavailable, "open the database", message).with_source(error)
+            })?;
+        }
+        Ok(self)
     }
 
     /// What a commit waits for; [`Synchronous::Full`] unless said.

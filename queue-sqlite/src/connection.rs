@@ -1,6 +1,7 @@
 //! Opening connections, and the plain steps of a transaction.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use crate::config::{Location, SqliteConfig};
 use crate::error::{Fault, Outcome, is_busy};
+use crate::file_connection::FileConnection;
+use crate::identity::OpenFiles;
 use crate::migrate::{MIGRATIONS, migrate};
 
 /// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
@@ -38,17 +41,25 @@ impl Patience {
     }
 }
 
+/// What an opening does where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    /// Creates it.
+    Create,
+    /// Fails. A file that was removed is never created again: the program that removed it may have
+    /// moved it away, and its jobs with it.
+    Fail,
+}
+
 /// Opens the connection that writes, and brings the tables to this program's version.
-pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
+pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outcome<FileConnection> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         let message = format!("SQLite {} is too old, 3.37 is the oldest that will do", rusqlite::version());
         return Err(Error::new(ErrorKind::Unsupported, "open the database", message).into());
     }
     let connection = match &config.location {
         Location::Memory => Connection::open_in_memory()?,
-        Location::File(path) => {
-            open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?
-        }
+        Location::File(path) => open_file(path, write_flags(path, if_missing)?)?,
     };
     set_up(&connection, config)?;
     if let Location::File(path) = &config.location {
@@ -71,15 +82,32 @@ pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
     }
     migrate(&connection, MIGRATIONS, &Patience(config.busy_wait))?;
     connection.busy_timeout(LOCK_ATTEMPT)?;
-    Ok(connection)
+    FileConnection::new(connection, config.path())
 }
 
-/// Opens a connection that only reads.
-pub(crate) fn open_reader(config: &SqliteConfig, path: &Path) -> Outcome<Connection> {
+fn write_flags(path: &Path, if_missing: IfMissing) -> Outcome<OpenFlags> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    match if_missing {
+        IfMissing::Create => Ok(flags | OpenFlags::SQLITE_OPEN_CREATE),
+        IfMissing::Fail if std::fs::exists(path).is_ok_and(|exists| !exists) => {
+            let message = format!("`{}`: there is no file, and none is created", path.display());
+            Err(Error::new(ErrorKind::Unavailable, "open the database", message).into())
+        }
+        IfMissing::Fail => Ok(flags),
+    }
+}
+
+/// Opens a connection that only reads, to the files that the writer has open and that are at their
+/// paths: if it began another log, it would take what it reads from two databases.
+pub(crate) fn open_reader(
+    config: &SqliteConfig,
+    path: &Path,
+    files: Arc<OpenFiles>,
+) -> Outcome<FileConnection> {
     let connection = open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, config)?;
     set(&connection, "query_only", 1)?;
-    Ok(connection)
+    Ok(FileConnection::to(files, connection))
 }
 
 /// Begins a transaction that may write, however often that has to be tried since `start`.

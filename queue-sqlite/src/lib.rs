@@ -29,6 +29,8 @@ mod connection;
 mod damaged;
 mod ending;
 mod error;
+mod file_connection;
+mod identity;
 mod insert;
 mod inspect;
 mod lists;

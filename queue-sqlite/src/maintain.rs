@@ -20,6 +20,10 @@ impl Request for MaintainRequest {
         usize::try_from(self.promote.max(self.rescue).max(prune)).unwrap_or(usize::MAX)
     }
 
+    fn can_look(&self, _session: &Session) -> bool {
+        true
+    }
+
     fn look(&self, session: &mut Session) -> Outcome<Option<MaintainReply>> {
         let now = time(self.now);
         let Session { connection, swept, .. } = session;

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use crate::config::SqliteConfig;
-use crate::connection::open_writer;
+use crate::connection::{IfMissing, open_writer};
 
 /// Each statement, and the steps that its plan has.
 const PLANS: &[(&str, &[&str])] = &[
@@ -109,12 +109,12 @@ const FILL: &str = "
 
 #[test]
 fn plans_are_the_same_on_empty_full_and_analysed_tables() {
-    let connection = open_writer(&SqliteConfig::in_memory()).unwrap();
+    let connection = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
     assert_plans(&connection);
     connection.execute_batch(FILL).unwrap();
     assert_plans(&connection);
     connection.execute_batch("ANALYZE").unwrap();
-    let again = open_writer(&SqliteConfig::in_memory()).unwrap();
+    let again = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
     assert_plans(&again);
     assert_plans(&connection);
 }

@@ -27,6 +27,9 @@ const LOOKS_A_JOB: u32 = 4;
 const LEAST_LOOKS: u32 = 1000;
 
 /// The finished job behind which the sweep goes on; by default it begins with the first.
+///
+/// Only a hint: each job is checked when it is found. Commits of other connections must not reset it,
+/// otherwise two processes that prune keep each other at the first jobs. It begins anew by itself.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Place(i64);
 
@@ -126,7 +129,7 @@ pub(crate) fn remove(connection: &Connection, now: Timestamp, jobs: &[i64]) -> O
 mod tests {
     use super::*;
     use crate::config::SqliteConfig;
-    use crate::connection::open_writer;
+    use crate::connection::{IfMissing, open_writer};
 
     /// 3,000 dead jobs, behind them one that completed as long ago, then recent ones.
     const FILL: &str = "
@@ -139,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_sweep_comes_past_what_is_kept_in_bounded_pieces_and_begins_anew() {
-        let connection = open_writer(&SqliteConfig::in_memory()).unwrap();
+        let connection = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
         connection.execute_batch(FILL).unwrap();
         let second = Duration::from_secs(1);
         let prune =

@@ -7,6 +7,8 @@ mod damaged;
 mod dropped;
 mod errors;
 mod migration;
+mod moved;
 mod processes;
+mod restored;
 mod upkeep;
 mod writer;

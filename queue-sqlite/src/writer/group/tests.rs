@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::config::SqliteConfig;
-use crate::connection::open_writer;
+use crate::connection::{IfMissing, open_writer};
 use crate::error::Outcome;
 use crate::writer::command::{Pending, Request};
 
@@ -71,7 +71,7 @@ fn undo(session: &mut Session) -> Outcome<()> {
 }
 
 fn session(config: &SqliteConfig) -> Session {
-    Session::new(open_writer(config).unwrap(), None)
+    Session::new(open_writer(config, IfMissing::Create).unwrap(), None)
 }
 
 /// How many commands a group has that is undone.
