@@ -54,14 +54,18 @@ struct Shared {
 }
 
 impl SqliteBackend {
-    /// Opens the storage, and brings its tables to the version of this program.
+    /// Opens the storage, and brings its tables to the version of this program. A relative path is
+    /// resolved here, once: the program may change its folder later.
     ///
     /// Async because it can take long: other programs that migrate, or hold the lock, are waited for;
     /// the waiting is done on the thread that writes.
     ///
     /// # Errors
-    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the file cannot be opened, created or
-    ///   written.
+    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the file cannot be opened or created.
+    /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): this program may not write to the file,
+    ///   to its folder, or to its log.
+    /// - [`Conflict`](queue_core::ErrorKind::Conflict): it has tables of another program with the names
+    ///   of ours.
     /// - [`Corrupt`](queue_core::ErrorKind::Corrupt): the file is no SQLite database.
     /// - [`Busy`](queue_core::ErrorKind::Busy): another connection held its lock all the time.
     /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): its tables need a newer program, or the

@@ -13,7 +13,7 @@ use crate::config::{Location, SqliteConfig};
 use crate::error::{Fault, Outcome, is_busy};
 use crate::file_connection::FileConnection;
 use crate::identity::OpenFiles;
-use crate::migrate::{MIGRATIONS, migrate};
+use crate::migrate::{MIGRATIONS, Migrated, migrate};
 
 /// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
 const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
@@ -64,8 +64,8 @@ pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outco
     set_up(&connection, config)?;
     if let Location::File(path) = &config.location {
         if connection.is_readonly(MAIN_DB)? {
-            let message = format!("`{}`: the file cannot be written", path.display());
-            return Err(Error::new(ErrorKind::Unavailable, "open the database", message).into());
+            let message = format!("`{}`: this program may not write to the file", path.display());
+            return Err(Error::new(ErrorKind::Misconfigured, "open the database", message).into());
         }
         set(&connection, "page_size", i64::from(config.page_bytes))?;
         switch_to_wal(&connection, config)?;
@@ -80,9 +80,25 @@ pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outco
             i64::try_from(bytes.div_ceil(u64::from(page))).unwrap_or(i64::MAX),
         )?;
     }
-    migrate(&connection, MIGRATIONS, &Patience(config.busy_wait))?;
+    let migrated = migrate(&connection, MIGRATIONS, &Patience(config.busy_wait))?;
     connection.busy_timeout(LOCK_ATTEMPT)?;
+    if migrated == Migrated::NothingToDo {
+        check_writable(&connection)?;
+    }
     FileConnection::new(connection, config.path())
+}
+
+/// Fails if the file cannot be written. An opening that had nothing to migrate has not written yet.
+fn check_writable(connection: &Connection) -> Outcome<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let begun = try_begin(connection);
+    connection.busy_timeout(LOCK_ATTEMPT)?;
+    match begun {
+        Ok(()) => Ok(rollback(connection)?),
+        // The program that holds the lock writes to the file, so it can be written.
+        Err(error) if is_busy(&error) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn write_flags(path: &Path, if_missing: IfMissing) -> Outcome<OpenFlags> {

@@ -6,9 +6,12 @@ mod common;
 mod damaged;
 mod dropped;
 mod errors;
+mod foreign;
 mod migration;
 mod moved;
 mod processes;
 mod restored;
+#[cfg(unix)]
+mod rights;
 mod upkeep;
 mod writer;
