@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, ParkedClaims,
-    Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
+    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, OwnProcess,
+    ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, ErrorKind, Result, Submitted};
 use rusqlite::Connection;
@@ -28,7 +28,13 @@ use crate::writer::session::Session;
 /// for that.
 ///
 /// Several processes, and several handles of one process, can use a file at once. A commit of another
-/// one is noticed within [`SqliteConfig::poll_interval`].
+/// one is noticed within [`SqliteConfig::poll_interval`]. A child that is forked from the process opens a
+/// handle of its own: the threads of this one are not there, and each request fails with
+/// [`Unsupported`](queue_core::ErrorKind::Unsupported).
+///
+/// The file must stay at its path while handles are open. This is checked at each commit and each read: a
+/// request on a file that was removed, moved or replaced fails, and the next one opens what is at the
+/// path. Content that is copied over the same file (`cp backup.db jobs.db`) is not noticed.
 ///
 /// ```
 /// use queue_core::Backend;
@@ -51,6 +57,7 @@ struct Shared {
     hub: WakeHub,
     parking: ParkedClaims,
     file: Option<PathBuf>,
+    process: OwnProcess,
 }
 
 impl SqliteBackend {
@@ -79,7 +86,8 @@ impl SqliteBackend {
         let writer = Writer::start(&config, hub.clone(), Arc::clone(&looks)).await?;
         let file = config.path().map(ToOwned::to_owned);
         let readers = file.as_deref().map(|file| Readers::start(&config, file, looks)).transpose()?;
-        Ok(Self(Arc::new(Shared { readers, writer, hub, parking: ParkedClaims::new(), file })))
+        let (parking, process) = (ParkedClaims::new(), OwnProcess::current());
+        Ok(Self(Arc::new(Shared { readers, writer, hub, parking, file, process })))
     }
 
     /// Does a request in line with all others that write.
@@ -146,7 +154,10 @@ impl Backend for SqliteBackend {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        let Shared { parking, writer, .. } = &*self.0;
+        let Shared { parking, writer, process, .. } = &*self.0;
+        // Before the lock of the parked claims, which another thread may have held when the process was
+        // forked.
+        process.check(InsertRequest::OPERATION)?;
         match parking.take(request.batches.iter().flatten(), request.now) {
             Some(parked) => insert_and_claim(writer, request, parked).await,
             None => writer.call(request).await,

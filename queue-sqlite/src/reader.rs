@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use queue_core::backend::OwnProcess;
 use queue_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -26,6 +27,7 @@ pub(crate) struct Readers {
     looks: Arc<Looks>,
     threads: Vec<JoinHandle<()>>,
     file: PathBuf,
+    process: OwnProcess,
 }
 
 /// What the threads have to read, and which of them are connected.
@@ -47,7 +49,8 @@ struct State {
 impl Readers {
     /// Starts the threads.
     pub(crate) fn start(config: &SqliteConfig, file: &Path, looks: Arc<Looks>) -> Result<Self> {
-        let mut readers = Self { looks, threads: Vec::new(), file: file.to_owned() };
+        let mut readers =
+            Self { looks, threads: Vec::new(), file: file.to_owned(), process: OwnProcess::current() };
         for _ in 0..config.readers.max(1) {
             let (config, file, looks) = (config.clone(), file.to_owned(), Arc::clone(&readers.looks));
             let thread = thread::Builder::new()
@@ -71,6 +74,7 @@ impl Readers {
         operation: &'static str,
         look: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
+        self.process.check(operation)?;
         let (caller, answer) = oneshot::channel();
         let file = self.file.clone();
         let look: Look = Box::new(move |connection| {
@@ -90,6 +94,10 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            // A forked child has neither the threads nor, perhaps, the lock that one of them held.
+            return std::mem::forget(std::mem::take(&mut self.threads));
+        }
         self.looks.lock().is_closed = true;
         self.looks.changed.notify_all();
         for thread in self.threads.drain(..) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use queue_core::backend::WakeHub;
+use queue_core::backend::{OwnProcess, WakeHub};
 use queue_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
@@ -28,6 +28,7 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 pub(crate) struct Writer {
     mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<()>>,
+    process: OwnProcess,
 }
 
 impl Writer {
@@ -47,7 +48,7 @@ impl Writer {
                     .with_source(error)
             })?;
         // Whoever gives up waiting must not wait for the thread either: it ends by itself.
-        let mut writer = Self { mailbox, thread: None };
+        let mut writer = Self { mailbox, thread: None, process: OwnProcess::current() };
         opening.await.unwrap_or_else(|_| Err(gone("open the database")))?;
         writer.thread = Some(thread);
         Ok(writer)
@@ -67,6 +68,7 @@ impl Writer {
         request: R,
         tell: impl FnOnce(Result<R::Reply>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.process.check(R::OPERATION)?;
         let (caller, answer) = oneshot::channel();
         let tell = move |reply| {
             // Whoever asked may have gone; what was done stays done.
@@ -83,12 +85,18 @@ impl Writer {
 
     /// Has commits of other processes announced from now on.
     pub(crate) fn watch(&self) {
-        self.mailbox.watch();
+        if self.process.is_current() {
+            self.mailbox.watch();
+        }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            // A forked child has neither the thread nor, perhaps, the lock that the thread held.
+            return std::mem::forget(self.thread.take());
+        }
         self.mailbox.close();
         if let Some(thread) = self.thread.take()
             // An answer may wake a task that holds the last handle and is dropped right there.

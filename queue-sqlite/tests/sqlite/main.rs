@@ -7,6 +7,8 @@ mod damaged;
 mod dropped;
 mod errors;
 mod foreign;
+#[cfg(unix)]
+mod forked;
 mod migration;
 mod moved;
 mod processes;
