@@ -39,6 +39,17 @@ impl Fault {
         }
     }
 
+    /// Whether a row cannot be read or written, and nothing else is wrong: the other rows of a set can.
+    pub(crate) fn is_of_a_row(&self) -> bool {
+        match self {
+            Self::Refused(error) => matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid),
+            Self::Driver(error) => matches!(
+                error.sqlite_error_code(),
+                None | Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig)
+            ),
+        }
+    }
+
     /// The error for the caller: what was attempted on which file, and why it failed.
     pub(crate) fn into_error(self, operation: &str, file: Option<&Path>) -> Error {
         match self {

@@ -49,6 +49,7 @@ mod rescue;
 mod row;
 mod settle;
 mod state;
+mod unwritable;
 mod wake;
 mod worker;
 mod writer;

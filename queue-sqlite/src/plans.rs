@@ -64,9 +64,26 @@ const PLANS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        include_str!("sql/prune_workers_needed.sql"),
+        include_str!("sql/workers_gone.sql"),
         &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=? AND expires_at<?)"],
     ),
+    (
+        include_str!("sql/workers_expired.sql"),
+        &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=? AND expires_at<?)"],
+    ),
+    (
+        include_str!("sql/workers_without_leases.sql"),
+        &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=?)"],
+    ),
+    (include_str!("sql/worker_lose.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/worker_lost_done.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/prune_workers.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/inspect_errors.sql"), &["SEARCH queue_attempt_errors USING PRIMARY KEY (seq=?)"]),
+    (
+        include_str!("sql/prune_attempt_errors.sql"),
+        &["SEARCH queue_attempt_errors USING PRIMARY KEY (seq=?)"],
+    ),
+    (include_str!("sql/waiting.sql"), &["SEARCH queue_live USING INDEX queue_live_waiting (queue=?)"]),
     (
         include_str!("sql/prune_find.sql"),
         &["SEARCH o USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)"],

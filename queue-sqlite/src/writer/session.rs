@@ -12,6 +12,7 @@ use crate::identity::FilesLost;
 use crate::names::Names;
 use crate::places::Places;
 use crate::prune::Place;
+use crate::unwritable::Unwritable;
 use crate::wake::data_version;
 
 /// The writing connection, and what is remembered of its tables.
@@ -32,6 +33,7 @@ pub(crate) struct Session {
     pub(crate) places: Places,
     pub(crate) swept: Place,
     pub(crate) damaged: Damaged,
+    pub(crate) unwritable: Unwritable,
     /// Jobs became ready here since a claim last found fewer than it asked for. Only a hint: it saves
     /// a look that would lead to a transaction anyway, and both read the tables.
     pub(crate) is_stirred: bool,
@@ -57,6 +59,7 @@ impl Session {
             places: Places::default(),
             swept: Place::default(),
             damaged: Damaged::default(),
+            unwritable: Unwritable::default(),
             is_stirred: false,
         }
     }

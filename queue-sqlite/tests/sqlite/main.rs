@@ -15,5 +15,6 @@ mod processes;
 mod restored;
 #[cfg(unix)]
 mod rights;
+mod unwritable;
 mod upkeep;
 mod writer;
