@@ -16,6 +16,9 @@ pub const DEFAULT_CACHE_BYTES: u64 = 8 << 20;
 /// After how many pages the write-ahead log is moved into the file, unless set otherwise.
 pub const DEFAULT_CHECKPOINT_PAGES: u32 = 1000;
 
+/// How long the file of the write-ahead log may stay once nobody reads from it, unless set otherwise: 64 MiB.
+pub const DEFAULT_LOG_BYTES: u64 = 64 << 20;
+
 /// The page size of a file that is created, in bytes, unless set otherwise.
 pub const DEFAULT_PAGE_BYTES: u32 = 4096;
 
@@ -47,6 +50,7 @@ pub struct SqliteConfig {
     pub(crate) busy_wait: Duration,
     pub(crate) cache_bytes: u64,
     pub(crate) checkpoint_pages: u32,
+    pub(crate) log_bytes: u64,
     pub(crate) page_bytes: u32,
     pub(crate) max_file_bytes: Option<u64>,
     pub(crate) readers: u32,
@@ -136,6 +140,7 @@ impl SqliteConfig {
             busy_wait: DEFAULT_BUSY_WAIT,
             cache_bytes: DEFAULT_CACHE_BYTES,
             checkpoint_pages: DEFAULT_CHECKPOINT_PAGES,
+            log_bytes: DEFAULT_LOG_BYTES,
             page_bytes: DEFAULT_PAGE_BYTES,
             max_file_bytes: None,
             readers: DEFAULT_READERS,
@@ -185,9 +190,20 @@ impl SqliteConfig {
 
     /// After how many pages of write-ahead log a commit also moves them into the file;
     /// [`DEFAULT_CHECKPOINT_PAGES`] unless said. More makes bursts faster and the log longer; 0
-    /// leaves checkpoints to the application.
+    /// leaves checkpoints to the application, and with them the length of the log.
     pub const fn checkpoint_pages(mut self, pages: u32) -> Self {
         self.checkpoint_pages = pages;
+        self
+    }
+
+    /// How long the file of the write-ahead log may stay, in bytes (default: [`DEFAULT_LOG_BYTES`]).
+    ///
+    /// The log grows beyond it while a program reads one snapshot for long, because nothing behind that
+    /// snapshot may be overwritten. Afterwards the log is emptied within a second or two, also if nothing
+    /// is written. Choose several times what [`checkpoint_pages`](Self::checkpoint_pages) come to, because
+    /// an emptied log has to grow again.
+    pub const fn log_bytes(mut self, bytes: u64) -> Self {
+        self.log_bytes = bytes;
         self
     }
 

@@ -16,7 +16,7 @@ use crate::identity::OpenFiles;
 use crate::migrate::{MIGRATIONS, Migrated, migrate};
 
 /// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
-const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
+pub(crate) const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
 
 /// The driver takes no more than some weeks.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -71,6 +71,8 @@ pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outco
         switch_to_wal(&connection, config)?;
         assert_setting(&connection, "synchronous", config.synchronous.level())?;
         set(&connection, "wal_autocheckpoint", i64::from(config.checkpoint_pages))?;
+        // While there are commits, SQLite cuts the log to this whenever it starts the log over.
+        set(&connection, "journal_size_limit", i64::try_from(config.log_bytes).unwrap_or(i64::MAX))?;
     }
     if let Some(bytes) = config.max_file_bytes {
         let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;

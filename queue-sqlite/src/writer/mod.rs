@@ -2,6 +2,7 @@
 
 pub(crate) mod command;
 mod group;
+mod log_limit;
 mod mailbox;
 pub(crate) mod session;
 mod thread;

@@ -1,7 +1,7 @@
 //! What the writing thread does, from the opening of the file to its end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use queue_core::backend::WakeHub;
 use queue_core::{Error, ErrorKind, Result};
@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::command::Command;
 use super::group;
+use super::log_limit::LogLimit;
 use super::mailbox::{Mail, Mailbox};
 use super::session::{Files, Session};
 use super::{LEAST_INTERVAL, gone};
@@ -35,6 +36,16 @@ enum Database {
     Lost(Option<Arc<OpenFiles>>),
 }
 
+impl Database {
+    /// How long until the writer has something to do though nobody asks.
+    fn chore_due_in(&self, log_limit: &LogLimit) -> Option<Duration> {
+        match self {
+            Self::Open(session, _) => log_limit.due_in(session, Instant::now()),
+            Self::Lost(_) => None,
+        }
+    }
+}
+
 impl WriterThread {
     /// Opens the file, says so, and serves requests until the mailbox is closed.
     pub(super) fn run(self, opened: oneshot::Sender<Result<()>>) {
@@ -48,11 +59,15 @@ impl WriterThread {
         };
         let _ = opened.send(Ok(()));
         let interval = self.config.poll_interval.max(LEAST_INTERVAL);
+        let mut log_limit = LogLimit::new(&self.config);
         loop {
-            match self.mailbox.wait(interval) {
+            match self.mailbox.wait(interval, database.chore_due_in(&log_limit)) {
                 Mail::Commands(commands) => database = self.serve(database, commands),
                 Mail::Nothing => {}
                 Mail::Closed => break,
+            }
+            if let Database::Open(session, _) = &mut database {
+                log_limit.keep(session, Instant::now());
             }
             if self.mailbox.is_watched(|| self.hub.has_receivers())
                 && let Database::Open(session, others) = &mut database
@@ -74,7 +89,9 @@ impl WriterThread {
         if let Some(files) = connection.files() {
             self.readers.connect_to(files);
         }
-        let session = Session::new(connection, file.map(ToOwned::to_owned));
+        let mut session = Session::new(connection, file.map(ToOwned::to_owned));
+        // Measures the log that an earlier program left. Lost files are found by the first request.
+        let _ = session.check_files();
         Ok(Database::Open(Box::new(session), others))
     }
 

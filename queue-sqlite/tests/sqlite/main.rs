@@ -9,6 +9,7 @@ mod errors;
 mod foreign;
 #[cfg(unix)]
 mod forked;
+mod log;
 mod migration;
 mod moved;
 mod processes;
