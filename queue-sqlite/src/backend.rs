@@ -1,7 +1,6 @@
 //! The handle that programs hold.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -10,11 +9,13 @@ use queue_core::backend::{
     HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, OwnProcess,
     ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
 };
-use queue_core::{Backend, ErrorKind, Result, Submitted};
+use queue_core::{Backend, Error, ErrorKind, Result, Submitted};
 use rusqlite::Connection;
 
+use crate::backup::Backups;
 use crate::config::SqliteConfig;
 use crate::error::Outcome;
+use crate::identity::OpenFiles;
 use crate::parked::insert_and_claim;
 use crate::reader::{Looks, Readers};
 use crate::writer::Writer;
@@ -49,14 +50,15 @@ use crate::writer::session::Session;
 #[derive(Clone)]
 pub struct SqliteBackend(Arc<Shared>);
 
-/// In the order in which they are to be dropped: the last connection that closes a file moves the
+/// In the order in which they are to be dropped. Copies that are being made are waited for. The last connection that closes a file moves the
 /// write-ahead log into it, which one that only reads cannot.
 struct Shared {
+    backups: Backups,
     readers: Option<Readers>,
     writer: Writer,
     hub: WakeHub,
     parking: ParkedClaims,
-    file: Option<PathBuf>,
+    config: SqliteConfig,
     process: OwnProcess,
 }
 
@@ -84,10 +86,9 @@ impl SqliteBackend {
         let config = config.with_absolute_path()?;
         let (hub, looks) = (WakeHub::new(), Arc::<Looks>::default());
         let writer = Writer::start(&config, hub.clone(), Arc::clone(&looks)).await?;
-        let file = config.path().map(ToOwned::to_owned);
-        let readers = file.as_deref().map(|file| Readers::start(&config, file, looks)).transpose()?;
+        let readers = config.path().map(|file| Readers::start(&config, file, looks)).transpose()?;
         let (parking, process) = (ParkedClaims::new(), OwnProcess::current());
-        Ok(Self(Arc::new(Shared { readers, writer, hub, parking, file, process })))
+        Ok(Self(Arc::new(Shared { backups: Backups::new(), readers, writer, hub, parking, config, process })))
     }
 
     /// Does a request in line with all others that write.
@@ -98,6 +99,23 @@ impl SqliteBackend {
     /// Has this process look at everything; others see the commit.
     pub(crate) fn wake_all(&self) {
         self.0.hub.announce_unknown();
+    }
+
+    /// The copies that are being made.
+    pub(crate) fn backups(&self) -> &Backups {
+        &self.0.backups
+    }
+
+    /// The files that a copy is made of; `None` in memory.
+    pub(crate) fn file_to_copy(&self) -> Result<Option<(SqliteConfig, Arc<OpenFiles>)>> {
+        const OPERATION: &str = "back up the database";
+        self.0.process.check(OPERATION)?;
+        let Some(readers) = &self.0.readers else { return Ok(None) };
+        let files = readers.files().ok_or_else(|| {
+            let message = "its files were removed, moved or replaced, and are not opened anew yet";
+            Error::new(ErrorKind::Unavailable, OPERATION, message)
+        })?;
+        Ok(Some((self.0.config.clone(), files)))
     }
 
     /// Reads within one snapshot, beside the writer where that is possible.
@@ -131,8 +149,8 @@ impl SqliteBackend {
 
 impl fmt::Debug for SqliteBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.file {
-            Some(file) => f.debug_tuple("SqliteBackend").field(file).finish(),
+        match self.0.config.path() {
+            Some(file) => f.debug_tuple("SqliteBackend").field(&file).finish(),
             None => f.write_str("SqliteBackend(memory)"),
         }
     }
@@ -145,7 +163,7 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        match self.0.file {
+        match self.0.config.path() {
             Some(_) => {
                 Capabilities::default().with_pause().with_durable().with_multi_process().with_migrations()
             }

@@ -122,9 +122,19 @@ pub(crate) fn open_reader(
     path: &Path,
     files: Arc<OpenFiles>,
 ) -> Outcome<FileConnection> {
+    let connection = open_copier(config, path, files)?;
+    set(&connection, "query_only", 1)?;
+    Ok(connection)
+}
+
+/// Opens a connection that copies the files that the writer has open.
+pub(crate) fn open_copier(
+    config: &SqliteConfig,
+    path: &Path,
+    files: Arc<OpenFiles>,
+) -> Outcome<FileConnection> {
     let connection = open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, config)?;
-    set(&connection, "query_only", 1)?;
     Ok(FileConnection::to(files, connection))
 }
 

@@ -22,6 +22,7 @@
 
 mod audit;
 mod backend;
+mod backup;
 mod cancel;
 mod claim;
 mod config;

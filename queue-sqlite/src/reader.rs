@@ -65,6 +65,11 @@ impl Readers {
         Ok(readers)
     }
 
+    /// The files that the writer has open; `None` while they are lost.
+    pub(crate) fn files(&self) -> Option<Arc<OpenFiles>> {
+        self.looks.files()
+    }
+
     /// Reads within one snapshot.
     ///
     /// # Cancellation
@@ -136,6 +141,11 @@ impl Looks {
     /// Lets the threads connect to the files that the writer has open.
     pub(crate) fn connect_to(&self, files: Arc<OpenFiles>) {
         self.lock().files = Some(files);
+    }
+
+    /// The files that the writer has open.
+    pub(crate) fn files(&self) -> Option<Arc<OpenFiles>> {
+        self.lock().files.clone()
     }
 
     /// Has all threads close their connections. Waits until they have, though no longer than
