@@ -102,38 +102,7 @@ impl SqliteConfig {
         Self::at(Location::Memory)
     }
 
-    /// From `sqlite:///absolute/path`, `sqlite:relative/path`, `sqlite::memory:` or a plain path.
-    /// Within a URL `%20` and the like stand for bytes.
-    ///
-    /// # Errors
-    /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty, names another database or
-    /// has parameters: settings are made on the configuration.
-    pub fn from_url(url: &str) -> Result<Self> {
-        let Some(rest) = url.strip_prefix("sqlite:") else {
-            return match url {
-                "" => Err(refuse(url, "it is empty")),
-                ":memory:" => Ok(Self::in_memory()),
-                _ if url.contains("://") || url.starts_with("file:") => Err(refuse(
-                    url,
-                    "an SQLite database is named by `sqlite:///absolute/path`, `sqlite:relative/path`, \
-                     `sqlite::memory:` or a plain path",
-                )),
-                path => Ok(Self::new(path)),
-            };
-        };
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        match path {
-            "" => Err(refuse(url, "it names no file")),
-            ":memory:" => Ok(Self::in_memory()),
-            _ if path.contains(['?', '#']) => Err(refuse(
-                url,
-                "it has parameters; write `?` as `%3F` and `#` as `%23` if they belong to the name",
-            )),
-            _ => Ok(Self::new(percent_decoded(url, path)?)),
-        }
-    }
-
-    const fn at(location: Location) -> Self {
+    pub(crate) const fn at(location: Location) -> Self {
         Self {
             location,
             synchronous: Synchronous::Full,
@@ -242,73 +211,5 @@ impl SqliteConfig {
             Location::File(path) => Some(path),
             Location::Memory => None,
         }
-    }
-}
-
-fn percent_decoded(url: &str, path: &str) -> Result<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let value = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        bytes.push(value.ok_or_else(|| refuse(url, "`%` is not followed by two hexadecimal digits"))?);
-    }
-    String::from_utf8(bytes).map_err(|_| refuse(url, "the path is not UTF-8"))
-}
-
-fn refuse(url: &str, fault: &str) -> Error {
-    Error::invalid(format!("read the database URL `{url}`"), fault)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn location(url: &str) -> Location {
-        SqliteConfig::from_url(url).unwrap().location
-    }
-
-    #[test]
-    fn urls_and_paths_name_the_same_places() {
-        for (url, path) in [
-            ("sqlite:///abs/jobs.db", "/abs/jobs.db"),
-            ("sqlite:/abs/jobs.db", "/abs/jobs.db"),
-            ("sqlite:rel/jobs.db", "rel/jobs.db"),
-            ("sqlite://rel.db", "rel.db"),
-            ("sqlite:a%20b%3F.db", "a b?.db"),
-            ("rel/jobs.db", "rel/jobs.db"),
-            ("/abs/100%.db", "/abs/100%.db"),
-        ] {
-            assert_eq!(location(url), Location::File(path.into()), "{url}");
-        }
-        for url in ["sqlite::memory:", "sqlite://:memory:", ":memory:"] {
-            assert_eq!(location(url), Location::Memory, "{url}");
-        }
-    }
-
-    #[test]
-    fn what_names_no_file_is_refused_by_name() {
-        for url in [
-            "",
-            "sqlite:",
-            "sqlite://",
-            "postgres://host/db",
-            "file:x.db",
-            "sqlite:x.db?mode=ro",
-            "sqlite:%4",
-        ] {
-            let error = SqliteConfig::from_url(url).unwrap_err();
-            assert_eq!(error.kind(), queue_core::ErrorKind::Invalid);
-            assert!(error.to_string().contains(&format!("`{url}`")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_url_with_a_password_of_another_database_is_refused_too() {
-        assert!(SqliteConfig::from_url("mysql://root:secret@host/db").is_err());
     }
 }

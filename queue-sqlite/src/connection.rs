@@ -176,13 +176,8 @@ pub(crate) fn run(connection: &Connection, sql: &str) -> Result<(), rusqlite::Er
 }
 
 fn open_file(path: &Path, flags: OpenFlags) -> Outcome<Connection> {
-    // SQLite would take `file:…` for a URI.
-    let plain = if path.starts_with("file:") || path.to_string_lossy().starts_with("file:") {
-        Path::new(".").join(path)
-    } else {
-        path.to_owned()
-    };
-    Ok(Connection::open_with_flags(plain, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+    // Without SQLITE_OPEN_URI; the path is absolute, so no build of SQLite takes it for a URI.
+    Ok(Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
 }
 
 fn set_up(connection: &Connection, config: &SqliteConfig) -> Outcome<()> {

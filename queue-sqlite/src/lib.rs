@@ -51,6 +51,7 @@ mod row;
 mod settle;
 mod state;
 mod unwritable;
+mod url;
 mod wake;
 mod worker;
 mod writer;

@@ -161,3 +161,15 @@ async fn an_attempt_has_one_error_however_often_it_is_recorded() {
     let errors: Vec<&str> = record.errors.iter().map(|error| error.error.as_str()).collect();
     assert_eq!(errors, ["of this attempt"]);
 }
+
+#[tokio::test]
+async fn a_file_that_must_exist_is_not_created() {
+    let place = Place::new();
+    let url = format!("sqlite://{}?mode=rw", place.file().display());
+    let error = SqliteBackend::open(SqliteConfig::from_url(&url).unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("there is no file, and none is created"), "{error}");
+    assert!(!place.file().exists());
+    drop(place.open().await);
+    SqliteBackend::open(SqliteConfig::from_url(&url).unwrap()).await.unwrap();
+}
