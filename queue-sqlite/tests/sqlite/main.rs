@@ -12,6 +12,7 @@ mod foreign;
 mod forked;
 mod log;
 mod migration;
+#[cfg(unix)]
 mod moved;
 mod processes;
 mod restored;
