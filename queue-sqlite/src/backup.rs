@@ -158,7 +158,7 @@ impl Request for CopyMemory {
     }
 
     fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
-        Ok(self.look(session)?.unwrap_or_default())
+        self.look(session).map(|_| ())
     }
 }
 

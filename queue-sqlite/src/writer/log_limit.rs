@@ -48,7 +48,7 @@ impl LogLimit {
         match truncate_at_once(session) {
             Ok(LogTruncated::Wholly | LogTruncated::Blocked) => {}
             Err(error) => {
-                tracing::debug!(%error, "the write-ahead log was not shortened; retrying in a second")
+                tracing::debug!(%error, "the write-ahead log was not shortened; retrying in a second");
             }
         }
         // Measures the log.

@@ -137,7 +137,9 @@ impl WriterThread {
         );
         self.readers.disconnect(self.config.busy_wait);
         session.connection.save_log(session.version);
-        session.connection.files()
+        let files = session.connection.files();
+        drop(session);
+        files
     }
 }
 
