@@ -24,7 +24,9 @@ pub(crate) struct Session {
     pub(crate) connection: FileConnection,
     pub(crate) file: Option<PathBuf>,
     /// The version of the data under which `names` was filled.
-    pub(crate) version: Option<i64>,
+    version: Option<i64>,
+    /// The version of the data when the files were last seen at their paths.
+    version_in_place: Option<i64>,
     /// The bytes of the write-ahead log when the files were last checked.
     pub(crate) log_bytes: u64,
     /// Whether the open files are still the ones at their paths, as last checked.
@@ -53,6 +55,7 @@ impl Session {
             connection,
             file,
             version: None,
+            version_in_place: None,
             log_bytes: 0,
             files: Files::AtTheirPaths,
             names: Names::default(),
@@ -86,6 +89,8 @@ impl Session {
         match self.connection.check() {
             Ok(log_bytes) => {
                 self.log_bytes = log_bytes;
+                self.version_in_place = self.version;
+                self.files = Files::AtTheirPaths;
                 Ok(())
             }
             Err(lost) => {
@@ -93,6 +98,11 @@ impl Session {
                 Err(lost)
             }
         }
+    }
+
+    /// Saves what is in the log of lost files, before they are closed.
+    pub(crate) fn save_log(&self) {
+        self.connection.save_log(self.version_in_place);
     }
 
     /// Forgets the names if another connection has committed since the last transaction. The answer

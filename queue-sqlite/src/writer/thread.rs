@@ -77,7 +77,7 @@ impl WriterThread {
             }
         }
         if let Database::Open(session, _) = database {
-            session.connection.save_log(session.version);
+            session.save_log();
         }
     }
 
@@ -90,7 +90,9 @@ impl WriterThread {
             self.readers.connect_to(files);
         }
         let mut session = Session::new(connection, file.map(ToOwned::to_owned));
-        // Measures the log that an earlier program left. Lost files are found by the first request.
+        // Notes the version of the data and the length of the log that an earlier program left. A lock
+        // that is in the way, or files that are lost, are met again by the first request.
+        let _ = session.in_snapshot(|_| ());
         let _ = session.check_files();
         Ok(Database::Open(Box::new(session), others))
     }
@@ -136,7 +138,7 @@ impl WriterThread {
             "an open database file was removed, moved or replaced; the next request opens what is at the path"
         );
         self.readers.disconnect(self.config.busy_wait);
-        session.connection.save_log(session.version);
+        session.save_log();
         let files = session.connection.files();
         drop(session);
         files

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use queue_core::{Backend, Error, ErrorKind};
 use queue_sqlite::SqliteBackend;
@@ -120,6 +121,38 @@ async fn jobs_go_to_the_file_that_replaced_the_open_one() {
     // The log of the old file stays where the new one looks for its own.
     fs::rename(new.file(), place.file()).unwrap();
     goes_on_in_the_new_file(&place, &backend, worker).await;
+}
+
+const FILE: &str = "QUEUE_SQLITE_TEST_WRITES_AND_IS_KILLED";
+
+/// Run by the test below: another program, which is killed before it closes the file.
+#[test]
+fn child_that_writes_and_is_killed() {
+    if let Some(file) = std::env::var_os(FILE) {
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection.execute_batch("CREATE TABLE application (id)").unwrap();
+        std::process::abort();
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_another_program_may_use_is_left_and_not_taken_for_a_part_of_the_new_file() {
+    let (place, new) = (Place::new(), backup().await);
+    let backend = place.open().await;
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    // Another program opens the new file together with the log of the old one, and commits.
+    fs::rename(new.file(), place.file()).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "moved::child_that_writes_and_is_killed"]).env(FILE, place.file());
+    assert!(!child.output().unwrap().status.success());
+    let log = fs::read(with_suffix(&place.file(), "-wal")).unwrap();
+    refused(&backend).await;
+    let error = refused(&backend).await;
+    assert!(
+        error.to_string().contains("it is the log of a database that was removed or replaced"),
+        "{error}"
+    );
+    assert_eq!(fs::read(with_suffix(&place.file(), "-wal")).unwrap(), log);
 }
 
 #[tokio::test]
