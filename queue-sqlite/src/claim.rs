@@ -14,7 +14,7 @@ use crate::lists::array;
 use crate::names::Names;
 use crate::pause::is_paused;
 use crate::promote::{hint, next_due, promote_queue};
-use crate::unwritable::Unwritable;
+use crate::unwritable::{Sets, Unwritable, write_each};
 use crate::worker::live_worker;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::{Session, time};
@@ -108,20 +108,27 @@ fn lease_all(
     if picked.is_empty() {
         return Ok(picked);
     }
-    // Without a scope, which would copy each page: a statement that fails leaves nothing.
-    match lease_together(session, request, now, worker, picked.iter().map(|(seq, _)| *seq)) {
-        Ok(()) => return Ok(picked),
-        Err(fault) if !fault.is_of_a_row() || session.connection.is_autocommit() => return Err(fault),
-        Err(_) => {}
-    }
-    let mut leased = Vec::with_capacity(picked.len());
-    for (seq, job) in picked {
-        let alone = |session: &mut Session| lease_together(session, request, now, worker, [seq].into_iter());
-        match session.scoped(alone)? {
-            Ok(()) => leased.push((seq, job)),
-            Err(fault) => session.unwritable.pass_over(unwritable::Row::Job(seq), now, fault)?,
+    if session.unwritable.sets == Sets::Together {
+        // Without a scope, which would copy each page: a statement that fails leaves nothing.
+        match lease_together(session, request, now, worker, picked.iter().map(|(seq, _)| *seq)) {
+            Ok(()) => return Ok(picked),
+            Err(fault) if session.connection.is_autocommit() => {
+                return Err(session.unwritable.undone_by_one_of_many(fault));
+            }
+            Err(fault) if fault.is_of_a_row() => {}
+            Err(fault) => return Err(fault),
         }
     }
+    let leased = write_each(
+        session,
+        now,
+        &picked,
+        |(seq, _)| unwritable::Row::Job(*seq),
+        |session, (seq, job)| {
+            lease_together(session, request, now, worker, [*seq].into_iter())?;
+            Ok((*seq, job.clone()))
+        },
+    )?;
     Ok(leased)
 }
 

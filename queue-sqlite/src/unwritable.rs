@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use queue_core::Timestamp;
+use queue_core::{Error, ErrorKind, Timestamp};
 
 use crate::error::{Fault, Outcome};
 use crate::writer::session::Session;
@@ -27,11 +27,23 @@ pub(crate) enum Row {
 /// Only a hint, which ends by itself: a row that was mended, or another one that a restored copy has
 /// under the same number, is left alone a minute longer.
 #[derive(Default)]
-pub(crate) struct Unwritable(HashMap<Row, Timestamp>);
+pub(crate) struct Unwritable {
+    tried_again: HashMap<Row, Timestamp>,
+    pub(crate) sets: Sets,
+}
+
+/// How a set of rows is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Sets {
+    #[default]
+    Together,
+    /// Each row by itself: one of a set, and it is not known which, undid the whole transaction.
+    Apart,
+}
 
 impl Unwritable {
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tried_again.is_empty()
     }
 
     /// Whether the row is to be left alone now.
@@ -43,7 +55,7 @@ impl Unwritable {
     pub(crate) fn tried_again_at(&self, row: Row, now: Timestamp) -> Option<Timestamp> {
         // A time that is further away is that of a clock that was put back since.
         let latest = now.saturating_add(LEFT_ALONE);
-        self.0.get(&row).copied().filter(|at| *at > now && *at <= latest)
+        self.tried_again.get(&row).copied().filter(|at| *at > now && *at <= latest)
     }
 
     /// Leaves a row as it is, for a while. A fault that is not the row's own is given back.
@@ -51,10 +63,10 @@ impl Unwritable {
         if !fault.is_of_a_row() {
             return Err(fault);
         }
-        if self.0.len() > MOST {
-            self.0.clear();
+        if self.tried_again.len() > MOST {
+            self.tried_again.clear();
         }
-        if self.0.insert(row, now.saturating_add(LEFT_ALONE)).is_none() {
+        if self.tried_again.insert(row, now.saturating_add(LEFT_ALONE)).is_none() {
             let error = fault.into_error("write a row", None);
             tracing::error!(
                 ?row,
@@ -65,11 +77,35 @@ impl Unwritable {
         Ok(())
     }
 
-    fn written(&mut self, row: Row) {
-        if !self.0.is_empty() {
-            self.0.remove(&row);
+    /// After one row of a set undid the whole transaction: the next attempt finds out which it is.
+    pub(crate) fn undone_by_one_of_many(&mut self, fault: Fault) -> Fault {
+        if !fault.is_of_a_row() {
+            return fault;
+        }
+        self.sets = Sets::Apart;
+        undone()
+    }
+
+    /// After this row undid the whole transaction: the next attempt leaves it alone.
+    fn undone_by(&mut self, row: Row, now: Timestamp, fault: Fault) -> Fault {
+        match self.pass_over(row, now, fault) {
+            Ok(()) => undone(),
+            Err(fault) => fault,
         }
     }
+
+    fn written(&mut self, row: Row) {
+        if !self.tried_again.is_empty() {
+            self.tried_again.remove(&row);
+        }
+    }
+}
+
+/// The request can be repeated, and then goes without the row.
+fn undone() -> Fault {
+    let message =
+        "the refusal of one row undid the whole transaction; the next attempt goes without that row";
+    Error::new(ErrorKind::Unavailable, "write rows", message).into()
 }
 
 /// Writes a set of rows together. If one of them cannot be written, writes each by itself, and passes
@@ -84,23 +120,39 @@ pub(crate) fn write_all_or_each<T, R>(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    match session.scoped(|session| write(session, rows))? {
-        Ok(written) => {
-            rows.iter().for_each(|row| session.unwritable.written(name(row)));
-            return Ok(vec![written]);
+    if session.unwritable.sets == Sets::Together {
+        match session.scoped(|session| write(session, rows)) {
+            Ok(Ok(written)) => {
+                rows.iter().for_each(|row| session.unwritable.written(name(row)));
+                return Ok(vec![written]);
+            }
+            Ok(Err(fault)) if fault.is_of_a_row() => {}
+            Ok(Err(fault)) => return Err(fault),
+            Err(fault) => return Err(session.unwritable.undone_by_one_of_many(fault)),
         }
-        Err(fault) if fault.is_of_a_row() => {}
-        Err(fault) => return Err(fault),
     }
+    write_each(session, now, rows, name, |session, row| write(session, std::slice::from_ref(row)))
+}
+
+/// Writes each row by itself, and passes over those that fail.
+pub(crate) fn write_each<T, R>(
+    session: &mut Session,
+    now: Timestamp,
+    rows: &[T],
+    name: impl Fn(&T) -> Row,
+    mut write: impl FnMut(&mut Session, &T) -> Outcome<R>,
+) -> Outcome<Vec<R>> {
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
-        match session.scoped(|session| write(session, std::slice::from_ref(row)))? {
-            Ok(written) => {
+        match session.scoped(|session| write(session, row)) {
+            Ok(Ok(written)) => {
                 session.unwritable.written(name(row));
                 all.push(written);
             }
-            Err(fault) => session.unwritable.pass_over(name(row), now, fault)?,
+            Ok(Err(fault)) => session.unwritable.pass_over(name(row), now, fault)?,
+            Err(fault) => return Err(session.unwritable.undone_by(name(row), now, fault)),
         }
     }
+    session.unwritable.sets = Sets::Together;
     Ok(all)
 }

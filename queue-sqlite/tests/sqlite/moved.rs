@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use queue_core::backend::{HeartbeatRequest, LeasesRequest, MaintainRequest, RetireRequest};
 use queue_core::{Backend, Error, ErrorKind};
 use queue_sqlite::SqliteBackend;
 
@@ -69,6 +70,26 @@ async fn a_claim_that_finds_nothing_in_removed_files_is_an_error() {
     rename_all(&place.file(), &place.file().with_file_name("away.db"));
     let error = backend.claim(claim(worker, 1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test]
+async fn each_request_of_a_worker_on_removed_files_fails() {
+    for request in 0..4 {
+        let place = Place::new();
+        let backend = place.open().await;
+        let worker = register(&backend).await;
+        rename_all(&place.file(), &place.file().with_file_name("away.db"));
+        let error = match request {
+            0 => backend.heartbeat(HeartbeatRequest::new(worker)).await.unwrap_err(),
+            1 => {
+                let claim = claim(worker, 1).claim;
+                backend.leases(LeasesRequest::new(worker, claim)).await.unwrap_err()
+            }
+            2 => backend.maintain(MaintainRequest::rescue(1)).await.unwrap_err(),
+            _ => backend.retire(RetireRequest::new(worker)).await.unwrap_err(),
+        };
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{request}: {error}");
+    }
 }
 
 #[tokio::test]

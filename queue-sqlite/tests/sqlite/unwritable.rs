@@ -61,6 +61,33 @@ async fn a_job_that_cannot_be_promoted_stops_no_promotion() {
 }
 
 #[tokio::test]
+async fn a_row_that_undoes_the_whole_transaction_is_found_and_passed_over() {
+    let place = Place::new();
+    let backend = scheduled(&place).await;
+    let worker = register(&backend).await;
+    refuse(&place, "UPDATE ON queue_live", 2, "RAISE(ROLLBACK, 'refused')");
+    let mut errors = 0;
+    while let Err(error) = backend.maintain(MaintainRequest::promote(10).at(later(20))).await {
+        assert!(error.is_retryable(), "{error}");
+        errors += 1;
+        assert!(errors < 3, "{error}");
+    }
+    assert_eq!(states(&place), [1, 0, 1]);
+    accept(&place);
+    refuse(&place, "UPDATE ON queue_live", 1, "RAISE(ROLLBACK, 'refused')");
+    let mut errors = 0;
+    let jobs = loop {
+        match backend.claim(claim(worker, 10).at(later(20))).await {
+            Ok(reply) => break reply.jobs,
+            Err(error) => assert!(error.is_retryable(), "{error}"),
+        }
+        errors += 1;
+        assert!(errors < 3);
+    };
+    assert_eq!(jobs.len(), 1);
+}
+
+#[tokio::test]
 async fn a_claim_passes_over_a_due_job_that_cannot_be_promoted() {
     for refusal in REFUSALS {
         let place = Place::new();
