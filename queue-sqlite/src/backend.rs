@@ -24,18 +24,19 @@ use crate::writer::session::Session;
 
 /// Jobs in an SQLite file, or in memory.
 ///
-/// A handle is cheap to clone; all clones share one thread that writes and a few that read. When the
-/// last clone is dropped, what was asked for is still done, then the file is closed; the drop waits
-/// for that.
+/// A handle is cheap to clone; all clones share one thread that writes and a few that read. When
+/// the last clone is dropped, what was asked for is still done, then the file is closed; the drop
+/// waits for that.
 ///
-/// Several processes, and several handles of one process, can use a file at once. A commit of another
-/// one is noticed within [`SqliteConfig::poll_interval`]. A child that is forked from the process opens a
-/// handle of its own: the threads of this one are not there, and each request fails with
-/// [`Unsupported`](queue_core::ErrorKind::Unsupported).
+/// Several processes, and several handles of one process, can use a file at once. A commit of
+/// another one is noticed within [`SqliteConfig::poll_interval`]. A child that is forked from the
+/// process opens a handle of its own: the threads of this one are not there, and each request fails
+/// with [`Unsupported`](queue_core::ErrorKind::Unsupported).
 ///
-/// The file must stay at its path while handles are open. This is checked at each commit and each read: a
-/// request on a file that was removed, moved or replaced fails, and the next one opens what is at the
-/// path. Content that is copied over the same file (`cp backup.db jobs.db`) is not noticed.
+/// The file must stay at its path while handles are open. This is checked at each commit and each
+/// read: a request on a file that was removed, moved or replaced fails, and the next one opens what
+/// is at the path. Content that is copied over the same file (`cp backup.db jobs.db`) is not
+/// noticed.
 ///
 /// ```
 /// use queue_core::Backend;
@@ -50,8 +51,9 @@ use crate::writer::session::Session;
 #[derive(Clone)]
 pub struct SqliteBackend(Arc<Shared>);
 
-/// In the order in which they are to be dropped. Copies that are being made are waited for. The last connection that closes a file moves the
-/// write-ahead log into it, which one that only reads cannot.
+/// In the order in which they are to be dropped. Copies that are being made are waited for. The
+/// last connection that closes a file moves the write-ahead log into it, which one that only reads
+/// cannot.
 struct Shared {
     backups: Backups,
     readers: Option<Readers>,
@@ -66,19 +68,19 @@ impl SqliteBackend {
     /// Opens the storage, and brings its tables to the version of this program. A relative path is
     /// resolved here, once: the program may change its folder later.
     ///
-    /// Async because it can take long: other programs that migrate, or hold the lock, are waited for;
-    /// the waiting is done on the thread that writes.
+    /// Async because it can take long: other programs that migrate, or hold the lock, are waited
+    /// for; the waiting is done on the thread that writes.
     ///
     /// # Errors
     /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the file cannot be opened or created.
-    /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): this program may not write to the file,
-    ///   to its folder, or to its log.
-    /// - [`Conflict`](queue_core::ErrorKind::Conflict): it has tables of another program with the names
-    ///   of ours.
+    /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): this program may not write to the
+    ///   file, to its folder, or to its log.
+    /// - [`Conflict`](queue_core::ErrorKind::Conflict): it has tables of another program with the
+    ///   names of ours.
     /// - [`Corrupt`](queue_core::ErrorKind::Corrupt): the file is no SQLite database.
     /// - [`Busy`](queue_core::ErrorKind::Busy): another connection held its lock all the time.
-    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): its tables need a newer program, or the
-    ///   file system cannot do WAL.
+    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): its tables need a newer program, or
+    ///   the file system cannot do WAL.
     ///
     /// # Cancellation
     /// The file may have been created and migrated when this future is dropped.
@@ -136,8 +138,9 @@ impl SqliteBackend {
         };
         match read().await {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                // The files may have been removed or replaced, and only the writer opens them anew. The
-                // first request lets it find that out, the second has it open what is there now.
+                // The files may have been removed or replaced, and only the writer opens them anew.
+                // The first request lets it find that out, the second has it open what is there
+                // now.
                 let _ = self.0.writer.call(CheckFiles).await;
                 self.0.writer.call(CheckFiles).await?;
                 read().await
@@ -173,8 +176,8 @@ impl Backend for SqliteBackend {
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
         let Shared { parking, writer, process, .. } = &*self.0;
-        // Before the lock of the parked claims, which another thread may have held when the process was
-        // forked.
+        // Before the lock of the parked claims, which another thread may have held when the process
+        // was forked.
         process.check(InsertRequest::OPERATION)?;
         match parking.take(request.batches.iter().flatten(), request.now) {
             Some(parked) => insert_and_claim(writer, request, parked).await,

@@ -29,11 +29,11 @@ const SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 impl SqliteBackend {
     /// Copies the database, with the application's tables in it, to a file that does not exist yet.
     ///
-    /// The copy is one snapshot: what was acknowledged before the call is in it, and a batch is in it
-    /// whole or not at all. Jobs are enqueued, claimed and settled meanwhile; the write-ahead log
-    /// grows until the copy is complete. It is on disk when this answers `Ok`, without free pages and
-    /// without a log of its own. A handle opened on it finds the jobs as they were: those that were
-    /// running are taken back when their workers expire.
+    /// The copy is one snapshot: what was acknowledged before the call is in it, and a batch is in
+    /// it whole or not at all. Jobs are enqueued, claimed and settled meanwhile; the write-ahead
+    /// log grows until the copy is complete. It is on disk when this answers `Ok`, without free
+    /// pages and without a log of its own. A handle opened on it finds the jobs as they were: those
+    /// that were running are taken back when their workers expire.
     ///
     /// ```
     /// use queue_sqlite::{SqliteBackend, SqliteConfig};
@@ -48,15 +48,16 @@ impl SqliteBackend {
     ///
     /// # Errors
     /// After an error there is no file at the path, unless it was there before.
-    /// - [`Conflict`](ErrorKind::Conflict): there is a file at the path, or the log of one beside it.
-    /// - [`Unavailable`](ErrorKind::Unavailable): the copy cannot be created or written, or the disk is
-    ///   full, or the file of the handle was removed, moved or replaced.
+    /// - [`Conflict`](ErrorKind::Conflict): there is a file at the path, or the log of one beside
+    ///   it.
+    /// - [`Unavailable`](ErrorKind::Unavailable): the copy cannot be created or written, or the
+    ///   disk is full, or the file of the handle was removed, moved or replaced.
     /// - [`Misconfigured`](ErrorKind::Misconfigured): this program may not create a file there.
     /// - [`Corrupt`](ErrorKind::Corrupt): a page of the database is damaged.
     ///
     /// # Cancellation
-    /// A copy that was begun is completed, or removed if it fails, though this future is dropped; a drop
-    /// of the last handle waits for it. A process that is killed leaves a part of it behind.
+    /// A copy that was begun is completed, or removed if it fails, though this future is dropped; a
+    /// drop of the last handle waits for it. A process that is killed leaves a part of it behind.
     pub async fn backup_to(&self, path: impl Into<PathBuf> + Send) -> Result<()> {
         let path: PathBuf = path.into();
         let target = std::path::absolute(&path).map_err(|error| failed(&path, error))?;

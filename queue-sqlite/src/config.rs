@@ -16,7 +16,8 @@ pub const DEFAULT_CACHE_BYTES: u64 = 8 << 20;
 /// After how many pages the write-ahead log is moved into the file, unless set otherwise.
 pub const DEFAULT_CHECKPOINT_PAGES: u32 = 1000;
 
-/// How long the file of the write-ahead log may stay once nobody reads from it, unless set otherwise: 64 MiB.
+/// How long the file of the write-ahead log may stay once nobody reads from it, unless set
+/// otherwise: 64 MiB.
 pub const DEFAULT_LOG_BYTES: u64 = 64 << 20;
 
 /// The page size of a file that is created, in bytes, unless set otherwise.
@@ -125,8 +126,8 @@ impl SqliteConfig {
         self
     }
 
-    /// With the path as it is from the current folder, because the program may change its folder while
-    /// the handle is open, and connections are opened later.
+    /// With the path as it is from the current folder, because the program may change its folder
+    /// while the handle is open, and connections are opened later.
     pub(crate) fn with_absolute_path(mut self) -> Result<Self> {
         if let Location::File(path) = &mut self.location {
             *path = std::path::absolute(&*path).map_err(|error| {
@@ -165,12 +166,14 @@ impl SqliteConfig {
         self
     }
 
-    /// How long the file of the write-ahead log may stay, in bytes (default: [`DEFAULT_LOG_BYTES`]).
+    /// How long the file of the write-ahead log may stay, in bytes (default:
+    /// [`DEFAULT_LOG_BYTES`]).
     ///
-    /// The log grows beyond it while a program reads one snapshot for long, because nothing behind that
-    /// snapshot may be overwritten. Afterwards the log is emptied within a second or two, also if nothing
-    /// is written. Choose several times what [`checkpoint_pages`](Self::checkpoint_pages) come to, because
-    /// an emptied log has to grow again.
+    /// The log grows beyond it while a program reads one snapshot for long, because nothing behind
+    /// that snapshot may be overwritten. Afterwards the log is emptied within a second or two, also
+    /// if nothing is written. Choose several times what
+    /// [`checkpoint_pages`](Self::checkpoint_pages) come to, because an emptied log has to grow
+    /// again.
     pub const fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = bytes;
         self

@@ -39,7 +39,8 @@ impl Fault {
         }
     }
 
-    /// Whether a row cannot be read or written, and nothing else is wrong: the other rows of a set can.
+    /// Whether a row cannot be read or written, and nothing else is wrong: the other rows of a set
+    /// can.
     pub(crate) fn is_of_a_row(&self) -> bool {
         match self {
             Self::Refused(error) => matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid),
@@ -81,8 +82,8 @@ pub(crate) fn translate(error: rusqlite::Error, operation: &str, file: Option<&P
     Error::new(kind, operation.to_owned(), message).with_source(error)
 }
 
-/// Without the text of the statement, which the driver adds: that of a migration has a hundred lines,
-/// and says nothing to an operator.
+/// Without the text of the statement, which the driver adds: that of a migration has a hundred
+/// lines, and says nothing to an operator.
 fn without_statement(error: rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqlInputError { error, msg, .. } => rusqlite::Error::SqliteFailure(error, Some(msg)),
@@ -90,7 +91,8 @@ fn without_statement(error: rusqlite::Error) -> rusqlite::Error {
     }
 }
 
-/// Only the fault of a row may be `Invalid`, because a worker drops the result that is refused by it.
+/// Only the fault of a row may be `Invalid`, because a worker drops the result that is refused by
+/// it.
 fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
     let Some(failure) = error.sqlite_error() else {
         return match error {
@@ -150,8 +152,8 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
         }
         ErrorCode::NotADatabase => (ErrorKind::Corrupt, Some("the file is no SQLite database")),
         ErrorCode::DatabaseCorrupt => (ErrorKind::Corrupt, Some("the file is damaged")),
-        // No row that is new can have a number that is taken, unless one table has rows that belong to
-        // another copy of the database.
+        // No row that is new can have a number that is taken, unless one table has rows that belong
+        // to another copy of the database.
         ErrorCode::ConstraintViolation
             if matches!(
                 failure.extended_code,

@@ -48,12 +48,13 @@ impl FileConnection {
     }
 
     /// Moves what is in the log of lost files into the database that is open, because all of it was
-    /// acknowledged: a log that was removed goes with its last connection, and one that is left at its
-    /// path would be taken for a part of the database that is there now.
+    /// acknowledged: a log that was removed goes with its last connection, and one that is left at
+    /// its path would be taken for a part of the database that is there now.
     ///
-    /// Nothing is done where another program may use the log. `version` is the version of the data when the
-    /// files were last at their paths: a later one is another program's, perhaps on the new database. The
-    /// program that committed last to the old one finds no later version, and saves the log.
+    /// Nothing is done where another program may use the log. `version` is the version of the data
+    /// when the files were last at their paths: a later one is another program's, perhaps on the
+    /// new database. The program that committed last to the old one finds no later version, and
+    /// saves the log.
     pub(crate) fn save_log(&self, version: Option<i64>) {
         let Err(lost) = self.check() else {
             return;

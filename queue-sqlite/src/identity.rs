@@ -64,7 +64,8 @@ impl OpenFiles {
         })
     }
 
-    /// Checks that the open files are the ones at their paths. Returns the size of the log in bytes.
+    /// Checks that the open files are the ones at their paths. Returns the size of the log in
+    /// bytes.
     ///
     /// Content that is copied over the same file (`cp backup.db jobs.db`) is not noticed.
     pub(crate) fn check(&self) -> Result<u64, FilesLost> {
@@ -81,8 +82,8 @@ impl OpenFiles {
         Ok(log.len())
     }
 
-    /// Checks that the log of these files, which are closed, is not at the path of another database:
-    /// SQLite would take its content for a part of that one.
+    /// Checks that the log of these files, which are closed, is not at the path of another
+    /// database: SQLite would take its content for a part of that one.
     pub(crate) fn check_left_log(&self) -> Result<(), FilesLost> {
         let is_replaced = self.database.check().is_err();
         match self.log.check() {
@@ -116,8 +117,8 @@ fn file_id(metadata: &Metadata) -> FileId {
     (metadata.dev(), metadata.ino())
 }
 
-/// All files are equal where the standard library has no number for them. Windows lets nobody remove
-/// or replace a file that SQLite has open.
+/// All files are equal where the standard library has no number for them. Windows lets nobody
+/// remove or replace a file that SQLite has open.
 #[cfg(not(unix))]
 type FileId = ();
 

@@ -28,8 +28,8 @@ struct Due {
     run_at: Timestamp,
 }
 
-/// Makes up to `limit` due jobs of a queue ready, those that are due longest first. One that cannot be
-/// written is passed over.
+/// Makes up to `limit` due jobs of a queue ready, those that are due longest first. One that cannot
+/// be written is passed over.
 pub(crate) fn promote_queue(
     session: &mut Session,
     queue: i64,
@@ -128,8 +128,8 @@ pub(crate) fn hint(ready: &mut Vec<Hint>, queue: &QueueName, levels: Levels) {
     ready.extend(hints);
 }
 
-/// How long until a waiting job of the queue is due; zero if one is. A job that cannot be written is due
-/// when it is tried again.
+/// How long until a waiting job of the queue is due; zero if one is. A job that cannot be written
+/// is due when it is tried again.
 pub(crate) fn next_due(
     connection: &Connection,
     unwritable: &Unwritable,

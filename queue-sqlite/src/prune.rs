@@ -31,8 +31,9 @@ const LEAST_LOOKS: u32 = 1000;
 
 /// The finished job behind which the sweep goes on; by default it begins with the first.
 ///
-/// Only a hint: each job is checked when it is found. Commits of other connections must not reset it,
-/// otherwise two processes that prune keep each other at the first jobs. It begins anew by itself.
+/// Only a hint: each job is checked when it is found. Commits of other connections must not reset
+/// it, otherwise two processes that prune keep each other at the first jobs. It begins anew by
+/// itself.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Place(i64);
 
@@ -115,8 +116,8 @@ pub(crate) fn has_gone_workers(connection: &Connection, now: Timestamp) -> Outco
     Ok(connection.prepare_cached(GONE_WORKERS)?.exists([cutoff])?)
 }
 
-/// Removes these jobs with all that belongs to them, and workers that were given up long ago. A row that
-/// cannot be removed is passed over.
+/// Removes these jobs with all that belongs to them, and workers that were given up long ago. A row
+/// that cannot be removed is passed over.
 pub(crate) fn remove(session: &mut Session, now: Timestamp, jobs: &[i64]) -> Outcome<u64> {
     write_workers(session, now.saturating_sub(GONE_WORKERS_KEPT), GONE_WORKERS, WORKERS)?;
     let removed = write_all_or_each(session, now, jobs, |job| unwritable::Row::Job(*job), remove_together)?;

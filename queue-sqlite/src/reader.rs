@@ -162,8 +162,8 @@ impl Looks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next thing to do. `connected` are the files of the thread's connection, if it has
-    /// one.
+    /// Waits for the next thing to do. `connected` are the files of the thread's connection, if it
+    /// has one.
     fn next(&self, connected: Option<&Arc<OpenFiles>>) -> Next {
         let mut state = self.lock();
         loop {
@@ -182,8 +182,8 @@ impl Looks {
         }
     }
 
-    /// Counts a connection that is about to be opened, so that a disconnect waits for it; returns the
-    /// files that it is to open.
+    /// Counts a connection that is about to be opened, so that a disconnect waits for it; returns
+    /// the files that it is to open.
     fn connecting(&self) -> Option<Arc<OpenFiles>> {
         let mut state = self.lock();
         state.connected += 1;

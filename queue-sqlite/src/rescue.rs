@@ -40,8 +40,8 @@ pub(crate) fn is_needed(connection: &Connection, now: Timestamp) -> Outcome<bool
     Ok(connection.prepare_cached(NEEDED)?.query_row([now.as_micros()], |row| row.get(0))?)
 }
 
-/// Gives up the workers that are expired, for good, and then takes back up to `limit` leases. A row that
-/// cannot be written is passed over.
+/// Gives up the workers that are expired, for good, and then takes back up to `limit` leases. A row
+/// that cannot be written is passed over.
 pub(crate) fn rescue(session: &mut Session, now: Timestamp, limit: u32) -> Outcome<Rescued> {
     let workers_lost = write_workers(session, now, EXPIRED, LOSE)?;
     let mut done = Rescued { workers_lost, ..Rescued::default() };
@@ -60,7 +60,8 @@ pub(crate) fn rescue(session: &mut Session, now: Timestamp, limit: u32) -> Outco
     Ok(done)
 }
 
-/// Writes to the workers that `find` finds, each as far as it can be written. Returns how many were.
+/// Writes to the workers that `find` finds, each as far as it can be written. Returns how many
+/// were.
 pub(crate) fn write_workers(session: &mut Session, time: Timestamp, find: &str, write: &str) -> Outcome<u64> {
     let mut workers: Vec<i64> = Vec::new();
     {

@@ -8,8 +8,8 @@ use queue_core::{Error, ErrorKind, Timestamp};
 use crate::error::{Fault, Outcome};
 use crate::writer::session::Session;
 
-/// How long such a row is left alone before it is tried again. Otherwise a due job that cannot be made
-/// ready would have an idle worker claim without a pause.
+/// How long such a row is left alone before it is tried again. Otherwise a due job that cannot be
+/// made ready would have an idle worker claim without a pause.
 pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(60);
 
 /// More than can be expected; some megabytes.
@@ -24,8 +24,8 @@ pub(crate) enum Row {
 
 /// The rows that could not be written, and when each is tried again. Each is logged once.
 ///
-/// Only a hint, which ends by itself: a row that was mended, or another one that a restored copy has
-/// under the same number, is left alone a minute longer.
+/// Only a hint, which ends by itself: a row that was mended, or another one that a restored copy
+/// has under the same number, is left alone a minute longer.
 #[derive(Default)]
 pub(crate) struct Unwritable {
     tried_again: HashMap<Row, Timestamp>,
@@ -108,8 +108,8 @@ fn undone() -> Fault {
     Error::new(ErrorKind::Unavailable, "write rows", message).into()
 }
 
-/// Writes a set of rows together. If one of them cannot be written, writes each by itself, and passes
-/// over those that fail. Returns what `write` returned for each set that it wrote.
+/// Writes a set of rows together. If one of them cannot be written, writes each by itself, and
+/// passes over those that fail. Returns what `write` returned for each set that it wrote.
 pub(crate) fn write_all_or_each<T, R>(
     session: &mut Session,
     now: Timestamp,

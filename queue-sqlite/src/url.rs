@@ -17,7 +17,8 @@ impl SqliteConfig {
     /// | `file:jobs.db`, `file:/var/lib/jobs.db`, `file:///var/lib/jobs.db`, `file://localhost/var/lib/jobs.db` | the same, as SQLite writes it |
     /// | `:memory:`, `sqlite::memory:`, `sqlite://:memory:`, `file::memory:` | a storage in this process's memory |
     ///
-    /// After `sqlite:` and `file:`, `%20` and the like stand for bytes, and these parameters may follow:
+    /// After `sqlite:` and `file:`, `%20` and the like stand for bytes, and these parameters may
+    /// follow:
     ///
     /// | parameter | meaning |
     /// |---|---|
@@ -27,9 +28,9 @@ impl SqliteConfig {
     /// | `cache=private`, `immutable=0` | what is done anyway |
     ///
     /// # Errors
-    /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty or names another database, for
-    /// `mode=ro`, `immutable=1`, `cache=shared` and `vfs`, which a queue cannot work with, and for any
-    /// other parameter: settings are made on the configuration.
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty or names another database,
+    /// for `mode=ro`, `immutable=1`, `cache=shared` and `vfs`, which a queue cannot work with, and
+    /// for any other parameter: settings are made on the configuration.
     pub fn from_url(url: &str) -> Result<Self> {
         if let Some(rest) = url.strip_prefix("sqlite:") {
             return named(url, rest.strip_prefix("//").unwrap_or(rest));

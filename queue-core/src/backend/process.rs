@@ -7,9 +7,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// The process in which a handle was opened.
 ///
-/// A backend that works on threads of its own checks each request before it takes any lock. The threads
-/// of a handle do not exist in a child that was forked from its process, so a request there would wait
-/// for ever, and so would a drop that joins them. Costs one system call.
+/// A backend that works on threads of its own checks each request before it takes any lock. The
+/// threads of a handle do not exist in a child that was forked from its process, so a request there
+/// would wait for ever, and so would a drop that joins them. Costs one system call.
 ///
 /// ```
 /// use queue_core::backend::OwnProcess;

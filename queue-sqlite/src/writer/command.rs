@@ -56,8 +56,8 @@ pub(crate) trait Request: Send + 'static {
         false
     }
 
-    /// Answers by reading one snapshot, if there is nothing to write, so that idle workers do not ask
-    /// for the lock.
+    /// Answers by reading one snapshot, if there is nothing to write, so that idle workers do not
+    /// ask for the lock.
     fn look(&self, _session: &mut Session) -> Outcome<Option<Self::Reply>> {
         Ok(None)
     }

@@ -47,8 +47,8 @@ pub(super) fn serve(
     }
 }
 
-/// Answers what needs no transaction that writes; returns the rest. Not tried if such a transaction is
-/// needed anyway: then it is cheaper to do everything within it.
+/// Answers what needs no transaction that writes; returns the rest. Not tried if such a transaction
+/// is needed anyway: then it is cheaper to do everything within it.
 fn answer_idle(session: &mut Session, mut commands: Commands) -> Commands {
     if !commands.first().is_some_and(|command| command.can_look(session)) {
         return commands;
@@ -182,8 +182,8 @@ fn finish(session: &mut Session, mailbox: &Mailbox, hub: &WakeHub, patience: Pat
 enum Committed {
     /// Into the files that are at their paths.
     Durably,
-    /// Nothing was committed, or it was into files that the next program may not find; the kind says
-    /// which.
+    /// Nothing was committed, or it was into files that the next program may not find; the kind
+    /// says which.
     Elsewhere(FilesLost, ErrorKind),
     /// Nothing is left of the transaction.
     Not(rusqlite::Error),

@@ -1,7 +1,7 @@
 //! Keeping the write-ahead log small.
 //!
-//! SQLite starts the log over once all of it is in the database and nobody reads from it, but its file
-//! stays as long as it ever was. One long reader therefore leaves a long file behind.
+//! SQLite starts the log over once all of it is in the database and nobody reads from it, but its
+//! file stays as long as it ever was. One long reader therefore leaves a long file behind.
 
 use std::time::{Duration, Instant};
 
@@ -34,14 +34,15 @@ impl LogLimit {
         Some(BETWEEN_ATTEMPTS.saturating_sub(since))
     }
 
-    /// Shortens the log if that is due. Waits for no reader and no other writer: if there is one, the
-    /// next attempt is made a second later, whether or not there are requests.
+    /// Shortens the log if that is due. Waits for no reader and no other writer: if there is one,
+    /// the next attempt is made a second later, whether or not there are requests.
     pub(super) fn keep(&mut self, session: &mut Session, now: Instant) {
         if self.due_in(session, now) != Some(Duration::ZERO) {
             return;
         }
         self.last_attempt = Some(now);
-        // The log of files that were replaced may be another program's by now. The next request reports it.
+        // The log of files that were replaced may be another program's by now. The next request
+        // reports it.
         if session.check_files().is_err() {
             return;
         }

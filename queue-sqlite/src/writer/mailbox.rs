@@ -84,8 +84,8 @@ impl Mailbox {
         waiting.take(usize::MAX)
     }
 
-    /// Waits for operations; while somebody watches, no longer than `interval`, and never longer than
-    /// `chore`, after which the writer has something to do by itself.
+    /// Waits for operations; while somebody watches, no longer than `interval`, and never longer
+    /// than `chore`, after which the writer has something to do by itself.
     pub(super) fn wait(&self, interval: Duration, chore: Option<Duration>) -> Mail {
         let mut waiting = self.lock();
         let mut waited = false;

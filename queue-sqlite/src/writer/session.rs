@@ -36,8 +36,8 @@ pub(crate) struct Session {
     pub(crate) swept: Place,
     pub(crate) damaged: Damaged,
     pub(crate) unwritable: Unwritable,
-    /// Jobs became ready here since a claim last found fewer than it asked for. Only a hint: it saves
-    /// a look that would lead to a transaction anyway, and both read the tables.
+    /// Jobs became ready here since a claim last found fewer than it asked for. Only a hint: it
+    /// saves a look that would lead to a transaction anyway, and both read the tables.
     pub(crate) is_stirred: bool,
 }
 

@@ -90,14 +90,15 @@ impl WriterThread {
             self.readers.connect_to(files);
         }
         let mut session = Session::new(connection, file.map(ToOwned::to_owned));
-        // Notes the version of the data and the length of the log that an earlier program left. A lock
-        // that is in the way, or files that are lost, are met again by the first request.
+        // Notes the version of the data and the length of the log that an earlier program left. A
+        // lock that is in the way, or files that are lost, are met again by the first request.
         let _ = session.in_snapshot(|_| ());
         let _ = session.check_files();
         Ok(Database::Open(Box::new(session), others))
     }
 
-    /// Does requests on the connection that is open. If there is none, opens what is at the path now.
+    /// Does requests on the connection that is open. If there is none, opens what is at the path
+    /// now.
     fn serve(&self, database: Database, commands: Vec<Box<dyn Command>>) -> Database {
         let (mut session, others) = match database {
             Database::Open(session, others) => (session, others),
@@ -130,8 +131,9 @@ impl WriterThread {
         Ok(database)
     }
 
-    /// Closes a connection whose files are lost, and those of the readers: SQLite shares the index of
-    /// the log among all connections of a process, so one that stays open keeps the lost index in use.
+    /// Closes a connection whose files are lost, and those of the readers: SQLite shares the index
+    /// of the log among all connections of a process, so one that stays open keeps the lost index
+    /// in use.
     fn let_go(&self, session: Session) -> Option<Arc<OpenFiles>> {
         tracing::error!(
             file = ?self.config.path(),
