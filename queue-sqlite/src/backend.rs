@@ -9,15 +9,14 @@ use queue_core::backend::{
     HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, OwnProcess,
     ParkedClaims, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, WakeHub, WakeReceiver,
 };
-use queue_core::{Backend, Error, ErrorKind, Result, Submitted};
+use queue_core::{Backend, ErrorKind, Result, Submitted};
 use rusqlite::Connection;
 
 use crate::backup::Backups;
 use crate::config::SqliteConfig;
 use crate::error::Outcome;
-use crate::identity::OpenFiles;
 use crate::parked::insert_and_claim;
-use crate::reader::{Looks, Readers};
+use crate::reader::{CountedFiles, Looks, Readers};
 use crate::writer::Writer;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::Session;
@@ -108,16 +107,11 @@ impl SqliteBackend {
         &self.0.backups
     }
 
-    /// The files that a copy is made of; `None` in memory.
-    pub(crate) fn file_to_copy(&self) -> Result<Option<(SqliteConfig, Arc<OpenFiles>)>> {
-        const OPERATION: &str = "back up the database";
-        self.0.process.check(OPERATION)?;
-        let Some(readers) = &self.0.readers else { return Ok(None) };
-        let files = readers.files().ok_or_else(|| {
-            let message = "its files were removed, moved or replaced, and are not opened anew yet";
-            Error::new(ErrorKind::Unavailable, OPERATION, message)
-        })?;
-        Ok(Some((self.0.config.clone(), files)))
+    /// The files that a copy is made of, and how to open them; `None` in memory.
+    pub(crate) fn files_to_copy(&self) -> Result<Option<(SqliteConfig, CountedFiles)>> {
+        self.0.process.check("back up the database")?;
+        let connecting = self.0.readers.as_ref().map(Readers::connecting).transpose()?;
+        Ok(connecting.map(|files| (self.0.config.clone(), files)))
     }
 
     /// Reads within one snapshot, beside the writer where that is possible.

@@ -16,7 +16,7 @@ use crate::backend::SqliteBackend;
 use crate::config::SqliteConfig;
 use crate::connection::open_copier;
 use crate::error::Outcome;
-use crate::identity::OpenFiles;
+use crate::reader::CountedFiles;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::Session;
 
@@ -61,7 +61,7 @@ impl SqliteBackend {
     pub async fn backup_to(&self, path: impl Into<PathBuf> + Send) -> Result<()> {
         let path: PathBuf = path.into();
         let target = std::path::absolute(&path).map_err(|error| failed(&path, error))?;
-        match self.file_to_copy()? {
+        match self.files_to_copy()? {
             Some((config, files)) => self.backups().start(config, files, target).await,
             None => self.write(CopyMemory(target)).await,
         }
@@ -80,13 +80,13 @@ impl Backups {
         Self { threads: Mutex::default(), process: OwnProcess::current() }
     }
 
-    async fn start(&self, config: SqliteConfig, files: Arc<OpenFiles>, target: PathBuf) -> Result<()> {
+    async fn start(&self, config: SqliteConfig, files: CountedFiles, target: PathBuf) -> Result<()> {
         let (caller, copied) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("queue-sqlite-backup".to_owned())
             .spawn(move || {
                 // The caller may have gone; the copy stays.
-                let _ = caller.send(create(&target, || copy_file(&config, files, &target)));
+                let _ = caller.send(create(&target, || copy_file(&config, &files, &target)));
             })
             .map_err(|error| {
                 Error::new(ErrorKind::Unavailable, OPERATION, "no thread can be started").with_source(error)
@@ -117,16 +117,14 @@ impl Drop for Backups {
     }
 }
 
-fn copy_file(config: &SqliteConfig, files: Arc<OpenFiles>, target: &Path) -> Result<()> {
+fn copy_file(config: &SqliteConfig, files: &CountedFiles, target: &Path) -> Result<()> {
     let Some(source) = config.path() else { return Ok(()) };
     let text =
         target.to_str().ok_or_else(|| Error::invalid(OPERATION, "the path of the copy is not UTF-8"))?;
-    let copied: Outcome<()> = open_copier(config, source, files).and_then(|connection| {
-        let check = || connection.check().map_err(|lost| lost.error(ErrorKind::Unavailable, OPERATION));
-        check()?;
-        connection.execute(VACUUM_INTO, [text])?;
+    let copied: Outcome<()> = files.check().map_err(Into::into).and_then(|()| {
+        open_copier(config, source, Arc::clone(files.files()))?.execute(VACUUM_INTO, [text])?;
         // The copy of a file that was replaced meanwhile is not what the caller expects.
-        Ok(check().map(|_| ())?)
+        Ok(files.check()?)
     });
     copied.map_err(|fault| fault.into_error(OPERATION, Some(source)))
 }

@@ -17,7 +17,7 @@ use crate::config::SqliteConfig;
 use crate::connection::open_reader;
 use crate::error::Outcome;
 use crate::file_connection::FileConnection;
-use crate::identity::OpenFiles;
+use crate::identity::{FilesLost, OpenFiles};
 
 type Look = Box<dyn FnOnce(Outcome<&mut Connection>) + Send>;
 
@@ -65,9 +65,9 @@ impl Readers {
         Ok(readers)
     }
 
-    /// The files that the writer has open; `None` while they are lost.
-    pub(crate) fn files(&self) -> Option<Arc<OpenFiles>> {
-        self.looks.files()
+    /// The files that another connection beside the writer may open now.
+    pub(crate) fn connecting(&self) -> Result<CountedFiles> {
+        self.looks.connecting()
     }
 
     /// Reads within one snapshot.
@@ -143,9 +143,9 @@ impl Looks {
         self.lock().files = Some(files);
     }
 
-    /// The files that the writer has open.
-    pub(crate) fn files(&self) -> Option<Arc<OpenFiles>> {
-        self.lock().files.clone()
+    /// Whether a connection beside the writer is open.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lock().connected > 0
     }
 
     /// Has all threads close their connections. Waits until they have, though no longer than
@@ -182,64 +182,64 @@ impl Looks {
         }
     }
 
-    /// Counts a connection that is about to be opened, so that a disconnect waits for it; returns
-    /// the files that it is to open.
-    fn connecting(&self) -> Option<Arc<OpenFiles>> {
+    /// The files that a connection may open now. It is counted, so that a disconnect waits for it.
+    fn connecting(self: &Arc<Self>) -> Result<CountedFiles> {
         let mut state = self.lock();
+        let Some(files) = state.files.clone() else {
+            let message = "its files were removed, moved or replaced, and are not opened anew yet";
+            return Err(Error::new(ErrorKind::Unavailable, CountedFiles::OPERATION, message));
+        };
         state.connected += 1;
-        state.files.clone()
-    }
-
-    fn disconnected(&self) {
-        self.lock().connected -= 1;
-        self.changed.notify_all();
+        Ok(CountedFiles { looks: Arc::clone(self), files })
     }
 }
 
-/// The connection of a thread, to the files that the writer has open.
-struct Connected<'a> {
-    looks: &'a Looks,
-    files: Option<Arc<OpenFiles>>,
-    connection: Option<FileConnection>,
+/// Files that a connection beside the writer has open, for as long as this lives.
+pub(crate) struct CountedFiles {
+    looks: Arc<Looks>,
+    files: Arc<OpenFiles>,
 }
 
-impl<'a> Connected<'a> {
-    fn open(config: &SqliteConfig, file: &Path, looks: &'a Looks) -> Outcome<Self> {
-        let mut this = Self { looks, files: looks.connecting(), connection: None };
-        this.check()?;
-        if let Some(files) = &this.files {
-            this.connection = Some(open_reader(config, file, Arc::clone(files))?);
-        }
-        Ok(this)
+impl CountedFiles {
+    const OPERATION: &'static str = "open the database";
+
+    /// The files.
+    pub(crate) fn files(&self) -> &Arc<OpenFiles> {
+        &self.files
     }
 
-    /// Fails unless the files are at their paths.
-    fn check(&self) -> Outcome<()> {
-        const OPERATION: &str = "open the database";
-        match &self.files {
-            Some(files) => {
-                files.check().map_err(|lost| lost.error(ErrorKind::Unavailable, OPERATION))?;
-                Ok(())
-            }
-            None => {
-                let message = "its files were removed, moved or replaced, and are not opened anew yet";
-                Err(Error::new(ErrorKind::Unavailable, OPERATION, message).into())
-            }
-        }
+    /// Fails unless they are at their paths.
+    pub(crate) fn check(&self) -> Result<()> {
+        let lost = |lost: FilesLost| lost.error(ErrorKind::Unavailable, Self::OPERATION);
+        self.files.check().map(|_| ()).map_err(lost)
     }
 }
 
-impl Drop for Connected<'_> {
+impl Drop for CountedFiles {
     fn drop(&mut self) {
-        self.connection = None;
-        self.looks.disconnected();
+        self.looks.lock().connected -= 1;
+        self.looks.changed.notify_all();
     }
 }
 
-fn run(config: &SqliteConfig, file: &Path, looks: &Looks) {
-    let mut connected: Option<Connected<'_>> = None;
+/// The connection of a thread. It is closed before it is counted no more.
+struct Connected {
+    connection: FileConnection,
+    files: CountedFiles,
+}
+
+impl Connected {
+    fn open(config: &SqliteConfig, file: &Path, looks: &Arc<Looks>) -> Outcome<Self> {
+        let files = looks.connecting()?;
+        files.check()?;
+        Ok(Self { connection: open_reader(config, file, Arc::clone(&files.files))?, files })
+    }
+}
+
+fn run(config: &SqliteConfig, file: &Path, looks: &Arc<Looks>) {
+    let mut connected: Option<Connected> = None;
     loop {
-        let look = match looks.next(connected.as_ref().and_then(|connected| connected.files.as_ref())) {
+        let look = match looks.next(connected.as_ref().map(|connected| &connected.files.files)) {
             Next::Read(look) => look,
             Next::Disconnect => {
                 connected = None;
@@ -248,14 +248,12 @@ fn run(config: &SqliteConfig, file: &Path, looks: &Looks) {
             Next::End => return,
         };
         let checked = match connected.take() {
-            Some(connected) => connected.check().map(|()| connected),
+            Some(connected) => connected.files.check().map(|()| connected).map_err(Into::into),
             None => Connected::open(config, file, looks),
         };
         match checked {
             Ok(mut sound) => {
-                if let Some(connection) = &mut sound.connection {
-                    look(Ok(connection));
-                }
+                look(Ok(&mut sound.connection));
                 connected = Some(sound);
             }
             Err(fault) => look(Err(fault)),

@@ -120,6 +120,12 @@ impl WriterThread {
     }
 
     fn open_again(&self, lost: Option<&OpenFiles>) -> Result<Database> {
+        if self.readers.is_connected() {
+            // SQLite would share the index of the lost log with the new connection, and the locks of
+            // this process on it would end with the first of the two that is closed.
+            let message = "a read or a copy that takes long still has the lost files open";
+            return Err(Error::new(ErrorKind::Unavailable, "open the database", message));
+        }
         if let Some(files) = lost {
             let refused = |lost: FilesLost| lost.error(ErrorKind::Unavailable, "open the database");
             files.check_left_log().map_err(refused)?;
