@@ -47,6 +47,11 @@ impl FileConnection {
         self.files.as_ref().map_or(Ok(0), |files| files.check())
     }
 
+    /// The same for the files into which a commit just went.
+    pub(crate) fn check_commit(&self) -> Result<u64, FilesLost> {
+        self.files.as_ref().map_or(Ok(0), |files| files.check_commit())
+    }
+
     /// Moves what is in the log of lost files into the database that is open, because all of it was
     /// acknowledged: a log that was removed goes with its last connection, and one that is left at
     /// its path would be taken for a part of the database that is there now.

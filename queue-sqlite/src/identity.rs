@@ -82,6 +82,16 @@ impl OpenFiles {
         Ok(log.len())
     }
 
+    /// Checks the files into which a commit went, which are the database and its log. Returns the size
+    /// of the log in bytes. Costs a microsecond less than a look at all three, of some thirty that a
+    /// commit of one job takes without the disk.
+    pub(crate) fn check_commit(&self) -> Result<u64, FilesLost> {
+        match (self.database.check(), self.log.check()) {
+            (Ok(_), Ok(log)) => Ok(log.len()),
+            _ => self.check(),
+        }
+    }
+
     /// Checks that the log of these files, which are closed, is not at the path of another
     /// database: SQLite would take its content for a part of that one.
     pub(crate) fn check_left_log(&self) -> Result<(), FilesLost> {

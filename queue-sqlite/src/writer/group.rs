@@ -202,7 +202,7 @@ fn commit(session: &mut Session) -> Committed {
         return Committed::Not(error);
     }
     session.names.keep();
-    match session.check_files() {
+    match session.check_commit() {
         Ok(()) => Committed::Durably,
         Err(lost) => Committed::Elsewhere(lost, ErrorKind::UnknownOutcome),
     }

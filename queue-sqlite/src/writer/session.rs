@@ -84,9 +84,20 @@ impl Session {
         result
     }
 
-    /// Checks that the open files are at their paths. Costs three `stat` calls.
+    /// Checks that the open files are at their paths.
     pub(crate) fn check_files(&mut self) -> Result<(), FilesLost> {
-        match self.connection.check() {
+        let checked = self.connection.check();
+        self.note(checked)
+    }
+
+    /// Checks that the files into which a commit just went are at their paths.
+    pub(crate) fn check_commit(&mut self) -> Result<(), FilesLost> {
+        let checked = self.connection.check_commit();
+        self.note(checked)
+    }
+
+    fn note(&mut self, checked: Result<u64, FilesLost>) -> Result<(), FilesLost> {
+        match checked {
             Ok(log_bytes) => {
                 self.log_bytes = log_bytes;
                 self.version_in_place = self.version;
