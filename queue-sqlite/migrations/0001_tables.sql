@@ -65,15 +65,14 @@ CREATE TABLE queue_outcomes (
     result      BLOB
 ) STRICT;
 
+-- Keyed by what it describes, so that an attempt has one error however often it is recorded.
 CREATE TABLE queue_attempt_errors (
-    error_id INTEGER PRIMARY KEY,
-    seq      INTEGER NOT NULL,
-    attempt  INTEGER NOT NULL,
-    at       INTEGER NOT NULL,
-    error    TEXT    NOT NULL
-) STRICT;
-
-CREATE INDEX queue_attempt_errors_seq ON queue_attempt_errors (seq, attempt);
+    seq     INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    error   TEXT    NOT NULL,
+    PRIMARY KEY (seq, attempt)
+) STRICT, WITHOUT ROWID;
 
 -- State: 0 lives, 1 was given up and its leases are being moved, 2 was given up and has none left, 3 retired.
 -- Rows of workers that are gone stay for a day, so that no id is used twice.

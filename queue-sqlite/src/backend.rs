@@ -1,35 +1,42 @@
 //! The handle that programs hold.
 
 use std::fmt;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, ParkedClaims,
-    Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
-    WakeHub, WakeReceiver,
+    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, OwnProcess,
+    ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, WakeHub, WakeReceiver,
 };
-use queue_core::{Backend, Result, Submitted};
+use queue_core::{Backend, ErrorKind, Result, Submitted};
 use rusqlite::Connection;
 
+use crate::backup::Backups;
 use crate::config::SqliteConfig;
 use crate::error::Outcome;
 use crate::parked::insert_and_claim;
-use crate::reader::Readers;
+use crate::reader::{CountedFiles, Looks, Readers};
 use crate::writer::Writer;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::Session;
 
 /// Jobs in an SQLite file, or in memory.
 ///
-/// A handle is cheap to clone; all clones share one thread that writes and a few that read. When the
-/// last clone is dropped, what was asked for is still done, then the file is closed; the drop waits
-/// for that.
+/// A handle is cheap to clone; all clones share one thread that writes and a few that read. When
+/// the last clone is dropped, what was asked for is still done, then the file is closed; the drop
+/// waits for that.
 ///
-/// Several processes, and several handles of one process, can use a file at once. A commit of another
-/// one is noticed within [`SqliteConfig::poll_interval`].
+/// Several processes, and several handles of one process, can use a file at once. A commit of
+/// another one is noticed within [`SqliteConfig::poll_interval`]. A child that is forked from the
+/// process opens a handle of its own: the threads of this one are not there, and each request fails
+/// with [`Unsupported`](queue_core::ErrorKind::Unsupported).
+///
+/// The file must stay at its path while handles are open. This is checked at each commit and each
+/// read: a request on a file that was removed, moved or replaced fails, and the next one opens what
+/// is at the path. Content that is copied over the same file (`cp backup.db jobs.db`) is not
+/// noticed.
 ///
 /// ```
 /// use queue_core::Backend;
@@ -44,38 +51,46 @@ use crate::writer::session::Session;
 #[derive(Clone)]
 pub struct SqliteBackend(Arc<Shared>);
 
-/// In the order in which they are to be dropped: the last connection that closes a file moves the
-/// write-ahead log into it, which one that only reads cannot.
+/// In the order in which they are to be dropped. Copies that are being made are waited for. The
+/// last connection that closes a file moves the write-ahead log into it, which one that only reads
+/// cannot.
 struct Shared {
+    backups: Backups,
     readers: Option<Readers>,
     writer: Writer,
     hub: WakeHub,
     parking: ParkedClaims,
-    file: Option<PathBuf>,
+    config: SqliteConfig,
+    process: OwnProcess,
 }
 
 impl SqliteBackend {
-    /// Opens the storage, and brings its tables to the version of this program.
+    /// Opens the storage, and brings its tables to the version of this program. A relative path is
+    /// resolved here, once: the program may change its folder later.
     ///
-    /// Async because it can take long: other programs that migrate, or hold the lock, are waited for;
-    /// the waiting is done on the thread that writes.
+    /// Async because it can take long: other programs that migrate, or hold the lock, are waited
+    /// for; the waiting is done on the thread that writes.
     ///
     /// # Errors
-    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the file cannot be opened, created or
-    ///   written.
+    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the file cannot be opened or created.
+    /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): this program may not write to the
+    ///   file, to its folder, or to its log.
+    /// - [`Conflict`](queue_core::ErrorKind::Conflict): it has tables of another program with the
+    ///   names of ours.
     /// - [`Corrupt`](queue_core::ErrorKind::Corrupt): the file is no SQLite database.
     /// - [`Busy`](queue_core::ErrorKind::Busy): another connection held its lock all the time.
-    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): its tables need a newer program, or the
-    ///   file system cannot do WAL.
+    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): its tables need a newer program, or
+    ///   the file system cannot do WAL.
     ///
     /// # Cancellation
     /// The file may have been created and migrated when this future is dropped.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
-        let hub = WakeHub::new();
-        let writer = Writer::start(&config, hub.clone()).await?;
-        let file = config.path().map(ToOwned::to_owned);
-        let readers = file.as_deref().map(|file| Readers::start(&config, file)).transpose()?;
-        Ok(Self(Arc::new(Shared { readers, writer, hub, parking: ParkedClaims::new(), file })))
+        let config = config.with_absolute_path()?;
+        let (hub, looks) = (WakeHub::new(), Arc::<Looks>::default());
+        let writer = Writer::start(&config, hub.clone(), Arc::clone(&looks)).await?;
+        let readers = config.path().map(|file| Readers::start(&config, file, looks)).transpose()?;
+        let (parking, process) = (ParkedClaims::new(), OwnProcess::current());
+        Ok(Self(Arc::new(Shared { backups: Backups::new(), readers, writer, hub, parking, config, process })))
     }
 
     /// Does a request in line with all others that write.
@@ -88,23 +103,52 @@ impl SqliteBackend {
         self.0.hub.announce_unknown();
     }
 
+    /// The copies that are being made.
+    pub(crate) fn backups(&self) -> &Backups {
+        &self.0.backups
+    }
+
+    /// The files that a copy is made of, and how to open them; `None` in memory.
+    pub(crate) fn files_to_copy(&self) -> Result<Option<(SqliteConfig, CountedFiles)>> {
+        self.0.process.check("back up the database")?;
+        let connecting = self.0.readers.as_ref().map(Readers::connecting).transpose()?;
+        Ok(connecting.map(|files| (self.0.config.clone(), files)))
+    }
+
     /// Reads within one snapshot, beside the writer where that is possible.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
         look: impl Fn(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
-        match &self.0.readers {
-            Some(readers) => readers.read(operation, look).await,
-            None => self.0.writer.call(Look(look)).await,
+        let Some(readers) = &self.0.readers else {
+            return self.0.writer.call(Look(look)).await;
+        };
+        let look = Arc::new(Mutex::new(look));
+        let read = || {
+            let look = Arc::clone(&look);
+            readers.read(operation, move |connection| {
+                look.lock().unwrap_or_else(PoisonError::into_inner)(connection)
+            })
+        };
+        match read().await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                // The files may have been removed or replaced, and only the writer opens them anew.
+                // The first request lets it find that out, the second has it open what is there
+                // now.
+                let _ = self.0.writer.call(CheckFiles).await;
+                self.0.writer.call(CheckFiles).await?;
+                read().await
+            }
+            result => result,
         }
     }
 }
 
 impl fmt::Debug for SqliteBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.file {
-            Some(file) => f.debug_tuple("SqliteBackend").field(file).finish(),
+        match self.0.config.path() {
+            Some(file) => f.debug_tuple("SqliteBackend").field(&file).finish(),
             None => f.write_str("SqliteBackend(memory)"),
         }
     }
@@ -117,7 +161,7 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        match self.0.file {
+        match self.0.config.path() {
             Some(_) => {
                 Capabilities::default().with_pause().with_durable().with_multi_process().with_migrations()
             }
@@ -126,7 +170,10 @@ impl Backend for SqliteBackend {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        let Shared { parking, writer, .. } = &*self.0;
+        let Shared { parking, writer, process, .. } = &*self.0;
+        // Before the lock of the parked claims, which another thread may have held when the process
+        // was forked.
+        process.check(InsertRequest::OPERATION)?;
         match parking.take(request.batches.iter().flatten(), request.now) {
             Some(parked) => insert_and_claim(writer, request, parked).await,
             None => writer.call(request).await,
@@ -192,6 +239,31 @@ impl Backend for SqliteBackend {
     }
 }
 
+/// Has the writer check its files, as it does with every request.
+struct CheckFiles;
+
+impl Request for CheckFiles {
+    type Reply = ();
+
+    const OPERATION: &'static str = "open the database";
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn can_look(&self, _session: &Session) -> bool {
+        true
+    }
+
+    fn look(&self, _session: &mut Session) -> Outcome<Option<()>> {
+        Ok(Some(()))
+    }
+
+    fn apply(&self, _session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+        Ok(())
+    }
+}
+
 /// A read that the writer does, in memory, where there is no other connection.
 struct Look<F>(F);
 
@@ -206,6 +278,10 @@ where
 
     fn rows(&self) -> usize {
         1
+    }
+
+    fn can_look(&self, _session: &Session) -> bool {
+        true
     }
 
     fn look(&self, session: &mut Session) -> Outcome<Option<T>> {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
 use queue_core::{ClaimId, JobId, Kind, Timestamp, Token};
@@ -13,10 +14,11 @@ use crate::lists::array;
 use crate::names::Names;
 use crate::pause::is_paused;
 use crate::promote::{hint, next_due, promote_queue};
-use crate::row;
+use crate::unwritable::{Sets, Unwritable, write_each};
 use crate::worker::live_worker;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::{Session, time};
+use crate::{row, unwritable};
 
 const PICK: &str = include_str!("sql/claim_pick.sql");
 const READ: &str = include_str!("sql/claim_read.sql");
@@ -35,16 +37,17 @@ impl Request for ClaimRequest {
         usize::try_from(self.limit).unwrap_or(usize::MAX)
     }
 
+    fn can_look(&self, session: &Session) -> bool {
+        !session.is_stirred
+    }
+
     fn look(&self, session: &mut Session) -> Outcome<Option<ClaimReply>> {
-        if session.is_stirred {
-            return Ok(None);
-        }
         let now = time(self.now);
         live_worker(&session.connection, self.worker, Self::OPERATION)?;
         let Some(queue) = session.names.find(&session.connection, self.queue.as_str())? else {
             return Ok(Some(ClaimReply::default()));
         };
-        let due = next_due(&session.connection, queue, now)?;
+        let due = next_due(&session.connection, &session.unwritable, queue, now)?;
         if due.is_some_and(|due| due.is_zero()) {
             return Ok(None);
         }
@@ -52,8 +55,8 @@ impl Request for ClaimRequest {
             return Ok(Some(ClaimReply::new(Vec::new(), None, due)));
         }
         let streams = streams(session, self)?;
-        let Session { connection, damaged, .. } = session;
-        let mut source = Source { connection, damaged, queue, now };
+        let Session { connection, damaged, unwritable, .. } = session;
+        let mut source = Source { connection, damaged, unwritable, queue, now };
         for mut stream in streams {
             if self.limit > 0 && stream.next(&mut source, 1)?.is_some() {
                 return Ok(None);
@@ -68,36 +71,81 @@ impl Request for ClaimRequest {
         let Some(queue) = session.names.find(&session.connection, self.queue.as_str())? else {
             return Ok(ClaimReply::default());
         };
-        let mut due = next_due(&session.connection, queue, now)?;
+        let mut due = next_due(&session.connection, &session.unwritable, queue, now)?;
         if due.is_some_and(|due| due.is_zero()) {
-            let (_, promoted) = promote_queue(&session.connection, queue, now, PROMOTED)?;
+            let (_, promoted) = promote_queue(session, queue, now, PROMOTED)?;
             hint(&mut effects.ready, &self.queue, promoted);
-            due = next_due(&session.connection, queue, now)?;
+            due = next_due(&session.connection, &session.unwritable, queue, now)?;
         }
         if is_paused(&session.connection, queue)? {
             return Ok(ClaimReply::new(Vec::new(), None, due));
         }
         let streams = streams(session, self)?;
-        let Session { connection, damaged, .. } = session;
-        let Taken { jobs, seqs, .. } = take(&mut Source { connection, damaged, queue, now }, streams, self)?;
+        let Session { connection, damaged, unwritable, .. } = session;
+        let mut source = Source { connection, damaged, unwritable, queue, now };
+        let Taken { jobs, seqs, .. } = take(&mut source, streams, self)?;
         session.is_stirred = jobs.len() == usize::try_from(self.limit).unwrap_or(usize::MAX);
-        if jobs.is_empty() {
-            return Ok(ClaimReply::new(jobs, None, due));
+        let picked: Vec<(i64, ClaimedJob)> = seqs.into_iter().zip(jobs).collect();
+        let many = picked.len();
+        let leased = lease_all(session, self, now, worker, picked)?;
+        if leased.len() < many {
+            // The limit may have kept others out, which a claim that brings little does not say.
+            due = Some(Duration::ZERO);
         }
-        let deadline = now.saturating_add(self.grace).as_micros();
-        let taken = session.connection.prepare_cached(TAKE)?.execute(params![
-            array(seqs.iter().copied()),
-            self.claim.to_bytes(),
-            worker,
-            deadline,
-            Timestamp::MAX.as_micros()
-        ])?;
-        if taken != seqs.len() {
-            return Err(corrupt("a ready job has no row of its own"));
-        }
-        session.places.learn(jobs.iter().map(|job| job.token.job).zip(seqs));
-        Ok(ClaimReply::new(jobs, None, due))
+        session.places.learn(leased.iter().map(|(seq, job)| (job.token.job, *seq)));
+        Ok(ClaimReply::new(leased.into_iter().map(|(_, job)| job).collect(), None, due))
     }
+}
+
+/// Gives jobs their leases, except to those whose rows cannot be written.
+fn lease_all(
+    session: &mut Session,
+    request: &ClaimRequest,
+    now: Timestamp,
+    worker: i64,
+    picked: Vec<(i64, ClaimedJob)>,
+) -> Outcome<Vec<(i64, ClaimedJob)>> {
+    if picked.is_empty() {
+        return Ok(picked);
+    }
+    if session.unwritable.sets == Sets::Together {
+        // Without a scope, which would copy each page: a statement that fails leaves nothing.
+        match lease_together(session, request, now, worker, picked.iter().map(|(seq, _)| *seq)) {
+            Ok(()) => return Ok(picked),
+            Err(fault) if session.connection.is_autocommit() => {
+                return Err(session.unwritable.undone_by_one_of_many(fault));
+            }
+            Err(fault) if fault.is_of_a_row() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    let leased = write_each(
+        session,
+        now,
+        &picked,
+        |(seq, _)| unwritable::Row::Job(*seq),
+        |session, (seq, job)| {
+            lease_together(session, request, now, worker, [*seq].into_iter())?;
+            Ok((*seq, job.clone()))
+        },
+    )?;
+    Ok(leased)
+}
+
+fn lease_together(
+    session: &Session,
+    request: &ClaimRequest,
+    now: Timestamp,
+    worker: i64,
+    seqs: impl ExactSizeIterator<Item = i64>,
+) -> Outcome<()> {
+    let many = seqs.len();
+    let deadline = now.saturating_add(request.grace).as_micros();
+    let latest = Timestamp::MAX.as_micros();
+    let claim = request.claim.to_bytes();
+    let mut statement = session.connection.prepare_cached(TAKE)?;
+    let taken = statement.execute(params![array(seqs), claim, worker, deadline, latest])?;
+    if taken == many { Ok(()) } else { Err(corrupt("a ready job has no row of its own")) }
 }
 
 /// What orders claims: the most urgent first, among equals the one that waits longest.
@@ -113,6 +161,7 @@ struct Pick {
 struct Source<'a> {
     connection: &'a Connection,
     damaged: &'a mut Damaged,
+    unwritable: &'a Unwritable,
     queue: i64,
     now: Timestamp,
 }
@@ -138,6 +187,9 @@ impl Stream {
             while let Some(row) = rows.next()? {
                 many += 1;
                 let seq = row.get(3)?;
+                if source.unwritable.is_left_alone(unwritable::Row::Job(seq), source.now) {
+                    continue;
+                }
                 if let Some(order) = source.damaged.pass_over(seq, order(row))? {
                     self.buffer.push((order, seq));
                 }
@@ -295,6 +347,10 @@ impl Request for LeasesRequest {
 
     fn rows(&self) -> usize {
         1
+    }
+
+    fn can_look(&self, _session: &Session) -> bool {
+        true
     }
 
     // Within the writer, though it only reads: behind the claim whose reply was lost.

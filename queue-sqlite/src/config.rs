@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use queue_core::{Error, Result};
+use queue_core::{Error, ErrorKind, Result};
+
+use crate::connection::IfMissing;
 
 /// How long an operation waits for a lock that another program holds, unless set otherwise.
 pub const DEFAULT_BUSY_WAIT: Duration = Duration::from_secs(5);
@@ -13,6 +15,10 @@ pub const DEFAULT_CACHE_BYTES: u64 = 8 << 20;
 
 /// After how many pages the write-ahead log is moved into the file, unless set otherwise.
 pub const DEFAULT_CHECKPOINT_PAGES: u32 = 1000;
+
+/// How long the file of the write-ahead log may stay once nobody reads from it, unless set
+/// otherwise: 64 MiB.
+pub const DEFAULT_LOG_BYTES: u64 = 64 << 20;
 
 /// The page size of a file that is created, in bytes, unless set otherwise.
 pub const DEFAULT_PAGE_BYTES: u32 = 4096;
@@ -45,10 +51,12 @@ pub struct SqliteConfig {
     pub(crate) busy_wait: Duration,
     pub(crate) cache_bytes: u64,
     pub(crate) checkpoint_pages: u32,
+    pub(crate) log_bytes: u64,
     pub(crate) page_bytes: u32,
     pub(crate) max_file_bytes: Option<u64>,
     pub(crate) readers: u32,
     pub(crate) poll_interval: Duration,
+    pub(crate) if_missing: IfMissing,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,49 +103,39 @@ impl SqliteConfig {
         Self::at(Location::Memory)
     }
 
-    /// From `sqlite:///absolute/path`, `sqlite:relative/path`, `sqlite::memory:` or a plain path.
-    /// Within a URL `%20` and the like stand for bytes.
-    ///
-    /// # Errors
-    /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty, names another database or
-    /// has parameters: settings are made on the configuration.
-    pub fn from_url(url: &str) -> Result<Self> {
-        let Some(rest) = url.strip_prefix("sqlite:") else {
-            return match url {
-                "" => Err(refuse(url, "it is empty")),
-                ":memory:" => Ok(Self::in_memory()),
-                _ if url.contains("://") || url.starts_with("file:") => Err(refuse(
-                    url,
-                    "an SQLite database is named by `sqlite:///absolute/path`, `sqlite:relative/path`, \
-                     `sqlite::memory:` or a plain path",
-                )),
-                path => Ok(Self::new(path)),
-            };
-        };
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        match path {
-            "" => Err(refuse(url, "it names no file")),
-            ":memory:" => Ok(Self::in_memory()),
-            _ if path.contains(['?', '#']) => Err(refuse(
-                url,
-                "it has parameters; write `?` as `%3F` and `#` as `%23` if they belong to the name",
-            )),
-            _ => Ok(Self::new(percent_decoded(url, path)?)),
-        }
-    }
-
-    const fn at(location: Location) -> Self {
+    pub(crate) const fn at(location: Location) -> Self {
         Self {
             location,
             synchronous: Synchronous::Full,
             busy_wait: DEFAULT_BUSY_WAIT,
             cache_bytes: DEFAULT_CACHE_BYTES,
             checkpoint_pages: DEFAULT_CHECKPOINT_PAGES,
+            log_bytes: DEFAULT_LOG_BYTES,
             page_bytes: DEFAULT_PAGE_BYTES,
             max_file_bytes: None,
             readers: DEFAULT_READERS,
             poll_interval: DEFAULT_POLL_INTERVAL,
+            if_missing: IfMissing::Create,
         }
+    }
+
+    /// Does not create the file: where there is none, `open` fails with
+    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) (default: it is created).
+    pub const fn must_exist(mut self) -> Self {
+        self.if_missing = IfMissing::Fail;
+        self
+    }
+
+    /// With the path as it is from the current folder, because the program may change its folder
+    /// while the handle is open, and connections are opened later.
+    pub(crate) fn with_absolute_path(mut self) -> Result<Self> {
+        if let Location::File(path) = &mut self.location {
+            *path = std::path::absolute(&*path).map_err(|error| {
+                let message = format!("`{}`: the path cannot be resolved: {error}", path.display());
+                Error::new(ErrorKind::Unavailable, "open the database", message).with_source(error)
+            })?;
+        }
+        Ok(self)
     }
 
     /// What a commit waits for; [`Synchronous::Full`] unless said.
@@ -162,9 +160,22 @@ impl SqliteConfig {
 
     /// After how many pages of write-ahead log a commit also moves them into the file;
     /// [`DEFAULT_CHECKPOINT_PAGES`] unless said. More makes bursts faster and the log longer; 0
-    /// leaves checkpoints to the application.
+    /// leaves checkpoints to the application, and with them the length of the log.
     pub const fn checkpoint_pages(mut self, pages: u32) -> Self {
         self.checkpoint_pages = pages;
+        self
+    }
+
+    /// How long the file of the write-ahead log may stay, in bytes (default:
+    /// [`DEFAULT_LOG_BYTES`]).
+    ///
+    /// The log grows beyond it while a program reads one snapshot for long, because nothing behind
+    /// that snapshot may be overwritten. Afterwards the log is emptied within a second or two, also
+    /// if nothing is written. Choose several times what
+    /// [`checkpoint_pages`](Self::checkpoint_pages) come to, because an emptied log has to grow
+    /// again.
+    pub const fn log_bytes(mut self, bytes: u64) -> Self {
+        self.log_bytes = bytes;
         self
     }
 
@@ -203,73 +214,5 @@ impl SqliteConfig {
             Location::File(path) => Some(path),
             Location::Memory => None,
         }
-    }
-}
-
-fn percent_decoded(url: &str, path: &str) -> Result<String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
-        let value = digit().zip(digit()).and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-        bytes.push(value.ok_or_else(|| refuse(url, "`%` is not followed by two hexadecimal digits"))?);
-    }
-    String::from_utf8(bytes).map_err(|_| refuse(url, "the path is not UTF-8"))
-}
-
-fn refuse(url: &str, fault: &str) -> Error {
-    Error::invalid(format!("read the database URL `{url}`"), fault)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn location(url: &str) -> Location {
-        SqliteConfig::from_url(url).unwrap().location
-    }
-
-    #[test]
-    fn urls_and_paths_name_the_same_places() {
-        for (url, path) in [
-            ("sqlite:///abs/jobs.db", "/abs/jobs.db"),
-            ("sqlite:/abs/jobs.db", "/abs/jobs.db"),
-            ("sqlite:rel/jobs.db", "rel/jobs.db"),
-            ("sqlite://rel.db", "rel.db"),
-            ("sqlite:a%20b%3F.db", "a b?.db"),
-            ("rel/jobs.db", "rel/jobs.db"),
-            ("/abs/100%.db", "/abs/100%.db"),
-        ] {
-            assert_eq!(location(url), Location::File(path.into()), "{url}");
-        }
-        for url in ["sqlite::memory:", "sqlite://:memory:", ":memory:"] {
-            assert_eq!(location(url), Location::Memory, "{url}");
-        }
-    }
-
-    #[test]
-    fn what_names_no_file_is_refused_by_name() {
-        for url in [
-            "",
-            "sqlite:",
-            "sqlite://",
-            "postgres://host/db",
-            "file:x.db",
-            "sqlite:x.db?mode=ro",
-            "sqlite:%4",
-        ] {
-            let error = SqliteConfig::from_url(url).unwrap_err();
-            assert_eq!(error.kind(), queue_core::ErrorKind::Invalid);
-            assert!(error.to_string().contains(&format!("`{url}`")), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_url_with_a_password_of_another_database_is_refused_too() {
-        assert!(SqliteConfig::from_url("mysql://root:secret@host/db").is_err());
     }
 }

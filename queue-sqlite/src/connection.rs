@@ -1,6 +1,7 @@
 //! Opening connections, and the plain steps of a transaction.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,12 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use crate::config::{Location, SqliteConfig};
 use crate::error::{Fault, Outcome, is_busy};
-use crate::migrate::{MIGRATIONS, migrate};
+use crate::file_connection::FileConnection;
+use crate::identity::OpenFiles;
+use crate::migrate::{MIGRATIONS, Migrated, migrate};
 
 /// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
-const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
+pub(crate) const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
 
 /// The driver takes no more than some weeks.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -38,28 +41,38 @@ impl Patience {
     }
 }
 
+/// What an opening does where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    /// Creates it.
+    Create,
+    /// Fails. A file that was removed is never created again: the program that removed it may have
+    /// moved it away, and its jobs with it.
+    Fail,
+}
+
 /// Opens the connection that writes, and brings the tables to this program's version.
-pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
+pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outcome<FileConnection> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         let message = format!("SQLite {} is too old, 3.37 is the oldest that will do", rusqlite::version());
         return Err(Error::new(ErrorKind::Unsupported, "open the database", message).into());
     }
     let connection = match &config.location {
         Location::Memory => Connection::open_in_memory()?,
-        Location::File(path) => {
-            open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?
-        }
+        Location::File(path) => open_file(path, write_flags(path, if_missing)?)?,
     };
     set_up(&connection, config)?;
     if let Location::File(path) = &config.location {
         if connection.is_readonly(MAIN_DB)? {
-            let message = format!("`{}`: the file cannot be written", path.display());
-            return Err(Error::new(ErrorKind::Unavailable, "open the database", message).into());
+            let message = format!("`{}`: this program may not write to the file", path.display());
+            return Err(Error::new(ErrorKind::Misconfigured, "open the database", message).into());
         }
         set(&connection, "page_size", i64::from(config.page_bytes))?;
         switch_to_wal(&connection, config)?;
         assert_setting(&connection, "synchronous", config.synchronous.level())?;
         set(&connection, "wal_autocheckpoint", i64::from(config.checkpoint_pages))?;
+        // While there are commits, SQLite cuts the log to this whenever it starts the log over.
+        set(&connection, "journal_size_limit", i64::try_from(config.log_bytes).unwrap_or(i64::MAX))?;
     }
     if let Some(bytes) = config.max_file_bytes {
         let page: u32 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
@@ -69,17 +82,60 @@ pub(crate) fn open_writer(config: &SqliteConfig) -> Outcome<Connection> {
             i64::try_from(bytes.div_ceil(u64::from(page))).unwrap_or(i64::MAX),
         )?;
     }
-    migrate(&connection, MIGRATIONS, &Patience(config.busy_wait))?;
+    let migrated = migrate(&connection, MIGRATIONS, &Patience(config.busy_wait))?;
     connection.busy_timeout(LOCK_ATTEMPT)?;
+    if migrated == Migrated::NothingToDo {
+        check_writable(&connection)?;
+    }
+    FileConnection::new(connection, config.path())
+}
+
+/// Fails if the file cannot be written. An opening that had nothing to migrate has not written yet.
+fn check_writable(connection: &Connection) -> Outcome<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let begun = try_begin(connection);
+    connection.busy_timeout(LOCK_ATTEMPT)?;
+    match begun {
+        Ok(()) => Ok(rollback(connection)?),
+        // The program that holds the lock writes to the file, so it can be written.
+        Err(error) if is_busy(&error) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_flags(path: &Path, if_missing: IfMissing) -> Outcome<OpenFlags> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    match if_missing {
+        IfMissing::Create => Ok(flags | OpenFlags::SQLITE_OPEN_CREATE),
+        IfMissing::Fail if std::fs::exists(path).is_ok_and(|exists| !exists) => {
+            let message = format!("`{}`: there is no file, and none is created", path.display());
+            Err(Error::new(ErrorKind::Unavailable, "open the database", message).into())
+        }
+        IfMissing::Fail => Ok(flags),
+    }
+}
+
+/// Opens a connection that only reads, to the files that the writer has open and that are at their
+/// paths: if it began another log, it would take what it reads from two databases.
+pub(crate) fn open_reader(
+    config: &SqliteConfig,
+    path: &Path,
+    files: Arc<OpenFiles>,
+) -> Outcome<FileConnection> {
+    let connection = open_copier(config, path, files)?;
+    set(&connection, "query_only", 1)?;
     Ok(connection)
 }
 
-/// Opens a connection that only reads.
-pub(crate) fn open_reader(config: &SqliteConfig, path: &Path) -> Outcome<Connection> {
+/// Opens a connection that copies the files that the writer has open.
+pub(crate) fn open_copier(
+    config: &SqliteConfig,
+    path: &Path,
+    files: Arc<OpenFiles>,
+) -> Outcome<FileConnection> {
     let connection = open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, config)?;
-    set(&connection, "query_only", 1)?;
-    Ok(connection)
+    Ok(FileConnection::to(files, connection))
 }
 
 /// Begins a transaction that may write, however often that has to be tried since `start`.
@@ -120,13 +176,8 @@ pub(crate) fn run(connection: &Connection, sql: &str) -> Result<(), rusqlite::Er
 }
 
 fn open_file(path: &Path, flags: OpenFlags) -> Outcome<Connection> {
-    // SQLite would take `file:…` for a URI.
-    let plain = if path.starts_with("file:") || path.to_string_lossy().starts_with("file:") {
-        Path::new(".").join(path)
-    } else {
-        path.to_owned()
-    };
-    Ok(Connection::open_with_flags(plain, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+    // Without SQLITE_OPEN_URI; the path is absolute, so no build of SQLite takes it for a URI.
+    Ok(Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
 }
 
 fn set_up(connection: &Connection, config: &SqliteConfig) -> Outcome<()> {

@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use crate::error::Outcome;
 
 /// The jobs that were passed over, each of which is logged once.
+///
+/// Nothing but the log depends on it: a row that was mended, or another job that a restored copy
+/// has under the same number, is read as any other.
 #[derive(Default)]
 pub(crate) struct Damaged(HashSet<i64>);
 

@@ -39,6 +39,18 @@ impl Fault {
         }
     }
 
+    /// Whether a row cannot be read or written, and nothing else is wrong: the other rows of a set
+    /// can.
+    pub(crate) fn is_of_a_row(&self) -> bool {
+        match self {
+            Self::Refused(error) => matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid),
+            Self::Driver(error) => matches!(
+                error.sqlite_error_code(),
+                None | Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig)
+            ),
+        }
+    }
+
     /// The error for the caller: what was attempted on which file, and why it failed.
     pub(crate) fn into_error(self, operation: &str, file: Option<&Path>) -> Error {
         match self {
@@ -60,6 +72,7 @@ pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
 
 /// The error for the caller, with SQLite's as its source.
 pub(crate) fn translate(error: rusqlite::Error, operation: &str, file: Option<&Path>) -> Error {
+    let error = without_statement(error);
     let (kind, cause) = meaning(&error);
     let place = file.map_or_else(|| "memory".to_owned(), |file| format!("`{}`", file.display()));
     let message = match cause {
@@ -69,6 +82,17 @@ pub(crate) fn translate(error: rusqlite::Error, operation: &str, file: Option<&P
     Error::new(kind, operation.to_owned(), message).with_source(error)
 }
 
+/// Without the text of the statement, which the driver adds: that of a migration has a hundred
+/// lines, and says nothing to an operator.
+fn without_statement(error: rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqlInputError { error, msg, .. } => rusqlite::Error::SqliteFailure(error, Some(msg)),
+        error => error,
+    }
+}
+
+/// Only the fault of a row may be `Invalid`, because a worker drops the result that is refused by
+/// it.
 fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
     let Some(failure) = error.sqlite_error() else {
         return match error {
@@ -99,22 +123,45 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
             ErrorKind::Unavailable,
             Some("the file cannot be opened or created; its folder must exist and be writable"),
         ),
-        ErrorCode::ReadOnly => (ErrorKind::Unavailable, Some("the file or its folder cannot be written")),
+        ErrorCode::ReadOnly if failure.extended_code == ffi::SQLITE_READONLY_DBMOVED => {
+            (ErrorKind::Unavailable, Some("the file was moved while it was open"))
+        }
+        ErrorCode::ReadOnly => (
+            ErrorKind::Misconfigured,
+            Some("this program may not write to the file, to its folder, or to its log (`-wal`, `-shm`)"),
+        ),
         ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
-            (ErrorKind::Unavailable, Some("access to the file is denied"))
+            (ErrorKind::Misconfigured, Some("access to the file is denied"))
         }
         ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_FSYNC => (
             ErrorKind::UnknownOutcome,
             Some("the disk did not confirm the write, which is there or not after a crash"),
         ),
-        ErrorCode::SystemIoFailure | ErrorCode::NoLargeFileSupport | ErrorCode::FileLockingProtocolFailed => {
+        ErrorCode::SystemIoFailure | ErrorCode::NoLargeFileSupport => {
             (ErrorKind::Unavailable, Some("the disk failed"))
         }
+        ErrorCode::FileLockingProtocolFailed => {
+            (ErrorKind::Busy, Some("others kept changing the lock of the write-ahead log"))
+        }
+        ErrorCode::SchemaChanged => (
+            ErrorKind::Unavailable,
+            Some("another program kept changing the tables while the statement was prepared"),
+        ),
         ErrorCode::OutOfMemory | ErrorCode::OperationInterrupted | ErrorCode::OperationAborted => {
             (ErrorKind::Unavailable, None)
         }
         ErrorCode::NotADatabase => (ErrorKind::Corrupt, Some("the file is no SQLite database")),
         ErrorCode::DatabaseCorrupt => (ErrorKind::Corrupt, Some("the file is damaged")),
+        // No row that is new can have a number that is taken, unless one table has rows that belong
+        // to another copy of the database.
+        ErrorCode::ConstraintViolation
+            if matches!(
+                failure.extended_code,
+                ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID
+            ) =>
+        {
+            (ErrorKind::Corrupt, Some("the tables contradict each other"))
+        }
         ErrorCode::ConstraintViolation | ErrorCode::TooBig => {
             (ErrorKind::Invalid, Some("the database does not accept the row"))
         }
@@ -125,6 +172,24 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_of_a_statement_is_in_no_error() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        let error = connection.execute_batch("CREATE TABLE t (id); SELECT secret FROM t").unwrap_err();
+        let error = translate(error, "open the database", None);
+        assert_eq!(error.kind(), ErrorKind::Misconfigured);
+        assert!(!format!("{error:?}").contains("SELECT"), "{error:?}");
+        assert!(error.to_string().contains("no such column: secret"), "{error}");
+    }
+
+    #[test]
+    fn only_a_fault_of_a_row_is_final_to_a_worker() {
+        for code in 1..=28 {
+            let is_of_a_row = [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG].contains(&code);
+            assert_eq!(translated(code).is_final(), is_of_a_row, "{code}");
+        }
+    }
 
     fn translated(code: std::os::raw::c_int) -> Error {
         let error = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
@@ -140,7 +205,17 @@ mod tests {
             (ffi::SQLITE_IOERR_WRITE, ErrorKind::Unavailable, true),
             (ffi::SQLITE_IOERR_FSYNC, ErrorKind::UnknownOutcome, true),
             (ffi::SQLITE_CANTOPEN, ErrorKind::Unavailable, true),
-            (ffi::SQLITE_READONLY, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_READONLY, ErrorKind::Misconfigured, false),
+            (ffi::SQLITE_READONLY_DBMOVED, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_PERM, ErrorKind::Misconfigured, false),
+            (ffi::SQLITE_PROTOCOL, ErrorKind::Busy, true),
+            (ffi::SQLITE_SCHEMA, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_NOMEM, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_INTERRUPT, ErrorKind::Unavailable, true),
+            (ffi::SQLITE_CONSTRAINT_PRIMARYKEY, ErrorKind::Corrupt, false),
+            (ffi::SQLITE_CONSTRAINT_ROWID, ErrorKind::Corrupt, false),
+            (ffi::SQLITE_CONSTRAINT_CHECK, ErrorKind::Invalid, false),
+            (ffi::SQLITE_TOOBIG, ErrorKind::Invalid, false),
             (ffi::SQLITE_NOTADB, ErrorKind::Corrupt, false),
             (ffi::SQLITE_CORRUPT, ErrorKind::Corrupt, false),
             (ffi::SQLITE_ERROR, ErrorKind::Misconfigured, false),

@@ -22,6 +22,7 @@
 
 mod audit;
 mod backend;
+mod backup;
 mod cancel;
 mod claim;
 mod config;
@@ -29,6 +30,8 @@ mod connection;
 mod damaged;
 mod ending;
 mod error;
+mod file_connection;
+mod identity;
 mod insert;
 mod inspect;
 mod lists;
@@ -48,13 +51,15 @@ mod rescue;
 mod row;
 mod settle;
 mod state;
+mod unwritable;
+mod url;
 mod wake;
 mod worker;
 mod writer;
 
 pub use backend::SqliteBackend;
 pub use config::{
-    DEFAULT_BUSY_WAIT, DEFAULT_CACHE_BYTES, DEFAULT_CHECKPOINT_PAGES, DEFAULT_PAGE_BYTES,
+    DEFAULT_BUSY_WAIT, DEFAULT_CACHE_BYTES, DEFAULT_CHECKPOINT_PAGES, DEFAULT_LOG_BYTES, DEFAULT_PAGE_BYTES,
     DEFAULT_POLL_INTERVAL, DEFAULT_READERS, SqliteConfig, Synchronous,
 };
 

@@ -20,10 +20,14 @@ impl Request for MaintainRequest {
         usize::try_from(self.promote.max(self.rescue).max(prune)).unwrap_or(usize::MAX)
     }
 
+    fn can_look(&self, _session: &Session) -> bool {
+        true
+    }
+
     fn look(&self, session: &mut Session) -> Outcome<Option<MaintainReply>> {
         let now = time(self.now);
-        let Session { connection, swept, .. } = session;
-        let due = next_due_of_any(connection, now)?;
+        let Session { connection, swept, unwritable, .. } = session;
+        let due = next_due_of_any(connection, unwritable, now)?;
         let is_idle = (self.promote == 0 || due.is_none_or(|due| !due.is_zero()))
             && (self.rescue == 0 || !rescue::is_needed(connection, now)?)
             && match &self.prune {
@@ -50,10 +54,10 @@ impl Request for MaintainRequest {
         self.promote_and_rescue(session, now, &mut reply)?;
         if let Some(prune) = &self.prune {
             let piece = prune::find(&session.connection, session.swept, now, prune)?;
-            reply.pruned = prune::remove(&session.connection, now, &piece.jobs)?;
+            reply.pruned = prune::remove(session, now, &piece.jobs)?;
             session.swept = piece.next;
         }
-        reply.next_due = next_due_of_any(&session.connection, now)?;
+        reply.next_due = next_due_of_any(&session.connection, &session.unwritable, now)?;
         effects.ready.extend(reply.ready.iter().cloned());
         Ok(reply)
     }
@@ -75,15 +79,14 @@ impl Steps for MaintainRequest {
         now: Timestamp,
         reply: &mut MaintainReply,
     ) -> Outcome<()> {
-        let Session { connection, names, .. } = session;
-        let promoted = promote_all(connection, names, now, self.promote, &mut reply.ready)?;
+        let promoted = promote_all(session, now, self.promote, &mut reply.ready)?;
         reply.promoted = u64::from(promoted);
         let may_rescue = match self.worker {
-            Some(worker) => is_in_time(connection, worker, now)?,
+            Some(worker) => is_in_time(&session.connection, worker, now)?,
             None => true,
         };
         if self.rescue > 0 && may_rescue {
-            let mut rescued = rescue::rescue(connection, names, now, self.rescue)?;
+            let mut rescued = rescue::rescue(session, now, self.rescue)?;
             reply.workers_lost = rescued.workers_lost;
             reply.rescued = rescued.rescued;
             reply.died = rescued.died;

@@ -35,23 +35,56 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     },
 ];
 
+/// The tables and views that the steps create, and the ledger.
+const OURS: &[&str] = &[
+    LEDGER,
+    "queue_names",
+    "queue_jobs",
+    "queue_live",
+    "queue_outcomes",
+    "queue_attempt_errors",
+    "queue_workers",
+    "queue_overview",
+    "queue_paused",
+];
+
+const LEDGER: &str = "queue_migrations";
+
 const LEDGER_EXISTS: &str = include_str!("sql/ledger_exists.sql");
+const IS_LEDGER: &str = include_str!("sql/is_ledger.sql");
+const FOREIGN: &str = include_str!("sql/foreign_tables.sql");
 const LEDGER_CREATE: &str = include_str!("sql/ledger_create.sql");
 const LEDGER_READ: &str = include_str!("sql/ledger_read.sql");
 const LEDGER_WRITE: &str = include_str!("sql/ledger_write.sql");
 
+/// What a migration did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Migrated {
+    /// It only read.
+    NothingToDo,
+    /// It took the lock that a writer needs, and committed.
+    InATransaction,
+}
+
 /// Applies what is missing of `migrations`, all of it in one transaction: killed midway, the schema
 /// is the old one. Many programs may do this at once.
-pub(crate) fn migrate(connection: &Connection, migrations: &[Migration], patience: &Patience) -> Outcome<()> {
+pub(crate) fn migrate(
+    connection: &Connection,
+    migrations: &[Migration],
+    patience: &Patience,
+) -> Outcome<Migrated> {
     let known = migrations.last().map_or(0, |last| last.version);
     // A read first: a program that finds nothing to do must not wait for whoever writes.
     if serves(known, version(connection)?)? == Serves::AsItIs {
-        return Ok(());
+        return Ok(Migrated::NothingToDo);
     }
     connection::begin(connection, patience, Instant::now())?;
     let applied = apply(connection, known, migrations);
     match applied {
-        Ok(()) => Ok(connection::commit(connection)?),
+        Ok(()) => {
+            connection::commit(connection)?;
+            Ok(Migrated::InATransaction)
+        }
         Err(fault) => {
             connection::rollback(connection)?;
             Err(fault)
@@ -63,6 +96,9 @@ fn apply(connection: &Connection, known: i64, migrations: &[Migration]) -> Outco
     let found = version(connection)?;
     if serves(known, found)? == Serves::AsItIs {
         return Ok(());
+    }
+    if found.is_none() {
+        refuse_foreign_tables(connection)?;
     }
     let found = found.map_or(0, |found| found.version);
     connection.execute_batch(LEDGER_CREATE)?;
@@ -105,11 +141,56 @@ fn serves(known: i64, found: Option<Found>) -> Outcome<Serves> {
     }
 }
 
+/// Fails if a table has one of our names though no step was applied.
+fn refuse_foreign_tables(connection: &Connection) -> Outcome<()> {
+    let mut statement = connection.prepare(FOREIGN)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let table: String = row.get(0)?;
+        // An empty ledger of ours is filled; without a step applied, nothing else is ours.
+        if table != LEDGER && OURS.iter().any(|name| name.eq_ignore_ascii_case(&table)) {
+            return Err(belongs_to_another(&table));
+        }
+    }
+    Ok(())
+}
+
+fn belongs_to_another(table: &str) -> Fault {
+    let message = format!(
+        "the database has a table `{table}` that belongs to another program; the queue needs this name, so give it \
+         a file of its own or rename that table"
+    );
+    Error::new(ErrorKind::Conflict, "open the database", message).into()
+}
+
 fn version(connection: &Connection) -> Outcome<Option<Found>> {
     let exists: bool = connection.query_row(LEDGER_EXISTS, [], |row| row.get(0))?;
     if !exists {
         return Ok(None);
     }
+    if !connection.query_row(IS_LEDGER, [], |row| row.get::<_, bool>(0))? {
+        return Err(belongs_to_another(LEDGER));
+    }
     let read = |row: &rusqlite::Row<'_>| Ok(Found { version: row.get(0)?, oldest_compatible: row.get(1)? });
     Ok(connection.query_row(LEDGER_READ, [], read).optional()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn all_names_that_the_steps_create_are_listed() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection, MIGRATIONS, &Patience(Duration::ZERO)).unwrap();
+        let mut statement = connection.prepare(FOREIGN).unwrap();
+        let names = statement.query_map([], |row| row.get(0)).unwrap();
+        let mut created: Vec<String> = names.map(Result::unwrap).collect();
+        created.sort();
+        let mut listed: Vec<String> = OURS.iter().map(ToString::to_string).collect();
+        listed.sort();
+        assert_eq!(created, listed);
+    }
 }

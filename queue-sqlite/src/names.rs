@@ -11,7 +11,10 @@ const NAME_INSERT: &str = include_str!("sql/name_insert.sql");
 const NAME_FIND: &str = include_str!("sql/name_find.sql");
 const NAME_READ: &str = include_str!("sql/name_read.sql");
 
-/// The names that were met; they are never removed, and there are few.
+/// The names that were met. They are never removed, and there are few.
+///
+/// Forgotten when a transaction is undone, and when another connection has committed: it may have
+/// restored a copy into the file, in which the same numbers stand for other names.
 #[derive(Default)]
 pub(crate) struct Names {
     numbers: HashMap<String, i64>,
@@ -57,6 +60,13 @@ impl Names {
 
     /// The transaction is committed: what it entered stays.
     pub(crate) fn keep(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// Another connection has committed: it may have given the numbers to other names.
+    pub(crate) fn clear(&mut self) {
+        self.numbers.clear();
+        self.texts.clear();
         self.fresh.clear();
     }
 

@@ -13,7 +13,9 @@ const FIND: &str = include_str!("sql/job_seq.sql");
 const MOST: usize = 1 << 17;
 
 /// The rows of jobs that were claimed here: a settle is a sixth faster when it need not look for
-/// them. Only a hint, because others prune: whoever uses one checks the id in the row.
+/// them. Only a hint, because other programs prune and restore: a settle and a progress report
+/// check id and claim in the row, and a settle that finds another job there looks the row up by the
+/// id.
 #[derive(Default)]
 pub(crate) struct Places(HashMap<JobId, i64>);
 

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use crate::config::SqliteConfig;
-use crate::connection::open_writer;
+use crate::connection::{IfMissing, open_writer};
 
 /// Each statement, and the steps that its plan has.
 const PLANS: &[(&str, &[&str])] = &[
@@ -64,9 +64,26 @@ const PLANS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        include_str!("sql/prune_workers_needed.sql"),
+        include_str!("sql/workers_gone.sql"),
         &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=? AND expires_at<?)"],
     ),
+    (
+        include_str!("sql/workers_expired.sql"),
+        &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=? AND expires_at<?)"],
+    ),
+    (
+        include_str!("sql/workers_without_leases.sql"),
+        &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=?)"],
+    ),
+    (include_str!("sql/worker_lose.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/worker_lost_done.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/prune_workers.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (include_str!("sql/inspect_errors.sql"), &["SEARCH queue_attempt_errors USING PRIMARY KEY (seq=?)"]),
+    (
+        include_str!("sql/prune_attempt_errors.sql"),
+        &["SEARCH queue_attempt_errors USING PRIMARY KEY (seq=?)"],
+    ),
+    (include_str!("sql/waiting.sql"), &["SEARCH queue_live USING INDEX queue_live_waiting (queue=?)"]),
     (
         include_str!("sql/prune_find.sql"),
         &["SEARCH o USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)"],
@@ -109,12 +126,12 @@ const FILL: &str = "
 
 #[test]
 fn plans_are_the_same_on_empty_full_and_analysed_tables() {
-    let connection = open_writer(&SqliteConfig::in_memory()).unwrap();
+    let connection = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
     assert_plans(&connection);
     connection.execute_batch(FILL).unwrap();
     assert_plans(&connection);
     connection.execute_batch("ANALYZE").unwrap();
-    let again = open_writer(&SqliteConfig::in_memory()).unwrap();
+    let again = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
     assert_plans(&again);
     assert_plans(&connection);
 }

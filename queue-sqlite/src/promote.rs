@@ -7,49 +7,92 @@ use queue_core::backend::Hint;
 use queue_core::{QueueName, Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::error::Outcome;
+use crate::error::{Outcome, corrupt};
 use crate::lists::array;
-use crate::names::Names;
 use crate::row;
+use crate::unwritable::{Row, Unwritable, write_all_or_each};
+use crate::writer::session::Session;
 
 const DUE: &str = include_str!("sql/promote_due.sql");
 const PROMOTE: &str = include_str!("sql/promote.sql");
 const NEXT_DUE: &str = include_str!("sql/next_due.sql");
+const WAITING: &str = include_str!("sql/waiting.sql");
 const NEXT_WAITING_QUEUE: &str = include_str!("sql/next_waiting_queue.sql");
 
 /// What became ready: for each level of a queue the least `run_at`.
 pub(crate) type Levels = BTreeMap<i16, Timestamp>;
 
-/// Makes up to `limit` due jobs of a queue ready, those that are due longest first.
+struct Due {
+    seq: i64,
+    priority: i16,
+    run_at: Timestamp,
+}
+
+/// Makes up to `limit` due jobs of a queue ready, those that are due longest first. One that cannot
+/// be written is passed over.
 pub(crate) fn promote_queue(
-    connection: &Connection,
+    session: &mut Session,
     queue: i64,
     now: Timestamp,
     limit: u32,
 ) -> Outcome<(u32, Levels)> {
+    let due = due(session, queue, now, limit)?;
+    let promoted = write_all_or_each(session, now, &due, |job| Row::Job(job.seq), promote)?;
+    let mut many = 0;
     let mut levels = Levels::new();
-    let mut due = Vec::new();
-    {
-        let mut statement = connection.prepare_cached(DUE)?;
-        let mut rows = statement.query(params![queue, now.as_micros(), limit])?;
-        while let Some(row) = rows.next()? {
-            due.push(row.get(0)?);
-            let run_at = row::time(row, 2)?;
-            let least = levels.entry(row.get(1)?).or_insert(run_at);
+    for (count, more) in promoted {
+        many += u32::try_from(count).unwrap_or(u32::MAX);
+        for (priority, run_at) in more {
+            let least = levels.entry(priority).or_insert(run_at);
             *least = run_at.min(*least);
         }
     }
-    if due.is_empty() {
-        return Ok((0, levels));
+    Ok((many, levels))
+}
+
+/// The jobs that are due and not left alone.
+fn due(session: &mut Session, queue: i64, now: Timestamp, limit: u32) -> Outcome<Vec<Due>> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let Session { connection, unwritable, .. } = session;
+    let mut due = Vec::new();
+    let mut statement = connection.prepare_cached(DUE)?;
+    let mut rows = statement.query(params![queue, now.as_micros()])?;
+    while due.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let seq = row.get(0)?;
+        if unwritable.is_left_alone(Row::Job(seq), now) {
+            continue;
+        }
+        match read(row) {
+            Ok(job) => due.push(job),
+            Err(fault) => unwritable.pass_over(Row::Job(seq), now, fault)?,
+        }
     }
-    let promoted = connection.prepare_cached(PROMOTE)?.execute([array(due)])?;
-    Ok((u32::try_from(promoted).unwrap_or(u32::MAX), levels))
+    Ok(due)
+}
+
+fn read(row: &rusqlite::Row<'_>) -> Outcome<Due> {
+    Ok(Due { seq: row.get(0)?, priority: row.get(1)?, run_at: row::time(row, 2)? })
+}
+
+fn promote(session: &mut Session, jobs: &[Due]) -> Outcome<(usize, Levels)> {
+    let seqs = array(jobs.iter().map(|job| job.seq));
+    let promoted = session.connection.prepare_cached(PROMOTE)?.execute([seqs])?;
+    if promoted != jobs.len() {
+        return Err(corrupt("a due job was not made ready, though no error was reported"));
+    }
+    let mut levels = Levels::new();
+    for job in jobs {
+        let least = levels.entry(job.priority).or_insert(job.run_at);
+        *least = job.run_at.min(*least);
+    }
+    Ok((promoted, levels))
 }
 
 /// Makes up to `limit` due jobs ready, of all queues. Adds hints to `ready`.
 pub(crate) fn promote_all(
-    connection: &Connection,
-    names: &mut Names,
+    session: &mut Session,
     now: Timestamp,
     limit: u32,
     ready: &mut Vec<Hint>,
@@ -57,12 +100,17 @@ pub(crate) fn promote_all(
     let mut promoted = 0;
     let mut last = None;
     while promoted < limit
-        && let Some(queue) = next_waiting_queue(connection, last)?
+        && let Some(queue) = next_waiting_queue(&session.connection, last)?
     {
-        let (many, levels) = promote_queue(connection, queue, now, limit - promoted)?;
+        let (many, levels) = promote_queue(session, queue, now, limit - promoted)?;
         promoted += many;
         if !levels.is_empty() {
-            hint(ready, &names.queue(connection, queue)?, levels);
+            match session.names.queue(&session.connection, queue) {
+                Ok(name) => hint(ready, &name, levels),
+                // Nobody can claim from a queue without a name.
+                Err(fault) if fault.is_of_a_value() => {}
+                Err(fault) => return Err(fault),
+            }
         }
         last = Some(queue);
     }
@@ -80,20 +128,59 @@ pub(crate) fn hint(ready: &mut Vec<Hint>, queue: &QueueName, levels: Levels) {
     ready.extend(hints);
 }
 
-/// How long until a waiting job of the queue is due; zero if one is.
-pub(crate) fn next_due(connection: &Connection, queue: i64, now: Timestamp) -> Outcome<Option<Duration>> {
-    connection.prepare_cached(NEXT_DUE)?.query_row([queue], |row| {
-        let waits: Option<i64> = row.get(0)?;
-        Ok(waits.is_some().then(|| row::time(row, 0).map(|run_at| now.until(run_at))).transpose())
-    })?
+/// How long until a waiting job of the queue is due; zero if one is. A job that cannot be written
+/// is due when it is tried again.
+pub(crate) fn next_due(
+    connection: &Connection,
+    unwritable: &Unwritable,
+    queue: i64,
+    now: Timestamp,
+) -> Outcome<Option<Duration>> {
+    if !unwritable.is_empty() {
+        return next_writable_due(connection, unwritable, queue, now);
+    }
+    let first: Option<i64> = connection.prepare_cached(NEXT_DUE)?.query_row([queue], |row| row.get(0))?;
+    Ok(first.map(|run_at| now.until(due_time(run_at))))
+}
+
+/// The same, past the jobs that are left alone.
+fn next_writable_due(
+    connection: &Connection,
+    unwritable: &Unwritable,
+    queue: i64,
+    now: Timestamp,
+) -> Outcome<Option<Duration>> {
+    let mut first: Option<Duration> = None;
+    let mut statement = connection.prepare_cached(WAITING)?;
+    let mut rows = statement.query([queue])?;
+    while let Some(row) = rows.next()? {
+        let (seq, run_at) = (row.get(0)?, due_time(row.get(1)?));
+        let tried_again_at = unwritable.tried_again_at(Row::Job(seq), now);
+        let due = now.until(tried_again_at.map_or(run_at, |at| at.max(run_at)));
+        first = Some(first.map_or(due, |first| first.min(due)));
+        // Those behind it are due later.
+        if tried_again_at.is_none() {
+            break;
+        }
+    }
+    Ok(first)
+}
+
+/// A time that cannot be read is due: the job is found and passed over then.
+fn due_time(run_at: i64) -> Timestamp {
+    Timestamp::from_micros(run_at).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 /// How long until a waiting job of any queue is due; zero if one is.
-pub(crate) fn next_due_of_any(connection: &Connection, now: Timestamp) -> Outcome<Option<Duration>> {
+pub(crate) fn next_due_of_any(
+    connection: &Connection,
+    unwritable: &Unwritable,
+    now: Timestamp,
+) -> Outcome<Option<Duration>> {
     let mut first: Option<Duration> = None;
     let mut last = None;
     while let Some(queue) = next_waiting_queue(connection, last)? {
-        let due = next_due(connection, queue, now)?;
+        let due = next_due(connection, unwritable, queue, now)?;
         first = first.into_iter().chain(due).min();
         last = Some(queue);
     }

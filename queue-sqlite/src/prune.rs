@@ -8,13 +8,16 @@ use rusqlite::{Connection, Row};
 
 use crate::error::Outcome;
 use crate::lists::array;
-use crate::{row, state};
+use crate::rescue::write_workers;
+use crate::unwritable::write_all_or_each;
+use crate::writer::session::Session;
+use crate::{row, state, unwritable};
 
 const FIND: &str = include_str!("sql/prune_find.sql");
 const OUTCOMES: &str = include_str!("sql/prune_outcomes.sql");
 const ERRORS: &str = include_str!("sql/prune_attempt_errors.sql");
 const JOBS: &str = include_str!("sql/prune_jobs.sql");
-const WORKERS_NEEDED: &str = include_str!("sql/prune_workers_needed.sql");
+const GONE_WORKERS: &str = include_str!("sql/workers_gone.sql");
 const WORKERS: &str = include_str!("sql/prune_workers.sql");
 
 const FINISHED: [State; 3] = [State::Completed, State::Cancelled, State::Dead];
@@ -27,6 +30,10 @@ const LOOKS_A_JOB: u32 = 4;
 const LEAST_LOOKS: u32 = 1000;
 
 /// The finished job behind which the sweep goes on; by default it begins with the first.
+///
+/// Only a hint: each job is checked when it is found. Commits of other connections must not reset
+/// it, otherwise two processes that prune keep each other at the first jobs. It begins anew by
+/// itself.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Place(i64);
 
@@ -106,27 +113,30 @@ impl Cutoffs {
 /// Whether there are workers that were given up long ago.
 pub(crate) fn has_gone_workers(connection: &Connection, now: Timestamp) -> Outcome<bool> {
     let cutoff = now.saturating_sub(GONE_WORKERS_KEPT).as_micros();
-    Ok(connection.prepare_cached(WORKERS_NEEDED)?.exists([cutoff])?)
+    Ok(connection.prepare_cached(GONE_WORKERS)?.exists([cutoff])?)
 }
 
-/// Removes these jobs with all that belongs to them, and workers that were given up long ago.
-pub(crate) fn remove(connection: &Connection, now: Timestamp, jobs: &[i64]) -> Outcome<u64> {
-    connection.prepare_cached(WORKERS)?.execute([now.saturating_sub(GONE_WORKERS_KEPT).as_micros()])?;
-    if jobs.is_empty() {
-        return Ok(0);
-    }
+/// Removes these jobs with all that belongs to them, and workers that were given up long ago. A row
+/// that cannot be removed is passed over.
+pub(crate) fn remove(session: &mut Session, now: Timestamp, jobs: &[i64]) -> Outcome<u64> {
+    write_workers(session, now.saturating_sub(GONE_WORKERS_KEPT), GONE_WORKERS, WORKERS)?;
+    let removed = write_all_or_each(session, now, jobs, |job| unwritable::Row::Job(*job), remove_together)?;
+    Ok(removed.into_iter().map(|many| u64::try_from(many).unwrap_or(u64::MAX)).sum())
+}
+
+fn remove_together(session: &mut Session, jobs: &[i64]) -> Outcome<usize> {
+    let connection = &session.connection;
     let jobs = array(jobs.iter().copied());
     connection.prepare_cached(OUTCOMES)?.execute([&jobs])?;
     connection.prepare_cached(ERRORS)?.execute([&jobs])?;
-    let removed = connection.prepare_cached(JOBS)?.execute([&jobs])?;
-    Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+    Ok(connection.prepare_cached(JOBS)?.execute([&jobs])?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::SqliteConfig;
-    use crate::connection::open_writer;
+    use crate::connection::{IfMissing, open_writer};
 
     /// 3,000 dead jobs, behind them one that completed as long ago, then recent ones.
     const FILL: &str = "
@@ -139,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_sweep_comes_past_what_is_kept_in_bounded_pieces_and_begins_anew() {
-        let connection = open_writer(&SqliteConfig::in_memory()).unwrap();
+        let connection = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
         connection.execute_batch(FILL).unwrap();
         let second = Duration::from_secs(1);
         let prune =

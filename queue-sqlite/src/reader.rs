@@ -6,7 +6,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use queue_core::backend::OwnProcess;
 use queue_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -14,32 +16,46 @@ use tokio::sync::oneshot;
 use crate::config::SqliteConfig;
 use crate::connection::open_reader;
 use crate::error::Outcome;
+use crate::file_connection::FileConnection;
+use crate::identity::{FilesLost, OpenFiles};
 
 type Look = Box<dyn FnOnce(Outcome<&mut Connection>) + Send>;
 
 /// The reading threads, which end when this is dropped. Each opens its connection when it is first
 /// needed.
 pub(crate) struct Readers {
-    waiting: Arc<Waiting>,
+    looks: Arc<Looks>,
     threads: Vec<JoinHandle<()>>,
     file: PathBuf,
+    process: OwnProcess,
+}
+
+/// What the threads have to read, and which of them are connected.
+#[derive(Default)]
+pub(crate) struct Looks {
+    state: Mutex<State>,
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    looks: Mutex<(VecDeque<Look>, bool)>,
-    arrived: Condvar,
+struct State {
+    waiting: VecDeque<Look>,
+    is_closed: bool,
+    /// The files that the writer has open. A connection to others must be closed.
+    files: Option<Arc<OpenFiles>>,
+    connected: usize,
 }
 
 impl Readers {
     /// Starts the threads.
-    pub(crate) fn start(config: &SqliteConfig, file: &Path) -> Result<Self> {
-        let mut readers = Self { waiting: Arc::default(), threads: Vec::new(), file: file.to_owned() };
+    pub(crate) fn start(config: &SqliteConfig, file: &Path, looks: Arc<Looks>) -> Result<Self> {
+        let mut readers =
+            Self { looks, threads: Vec::new(), file: file.to_owned(), process: OwnProcess::current() };
         for _ in 0..config.readers.max(1) {
-            let (config, file, waiting) = (config.clone(), file.to_owned(), Arc::clone(&readers.waiting));
+            let (config, file, looks) = (config.clone(), file.to_owned(), Arc::clone(&readers.looks));
             let thread = thread::Builder::new()
                 .name("queue-sqlite-reader".to_owned())
-                .spawn(move || run(&config, &file, &waiting))
+                .spawn(move || run(&config, &file, &looks))
                 .map_err(|error| {
                     Error::new(ErrorKind::Unavailable, "open the database", "no thread can be started")
                         .with_source(error)
@@ -47,6 +63,11 @@ impl Readers {
             readers.threads.push(thread);
         }
         Ok(readers)
+    }
+
+    /// The files that another connection beside the writer may open now.
+    pub(crate) fn connecting(&self) -> Result<CountedFiles> {
+        self.looks.connecting()
     }
 
     /// Reads within one snapshot.
@@ -58,6 +79,7 @@ impl Readers {
         operation: &'static str,
         look: impl FnOnce(&Connection) -> Outcome<T> + Send + 'static,
     ) -> Result<T> {
+        self.process.check(operation)?;
         let (caller, answer) = oneshot::channel();
         let file = self.file.clone();
         let look: Look = Box::new(move |connection| {
@@ -67,8 +89,8 @@ impl Readers {
                 let _ = caller.send(result.map_err(|fault| fault.into_error(operation, Some(&file))));
             }
         });
-        self.waiting.lock().0.push_back(look);
-        self.waiting.arrived.notify_one();
+        self.looks.lock().waiting.push_back(look);
+        self.looks.changed.notify_all();
         answer.await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, operation, "the thread that reads has ended"))
         })
@@ -77,8 +99,12 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.waiting.lock().1 = true;
-        self.waiting.arrived.notify_all();
+        if !self.process.is_current() {
+            // A forked child has neither the threads nor, perhaps, the lock that one of them held.
+            return std::mem::forget(std::mem::take(&mut self.threads));
+        }
+        self.looks.lock().is_closed = true;
+        self.looks.changed.notify_all();
         for thread in self.threads.drain(..) {
             // An answer may wake a task that holds the last handle and is dropped right there.
             if thread.thread().id() != thread::current().id() {
@@ -103,39 +129,134 @@ pub(crate) fn in_snapshot<T>(
     look(&snapshot)
 }
 
-impl Waiting {
-    fn lock(&self) -> MutexGuard<'_, (VecDeque<Look>, bool)> {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+/// What a thread has to do next.
+enum Next {
+    Read(Look),
+    /// Close the connection.
+    Disconnect,
+    End,
+}
+
+impl Looks {
+    /// Lets the threads connect to the files that the writer has open.
+    pub(crate) fn connect_to(&self, files: Arc<OpenFiles>) {
+        self.lock().files = Some(files);
     }
 
-    fn next(&self) -> Option<Look> {
+    /// Whether a connection beside the writer is open.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lock().connected > 0
+    }
+
+    /// Has all threads close their connections. Waits until they have, though no longer than
+    /// `patience`: one may be in the middle of a long read.
+    pub(crate) fn disconnect(&self, patience: Duration) {
+        let mut state = self.lock();
+        state.files = None;
+        self.changed.notify_all();
+        let is_connected = |state: &mut State| state.connected > 0;
+        drop(self.changed.wait_timeout_while(state, patience, is_connected));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next thing to do. `connected` are the files of the thread's connection, if it
+    /// has one.
+    fn next(&self, connected: Option<&Arc<OpenFiles>>) -> Next {
         let mut state = self.lock();
         loop {
-            if state.1 {
-                return None;
+            if state.is_closed {
+                return Next::End;
             }
-            match state.0.pop_front() {
-                Some(look) => return Some(look),
-                None => state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+            if let Some(connected) = connected
+                && !state.files.as_ref().is_some_and(|files| Arc::ptr_eq(files, connected))
+            {
+                return Next::Disconnect;
+            }
+            match state.waiting.pop_front() {
+                Some(look) => return Next::Read(look),
+                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
+    }
+
+    /// The files that a connection may open now. It is counted, so that a disconnect waits for it.
+    fn connecting(self: &Arc<Self>) -> Result<CountedFiles> {
+        let mut state = self.lock();
+        let Some(files) = state.files.clone() else {
+            let message = "its files were removed, moved or replaced, and are not opened anew yet";
+            return Err(Error::new(ErrorKind::Unavailable, CountedFiles::OPERATION, message));
+        };
+        state.connected += 1;
+        Ok(CountedFiles { looks: Arc::clone(self), files })
     }
 }
 
-fn run(config: &SqliteConfig, file: &Path, waiting: &Waiting) {
-    let mut connection = None;
-    while let Some(look) = waiting.next() {
-        if connection.is_none() {
-            match open_reader(config, file) {
-                Ok(opened) => connection = Some(opened),
-                Err(fault) => {
-                    look(Err(fault));
-                    continue;
-                }
+/// Files that a connection beside the writer has open, for as long as this lives.
+pub(crate) struct CountedFiles {
+    looks: Arc<Looks>,
+    files: Arc<OpenFiles>,
+}
+
+impl CountedFiles {
+    const OPERATION: &'static str = "open the database";
+
+    /// The files.
+    pub(crate) fn files(&self) -> &Arc<OpenFiles> {
+        &self.files
+    }
+
+    /// Fails unless they are at their paths.
+    pub(crate) fn check(&self) -> Result<()> {
+        let lost = |lost: FilesLost| lost.error(ErrorKind::Unavailable, Self::OPERATION);
+        self.files.check().map(|_| ()).map_err(lost)
+    }
+}
+
+impl Drop for CountedFiles {
+    fn drop(&mut self) {
+        self.looks.lock().connected -= 1;
+        self.looks.changed.notify_all();
+    }
+}
+
+/// The connection of a thread. It is closed before it is counted no more.
+struct Connected {
+    connection: FileConnection,
+    files: CountedFiles,
+}
+
+impl Connected {
+    fn open(config: &SqliteConfig, file: &Path, looks: &Arc<Looks>) -> Outcome<Self> {
+        let files = looks.connecting()?;
+        files.check()?;
+        Ok(Self { connection: open_reader(config, file, Arc::clone(&files.files))?, files })
+    }
+}
+
+fn run(config: &SqliteConfig, file: &Path, looks: &Arc<Looks>) {
+    let mut connected: Option<Connected> = None;
+    loop {
+        let look = match looks.next(connected.as_ref().map(|connected| &connected.files.files)) {
+            Next::Read(look) => look,
+            Next::Disconnect => {
+                connected = None;
+                continue;
             }
-        }
-        if let Some(connection) = &mut connection {
-            look(Ok(connection));
+            Next::End => return,
+        };
+        let checked = match connected.take() {
+            Some(connected) => connected.files.check().map(|()| connected).map_err(Into::into),
+            None => Connected::open(config, file, looks),
+        };
+        match checked {
+            Ok(mut sound) => {
+                look(Ok(&mut sound.connection));
+                connected = Some(sound);
+            }
+            Err(fault) => look(Err(fault)),
         }
     }
 }

@@ -20,9 +20,13 @@ impl Request for ReadyQueuesRequest {
         1
     }
 
+    fn can_look(&self, _session: &Session) -> bool {
+        true
+    }
+
     fn look(&self, session: &mut Session) -> Outcome<Option<ReadyQueuesReply>> {
         let now = time(self.now);
-        let Session { connection, names, .. } = session;
+        let Session { connection, names, unwritable, .. } = session;
         let mut kinds = Vec::with_capacity(self.kinds.len());
         for kind in self.kinds.iter() {
             kinds.extend(names.find(connection, kind.as_str())?);
@@ -31,7 +35,7 @@ impl Request for ReadyQueuesRequest {
         for queue in &self.queues {
             // One that has no number never had a job.
             let Some(number) = names.find(connection, queue.as_str())? else { continue };
-            let due = next_due(connection, number, now)?;
+            let due = next_due(connection, unwritable, number, now)?;
             if due.is_some_and(|due| due.is_zero()) || is_ready(connection, number, &kinds)? {
                 reply.queues.push(queue.clone());
             } else {

@@ -4,19 +4,23 @@ use std::collections::BTreeMap;
 
 use queue_core::backend::Hint;
 use queue_core::{State, Timestamp};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use crate::ending::{Ending, Failure, end, record};
 use crate::error::Outcome;
-use crate::names::Names;
+use crate::lists::array;
 use crate::promote::{Levels, hint};
 use crate::row;
 use crate::settle::{Next, move_on};
+use crate::unwritable::{Row, write_all_or_each};
+use crate::writer::session::Session;
 
 const NEEDED: &str = include_str!("sql/rescue_needed.sql");
+const EXPIRED: &str = include_str!("sql/workers_expired.sql");
 const LOSE: &str = include_str!("sql/worker_lose.sql");
 const OF_LOST: &str = include_str!("sql/rescue_of_lost.sql");
 const OVERDUE: &str = include_str!("sql/rescue_overdue.sql");
+const WITHOUT_LEASES: &str = include_str!("sql/workers_without_leases.sql");
 const SETTLE: &str = include_str!("sql/worker_lost_done.sql");
 
 const WORKER_LOST: &str = "the worker that ran the job was given up: it did not show in time that it lives";
@@ -36,22 +40,51 @@ pub(crate) fn is_needed(connection: &Connection, now: Timestamp) -> Outcome<bool
     Ok(connection.prepare_cached(NEEDED)?.query_row([now.as_micros()], |row| row.get(0))?)
 }
 
-/// Gives up the workers that are expired, for good, and then takes back up to `limit` leases.
-pub(crate) fn rescue(
-    connection: &Connection,
-    names: &mut Names,
-    now: Timestamp,
-    limit: u32,
-) -> Outcome<Rescued> {
-    let lost = connection.prepare_cached(LOSE)?.execute([now.as_micros()])?;
-    let mut done = Rescued { workers_lost: u64::try_from(lost).unwrap_or(u64::MAX), ..Rescued::default() };
-    let of_lost = leases(connection, OF_LOST, now, limit)?;
+/// Gives up the workers that are expired, for good, and then takes back up to `limit` leases. A row
+/// that cannot be written is passed over.
+pub(crate) fn rescue(session: &mut Session, now: Timestamp, limit: u32) -> Outcome<Rescued> {
+    let workers_lost = write_workers(session, now, EXPIRED, LOSE)?;
+    let mut done = Rescued { workers_lost, ..Rescued::default() };
+    let of_lost = leases(session, OF_LOST, now, limit)?;
     let room = limit.saturating_sub(u32::try_from(of_lost.len()).unwrap_or(u32::MAX));
-    let overdue = leases(connection, OVERDUE, now, room)?;
-    take_back(connection, names, now, &of_lost, WORKER_LOST, &mut done)?;
-    take_back(connection, names, now, &overdue, OVERDUE_ERROR, &mut done)?;
-    connection.prepare_cached(SETTLE)?.execute([])?;
+    let overdue = leases(session, OVERDUE, now, room)?;
+    for (leases, error) in [(of_lost, WORKER_LOST), (overdue, OVERDUE_ERROR)] {
+        let take = |session: &mut Session, leases: &[Lease]| take_back(session, now, leases, error);
+        for more in write_all_or_each(session, now, &leases, |lease| Row::Job(lease.seq), take)? {
+            done.rescued += more.rescued;
+            done.died += more.died;
+            done.ready.extend(more.ready);
+        }
+    }
+    write_workers(session, now, WITHOUT_LEASES, SETTLE)?;
     Ok(done)
+}
+
+/// Writes to the workers that `find` finds, each as far as it can be written. Returns how many
+/// were.
+pub(crate) fn write_workers(session: &mut Session, time: Timestamp, find: &str, write: &str) -> Outcome<u64> {
+    let mut workers: Vec<i64> = Vec::new();
+    {
+        let Session { connection, unwritable, .. } = &*session;
+        let mut statement = connection.prepare_cached(find)?;
+        let mut rows = statement.query([time.as_micros()])?;
+        while let Some(row) = rows.next()? {
+            let worker = row.get(0)?;
+            if !unwritable.is_left_alone(Row::Worker(worker), time) {
+                workers.push(worker);
+            }
+        }
+    }
+    let written = write_all_or_each(
+        session,
+        time,
+        &workers,
+        |worker| Row::Worker(*worker),
+        |session, some| {
+            Ok(session.connection.prepare_cached(write)?.execute([array(some.iter().copied())])?)
+        },
+    )?;
+    Ok(written.into_iter().map(|many| u64::try_from(many).unwrap_or(u64::MAX)).sum())
 }
 
 struct Lease {
@@ -63,31 +96,42 @@ struct Lease {
     max_retries: u16,
 }
 
-fn leases(connection: &Connection, sql: &str, now: Timestamp, limit: u32) -> Outcome<Vec<Lease>> {
+/// Up to `limit` leases that can be read and are not left alone.
+fn leases(session: &mut Session, sql: &str, now: Timestamp, limit: u32) -> Outcome<Vec<Lease>> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let Session { connection, unwritable, .. } = session;
     let mut leases = Vec::new();
     let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![now.as_micros(), limit])?;
-    while let Some(row) = rows.next()? {
-        leases.push(Lease {
-            seq: row.get(0)?,
-            queue: row.get(1)?,
-            priority: row.get(2)?,
-            run_at: row::time(row, 3)?,
-            attempt: row.get(4)?,
-            max_retries: row.get(5)?,
-        });
+    let mut rows = statement.query([now.as_micros()])?;
+    while leases.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        let seq = row.get(0)?;
+        if unwritable.is_left_alone(Row::Job(seq), now) {
+            continue;
+        }
+        match lease(row) {
+            Ok(lease) => leases.push(lease),
+            Err(fault) => unwritable.pass_over(Row::Job(seq), now, fault)?,
+        }
     }
     Ok(leases)
 }
 
-fn take_back(
-    connection: &Connection,
-    names: &mut Names,
-    now: Timestamp,
-    leases: &[Lease],
-    error: &str,
-    done: &mut Rescued,
-) -> Outcome<()> {
+fn lease(row: &rusqlite::Row<'_>) -> Outcome<Lease> {
+    Ok(Lease {
+        seq: row.get(0)?,
+        queue: row.get(1)?,
+        priority: row.get(2)?,
+        run_at: row::time(row, 3)?,
+        attempt: row.get(4)?,
+        max_retries: row.get(5)?,
+    })
+}
+
+fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &str) -> Outcome<Rescued> {
+    let Session { connection, names, .. } = session;
+    let mut done = Rescued::default();
     let mut endings = Vec::new();
     let mut failures = Vec::with_capacity(leases.len());
     let mut ready: BTreeMap<i64, Levels> = BTreeMap::new();
@@ -109,5 +153,6 @@ fn take_back(
     }
     done.died += u64::try_from(endings.len()).unwrap_or(u64::MAX);
     record(connection, now, &failures)?;
-    end(connection, now, &endings)
+    end(connection, now, &endings)?;
+    Ok(done)
 }

@@ -10,6 +10,7 @@ const DATA_VERSION: &str = include_str!("sql/data_version.sql");
 pub(crate) struct ForeignCommits {
     interval: Duration,
     last_look: Instant,
+    /// Made anew with the connection, because the number means nothing to another one.
     version: Option<i64>,
 }
 
@@ -35,6 +36,7 @@ impl ForeignCommits {
     }
 }
 
-fn data_version(connection: &Connection) -> Result<i64, rusqlite::Error> {
+/// A number that changes with each commit of another connection, and with none of this one.
+pub(crate) fn data_version(connection: &Connection) -> Result<i64, rusqlite::Error> {
     connection.prepare_cached(DATA_VERSION)?.query_row([], |row| row.get(0))
 }

@@ -7,11 +7,11 @@ use queue_core::{Error, ErrorKind, JobId, Progress, Timestamp, WorkerId, saturat
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Outcome, corrupt};
-use crate::places::Places;
 use crate::promote::next_due_of_any;
-use crate::row;
+use crate::unwritable::write_all_or_each;
 use crate::writer::command::{Effects, Lane, Request};
 use crate::writer::session::{Session, time};
+use crate::{row, unwritable};
 
 const INSERT: &str = include_str!("sql/worker_insert.sql");
 const READ: &str = include_str!("sql/worker_read.sql");
@@ -95,20 +95,25 @@ impl Request for HeartbeatRequest {
 
     fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<HeartbeatReply> {
         let now = time(self.now);
-        let Session { connection, places, .. } = session;
+        let connection = &session.connection;
         let row = Row::read(connection, self.worker, Self::OPERATION)?;
         let beat = if now.as_micros() < row.expires_at { Beat::InTime } else { Beat::Late };
         let expires_at = now.as_micros().saturating_add(row.expiry).min(Timestamp::MAX.as_micros());
         connection.prepare_cached(BEAT)?.execute(params![row.number, expires_at])?;
+        // One report that cannot be stored must not cost the worker its other leases.
+        let seq = |report: &ProgressReport| session.places.find(connection, report.token.job);
+        let mut reports = Vec::with_capacity(self.progress.len());
         for report in &self.progress {
-            store_progress(connection, places, report)?;
+            reports.extend(seq(report)?.map(|seq| (seq, report)));
         }
+        write_all_or_each(session, now, &reports, |(seq, _)| unwritable::Row::Job(*seq), store_progress)?;
+        let Session { connection, unwritable, .. } = session;
         let leases: i64 = connection.prepare_cached(LEASES)?.query_row([row.number], |row| row.get(0))?;
         Ok(HeartbeatReply::new(
             beat,
             cancels(connection, row.number)?,
             u64::try_from(leases).unwrap_or_default(),
-            next_due_of_any(connection, now)?,
+            next_due_of_any(connection, unwritable, now)?,
         ))
     }
 }
@@ -123,11 +128,11 @@ fn cancels(connection: &Connection, worker: i64) -> Outcome<Vec<JobId>> {
     Ok(jobs)
 }
 
-fn store_progress(connection: &Connection, places: &Places, report: &ProgressReport) -> Outcome<()> {
-    let ProgressReport { token, progress } = report;
-    if let Some(seq) = places.find(connection, token.job)? {
+fn store_progress(session: &mut Session, reports: &[(i64, &ProgressReport)]) -> Outcome<()> {
+    let mut statement = session.connection.prepare_cached(PROGRESS)?;
+    for (seq, ProgressReport { token, progress }) in reports {
         let (job, claim) = (token.job.to_bytes(), token.claim.to_bytes());
-        connection.prepare_cached(PROGRESS)?.execute(params![seq, job, claim, progress_bytes(progress)])?;
+        statement.execute(params![seq, job, claim, progress_bytes(progress)])?;
     }
     Ok(())
 }

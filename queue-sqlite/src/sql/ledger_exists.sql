@@ -1,2 +1,2 @@
 -- Q21: whether anybody migrated this file before.
-SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'queue_migrations')
+SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = 'queue_migrations' COLLATE NOCASE)

@@ -1,6 +1,5 @@
--- Q11: leases of workers that were given up. (?1, now, is not needed)
+-- Q11: leases of workers that were given up. Read as far as needed. (?1, now, is not needed)
 SELECT l.seq, l.queue, l.priority, l.run_at, l.attempt, l.max_retries
 FROM queue_workers w
 CROSS JOIN queue_live l ON l.state = 2 AND l.worker = w.worker_id
 WHERE w.state = 1 AND ?1 IS NOT NULL
-LIMIT ?2

@@ -1,7 +1,6 @@
 -- Q11: leases past their deadline, of workers that live. There are few workers, and each has its own
--- part of the index.
+-- part of the index. Read as far as needed.
 SELECT l.seq, l.queue, l.priority, l.run_at, l.attempt, l.max_retries
 FROM queue_workers w
 CROSS JOIN queue_live l ON l.state = 2 AND l.worker = w.worker_id AND l.deadline <= ?1
 WHERE w.state = 0
-LIMIT ?2

@@ -51,8 +51,13 @@ pub(crate) trait Request: Send + 'static {
     /// About how many rows it writes.
     fn rows(&self) -> usize;
 
-    /// Answers by reading alone, if there is nothing to write: so that idle workers do not ask for
-    /// the lock.
+    /// Whether [`look`](Self::look) may answer it. Otherwise no snapshot is taken.
+    fn can_look(&self, _session: &Session) -> bool {
+        false
+    }
+
+    /// Answers by reading one snapshot, if there is nothing to write, so that idle workers do not
+    /// ask for the lock.
     fn look(&self, _session: &mut Session) -> Outcome<Option<Self::Reply>> {
         Ok(None)
     }
@@ -68,7 +73,9 @@ pub(crate) trait Command: Send {
     fn arrived(&self) -> Instant;
     fn operation(&self) -> &'static str;
 
-    /// Tries to do without a transaction; whether it is done.
+    fn can_look(&self, session: &Session) -> bool;
+
+    /// Tries to do without a transaction that writes; whether it is done.
     fn look(&mut self, session: &mut Session) -> bool;
 
     /// Does it, keeping the answer until the commit.
@@ -117,6 +124,10 @@ impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Command for Pending<R, F> {
 
     fn operation(&self) -> &'static str {
         R::OPERATION
+    }
+
+    fn can_look(&self, session: &Session) -> bool {
+        self.request.can_look(session)
     }
 
     fn look(&mut self, session: &mut Session) -> bool {

@@ -1,5 +1,6 @@
 //! One transaction for all that waits.
 
+use queue_core::ErrorKind;
 use queue_core::backend::WakeHub;
 use rusqlite::ffi;
 
@@ -8,6 +9,7 @@ use super::mailbox::Mailbox;
 use super::session::Session;
 use crate::connection::{self, Patience};
 use crate::error::{Fault, is_busy};
+use crate::identity::FilesLost;
 
 type Commands = Vec<Box<dyn Command>>;
 
@@ -45,15 +47,24 @@ pub(super) fn serve(
     }
 }
 
-/// Answers what needs no transaction; returns the rest. Not tried if a transaction is needed anyway:
-/// then it is cheaper to do everything within it.
+/// Answers what needs no transaction that writes; returns the rest. Not tried if such a transaction
+/// is needed anyway: then it is cheaper to do everything within it.
 fn answer_idle(session: &mut Session, mut commands: Commands) -> Commands {
-    let mut looked = 0;
-    for command in &mut commands {
-        if !command.look(session) {
-            break;
-        }
-        looked += 1;
+    if !commands.first().is_some_and(|command| command.can_look(session)) {
+        return commands;
+    }
+    let looked = session.in_snapshot(|session| {
+        let answered = |command: &mut Box<dyn Command>| command.can_look(session) && command.look(session);
+        commands.iter_mut().map(answered).take_while(|answered| *answered).count()
+    });
+    // A lock is waited for, and every other error met again, where the transaction begins.
+    let looked = looked.unwrap_or_default();
+    if looked == 0 {
+        return commands;
+    }
+    if let Err(lost) = session.check_files() {
+        refuse_all(commands, &lost, ErrorKind::Unavailable);
+        return Commands::new();
     }
     let rest = commands.split_off(looked);
     commands.into_iter().for_each(Command::answer);
@@ -69,7 +80,7 @@ fn begin(
     mut commands: Commands,
 ) -> Option<Commands> {
     loop {
-        let error = match connection::try_begin(&session.connection) {
+        let error = match session.begin() {
             Ok(()) => return Some(commands),
             Err(error) if is_busy(&error) => error,
             Err(error) => {
@@ -158,12 +169,43 @@ fn together(session: &mut Session, command: &mut dyn Command) -> Result<Result<(
 }
 
 fn finish(session: &mut Session, mailbox: &Mailbox, hub: &WakeHub, patience: Patience, mut done: Commands) {
+    match commit(session) {
+        Committed::Durably => {
+            publish(session, hub, &mut done);
+            done.into_iter().for_each(Command::answer);
+        }
+        Committed::Elsewhere(lost, kind) => refuse_all(done, &lost, kind),
+        Committed::Not(error) => repeat_alone(session, mailbox, hub, patience, done, error.into()),
+    }
+}
+
+enum Committed {
+    /// Into the files that are at their paths.
+    Durably,
+    /// Nothing was committed, or it was into files that the next program may not find; the kind
+    /// says which.
+    Elsewhere(FilesLost, ErrorKind),
+    /// Nothing is left of the transaction.
+    Not(rusqlite::Error),
+}
+
+/// Commits. Looks at the files before, so that nothing is written to lost ones, and again after,
+/// because they may be removed during the commit.
+fn commit(session: &mut Session) -> Committed {
+    if let Err(lost) = session.check_files() {
+        session.names.forget();
+        // The connection is closed next, which undoes it as well.
+        let _ = connection::rollback(&session.connection);
+        return Committed::Elsewhere(lost, ErrorKind::Unavailable);
+    }
     if let Err(error) = connection::commit(&session.connection) {
-        return repeat_alone(session, mailbox, hub, patience, done, error.into());
+        return Committed::Not(error);
     }
     session.names.keep();
-    publish(session, hub, &mut done);
-    done.into_iter().for_each(Command::answer);
+    match session.check_commit() {
+        Ok(()) => Committed::Durably,
+        Err(lost) => Committed::Elsewhere(lost, ErrorKind::UnknownOutcome),
+    }
 }
 
 fn publish(session: &mut Session, hub: &WakeHub, done: &mut Commands) {
@@ -180,6 +222,11 @@ fn unless_alone(session: &mut Session, mut commands: Commands, fault: Fault) -> 
     session.names.forget();
     if let Err(error) = connection::rollback(&session.connection) {
         fail_all(session, commands, &error);
+        return None;
+    }
+    // The fault may be that of a file that was removed.
+    if let Err(lost) = session.check_files() {
+        refuse_all(commands, &lost, ErrorKind::Unavailable);
         return None;
     }
     if commands.len() > 1 {
@@ -220,15 +267,19 @@ fn repeat_alone(
 
 /// Does an operation as the only one of the transaction that is open, and answers it.
 fn alone(session: &mut Session, hub: &WakeHub, mut command: Box<dyn Command>) {
-    let result = command.apply(session).and_then(|()| Ok(connection::commit(&session.connection)?));
-    if let Err(fault) = result {
-        unless_alone(session, vec![command], fault);
-        return;
-    }
-    session.names.keep();
+    let committed = match command.apply(session) {
+        Ok(()) => commit(session),
+        Err(fault) => return drop(unless_alone(session, vec![command], fault)),
+    };
     let mut done = vec![command];
-    publish(session, hub, &mut done);
-    done.into_iter().for_each(Command::answer);
+    match committed {
+        Committed::Durably => {
+            publish(session, hub, &mut done);
+            done.into_iter().for_each(Command::answer);
+        }
+        Committed::Elsewhere(lost, kind) => refuse_all(done, &lost, kind),
+        Committed::Not(error) => drop(unless_alone(session, done, error.into())),
+    }
 }
 
 fn refuse(session: &Session, command: Box<dyn Command>, fault: Fault) {
@@ -236,7 +287,19 @@ fn refuse(session: &Session, command: Box<dyn Command>, fault: Fault) {
     command.fail(error);
 }
 
-fn fail_all(session: &Session, commands: Commands, error: &rusqlite::Error) {
+/// Fails all because the files that are open are not the ones at their paths.
+fn refuse_all(commands: Commands, lost: &FilesLost, kind: ErrorKind) {
+    for command in commands {
+        let error = lost.error(kind, command.operation());
+        command.fail(error);
+    }
+}
+
+/// Fails all by an error of the connection. Nothing was done.
+fn fail_all(session: &mut Session, commands: Commands, error: &rusqlite::Error) {
+    if let Err(lost) = session.check_files() {
+        return refuse_all(commands, &lost, ErrorKind::Unavailable);
+    }
     for command in commands {
         // The driver's error cannot be copied; its code and text can.
         let code = error.sqlite_error().copied().unwrap_or(ffi::Error::new(ffi::SQLITE_ERROR));

@@ -30,7 +30,7 @@ struct Waiting {
 pub(super) enum Mail {
     /// Operations to do in one transaction.
     Commands(Vec<Box<dyn Command>>),
-    /// Nothing came in the time it waits for.
+    /// Nothing came in the time it waits for. Chores are due, or may be.
     Nothing,
     /// Nothing is left, and nothing will come.
     Closed,
@@ -84,8 +84,9 @@ impl Mailbox {
         waiting.take(usize::MAX)
     }
 
-    /// Waits for operations; while somebody watches, no longer than `interval`.
-    pub(super) fn wait(&self, interval: Duration) -> Mail {
+    /// Waits for operations; while somebody watches, no longer than `interval`, and never longer
+    /// than `chore`, after which the writer has something to do by itself.
+    pub(super) fn wait(&self, interval: Duration, chore: Option<Duration>) -> Mail {
         let mut waiting = self.lock();
         let mut waited = false;
         loop {
@@ -96,13 +97,14 @@ impl Mailbox {
             if waiting.closed {
                 return Mail::Closed;
             }
-            if waited && waiting.watched {
+            let longest = chore.into_iter().chain(waiting.watched.then_some(interval)).min();
+            if waited && longest.is_some() {
                 return Mail::Nothing;
             }
             waiting.writer_sleeps = true;
-            waiting = if waiting.watched {
+            waiting = if let Some(longest) = longest {
                 let (waiting, _) =
-                    self.arrived.wait_timeout(waiting, interval).unwrap_or_else(PoisonError::into_inner);
+                    self.arrived.wait_timeout(waiting, longest).unwrap_or_else(PoisonError::into_inner);
                 waiting
             } else {
                 self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner)

@@ -2,24 +2,25 @@
 
 pub(crate) mod command;
 mod group;
+mod log_limit;
 mod mailbox;
 pub(crate) mod session;
+mod thread;
 
 use std::fmt;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use queue_core::backend::WakeHub;
+use queue_core::backend::{OwnProcess, WakeHub};
 use queue_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
 use crate::config::SqliteConfig;
-use crate::connection::{Patience, open_writer};
-use crate::wake::ForeignCommits;
+use crate::reader::Looks;
 use command::{Pending, Request};
-use mailbox::{Mail, Mailbox};
-use session::Session;
+use mailbox::Mailbox;
+use thread::WriterThread;
 
 /// Looking for other processes' commits more often would only warm the machine.
 const LEAST_INTERVAL: Duration = Duration::from_millis(1);
@@ -28,25 +29,27 @@ const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 pub(crate) struct Writer {
     mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<()>>,
+    process: OwnProcess,
 }
 
 impl Writer {
     /// Starts the thread, which opens the file and migrates it.
-    pub(crate) async fn start(config: &SqliteConfig, hub: WakeHub) -> Result<Self> {
+    pub(crate) async fn start(config: &SqliteConfig, hub: WakeHub, readers: Arc<Looks>) -> Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
         let (opened, opening) = oneshot::channel();
-        let thread = thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("queue-sqlite-writer".to_owned())
             .spawn({
-                let (config, mailbox) = (config.clone(), Arc::clone(&mailbox));
-                move || run(&config, &mailbox, &hub, opened)
+                let thread =
+                    WriterThread { config: config.clone(), mailbox: Arc::clone(&mailbox), hub, readers };
+                move || thread.run(opened)
             })
             .map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "open the database", "no thread can be started")
                     .with_source(error)
             })?;
         // Whoever gives up waiting must not wait for the thread either: it ends by itself.
-        let mut writer = Self { mailbox, thread: None };
+        let mut writer = Self { mailbox, thread: None, process: OwnProcess::current() };
         opening.await.unwrap_or_else(|_| Err(gone("open the database")))?;
         writer.thread = Some(thread);
         Ok(writer)
@@ -66,6 +69,7 @@ impl Writer {
         request: R,
         tell: impl FnOnce(Result<R::Reply>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.process.check(R::OPERATION)?;
         let (caller, answer) = oneshot::channel();
         let tell = move |reply| {
             // Whoever asked may have gone; what was done stays done.
@@ -82,16 +86,22 @@ impl Writer {
 
     /// Has commits of other processes announced from now on.
     pub(crate) fn watch(&self) {
-        self.mailbox.watch();
+        if self.process.is_current() {
+            self.mailbox.watch();
+        }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            // A forked child has neither the thread nor, perhaps, the lock that the thread held.
+            return std::mem::forget(self.thread.take());
+        }
         self.mailbox.close();
         if let Some(thread) = self.thread.take()
             // An answer may wake a task that holds the last handle and is dropped right there.
-            && thread.thread().id() != thread::current().id()
+            && thread.thread().id() != std::thread::current().id()
         {
             // It does not panic; if it did, there is nothing to be done about it here.
             let _ = thread.join();
@@ -107,43 +117,4 @@ impl fmt::Debug for Writer {
 
 fn gone(operation: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, operation, "the thread that writes has ended")
-}
-
-/// Lets nobody wait for a thread that is no more, whatever ended it.
-struct Abandon<'a>(&'a Mailbox);
-
-impl Drop for Abandon<'_> {
-    fn drop(&mut self) {
-        for command in self.0.abandon() {
-            let error = gone(command.operation());
-            command.fail(error);
-        }
-    }
-}
-
-fn run(config: &SqliteConfig, mailbox: &Mailbox, hub: &WakeHub, opened: oneshot::Sender<Result<()>>) {
-    let _abandon = Abandon(mailbox);
-    let connection = match open_writer(config) {
-        Ok(connection) => connection,
-        Err(fault) => {
-            let _ = opened.send(Err(fault.into_error("open the database", config.path())));
-            return;
-        }
-    };
-    let mut session = Session::new(connection, config.path().map(ToOwned::to_owned));
-    let interval = config.poll_interval.max(LEAST_INTERVAL);
-    let mut others = ForeignCommits::new(interval, &session.connection);
-    let _ = opened.send(Ok(()));
-    let patience = Patience(config.busy_wait);
-    loop {
-        match mailbox.wait(interval) {
-            Mail::Commands(commands) => group::serve(&mut session, mailbox, hub, patience, commands),
-            Mail::Nothing => {}
-            Mail::Closed => return,
-        }
-        if mailbox.is_watched(|| hub.has_receivers()) && others.appeared(&session.connection, Instant::now())
-        {
-            hub.announce_unknown();
-        }
-    }
 }

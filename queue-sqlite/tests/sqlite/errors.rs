@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{Place, claim, count, insert, register, spec};
-use queue_core::backend::LeasesRequest;
+use queue_core::backend::{LeasesRequest, SettleRequest, Settlement, Verdict};
 use queue_core::{Backend, ErrorKind, JobSpec};
 use queue_sqlite::{SqliteBackend, SqliteConfig};
 
@@ -144,4 +144,32 @@ async fn tables_that_are_not_as_they_should_be_are_an_error_and_no_panic() {
     place.connection().execute_batch("DROP TABLE queue_jobs").unwrap();
     assert_eq!(backend.claim(claim(worker, 1)).await.unwrap_err().kind(), ErrorKind::Misconfigured);
     assert_eq!(insert(&backend, vec![spec("1")]).await.unwrap_err().kind(), ErrorKind::Misconfigured);
+}
+
+#[tokio::test]
+async fn an_attempt_has_one_error_however_often_it_is_recorded() {
+    let place = Place::new();
+    let backend = place.open().await;
+    let worker = register(&backend).await;
+    let job = insert(&backend, vec![spec("1")]).await.unwrap().remove(0).id;
+    let held = backend.claim(claim(worker, 1)).await.unwrap().jobs.remove(0);
+    let left = "INSERT INTO queue_attempt_errors (seq, attempt, at, error) VALUES (1, 1, 0, 'left over')";
+    place.connection().execute_batch(left).unwrap();
+    let bury = Settlement::new(held.token, Verdict::Bury { error: "of this attempt".to_owned() });
+    backend.settle(SettleRequest::new(worker, vec![bury])).await.unwrap().remove(0).unwrap();
+    let record = backend.inspect().unwrap().jobs(&[job]).await.unwrap().remove(0).unwrap();
+    let errors: Vec<&str> = record.errors.iter().map(|error| error.error.as_str()).collect();
+    assert_eq!(errors, ["of this attempt"]);
+}
+
+#[tokio::test]
+async fn a_file_that_must_exist_is_not_created() {
+    let place = Place::new();
+    let url = format!("sqlite://{}?mode=rw", place.file().display());
+    let error = SqliteBackend::open(SqliteConfig::from_url(&url).unwrap()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("there is no file, and none is created"), "{error}");
+    assert!(!place.file().exists());
+    drop(place.open().await);
+    SqliteBackend::open(SqliteConfig::from_url(&url).unwrap()).await.unwrap();
 }

@@ -11,9 +11,11 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::config::SqliteConfig;
-use crate::connection::open_writer;
+use crate::connection::{IfMissing, open_writer};
 use crate::error::Outcome;
 use crate::writer::command::{Pending, Request};
+#[cfg(unix)]
+use crate::writer::session::Files;
 
 /// A request that does what the test says; its reply says when it was done.
 struct Act<F>(F);
@@ -71,7 +73,7 @@ fn undo(session: &mut Session) -> Outcome<()> {
 }
 
 fn session(config: &SqliteConfig) -> Session {
-    Session::new(open_writer(config).unwrap(), None)
+    Session::new(open_writer(config, IfMissing::Create).unwrap(), None)
 }
 
 /// How many commands a group has that is undone.
@@ -145,6 +147,35 @@ fn a_heartbeat_passes_those_done_again_alone() {
     serve(&mut session, &mailbox, &WakeHub::default(), patience, vec![first, second]);
     assert!(beat.try_recv().unwrap().unwrap() < done.try_recv().unwrap().unwrap());
 }
+/// The answer to a request whose files are removed while its commit is under way.
+#[cfg(unix)]
+fn removed_in_a_commit() -> Error {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("jobs.db");
+    let mut session = session(&SqliteConfig::new(&file));
+    let hook = move || {
+        for suffix in ["", "-wal", "-shm"] {
+            std::fs::remove_file(format!("{}{suffix}", file.display())).unwrap();
+        }
+        false
+    };
+    session.connection.commit_hook(Some(hook)).unwrap();
+    let (command, mut answer) =
+        act(|session| Ok(session.connection.execute_batch("INSERT INTO queue_names (name) VALUES ('a')")?));
+    let patience = Patience(Duration::from_secs(60));
+    serve(&mut session, &Mailbox::default(), &WakeHub::default(), patience, vec![command]);
+    assert_eq!(session.files, Files::Lost);
+    answer.try_recv().unwrap().unwrap_err()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_commit_into_files_that_are_removed_meanwhile_is_of_unknown_outcome() {
+    let error = removed_in_a_commit();
+    assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error}");
+    assert!(error.to_string().contains("no longer at its path"), "{error}");
+}
+
 const DEFERRED: &str = "
     CREATE TABLE parent (id INTEGER PRIMARY KEY);
     CREATE TABLE child (id REFERENCES parent DEFERRABLE INITIALLY DEFERRED);

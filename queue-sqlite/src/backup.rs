@@ -1,0 +1,216 @@
+//! A consistent copy of the database, made while others work.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use queue_core::backend::OwnProcess;
+use queue_core::{Error, ErrorKind, Result};
+use rusqlite::MAIN_DB;
+use tokio::sync::oneshot;
+
+use crate::backend::SqliteBackend;
+use crate::config::SqliteConfig;
+use crate::connection::open_copier;
+use crate::error::Outcome;
+use crate::reader::CountedFiles;
+use crate::writer::command::{Effects, Request};
+use crate::writer::session::Session;
+
+const VACUUM_INTO: &str = include_str!("sql/vacuum_into.sql");
+const OPERATION: &str = "back up the database";
+
+/// Files that SQLite would take for a part of a database that is put beside them.
+const SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+impl SqliteBackend {
+    /// Copies the database, with the application's tables in it, to a file that does not exist yet.
+    ///
+    /// The copy is one snapshot: what was acknowledged before the call is in it, and a batch is in
+    /// it whole or not at all. Jobs are enqueued, claimed and settled meanwhile; the write-ahead
+    /// log grows until the copy is complete. It is on disk when this answers `Ok`, without free
+    /// pages and without a log of its own. A handle opened on it finds the jobs as they were: those
+    /// that were running are taken back when their workers expire.
+    ///
+    /// ```
+    /// use queue_sqlite::{SqliteBackend, SqliteConfig};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let folder = tempfile::TempDir::new().unwrap();
+    /// let backend = SqliteBackend::open(SqliteConfig::new(folder.path().join("jobs.db"))).await?;
+    /// backend.backup_to(folder.path().join("backup.db")).await?;
+    /// # Ok::<(), queue_core::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// After an error there is no file at the path, unless it was there before.
+    /// - [`Conflict`](ErrorKind::Conflict): there is a file at the path, or the log of one beside
+    ///   it.
+    /// - [`Unavailable`](ErrorKind::Unavailable): the copy cannot be created or written, or the
+    ///   disk is full, or the file of the handle was removed, moved or replaced.
+    /// - [`Misconfigured`](ErrorKind::Misconfigured): this program may not create a file there.
+    /// - [`Corrupt`](ErrorKind::Corrupt): a page of the database is damaged.
+    ///
+    /// # Cancellation
+    /// A copy that was begun is completed, or removed if it fails, though this future is dropped; a
+    /// drop of the last handle waits for it. A process that is killed leaves a part of it behind.
+    pub async fn backup_to(&self, path: impl Into<PathBuf> + Send) -> Result<()> {
+        let path: PathBuf = path.into();
+        let target = std::path::absolute(&path).map_err(|error| failed(&path, error))?;
+        match self.files_to_copy()? {
+            Some((config, files)) => self.backups().start(config, files, target).await,
+            None => self.write(CopyMemory(target)).await,
+        }
+    }
+}
+
+/// The copies that are being made. Each has a thread of its own, because it may take minutes.
+#[derive(Debug)]
+pub(crate) struct Backups {
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    process: OwnProcess,
+}
+
+impl Backups {
+    pub(crate) fn new() -> Self {
+        Self { threads: Mutex::default(), process: OwnProcess::current() }
+    }
+
+    async fn start(&self, config: SqliteConfig, files: CountedFiles, target: PathBuf) -> Result<()> {
+        let (caller, copied) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("queue-sqlite-backup".to_owned())
+            .spawn(move || {
+                // The caller may have gone; the copy stays.
+                let _ = caller.send(create(&target, || copy_file(&config, &files, &target)));
+            })
+            .map_err(|error| {
+                Error::new(ErrorKind::Unavailable, OPERATION, "no thread can be started").with_source(error)
+            })?;
+        {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            threads.retain(|thread| !thread.is_finished());
+            threads.push(thread);
+        }
+        let ended = "the thread that copies has ended before it answered";
+        copied.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::UnknownOutcome, OPERATION, ended)))
+    }
+}
+
+impl Drop for Backups {
+    fn drop(&mut self) {
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if !self.process.is_current() {
+            // A forked child has no such threads.
+            return std::mem::forget(std::mem::take(threads));
+        }
+        for thread in threads.drain(..) {
+            // An answer may wake a task that holds the last handle and is dropped right there.
+            if thread.thread().id() != thread::current().id() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+fn copy_file(config: &SqliteConfig, files: &CountedFiles, target: &Path) -> Result<()> {
+    let Some(source) = config.path() else { return Ok(()) };
+    let text =
+        target.to_str().ok_or_else(|| Error::invalid(OPERATION, "the path of the copy is not UTF-8"))?;
+    let copied: Outcome<()> = files.check().map_err(Into::into).and_then(|()| {
+        open_copier(config, source, Arc::clone(files.files()))?.execute(VACUUM_INTO, [text])?;
+        // The copy of a file that was replaced meanwhile is not what the caller expects.
+        Ok(files.check()?)
+    });
+    copied.map_err(|fault| fault.into_error(OPERATION, Some(source)))
+}
+
+/// The copy of a database in memory, made by its only connection.
+struct CopyMemory(PathBuf);
+
+impl Request for CopyMemory {
+    type Reply = ();
+
+    const OPERATION: &'static str = OPERATION;
+
+    fn rows(&self) -> usize {
+        1
+    }
+
+    fn can_look(&self, _session: &Session) -> bool {
+        true
+    }
+
+    fn look(&self, session: &mut Session) -> Outcome<Option<()>> {
+        let Self(target) = self;
+        let copied = create(target, || {
+            let progress = None::<fn(rusqlite::backup::Progress)>;
+            let copied: Outcome<()> =
+                session.connection.backup(MAIN_DB, target, progress).map_err(Into::into);
+            copied.map_err(|fault| fault.into_error(OPERATION, Some(target)))
+        });
+        Ok(Some(copied?))
+    }
+
+    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+        self.look(session).map(|_| ())
+    }
+}
+
+/// Creates the file, has it filled, and puts it on disk. Removes it again if that fails.
+fn create(target: &Path, fill: impl FnOnce() -> Result<()>) -> Result<()> {
+    for suffix in SUFFIXES {
+        let mut beside = OsString::from(target);
+        beside.push(suffix);
+        let beside = PathBuf::from(beside);
+        if std::fs::exists(&beside).map_err(|error| failed(&beside, error))? {
+            let message = format!("`{}` exists, and would be taken for a part of the copy", beside.display());
+            return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        }
+    }
+    // In one step, so that nobody else's file is overwritten.
+    OpenOptions::new().write(true).create_new(true).open(target).map_err(|error| failed(target, error))?;
+    let filled = fill().and_then(|()| sync(target).map_err(|error| failed(target, error)));
+    if filled.is_err()
+        && let Err(error) = std::fs::remove_file(target)
+    {
+        tracing::error!(file = ?target, %error, "a copy that was not completed cannot be removed; remove it");
+    }
+    filled
+}
+
+/// `VACUUM INTO` does not wait for the disk by itself.
+fn sync(target: &Path) -> io::Result<()> {
+    File::open(target)?.sync_all()?;
+    sync_folder(target)
+}
+
+/// The name of a new file is on disk once its folder is.
+#[cfg(unix)]
+fn sync_folder(target: &Path) -> io::Result<()> {
+    target.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Other systems have no such call, and write names with the file.
+#[cfg(not(unix))]
+fn sync_folder(_target: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn failed(target: &Path, error: io::Error) -> Error {
+    let target = target.display();
+    let (kind, message) = match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            (ErrorKind::Conflict, format!("`{target}` exists, and is not overwritten"))
+        }
+        io::ErrorKind::PermissionDenied => {
+            (ErrorKind::Misconfigured, format!("`{target}`: this program may not create it: {error}"))
+        }
+        _ => (ErrorKind::Unavailable, format!("`{target}`: {error}")),
+    };
+    Error::new(kind, OPERATION, message).with_source(error)
+}

@@ -1,0 +1,150 @@
+//! A connection that knows which files it has open.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::sync::Arc;
+
+use queue_core::ErrorKind;
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use crate::error::Outcome;
+use crate::identity::{FilesLost, LogAtPath, OpenFiles};
+use crate::wake::data_version;
+
+const TRUNCATE: &str = include_str!("sql/log_truncate.sql");
+
+/// A connection to files, or to memory. Closing it never touches files that replaced its own.
+pub(crate) struct FileConnection {
+    connection: Connection,
+    /// `None` in memory.
+    files: Option<Arc<OpenFiles>>,
+}
+
+impl FileConnection {
+    /// Takes the identity of the files. The connection must have its log open.
+    pub(crate) fn new(connection: Connection, path: Option<&Path>) -> Outcome<Self> {
+        let mut this = Self { connection, files: None };
+        if let Some(path) = path {
+            match identity(&this.connection, path) {
+                Ok(files) => this.files = Some(Arc::new(files)),
+                Err(lost) => {
+                    this.leave_log()?;
+                    return Err(lost.error(ErrorKind::Unavailable, "open the database").into());
+                }
+            }
+        }
+        Ok(this)
+    }
+
+    /// Another connection to files that are open already, and at their paths.
+    pub(crate) fn to(files: Arc<OpenFiles>, connection: Connection) -> Self {
+        Self { connection, files: Some(files) }
+    }
+
+    /// Checks that the files are at their paths; returns the bytes of the log.
+    pub(crate) fn check(&self) -> Result<u64, FilesLost> {
+        self.files.as_ref().map_or(Ok(0), |files| files.check())
+    }
+
+    /// The same for the files into which a commit just went.
+    pub(crate) fn check_commit(&self) -> Result<u64, FilesLost> {
+        self.files.as_ref().map_or(Ok(0), |files| files.check_commit())
+    }
+
+    /// Moves what is in the log of lost files into the database that is open, because all of it was
+    /// acknowledged: a log that was removed goes with its last connection, and one that is left at
+    /// its path would be taken for a part of the database that is there now.
+    ///
+    /// Nothing is done where another program may use the log. `version` is the version of the data
+    /// when the files were last at their paths: a later one is another program's, perhaps on the
+    /// new database. The program that committed last to the old one finds no later version, and
+    /// saves the log.
+    pub(crate) fn save_log(&self, version: Option<i64>) {
+        let Err(lost) = self.check() else {
+            return;
+        };
+        let is_ours = match lost.log {
+            LogAtPath::None => true,
+            LogAtPath::Ours => data_version(&self.connection).is_ok_and(|now| Some(now) == version),
+            LogAtPath::Unknown => false,
+        };
+        let saved = is_ours.then(|| truncate_log(&self.connection));
+        if !matches!(saved, Some(Ok(LogTruncated::Wholly))) {
+            tracing::error!(
+                file = ?self.connection.path(),
+                result = ?saved,
+                "the write-ahead log of a removed or replaced file could not be moved into it; its latest \
+                 acknowledged commits are only in that log"
+            );
+        }
+    }
+
+    /// The files that it has open; `None` in memory.
+    pub(crate) fn files(&self) -> Option<Arc<OpenFiles>> {
+        self.files.clone()
+    }
+
+    /// Has the close neither move the log into the database nor remove it: the files at the paths
+    /// may belong to other programs.
+    fn leave_log(&self) -> Result<(), rusqlite::Error> {
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
+    }
+}
+
+impl Drop for FileConnection {
+    fn drop(&mut self) {
+        if self.check().is_err() {
+            // It fails for no connection that is open.
+            let _ = self.leave_log();
+        }
+    }
+}
+
+impl Deref for FileConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for FileConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+/// What became of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogTruncated {
+    /// All of it is in the database, and its file is empty.
+    Wholly,
+    /// Another connection still reads from it, or writes.
+    Blocked,
+}
+
+/// Moves the log into the database and empties its file, without waiting for other connections
+/// longer than the connection's busy timeout.
+pub(crate) fn truncate_log(connection: &Connection) -> Result<LogTruncated, rusqlite::Error> {
+    let is_blocked: bool = connection.prepare_cached(TRUNCATE)?.query_row([], |row| row.get(0))?;
+    Ok(if is_blocked { LogTruncated::Blocked } else { LogTruncated::Wholly })
+}
+
+fn identity(connection: &Connection, path: &Path) -> Result<OpenFiles, FilesLost> {
+    let files = OpenFiles::of(path)?;
+    // The file that was opened may have been moved before its path was looked at.
+    if has_moved(connection) { Err(FilesLost::replaced(path)) } else { Ok(files) }
+}
+
+#[cfg(unix)]
+fn has_moved(connection: &Connection) -> bool {
+    let mut moved = 0;
+    let asked = connection.file_control(None::<&str>, rusqlite::FileControl::HasMoved(&mut moved));
+    asked.is_ok() && moved != 0
+}
+
+#[cfg(not(unix))]
+fn has_moved(_connection: &Connection) -> bool {
+    false
+}
