@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use queue_core::backend::OwnProcess;
 use queue_core::{Error, ErrorKind, Result};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ pub(crate) struct Home {
     tasks: TaskTracker,
     closing: CancellationToken,
     ended: Mutex<Receiver<()>>,
+    process: OwnProcess,
     abandoned: Arc<watch::Sender<usize>>,
 }
 
@@ -54,7 +56,8 @@ impl Home {
         };
         std::thread::Builder::new().name("queue-postgres".into()).spawn(run).map_err(fail)?;
         let abandoned = Arc::new(watch::Sender::new(0));
-        Ok(Self { runtime: handle, tasks, closing, ended: Mutex::new(ended), abandoned })
+        let process = OwnProcess::current();
+        Ok(Self { runtime: handle, tasks, closing, ended: Mutex::new(ended), process, abandoned })
     }
 
     /// Runs a request to its end, also if the caller drops this future.
@@ -62,6 +65,7 @@ impl Home {
         &self,
         request: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
+        self.process.check("talk to the database")?;
         let mut watch = Watch { state: Arc::default(), abandoned: Arc::clone(&self.abandoned) };
         let ended = watch.ended();
         let task = self.tasks.spawn_on(
@@ -90,8 +94,12 @@ impl Home {
         self.runtime.spawn(async move { closing.run_until_cancelled(task).await });
     }
 
-    /// Waits for the requests whose futures were dropped before they ended: whoever asks later sees what they did.
+    /// Waits for the requests whose futures were dropped before they ended: whoever asks later sees what they did. Not in a child
+    /// that was forked, where they never end.
     pub(crate) async fn abandoned_ended(&self) {
+        if !self.process.is_current() {
+            return;
+        }
         // Cannot fail: the sender lives as long as `self`.
         let _ = self.abandoned.subscribe().wait_for(|many| *many == 0).await;
     }
@@ -99,6 +107,9 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
+        if !self.process.is_current() {
+            return;
+        }
         self.closing.cancel();
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
         // What is not done by then goes on behind.

@@ -2,17 +2,27 @@
 
 mod faulty;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::Backend;
 use queue_sqlite::SqliteBackend;
-use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{self, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject};
+use rusqlite::{Connection, backup};
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use faulty::{FAULTS, FaultyFile, patient, serve_as_locker};
+
+/// How long a restore waits for the lock.
+const LONG: Duration = Duration::from_secs(60);
+/// More than any of these files has: a copy is one transaction.
+const PAGES: i32 = 100_000;
+/// Between two attempts to copy.
+const PAUSE: Duration = Duration::from_millis(5);
 
 struct Sqlite;
 
@@ -50,6 +60,35 @@ impl Storage for File {
     fn address(&self) -> Option<String> {
         self.path.to_str().map(str::to_owned)
     }
+
+    async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {
+        let folder = TempDir::new()?;
+        let copy = Copy { of: self.path.clone(), path: folder.path().join("copy.db"), _folder: folder };
+        let (from, to) = (copy.of.clone(), copy.path.clone());
+        spawn_blocking(move || copy_into(&from, &to)).await??;
+        Ok(Some(Box::new(copy)))
+    }
+}
+
+/// A copy that SQLite made, and writes back into the file as the shell's `.restore` does.
+struct Copy {
+    of: PathBuf,
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+#[async_trait]
+impl Backup for Copy {
+    async fn restore(&self) -> SetupResult<()> {
+        let (from, to) = (self.path.clone(), self.of.clone());
+        Ok(spawn_blocking(move || copy_into(&from, &to)).await??)
+    }
+}
+
+fn copy_into(from: &Path, to: &Path) -> rusqlite::Result<()> {
+    let (from, mut to) = (Connection::open(from)?, Connection::open(to)?);
+    to.busy_timeout(LONG)?;
+    backup::Backup::new(&from, &mut to)?.run_to_completion(PAGES, PAUSE, None)
 }
 
 fn main() -> ExitCode {

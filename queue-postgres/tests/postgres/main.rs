@@ -5,6 +5,8 @@
 mod claim;
 mod common;
 mod damaged;
+#[cfg(unix)]
+mod forked;
 mod migration;
 mod parked;
 mod pool;

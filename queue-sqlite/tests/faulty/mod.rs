@@ -1,4 +1,5 @@
-//! What can happen to an SQLite file: another process holds its lock, it is full, a row is refused.
+//! What can happen to an SQLite file: another process holds its lock, it is full, a table has another
+//! name, a row is refused.
 
 mod locker;
 
@@ -18,7 +19,8 @@ pub(crate) use locker::serve_as_locker;
 use locker::{Locker, Manner};
 
 /// What can happen to it. There is no server that could be gone, and no answer that could be lost.
-pub(crate) const FAULTS: &[Fault] = &[Fault::Locked, Fault::Contended, Fault::Full, Fault::RowRefused];
+pub(crate) const FAULTS: &[Fault] =
+    &[Fault::Locked, Fault::Contended, Fault::Full, Fault::Misconfigured, Fault::RowRefused];
 
 /// How large the file may get that is to be full.
 const MOST_PAGES: i64 = 2048;
@@ -80,6 +82,11 @@ fn break_file(fault: Fault, path: &Path, target: &[u8]) -> SetupResult<Box<dyn I
         Fault::Full => {
             fill(&connect(path)?)?;
             Box::new(Undo { path: path.to_owned(), sql: "DROP TABLE filler" })
+        }
+        Fault::Misconfigured => {
+            connect(path)?.execute_batch("ALTER TABLE queue_live RENAME TO queue_live_away")?;
+            let sql = "ALTER TABLE queue_live_away RENAME TO queue_live";
+            Box::new(Undo { path: path.to_owned(), sql })
         }
         Fault::RowRefused => {
             connect(path)?.execute_batch(&refusal(target))?;

@@ -1,0 +1,82 @@
+//! A child that was forked from a process with a handle gets errors, and does not hang; the parent's connections go on.
+
+use std::future::Future;
+use std::pin::pin;
+use std::process::Command;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use fork::{Fork, WEXITSTATUS, WIFEXITED, fork, waitpid_nohang};
+use queue_core::{Backend, ErrorKind, Result};
+use queue_postgres::{PostgresBackend, PostgresConfig};
+
+use crate::common::{Place, claim, count, insert, register, spec};
+
+const URL: &str = "QUEUE_POSTGRES_TEST_FORKS";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the first poll gives. A child cannot wait: its runtime has no threads either.
+fn first_poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn is_refused<T>(request: impl Future<Output = Result<T>>) -> bool {
+    match first_poll(request) {
+        Poll::Ready(Err(error)) => {
+            error.kind() == ErrorKind::Unsupported && error.to_string().contains("forked")
+        }
+        Poll::Ready(Ok(_)) | Poll::Pending => false,
+    }
+}
+
+/// The exit code of a forked child: how many of its requests were not refused.
+fn ask_everything(backend: PostgresBackend, worker: queue_core::WorkerId) -> i32 {
+    let refused = [
+        is_refused(insert(&backend, vec![spec("1")])),
+        is_refused(backend.claim(claim(worker, 1))),
+        is_refused(backend.audit().unwrap().stored()),
+    ];
+    drop(backend);
+    refused.into_iter().map(|refused| i32::from(!refused)).sum()
+}
+
+/// Waits for a child that was forked. One that hangs is killed.
+fn exit_code(child: i32) -> Option<i32> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = waitpid_nohang(child).unwrap() {
+            return WIFEXITED(status).then(|| WEXITSTATUS(status));
+        }
+        if Instant::now() > deadline {
+            Command::new("kill").args(["-9", &child.to_string()]).status().unwrap();
+            return None;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Run by the test below, in a process in which no other test holds a lock.
+#[tokio::test]
+async fn child_that_forks() {
+    let Ok(url) = std::env::var(URL) else { return };
+    let backend = PostgresBackend::open(PostgresConfig::from_url(&url).unwrap()).await.unwrap();
+    let worker = register(&backend).await;
+    assert_eq!(count(&backend).await, 0);
+    match fork().unwrap() {
+        Fork::Child => std::process::exit(ask_everything(backend, worker)),
+        Fork::Parent(child) => assert_eq!(exit_code(child), Some(0)),
+    }
+    insert(&backend, vec![spec("1")]).await.unwrap();
+    assert_eq!(count(&backend).await, 1);
+}
+
+#[tokio::test]
+async fn a_forked_child_is_refused_and_does_not_hang() {
+    let place = Place::new();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "forked::child_that_forks"])
+        .env(URL, format!("{}?schema={}", place.url(), place.schema()));
+    assert!(command.status().unwrap().success());
+    assert_eq!(count(&place.open().await).await, 1);
+}
