@@ -79,7 +79,7 @@ impl OpenFiles {
         database.map_err(|cause| lost(&self.database.path, cause))?;
         let log = log.map_err(|cause| lost(&self.log.path, cause))?;
         index.map_err(|cause| lost(&self.index.path, cause))?;
-        Ok(log.len())
+        Ok(log)
     }
 
     /// Checks the files into which a commit went, which are the database and its log. Returns the size
@@ -87,7 +87,7 @@ impl OpenFiles {
     /// commit of one job takes without the disk.
     pub(crate) fn check_commit(&self) -> Result<u64, FilesLost> {
         match (self.database.check(), self.log.check()) {
-            (Ok(_), Ok(log)) => Ok(log.len()),
+            (Ok(_), Ok(log)) => Ok(log),
             _ => self.check(),
         }
     }
@@ -97,7 +97,7 @@ impl OpenFiles {
     pub(crate) fn check_left_log(&self) -> Result<(), FilesLost> {
         let is_replaced = self.database.check().is_err();
         match self.log.check() {
-            Ok(log) if is_replaced && log.len() > 0 => Err(FilesLost::new(&self.log.path, Cause::LeftBehind)),
+            Ok(bytes) if is_replaced && bytes > 0 => Err(FilesLost::new(&self.log.path, Cause::LeftBehind)),
             _ => Ok(()),
         }
     }
@@ -105,16 +105,45 @@ impl OpenFiles {
 
 impl OpenFile {
     fn at(path: PathBuf) -> Result<Self, FilesLost> {
-        match std::fs::metadata(&path) {
-            Ok(metadata) => Ok(Self { path, id: file_id(&metadata) }),
+        match look_at(&path) {
+            Ok(Seen { id, .. }) => Ok(Self { path, id }),
             Err(error) => Err(FilesLost::new(&path, error.into())),
         }
     }
 
-    fn check(&self) -> Result<Metadata, Cause> {
-        let metadata = std::fs::metadata(&self.path)?;
-        if file_id(&metadata) == self.id { Ok(metadata) } else { Err(Cause::Replaced) }
+    /// The bytes of the file, if it is the one at the path.
+    fn check(&self) -> Result<u64, Cause> {
+        let seen = look_at(&self.path)?;
+        if seen.id == self.id { Ok(seen.bytes) } else { Err(Cause::Replaced) }
     }
+}
+
+/// What is at a path.
+struct Seen {
+    id: FileId,
+    bytes: u64,
+}
+
+/// Asks for no times. Since version 6.13 Linux notes that a time was read, and gives the next write a
+/// time of its own; the log is then written with new metadata by each commit, and waits for the
+/// journal of the file system as well. Measured with ext4: 290 µs instead of 225 µs a commit.
+#[cfg(target_os = "linux")]
+fn look_at(path: &Path) -> io::Result<Seen> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    match statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::SIZE) {
+        Ok(seen) => {
+            let device = u64::from(seen.stx_dev_major) << 32 | u64::from(seen.stx_dev_minor);
+            Ok(Seen { id: (device, seen.stx_ino), bytes: seen.stx_size })
+        }
+        // Older than 4.11, which has no such call.
+        Err(rustix::io::Errno::NOSYS) => seen(&std::fs::metadata(path)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn look_at(path: &Path) -> io::Result<Seen> {
+    seen(&std::fs::metadata(path)?)
 }
 
 /// Device and inode, which no other file has while this one is open.
@@ -122,18 +151,20 @@ impl OpenFile {
 type FileId = (u64, u64);
 
 #[cfg(unix)]
-fn file_id(metadata: &Metadata) -> FileId {
+fn seen(metadata: &Metadata) -> io::Result<Seen> {
     use std::os::unix::fs::MetadataExt as _;
-    (metadata.dev(), metadata.ino())
+    Ok(Seen { id: (metadata.dev(), metadata.ino()), bytes: metadata.len() })
 }
 
-/// All files are equal where the standard library has no number for them. Windows lets nobody
-/// remove or replace a file that SQLite has open.
+/// All files are equal where the standard library has no number for them. Windows lets nobody remove
+/// or replace a file that SQLite has open.
 #[cfg(not(unix))]
 type FileId = ();
 
 #[cfg(not(unix))]
-fn file_id(_metadata: &Metadata) -> FileId {}
+fn seen(metadata: &Metadata) -> io::Result<Seen> {
+    Ok(Seen { id: (), bytes: metadata.len() })
+}
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
