@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
     CancelRequest, ClaimRequest, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, ListRequest,
-    MaintainRequest, Pause, Prune, RegisterRequest, RetireRequest, SettleRequest, Settlement,
+    MaintainRequest, Pause, Prune, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Settlement,
 };
 use queue_core::{Kind, QueueName, State, WorkerId};
 
@@ -97,6 +98,8 @@ async fn q22_a_read_dropped_at_any_poll_changes_nothing(kit: &Kit) -> CaseResult
     at_each_poll!("jobs", inspect.jobs(&ids), kit.works().await?);
     at_each_poll!("list", inspect.list(ListRequest::new(50)), kit.works().await?);
     at_each_poll!("stored", audit.stored(), kit.works().await?);
+    let look = || ReadyQueuesRequest::new(vec![QueueName::default()], kit.kinds()).at(kit.now());
+    at_each_poll!("ready_queues", backend.ready_queues(look()), kit.works().await?);
     ensure_eq!(kit.stored().await?.live, before.live, "the live rows");
     Ok(())
 }
