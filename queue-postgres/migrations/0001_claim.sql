@@ -62,10 +62,11 @@ $$;
 -- levels of which only what stands behind (p_after_run_ats, p_after_ids) is looked at: under an old snapshot the
 -- index entries of all jobs that were taken since stay at the head of a level.
 --
--- A queue that is paused gives nothing.
+-- A queue that is paused gives nothing. Jobs that p_without names are passed over: a row of theirs could not be written. If another
+-- one cannot be, the whole claim fails; with p_each every lease is taken by itself, and a job that cannot be leased is named.
 --
 -- The answer is a row for each job that was taken (they are not sorted), one for each level to which jobs were
--- promoted (only priority and run_at), one for each due job that could not be promoted (its id, and the reason as its payload),
+-- promoted (only priority and run_at), one for each job of which a row could not be written (its id, and the reason as its payload),
 -- and a last one with the time of the claim and when a waiting job is due next.
 CREATE FUNCTION {schema}.claim(
     p_now timestamptz,
@@ -79,7 +80,9 @@ CREATE FUNCTION {schema}.claim(
     p_levels smallint[],
     p_after_run_ats timestamptz[],
     p_after_ids uuid[],
-    p_waiting_after timestamptz
+    p_waiting_after timestamptz,
+    p_without uuid[],
+    p_each boolean
 ) RETURNS TABLE (
     id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
     backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz
@@ -102,6 +105,7 @@ DECLARE
     v_more uuid[];
     v_more_last bigint;
     v_is_paused boolean;
+    v_job uuid;
 BEGIN
     -- In a statement of its own: what is looked at afterwards is as it was when the lock was had, or later.
     PERFORM pg_advisory_xact_lock_shared(pause_lock(p_queue));
@@ -170,6 +174,7 @@ BEGIN
                             SELECT l.run_at, l.id FROM live l
                             WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = o.kind AND l.priority = v_level
                                 AND (l.run_at, l.id) > (v_after_run_at, v_after_id) AND l.run_at <= v_now
+                                AND l.id <> ALL (p_without)
                             ORDER BY l.run_at, l.id
                             LIMIT p_limit - cardinality(v_taken)
                         ) ready
@@ -189,6 +194,7 @@ BEGIN
             SELECT l.id, l.attempt, l.max_retries FROM live l
             WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = k.kind AND l.priority = v_level
                 AND (l.run_at, l.id) > (v_after_run_at, v_after_id) AND l.run_at <= v_now
+                AND l.id <> ALL (p_without)
             ORDER BY l.run_at, l.id
             LIMIT k.quota
             FOR UPDATE SKIP LOCKED
@@ -220,18 +226,50 @@ BEGIN
         RAISE EXCEPTION 'the worker % is not registered, or was given up', ulid(p_worker) USING ERRCODE = 'QUEWL';
     END IF;
 
-    RETURN QUERY
-    UPDATE live l
-    SET state = 'running', attempt = l.attempt + 1, claim = p_claim, worker = p_worker,
-        deadline = least(v_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'), '9999-12-31 23:59:59.999999Z')
-    FROM jobs j
-    WHERE l.id = ANY (v_taken) AND j.id = ANY (v_taken) AND j.id = l.id
-    RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz;
+    IF NOT p_each THEN
+        RETURN QUERY SELECT * FROM lease(v_now, v_taken, p_worker, p_claim, p_grace);
+    ELSE
+        FOREACH v_job IN ARRAY v_taken LOOP
+            BEGIN
+                RETURN QUERY SELECT * FROM lease(v_now, ARRAY[v_job], p_worker, p_claim, p_grace);
+            EXCEPTION WHEN OTHERS THEN
+                IF NOT is_of_a_row(SQLSTATE) THEN
+                    RAISE;
+                END IF;
+                id := v_job;
+                payload := SQLERRM;
+                RETURN NEXT;
+                id := NULL;
+                payload := NULL;
+            END;
+        END LOOP;
+    END IF;
 
     run_at := v_now;
     due_at := v_due;
     RETURN NEXT;
+END
+$$;
+
+-- Q3, Q13: the jobs, which claim has locked, get the worker's leases. In a function of its own, so that nothing is answered of a
+-- job whose row cannot be written.
+CREATE FUNCTION {schema}.lease(p_now timestamptz, p_jobs uuid[], p_worker uuid, p_claim uuid, p_grace interval)
+RETURNS TABLE (
+    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz
+)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    UPDATE live l
+    SET state = 'running', attempt = l.attempt + 1, claim = p_claim, worker = p_worker,
+        deadline = least(p_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'), '9999-12-31 23:59:59.999999Z')
+    FROM jobs j
+    WHERE l.id = ANY (p_jobs) AND j.id = ANY (p_jobs) AND j.id = l.id
+    RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
+        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz;
 END
 $$;
 

@@ -40,7 +40,7 @@ const OPERATOR: Callers = Callers::Roles(&[Rights::Operator]);
 const INSERT: &str = "timestamptz, uuid[], text[], text[], smallint[], timestamptz[], integer[], interval[], interval[], \
     interval[], smallint[], text[]";
 const CLAIM: &str = "timestamptz, uuid, uuid, text, text[], integer, integer, interval, smallint[], timestamptz[], uuid[], \
-    timestamptz";
+    timestamptz, uuid[], boolean";
 const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[]";
 const MAINTAIN: &str =
     "timestamptz, uuid, integer, integer, integer, integer, uuid, interval, interval, interval, interval";
@@ -74,6 +74,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("next_due", "", Callers::Nobody),
     function("make_ready", "uuid[]", Callers::Nobody),
     function("promote", "timestamptz, text, integer, timestamptz", Callers::Nobody),
+    function("lease", "timestamptz, uuid[], uuid, uuid, interval", Callers::Nobody),
     function("take_back", "timestamptz, uuid[], text", Callers::Nobody),
     function("take_back_each", "timestamptz, uuid[], text", Callers::Nobody),
     function("rescue", "timestamptz, uuid, integer", Callers::Nobody),

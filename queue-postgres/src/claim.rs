@@ -22,10 +22,22 @@ const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
 /// Takes jobs, and remembers how far that came.
 pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimReply> {
-    let asked = Asked::of(core, &request);
-    let rows = core.connections.query(&core.statements.claim, &asked.parameters()).await;
-    rows.and_then(|rows| reply(core, &request, &rows))
-        .map_err(|fault| fault.into_error(OPERATION, Effect::Writes))
+    try_claim(core, &request).await.map_err(|fault| fault.into_error(OPERATION, Effect::Writes))
+}
+
+async fn try_claim(core: &Core, request: &ClaimRequest) -> Outcome<ClaimReply> {
+    let mut asked = Asked::of(core, request);
+    match core.connections.query(&core.statements.claim, &asked.parameters()).await {
+        Err(fault) if fault.is_of_a_value() => {
+            // One row is in the way of all others. The next claim passes it over, and takes what the limit kept out of this one.
+            asked.each = true;
+            let rows = core.connections.query(&core.statements.claim, &asked.parameters()).await?;
+            let mut reply = reply(core, request, &rows)?;
+            reply.next_due = Some(Duration::ZERO);
+            Ok(reply)
+        }
+        answer => reply(core, request, &answer?),
+    }
 }
 
 /// What the rows of a claim say. The jobs are taken: one that cannot be read is not to cost the others.
@@ -59,6 +71,10 @@ pub(crate) struct Asked<'a> {
     run_ats: Vec<Time>,
     ids: Vec<Id>,
     waiting_after: After,
+    /// Jobs that are passed over.
+    without: Vec<Id>,
+    /// Whether each lease is taken by itself.
+    each: bool,
 }
 
 impl<'a> Asked<'a> {
@@ -86,10 +102,12 @@ impl<'a> Asked<'a> {
             ids,
             // A claim from the head looks at everything that waits, too.
             waiting_after: After(request.cursor.as_ref().and_then(|_| core.waits.after(&request.queue))),
+            without: core.refused.left_alone(),
+            each: false,
         }
     }
 
-    pub(crate) fn parameters(&self) -> [Parameter<'_>; 12] {
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 14] {
         [
             &self.now,
             &self.worker,
@@ -103,6 +121,8 @@ impl<'a> Asked<'a> {
             &self.run_ats,
             &self.ids,
             &self.waiting_after,
+            &self.without,
+            &self.each,
         ]
     }
 }
@@ -140,7 +160,7 @@ fn read(core: &Core, rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
         if row::get::<Option<Id>>(row, 0)?.is_none() {
             promoted.extend(pass_over(row, hint(row, &request.queue)));
         } else if row::get::<Option<&str>>(row, 10)?.is_none() {
-            // Due, and not to be promoted.
+            // It could not be promoted, or leased.
             core.refused.note(row::job_id(row, 0)?, row::get(row, 9)?);
             refused += 1;
         } else {

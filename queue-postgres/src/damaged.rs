@@ -1,7 +1,8 @@
 //! Jobs that cannot be read, or of which a row cannot be written.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use queue_core::JobId;
 use tokio_postgres::Row;
@@ -9,9 +10,13 @@ use tracing::field::display;
 
 use crate::error::{Effect, Outcome};
 use crate::row;
+use crate::types::Id;
 
-/// More than are ever refused at the same time.
-const MOST_REMEMBERED: usize = 10_000;
+/// How long claims pass over such a job before they try it again.
+const LEFT_ALONE: Duration = Duration::from_secs(60);
+
+/// More than are ever refused at the same time, and few enough to be sent with every claim.
+const MOST_REMEMBERED: usize = 1_000;
 
 /// What was read of a row whose first column is a job, or `None` if it cannot be understood: one such job must not stand
 /// in the way of all others. Its lease ends by itself, and so does the job with its last attempt.
@@ -27,19 +32,31 @@ pub(crate) fn pass_over<T>(row: &Row, read: Outcome<T>) -> Option<T> {
     }
 }
 
-/// The jobs of which the database did not accept a row, each of which is logged once.
+/// The jobs of which the database did not accept a row, each of which is logged once, and is left alone for a while.
+///
+/// Only a hint, which ends by itself: a job whose row was mended is left alone a minute longer.
 #[derive(Debug, Default)]
-pub(crate) struct Refused(Mutex<HashSet<JobId>>);
+pub(crate) struct Refused(Mutex<HashMap<JobId, Instant>>);
 
 impl Refused {
-    /// A job could not be promoted, rescued or removed. It stays as it is, and the others do not wait for it.
+    /// A job could not be leased, promoted, rescued or removed. It stays as it is, and the others do not wait for it.
     pub(crate) fn note(&self, job: JobId, fault: &str) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock();
         if known.len() >= MOST_REMEMBERED {
             known.clear();
         }
-        if known.insert(job) {
-            tracing::error!(%job, fault, "the database does not accept a row of the job; upkeep passes the job over");
+        if known.insert(job, Instant::now()).is_none() {
+            tracing::error!(%job, fault, "the database does not accept a row of the job; the job is passed over");
         }
+    }
+
+    /// Those that claims pass over.
+    pub(crate) fn left_alone(&self) -> Vec<Id> {
+        let known = self.lock();
+        known.iter().filter(|(_, since)| since.elapsed() < LEFT_ALONE).map(|(job, _)| (*job).into()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

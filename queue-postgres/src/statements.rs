@@ -57,6 +57,8 @@ const CLAIM: &[Type] = &[
     Type::TIMESTAMPTZ_ARRAY,
     Type::UUID_ARRAY,
     Type::TIMESTAMPTZ,
+    Type::UUID_ARRAY,
+    Type::BOOL,
 ];
 
 const SETTLE: &[Type] = &[

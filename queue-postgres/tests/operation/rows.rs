@@ -77,6 +77,29 @@ async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn a_claim_passes_over_a_job_that_cannot_be_written() {
+    let database = Database::new().await;
+    let (backend, client) = (database.open().await, database.session().await);
+    let jobs: Vec<_> = (0..5).map(|_| spec()).collect();
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    insert(&backend, jobs).await.unwrap();
+    refuse(&client, "live", "UPDATE", ids[0]).await;
+    let worker = register(&backend).await;
+    let reply = backend.claim(claim(worker, 3)).await.unwrap();
+    assert_eq!(reply.jobs.len(), 2, "of three, one could not be leased");
+    assert_eq!(reply.next_due, Some(Duration::ZERO), "the limit kept others out");
+    let reply = backend.claim(claim(worker, 3)).await.unwrap();
+    assert_eq!(reply.jobs.len(), 2, "a claim by the same handle leaves the job alone");
+    assert_eq!(backend.claim(claim(worker, 3)).await.unwrap().next_due, None, "and no worker claims without a pause");
+    assert_eq!(states(&backend, &ids[..1]).await, [State::Ready]);
+    // Another handle knows of nothing, and finds the row mended.
+    accept(&client).await;
+    let reply = database.open().await.claim(claim(worker, 3)).await.unwrap();
+    assert_eq!(reply.jobs.iter().map(|job| (job.token.job, job.attempt)).collect::<Vec<_>>(), [(ids[0], 1)]);
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn pruning_passes_over_a_job_that_an_application_refers_to() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);

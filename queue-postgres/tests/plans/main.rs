@@ -24,22 +24,22 @@ const CALLS: &[(&str, &str)] = &[
     (
         "claim from the head",
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled,also-handled}', 100, 100, \
-        '30 s', '{}', '{}', '{}', '-infinity')",
+        '30 s', '{}', '{}', '{}', '-infinity', '{}', false)",
     ),
     (
         "claim one kind",
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
-        '{}', '{}', '{}', '-infinity')",
+        '{}', '{}', '{}', '-infinity', '{}', false)",
     ),
     (
         "claim behind a cursor",
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
-        '{7,0}', ARRAY[now(), now() - interval '1 hour'], {zeros:2}, now() - interval '2 s')",
+        '{7,0}', ARRAY[now(), now() - interval '1 hour'], {zeros:2}, now() - interval '2 s', '{}', false)",
     ),
     (
         "claim before last attempts",
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'last', '{handled}', 50, 10, '30 s', \
-        '{}', '{}', '{}', '-infinity')",
+        '{}', '{}', '{}', '-infinity', '{}', false)",
     ),
     (
         "insert and claim",
@@ -47,14 +47,14 @@ const CALLS: &[(&str, &str)] = &[
         {of:100:0::smallint}, {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, \
         {of:100:NULL::interval}, {of:100:NULL::smallint}, {of:100:'{}'::text}) AS entered (at) \
         CROSS JOIN LATERAL {s}.claim(entered.at, '{worker}', '{claim}', 'default', '{handled,also-handled}', 50, 50, '30 s', \
-        '{}', '{}', '{}', '-infinity') AS c",
+        '{}', '{}', '{}', '-infinity', '{}', false) AS c",
     ),
     ("pause", "SELECT {s}.pause('default')"),
     ("wait for claims", "SELECT {s}.await_claims('default')"),
     (
         "claim of a paused queue",
         "SELECT * FROM {s}.claim(NULL, '{worker}', '{claim}', 'default', '{handled}', 50, 50, '30 s', \
-        '{}', '{}', '{}', '-infinity')",
+        '{}', '{}', '{}', '-infinity', '{}', false)",
     ),
     ("resume", "SELECT {s}.resume('default')"),
     ("paused", "SELECT {s}.paused()"),

@@ -55,7 +55,7 @@ async fn no_schema_of_the_callers_gets_between_a_function_and_what_it_means() {
         "SELECT {s}.enqueue('greet', '[1]'), {s}.enqueue('greet', '[2]', priority => 3)",
         "SELECT {s}.insert_jobs(NULL, '{{c}}', '{greet}', '{default}', '{0}', '{NULL}', '{3}', '{1 s}', '{NULL}', '{NULL}', '{NULL}', '{1}')",
         "SELECT * FROM {s}.known_jobs('{{c}}', '{1}')",
-        "SELECT * FROM {s}.claim(NULL, '{w}', '{c}', 'default', '{greet,other}', 2, 2, '30 s', '{}', '{}', '{}', '-infinity')",
+        "SELECT * FROM {s}.claim(NULL, '{w}', '{c}', 'default', '{greet,other}', 2, 2, '30 s', '{}', '{}', '{}', '-infinity', '{}', false)",
         "SELECT * FROM {s}.leases('{w}', '{c}')",
         "SELECT * FROM {s}.ready_queues(NULL, '{default,other}', '{greet}')",
         "SELECT * FROM {s}.heartbeat(NULL, '{w}', '{}', '{}', '{}', '{}')",
