@@ -6,6 +6,7 @@ mod connections;
 mod database;
 mod refusals;
 mod rows;
+mod rules;
 mod schemas;
 mod servers;
 mod storm;
