@@ -90,7 +90,8 @@ async fn a_claim_passes_over_a_job_that_cannot_be_written() {
     assert_eq!(reply.next_due, Some(Duration::ZERO), "the limit kept others out");
     let reply = backend.claim(claim(worker, 3)).await.unwrap();
     assert_eq!(reply.jobs.len(), 2, "a claim by the same handle leaves the job alone");
-    assert_eq!(backend.claim(claim(worker, 3)).await.unwrap().next_due, None, "and no worker claims without a pause");
+    let reply = backend.claim(claim(worker, 3)).await.unwrap();
+    assert_eq!(reply.next_due, None, "otherwise an idle worker claims without a pause");
     assert_eq!(states(&backend, &ids[..1]).await, [State::Ready]);
     // Another handle knows of nothing, and finds the row mended.
     accept(&client).await;
