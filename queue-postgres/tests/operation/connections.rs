@@ -101,7 +101,8 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
     let gate = std::sync::Arc::new(Semaphore::new(0));
     let mut workers = Vec::new();
     let mut queues = Vec::new();
-    for _ in 0..2 {
+    // Before a worker may have taken all connections.
+    for backend in [database.open().await, database.open().await] {
         let gate = std::sync::Arc::clone(&gate);
         let slow = TaskDefinition::from_fn("slow", move |_: JobContext, (): ()| {
             let gate = std::sync::Arc::clone(&gate);
@@ -110,7 +111,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
                 HandlerResult::Ok(())
             }
         });
-        let mut queue = JobQueue::new(std::sync::Arc::new(database.open().await));
+        let mut queue = JobQueue::new(std::sync::Arc::new(backend));
         let slow = slow.register(&mut queue).unwrap();
         let settings = queue_core::runtime::WorkerSettings {
             slots: 4,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 use queue_core::backend::{CancelReply, CancelRequest, InsertRequest, MaintainRequest, Settled};
-use queue_core::{Client, Enqueuer as _, ErrorKind, JobId, JobSpec, State};
+use queue_core::{Client, Enqueuer as _, ErrorKind, JobId, JobSpec, State, WorkerId};
 
 use crate::conformance::act::{persist, unique_queue};
 use crate::conformance::case::{CaseResult, cases};
@@ -32,16 +32,41 @@ const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
 /// How often, since what a request meets on its way differs.
 const ROUNDS: usize = 4;
 
-/// Does something under the fault, whose outcome must then be unknown.
-async fn in_doubt<T: std::fmt::Debug>(
+/// How often a request may find no way to the storage before it meets the fault.
+const ATTEMPTS: usize = 5;
+
+/// Does something under the fault, whose outcome must then be unknown. If it found no way to the storage, because the handle
+/// did something by itself at this moment, it is done once more.
+pub(super) async fn in_doubt<T: std::fmt::Debug, F>(
+    kit: &Kit,
+    target: &[u8],
+    operation: impl Fn() -> F,
+) -> anyhow::Result<queue_core::Error>
+where
+    F: Future<Output = anyhow::Result<queue_core::Result<T>>>,
+{
+    let handle = kit.impatient();
+    for _ in 1..ATTEMPTS {
+        match under_the_fault(kit, target, operation()).await? {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let (nobody, nothing) = (WorkerId::generate(), kit.new_claim_id());
+                persist("leases", || async { Ok(handle.try_leases(nobody, nothing).await) }).await??;
+            }
+            answer => return fails_with(answer, ErrorKind::UnknownOutcome),
+        }
+    }
+    fails_with(under_the_fault(kit, target, operation()).await?, ErrorKind::UnknownOutcome)
+}
+
+async fn under_the_fault<T>(
     kit: &Kit,
     target: &[u8],
     operation: impl Future<Output = anyhow::Result<queue_core::Result<T>>>,
-) -> anyhow::Result<queue_core::Error> {
+) -> anyhow::Result<queue_core::Result<T>> {
     let broken = kit.inject(target).await?;
     let answer = in_time("an answer", operation).await??;
     broken.mend().await?;
-    fails_with(answer, ErrorKind::UnknownOutcome)
+    Ok(answer)
 }
 
 /// Whether the server did what was asked, where the fault tells.
@@ -60,7 +85,7 @@ async fn q03_a_claim_of_unknown_outcome_shares_no_job_with_another(kit: &Kit) ->
             kit.insert((0..10).map(|_| kit.spec("job")).collect()).await?.into_iter().collect();
         let (worker, other, claim) = (kit.worker().await?, kit.worker().await?, kit.new_claim_id());
         let handle = kit.impatient();
-        in_doubt(kit, &claim.to_bytes(), handle.claiming(worker, 6).claim_id(claim).attempt()).await?;
+        in_doubt(kit, &claim.to_bytes(), || handle.claiming(worker, 6).claim_id(claim).attempt()).await?;
         let leases = persist("leases", || async { Ok(handle.try_leases(worker, claim).await) }).await??;
         ensure!(leases.is_empty() || leases.len() == 6, "{} of 6 jobs are leased", leases.len());
         if let Some(was_done) = was_done(kit)? {
@@ -86,7 +111,7 @@ async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
         let token = kit.claim_one(kit.worker().await?).await?.token;
         let handle = kit.impatient();
         let settle = || handle.try_settle(vec![(token, verdict.clone())]);
-        in_doubt(kit, &id.to_bytes(), settle()).await?;
+        in_doubt(kit, &id.to_bytes(), &settle).await?;
         let again = persist("settle", settle).await??.remove(0)?;
         if verdict.final_state().is_some() {
             ensure_eq!(again, Settled::Done, "{verdict:?} again");
@@ -123,7 +148,7 @@ async fn q07_a_claim_of_unknown_outcome_charges_once(kit: &Kit) -> CaseResult {
     let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
     for round in 0..2 {
         let (worker, claim, handle) = (kit.worker().await?, kit.new_claim_id(), kit.impatient());
-        in_doubt(kit, &claim.to_bytes(), handle.claiming(worker, 5).claim_id(claim).attempt()).await?;
+        in_doubt(kit, &claim.to_bytes(), || handle.claiming(worker, 5).claim_id(claim).attempt()).await?;
         let held = persist("leases", || async { Ok(handle.try_leases(worker, claim).await) }).await??;
         if round == 0 && !held.is_empty() {
             kit.settle(held.iter().map(|job| (job.token, release())).collect()).await?;
@@ -152,7 +177,7 @@ async fn q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
         let backend = kit.impatient().backend()?;
         let request = CancelRequest::new(jobs.clone()).at(kit.now());
         let cancel = || async { Ok(backend.cancel(request.clone()).await) };
-        in_doubt(kit, &jobs[2].to_bytes(), cancel()).await?;
+        in_doubt(kit, &jobs[2].to_bytes(), &cancel).await?;
         let again = persist("cancel", cancel).await??;
         let (first, second) = (CancelReply::Finished(State::Cancelled), CancelReply::Cancelled);
         let expected = match was_done(kit)? {
@@ -175,7 +200,7 @@ async fn q10_the_result_of_an_unknown_completion_is_stored_once(kit: &Kit) -> Ca
         let result = format!("result {round}").into_bytes();
         let handle = kit.impatient();
         let settle = || handle.try_settle(vec![(token, complete_with(&result))]);
-        in_doubt(kit, &id.to_bytes(), settle()).await?;
+        in_doubt(kit, &id.to_bytes(), &settle).await?;
         persist("settle", settle).await??;
         // The token has ended the job so: it is done, and stays as it is.
         kit.settle_one(token, complete_with(b"another")).await?;
@@ -196,7 +221,7 @@ async fn q11_a_rescue_of_unknown_outcome_takes_each_lease_once(kit: &Kit) -> Cas
         let backend = kit.impatient().backend()?;
         let request = MaintainRequest::rescue(100).by(by).at(kit.now());
         let rescue = || async { Ok(backend.maintain(request.clone()).await) };
-        in_doubt(kit, &by.to_bytes(), rescue()).await?;
+        in_doubt(kit, &by.to_bytes(), &rescue).await?;
         let again = persist("rescue", rescue).await??;
         if let Some(was_done) = was_done(kit)? {
             ensure_eq!(again.rescued, if was_done { 0 } else { 5 }, "leases that the second rescue took");
@@ -225,7 +250,7 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
             let fates = backend.insert(request.clone()).await;
             Ok(fates.and_then(|mut fates| fates.remove(0)))
         };
-        let error = in_doubt(kit, &ids[round].to_bytes(), insert()).await?;
+        let error = in_doubt(kit, &ids[round].to_bytes(), &insert).await?;
         ensure!(error.is_retryable(), "trying again is said not to help: {error:?}");
         let again = persist("insert", insert).await??;
         ensure_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), ids, "the jobs of the second answer");
@@ -241,7 +266,7 @@ async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(
     const KIND: &str = "a-kind-of-its-own";
     let client = Client::new(kit.impatient().backend()?);
     let job = || new_job(KIND, "{}");
-    let submit = async { Ok(client.submit(vec![job()?, job()?, job()?]).await) };
+    let submit = || async { Ok(client.submit(vec![job()?, job()?, job()?]).await) };
     let error = in_doubt(kit, KIND.as_bytes(), submit).await?;
     ensure_eq!(error.jobs().len(), 3, "the jobs that the error names");
     let again = || async {
@@ -268,11 +293,11 @@ async fn q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> 
     for _ in 0..ROUNDS {
         let queue = unique_queue(kit)?;
         let pause = || async { Ok(pausing.pause(&queue).await) };
-        in_doubt(kit, queue.as_str().as_bytes(), pause()).await?;
+        in_doubt(kit, queue.as_str().as_bytes(), &pause).await?;
         persist("pause", pause).await??;
         ensure_eq!(looking.paused().await?, std::slice::from_ref(&queue), "the paused queues");
         let resume = || async { Ok(pausing.resume(&queue).await) };
-        in_doubt(kit, queue.as_str().as_bytes(), resume()).await?;
+        in_doubt(kit, queue.as_str().as_bytes(), &resume).await?;
         persist("resume", resume).await??;
         ensure_eq!(looking.paused().await?, [], "the paused queues after all");
     }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{InsertRequest, ParkedClaim, Room, Settled};
 use queue_core::{Enqueuer as _, ErrorKind, JobId, State, WorkerId};
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::doubts::in_doubt;
 use crate::conformance::act::persist;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -255,11 +257,15 @@ async fn q16_an_insert_of_unknown_outcome_and_its_parked_claim_agree(kit: &Kit) 
             let fates = backend.insert(request.clone()).await;
             Ok(fates.and_then(|mut fates| fates.remove(0)))
         };
-        let claim = handle.claiming(worker, 2).claim_id(name).park(ROOM)?;
-        let broken = kit.inject(&specs[1].id.to_bytes()).await?;
-        let fate = in_time("an answer", insert()).await??;
-        broken.mend().await?;
-        fails_with(fate, ErrorKind::UnknownOutcome)?;
+        let parked = Mutex::new(None);
+        let enter = || async {
+            let claim = handle.claiming(worker, 2).claim_id(name).park(ROOM)?;
+            let fate = insert().await;
+            *parked.lock().await = Some(claim);
+            fate
+        };
+        in_doubt(kit, &specs[1].id.to_bytes(), enter).await?;
+        let claim = parked.into_inner().context("no claim was parked")?;
         let answer = claim.withdraw().await.context("the parked claim was not made")?;
         fails_with(answer.reply, ErrorKind::UnknownOutcome)?;
         let held = persist("leases", || async { Ok(handle.try_leases(worker, name).await) }).await??;
