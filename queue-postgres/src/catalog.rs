@@ -74,7 +74,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("next_due", "", Callers::Nobody),
     function("make_ready", "uuid[]", Callers::Nobody),
     function("promote", "timestamptz, text, integer, timestamptz", Callers::Nobody),
-    function("lease", "timestamptz, uuid[], uuid, uuid, interval", Callers::Nobody),
+    function("lease", "timestamptz, uuid, uuid, uuid, interval", Callers::Nobody),
     function("take_back", "timestamptz, uuid[], text", Callers::Nobody),
     function("take_back_each", "timestamptz, uuid[], text", Callers::Nobody),
     function("rescue", "timestamptz, uuid, integer", Callers::Nobody),
