@@ -56,10 +56,12 @@ impl PostgresBackend {
     ///
     /// # Errors
     /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the server cannot be reached, or cannot write.
-    /// - [`Invalid`](queue_core::ErrorKind::Invalid): it refuses the user, the password or the database,
-    ///   or the settings contradict each other.
+    /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): it refuses the user, the password or the
+    ///   database, or the role lacks a right.
+    /// - [`Invalid`](queue_core::ErrorKind::Invalid): the settings contradict each other.
     /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): the schema needs a newer program, or must be
-    ///   migrated first; the server is too old, or its encoding is not UTF-8; the role lacks a right.
+    ///   migrated first; the server is too old, or its encoding is not UTF-8.
+    /// - [`Conflict`](queue_core::ErrorKind::Conflict): tables of the same names belong to somebody else.
     ///
     /// # Cancellation
     /// The schema may have been migrated when this future is dropped.

@@ -7,7 +7,7 @@ use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ending::{Ending, Failure, end, record};
-use crate::error::{Outcome, corrupt};
+use crate::error::{Fault, Outcome, corrupt};
 use crate::lists::array;
 use crate::names::Names;
 use crate::places::{Places, look_up};
@@ -54,7 +54,11 @@ fn one_by_one(
                 effects.ready.append(&mut hints);
                 settled.first().copied().map_or_else(|| Ok(Settled::LeaseLost), Ok)
             }
-            Err(fault) => Err(session.error(fault, SettleRequest::OPERATION)),
+            Err(fault) => match session.error(fault, SettleRequest::OPERATION) {
+                // Nothing can be settled until an operator has put it right: an outage, and no fault of the row.
+                error if error.kind() == ErrorKind::Misconfigured => return Err(Fault::Refused(error)),
+                error => Err(error),
+            },
         });
     }
     Ok(fates)

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use queue_core::backend::{
-    HeartbeatRequest, MaintainRequest, ProgressReport, Prune, RegisterRequest, SettleRequest, Settlement,
-    Verdict,
+    HeartbeatRequest, MaintainRequest, ProgressReport, Prune, RegisterRequest, SettleRequest, Settled,
+    Settlement, Verdict,
 };
-use queue_core::{Backend, JobSpec, Progress, Timestamp, WorkerId};
+use queue_core::{Backend, ErrorKind, JobSpec, Progress, Timestamp, WorkerId};
 use queue_sqlite::SqliteBackend;
 
 use crate::common::{Place, claim, insert, register, spec};
@@ -210,4 +210,24 @@ async fn progress_that_cannot_be_stored_costs_no_heartbeat() {
         .query_row("SELECT count(*) FROM queue_live WHERE progress IS NOT NULL", [], |row| row.get(0))
         .unwrap();
     assert_eq!(stored, 2);
+}
+
+#[tokio::test]
+async fn a_settle_without_its_table_fails_as_a_whole_and_is_done_afterwards() {
+    let place = Place::new();
+    let backend = place.open().await;
+    let worker = register(&backend).await;
+    insert(&backend, (0..3).map(|_| spec("1")).collect()).await.unwrap();
+    let jobs = backend.claim(claim(worker, 3)).await.unwrap().jobs;
+    let settle = || {
+        let end = Verdict::Complete { result: None };
+        let ends = jobs.iter().map(|job| Settlement::new(job.token, end.clone())).collect();
+        backend.settle(SettleRequest::new(worker, ends))
+    };
+    place.connection().execute_batch("ALTER TABLE queue_outcomes RENAME TO away").unwrap();
+    let error = settle().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Misconfigured, "a worker goes on to claim after an answer: {error}");
+    place.connection().execute_batch("ALTER TABLE away RENAME TO queue_outcomes").unwrap();
+    let answers = settle().await.unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(Settled::Done))), "{answers:?}");
 }
