@@ -33,7 +33,8 @@ async fn try_claim(core: &Core, request: &ClaimRequest) -> Outcome<ClaimReply> {
             asked.each = true;
             let rows = core.connections.query(&core.statements.claim, &asked.parameters()).await?;
             let mut reply = reply(core, request, &rows)?;
-            reply.next_due = Some(Duration::ZERO);
+            // Where none could be leased, it may be as bad.
+            reply.next_due = Some(if reply.jobs.is_empty() { WHILE_LOCKED } else { Duration::ZERO });
             Ok(reply)
         }
         answer => reply(core, request, &answer?),

@@ -15,7 +15,7 @@ use crate::types::Id;
 /// How long claims pass over such a job before they try it again.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
 
-/// More than are ever refused at the same time, and few enough to be sent with every claim.
+/// Few enough to be sent with every claim. What is refused beside these is met again, and not logged.
 const MOST_REMEMBERED: usize = 1_000;
 
 /// What was read of a row whose first column is a job, or `None` if it cannot be understood: one such job must not stand
@@ -42,8 +42,11 @@ impl Refused {
     /// A job could not be leased, promoted, rescued or removed. It stays as it is, and the others do not wait for it.
     pub(crate) fn note(&self, job: JobId, fault: &str) {
         let mut known = self.lock();
-        if known.len() >= MOST_REMEMBERED {
-            known.clear();
+        if known.len() >= MOST_REMEMBERED && !known.contains_key(&job) {
+            known.retain(|_, since| since.elapsed() < LEFT_ALONE);
+            if known.len() >= MOST_REMEMBERED {
+                return;
+            }
         }
         if known.insert(job, Instant::now()).is_none() {
             tracing::error!(%job, fault, "the database does not accept a row of the job; the job is passed over");

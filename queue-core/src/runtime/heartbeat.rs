@@ -155,9 +155,10 @@ async fn beat(
         new.map(|(token, progress)| ProgressReport { token: *token, progress: progress.clone() }).collect();
     let has_reports = !request.progress.is_empty();
     let reply = match station.backend.heartbeat(request).await {
-        Err(error) if has_reports && error.is_final() && error.kind() != ErrorKind::WorkerLost => {
+        Err(error) if has_reports && !error.is_retryable() && error.kind() != ErrorKind::WorkerLost => {
+            let reply = station.backend.heartbeat(HeartbeatRequest::new(worker)).await?;
             tracing::error!(%worker, %error, "the progress of jobs cannot be stored; it is left out");
-            station.backend.heartbeat(HeartbeatRequest::new(worker)).await?
+            reply
         }
         reply => reply?,
     };
