@@ -13,12 +13,13 @@ END
 $$;
 
 -- Q14, Q19: makes due jobs of a queue ready, those that are due longest first. Only what waits for a time after p_after is looked
--- at. If one of them cannot be written, each is made ready by itself; one that cannot be is passed over and named, with the reason.
+-- at, and none that p_without names. If one of them cannot be written, each is made ready by itself; one that cannot be is passed over and named, with the reason.
 CREATE FUNCTION {schema}.promote(
     p_now timestamptz,
     p_queue text,
     p_limit integer,
-    p_after timestamptz
+    p_after timestamptz,
+    p_without uuid[]
 ) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint, passed_over uuid, fault text)
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -30,6 +31,7 @@ BEGIN
     v_due := ARRAY(
         SELECT l.id FROM live l
         WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_after AND l.run_at <= p_now
+            AND l.id <> ALL (p_without)
         ORDER BY l.run_at
         LIMIT p_limit
         FOR UPDATE SKIP LOCKED
@@ -93,7 +95,7 @@ AS $$
 DECLARE
     v_now timestamptz := coalesce(p_now, clock_timestamp());
     v_due timestamptz;
-    v_passed_over uuid[] := '{}';
+    v_passed_over uuid[] := p_without;
     v_quotas integer[] := ARRAY[p_limit];
     v_named integer := 1;
     v_level integer := 32768;
@@ -113,11 +115,12 @@ BEGIN
 
     SELECT l.run_at INTO v_due FROM live l
     WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
+        AND l.id <> ALL (p_without)
     ORDER BY l.run_at LIMIT 1;
     IF v_due <= v_now THEN
         -- In a statement of its own: what a statement promotes, it does not see.
         FOR priority, run_at, id, payload IN
-            SELECT p.priority, p.run_at, p.passed_over, p.fault FROM promote(v_now, p_queue, 1000, p_waiting_after) p
+            SELECT p.priority, p.run_at, p.passed_over, p.fault FROM promote(v_now, p_queue, 1000, p_waiting_after, p_without) p
         LOOP
             IF id IS NOT NULL THEN
                 v_passed_over := v_passed_over || id;

@@ -70,12 +70,12 @@ END
 $$;
 
 -- Q3, Q7, Q11: gives up the workers that are expired, for good, and takes back up to p_limit leases: those of workers that
--- were given up, then those past their deadline. Takes nothing if p_worker, who asks, is expired or gone itself.
+-- were given up, then those past their deadline; none that p_without names. Takes nothing if p_worker, who asks, is expired or gone itself.
 --
 -- The row of a worker is locked, and its expiry checked under the lock, before anything of it is touched: a heartbeat that
 -- comes first saves it, and a claim of it that is under way has it passed over. The answer is a row for each level that has
 -- ready jobs again, one for each job that could not be written, and a last one with the counts.
-CREATE FUNCTION {schema}.rescue(p_now timestamptz, p_worker uuid, p_limit integer)
+CREATE FUNCTION {schema}.rescue(p_now timestamptz, p_worker uuid, p_limit integer, p_without uuid[])
 RETURNS TABLE (
     queue text, priority smallint, run_at timestamptz, workers_lost bigint, rescued bigint, died bigint, passed_over uuid, fault text
 )
@@ -104,13 +104,14 @@ BEGIN
             );
         END IF;
         v_of_lost := ARRAY(
-            SELECT l.id FROM live l WHERE l.state = 'running' AND l.worker = ANY (v_lost)
+            SELECT l.id FROM live l WHERE l.state = 'running' AND l.worker = ANY (v_lost) AND l.id <> ALL (p_without)
             LIMIT p_limit FOR UPDATE SKIP LOCKED
         );
         v_overdue := ARRAY(
             SELECT lease.id FROM workers w
             CROSS JOIN LATERAL (
                 SELECT l.id FROM live l WHERE l.state = 'running' AND l.worker = w.id AND l.deadline <= v_now
+                    AND l.id <> ALL (p_without)
                 LIMIT p_limit - cardinality(v_of_lost)
                 FOR UPDATE SKIP LOCKED
             ) lease
@@ -231,7 +232,8 @@ CREATE FUNCTION {schema}.maintain(
     p_completed interval,
     p_cancelled interval,
     p_dead interval,
-    p_window interval
+    p_window interval,
+    p_without uuid[]
 ) RETURNS TABLE (
     queue text, priority smallint, run_at timestamptz, promoted bigint, workers_lost bigint, rescued bigint, died bigint,
     pruned bigint, next uuid, due_at timestamptz, now timestamptz, passed_over uuid, fault text
@@ -255,7 +257,7 @@ BEGIN
         WHERE l.state IN ('scheduled', 'retrying') AND l.queue > v_queue
         ORDER BY l.queue LIMIT 1;
         EXIT WHEN NOT FOUND;
-        FOR v_part IN SELECT * FROM promote(v_now, v_queue, (p_promote - v_promoted)::integer, '-infinity') LOOP
+        FOR v_part IN SELECT * FROM promote(v_now, v_queue, (p_promote - v_promoted)::integer, '-infinity', p_without) LOOP
             v_promoted := v_promoted + v_part.jobs;
             queue := CASE WHEN v_part.passed_over IS NULL THEN v_queue END;
             priority := v_part.priority;
@@ -266,7 +268,7 @@ BEGIN
         END LOOP;
     END LOOP;
     IF p_rescue > 0 THEN
-        FOR v_part IN SELECT * FROM rescue(v_now, p_worker, p_rescue) LOOP
+        FOR v_part IN SELECT * FROM rescue(v_now, p_worker, p_rescue, p_without) LOOP
             v_workers_lost := v_workers_lost + v_part.workers_lost;
             v_rescued := v_rescued + v_part.rescued;
             v_died := v_died + v_part.died;

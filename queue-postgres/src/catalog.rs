@@ -42,8 +42,8 @@ const INSERT: &str = "timestamptz, uuid[], text[], text[], smallint[], timestamp
 const CLAIM: &str = "timestamptz, uuid, uuid, text, text[], integer, integer, interval, smallint[], timestamptz[], uuid[], \
     timestamptz, uuid[], boolean";
 const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[]";
-const MAINTAIN: &str =
-    "timestamptz, uuid, integer, integer, integer, integer, uuid, interval, interval, interval, interval";
+const MAINTAIN: &str = "timestamptz, uuid, integer, integer, integer, integer, uuid, interval, interval, interval, interval, \
+    uuid[]";
 
 /// All functions, those first that programs call.
 pub(crate) const FUNCTIONS: &[Function] = &[
@@ -73,11 +73,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("pause_lock", "text", Callers::Nobody),
     function("next_due", "", Callers::Nobody),
     function("make_ready", "uuid[]", Callers::Nobody),
-    function("promote", "timestamptz, text, integer, timestamptz", Callers::Nobody),
+    function("promote", "timestamptz, text, integer, timestamptz, uuid[]", Callers::Nobody),
     function("lease", "timestamptz, uuid, uuid, uuid, interval", Callers::Nobody),
     function("take_back", "timestamptz, uuid[], text", Callers::Nobody),
     function("take_back_each", "timestamptz, uuid[], text", Callers::Nobody),
-    function("rescue", "timestamptz, uuid, integer", Callers::Nobody),
+    function("rescue", "timestamptz, uuid, integer, uuid[]", Callers::Nobody),
     function("remove", "uuid[]", Callers::Nobody),
     function(
         "prune",

@@ -12,7 +12,7 @@ use crate::error::{Effect, Outcome};
 use crate::row;
 use crate::types::Id;
 
-/// How long claims pass over such a job before they try it again.
+/// How long such a job is passed over before it is tried again.
 const LEFT_ALONE: Duration = Duration::from_secs(60);
 
 /// Few enough to be sent with every claim. What is refused beside these is met again, and not logged.
@@ -53,7 +53,7 @@ impl Refused {
         }
     }
 
-    /// Those that claims pass over.
+    /// Those that are passed over.
     pub(crate) fn left_alone(&self) -> Vec<Id> {
         let known = self.lock();
         known.iter().filter(|(_, since)| since.elapsed() < LEFT_ALONE).map(|(job, _)| (*job).into()).collect()

@@ -44,6 +44,7 @@ async fn ask(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
                 &Interval(prune.cancelled),
                 &Interval(prune.dead),
                 &Interval(prune.idempotency_window),
+                &core.refused.left_alone(),
             ],
         )
         .await

@@ -86,6 +86,7 @@ const MAINTAIN: &[Type] = &[
     Type::INTERVAL,
     Type::INTERVAL,
     Type::INTERVAL,
+    Type::UUID_ARRAY,
 ];
 
 impl Statements {

@@ -84,15 +84,15 @@ const CALLS: &[(&str, &str)] = &[
     ),
     (
         "promote and rescue",
-        "SELECT * FROM {s}.maintain(now() + interval '50 min', NULL, 100, 100, 0, 0, '{nil}', '0', '0', '0', '0')",
+        "SELECT * FROM {s}.maintain(now() + interval '50 min', NULL, 100, 100, 0, 0, '{nil}', '0', '0', '0', '0', '{}')",
     ),
     (
         "rescue of a lost worker",
-        "SELECT * FROM {s}.maintain(now() + interval '2 hours', NULL, 0, 100, 0, 0, '{nil}', '0', '0', '0', '0')",
+        "SELECT * FROM {s}.maintain(now() + interval '2 hours', NULL, 0, 100, 0, 0, '{nil}', '0', '0', '0', '0', '{}')",
     ),
     (
         "prune",
-        "SELECT * FROM {s}.maintain(now() + interval '2 days', NULL, 0, 0, 100, 1000, '{nil}', '0', '0', '0', '1 hour')",
+        "SELECT * FROM {s}.maintain(now() + interval '2 days', NULL, 0, 0, 100, 1000, '{nil}', '0', '0', '0', '1 hour', '{}')",
     ),
     ("retire", "SELECT {s}.retire('{worker}')"),
     ("enqueue", "SELECT {s}.enqueue('handled', '{}')"),

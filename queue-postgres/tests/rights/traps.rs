@@ -63,7 +63,7 @@ async fn no_schema_of_the_callers_gets_between_a_function_and_what_it_means() {
         "SELECT * FROM {s}.settle(NULL, '{{c}}', '{{c}}', '{NULL}', '{retry}', '{1 s}', '{failed}')",
         "SELECT * FROM {s}.cancel(NULL, '{{c}}', true)",
         "SELECT {s}.wanted_cancels('{{c}}')",
-        "SELECT * FROM {s}.maintain(NULL, NULL, 10, 10, 10, 10, '{c}', '0', '0', '0', '0')",
+        "SELECT * FROM {s}.maintain(NULL, NULL, 10, 10, 10, 10, '{c}', '0', '0', '0', '0', '{}')",
         "SELECT {s}.retire('{w}')",
         "SELECT {s}.pause('default')",
         "SELECT {s}.await_claims('default'), {s}.paused(), {s}.resume('default')",
