@@ -69,15 +69,51 @@ BEGIN
 END
 $$;
 
+-- Q19: moves these workers, which the caller has locked, to a state; none removes them. If one of the rows cannot be written, each is
+-- written by itself. A row per worker, with the reason if it could not be written.
+CREATE FUNCTION {schema}.write_workers(p_workers uuid[], p_state text)
+RETURNS TABLE (worker uuid, fault text)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_worker uuid;
+BEGIN
+    IF cardinality(p_workers) = 0 THEN
+        RETURN;
+    END IF;
+    BEGIN
+        IF p_state IS NULL THEN
+            DELETE FROM workers w WHERE w.id = ANY (p_workers);
+        ELSE
+            UPDATE workers w SET state = p_state::worker_state WHERE w.id = ANY (p_workers);
+        END IF;
+        RETURN QUERY SELECT unnest(p_workers), NULL::text;
+    EXCEPTION WHEN OTHERS THEN
+        IF NOT is_of_a_row(SQLSTATE) THEN
+            RAISE;
+        END IF;
+        IF cardinality(p_workers) = 1 THEN
+            RETURN QUERY SELECT p_workers[1], SQLERRM;
+        ELSE
+            FOREACH v_worker IN ARRAY p_workers LOOP
+                RETURN QUERY SELECT w.* FROM write_workers(ARRAY[v_worker], p_state) w;
+            END LOOP;
+        END IF;
+    END;
+END
+$$;
+
 -- Q3, Q7, Q11: gives up the workers that are expired, for good, and takes back up to p_limit leases: those of workers that
--- were given up, then those past their deadline; none that p_without names. Takes nothing if p_worker, who asks, is expired or gone itself.
+-- were given up, then those past their deadline. Leaves alone the jobs and workers that p_without names. Takes nothing if p_worker, who asks, is expired or gone itself.
 --
 -- The row of a worker is locked, and its expiry checked under the lock, before anything of it is touched: a heartbeat that
 -- comes first saves it, and a claim of it that is under way has it passed over. The answer is a row for each level that has
--- ready jobs again, one for each job that could not be written, and a last one with the counts.
+-- ready jobs again, one for each job or worker that could not be written, and a last one with the counts.
 CREATE FUNCTION {schema}.rescue(p_now timestamptz, p_worker uuid, p_limit integer, p_without uuid[])
 RETURNS TABLE (
-    queue text, priority smallint, run_at timestamptz, workers_lost bigint, rescued bigint, died bigint, passed_over uuid, fault text
+    queue text, priority smallint, run_at timestamptz, workers_lost bigint, rescued bigint, died bigint, passed_over uuid,
+    is_worker boolean, fault text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -85,20 +121,26 @@ AS $$
 DECLARE
     v_now timestamptz := coalesce(p_now, clock_timestamp());
     v_workers_lost bigint := 0;
+    v_written record;
     v_lost uuid[];
     v_of_lost uuid[];
     v_overdue uuid[];
 BEGIN
     IF p_worker IS NULL OR EXISTS (SELECT 1 FROM workers w WHERE w.id = p_worker AND w.state = 'live' AND w.expires_at > v_now) THEN
         IF EXISTS (SELECT 1 FROM workers w WHERE w.state IN ('live', 'lost') AND (w.state = 'lost' OR w.expires_at <= v_now)) THEN
-            UPDATE workers w SET state = 'lost'
-            WHERE w.id = ANY (ARRAY(
+            FOR v_written IN SELECT * FROM write_workers(ARRAY(
                 SELECT e.id FROM workers e
-                WHERE e.state IN ('live', 'lost') AND e.state = 'live' AND e.expires_at <= v_now
+                WHERE e.state IN ('live', 'lost') AND e.state = 'live' AND e.expires_at <= v_now AND e.id <> ALL (p_without)
                 ORDER BY e.id
                 FOR UPDATE SKIP LOCKED
-            ));
-            GET DIAGNOSTICS v_workers_lost = ROW_COUNT;
+            ), 'lost') LOOP
+                IF v_written.fault IS NULL THEN
+                    v_workers_lost := v_workers_lost + 1;
+                ELSE
+                    RETURN QUERY SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, 0::bigint, 0::bigint,
+                        v_written.worker, true, v_written.fault;
+                END IF;
+            END LOOP;
             v_lost := ARRAY(
                 SELECT w.id FROM workers w WHERE w.state IN ('live', 'lost') AND w.state = 'lost' ORDER BY w.id FOR UPDATE SKIP LOCKED
             );
@@ -119,16 +161,22 @@ BEGIN
             LIMIT p_limit - cardinality(v_of_lost)
         );
         RETURN QUERY
-        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, t.fault
+        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, false, t.fault
         FROM take_back_each(v_now, v_of_lost, 'the worker that ran the job was given up: it did not show in time that it lives') t;
         RETURN QUERY
-        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, t.fault
+        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, false, t.fault
         FROM take_back_each(v_now, v_overdue, 'the lease passed its deadline') t;
-        UPDATE workers w SET state = 'cleared'
-        WHERE w.id = ANY (v_lost) AND (SELECT l.id FROM live l WHERE l.state = 'running' AND l.worker = w.id LIMIT 1) IS NULL;
+        RETURN QUERY
+        SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, 0::bigint, 0::bigint, w.worker, true, w.fault
+        FROM write_workers(ARRAY(
+            SELECT e.id FROM unnest(v_lost) WITH ORDINALITY e (id, number)
+            WHERE (SELECT l.id FROM live l WHERE l.state = 'running' AND l.worker = e.id LIMIT 1) IS NULL AND e.id <> ALL (p_without)
+            ORDER BY e.number
+        ), 'cleared') w
+        WHERE w.fault IS NOT NULL;
     END IF;
     RETURN QUERY
-    SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_workers_lost, 0::bigint, 0::bigint, NULL::uuid, NULL::text;
+    SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_workers_lost, 0::bigint, 0::bigint, NULL::uuid, NULL::boolean, NULL::text;
 END
 $$;
 
@@ -137,7 +185,7 @@ $$;
 --
 -- Goes by id, which is by age, from p_after on; looks at p_looks jobs at the most, and at none that is younger than the
 -- shortest time that jobs are kept (an id may lie ahead of its job by an hour at the most, or the job is kept for
--- longer). The answer is a row for each job that could not be removed, and a last one with how many were, and where the
+-- longer). The answer is a row for each job or worker that could not be removed, and a last one with how many were, and where the
 -- next piece begins; NULL is the beginning.
 CREATE FUNCTION {schema}.prune(
     p_now timestamptz,
@@ -147,8 +195,9 @@ CREATE FUNCTION {schema}.prune(
     p_dead interval,
     p_window interval,
     p_limit integer,
-    p_looks integer
-) RETURNS TABLE (pruned bigint, next uuid, passed_over uuid, fault text)
+    p_looks integer,
+    p_without uuid[]
+) RETURNS TABLE (pruned bigint, next uuid, passed_over uuid, is_worker boolean, fault text)
 LANGUAGE plpgsql {function_settings}
 AS $$
 #variable_conflict use_column
@@ -165,7 +214,15 @@ DECLARE
     v_pruned bigint := 0;
     v_job uuid;
 BEGIN
-    DELETE FROM workers w WHERE w.state IN ('cleared', 'retired') AND w.expires_at < v_now - interval '1 day';
+    RETURN QUERY
+    SELECT NULL::bigint, NULL::uuid, w.worker, true, w.fault
+    FROM write_workers(ARRAY(
+        SELECT e.id FROM workers e
+        WHERE e.state IN ('cleared', 'retired') AND e.expires_at < v_now - interval '1 day' AND e.id <> ALL (p_without)
+        ORDER BY e.id
+        FOR UPDATE SKIP LOCKED
+    ), NULL) w
+    WHERE w.fault IS NOT NULL;
 
     WITH looked AS MATERIALIZED (
         SELECT o.id, o.finished_at < v_now - least('17000000 hours',
@@ -198,12 +255,12 @@ BEGIN
                 IF NOT is_of_a_row(SQLSTATE) THEN
                     RAISE;
                 END IF;
-                RETURN QUERY SELECT NULL::bigint, NULL::uuid, v_job, SQLERRM;
+                RETURN QUERY SELECT NULL::bigint, NULL::uuid, v_job, false, SQLERRM;
             END;
         END LOOP;
     END;
     RETURN QUERY
-    SELECT v_pruned, CASE WHEN v_seen >= p_looks OR v_old_seen >= p_limit THEN v_last END, NULL::uuid, NULL::text;
+    SELECT v_pruned, CASE WHEN v_seen >= p_looks OR v_old_seen >= p_limit THEN v_last END, NULL::uuid, NULL::boolean, NULL::text;
 END
 $$;
 
@@ -219,7 +276,7 @@ END
 $$;
 
 -- Q7, Q8, Q11, Q14: the parts of upkeep in one transaction; one with a limit of zero is left out. A row for each level that has
--- ready jobs, a row for each job of which a row could not be written, and a last one with the counts, where pruning goes on, and
+-- ready jobs, a row for each job or worker of which a row could not be written, and a last one with the counts, where pruning goes on, and
 -- when the next waiting job is due.
 CREATE FUNCTION {schema}.maintain(
     p_now timestamptz,
@@ -236,7 +293,7 @@ CREATE FUNCTION {schema}.maintain(
     p_without uuid[]
 ) RETURNS TABLE (
     queue text, priority smallint, run_at timestamptz, promoted bigint, workers_lost bigint, rescued bigint, died bigint,
-    pruned bigint, next uuid, due_at timestamptz, now timestamptz, passed_over uuid, fault text
+    pruned bigint, next uuid, due_at timestamptz, now timestamptz, passed_over uuid, is_worker boolean, fault text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -263,6 +320,7 @@ BEGIN
             priority := v_part.priority;
             run_at := v_part.run_at;
             passed_over := v_part.passed_over;
+            is_worker := false;
             fault := v_part.fault;
             RETURN NEXT;
         END LOOP;
@@ -277,6 +335,7 @@ BEGIN
                 priority := v_part.priority;
                 run_at := v_part.run_at;
                 passed_over := v_part.passed_over;
+                is_worker := v_part.is_worker;
                 fault := v_part.fault;
                 RETURN NEXT;
             END IF;
@@ -284,7 +343,7 @@ BEGIN
     END IF;
     IF p_prune > 0 THEN
         FOR v_part IN
-            SELECT * FROM prune(v_now, p_prune_after, p_completed, p_cancelled, p_dead, p_window, p_prune, p_prune_looks)
+            SELECT * FROM prune(v_now, p_prune_after, p_completed, p_cancelled, p_dead, p_window, p_prune, p_prune_looks, p_without)
         LOOP
             IF v_part.passed_over IS NULL THEN
                 v_pruned := v_part.pruned;
@@ -292,6 +351,7 @@ BEGIN
             ELSE
                 queue := NULL;
                 passed_over := v_part.passed_over;
+                is_worker := v_part.is_worker;
                 fault := v_part.fault;
                 RETURN NEXT;
             END IF;
@@ -299,6 +359,6 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_promoted, v_workers_lost, v_rescued, v_died, v_pruned, v_next,
-        next_due(), v_now, NULL::uuid, NULL::text;
+        next_due(), v_now, NULL::uuid, NULL::boolean, NULL::text;
 END
 $$;

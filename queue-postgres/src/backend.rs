@@ -16,6 +16,7 @@ use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
 use crate::config::{Pooler, PostgresConfig};
 use crate::connect::Connector;
 use crate::core::Core;
+use crate::error::Effect;
 use crate::home::Home;
 use crate::lane::Lane;
 use crate::tls::Tls;
@@ -75,6 +76,8 @@ impl PostgresBackend {
         let (opening, settings) = (Arc::clone(&core), config.clone());
         home.run(async move {
             // The connection of the heartbeats first: whatever else is crowded out, a worker keeps its leases.
+            let connected = opening.heartbeats.connect().await;
+            connected.map_err(|fault| fault.into_error("open the database", Effect::Reads))?;
             server::check(&opening.heartbeats).await?;
             migrate::migrate(&opening.connections, &settings).await
         })

@@ -77,11 +77,12 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("lease", "timestamptz, uuid, uuid, uuid, interval", Callers::Nobody),
     function("take_back", "timestamptz, uuid[], text", Callers::Nobody),
     function("take_back_each", "timestamptz, uuid[], text", Callers::Nobody),
+    function("write_workers", "uuid[], text", Callers::Nobody),
     function("rescue", "timestamptz, uuid, integer, uuid[]", Callers::Nobody),
     function("remove", "uuid[]", Callers::Nobody),
     function(
         "prune",
-        "timestamptz, uuid, interval, interval, interval, interval, integer, integer",
+        "timestamptz, uuid, interval, interval, interval, interval, integer, integer, uuid[]",
         Callers::Nobody,
     ),
 ];

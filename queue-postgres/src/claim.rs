@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use crate::connections::Parameter;
 use crate::core::Core;
-use crate::damaged::pass_over;
+use crate::damaged::{Refused, pass_over};
 use crate::error::{Effect, Outcome, corrupt};
 use crate::row;
 use crate::types::{After, Id, Interval, Time};
@@ -162,7 +162,7 @@ fn read(core: &Core, rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
             promoted.extend(pass_over(row, hint(row, &request.queue)));
         } else if row::get::<Option<&str>>(row, 10)?.is_none() {
             // It could not be promoted, or leased.
-            core.refused.note(row::job_id(row, 0)?, row::get(row, 9)?);
+            core.refused.note(Refused::Job(row::job_id(row, 0)?), row::get(row, 9)?);
             refused += 1;
         } else {
             jobs.extend(pass_over(row, job(row, request.claim, &request.queue)));

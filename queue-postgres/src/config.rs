@@ -180,8 +180,9 @@ impl PostgresConfig {
         self
     }
 
-    /// How long a request waits for a connection before it fails with
-    /// [`Busy`](queue_core::ErrorKind::Busy); [`DEFAULT_POOL_TIMEOUT`] unless said.
+    /// How long a request waits for a connection (default: [`DEFAULT_POOL_TIMEOUT`]). Then it fails with
+    /// [`Busy`](queue_core::ErrorKind::Busy) if all are in use, and with [`Unavailable`](queue_core::ErrorKind::Unavailable) if
+    /// a new one did not come up; the next attempt begins with the next address.
     pub const fn pool_timeout(mut self, timeout: Duration) -> Self {
         self.pool_timeout = timeout;
         self
@@ -194,7 +195,8 @@ impl PostgresConfig {
         self
     }
 
-    /// How long a heartbeat waits for the server's answer; [`DEFAULT_HEARTBEAT_TIMEOUT`] unless said.
+    /// How long a heartbeat waits for its connection, and then for the server's answer (default:
+    /// [`DEFAULT_HEARTBEAT_TIMEOUT`]).
     pub const fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
         self

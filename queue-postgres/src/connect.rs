@@ -7,10 +7,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use scopeguard::ScopeGuard;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_postgres::config::{Host, LoadBalanceHosts};
@@ -24,14 +25,24 @@ use crate::tls::Tls;
 
 const DEFAULT_PORT: u16 = 5432;
 
-/// Connects to the first host that lets it; to the last one that did before all others.
+/// Connects to the first address that lets it, beginning with the last one that did.
+///
+/// A caller may wait for less time than all addresses take together. An attempt that it drops is not in vain: the next one
+/// begins with the next address.
 #[derive(Debug)]
 pub(crate) struct Connector {
     driver: Config,
     tls: Tls,
     /// For each address.
     timeout: Duration,
-    first: AtomicUsize,
+    first: Mutex<Position>,
+}
+
+/// Where an attempt begins: a host of the configuration, and which of the addresses that its name has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
+    host: usize,
+    address: usize,
 }
 
 /// What the driver's configuration names, one by one.
@@ -46,7 +57,7 @@ impl Connector {
     pub(crate) fn new(config: &PostgresConfig, tls: Tls) -> Self {
         let driver = config.for_connections();
         let timeout = driver.get_connect_timeout().copied().unwrap_or(config.connect_timeout);
-        Self { driver, tls, timeout, first: AtomicUsize::new(0) }
+        Self { driver, tls, timeout, first: Mutex::default() }
     }
 
     pub(crate) const fn tls(&self) -> &Tls {
@@ -87,29 +98,52 @@ impl Connector {
         T: MakeTlsConnect<Socket> + Clone,
     {
         let hosts = addresses(&self.driver);
+        let first = self.first(hosts.len());
         let mut failures = Vec::new();
-        for index in self.order(hosts.len()) {
-            for address in self.resolved(&hosts[index], &mut failures).await {
-                let alone = alone(&self.driver, &address);
-                match timeout(self.timeout, alone.connect(tls.clone())).await {
+        for step in 0..hosts.len() {
+            let host = (first.host + step) % hosts.len();
+            let next_host = Position { host: (host + 1) % hosts.len(), address: 0 };
+            let if_dropped = self.begin_next_at(next_host);
+            let mut found = self.resolved(&hosts[host], &mut failures).await;
+            ScopeGuard::into_inner(if_dropped);
+            let turned = if step == 0 { first.address.checked_rem(found.len()).unwrap_or(0) } else { 0 };
+            found.rotate_left(turned);
+            for (tried, address) in found.iter().enumerate() {
+                let position = |tried| Position { host, address: (turned + tried) % found.len() };
+                let is_last = tried + 1 == found.len();
+                let if_dropped = self.begin_next_at(if is_last { next_host } else { position(tried + 1) });
+                let attempt = timeout(self.timeout, alone(&self.driver, address).connect(tls.clone())).await;
+                ScopeGuard::into_inner(if_dropped);
+                match attempt {
                     Ok(Ok(connected)) => {
-                        self.first.store(index, Ordering::Relaxed);
+                        self.set_first(position(tried));
                         return Ok(connected);
                     }
-                    Ok(Err(error)) => failures.push((address, Failure::Driver(error))),
-                    Err(_) => failures.push((address, Failure::Silent(self.timeout))),
+                    Ok(Err(error)) => failures.push((address.clone(), Failure::Driver(error))),
+                    Err(_) => failures.push((address.clone(), Failure::Silent(self.timeout))),
                 }
             }
         }
         Err(Unreached(failures))
     }
 
-    fn order(&self, hosts: usize) -> impl Iterator<Item = usize> + use<> {
-        let first = match self.driver.get_load_balance_hosts() {
-            LoadBalanceHosts::Random => usize::from(queue_core::JobId::generate().to_bytes()[15]),
-            _ => self.first.load(Ordering::Relaxed),
-        };
-        (0..hosts).map(move |step| (first + step) % hosts)
+    fn first(&self, hosts: usize) -> Position {
+        match self.driver.get_load_balance_hosts() {
+            LoadBalanceHosts::Random => {
+                let random = usize::from(queue_core::JobId::generate().to_bytes()[15]);
+                Position { host: random.checked_rem(hosts).unwrap_or(0), address: 0 }
+            }
+            _ => *self.first.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn set_first(&self, position: Position) {
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    }
+
+    /// What an attempt leaves that is dropped before the guard is.
+    fn begin_next_at(&self, position: Position) -> ScopeGuard<(), impl FnOnce(())> {
+        scopeguard::guard((), move |()| self.set_first(position))
     }
 
     /// The addresses of a host. Each is tried by itself, as libpq does.

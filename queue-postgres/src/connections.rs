@@ -28,8 +28,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(2);
 /// How long the connections that a server refused are done without, one after another.
 const WITHOUT_REFUSED: Duration = Duration::from_secs(10);
 
-/// The wait between two attempts to get the first connection from a server that has none left.
-const WHILE_CROWDED: Duration = Duration::from_millis(100);
+/// The wait between two attempts to get a connection from a server that has none left.
+pub(crate) const WHILE_CROWDED: Duration = Duration::from_millis(100);
 
 /// A parameter of a statement.
 pub(crate) type Parameter<'a> = &'a (dyn ToSql + Sync);
@@ -194,7 +194,7 @@ impl Connections {
                     wait *= 2;
                 }
                 Err(fault) if fault.is_lost_connection() && statement.effect == Effect::Reads => {}
-                Err(fault) if fault.is_stale_plan() => {}
+                Err(fault) if self.pooler == Pooler::None && fault.is_stale_plan() => {}
                 answer => return answer,
             }
         }
@@ -234,10 +234,27 @@ impl Connections {
         }
     }
 
+    /// Makes the first connection, however long all addresses of all hosts take.
+    pub(crate) async fn connect(&self) -> Outcome<()> {
+        match self.pool.get().await {
+            Ok(session) => {
+                drop(session);
+                Ok(())
+            }
+            Err(managed::PoolError::Backend(error)) => Err(Fault::Unreached(error)),
+            Err(_) => Err(Fault::Occupied),
+        }
+    }
+
     /// One of the connections, for more than one question; to be [given back](Self::give_back).
     pub(crate) async fn connection(&self) -> Outcome<Lent> {
-        let deadline = tokio::time::Instant::now() + self.patience;
+        self.connection_within(self.patience).await
+    }
+
+    async fn connection_within(&self, patience: Duration) -> Outcome<Lent> {
+        let deadline = tokio::time::Instant::now() + patience;
         self.try_refused_again();
+        let mut refusal = None;
         loop {
             // First, what is free at once.
             let place = match Arc::clone(&self.places).try_acquire_owned() {
@@ -247,12 +264,14 @@ impl Connections {
                     Ok(Err(_)) | Err(_) => return Err(Fault::Occupied),
                 },
             };
-            match self.pool.get().await {
-                Ok(session) => {
+            // An attempt that is dropped here has the next one begin with the next address.
+            match timeout_at(deadline, self.pool.get()).await {
+                Ok(Ok(session)) => {
                     let session = scopeguard::guard(session, self.unless_given_back);
                     return Ok(Lent { session, _place: place });
                 }
-                Err(managed::PoolError::Backend(error)) => {
+                Err(_) => return Err(refusal.map_or(Fault::NotConnected(patience), Fault::Unreached)),
+                Ok(Err(managed::PoolError::Backend(error))) => {
                     let waits = error.is_crowded() && self.when_crowded == WhenCrowded::Wait;
                     if !waits || tokio::time::Instant::now() >= deadline {
                         return Err(Fault::Unreached(error));
@@ -261,9 +280,10 @@ impl Connections {
                         drop(place);
                         sleep(WHILE_CROWDED).await;
                     }
+                    refusal = Some(error);
                 }
                 // It has a place for each of ours, and no hooks.
-                Err(_) => return Err(Fault::Occupied),
+                Ok(Err(_)) => return Err(Fault::Occupied),
             }
         }
     }
@@ -302,13 +322,14 @@ impl Connections {
         }
     }
 
-    /// Closes one of the connections, so that the server has one for what must not wait.
-    pub(crate) async fn give_one_up(&self) {
-        if let Ok(connection) = self.connection().await {
-            let Lent { session, _place: place } = connection;
-            close(ScopeGuard::into_inner(session));
-            drop(self.do_without(place));
-        }
+    /// Closes one of the connections, so that the server has one for what must not wait. Waits for it a moment only; whether
+    /// there was one.
+    pub(crate) async fn give_one_up(&self) -> bool {
+        let Ok(connection) = self.connection_within(WHILE_CROWDED).await else { return false };
+        let Lent { session, _place: place } = connection;
+        close(ScopeGuard::into_inner(session));
+        drop(self.do_without(place));
+        true
     }
 
     /// Closes those that are not in use: they lead to a server that takes no writes any more.

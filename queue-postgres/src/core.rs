@@ -8,7 +8,7 @@ use queue_core::backend::{ParkedClaims, WakeHub};
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
 use crate::connections::Connections;
-use crate::damaged::Refused;
+use crate::damaged::RefusedRows;
 use crate::prune::Place;
 use crate::statements::Statements;
 use crate::waits::Waits;
@@ -24,7 +24,7 @@ pub(crate) struct Core {
     pub(crate) statements: Statements,
     pub(crate) waits: Waits,
     pub(crate) swept: Mutex<Place>,
-    pub(crate) refused: Refused,
+    pub(crate) refused: RefusedRows,
     pub(crate) waker: Waker,
     pub(crate) parking: ParkedClaims,
     /// As the server reads it.
@@ -46,7 +46,7 @@ impl Core {
             statements: Statements::new(&config.schema),
             waits: Waits::default(),
             swept: Mutex::default(),
-            refused: Refused::default(),
+            refused: RefusedRows::default(),
             waker,
             parking: ParkedClaims::new(),
             parked_lock_timeout: format!("{parked_lock_timeout}ms"),

@@ -1,10 +1,10 @@
-//! Jobs that cannot be read, or of which a row cannot be written.
+//! Jobs that cannot be read, and jobs and workers of which a row cannot be written.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use queue_core::JobId;
+use queue_core::{JobId, WorkerId};
 use tokio_postgres::Row;
 use tracing::field::display;
 
@@ -32,34 +32,64 @@ pub(crate) fn pass_over<T>(row: &Row, read: Outcome<T>) -> Option<T> {
     }
 }
 
-/// The jobs of which the database did not accept a row, each of which is logged once, and is left alone for a while.
-///
-/// Only a hint, which ends by itself: a job whose row was mended is left alone a minute longer.
-#[derive(Debug, Default)]
-pub(crate) struct Refused(Mutex<HashMap<JobId, Instant>>);
+/// A row that the database did not let be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Refused {
+    Job(JobId),
+    Worker(WorkerId),
+}
 
-impl Refused {
-    /// A job could not be leased, promoted, rescued or removed. It stays as it is, and the others do not wait for it.
-    pub(crate) fn note(&self, job: JobId, fault: &str) {
+/// The rows that the database refused, each of which is logged once, and is left alone for a while.
+///
+/// Only a hint, which ends by itself: a row that was mended is left alone a minute longer.
+#[derive(Debug, Default)]
+pub(crate) struct RefusedRows(Mutex<HashMap<Refused, Instant>>);
+
+impl RefusedRows {
+    /// A row could not be written. It stays as it is, and the others do not wait for it.
+    pub(crate) fn note(&self, row: Refused, fault: &str) {
         let mut known = self.lock();
-        if known.len() >= MOST_REMEMBERED && !known.contains_key(&job) {
+        if known.len() >= MOST_REMEMBERED && !known.contains_key(&row) {
             known.retain(|_, since| since.elapsed() < LEFT_ALONE);
             if known.len() >= MOST_REMEMBERED {
                 return;
             }
         }
-        if known.insert(job, Instant::now()).is_none() {
-            tracing::error!(%job, fault, "the database does not accept a row of the job; the job is passed over");
+        if known.insert(row, Instant::now()).is_none() {
+            row.log(fault);
         }
     }
 
     /// Those that are passed over.
     pub(crate) fn left_alone(&self) -> Vec<Id> {
         let known = self.lock();
-        known.iter().filter(|(_, since)| since.elapsed() < LEFT_ALONE).map(|(job, _)| (*job).into()).collect()
+        known.iter().filter(|(_, since)| since.elapsed() < LEFT_ALONE).map(|(row, _)| row.id()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Instant>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Refused, Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Refused {
+    fn id(self) -> Id {
+        match self {
+            Self::Job(job) => job.into(),
+            Self::Worker(worker) => worker.into(),
+        }
+    }
+
+    fn log(self, fault: &str) {
+        match self {
+            Self::Job(job) => {
+                tracing::error!(%job, fault, "the database does not accept a row of the job; the job is passed over");
+            }
+            Self::Worker(worker) => {
+                tracing::error!(
+                    %worker, fault,
+                    "the database does not accept the row of a worker that is gone; the worker is passed over"
+                );
+            }
+        }
     }
 }

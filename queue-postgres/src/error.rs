@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Unreached(Unreached),
     /// All connections were in use for as long as the request waits for one.
     Occupied,
+    /// No connection came up for as long as the request waits for one; nothing was sent.
+    NotConnected(Duration),
     /// The server refused, or the connection broke.
     Driver(tokio_postgres::Error),
     /// No answer came in time.
@@ -88,7 +90,7 @@ impl Fault {
     /// The connection is of no further use.
     pub(crate) fn breaks_connection(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::Unreached(_) | Self::Occupied => false,
+            Self::Refused(_) | Self::Unreached(_) | Self::Occupied | Self::NotConnected(_) => false,
             Self::Silent(_) => true,
             Self::Driver(error) => match error.code() {
                 None => true,
@@ -130,7 +132,7 @@ impl Fault {
     /// What was sent may have been done, if it writes.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {
-            Self::Refused(_) | Self::Unreached(_) | Self::Occupied => false,
+            Self::Refused(_) | Self::Unreached(_) | Self::Occupied | Self::NotConnected(_) => false,
             Self::Silent(_) => true,
             Self::Driver(error) => leaves_open(error),
         }
@@ -143,6 +145,10 @@ impl Fault {
             Self::Unreached(error) => unreached(error, operation),
             Self::Occupied => {
                 Error::new(ErrorKind::Busy, operation, "all connections of the pool are in use")
+            }
+            Self::NotConnected(after) => {
+                let message = format!("no connection to the server came up within {after:?}");
+                Error::new(ErrorKind::Unavailable, operation, message)
             }
             Self::Silent(after) => {
                 let message = format!("the server did not answer within {after:?}");

@@ -3,11 +3,12 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
-use queue_core::Result;
 use queue_core::backend::{Hint, MaintainReply, MaintainRequest, Prune};
+use queue_core::{JobId, Result, WorkerId};
 use tokio_postgres::Row;
 
 use crate::core::Core;
+use crate::damaged::Refused;
 use crate::error::{Effect, Fault, Outcome, corrupt};
 use crate::prune::{Place, looks};
 use crate::row;
@@ -66,8 +67,12 @@ fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
     let (due_at, now) = (row::time_if_any(last, 9)?, row::time(last, 10)?);
     reply.next_due = due_at.map(|due_at| now.until(due_at));
     for level in levels {
-        if row::get::<Option<Id>>(level, 11)?.is_some() {
-            core.refused.note(row::job_id(level, 11)?, row::get(level, 12)?);
+        if let Some(id) = row::get::<Option<Id>>(level, 11)? {
+            let refused = match row::get(level, 12)? {
+                true => Refused::Worker(WorkerId::from_bytes(id.0)),
+                false => Refused::Job(JobId::from_bytes(id.0)),
+            };
+            core.refused.note(refused, row::get(level, 13)?);
             continue;
         }
         reply.ready.push(Hint {

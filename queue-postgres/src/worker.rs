@@ -4,12 +4,17 @@ use queue_core::backend::{
     Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest,
 };
 use queue_core::{Error, ErrorKind, JobId, Result};
+use tokio::time::sleep;
+use tokio_postgres::Row;
 
-use crate::connections::Parameter;
+use crate::connections::{Parameter, WHILE_CROWDED};
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
 use crate::row;
 use crate::types::{Id, Interval, Time};
+
+/// How often a heartbeat is tried on a server that has no connection left: within two seconds.
+const MOST_TRIES_WHILE_CROWDED: u32 = 10;
 
 /// Enters a worker.
 pub(crate) async fn register(core: &Core, request: &RegisterRequest) -> Result<()> {
@@ -44,20 +49,29 @@ async fn beat(core: &Core, request: &HeartbeatRequest) -> Outcome<HeartbeatReply
     let total: Vec<String> = reports.iter().map(|report| report.progress.total.to_string()).collect();
     let (now, worker) = (request.now.map(Time), Id::from(request.worker));
     let parameters: [Parameter<'_>; 6] = [&now, &worker, &jobs, &claims, &done, &total];
-    let rows = match core.heartbeats.query(&core.statements.heartbeat, &parameters).await {
-        // Requests can wait for one of the connections that are left, and this cannot.
-        Err(fault) if fault.is_crowded() => {
-            core.connections.give_one_up().await;
-            core.heartbeats.query(&core.statements.heartbeat, &parameters).await?
-        }
-        answer => answer?,
-    };
+    let rows = ask(core, &parameters).await?;
     let row = row::only(&rows)?;
     let beat = if row::get(row, 0)? { Beat::Late } else { Beat::InTime };
     let cancels: Option<Vec<Id>> = row::get(row, 2)?;
     let cancels = cancels.unwrap_or_default().into_iter().map(|id| JobId::from_bytes(id.0)).collect();
     let (due_at, now) = (row::time_if_any(row, 3)?, row::time(row, 4)?);
     Ok(HeartbeatReply::new(beat, cancels, row::count(row, 1)?, due_at.map(|due_at| now.until(due_at))))
+}
+
+/// Asks on the connection of the heartbeats. If the server has none left, a request gives one of its connections up: requests can
+/// wait for the others. The server takes a moment to see that it is closed.
+async fn ask(core: &Core, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
+    let mut was_given_up = false;
+    for _ in 1..MOST_TRIES_WHILE_CROWDED {
+        match core.heartbeats.query(&core.statements.heartbeat, parameters).await {
+            Err(fault) if fault.is_crowded() => {
+                was_given_up = was_given_up || core.connections.give_one_up().await;
+                sleep(WHILE_CROWDED).await;
+            }
+            answer => return answer,
+        }
+    }
+    core.heartbeats.query(&core.statements.heartbeat, parameters).await
 }
 
 /// Takes a worker's leave.

@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use queue_core::backend::{MaintainRequest, Prune, RegisterRequest, SettleRequest, Settlement, Verdict};
+use queue_core::backend::{
+    MaintainRequest, Prune, RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
+};
 use queue_core::{Backend, JobId, State, Timestamp, WorkerId};
 use queue_postgres::PostgresBackend;
 use queue_postgres::tokio_postgres::Client;
 
 use crate::database::{Database, LONG, claim, column, insert, leased, register, spec};
 
-/// As an application's trigger that does not like one job.
-async fn refuse(client: &Client, table: &str, events: &str, job: JobId) {
-    let id: String = job.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+/// As an application's trigger that does not like one row.
+async fn refuse(client: &Client, table: &str, events: &str, id: [u8; 16]) {
+    let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let row = if events == "DELETE" { "OLD" } else { "NEW" };
     let sql = format!(
         "CREATE OR REPLACE FUNCTION queue.refuse() RETURNS trigger LANGUAGE plpgsql AS
@@ -39,7 +41,7 @@ async fn a_rescue_passes_over_a_job_that_cannot_be_written() {
     backend.register(RegisterRequest::new(lost, "lost", Duration::from_millis(1))).await.unwrap();
     let jobs = leased(&backend, lost, 5).await;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.token.job).collect();
-    refuse(&client, "live", "UPDATE", ids[2]).await;
+    refuse(&client, "live", "UPDATE", ids[2].to_bytes()).await;
     let later = Timestamp::now().saturating_add(LONG * 2);
     let reply = backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap();
     assert_eq!((reply.rescued, reply.died, reply.workers_lost), (4, 0, 1), "{reply:?}");
@@ -55,6 +57,73 @@ async fn a_rescue_passes_over_a_job_that_cannot_be_written() {
     database.remove().await;
 }
 
+const OF_WORKERS: &str = "SELECT name || ' ' || state FROM queue.workers ORDER BY name";
+
+#[tokio::test]
+async fn a_rescue_passes_over_a_worker_that_cannot_be_written() {
+    let database = Database::new().await;
+    let (backend, client) = (database.open().await, database.session().await);
+    let (stuck, lost) = (WorkerId::generate(), WorkerId::generate());
+    for (worker, name) in [(stuck, "a"), (lost, "b")] {
+        backend.register(RegisterRequest::new(worker, name, Duration::from_millis(1))).await.unwrap();
+        leased(&backend, worker, 1).await;
+    }
+    refuse(&client, "workers", "UPDATE", stuck.to_bytes()).await;
+    // Before the deadline of a lease.
+    let later = Timestamp::now().saturating_add(Duration::from_secs(5));
+    let rescue = || MaintainRequest::rescue(100).at(later);
+    let reply = backend.maintain(rescue()).await.unwrap();
+    assert_eq!((reply.rescued, reply.workers_lost), (1, 1), "{reply:?}");
+    assert_eq!(column(&client, OF_WORKERS).await, ["a live", "b cleared"]);
+    assert_eq!(backend.maintain(rescue()).await.unwrap().rescued, 0);
+    accept(&client).await;
+    let reply = database.open().await.maintain(rescue()).await.unwrap();
+    assert_eq!((reply.rescued, reply.workers_lost), (1, 1), "{reply:?}");
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_rescue_clears_the_workers_that_can_be_written() {
+    let database = Database::new().await;
+    let (backend, client) = (database.open().await, database.session().await);
+    for name in ["a", "b", "c"] {
+        let request = RegisterRequest::new(WorkerId::generate(), name, Duration::from_millis(1));
+        backend.register(request).await.unwrap();
+    }
+    let not_cleared = "CREATE FUNCTION queue.refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+        CREATE TRIGGER refuse AFTER UPDATE ON queue.workers FOR EACH ROW
+        WHEN (NEW.state = 'cleared' AND NEW.name = 'b') EXECUTE FUNCTION queue.refuse()";
+    client.batch_execute(not_cleared).await.unwrap();
+    let later = Timestamp::now().saturating_add(LONG * 2);
+    let reply = backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap();
+    assert_eq!(reply.workers_lost, 3, "{reply:?}");
+    assert_eq!(column(&client, OF_WORKERS).await, ["a cleared", "b lost", "c cleared"]);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn pruning_passes_over_a_worker_that_cannot_be_removed() {
+    let database = Database::new().await;
+    let (backend, client) = (database.open().await, database.session().await);
+    let mut workers = Vec::new();
+    for name in ["a", "b", "c"] {
+        let worker = WorkerId::generate();
+        backend.register(RegisterRequest::new(worker, name, LONG)).await.unwrap();
+        backend.retire(RetireRequest::new(worker)).await.unwrap();
+        workers.push(worker);
+    }
+    refuse(&client, "workers", "DELETE", workers[1].to_bytes()).await;
+    let after_a_day = Timestamp::now().saturating_add(LONG * 60 * 25);
+    let prune = || MaintainRequest::prune(Prune::default()).at(after_a_day);
+    backend.maintain(prune()).await.unwrap();
+    assert_eq!(column(&client, OF_WORKERS).await, ["b retired"]);
+    accept(&client).await;
+    database.open().await.maintain(prune()).await.unwrap();
+    assert!(column(&client, OF_WORKERS).await.is_empty());
+    database.remove().await;
+}
+
 #[tokio::test]
 async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
     let database = Database::new().await;
@@ -63,7 +132,7 @@ async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
     let jobs: Vec<_> = (0..5).map(|_| queue_core::JobSpec { run_at: Some(soon), ..spec() }).collect();
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     insert(&backend, jobs).await.unwrap();
-    refuse(&client, "live", "UPDATE", ids[0]).await;
+    refuse(&client, "live", "UPDATE", ids[0].to_bytes()).await;
     let due = soon.saturating_add(Duration::from_secs(1));
     let worker = register(&backend).await;
     let mut request = claim(worker, 3);
@@ -88,7 +157,7 @@ async fn a_claim_passes_over_a_job_that_cannot_be_written() {
     let jobs: Vec<_> = (0..5).map(|_| spec()).collect();
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     insert(&backend, jobs).await.unwrap();
-    refuse(&client, "live", "UPDATE", ids[0]).await;
+    refuse(&client, "live", "UPDATE", ids[0].to_bytes()).await;
     let worker = register(&backend).await;
     let reply = backend.claim(claim(worker, 3)).await.unwrap();
     assert_eq!(reply.jobs.len(), 2, "of three, one could not be leased");

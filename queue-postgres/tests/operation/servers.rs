@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use queue_core::backend::ListRequest;
+use queue_core::backend::{HeartbeatRequest, ListRequest};
 use queue_core::{Backend, ErrorKind};
 use queue_postgres::tokio_postgres::config::Host;
 use queue_postgres::tokio_postgres::{AsyncMessage, Client, Config, NoTls};
@@ -14,7 +14,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-use crate::database::{Database, column, connect, in_time, insert, spec, until};
+use crate::database::{Database, LONG, column, connect, in_time, insert, register, spec, until};
 
 /// Time enough for a connection on a machine that is busy.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -54,6 +54,39 @@ async fn a_host_that_never_answers_leaves_time_for_the_next() {
     database.remove().await;
 }
 
+/// A failover to the last of three hosts, the others of which answer nothing: each request ends in its own time, and a
+/// heartbeat comes through at the third try.
+#[tokio::test]
+async fn a_wait_for_a_connection_ends_in_time_and_the_next_tries_another_host() {
+    const PATIENCE: Duration = Duration::from_millis(500);
+    let database = Database::new().await;
+    let (host, port) = host_and_port(&database);
+    let (one, two) = (Name::new(&host, port).await, Name::new(&host, port).await);
+    let hosts = format!("{},{},{host}:{port}", one.address, two.address);
+    let url = format!("postgres://{}@{hosts}/{}", database.role, database.name);
+    let config = PostgresConfig::from_url(&url).unwrap().connect_timeout(LONG);
+    let config = config.heartbeat_timeout(PATIENCE).pool_timeout(PATIENCE);
+    let backend = in_time("open", PostgresBackend::open(config)).await.unwrap();
+    let worker = register(&backend).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for name in [&one, &two] {
+        name.leads_to.send_replace(silent.local_addr().unwrap().to_string());
+    }
+    database.terminate().await;
+    // A session may learn of its end only when it is used.
+    let mut failures = Vec::new();
+    let beat = || backend.heartbeat(HeartbeatRequest::new(worker));
+    while let Err(error) = in_time("the end of a heartbeat", beat()).await {
+        failures.push(error.to_string());
+    }
+    let waits =
+        |failures: &[String]| failures.iter().filter(|error| error.contains("came up within")).count();
+    assert_eq!(waits(&failures), 2, "{failures:?}");
+    in_time("an insert", insert(&backend, vec![spec()])).await.unwrap();
+    drop(backend);
+    database.remove().await;
+}
+
 #[tokio::test]
 async fn the_error_names_what_happened_at_each_host() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -88,9 +121,13 @@ struct Name {
 
 impl Name {
     async fn of(server: &Server) -> Self {
+        Self::new("127.0.0.1", server.port()).await
+    }
+
+    async fn new(host: &str, port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let leads_to = watch::Sender::new(format!("127.0.0.1:{}", server.port()));
+        let leads_to = watch::Sender::new(format!("{host}:{port}"));
         let target = leads_to.subscribe();
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
