@@ -20,7 +20,7 @@ fn noop(name: &'static str) -> TaskDefinition<u32> {
 }
 
 async fn stored(queue: &JobQueue) -> usize {
-    queue.backend().audit().unwrap().stored().await.unwrap().jobs.len()
+    queue.backend().extensions().audit.unwrap().stored().await.unwrap().jobs.len()
 }
 
 #[test]
@@ -86,7 +86,7 @@ async fn one_bad_payload_stops_its_whole_batch() {
     let unserialisable = [std::collections::BTreeMap::from([((1, 2), 3)])];
     let error = client.enqueue_values("resize", &unserialisable).await.unwrap_err();
     assert!(error.to_string().contains("number 1 of 1"), "{error}");
-    assert!(client.backend().audit().unwrap().stored().await.unwrap().jobs.is_empty());
+    assert!(client.backend().extensions().audit.unwrap().stored().await.unwrap().jobs.is_empty());
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ fn jobs_that_panic_or_never_end_harm_only_themselves() {
             let scripts = [Script::Panic, Script::Forever, Script::UntilCancelled, Script::Take(5)];
             enqueue_all(&world, &handle, &scripts).await;
             wait_until_finished(&world, &storage).await;
-            let all = storage.inspect().unwrap().list(ListRequest::new(9)).await.unwrap();
+            let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();
             let fate: Vec<_> =
                 all.iter().map(|r| (r.state, r.attempt, r.errors.first().map(|e| &*e.error))).collect();
             assert_eq!(fate[0], (State::Dead, 9, Some("panicked: as scripted")));
@@ -204,13 +204,13 @@ fn a_shutdown_gives_back_what_did_not_start_and_what_did_not_end() {
             world.sleep(Duration::from_millis(50)).await;
             let report = worker.shutdown(Duration::from_millis(120)).await;
             assert_eq!(report.abandoned, 0);
-            let all = storage.inspect().unwrap().list(ListRequest::new(99)).await.unwrap();
+            let all = storage.extensions().inspect.unwrap().list(ListRequest::new(99)).await.unwrap();
             assert_eq!(all[0].state, State::Completed, "it had time to end");
             for record in &all[2..4] {
                 assert_eq!((record.state, record.attempt), (State::Ready, 0), "given back, free of charge");
             }
             assert!(all.iter().all(|record| record.state != State::Running), "seed {seed}: no lease is left");
-            assert!(storage.audit().unwrap().stored().await.unwrap().workers.is_empty());
+            assert!(storage.extensions().audit.unwrap().stored().await.unwrap().workers.is_empty());
         });
     });
 }

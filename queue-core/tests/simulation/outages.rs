@@ -121,7 +121,7 @@ fn progress_that_is_refused_costs_a_worker_no_lease() {
         // Another one is there to take the jobs of the first, should that be given up.
         let (other, _) = serve(&world, 2, &storage, &SharedLog::default());
         wait_until_finished(&world, &storage).await;
-        let all = storage.inspect().unwrap().list(ListRequest::new(9)).await.unwrap();
+        let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();
         assert_eq!((all[0].state, all[0].attempt), (State::Completed, 1));
         worker.shutdown(Duration::from_secs(1)).await;
         other.shutdown(Duration::from_secs(1)).await;

@@ -133,7 +133,7 @@ pub(crate) fn serve(
 }
 
 pub(crate) async fn states(storage: &Storage) -> Vec<State> {
-    let all = storage.inspect().unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
+    let all = storage.extensions().inspect.unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
     all.iter().map(|record| record.state).collect()
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Answer, Audit, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Answer, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
+    ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
     Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token};
@@ -301,15 +301,7 @@ impl Backend for Storage {
         Some(&self.parking)
     }
 
-    fn pausing(&self) -> Option<&dyn Pause> {
-        self.memory.pausing()
-    }
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        self.memory.inspect()
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        self.memory.audit()
+    fn extensions(&self) -> Extensions<'_> {
+        self.memory.extensions()
     }
 }

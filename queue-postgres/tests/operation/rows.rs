@@ -29,7 +29,7 @@ async fn accept(client: &Client) {
 }
 
 async fn states(backend: &PostgresBackend, ids: &[JobId]) -> Vec<State> {
-    let records = backend.inspect().unwrap().jobs(ids).await.unwrap();
+    let records = backend.extensions().inspect.unwrap().jobs(ids).await.unwrap();
     records.into_iter().map(|record| record.unwrap().state).collect()
 }
 

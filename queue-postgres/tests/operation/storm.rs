@@ -60,7 +60,8 @@ async fn disturb(backend: PostgresBackend, is_over: Arc<std::sync::atomic::Atomi
         let mut request = queue_core::backend::ListRequest::new(100);
         request.state = Some(queue_core::State::Running);
         let mut running: Vec<JobId> = backend
-            .inspect()
+            .extensions()
+            .inspect
             .unwrap()
             .list(request)
             .await

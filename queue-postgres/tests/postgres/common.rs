@@ -157,5 +157,5 @@ pub(crate) fn claim(worker: WorkerId, limit: u32) -> ClaimRequest {
 }
 
 pub(crate) async fn count(backend: &dyn Backend) -> usize {
-    backend.audit().unwrap().stored().await.unwrap().jobs.len()
+    backend.extensions().audit.unwrap().stored().await.unwrap().jobs.len()
 }

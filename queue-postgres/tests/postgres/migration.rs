@@ -181,7 +181,7 @@ async fn two_schemas_are_two_queues() {
     assert!(insert(&first, vec![job.clone()]).await.unwrap()[0].inserted);
     let worker = register(&second).await;
     assert!(second.claim(claim(worker, 10)).await.unwrap().jobs.is_empty());
-    assert_eq!(second.inspect().unwrap().jobs(&[job.id]).await.unwrap(), [None]);
+    assert_eq!(second.extensions().inspect.unwrap().jobs(&[job.id]).await.unwrap(), [None]);
     assert!(insert(&second, vec![job]).await.unwrap()[0].inserted, "the same id is another job there");
     assert_eq!((count(&first).await, count(&second).await), (1, 1));
 }

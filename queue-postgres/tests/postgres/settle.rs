@@ -36,7 +36,7 @@ async fn an_error_in_a_later_part_is_not_said_of_the_earlier_ones() {
         each.map(|(place, job)| Settlement::new(job.token, complete(place))).collect()
     };
     let fates = backend.settle(SettleRequest::new(worker, settlements())).await.unwrap();
-    let stored = backend.audit().unwrap().stored().await.unwrap();
+    let stored = backend.extensions().audit.unwrap().stored().await.unwrap();
     for (place, (job, fate)) in jobs.iter().zip(&fates).enumerate() {
         let is_ended = stored.outcomes.iter().any(|row| row.id == job.token.job);
         match fate {

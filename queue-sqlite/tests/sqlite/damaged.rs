@@ -93,7 +93,7 @@ async fn try_everything(place: &Place, page: u64, known: &BTreeMap<JobId, JobSpe
             }
         }
     }
-    let (inspect, audit) = (backend.inspect().unwrap(), backend.audit().unwrap());
+    let (inspect, audit) = (backend.extensions().inspect.unwrap(), backend.extensions().audit.unwrap());
     if let Some(records) = met.note("list", page, inspect.list(ListRequest::new(1000)).await) {
         for record in records {
             assert_eq!(
@@ -143,8 +143,8 @@ async fn a_file_that_is_damaged_under_an_open_handle_is_an_error() {
         overwrite(&place.file(), page, &rubbish(page));
     }
     let ids: Vec<JobId> = known.keys().copied().collect();
-    let error = backend.inspect().unwrap().jobs(&ids).await.unwrap_err();
+    let error = backend.extensions().inspect.unwrap().jobs(&ids).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
-    let error = backend.audit().unwrap().stored().await.unwrap_err();
+    let error = backend.extensions().audit.unwrap().stored().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
 }

@@ -157,7 +157,7 @@ async fn an_attempt_has_one_error_however_often_it_is_recorded() {
     place.connection().execute_batch(left).unwrap();
     let bury = Settlement::new(held.token, Verdict::Bury { error: "of this attempt".to_owned() });
     backend.settle(SettleRequest::new(worker, vec![bury])).await.unwrap().remove(0).unwrap();
-    let record = backend.inspect().unwrap().jobs(&[job]).await.unwrap().remove(0).unwrap();
+    let record = backend.extensions().inspect.unwrap().jobs(&[job]).await.unwrap().remove(0).unwrap();
     let errors: Vec<&str> = record.errors.iter().map(|error| error.error.as_str()).collect();
     assert_eq!(errors, ["of this attempt"]);
 }

@@ -189,7 +189,7 @@ async fn a_job_that_cannot_be_removed_stops_no_pruning() {
     let now = later(60 * 60 * 24 * 365);
     let reply = backend.maintain(MaintainRequest::prune(Prune::default()).at(now)).await.unwrap();
     assert_eq!(reply.pruned, 2);
-    let left = backend.audit().unwrap().stored().await.unwrap();
+    let left = backend.extensions().audit.unwrap().stored().await.unwrap();
     assert_eq!((left.jobs.len(), left.outcomes.len()), (1, 1), "the refused job is whole");
 }
 

@@ -115,7 +115,7 @@ impl Program {
     /// Waits until all of these jobs have ended.
     pub(crate) async fn ended(&self, ids: &[JobId]) -> anyhow::Result<()> {
         let backend = self.queue.backend();
-        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let look = async {
             loop {
                 let records = inspect.jobs(ids).await?;

@@ -230,9 +230,9 @@ impl Act {
 
     async fn finish_pause(&self, kit: &Kit, first: &Result<Answer>, queue: &QueueName) -> CaseResult {
         let backend = kit.impatient().backend()?;
-        let Some(pausing) = backend.pausing() else { return Ok(()) };
+        let Some(manage) = backend.extensions().manage else { return Ok(()) };
         let is_pause = matches!(self, Self::Pause(_));
-        let paused = || persist("list of paused queues", || async { Ok(pausing.paused().await) });
+        let paused = || persist("list of paused queues", || async { Ok(manage.paused().await) });
         if is_refusal(first) {
             ensure_eq!(
                 paused().await??.contains(queue),

@@ -52,9 +52,9 @@ async fn prepare(kit: &Kit, left_behind: &[JobSpec]) -> anyhow::Result<Vec<Act>>
     acts.push(Act::Retire(kit.worker().await?));
     acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(left_behind) });
     acts.extend([Act::Promote, Act::Read(held[0].id), Act::List]);
-    if let Some(pausing) = kit.backend()?.pausing() {
+    if let Some(manage) = kit.backend()?.extensions().manage {
         let paused = unique_queue(kit)?;
-        pausing.pause(&paused).await?;
+        manage.pause(&paused).await?;
         acts.extend([Act::Pause(unique_queue(kit)?), Act::Resume(paused), Act::Paused]);
     }
     Ok(acts)

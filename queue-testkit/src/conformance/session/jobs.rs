@@ -139,7 +139,7 @@ impl Session {
     /// A job as it stands, if it exists.
     pub(crate) async fn find(&self, id: JobId) -> anyhow::Result<Option<JobRecord>> {
         let backend = self.backend()?;
-        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let mut records = inspect.jobs(&[id]).await?;
         ensure!(records.len() == 1, "one id was answered with {} records", records.len());
         Ok(records.remove(0))
@@ -152,13 +152,13 @@ impl Session {
     /// The raw rows; the backend's answer may be an error.
     pub(crate) async fn try_stored(&self) -> queue_core::Result<Stored> {
         let backend = self.backend().map_err(closed)?;
-        backend.audit().ok_or_else(|| closed("the backend offers no `audit`"))?.stored().await
+        backend.extensions().audit.ok_or_else(|| closed("the backend offers no `audit`"))?.stored().await
     }
 
     /// The raw rows.
     pub(crate) async fn stored(&self) -> anyhow::Result<Stored> {
         let backend = self.backend()?;
-        Ok(backend.audit().context("the backend offers no `audit`")?.stored().await?)
+        Ok(backend.extensions().audit.context("the backend offers no `audit`")?.stored().await?)
     }
 }
 

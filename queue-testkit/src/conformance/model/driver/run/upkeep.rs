@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{Beat, HeartbeatRequest, Pause, ProgressReport, Prune};
+use queue_core::backend::{Beat, HeartbeatRequest, Manage, ProgressReport, Prune};
 use queue_core::{ErrorKind, JobId, Progress, WorkerId};
 
 use super::super::super::super::case::CaseResult;
@@ -62,27 +62,27 @@ impl Run<'_> {
 
     pub(super) async fn pause(&mut self, name: &str) -> CaseResult {
         let (backend, name) = (self.kit.backend()?, queue(name)?);
-        if let Some(pausing) = backend.pausing() {
-            pausing.pause(&name).await?;
+        if let Some(manage) = backend.extensions().manage {
+            manage.pause(&name).await?;
             self.model.paused.insert(name);
-            self.agree_on_paused(pausing).await?;
+            self.agree_on_paused(manage).await?;
         }
         Ok(())
     }
 
     pub(super) async fn resume(&mut self, name: &str) -> CaseResult {
         let (backend, name) = (self.kit.backend()?, queue(name)?);
-        if let Some(pausing) = backend.pausing() {
-            pausing.resume(&name).await?;
+        if let Some(manage) = backend.extensions().manage {
+            manage.resume(&name).await?;
             self.model.paused.remove(&name);
-            self.agree_on_paused(pausing).await?;
+            self.agree_on_paused(manage).await?;
         }
         Ok(())
     }
 
-    async fn agree_on_paused(&self, pausing: &dyn Pause) -> CaseResult {
+    async fn agree_on_paused(&self, manage: &dyn Manage) -> CaseResult {
         let expected: Vec<_> = self.model.paused.iter().cloned().collect();
-        ensure_eq!(pausing.paused().await?, expected, "the paused queues");
+        ensure_eq!(manage.paused().await?, expected, "the paused queues");
         Ok(())
     }
 
