@@ -64,18 +64,13 @@ async fn check_visible(core: &Core) -> Outcome<()> {
 /// A job in the columns that both statements select.
 fn record(row: &Row) -> Outcome<JobRecord> {
     let job = row::job(row, row::job_id(row, 0)?, 2)?;
-    Ok(JobRecord {
-        created_at: row::time(row, 1)?,
-        state: row::state(row, 12)?,
-        run_at: row::time(row, 13)?,
-        attempt: row::attempt(row, 14)?,
-        progress: progress(row)?,
-        finished_at: row::time_if_any(row, 17)?,
-        result: row::get(row, 18)?,
-        error: row::get(row, 19)?,
-        errors: errors(row)?,
-        job,
-    })
+    Ok(JobRecord::new(job, row::time(row, 1)?, row::state(row, 12)?, row::time(row, 13)?)
+        .attempt(row::attempt(row, 14)?)
+        .progress(progress(row)?)
+        .finished_at(row::time_if_any(row, 17)?)
+        .result(row::get(row, 18)?)
+        .error(row::get(row, 19)?)
+        .errors(errors(row)?))
 }
 
 fn progress(row: &Row) -> Outcome<Option<Progress>> {
@@ -94,7 +89,7 @@ fn errors(row: &Row) -> Outcome<Vec<AttemptError>> {
     let (times, errors): (Vec<Time>, Vec<String>) = (row::get(row, 21)?, row::get(row, 22)?);
     let error = |((attempt, at), error): ((i32, Time), String)| {
         let attempt = u32::try_from(attempt).map_err(|_| corrupt(format!("the attempt {attempt}")))?;
-        Ok(AttemptError { attempt, at: at.0, error })
+        Ok(AttemptError::new(attempt, at.0, error))
     };
     attempts.into_iter().zip(times).zip(errors).map(error).collect()
 }

@@ -45,7 +45,7 @@ pub(crate) fn state(row: &Row, column: usize) -> Outcome<State> {
 
 /// The state of this name.
 pub(crate) fn state_of(word: &str) -> Outcome<State> {
-    let found = State::ALL.into_iter().find(|state| state.as_str() == word);
+    let found = State::ALL.iter().copied().find(|state| state.as_str() == word);
     found.ok_or_else(|| corrupt(format!("no state is called `{word}`")))
 }
 
@@ -96,17 +96,13 @@ pub(crate) fn backoff(row: &Row, column: usize) -> Outcome<Option<Backoff>> {
 /// A stored job in the columns kind, queue, priority, `run_at`, `max_retries`, timeout, three of the backoff,
 /// payload.
 pub(crate) fn job(row: &Row, id: JobId, column: usize) -> Outcome<JobSpec> {
-    Ok(JobSpec {
-        id,
-        kind: kind(row, column)?,
-        queue: queue(row, column + 1)?,
-        priority: get(row, column + 2)?,
-        run_at: Some(time(row, column + 3)?),
-        max_retries: max_retries(row, column + 4)?,
-        timeout: get::<Interval>(row, column + 5)?.0,
-        backoff: backoff(row, column + 6)?,
-        payload: payload(row, column + 9)?,
-    })
+    Ok(JobSpec::new(id, kind(row, column)?, payload(row, column + 9)?)
+        .queue(queue(row, column + 1)?)
+        .priority(get(row, column + 2)?)
+        .run_at(time(row, column + 3)?)
+        .max_retries(max_retries(row, column + 4)?)
+        .timeout(get::<Interval>(row, column + 5)?.0)
+        .backoff(backoff(row, column + 6)?))
 }
 
 /// The one row that an answer has.

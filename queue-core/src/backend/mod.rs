@@ -76,7 +76,7 @@ pub use manage::Manage;
 pub use parked::{Answer, BatchSize, ParkedClaim, ParkedClaims, Room, TakenClaim};
 pub use process::OwnProcess;
 pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
-pub use settle::{SettleRequest, Settled, Settlement, Verdict};
+pub use settle::{Completion, SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
 
@@ -138,7 +138,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - A batch is atomic: every job of it is stored, or none.
     /// - A job is `ready` if its time is not after `now`, else `scheduled`; its attempt is 0.
     /// - An id that is stored already with the same content ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)),
-    ///   whatever its state, is answered `inserted: false` and changes nothing, provided that *every*
+    ///   whatever its state, is answered [`Known`](crate::Insertion::Known) and changes nothing, provided that *every*
     ///   job of its batch is known so. A batch known in part, or an id with other content, is a
     ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
     /// - `Ok` is answered only once the batch is as durable as the backend promises.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::panic::{catch_panic, catch_panic_in};
 use super::{Environment, WorkerSettings};
-use crate::backend::{ClaimedJob, Verdict};
+use crate::backend::{ClaimedJob, Completion, Verdict};
 use crate::border::error_text;
 use crate::queue::Registration;
 use crate::{Handler, HandlerResult, JobContext, JobError, Limits, ResultCapture, RetryPolicy, Stop, Token};
@@ -155,7 +155,7 @@ impl<'a> Attempt<'a> {
             let fault = format!("the result is {bytes} bytes, the limit is {}", self.limits.result_bytes);
             return self.failure(JobError::retry(fault));
         }
-        Verdict::Complete { result }
+        Verdict::Complete(Completion::new().result(result))
     }
 
     fn timed_out(&self, ending: &Ending) -> JobError {

@@ -14,7 +14,7 @@ use super::engine::Engine;
 use super::environment::later;
 use super::outage::Outage;
 use super::station::Station;
-use crate::backend::{SettleRequest, Settled, Settlement, Verdict};
+use crate::backend::{Completion, SettleRequest, Settled, Settlement, Verdict};
 use crate::{Error, WorkerId};
 
 /// A settlement that the backend has not answered for good.
@@ -193,7 +193,7 @@ fn as_failure(unsettled: Unsettled, error: &Error) -> Option<Unsettled> {
     let Settlement { token, verdict } = unsettled.settlement;
     let job = token.job;
     match verdict {
-        Verdict::Complete { result: Some(_) } => {
+        Verdict::Complete(Completion { result: Some(_), .. }) => {
             tracing::error!(%job, %error, "the result cannot be stored; the attempt is failed");
             let error = format!("the result cannot be stored: {}", error.message());
             let delay = crate::limits::DEFAULT_RETRY_BASE;
@@ -213,7 +213,8 @@ mod tests {
     use super::*;
 
     fn complete(result: Option<Vec<u8>>) -> Unsettled {
-        let settlement = Settlement::new(claimed(0).token, Verdict::Complete { result });
+        let settlement =
+            Settlement::new(claimed(0).token, Verdict::Complete(Completion::new().result(result)));
         Unsettled::new(settlement, Instant::now())
     }
 

@@ -46,6 +46,7 @@ async fn serve_one(engine: &Engine, slot: usize, next: Buffered) {
         .with_queue(job.queue.clone())
         .with_attempt(job.attempt)
         .with_max_retries(job.max_retries)
+        .with_attributes(job.attributes.clone())
         .with_end(engine.now().checked_add(job.timeout))
         .with_shared_state(Arc::clone(&engine.state))
         .with_shutdown(Arc::clone(&engine.shutdown));

@@ -228,7 +228,7 @@ impl Chaos {
             }
             State::Dead => assert_eq!(record.attempt, most, "{record:?}"),
             State::Cancelled => assert!(is_unwanted, "nobody wanted it cancelled: {record:?}"),
-            State::Scheduled | State::Ready | State::Running | State::Retrying => panic!("{record:?}"),
+            _ => panic!("{record:?}"),
         }
         if let Some(Some(claims)) = self.unwanted.get(&id) {
             assert_eq!(self.storage.claims_of(id), *claims, "claimed once it was cancelled: {record:?}");

@@ -25,7 +25,6 @@ use std::time::Duration;
 use chaos::Chaos;
 use environment::World;
 use queue_core::backend::{CancelRequest, ListRequest};
-use queue_core::runtime::WorkerSettings;
 use queue_core::{
     Backend, Enqueuer, HandlerResult, JobContext, JobError, JobQueue, State, TaskDefinition, Worker,
 };
@@ -348,16 +347,14 @@ fn settings_that_say_never_harm_nothing() {
         let mut queue = JobQueue::new(Arc::new(storage.clone()));
         let handle = task(&world, &log).register(&mut queue).unwrap();
         let never = Duration::MAX;
-        let settings = WorkerSettings {
-            prune_interval: never,
-            rescue_interval: never,
-            head_interval: never,
-            look_back: never,
-            look_back_interval: never,
-            buffer_time: never,
-            outage_backoff_cap: never,
-            ..settings()
-        };
+        let settings = settings()
+            .prune_interval(never)
+            .rescue_interval(never)
+            .head_interval(never)
+            .look_back(never)
+            .look_back_interval(never)
+            .buffer_time(never)
+            .outage_backoff_cap(never);
         let worker = Worker::new().serve(&queue).settings(settings).start_in(&world.process(1)).unwrap();
         enqueue_all(&world, &handle, &vec![Script::Take(5); 50]).await;
         wait_until_finished(&world, &storage).await;

@@ -116,7 +116,7 @@ async fn play(world: &World, context: &JobContext, script: Script) -> HandlerRes
 }
 
 pub(crate) fn settings() -> WorkerSettings {
-    WorkerSettings { slots: 4, batch: 8, ..WorkerSettings::default() }
+    WorkerSettings::default().slots(4).batch(8)
 }
 
 pub(crate) fn serve(

@@ -155,7 +155,7 @@ impl Storage {
     ) -> Result<(Vec<Result<Vec<Submitted>>>, Option<Answer>)> {
         let parked = claim.zip(self.memory.parking()).map(|(claim, parking)| claim.pass_on(parking));
         let fates = self.memory.insert(request.at(self.time())).await?;
-        let known = |fate: &&Result<Vec<Submitted>>| fate.iter().flatten().any(|job| !job.inserted);
+        let known = |fate: &&Result<Vec<Submitted>>| fate.iter().flatten().any(|job| !job.is_new());
         self.tally.count_many(Rare::InsertedAgain, fates.iter().filter(known).count() as u64);
         let answer = match parked {
             Some(parked) => parked.withdraw().await,
@@ -182,7 +182,7 @@ impl Storage {
                     self.tally.count(Rare::SettledAgain);
                 }
                 Ok(Settled::LeaseLost) => self.tally.count(Rare::LeaseLost),
-                Ok(Settled::Done) | Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
     }
@@ -193,7 +193,7 @@ impl Storage {
                 CancelReply::Cancelled => self.tally.count(Rare::Cancelled),
                 CancelReply::Running => self.tally.count(Rare::CancelMetRunning),
                 CancelReply::Finished(_) => self.tally.count(Rare::CancelMetFinished),
-                CancelReply::NotFound => {}
+                _ => {}
             }
         }
     }

@@ -113,12 +113,10 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
         });
         let mut queue = JobQueue::new(std::sync::Arc::new(backend));
         let slow = slow.register(&mut queue).unwrap();
-        let settings = queue_core::runtime::WorkerSettings {
-            slots: 4,
-            heartbeat_interval: Duration::from_millis(300),
-            worker_expiry: Duration::from_secs(2),
-            ..Default::default()
-        };
+        let settings = queue_core::runtime::WorkerSettings::default()
+            .slots(4)
+            .heartbeat_interval(Duration::from_millis(300))
+            .worker_expiry(Duration::from_secs(2));
         workers.push(Worker::new().serve(&queue).settings(settings).start().unwrap());
         queues.push((queue, slow));
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use queue_core::backend::{
-    CancelRequest, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settlement, Verdict,
+    CancelRequest, Completion, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
 use queue_core::{Backend, ErrorKind, QueueName, WorkerId};
 use queue_postgres::tokio_postgres::Client;
@@ -149,7 +149,7 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
 
     let (inspect, audit) = (backend.extensions().inspect.unwrap(), backend.extensions().audit.unwrap());
     let (manage, queue) = (backend.extensions().manage.unwrap(), QueueName::default());
-    let complete = |token| vec![Settlement::new(token, Verdict::Complete { result: None })];
+    let complete = |token| vec![Settlement::new(token, Verdict::Complete(Completion::new()))];
     for _ in 0..5 {
         at_each_poll!(insert(&backend, vec![spec("1"), spec("2")]));
         at_each_poll!(backend.claim(claim(worker, 1)));

@@ -1,6 +1,6 @@
 //! Q4, Q19: a settle that is done in parts says of each part what became of it.
 
-use queue_core::backend::{SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Backend, ErrorKind};
 
 use crate::common::{Place, claim, insert, register, spec};
@@ -30,7 +30,7 @@ async fn an_error_in_a_later_part_is_not_said_of_the_earlier_ones() {
         12 => b"full".to_vec(),
         _ => b"fine".to_vec(),
     };
-    let complete = |place: usize| Verdict::Complete { result: Some(result(place)) };
+    let complete = |place: usize| Verdict::Complete(Completion::new().result(result(place)));
     let settlements = || {
         let each = jobs.iter().enumerate();
         each.map(|(place, job)| Settlement::new(job.token, complete(place))).collect()

@@ -85,8 +85,8 @@ async fn an_enqueuer_enqueues_and_cancels_and_is_refused_everything_else() {
 
     let job = |payload: &str| NewJob::new(Kind::new("greet").unwrap(), Payload::json(payload).unwrap());
     let id = JobId::generate();
-    assert!(client.submit(vec![job("1").id(id)]).await.unwrap()[0].inserted);
-    assert!(!client.submit(vec![job("1").id(id)]).await.unwrap()[0].inserted, "it is there once");
+    assert!(client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new());
+    assert!(!client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new(), "it is there once");
     let other = client.submit(vec![job("2").id(id)]).await.unwrap_err();
     assert_eq!(other.kind(), ErrorKind::Conflict);
     assert_eq!(client.dequeue(id).await.unwrap(), Dequeued::Cancelled);

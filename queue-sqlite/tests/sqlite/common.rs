@@ -39,17 +39,11 @@ impl Place {
 }
 
 pub(crate) fn spec(payload: &str) -> JobSpec {
-    JobSpec {
-        id: JobId::generate(),
-        kind: Kind::new("send-email").unwrap(),
-        payload: Payload::json(payload).unwrap(),
-        run_at: None,
-        max_retries: 3,
-        priority: 0,
-        timeout: Duration::from_secs(60),
-        queue: QueueName::default(),
-        backoff: None,
-    }
+    JobSpec::new(JobId::generate(), Kind::new("send-email").unwrap(), Payload::json(payload).unwrap())
+        .max_retries(3)
+        .priority(0)
+        .timeout(Duration::from_secs(60))
+        .queue(QueueName::default())
 }
 
 pub(crate) async fn insert(backend: &SqliteBackend, batch: Vec<JobSpec>) -> Result<Vec<Submitted>> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use queue_core::backend::{ListRequest, SettleRequest, Settlement, Verdict};
+use queue_core::backend::{Completion, ListRequest, SettleRequest, Settlement, Verdict};
 use queue_core::{Backend, Error, ErrorKind, JobId, JobSpec};
 use queue_sqlite::SqliteBackend;
 
@@ -39,7 +39,7 @@ async fn filled(place: &Place) -> BTreeMap<JobId, JobSpec> {
     let worker = crate::common::register(&backend).await;
     let held = backend.claim(claim(worker, 150)).await.unwrap().jobs;
     let end = |job: &queue_core::backend::ClaimedJob| {
-        Settlement::new(job.token, Verdict::Complete { result: Some(b"\"done\"".to_vec()) })
+        Settlement::new(job.token, Verdict::Complete(Completion::new().result(b"\"done\"".to_vec())))
     };
     let request = SettleRequest::new(worker, held.iter().take(100).map(end).collect());
     backend.settle(request).await.unwrap();

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use queue_core::backend::{
-    CancelRequest, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settlement, Verdict,
+    CancelRequest, Completion, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
 use queue_core::{Backend, QueueName, WorkerId};
 use queue_sqlite::SqliteBackend;
@@ -37,7 +37,7 @@ async fn a_dropped_future_of_any_operation_leaves_no_transaction_open() {
     let backend = place.open().await;
     let worker = register(&backend).await;
     let queue = QueueName::default();
-    let settlement = |token| vec![Settlement::new(token, Verdict::Complete { result: None })];
+    let settlement = |token| vec![Settlement::new(token, Verdict::Complete(Completion::new()))];
     let (inspect, audit) = (backend.extensions().inspect.unwrap(), backend.extensions().audit.unwrap());
     let manage = backend.extensions().manage.unwrap();
     for _ in 0..3 {

@@ -152,7 +152,7 @@ impl Act {
     async fn finish_insert(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
         let (again, is_refused) = self.persist_after(kit, first).await?;
         let Answer::Submitted(again) = again? else { return Ok(()) };
-        let made = again.iter().filter(|job| job.inserted).count();
+        let made = again.iter().filter(|job| job.is_new()).count();
         ensure!(made == 0 || made == again.len(), "{made} of the {} jobs were missing", again.len());
         ensure!(made == 0 || first.is_err(), "a batch that was acknowledged was not there");
         ensure!(made > 0 || !is_refused, "a batch that was refused was there all the same");

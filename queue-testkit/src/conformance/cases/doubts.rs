@@ -254,8 +254,8 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
         ensure!(error.is_retryable(), "trying again is said not to help: {error:?}");
         let again = persist("insert", insert).await??;
         ensure_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), ids, "the jobs of the second answer");
-        let expected = was_done(kit)?.map_or(again[0].inserted, |was_done| !was_done);
-        ensure!(again.iter().all(|job| job.inserted == expected), "the second answer: {again:?}");
+        let expected = was_done(kit)?.map_or(again[0].is_new(), |was_done| !was_done);
+        ensure!(again.iter().all(|job| job.is_new() == expected), "the second answer: {again:?}");
         ensure_eq!(kit.stored().await?.jobs.len(), round * 7, "jobs");
     }
     Ok(())
@@ -280,7 +280,7 @@ async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(
         "the jobs, in their order"
     );
     let expected = was_done(kit)?.map(|was_done| !was_done);
-    ensure!(submitted.iter().all(|job| Some(job.inserted) == expected), "the second answer: {submitted:?}");
+    ensure!(submitted.iter().all(|job| Some(job.is_new()) == expected), "the second answer: {submitted:?}");
     ensure_eq!(kit.stored().await?.jobs.len(), 3, "jobs");
     Ok(())
 }

@@ -119,7 +119,7 @@ async fn q22_a_dropped_upkeep_can_be_repeated(kit: &Kit) -> CaseResult {
     kit.settle(held.iter().map(|job| (job.token, complete())).collect()).await?;
     kit.advance(EXPIRY);
     let zero = Duration::ZERO;
-    let prune = Prune { completed: zero, cancelled: zero, dead: zero, idempotency_window: zero, limit: 4 };
+    let prune = Prune::default().completed(zero).cancelled(zero).dead(zero).idempotency_window(zero).limit(4);
     let request = || MaintainRequest::prune(prune.clone()).at(kit.now());
     at_each_poll!("maintain", backend.maintain(request()), {
         let stored = kit.stored().await?;

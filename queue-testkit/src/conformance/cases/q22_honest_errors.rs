@@ -154,13 +154,14 @@ async fn q22_numbers_and_times_at_their_ends_are_served(kit: &Kit) -> CaseResult
         let mut everything = MaintainRequest::promote(u32::MAX);
         everything.rescue = u32::MAX;
         let (most, none) = (Duration::MAX, Duration::ZERO);
-        everything.prune = Some(Prune {
-            completed: most,
-            cancelled: none,
-            dead: most,
-            idempotency_window: most,
-            limit: u32::MAX,
-        });
+        everything.prune = Some(
+            Prune::default()
+                .completed(most)
+                .cancelled(none)
+                .dead(most)
+                .idempotency_window(most)
+                .limit(u32::MAX),
+        );
         kit.maintain(everything).await?;
         for row in kit.stored().await?.live {
             kit.cancel(row.id).await?;

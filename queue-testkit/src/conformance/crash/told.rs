@@ -117,7 +117,7 @@ impl Backend for Told {
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
         let ids = request.batches.iter().map(|batch| batch.iter().map(|job| job.id).collect()).collect();
         let answered = |replies: &Vec<Result<Vec<Submitted>>>| {
-            Answered::Inserted(fates(replies, |jobs| jobs.iter().map(|job| job.inserted).collect()))
+            Answered::Inserted(fates(replies, |jobs| jobs.iter().map(|job| job.is_new()).collect()))
         };
         let jobs = request.batches.iter().flatten();
         let parked = self.inner.parking().zip(self.parking.take(jobs, request.now));

@@ -14,7 +14,7 @@ impl Session {
     /// Inserts one batch of new jobs.
     pub(crate) async fn insert(&self, specs: Vec<Spec>) -> anyhow::Result<Vec<JobId>> {
         let submitted = self.try_insert(specs).await??;
-        ensure!(submitted.iter().all(|job| job.inserted), "new jobs were there already: {submitted:?}");
+        ensure!(submitted.iter().all(|job| job.is_new()), "new jobs were there already: {submitted:?}");
         Ok(submitted.into_iter().map(|job| job.id).collect())
     }
 

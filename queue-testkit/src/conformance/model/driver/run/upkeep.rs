@@ -26,7 +26,7 @@ impl Run<'_> {
         let mut request = HeartbeatRequest::new(worker).at(now);
         let report = |(lease, done): &(Lease, u64)| {
             let progress = Progress { done: *done, total: 100 };
-            Some(ProgressReport { token: self.token(lease)?, progress })
+            Some(ProgressReport::new(self.token(lease)?, progress))
         };
         request.progress.extend(progress.and_then(report));
         let answer = self.kit.backend()?.heartbeat(request.clone()).await;
@@ -105,13 +105,12 @@ impl Run<'_> {
     }
 
     pub(super) async fn prune(&mut self, retention: Duration, tally: &mut Tally) -> CaseResult {
-        let prune = Prune {
-            completed: retention,
-            cancelled: retention / 2,
-            dead: retention * 2,
-            idempotency_window: retention,
-            limit: u32::MAX,
-        };
+        let prune = Prune::default()
+            .completed(retention)
+            .cancelled(retention / 2)
+            .dead(retention * 2)
+            .idempotency_window(retention)
+            .limit(u32::MAX);
         let pruned = self.kit.prune(prune.clone()).await?.pruned;
         let expected = self.model.prune(self.kit.now(), &prune);
         ensure_eq!(usize::try_from(pruned)?, expected, "the jobs pruned");
