@@ -1,0 +1,52 @@
+-- Q9: cancels jobs that have not started, and says what each of the others is: running, one of the ends, or NULL if there
+-- is no such job. With p_signal a running job is marked, for whoever runs it.
+--
+-- The locks are waited for first, in the order of the ids; what is said is read afterwards, afresh. Where that finds a job alive that
+-- was entered between the two, all of it is to be done again: the job waits, or runs and has no mark.
+CREATE OR REPLACE FUNCTION {schema}.cancel(p_now timestamptz, p_jobs uuid[], p_signal boolean)
+RETURNS TABLE (place bigint, is_cancelled_now boolean, state text)
+LANGUAGE plpgsql {function_settings}
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz;
+    v_locked uuid[];
+    v_cancelled uuid[];
+    v_is_new boolean;
+BEGIN
+    v_locked := ARRAY(SELECT l.id FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE);
+    v_now := coalesce(p_now, clock_timestamp());
+    WITH ended AS (
+        DELETE FROM live l WHERE l.id = ANY (p_jobs) AND l.state <> 'running'
+        RETURNING l.id, l.attempt
+    ), stored AS (
+        INSERT INTO outcomes (id, finished_at, attempt, state)
+        SELECT id, v_now, attempt, 'cancelled' FROM ended
+    )
+    SELECT array_agg(ended.id) INTO v_cancelled FROM ended;
+    IF p_signal THEN
+        UPDATE live l SET cancel_requested = true WHERE l.id = ANY (p_jobs) AND l.state = 'running';
+    END IF;
+    FOR place, is_cancelled_now, state, v_is_new IN
+        SELECT s.place, s.job = ANY (coalesce(v_cancelled, '{}')), coalesce(l.state, o.state)::text,
+            l.id IS NOT NULL AND l.id <> ALL (v_locked)
+        FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
+        LEFT JOIN live l ON l.id = ANY (p_jobs) AND l.id = s.job
+        LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job
+    LOOP
+        IF v_is_new THEN
+            RAISE EXCEPTION 'a job was entered while it was cancelled' USING ERRCODE = 'serialization_failure';
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+
+-- Q9: which of these jobs run and somebody wants cancelled, for whoever was told so by a notification: that can be anybody's.
+CREATE OR REPLACE FUNCTION {schema}.wanted_cancels(p_jobs uuid[]) RETURNS SETOF uuid
+LANGUAGE plpgsql STABLE {function_settings}
+AS $$
+BEGIN
+    RETURN QUERY SELECT l.id FROM live l WHERE l.id = ANY (p_jobs) AND l.state = 'running' AND l.cancel_requested;
+END
+$$;
