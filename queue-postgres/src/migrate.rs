@@ -2,6 +2,8 @@
 
 mod definition;
 mod script;
+#[cfg(test)]
+mod tests;
 
 use queue_core::{Error, ErrorKind, Result};
 use tokio_postgres::types::Type;
