@@ -1,6 +1,6 @@
 -- Q1, Q5, Q14: stores jobs, all or none; each is live at once: ready if its time has come, else
 -- scheduled. An id that is known fails the call as a unique violation. Answers the time of the insert.
-CREATE FUNCTION {schema}.insert_jobs(
+CREATE OR REPLACE FUNCTION {schema}.insert_jobs(
     p_now timestamptz,
     p_ids uuid[],
     p_kinds text[],
@@ -46,7 +46,7 @@ $$;
 
 -- Q16: the jobs that are stored under these ids, to be compared with those that are submitted again. The payload is told
 -- only to those who know it; one that is not the submitted one is answered as the empty text, which no payload is.
-CREATE FUNCTION {schema}.known_jobs(p_ids uuid[], p_payloads text[])
+CREATE OR REPLACE FUNCTION {schema}.known_jobs(p_ids uuid[], p_payloads text[])
 RETURNS TABLE (
     id uuid, created_at timestamptz, run_at timestamptz, timeout interval, backoff_base interval, backoff_cap interval,
     max_retries integer, priority smallint, backoff_jitter smallint, kind text, queue text, payload text
