@@ -28,7 +28,7 @@ CREATE OR REPLACE FUNCTION {schema}.claim(
     p_each boolean
 ) RETURNS TABLE (
     id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz, attributes text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -178,7 +178,8 @@ BEGIN
         FROM jobs j
         WHERE l.id = ANY (v_taken) AND j.id = ANY (v_taken) AND j.id = l.id
         RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-            j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz;
+            j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz,
+            j.attributes::text;
     ELSE
         FOREACH v_job IN ARRAY v_taken LOOP
             BEGIN
@@ -207,7 +208,7 @@ $$;
 CREATE OR REPLACE FUNCTION {schema}.lease(p_now timestamptz, p_job uuid, p_worker uuid, p_claim uuid, p_grace interval)
 RETURNS TABLE (
     id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz, attributes text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -220,6 +221,7 @@ BEGIN
     FROM jobs j
     WHERE l.id = p_job AND j.id = l.id
     RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz;
+        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz,
+            j.attributes::text;
 END
 $$;

@@ -2,7 +2,7 @@
 CREATE OR REPLACE FUNCTION {schema}.leases(p_worker uuid, p_claim uuid)
 RETURNS TABLE (
     id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, queue text
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, queue text, attributes text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -11,7 +11,7 @@ BEGIN
     PERFORM 1 FROM workers w WHERE w.id = p_worker FOR UPDATE;
     RETURN QUERY
     SELECT l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, l.queue
+        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, l.queue, j.attributes::text
     FROM live l
     CROSS JOIN LATERAL (SELECT * FROM jobs WHERE jobs.id = l.id LIMIT 1) j
     WHERE l.state = 'running' AND l.worker = p_worker AND l.claim = p_claim;

@@ -49,7 +49,7 @@ const WORKER: Callers = Callers::Roles(&[Rights::Worker]);
 const OPERATOR: Callers = Callers::Roles(&[Rights::Operator]);
 
 const INSERT: &str = "timestamptz, uuid[], text[], text[], smallint[], timestamptz[], integer[], interval[], interval[], \
-    interval[], smallint[], text[]";
+    interval[], smallint[], text[], text[]";
 const CLAIM: &str = "timestamptz, uuid, uuid, text, text[], integer, integer, interval, smallint[], timestamptz[], uuid[], \
     timestamptz, uuid[], boolean";
 const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[]";

@@ -182,7 +182,8 @@ fn job(row: &Row, claim: ClaimId, queue: &QueueName) -> Outcome<ClaimedJob> {
         .priority(row::get(row, 1)?)
         .max_retries(row::max_retries(row, 4)?)
         .timeout(row::get::<Interval>(row, 5)?.0)
-        .backoff(row::backoff(row, 6)?);
+        .backoff(row::backoff(row, 6)?)
+        .attributes(row::attributes(row, 12)?);
     Ok(ClaimedJob::new(claim, row::attempt(row, 3)?, row::time(row, 2)?, job))
 }
 

@@ -7,7 +7,7 @@ use queue_core::{
     Backoff, Error, ErrorKind, Insertion, JobId, JobSpec, QueueName, Result, Submitted, Timestamp,
 };
 
-use crate::columns::Columns;
+use crate::columns::{Columns, bytes};
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
 use crate::parked::{Entered, insert_and_claim};
@@ -121,7 +121,7 @@ async fn store(
     parked: Option<TakenClaim>,
 ) -> Outcome<()> {
     let jobs = || batches.iter().copied().flatten();
-    let bytes: usize = jobs().map(|job| job.payload.as_bytes().len()).sum();
+    let bytes: usize = jobs().map(bytes).sum();
     if bytes > MAX_BATCH_BYTES {
         if let Some(parked) = parked {
             parked.decline();
