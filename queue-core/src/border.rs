@@ -3,13 +3,17 @@
 use std::collections::HashSet;
 
 use crate::backend::InsertRequest;
+use crate::parked::ParkedClaims;
 use crate::{
     Backend, Error, ErrorKind, JobId, JobSpec, Limits, NewJob, Result, Submitted, TaskOptions, Timestamp,
 };
 
 /// Checks a batch, makes every choice that is left open, and stores it.
+///
+/// If a worker parked a claim that would take one of the jobs, the insert makes it.
 pub(crate) async fn submit<'a>(
     backend: &dyn Backend,
+    parked: Option<&ParkedClaims>,
     limits: &Limits,
     jobs: Vec<NewJob>,
     defaults: impl Fn(&NewJob) -> Result<&'a TaskOptions>,
@@ -19,10 +23,10 @@ pub(crate) async fn submit<'a>(
     }
     let specs = resolve(limits, jobs, defaults)?;
     let ids: Vec<JobId> = specs.iter().map(|spec| spec.id).collect();
-    let outcome = match backend.insert(InsertRequest::new(vec![specs])).await {
-        Ok(mut fates) if fates.len() == 1 => fates.remove(0),
-        Ok(fates) => {
-            let message = format!("the backend answered {} batches instead of 1", fates.len());
+    let outcome = match insert(backend, parked, specs).await {
+        Ok(mut batches) if batches.len() == 1 => batches.remove(0),
+        Ok(batches) => {
+            let message = format!("the backend answered {} batches instead of 1", batches.len());
             Err(Error::new(ErrorKind::UnknownOutcome, "enqueue jobs", message))
         }
         Err(error) => Err(error),
@@ -31,6 +35,32 @@ pub(crate) async fn submit<'a>(
         ErrorKind::UnknownOutcome => error.with_jobs(ids),
         _ => error,
     })
+}
+
+async fn insert(
+    backend: &dyn Backend,
+    parked: Option<&ParkedClaims>,
+    batch: Vec<JobSpec>,
+) -> Result<Vec<Result<Vec<Submitted>>>> {
+    let parked = parked.filter(|_| backend.capabilities().insert_and_claim);
+    let Some(claim) = parked.and_then(|parked| parked.take(&batch)) else {
+        return Ok(backend.insert(InsertRequest::new(vec![batch])).await?.batches);
+    };
+    let request = InsertRequest::new(vec![batch.clone()]).claim(claim.request().clone());
+    match backend.insert(request).await {
+        Ok(reply) if reply.batches.is_empty() => {
+            claim.answer(None);
+            Ok(backend.insert(InsertRequest::new(vec![batch])).await?.batches)
+        }
+        Ok(reply) => {
+            claim.answer(reply.claim);
+            Ok(reply.batches)
+        }
+        Err(error) => {
+            claim.insert_failed(&error);
+            Err(error)
+        }
+    }
 }
 
 fn resolve<'a>(

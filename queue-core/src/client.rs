@@ -87,7 +87,7 @@ impl Client {
 impl Enqueuer for Client {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
         static LIBRARY_DEFAULTS: TaskOptions = TaskOptions::new();
-        border::submit(&*self.backend, &self.limits, jobs, |_| Ok(&LIBRARY_DEFAULTS)).await
+        border::submit(&*self.backend, None, &self.limits, jobs, |_| Ok(&LIBRARY_DEFAULTS)).await
     }
 
     async fn dequeue(&self, id: JobId) -> Result<Dequeued> {

@@ -25,6 +25,7 @@ pub mod limits;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;
+mod parked;
 mod payload;
 mod queue;
 mod retry;

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use async_trait::async_trait;
 
 use crate::backend::{self, Inspect};
+use crate::parked::ParkedClaims;
 use crate::{
     Backend, Dequeued, Enqueuer, Error, ErrorKind, Handler, JobId, Kind, Limits, NewJob, Result, Submitted,
     TaskOptions, border, enqueuer,
@@ -72,6 +73,8 @@ struct Shared {
     backend: Arc<dyn Backend>,
     limits: Limits,
     registrations: RwLock<Registrations>,
+    /// The claims of the workers that serve this queue and have nothing to do.
+    parked: ParkedClaims,
 }
 
 impl Shared {
@@ -84,11 +87,13 @@ impl Shared {
 impl Enqueuer for Shared {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
         let known = self.registrations();
-        border::submit(&*self.backend, &self.limits, jobs, |job| match known.get(&job.kind) {
-            Some(registration) => Ok(&registration.options),
-            None => {
-                let operation = format!("enqueue a job of kind `{}`", job.kind);
-                Err(Error::new(ErrorKind::NotFound, operation, "no handler was registered for this kind"))
+        border::submit(&*self.backend, Some(&self.parked), &self.limits, jobs, |job| {
+            match known.get(&job.kind) {
+                Some(registration) => Ok(&registration.options),
+                None => {
+                    let operation = format!("enqueue a job of kind `{}`", job.kind);
+                    Err(Error::new(ErrorKind::NotFound, operation, "no handler was registered for this kind"))
+                }
             }
         })
         .await
@@ -132,7 +137,14 @@ impl JobQueue {
     /// A queue on this backend, with these limits.
     #[must_use]
     pub fn with_limits(backend: Arc<dyn Backend>, limits: Limits) -> Self {
-        Self { shared: Arc::new(Shared { backend, limits, registrations: RwLock::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                backend,
+                limits,
+                registrations: RwLock::default(),
+                parked: ParkedClaims::default(),
+            }),
+        }
     }
 
     /// Reads jobs as they stand.
@@ -161,6 +173,11 @@ impl JobQueue {
     #[cfg(feature = "runtime")]
     pub(crate) fn share(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(crate) fn parked(&self) -> &ParkedClaims {
+        &self.shared.parked
     }
 
     #[cfg(feature = "runtime")]

@@ -1,14 +1,15 @@
-//! The claims that a worker of the runtime parks, and with which batches they are made.
+//! The claims that an idle worker parks, and with which batches they are made.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use queue_core::backend::ParkedClaims;
+use async_trait::async_trait;
+use queue_core::backend::{Backend, InsertReply, InsertRequest, Wrapper};
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backend, HandlerResult, JobContext, JobId, JobQueue, JobSpec, MemoryBackend, Payload, QueueName,
+    Enqueuer as _, HandlerResult, JobContext, JobQueue, MemoryBackend, NewJob, Payload, Result,
     RunningWorker, TaskDefinition, Worker,
 };
 use tokio::time::timeout;
@@ -16,57 +17,82 @@ use tokio::time::timeout;
 /// Never waited for in full unless the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A worker that takes jobs of the kind `job`, and what it parks.
-fn start(settings: WorkerSettings) -> (RunningWorker, ParkedClaims, JobQueue) {
-    let backend = MemoryBackend::new();
-    let parking = backend.parking().unwrap().clone();
-    let mut queue = JobQueue::new(Arc::new(backend));
-    let task = TaskDefinition::from_fn("job", |_: JobContext, _: u32| async { HandlerResult::Ok(()) });
-    task.register(&mut queue).unwrap();
-    (Worker::new().serve(&queue).settings(settings).start().unwrap(), parking, queue)
+/// Notes whether the last insert had a claim with it.
+#[derive(Debug, Clone, Default)]
+struct Noted {
+    memory: MemoryBackend,
+    had_claim: Arc<Mutex<bool>>,
 }
 
-fn job(json: &str) -> JobSpec {
-    JobSpec::new(JobId::generate(), "job".parse().unwrap(), Payload::json(json).unwrap())
-        .max_retries(3)
-        .priority(0)
-        .timeout(Duration::from_secs(1))
-        .queue(QueueName::default())
+#[async_trait]
+impl Wrapper for Noted {
+    fn inner(&self) -> &dyn Backend {
+        &self.memory
+    }
+
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
+        *self.had_claim.lock().unwrap() = request.claim.is_some();
+        self.memory.insert(request).await
+    }
 }
 
-/// What a backend would take that is about to enter these jobs, once a claim is parked.
-async fn is_made_with(parking: &ParkedClaims, jobs: &[JobSpec]) -> bool {
-    let parked = async {
-        while parking.count() == 0 {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, parked).await.unwrap();
-    parking.take(jobs, None).is_some()
+struct Program {
+    queue: JobQueue,
+    worker: RunningWorker,
+    noted: Noted,
+}
+
+impl Program {
+    fn start(settings: WorkerSettings) -> Self {
+        let noted = Noted::default();
+        let mut queue = JobQueue::new(Arc::new(noted.clone()));
+        let task = TaskDefinition::from_fn("job", |_: JobContext, _: u32| async { HandlerResult::Ok(()) });
+        task.register(&mut queue).unwrap();
+        let worker = Worker::new().serve(&queue).settings(settings).start().unwrap();
+        Self { queue, worker, noted }
+    }
+
+    /// Enqueues these payloads in a batch, waits for the jobs, and says whether the insert had a claim with it.
+    async fn enqueue(&self, payloads: &[&str]) -> bool {
+        let job = |json: &&str| NewJob::new("job".parse().unwrap(), Payload::json(*json).unwrap());
+        let jobs = self.queue.submit(payloads.iter().map(job).collect()).await.unwrap();
+        let had_claim = *self.noted.had_claim.lock().unwrap();
+        let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
+        let completed = async {
+            let inspect = self.queue.inspect().unwrap();
+            while !inspect.jobs(&ids).await.unwrap().iter().flatten().all(|job| job.state.is_finished()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, completed).await.unwrap();
+        had_claim
+    }
 }
 
 #[tokio::test]
-async fn an_idle_worker_parks_a_claim_for_small_batches() {
-    let settings = WorkerSettings::default().parked_batch(2).parked_batch_bytes(4);
-    let (worker, parking, _queue) = start(settings);
-    assert!(!is_made_with(&parking, &[job("1"), job("2"), job("3")]).await, "too many");
-    assert!(!is_made_with(&parking, &[job("100"), job("20")]).await, "too large");
-    assert!(is_made_with(&parking, &[job("10"), job("20")]).await);
+async fn an_idle_worker_has_its_claim_made_with_small_batches() {
+    let program = Program::start(WorkerSettings::default().parked_batch(2).parked_batch_bytes(4));
+    let mut made = 0;
+    let rounds = async {
+        // The worker may be on its way to be idle.
+        while made < 10 {
+            assert!(!program.enqueue(&["1", "2", "3"]).await, "too many");
+            assert!(!program.enqueue(&["100", "20"]).await, "too large");
+            made += usize::from(program.enqueue(&["10", "20"]).await);
+        }
+    };
+    timeout(PATIENCE, rounds).await.unwrap();
+    let Program { queue, worker, noted } = program;
     worker.shutdown(PATIENCE).await;
-    assert_eq!(parking.count(), 0, "after the shutdown");
+    queue.enqueue("job", Payload::json("1").unwrap()).await.unwrap();
+    assert!(!*noted.had_claim.lock().unwrap(), "after the shutdown");
 }
 
 #[tokio::test]
-async fn a_worker_parks_nothing_if_it_is_told_so() {
-    let (worker, parking, queue) = start(WorkerSettings::default().parked_batch(0));
-    let id = queue_core::Enqueuer::enqueue(&queue, "job", Payload::json("1").unwrap()).await.unwrap();
-    let completed = async {
-        while !queue.inspect().unwrap().jobs(&[id]).await.unwrap()[0].as_ref().unwrap().state.is_finished() {
-            assert_eq!(parking.count(), 0);
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, completed).await.unwrap();
-    assert_eq!(parking.count(), 0);
-    worker.shutdown(PATIENCE).await;
+async fn a_worker_parks_nothing_if_its_setting_is_zero() {
+    let program = Program::start(WorkerSettings::default().parked_batch(0));
+    for _ in 0..20 {
+        assert!(!program.enqueue(&["1"]).await);
+    }
+    program.worker.shutdown(PATIENCE).await;
 }

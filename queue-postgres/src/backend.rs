@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Manage, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
-use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
+use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
 
 use crate::config::{Pooler, PostgresConfig};
 use crate::connect::Connector;
@@ -121,12 +121,12 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_durable().with_multi_process().with_migrations()
+        Capabilities::default().with_durable().with_multi_process().with_migrations().with_insert_and_claim()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         if request.batches.is_empty() {
-            return Ok(Vec::new());
+            return Ok(InsertReply::new(Vec::new()));
         }
         let lane = self.0.lane.clone();
         self.run(|_| async move { lane.insert(request).await }).await
@@ -184,10 +184,6 @@ impl Backend for PostgresBackend {
 
     fn extensions(&self) -> Extensions<'_> {
         Extensions::none().inspect(self).manage(self).audit(self)
-    }
-
-    fn parking(&self) -> Option<&ParkedClaims> {
-        Some(&self.0.core.parking)
     }
 }
 

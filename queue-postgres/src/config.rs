@@ -30,7 +30,8 @@ pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// silent is given up early enough for another try before the worker expires.
 pub const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long an insert with a [parked claim](queue_core::backend::ParkedClaims) waits for each lock, unless set otherwise.
+/// How long an insert with [the claim of an idle worker](queue_core::backend::InsertRequest::claim) waits for each lock, unless
+/// set otherwise.
 /// Then its jobs are entered without the claim, with all the patience of an insert, and the worker is free.
 pub const DEFAULT_PARKED_LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -202,7 +203,7 @@ impl PostgresConfig {
         self
     }
 
-    /// How long an insert with a parked claim waits for each lock that it needs before it goes on without the claim;
+    /// How long an insert with the claim of an idle worker waits for each lock that it needs before it goes on without the claim;
     /// [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole milliseconds, from 1 to [`i32::MAX`]. To be far below
     /// [`request_timeout`](Self::request_timeout), at which the insert itself is given up.
     pub const fn parked_lock_timeout(mut self, timeout: Duration) -> Self {

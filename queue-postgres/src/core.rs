@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use queue_core::Result;
-use queue_core::backend::{ParkedClaims, WakeHub};
+use queue_core::backend::WakeHub;
 
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
@@ -26,7 +26,6 @@ pub(crate) struct Core {
     pub(crate) swept: Mutex<Place>,
     pub(crate) refused: RefusedRows,
     pub(crate) waker: Waker,
-    pub(crate) parking: ParkedClaims,
     /// As the server reads it.
     pub(crate) parked_lock_timeout: String,
 }
@@ -48,7 +47,6 @@ impl Core {
             swept: Mutex::default(),
             refused: RefusedRows::default(),
             waker,
-            parking: ParkedClaims::new(),
             parked_lock_timeout: format!("{parked_lock_timeout}ms"),
         };
         Ok((core, news))

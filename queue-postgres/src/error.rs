@@ -124,11 +124,6 @@ impl Fault {
         matches!(self, Self::Driver(_)) && self.breaks_connection()
     }
 
-    /// The worker is not registered, or was given up.
-    pub(crate) fn is_worker_lost(&self) -> bool {
-        self.code().is_some_and(|code| code.code() == WORKER_LOST)
-    }
-
     /// What was sent may have been done, if it writes.
     pub(crate) fn leaves_open(&self) -> bool {
         match self {

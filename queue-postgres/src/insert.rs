@@ -1,8 +1,8 @@
 //! Entering jobs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use queue_core::backend::{Hint, TakenClaim};
+use queue_core::backend::{ClaimReply, ClaimRequest, Hint, InsertReply};
 use queue_core::{
     Backoff, Error, ErrorKind, Insertion, JobId, JobSpec, QueueName, Result, Submitted, Timestamp,
 };
@@ -10,7 +10,7 @@ use queue_core::{
 use crate::columns::{Columns, bytes};
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
-use crate::parked::{Entered, insert_and_claim};
+use crate::insert_and_claim::{InsertedAndClaimed, insert_and_claim};
 use crate::parts::Parts;
 use crate::row;
 use crate::types::{Id, stored_duration};
@@ -30,12 +30,11 @@ pub(crate) async fn insert(
     batches: &[Vec<JobSpec>],
 ) -> Vec<Result<Vec<Submitted>>> {
     let mut fates: Vec<Option<Result<Vec<Submitted>>>> = batches.iter().map(|_| None).collect();
-    let mut parked = core.parking.take(batches.iter().flatten(), now);
     let mut parts = Parts::of(batches.len());
     while let Some(part) = parts.next() {
         let together = &batches[part.clone()];
         let slices: Vec<&[JobSpec]> = together.iter().map(Vec::as_slice).collect();
-        match store(core, now, &slices, parked.take()).await {
+        match store(core, now, &slices).await {
             Ok(()) => {
                 for (fate, batch) in fates[part].iter_mut().zip(together) {
                     *fate = Some(Ok(answers(batch, Insertion::New)));
@@ -54,13 +53,40 @@ pub(crate) async fn insert(
     fates.into_iter().map(|fate| fate.unwrap_or_else(|| Err(unanswered()))).collect()
 }
 
+/// Stores all batches and makes the claim in one commit; `None` if that cannot be, at once.
+pub(crate) async fn insert_with_claim(
+    core: &Core,
+    now: Option<Timestamp>,
+    batches: &[Vec<JobSpec>],
+    claim: &ClaimRequest,
+) -> Option<InsertReply> {
+    let slices: Vec<&[JobSpec]> = batches.iter().map(Vec::as_slice).collect();
+    match store_and_claim(core, now, &slices, claim).await {
+        Ok(Some(reply)) => {
+            let fates = batches.iter().map(|batch| Ok(answers(batch, Insertion::New))).collect();
+            Some(InsertReply::new(fates).claim(reply))
+        }
+        Ok(None) => None,
+        Err(fault) => {
+            let claim = fault.leaves_open().then(|| {
+                let message = "the answer to the insert that it was made with is missing";
+                Err(Error::new(ErrorKind::UnknownOutcome, "claim jobs", message))
+            });
+            let mut fates: Vec<_> = batches.iter().map(|_| None).collect();
+            fail(&mut fates, batches, fault);
+            let fates = fates.into_iter().map(|fate| fate.unwrap_or_else(|| Err(unanswered()))).collect();
+            Some(InsertReply::new(fates).claim(claim))
+        }
+    }
+}
+
 /// A batch of which an id is known: fine if all of it is, with the same content.
 async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) -> Outcome<Vec<Submitted>> {
     for _ in 0..MOST_TRIES {
         // In a snapshot of its own: the job that was in the way is committed, or has been pruned since.
         let stored = known(core, batch).await?;
         if stored.is_empty() {
-            match store(core, now, &[batch], None).await {
+            match store(core, now, &[batch]).await {
                 Ok(()) => return Ok(answers(batch, Insertion::New)),
                 Err(fault) if fault.is_known() => continue,
                 Err(fault) => return Err(fault),
@@ -113,32 +139,39 @@ async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpe
     rows.iter().map(job).collect()
 }
 
-/// Stores the batches in one transaction, and tells of them.
-async fn store(
+/// Stores the batches in one transaction, and wakes workers.
+async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> Outcome<()> {
+    let columns = columns(now, batches)?;
+    let rows = core.connections.query(&core.statements.insert, &columns.parameters()).await?;
+    let jobs = batches.iter().copied().flatten();
+    core.waker.ready(hints(jobs, row::time(row::only(&rows)?, 0)?));
+    Ok(())
+}
+
+async fn store_and_claim(
     core: &Core,
     now: Option<Timestamp>,
     batches: &[&[JobSpec]],
-    parked: Option<TakenClaim>,
-) -> Outcome<()> {
+    claim: &ClaimRequest,
+) -> Outcome<Option<Result<ClaimReply>>> {
+    let columns = columns(now, batches)?;
+    let Some(InsertedAndClaimed { at, reply }) = insert_and_claim(core, &columns, claim).await? else {
+        return Ok(None);
+    };
+    let taken: HashSet<JobId> = reply.iter().flat_map(|reply| &reply.jobs).map(|job| job.token.job).collect();
+    let left = batches.iter().copied().flatten().filter(|job| !taken.contains(&job.id));
+    core.waker.ready(hints(left, at));
+    Ok(Some(reply))
+}
+
+fn columns<'a>(now: Option<Timestamp>, batches: &[&'a [JobSpec]]) -> Outcome<Columns<'a>> {
     let jobs = || batches.iter().copied().flatten();
     let bytes: usize = jobs().map(bytes).sum();
     if bytes > MAX_BATCH_BYTES {
-        if let Some(parked) = parked {
-            parked.decline();
-        }
         let message = format!("the payloads of the batch are {bytes} bytes, the limit is {MAX_BATCH_BYTES}");
         return Err(Error::invalid(OPERATION, message).into());
     }
-    let columns = Columns::of(now, jobs());
-    if let Some(parked) = parked
-        && let Some(Entered { at, taken }) = insert_and_claim(core, &columns, parked).await?
-    {
-        core.waker.ready(hints(jobs().filter(|job| !taken.contains(&job.id)), at));
-        return Ok(());
-    }
-    let rows = core.connections.query(&core.statements.insert, &columns.parameters()).await?;
-    core.waker.ready(hints(jobs(), row::time(row::only(&rows)?, 0)?));
-    Ok(())
+    Ok(Columns::of(now, jobs()))
 }
 
 fn answers(batch: &[JobSpec], insertion: Insertion) -> Vec<Submitted> {

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use queue_core::backend::InsertRequest;
-use queue_core::{Error, ErrorKind, JobSpec, Result, Submitted, Timestamp};
+use queue_core::backend::{InsertReply, InsertRequest};
+use queue_core::{Error, ErrorKind, Result, Timestamp};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::columns;
 use crate::core::Core;
-use crate::insert::insert;
+use crate::insert::{insert, insert_with_claim};
 
 /// Groups that are written at the same time: while one waits for the disk another is prepared.
 const GROUPS_UNDER_WAY: usize = 2;
@@ -20,8 +20,11 @@ const GROUP_JOBS: usize = 5000;
 /// A group is closed when its payloads have this many bytes.
 const GROUP_BYTES: usize = 8 << 20;
 
-/// The fate of each batch of a request.
-type Fates = Vec<Result<Vec<Submitted>>>;
+/// A group of several requests makes a claim if it has at most this many jobs.
+const JOBS_WITH_CLAIM: usize = 100;
+
+/// A group of several requests makes a claim if its payloads have at most this many bytes.
+const BYTES_WITH_CLAIM: usize = 1 << 20;
 
 /// The entrance.
 #[derive(Debug, Clone)]
@@ -30,7 +33,7 @@ pub(crate) struct Lane(UnboundedSender<Waiting>);
 #[derive(Debug)]
 struct Waiting {
     request: InsertRequest,
-    reply: oneshot::Sender<Fates>,
+    reply: oneshot::Sender<InsertReply>,
 }
 
 impl Waiting {
@@ -48,7 +51,7 @@ impl Lane {
     }
 
     /// Waits in line.
-    pub(crate) async fn insert(&self, request: InsertRequest) -> Result<Fates> {
+    pub(crate) async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         let (reply, answer) = oneshot::channel();
         let closed = |_| Error::new(ErrorKind::Unavailable, "enqueue jobs", "the database was closed");
         self.0.send(Waiting { request, reply }).map_err(|error| closed(error.to_string()))?;
@@ -105,16 +108,46 @@ fn gather(first: Waiting, arrivals: &mut UnboundedReceiver<Waiting>) -> (Vec<Wai
     (group, None)
 }
 
-async fn write(core: &Core, group: Vec<Waiting>) {
+async fn write(core: &Core, mut group: Vec<Waiting>) {
     let now: Option<Timestamp> = group.first().and_then(|first| first.request.now);
-    let (replies, batches): (Vec<_>, Vec<_>) = group
-        .into_iter()
-        .map(|waiting| ((waiting.reply, waiting.request.batches.len()), waiting.request.batches))
-        .unzip();
-    let batches: Vec<Vec<JobSpec>> = batches.into_iter().flatten().collect();
-    let mut fates = insert(core, now, &batches).await.into_iter();
-    for (reply, many) in replies {
-        // Whoever asked may have lost patience.
-        let _ = reply.send(fates.by_ref().take(many).collect());
+    let claimant = claimant(&group);
+    let claim = claimant.and_then(|index| group[index].request.claim.take());
+    let (mut counts, mut batches) = (Vec::new(), Vec::new());
+    for waiting in &mut group {
+        counts.push(waiting.request.batches.len());
+        batches.append(&mut waiting.request.batches);
     }
+    let mut reply = None;
+    if let (Some(index), Some(claim)) = (claimant, claim) {
+        reply = insert_with_claim(core, now, &batches, &claim).await;
+        if reply.is_none() {
+            // At once: its worker waits. It comes again without the claim.
+            let start: usize = counts[..index].iter().sum();
+            batches.drain(start..start + counts[index]);
+            counts.remove(index);
+            let _ = group.remove(index).reply.send(InsertReply::declined());
+        }
+    }
+    let reply = match reply {
+        Some(reply) => reply,
+        None => InsertReply::new(insert(core, now, &batches).await),
+    };
+    let (mut batches, mut claim) = (reply.batches.into_iter(), reply.claim);
+    for (index, (waiting, many)) in group.into_iter().zip(counts).enumerate() {
+        let claim = if Some(index) == claimant { claim.take() } else { None };
+        let batches = batches.by_ref().take(many).collect();
+        // The enqueuer may have been dropped.
+        let _ = waiting.reply.send(InsertReply::new(batches).claim(claim));
+    }
+}
+
+/// Whose claim the group makes: the first one's, if the group is small. A worker waits for all of it, and to save a commit is worth
+/// little beside many jobs.
+fn claimant(group: &[Waiting]) -> Option<usize> {
+    let (jobs, bytes) = group
+        .iter()
+        .map(Waiting::size)
+        .fold((0, 0), |(jobs, bytes), (more_jobs, more_bytes)| (jobs + more_jobs, bytes + more_bytes));
+    let is_small = group.len() == 1 || jobs <= JOBS_WITH_CLAIM && bytes <= BYTES_WITH_CLAIM;
+    group.iter().position(|waiting| waiting.request.claim.is_some()).filter(|_| is_small)
 }

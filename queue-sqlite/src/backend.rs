@@ -6,17 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use queue_core::backend::{
     CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
-    OwnProcess, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
+    MaintainRequest, OwnProcess, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
     SettleRequest, Settled, WakeHub, WakeReceiver,
 };
-use queue_core::{Backend, ErrorKind, Result, Submitted};
+use queue_core::{Backend, ErrorKind, Result};
 use rusqlite::Connection;
 
 use crate::backup::Backups;
 use crate::config::SqliteConfig;
 use crate::error::Outcome;
-use crate::parked::insert_and_claim;
 use crate::reader::{CountedFiles, Looks, Readers};
 use crate::writer::Writer;
 use crate::writer::command::{Effects, Request};
@@ -59,7 +58,6 @@ struct Shared {
     readers: Option<Readers>,
     writer: Writer,
     hub: WakeHub,
-    parking: ParkedClaims,
     config: SqliteConfig,
     process: OwnProcess,
 }
@@ -89,8 +87,8 @@ impl SqliteBackend {
         let (hub, looks) = (WakeHub::new(), Arc::<Looks>::default());
         let writer = Writer::start(&config, hub.clone(), Arc::clone(&looks)).await?;
         let readers = config.path().map(|file| Readers::start(&config, file, looks)).transpose()?;
-        let (parking, process) = (ParkedClaims::new(), OwnProcess::current());
-        Ok(Self(Arc::new(Shared { backups: Backups::new(), readers, writer, hub, parking, config, process })))
+        let process = OwnProcess::current();
+        Ok(Self(Arc::new(Shared { backups: Backups::new(), readers, writer, hub, config, process })))
     }
 
     /// Does a request in line with all others that write.
@@ -161,21 +159,15 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
+        let capabilities = Capabilities::default().with_insert_and_claim();
         match self.0.config.path() {
-            Some(_) => Capabilities::default().with_durable().with_multi_process().with_migrations(),
-            None => Capabilities::default(),
+            Some(_) => capabilities.with_durable().with_multi_process().with_migrations(),
+            None => capabilities,
         }
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        let Shared { parking, writer, process, .. } = &*self.0;
-        // Before the lock of the parked claims, which another thread may have held when the process
-        // was forked.
-        process.check(InsertRequest::OPERATION)?;
-        match parking.take(request.batches.iter().flatten(), request.now) {
-            Some(parked) => insert_and_claim(writer, request, parked).await,
-            None => writer.call(request).await,
-        }
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
+        self.0.writer.call(request).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -222,10 +214,6 @@ impl Backend for SqliteBackend {
 
     fn extensions(&self) -> Extensions<'_> {
         Extensions::none().inspect(self).manage(self).audit(self)
-    }
-
-    fn parking(&self) -> Option<&ParkedClaims> {
-        Some(&self.0.parking)
     }
 }
 

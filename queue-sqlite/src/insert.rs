@@ -1,9 +1,9 @@
 //! Entering jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
 
-use queue_core::backend::{Hint, InsertRequest};
+use queue_core::backend::{ClaimReply, ClaimRequest, Hint, InsertReply, InsertRequest};
 use queue_core::{
     Attributes, Backoff, Error, ErrorKind, Insertion, JobId, JobSpec, QueueName, Result, Submitted,
     Timestamp, saturating_micros,
@@ -25,24 +25,42 @@ const LIVE_INSERT: &str = include_str!("sql/live_insert.sql");
 const JOB_KNOWN: &str = include_str!("sql/job_known.sql");
 
 impl Request for InsertRequest {
-    type Reply = Vec<Result<Vec<Submitted>>>;
+    type Reply = InsertReply;
 
     const OPERATION: &'static str = "enqueue jobs";
 
     fn rows(&self) -> usize {
-        self.batches.iter().map(Vec::len).sum()
+        let jobs: usize = self.batches.iter().map(Vec::len).sum();
+        jobs.saturating_add(self.claim.as_ref().map_or(0, Request::rows))
     }
 
     fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Self::Reply> {
         let now = time(self.now);
-        let fates = enter(session, &self.batches, now)?;
-        effects.ready.append(&mut hints(inserted(&self.batches, &fates), now));
-        Ok(fates)
+        let batches = insert_each(session, &self.batches, now)?;
+        let claim = match &self.claim {
+            Some(claim) => Some(make_claim(session, effects, claim.clone().at(now))?),
+            None => None,
+        };
+        let taken: HashSet<JobId> =
+            claim.iter().flatten().flat_map(|reply| &reply.jobs).map(|job| job.token.job).collect();
+        let left = inserted(&self.batches, &batches).filter(|job| !taken.contains(&job.id));
+        effects.ready.append(&mut hints(left, now));
+        Ok(InsertReply::new(batches).claim(claim))
     }
 }
 
-/// Each batch with a fate of its own.
-pub(crate) fn enter(
+/// The jobs stay stored whatever becomes of the claim.
+fn make_claim(
+    session: &mut Session,
+    effects: &mut Effects,
+    claim: ClaimRequest,
+) -> Outcome<Result<ClaimReply>> {
+    let reply = session.scoped(|session| claim.apply(session, effects))?;
+    Ok(reply.map_err(|fault| session.error(fault, ClaimRequest::OPERATION)))
+}
+
+/// Each batch succeeds or fails by itself.
+fn insert_each(
     session: &mut Session,
     batches: &[Vec<JobSpec>],
     now: Timestamp,
@@ -57,7 +75,7 @@ pub(crate) fn enter(
 }
 
 /// The jobs that are new.
-pub(crate) fn inserted<'a>(
+fn inserted<'a>(
     batches: &'a [Vec<JobSpec>],
     fates: &'a [Result<Vec<Submitted>>],
 ) -> impl Iterator<Item = &'a JobSpec> {

@@ -38,7 +38,6 @@ mod lists;
 mod maintain;
 mod migrate;
 mod names;
-mod parked;
 mod pause;
 mod places;
 #[cfg(test)]

@@ -49,11 +49,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, Stored, WakeHub, WakeReceiver,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
+    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, RegisterRequest, RetireRequest,
+    SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
-use queue_core::{JobId, QueueName, Result, Submitted};
+use queue_core::{JobId, QueueName, Result};
 use redb::{Database, DatabaseError};
 
 use reader::Reader;
@@ -103,8 +103,11 @@ impl Backend for RedbBackend {
         Capabilities::default().with_durable()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        self.writer.write(move |tables, news| insert::insert(tables, news, &request)).await
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
+        self.writer
+            .write(move |tables, news| insert::insert(tables, news, &request))
+            .await
+            .map(InsertReply::new)
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {

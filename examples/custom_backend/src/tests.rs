@@ -70,8 +70,8 @@ fn spec() -> JobSpec {
 }
 
 async fn insert(backend: &RedbBackend, spec: &JobSpec) -> Result<bool, Error> {
-    let mut fates = backend.insert(InsertRequest::new(vec![vec![spec.clone()]])).await?;
-    Ok(fates.remove(0)?[0].is_new())
+    let mut reply = backend.insert(InsertRequest::new(vec![vec![spec.clone()]])).await?;
+    Ok(reply.batches.remove(0)?[0].is_new())
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! Entering jobs.
+//! Inserting jobs.
 
-use crate::{JobSpec, Timestamp};
+use super::{ClaimReply, ClaimRequest};
+use crate::{JobSpec, Result, Submitted, Timestamp};
 
 /// Several batches to store, each atomic by itself.
 #[derive(Debug, Clone)]
@@ -10,19 +11,62 @@ pub struct InsertRequest {
     pub now: Option<Timestamp>,
     /// The batches; none of them is empty, and no id stands twice within one.
     pub batches: Vec<Vec<JobSpec>>,
+    /// A claim to make after the batches are stored, in the same transaction: that of a worker with nothing to do. Its
+    /// own `now` says nothing. Sent only to a backend that declares
+    /// [`insert_and_claim`](super::Capabilities::insert_and_claim).
+    pub claim: Option<ClaimRequest>,
 }
 
 impl InsertRequest {
     /// By the backend's clock.
     #[must_use]
     pub const fn new(batches: Vec<Vec<JobSpec>>) -> Self {
-        Self { now: None, batches }
+        Self { now: None, batches, claim: None }
     }
 
     /// At a stated time.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
+        self
+    }
+
+    /// With a claim to make in the same transaction.
+    #[must_use]
+    pub fn claim(mut self, claim: impl Into<Option<ClaimRequest>>) -> Self {
+        self.claim = claim.into();
+        self
+    }
+}
+
+/// What became of an insert.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct InsertReply {
+    /// Each batch by itself, in the order of the request; empty if the request was [declined](Self::declined).
+    pub batches: Vec<Result<Vec<Submitted>>>,
+    /// What [`claim`](super::Backend::claim) would have answered; `None` if the claim was not made.
+    pub claim: Option<Result<ClaimReply>>,
+}
+
+impl InsertReply {
+    /// A reply without a claim.
+    #[must_use]
+    pub const fn new(batches: Vec<Result<Vec<Submitted>>>) -> Self {
+        Self { batches, claim: None }
+    }
+
+    /// For a request with a claim that could not be granted at once: nothing was done. The queue sends the batches again,
+    /// without the claim.
+    #[must_use]
+    pub const fn declined() -> Self {
+        Self::new(Vec::new())
+    }
+
+    /// With what the claim of the request was answered.
+    #[must_use]
+    pub fn claim(mut self, claim: impl Into<Option<Result<ClaimReply>>>) -> Self {
+        self.claim = claim.into();
         self
     }
 }

@@ -50,12 +50,12 @@ mod insert;
 mod inspect;
 mod maintain;
 mod manage;
-mod parked;
 mod process;
 mod ready_queues;
 mod settle;
 mod wake;
 mod worker;
+mod wrapper;
 
 use std::fmt;
 
@@ -69,18 +69,16 @@ pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
 pub use cursor::{Cursor, Position};
 pub use extensions::Extensions;
 pub(crate) use extensions::{inspect, manage};
-pub use insert::InsertRequest;
+pub use insert::{InsertReply, InsertRequest};
 pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
 pub use manage::Manage;
-pub use parked::{Answer, BatchSize, ParkedClaim, ParkedClaims, Room, TakenClaim};
 pub use process::OwnProcess;
 pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
 pub use settle::{Completion, SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
-
-use crate::Submitted;
+pub use wrapper::Wrapper;
 
 /// What a backend offers beyond the core of the contract, and what no [extension](Extensions) declares by its presence.
 /// Core never sends what is not declared.
@@ -93,6 +91,9 @@ pub struct Capabilities {
     pub multi_process: bool,
     /// The schema is versioned and migrates (Q21).
     pub migrations: bool,
+    /// An insert can make a claim in its transaction ([`InsertRequest::claim`]), so that an idle worker starts a job after
+    /// one commit instead of two.
+    pub insert_and_claim: bool,
 }
 
 impl Capabilities {
@@ -107,6 +108,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_multi_process(mut self) -> Self {
         self.multi_process = true;
+        self
+    }
+
+    /// Declares that an insert can make a claim in its transaction.
+    #[must_use]
+    pub const fn with_insert_and_claim(mut self) -> Self {
+        self.insert_and_claim = true;
         self
     }
 
@@ -142,13 +150,18 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   job of its batch is known so. A batch known in part, or an id with other content, is a
     ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
     /// - `Ok` is answered only once the batch is as durable as the backend promises.
-    /// - Subscribers are woken after the commit, never for a batch that failed or was known.
+    /// - Subscribers are woken after the commit, never for a batch that failed or was known, nor for jobs that the request's
+    ///   own claim took.
+    /// - The request's claim, if it has one, is made as if [`claim`](Self::claim) had been called after the batches were stored,
+    ///   so that jobs that are there already may come first. A worker does nothing else meanwhile, so that a request with
+    ///   a claim must not wait for other transactions for long: [`declined`](InsertReply::declined) says that nothing was done.
+    ///   The batches never fail because of the claim.
     ///
     /// # Errors
     /// The outer error concerns the request as a whole, and means that no batch was stored. A
     /// [`Conflict`](crate::ErrorKind::Conflict) names its job by [`Error::with_jobs`](crate::Error::with_jobs);
     /// to an [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) the queue itself adds the ids.
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>>;
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply>;
 
     /// Takes up to `limit` ready jobs of one queue and gives each a lease.
     ///
@@ -246,15 +259,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - Pruning removes finished jobs only, with all that belongs to them.
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;
 
-    /// A receiver of wake-ups from now on. It must be told of every job that becomes ready, but for those that a
-    /// [parked claim](ParkedClaims) took with their insert, though
-    /// [`Wakes::unknown`] may stand for any number of them; [`WakeHub`] does the keeping of receivers.
+    /// A receiver of wake-ups from now on. It must be told of every job that becomes ready, but for those that
+    /// their insert's own claim took, though [`Wakes::unknown`] may stand for any number of them; [`WakeHub`] does the keeping of receivers.
     fn subscribe(&self) -> WakeReceiver;
-
-    /// Claims that wait for what is entered through this handle, where the backend offers it.
-    fn parking(&self) -> Option<&ParkedClaims> {
-        None
-    }
 
     /// What this backend offers beyond these operations. A wrapper returns those of the backend that it wraps, or
     /// wraps them too.

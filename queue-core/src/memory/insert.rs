@@ -1,26 +1,22 @@
 //! Storing batches.
 
 use super::store::{Job, Live, Stage, Store};
-use crate::backend::{ClaimReply, ClaimRequest};
+use crate::backend::{InsertReply, InsertRequest};
 use crate::{Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
 
 impl Store {
     /// Stores each batch whole or not at all, in order, and then makes a claim that waited for them.
-    pub(super) fn insert(
-        &mut self,
-        now: Timestamp,
-        batches: Vec<Vec<JobSpec>>,
-        claim: Option<&ClaimRequest>,
-    ) -> (Vec<Result<Vec<Submitted>>>, Option<Result<ClaimReply>>) {
+    pub(super) fn insert(&mut self, now: Timestamp, request: InsertRequest) -> InsertReply {
+        let InsertRequest { batches, claim, .. } = request;
         let mut entered = Vec::new();
         let fates = batches.into_iter().map(|batch| self.insert_batch(now, batch, &mut entered)).collect();
-        let reply = claim.map(|claim| self.claim(now, claim));
+        let reply = claim.map(|claim| self.claim(now, &claim));
         for id in entered {
             if self.live.get(&id).is_some_and(|live| live.lease().is_none()) {
                 self.tell(id, now);
             }
         }
-        (fates, reply)
+        InsertReply::new(fates).claim(reply)
     }
 
     fn insert_batch(

@@ -19,11 +19,11 @@ use async_trait::async_trait;
 
 use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, TakenClaim, WakeHub, WakeReceiver,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
+    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
-use crate::{JobId, QueueName, Result, Submitted, Timestamp};
+use crate::{JobId, QueueName, Result, Timestamp};
 use store::Store;
 
 /// Keeps jobs in memory: for tests, and for work that may be lost with the process.
@@ -43,7 +43,6 @@ use store::Store;
 pub struct MemoryBackend {
     store: Arc<Mutex<Store>>,
     hub: WakeHub,
-    parking: ParkedClaims,
 }
 
 impl MemoryBackend {
@@ -76,18 +75,12 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default()
+        Capabilities::default().with_insert_and_claim()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        let parked = self.parking.take(request.batches.iter().flatten(), request.now);
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         let now = request.now.unwrap_or_else(Timestamp::now);
-        let claim = parked.as_ref().map(TakenClaim::request);
-        let (fates, reply) = self.transaction(|store| store.insert(now, request.batches, claim));
-        if let (Some(parked), Some(reply)) = (parked, reply) {
-            parked.answer(reply);
-        }
-        Ok(fates)
+        Ok(self.transaction(|store| store.insert(now, request)))
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -140,10 +133,6 @@ impl Backend for MemoryBackend {
 
     fn extensions(&self) -> Extensions<'_> {
         Extensions::none().inspect(self).manage(self).audit(self)
-    }
-
-    fn parking(&self) -> Option<&ParkedClaims> {
-        Some(&self.parking)
     }
 }
 

@@ -12,9 +12,9 @@ use super::outage::Outage;
 use super::planner::{Brought, More, Plan, Planner, Step};
 use super::station::{Nudge, Station};
 use crate::backend::{
-    Answer, BatchSize, ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ParkedClaim, ReadyQueuesRequest,
-    Room, WakeReceiver, Wakes,
+    ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ReadyQueuesRequest, WakeReceiver, Wakes,
 };
+use crate::parked::{Answer, BatchSize, ParkedClaim, Room};
 use crate::{ClaimId, Error, ErrorKind, QueueName, Result, WorkerId};
 
 /// Claims until the worker shuts down; leaves no claim behind whose reply it does not know.
@@ -134,7 +134,9 @@ impl ClaimLoop<'_> {
         if most.jobs == 0 {
             return None;
         }
-        let parking = self.station.backend.parking()?;
+        if !self.station.backend.capabilities().insert_and_claim {
+            return None;
+        }
         let plans = self.planner.parked();
         let (engine, station) = (Arc::clone(self.engine), Arc::clone(self.station));
         let room = move || {
@@ -150,11 +152,11 @@ impl ClaimLoop<'_> {
         let sent =
             Sent { worker, claim, limit: usize::MAX, last_attempts: usize::MAX, at: self.engine.now() };
         let requests = plans.iter().map(|plan| self.request(plan, &sent)).collect();
-        Some(Parked { plans, claim: parking.park(requests, most, room) })
+        Some(Parked { plans, claim: self.station.parked.park(requests, most, room) })
     }
 
     async fn answered(&mut self, plans: &[Plan], answer: Answer) {
-        let Answer { request, reply, .. } = answer;
+        let Answer { request, reply } = answer;
         let Some(plan) = plans.iter().find(|plan| plan.queue == request.queue) else { return };
         let size = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
         let sent = Sent {

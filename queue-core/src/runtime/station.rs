@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::environment::later;
 use super::settle::{Inbox, Unsettled};
 use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::parked::ParkedClaims;
 use crate::queue::Registration;
 use crate::{Backend, JobQueue, Kind, Limits, QueueName, Token, WorkerId};
 
@@ -28,6 +29,8 @@ pub(super) struct Station {
     pub(super) index: usize,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) limits: Limits,
+    /// What the queue sends along with its inserts while this worker has nothing to do.
+    pub(super) parked: ParkedClaims,
     pub(super) registrations: HashMap<Kind, Arc<Registration>>,
     pub(super) kinds: Arc<[Kind]>,
     pub(super) queues: Vec<QueueName>,
@@ -59,6 +62,7 @@ impl Station {
         Self {
             index,
             backend: Arc::clone(queue.backend()),
+            parked: queue.parked().clone(),
             limits: queue.limits().clone(),
             kinds: queue.kinds().into(),
             registrations,

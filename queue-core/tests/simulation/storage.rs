@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Answer, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
-    ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, TakenClaim, WakeReceiver,
+    Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
+    MaintainRequest, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token};
 
@@ -45,7 +45,6 @@ pub(crate) struct Storage {
     world: World,
     memory: MemoryBackend,
     course: Arc<Mutex<Course>>,
-    parking: ParkedClaims,
     pub(crate) tally: Tally,
 }
 
@@ -63,13 +62,7 @@ impl Storage {
     pub(crate) fn counting(world: &World, faults: Faults, tally: Tally) -> Self {
         let course = Course { faults, ..Course::default() };
         let course = Arc::new(Mutex::new(course));
-        Self {
-            world: world.clone(),
-            memory: MemoryBackend::new(),
-            course,
-            parking: ParkedClaims::new(),
-            tally,
-        }
+        Self { world: world.clone(), memory: MemoryBackend::new(), course, tally }
     }
 
     /// The storage itself, without network and clock.
@@ -148,24 +141,15 @@ impl Storage {
     }
 
     /// One transaction of the storage.
-    async fn insert_and_claim(
-        &self,
-        request: InsertRequest,
-        claim: Option<&TakenClaim>,
-    ) -> Result<(Vec<Result<Vec<Submitted>>>, Option<Answer>)> {
-        let parked = claim.zip(self.memory.parking()).map(|(claim, parking)| claim.pass_on(parking));
-        let fates = self.memory.insert(request.at(self.time())).await?;
-        let known = |fate: &&Result<Vec<Submitted>>| fate.iter().flatten().any(|job| !job.is_new());
-        self.tally.count_many(Rare::InsertedAgain, fates.iter().filter(known).count() as u64);
-        let answer = match parked {
-            Some(parked) => parked.withdraw().await,
-            None => None,
-        };
-        if let Some(answer) = &answer {
+    async fn insert_and_claim(&self, request: InsertRequest) -> Result<InsertReply> {
+        let reply = self.memory.insert(request.at(self.time())).await?;
+        let known = |batch: &&Result<Vec<Submitted>>| batch.iter().flatten().any(|job| !job.is_new());
+        self.tally.count_many(Rare::InsertedAgain, reply.batches.iter().filter(known).count() as u64);
+        if let Some(claim) = &reply.claim {
             self.tally.count(Rare::ClaimedAsEntered);
-            self.saw_claim(&answer.reply);
+            self.saw_claim(claim);
         }
-        Ok((fates, answer))
+        Ok(reply)
     }
 
     fn saw_claim(&self, reply: &Result<ClaimReply>) {
@@ -224,20 +208,8 @@ impl Backend for Storage {
         self.memory.capabilities()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        let parked = self.parking.take(request.batches.iter().flatten(), request.now);
-        let answer = self.over_the_network(self.insert_and_claim(request, parked.as_ref())).await;
-        match (answer, parked) {
-            (Ok((fates, reply)), Some(parked)) => {
-                parked.pass_back(reply);
-                Ok(fates)
-            }
-            (Err(error), Some(parked)) => {
-                parked.insert_failed(&error);
-                Err(error)
-            }
-            (answer, None) => answer.map(|(fates, _)| fates),
-        }
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
+        self.over_the_network(self.insert_and_claim(request)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -295,10 +267,6 @@ impl Backend for Storage {
 
     fn subscribe(&self) -> WakeReceiver {
         self.memory.subscribe()
-    }
-
-    fn parking(&self) -> Option<&ParkedClaims> {
-        Some(&self.parking)
     }
 
     fn extensions(&self) -> Extensions<'_> {

@@ -26,7 +26,7 @@ async fn insert(backend: &dyn Backend, many: usize) {
             .queue(QueueName::default())
     };
     let batch = JobId::generate_many(many).into_iter().map(spec).collect();
-    backend.insert(InsertRequest::new(vec![batch])).await.unwrap().remove(0).unwrap();
+    backend.insert(InsertRequest::new(vec![batch])).await.unwrap().batches.remove(0).unwrap();
 }
 
 async fn request(backend: &dyn Backend, limit: u32) -> ClaimRequest {

@@ -148,7 +148,7 @@ pub(crate) fn spec() -> JobSpec {
 }
 
 pub(crate) async fn insert(backend: &dyn Backend, batch: Vec<JobSpec>) -> Result<Vec<Submitted>> {
-    backend.insert(InsertRequest::new(vec![batch])).await?.remove(0)
+    backend.insert(InsertRequest::new(vec![batch])).await?.batches.remove(0)
 }
 
 pub(crate) async fn register(backend: &dyn Backend) -> WorkerId {

@@ -7,8 +7,8 @@ mod common;
 mod damaged;
 #[cfg(unix)]
 mod forked;
+mod insert_and_claim;
 mod migration;
-mod parked;
 mod pool;
 mod settle;
 #[cfg(feature = "tls")]

@@ -60,20 +60,11 @@ impl Writer {
     /// # Cancellation
     /// Once this was polled, the request is done whole even if the future is dropped.
     pub(crate) async fn call<R: Request>(&self, request: R) -> Result<R::Reply> {
-        self.call_and(request, |answer| answer).await
-    }
-
-    /// As [`call`](Self::call); `tell` is given the answer after the commit, whether or not anybody still waits for it.
-    pub(crate) async fn call_and<R: Request, T: Send + 'static>(
-        &self,
-        request: R,
-        tell: impl FnOnce(Result<R::Reply>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
         self.process.check(R::OPERATION)?;
         let (caller, answer) = oneshot::channel();
         let tell = move |reply| {
             // Whoever asked may have gone; what was done stays done.
-            let _ = caller.send(tell(reply));
+            let _ = caller.send(reply);
         };
         if let Err(command) = self.mailbox.post(Box::new(Pending::new(request, tell))) {
             command.fail(gone(R::OPERATION));

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use queue_core::Result;
 use queue_core::backend::{
     Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
-    ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
-    WakeReceiver,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
+    MaintainRequest, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, WakeReceiver,
 };
-use queue_core::{Result, Submitted};
 use queue_sqlite::SqliteBackend;
 use rusqlite::Connection;
 
@@ -74,7 +74,7 @@ impl Backend for Mutated {
         self.sound.capabilities()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         self.sound.insert(request).await
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn spec(payload: &str) -> JobSpec {
 }
 
 pub(crate) async fn insert(backend: &SqliteBackend, batch: Vec<JobSpec>) -> Result<Vec<Submitted>> {
-    backend.insert(InsertRequest::new(vec![batch])).await?.remove(0)
+    backend.insert(InsertRequest::new(vec![batch])).await?.batches.remove(0)
 }
 
 pub(crate) async fn register(backend: &SqliteBackend) -> WorkerId {

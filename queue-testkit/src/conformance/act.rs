@@ -127,9 +127,9 @@ impl Act {
         Ok(match self {
             Self::Insert(jobs) => {
                 let request = InsertRequest::new(vec![jobs.clone()]).at(now);
-                let fates = backend.insert(request).await;
-                fates
-                    .and_then(|mut fates| fates.pop().unwrap_or_else(|| Err(unanswered())))
+                let reply = backend.insert(request).await;
+                reply
+                    .and_then(|mut reply| reply.batches.pop().unwrap_or_else(|| Err(unanswered())))
                     .map(Answer::Submitted)
             }
             Self::Claim { worker, claim, queue, jobs } => {

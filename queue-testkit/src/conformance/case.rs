@@ -103,8 +103,8 @@ pub(crate) enum Need {
     Migrations,
     /// Commands of operators are taken.
     Manage,
-    /// Claims can be parked.
-    Parking,
+    /// An insert can make a claim in its transaction.
+    InsertAndClaim,
     /// Children can attach to the storage, and be stopped.
     Children,
     /// A copy of the storage can be taken, and put back.
@@ -118,8 +118,6 @@ pub(crate) struct Offered {
     pub(crate) capabilities: Capabilities,
     /// Whether it takes commands of operators.
     pub(crate) manage: bool,
-    /// Whether it offers to park claims.
-    pub(crate) parking: bool,
     /// Whether its storages have an address.
     pub(crate) address: bool,
     /// Whether they can be backed up.
@@ -138,7 +136,6 @@ impl Need {
             }
             Self::Children => "needs child processes that can be stopped, as on Unix".to_owned(),
             Self::Manage => "needs `Manage`, which the backend does not offer".to_owned(),
-            Self::Parking => "needs parked claims, which the backend does not offer".to_owned(),
             Self::Backup => {
                 "needs a storage that can be restored, for which there is no `back_up`".to_owned()
             }
@@ -146,13 +143,13 @@ impl Need {
         })
     }
 
-    const fn is_met_by(self, Offered { capabilities, manage, parking, address, backup }: Offered) -> bool {
+    const fn is_met_by(self, Offered { capabilities, manage, address, backup }: Offered) -> bool {
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
             Self::Migrations => capabilities.migrations,
             Self::Manage => manage,
-            Self::Parking => parking,
+            Self::InsertAndClaim => capabilities.insert_and_claim,
             Self::Children => cfg!(unix) && address,
             Self::Backup => backup,
         }
@@ -166,7 +163,7 @@ impl fmt::Display for Need {
             Self::MultiProcess => "multi_process",
             Self::Migrations => "migrations",
             Self::Manage => "manage",
-            Self::Parking => "parking",
+            Self::InsertAndClaim => "insert_and_claim",
             Self::Children => "children",
             Self::Backup => "backup",
         })

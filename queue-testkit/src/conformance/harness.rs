@@ -105,7 +105,6 @@ pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> a
         Ok(Offered {
             capabilities: backend.capabilities(),
             manage: backend.extensions().manage.is_some(),
-            parking: backend.parking().is_some(),
             address: kit.address().is_some(),
             backup: kit.can_back_up().await?,
         })

@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use queue_core::backend::{
     Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Manage, ParkedClaim, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, TakenClaim, WakeReceiver,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
 };
-use queue_core::{Error, ErrorKind, JobId, QueueName, Result, Submitted};
+use queue_core::{Error, ErrorKind, JobId, QueueName, Result};
 
-use super::history::{Noted, Observed, seen};
+use super::history::{Observed, seen};
 use super::journal::Journal;
 use super::session::Shared;
 
@@ -22,7 +23,6 @@ pub(crate) struct Recorded {
     journal: Arc<Journal>,
     shared: Arc<Shared>,
     handle: String,
-    parking: ParkedClaims,
 }
 
 impl Recorded {
@@ -33,7 +33,7 @@ impl Recorded {
         shared: Arc<Shared>,
         handle: impl Into<String>,
     ) -> Self {
-        Self { inner, journal, shared, handle: handle.into(), parking: ParkedClaims::new() }
+        Self { inner, journal, shared, handle: handle.into() }
     }
 
     /// Notes a request that concerns jobs.
@@ -97,15 +97,18 @@ impl Backend for Recorded {
         self.inner.capabilities()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        let jobs = request.batches.iter().flatten();
-        let parked = self.inner.parking().zip(self.parking.take(jobs, request.now));
-        let parked = parked.map(|(parking, taken)| Parked::pass_on(self, parking, taken));
-        let fates = self.observed("insert", &request.clone(), self.inner.insert(request)).await;
-        if let Some(parked) = parked {
-            parked.end(self).await;
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
+        let claim = request.claim.clone().map(|claim| (self.shared.history.asked(&claim), claim));
+        self.shared.inserts_with_claims.fetch_add(u64::from(claim.is_some()), Ordering::SeqCst);
+        let mut reply = self.observed("insert", &request.clone(), self.inner.insert(request)).await;
+        if let Some((noted, claim)) = claim {
+            let (made, kept) = claim_of(&mut reply);
+            self.shared.history.answered(noted, &claim, &made);
+            if let (Ok(reply), true) = (&mut reply, kept) {
+                reply.claim = Some(made);
+            }
         }
-        fates
+        reply
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -148,10 +151,6 @@ impl Backend for Recorded {
         self.inner.subscribe()
     }
 
-    fn parking(&self) -> Option<&ParkedClaims> {
-        self.inner.parking().map(|_| &self.parking)
-    }
-
     fn extensions(&self) -> Extensions<'_> {
         let mut extensions = self.inner.extensions();
         extensions.inspect = extensions.inspect.map(|_| self as &dyn Inspect);
@@ -160,34 +159,15 @@ impl Backend for Recorded {
     }
 }
 
-/// A parked claim that was passed on to the backend, for the insert that is to serve it.
-struct Parked {
-    /// Dropped first: nobody may make it once the worker has looked for its leases.
-    claim: ParkedClaim,
-    taken: TakenClaim,
-    noted: Noted,
-    number: u64,
-}
-
-impl Parked {
-    fn pass_on(recorded: &Recorded, parking: &ParkedClaims, taken: TakenClaim) -> Self {
-        let request = taken.request();
-        let noted = recorded.shared.history.asked(request);
-        let number = recorded.journal.asked(&format!("{}claim, parked,", recorded.handle), request);
-        let claim = taken.pass_on(parking);
-        Self { taken, claim, noted, number }
-    }
-
-    async fn end(self, recorded: &Recorded) {
-        let Self { taken, claim, noted, number } = self;
-        let answer = claim.withdraw().await;
-        let request = taken.request().clone();
-        let declined = Error::new(ErrorKind::Unavailable, "claim jobs", "the claim was declined");
-        let declined = Err(declined);
-        let reply = answer.as_ref().map_or(&declined, |answer| &answer.reply);
-        recorded.journal.answered(number, reply);
-        recorded.shared.history.answered(noted, &request, reply);
-        taken.pass_back(answer);
+/// What became of the claim of an insert, and whether it is the reply's own.
+fn claim_of(reply: &mut Result<InsertReply>) -> (Result<ClaimReply>, bool) {
+    let not_made = |kind| Error::new(kind, "claim jobs", "the claim was not made");
+    match reply {
+        Ok(reply) => match reply.claim.take() {
+            Some(made) => (made, true),
+            None => (Err(not_made(ErrorKind::Unavailable)), false),
+        },
+        Err(error) => (Err(not_made(error.kind())), false),
     }
 }
 

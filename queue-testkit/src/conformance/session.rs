@@ -18,6 +18,7 @@ use super::clock::Clock;
 use super::history::History;
 use super::spec::Spec;
 
+pub(crate) use claiming::Inserted;
 pub(crate) use verdicts::{bury, cancelled, complete, complete_with, release, retry, snooze};
 
 /// How long after its last heartbeat a worker of the kit is given up.
@@ -32,6 +33,8 @@ pub(crate) const TICK: Duration = Duration::from_micros(1);
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) history: History,
+    /// How many inserts had a claim with them.
+    pub(crate) inserts_with_claims: AtomicU64,
     names: AtomicU64,
     known: Mutex<Known>,
 }
@@ -48,6 +51,7 @@ impl Shared {
         Self {
             clock: Clock::new(),
             history: History::default(),
+            inserts_with_claims: AtomicU64::new(0),
             names: AtomicU64::new(1),
             known: Mutex::default(),
         }
@@ -67,7 +71,7 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Session {
     backend: Mutex<Option<Arc<dyn Backend>>>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Session {

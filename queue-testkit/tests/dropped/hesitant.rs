@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use queue_core::backend::{
     CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
-    ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
-    WakeReceiver,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
+    MaintainRequest, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, WakeReceiver,
 };
-use queue_core::{Backend, MemoryBackend, Result, Submitted};
+use queue_core::{Backend, MemoryBackend, Result};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hesitant(pub(crate) MemoryBackend);
@@ -35,7 +35,7 @@ impl Backend for Hesitant {
         self.0.capabilities()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         self.hesitates(self.0.insert(request)).await
     }
 

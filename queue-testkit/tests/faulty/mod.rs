@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Answer, Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, ParkedClaim, ParkedClaims, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
+    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
-use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, Submitted};
+use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result};
 use queue_testkit::conformance::{Fault, FaultyStorage, Injected, SetupResult, Storage};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -41,7 +41,6 @@ const WAY: Duration = Duration::from_micros(300);
 #[derive(Clone)]
 pub(crate) struct Faulty {
     inner: MemoryBackend,
-    parking: ParkedClaims,
     fault: Fault,
     line: Arc<Line>,
 }
@@ -63,7 +62,7 @@ enum Effect {
 impl Faulty {
     pub(crate) fn new(fault: Fault) -> Self {
         let line = Line { broken: watch::Sender::new(None), cuts: Mutex::new(0) };
-        Self { inner: MemoryBackend::new(), parking: ParkedClaims::new(), fault, line: Arc::new(line) }
+        Self { inner: MemoryBackend::new(), fault, line: Arc::new(line) }
     }
 
     /// Sends a request that names these, and waits for its answer.
@@ -122,11 +121,8 @@ impl Faulty {
         if *self::cuts(&self.line) > cuts { Err(lost(effect)) } else { reply }
     }
 
-    async fn insert_and_claim(
-        &self,
-        mut request: InsertRequest,
-        claim: Option<ParkedClaim>,
-    ) -> Result<(Vec<Result<Vec<Submitted>>>, Option<Answer>)> {
+    /// Batches that the storage refuses are answered in their places.
+    async fn insert_what_is_accepted(&self, mut request: InsertRequest) -> Result<InsertReply> {
         let ids = request.batches.iter().flatten().map(|job| named(job.id.to_bytes()));
         let kinds = request.batches.iter().flatten().map(|job| job.kind.as_str().as_bytes().to_vec());
         let names = ids.chain(kinds).collect();
@@ -137,18 +133,12 @@ impl Faulty {
         let is_bad = |batch: &Vec<_>| batch.iter().any(|job: &queue_core::JobSpec| self.refuses(job.id));
         let bad: Vec<bool> = batches.iter().map(is_bad).collect();
         request.batches = batches.into_iter().filter(|batch| !is_bad(batch)).collect();
-        let both = |inner: MemoryBackend| async move {
-            let fates = inner.insert(request).await?;
-            let answer = match claim {
-                Some(claim) => claim.withdraw().await,
-                None => None,
-            };
-            Ok((fates, answer))
-        };
-        let (fates, answer) = self.send(Effect::Writes, names, both).await?;
-        let mut fates = fates.into_iter();
+        let send = |inner: MemoryBackend| async move { inner.insert(request).await };
+        let mut reply = self.send(Effect::Writes, names, send).await?;
+        let mut fates = std::mem::take(&mut reply.batches).into_iter();
         let fate = |is_bad| if is_bad { Some(Err(failure(ErrorKind::Invalid))) } else { fates.next() };
-        Ok((bad.into_iter().filter_map(fate).collect(), answer))
+        reply.batches = bad.into_iter().filter_map(fate).collect();
+        Ok(reply)
     }
 
     /// Whether the row of a job is not accepted.
@@ -229,21 +219,8 @@ impl Backend for Faulty {
         self.inner.capabilities()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
-        let parked = self.parking.take(request.batches.iter().flatten(), request.now);
-        let claim = parked.as_ref().zip(self.inner.parking()).map(|(parked, inner)| parked.pass_on(inner));
-        let answer = self.insert_and_claim(request, claim).await;
-        match (answer, parked) {
-            (Ok((fates, reply)), Some(parked)) => {
-                parked.pass_back(reply);
-                Ok(fates)
-            }
-            (Err(error), Some(parked)) => {
-                parked.insert_failed(&error);
-                Err(error)
-            }
-            (answer, None) => answer.map(|(fates, _)| fates),
-        }
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
+        self.insert_what_is_accepted(request).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -307,10 +284,6 @@ impl Backend for Faulty {
 
     fn extensions(&self) -> Extensions<'_> {
         Extensions::none().inspect(self).manage(self).audit(self)
-    }
-
-    fn parking(&self) -> Option<&ParkedClaims> {
-        Some(&self.parking)
     }
 }
 

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
+    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{JobId, QueueName, Result};
 use queue_testkit::conformance::{SetupResult, Storage, Subject};
 
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 /// Makes the mutation anew for each storage: it may remember what it saw of it.
 pub(crate) type Make = fn() -> Arc<dyn Mutation>;
@@ -69,10 +69,11 @@ impl Backend for Mutated {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_durable().with_multi_process()
+        let capabilities = Capabilities::default().with_durable().with_multi_process();
+        if self.mutation.inserts_and_claims() { capabilities.with_insert_and_claim() } else { capabilities }
     }
 
-    async fn insert(&self, request: InsertRequest) -> Fates {
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         self.mutation.insert(&self.sound, request).await
     }
 
@@ -118,10 +119,6 @@ impl Backend for Mutated {
 
     fn extensions(&self) -> Extensions<'_> {
         Extensions::none().inspect(self).manage(self).audit(self)
-    }
-
-    fn parking(&self) -> Option<&ParkedClaims> {
-        self.mutation.parking(&self.sound)
     }
 }
 

@@ -7,18 +7,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest, LiveRow,
-    MaintainReply, MaintainRequest, Manage as _, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
+    HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest,
+    LiveRow, MaintainReply, MaintainRequest, Manage as _, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
-use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result, Submitted};
+use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result};
 
 /// How often a task lets others go on, and how long, before it stops waiting for one of them.
 const YIELDS: usize = 1000;
 const PATIENCE: Duration = Duration::from_millis(20);
-
-/// What an insert answers.
-pub(crate) type Fates = Result<Vec<Result<Vec<Submitted>>>>;
 
 /// The backend as it should be, and what the mutant did to it.
 #[derive(Clone)]
@@ -73,12 +70,12 @@ pub(crate) trait Mutation: Send + Sync + 'static {
         sound
     }
 
-    /// A mutant of what is parked offers to park; the others do not, so that every claim is theirs.
-    fn parking<'a>(&'a self, _sound: &'a Sound) -> Option<&'a ParkedClaims> {
-        None
+    /// A mutant of the claims of inserts declares them; the others do not, so that every claim is theirs.
+    fn inserts_and_claims(&self) -> bool {
+        false
     }
 
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         sound.backend.insert(request).await
     }
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelRequest, InsertRequest, MaintainReply, MaintainRequest, Prune, SettleRequest, Settled, Verdict,
+    CancelRequest, InsertReply, InsertRequest, MaintainReply, MaintainRequest, Prune, SettleRequest, Settled,
+    Verdict,
 };
 use queue_core::{Backend as _, Insertion, JobId, MemoryBackend, Result, State, Submitted, Timestamp};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q1 loses_the_tail_of_a_batch => LosesTheTail,
@@ -23,17 +24,17 @@ struct LosesTheTail;
 
 #[async_trait]
 impl Mutation for LosesTheTail {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let cut = |batch: &mut Vec<_>| if batch.len() > 1 { batch.pop() } else { None };
         let tails: Vec<_> = request.batches.iter_mut().map(cut).collect();
-        let mut fates = sound.backend.insert(request).await?;
-        for (fate, tail) in fates.iter_mut().zip(tails) {
+        let mut reply = sound.backend.insert(request).await?;
+        for (fate, tail) in reply.batches.iter_mut().zip(tails) {
             if let (Ok(answers), Some(tail)) = (fate, tail) {
                 sound.reached();
                 answers.push(Submitted::new(tail.id, Insertion::New));
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Q2: something runs that nobody enqueued.
 
 use async_trait::async_trait;
-use queue_core::backend::{ClaimReply, ClaimRequest, InsertRequest};
+use queue_core::backend::{ClaimReply, ClaimRequest, InsertReply, InsertRequest};
 use queue_core::{Backend as _, JobId, Result};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q2 runs_what_was_refused => RunsWhatWasRefused,
@@ -18,9 +18,9 @@ struct RunsWhatWasRefused;
 
 #[async_trait]
 impl Mutation for RunsWhatWasRefused {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
-        let fates = sound.backend.insert(request.clone()).await?;
-        for (batch, fate) in request.batches.into_iter().zip(&fates) {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let reply = sound.backend.insert(request.clone()).await?;
+        for (batch, fate) in request.batches.into_iter().zip(&reply.batches) {
             if fate.is_err() {
                 sound.reached();
                 let mut alone = InsertRequest::new(batch.into_iter().map(|spec| vec![spec]).collect());
@@ -28,7 +28,7 @@ impl Mutation for RunsWhatWasRefused {
                 drop(sound.backend.insert(alone).await?);
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 
@@ -37,15 +37,15 @@ struct StoresTwice;
 
 #[async_trait]
 impl Mutation for StoresTwice {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
-        let fates = sound.backend.insert(request.clone()).await?;
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let reply = sound.backend.insert(request.clone()).await?;
         let mut again = request;
         for spec in again.batches.iter_mut().flatten() {
             sound.reached();
             spec.id = JobId::generate();
         }
         drop(sound.backend.insert(again).await?);
-        Ok(fates)
+        Ok(reply)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use queue_core::backend::{CancelReply, CancelRequest, InsertRequest, SettleRequest, Settled};
+use queue_core::backend::{CancelReply, CancelRequest, InsertReply, InsertRequest, SettleRequest, Settled};
 use queue_core::{Backend as _, Error, ErrorKind, JobId, JobSpec, Result, Submitted};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q5 stores_the_rows_before_the_bad_one => StoresWhatCameBefore,
@@ -22,9 +22,10 @@ struct StoresWhatCameBefore;
 
 #[async_trait]
 impl Mutation for StoresWhatCameBefore {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
-        let fates = sound.backend.insert(request.clone()).await?;
-        for (batch, fate) in request.batches.into_iter().zip(&fates).filter(|(_, fate)| fate.is_err()) {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let reply = sound.backend.insert(request.clone()).await?;
+        for (batch, fate) in request.batches.into_iter().zip(&reply.batches).filter(|(_, fate)| fate.is_err())
+        {
             let bad = fate.as_ref().err().and_then(|error| error.jobs().first().copied());
             let before: Vec<_> = batch.into_iter().take_while(|spec| Some(spec.id) != bad).collect();
             if !before.is_empty() {
@@ -34,7 +35,7 @@ impl Mutation for StoresWhatCameBefore {
                 drop(sound.backend.insert(half).await?);
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 
@@ -43,12 +44,12 @@ struct StoresTheRest;
 
 #[async_trait]
 impl Mutation for StoresTheRest {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let mut fates = Vec::new();
         for batch in request.batches.clone() {
             let mut alone = InsertRequest::new(batch.into_iter().map(|spec| vec![spec]).collect());
             alone.now = request.now;
-            let answers = sound.backend.insert(alone).await?;
+            let answers = sound.backend.insert(alone).await?.batches;
             let made = |answer: &Result<Vec<Submitted>>| answer.as_ref().is_ok_and(|jobs| jobs[0].is_new());
             let stored = answers.iter().filter(|answer| made(answer)).count();
             if stored > 0 && stored < answers.len() {
@@ -56,7 +57,7 @@ impl Mutation for StoresTheRest {
             }
             fates.push(answers.into_iter().collect::<Result<Vec<_>>>().map(|answers| answers.concat()));
         }
-        Ok(fates)
+        Ok(InsertReply::new(fates))
     }
 }
 
@@ -65,7 +66,7 @@ struct OneFate;
 
 #[async_trait]
 impl Mutation for OneFate {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let stored = sound.stored().await.jobs;
         let is_known_in_part = |batch: &Vec<JobSpec>| {
             let known = batch.iter().filter(|spec| stored.contains(&spec.id)).count();
@@ -74,7 +75,7 @@ impl Mutation for OneFate {
         if request.batches.len() > 1 && request.batches.iter().any(is_known_in_part) {
             sound.reached();
             let conflict = || Error::new(ErrorKind::Conflict, "insert jobs", "a job of the request is known");
-            return Ok(request.batches.iter().map(|_| Err(conflict())).collect());
+            return Ok(InsertReply::new(request.batches.iter().map(|_| Err(conflict())).collect()));
         }
         sound.backend.insert(request).await
     }
@@ -85,15 +86,15 @@ struct OrderOfTheIds;
 
 #[async_trait]
 impl Mutation for OrderOfTheIds {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
-        let mut fates = sound.backend.insert(request).await?;
-        for answers in fates.iter_mut().flatten() {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let mut reply = sound.backend.insert(request).await?;
+        for answers in reply.batches.iter_mut().flatten() {
             if !answers.is_sorted_by_key(|job| job.id) {
                 sound.reached();
                 answers.sort_by_key(|job| job.id);
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 
@@ -103,7 +104,7 @@ struct EndsTogether(Mutex<Vec<Vec<JobId>>>);
 
 #[async_trait]
 impl Mutation for EndsTogether {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let ids = |batch: &Vec<JobSpec>| batch.iter().map(|spec| spec.id).collect();
         self.0.lock().unwrap().extend(request.batches.iter().map(ids));
         sound.backend.insert(request).await

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, InsertRequest, JobRecord, SettleRequest, Settled, Verdict,
+    ClaimReply, ClaimRequest, InsertReply, InsertRequest, JobRecord, SettleRequest, Settled, Verdict,
 };
 use queue_core::{Backend as _, JobId, Result};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q7 charges_no_attempt_for_a_failure => ChangedVerdict(|verdict| match verdict {
@@ -49,7 +49,7 @@ struct OneMore;
 
 #[async_trait]
 impl Mutation for OneMore {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         for spec in request.batches.iter_mut().flatten() {
             sound.reached();
             spec.max_retries = spec.max_retries.saturating_add(1);

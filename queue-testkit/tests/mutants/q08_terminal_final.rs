@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, ClaimedJob, InsertRequest, MaintainReply, MaintainRequest, Prune,
+    ClaimReply, ClaimRequest, ClaimedJob, InsertReply, InsertRequest, MaintainReply, MaintainRequest, Prune,
 };
 use queue_core::{Backend as _, Result, Timestamp};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q8 revives_a_finished_job_that_is_inserted_again => Revives,
@@ -29,7 +29,7 @@ struct Revives;
 
 #[async_trait]
 impl Mutation for Revives {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let ended = sound.stored().await.outcomes;
         let is_ended = |spec: &queue_core::JobSpec| ended.iter().any(|row| row.id == spec.id);
         if request.batches.iter().flatten().any(is_ended) {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, Cursor, Hint, InsertRequest, LiveRow, MaintainReply, MaintainRequest,
-    SettleRequest, Settled, Verdict, WakeHub, WakeReceiver,
+    ClaimReply, ClaimRequest, Cursor, Hint, InsertReply, InsertRequest, LiveRow, MaintainReply,
+    MaintainRequest, SettleRequest, Settled, Verdict, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend as _, JobId, JobSpec, QueueName, Result, Timestamp, WorkerId};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q13 ignores_priorities => IgnoresPriorities,
@@ -28,7 +28,7 @@ struct IgnoresPriorities;
 
 #[async_trait]
 impl Mutation for IgnoresPriorities {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         for spec in request.batches.iter_mut().flatten().filter(|spec| spec.priority != 0) {
             sound.reached();
             spec.priority = 0;
@@ -130,7 +130,7 @@ impl Mutation for WakesLater {
         self.0.subscribe()
     }
 
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let now = request.now.unwrap_or_else(Timestamp::now);
         let hint = |spec: &JobSpec| {
             Hint::new(spec.queue.clone(), spec.priority, spec.run_at.unwrap_or(now))

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, InsertRequest, MaintainReply, MaintainRequest, SettleRequest, Settled, Verdict,
+    ClaimReply, ClaimRequest, InsertReply, InsertRequest, MaintainReply, MaintainRequest, SettleRequest,
+    Settled, Verdict,
 };
 use queue_core::{Backend as _, Result};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q14 claims_a_tick_too_early => ATickTooEarly,
@@ -34,7 +35,7 @@ struct AtOnce;
 
 #[async_trait]
 impl Mutation for AtOnce {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let now = request.now;
         for spec in request.batches.iter_mut().flatten().filter(|spec| spec.run_at > now) {
             sound.reached();

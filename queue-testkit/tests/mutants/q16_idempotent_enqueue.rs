@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use queue_core::backend::InsertRequest;
-use queue_core::{Backend as _, Error, ErrorKind, Insertion, JobId, JobSpec, Submitted};
+use queue_core::backend::{InsertReply, InsertRequest};
+use queue_core::{Backend as _, Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted};
 use serde_json::Value;
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound, wait_for_another};
+use crate::mutation::{Mutation, Sound, wait_for_another};
 
 mutants! {
     Q16 makes_a_second_job_of_the_same_id => SecondJob,
@@ -26,7 +26,7 @@ struct SecondJob;
 
 #[async_trait]
 impl Mutation for SecondJob {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let stored = sound.stored().await.jobs;
         let asked: Vec<Vec<JobId>> =
             request.batches.iter().map(|batch| batch.iter().map(|spec| spec.id).collect()).collect();
@@ -34,13 +34,13 @@ impl Mutation for SecondJob {
             sound.reached();
             spec.id = JobId::generate();
         }
-        let mut fates = sound.backend.insert(request).await?;
-        for (answers, asked) in fates.iter_mut().zip(asked) {
+        let mut reply = sound.backend.insert(request).await?;
+        for (answers, asked) in reply.batches.iter_mut().zip(asked) {
             for (answer, id) in answers.iter_mut().flatten().zip(asked) {
                 answer.id = id;
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 
@@ -49,14 +49,15 @@ struct ComparesAttributes;
 
 #[async_trait]
 impl Mutation for ComparesAttributes {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         for spec in request.batches.iter().flatten() {
             let Some(stored) = sound.record(spec.id).await else { continue };
             if stored.job.attributes != spec.attributes {
                 sound.reached();
                 let message = format!("the job {} is stored with other content", spec.id);
                 let error = || Error::new(ErrorKind::Conflict, "enqueue jobs", message.clone());
-                return Ok(request.batches.iter().map(|_| Err(error().with_jobs(vec![spec.id]))).collect());
+                let refused = request.batches.iter().map(|_| Err(error().with_jobs(vec![spec.id]))).collect();
+                return Ok(InsertReply::new(refused));
             }
         }
         sound.backend.insert(request).await
@@ -68,18 +69,18 @@ struct OtherContent;
 
 #[async_trait]
 impl Mutation for OtherContent {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let stored = sound.stored().await.jobs;
         let batches = request.batches.clone();
-        let mut fates = sound.backend.insert(request).await?;
-        for (batch, fate) in batches.iter().zip(&mut fates) {
+        let mut reply = sound.backend.insert(request).await?;
+        for (batch, fate) in batches.iter().zip(&mut reply.batches) {
             let is_known = batch.iter().all(|spec| stored.contains(&spec.id));
             if is_known && fate.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
                 sound.reached();
                 *fate = Ok(known(batch));
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 
@@ -93,7 +94,7 @@ struct SameMeaning(Mutex<BTreeMap<JobId, JobSpec>>);
 
 #[async_trait]
 impl Mutation for SameMeaning {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let meaning = |spec: &JobSpec| serde_json::from_str::<Value>(spec.payload.as_str()).ok();
         let mut first = self.0.lock().unwrap().clone();
         for spec in request.batches.iter_mut().flatten() {
@@ -113,9 +114,9 @@ struct RefusesTheKnown;
 
 #[async_trait]
 impl Mutation for RefusesTheKnown {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
-        let mut fates = sound.backend.insert(request).await?;
-        for fate in &mut fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let mut reply = sound.backend.insert(request).await?;
+        for fate in &mut reply.batches {
             if let Ok([first, ..]) = fate.as_deref()
                 && !first.is_new()
             {
@@ -125,7 +126,7 @@ impl Mutation for RefusesTheKnown {
                 *fate = Err(error);
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 
@@ -135,7 +136,7 @@ struct TellsTwo(AtomicU64);
 
 #[async_trait]
 impl Mutation for TellsTwo {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let mut is_new = Vec::new();
         for batch in &request.batches {
             is_new.push(sound.record(batch[0].id).await.is_none());
@@ -144,13 +145,13 @@ impl Mutation for TellsTwo {
         if is_new.contains(&true) {
             wait_for_another(&self.0).await;
         }
-        let mut fates = sound.backend.insert(request).await?;
-        for (answers, is_new) in fates.iter_mut().zip(is_new) {
+        let mut reply = sound.backend.insert(request).await?;
+        for (answers, is_new) in reply.batches.iter_mut().zip(is_new) {
             for answer in answers.iter_mut().flatten().filter(|answer| answer.is_new() != is_new) {
                 sound.reached();
                 answer.insertion = if is_new { Insertion::New } else { Insertion::Known };
             }
         }
-        Ok(fates)
+        Ok(reply)
     }
 }

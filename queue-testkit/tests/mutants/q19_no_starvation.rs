@@ -5,13 +5,13 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, InsertRequest, MaintainReply, MaintainRequest, ReadyQueuesReply,
+    ClaimReply, ClaimRequest, InsertReply, InsertRequest, MaintainReply, MaintainRequest, ReadyQueuesReply,
     ReadyQueuesRequest, SettleRequest, Settled, Settlement, Verdict,
 };
 use queue_core::{Backend as _, Error, ErrorKind, Kind, Result, Timestamp};
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q19 lets_unhandled_kinds_hide_the_others => HiddenBehindOthers::default(),
@@ -54,7 +54,7 @@ struct HiddenBehindOthers(Mutex<BTreeSet<Kind>>);
 
 #[async_trait]
 impl Mutation for HiddenBehindOthers {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         self.0.lock().unwrap().extend(request.batches.iter().flatten().map(|spec| spec.kind.clone()));
         sound.backend.insert(request).await
     }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, Completion, InsertRequest, SettleRequest, Settled, Verdict,
+    ClaimReply, ClaimRequest, Completion, InsertReply, InsertRequest, SettleRequest, Settled, Verdict,
 };
 use queue_core::{Attributes, Backend as _, JobSpec, Kind, Payload, QueueName, Result, Timestamp};
 use serde_json::Value;
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q20 orders_the_keys_of_payloads => ChangedJob(|spec| {
@@ -53,7 +53,7 @@ struct ChangedJob(fn(&mut JobSpec));
 
 #[async_trait]
 impl Mutation for ChangedJob {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         for spec in request.batches.iter_mut().flatten() {
             let before = spec.clone();
             self.0(spec);
@@ -87,7 +87,7 @@ struct FoldsCase;
 
 #[async_trait]
 impl Mutation for FoldsCase {
-    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         for spec in request.batches.iter_mut().flatten() {
             let queue = QueueName::new(spec.queue.as_str().to_lowercase())?;
             let kind = Kind::new(spec.kind.as_str().to_lowercase())?;

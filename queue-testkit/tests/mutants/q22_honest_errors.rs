@@ -4,13 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimReply, ClaimRequest, HeartbeatReply, HeartbeatRequest, InsertRequest,
+    CancelReply, CancelRequest, ClaimReply, ClaimRequest, HeartbeatReply, HeartbeatRequest, InsertReply,
+    InsertRequest,
 };
 use queue_core::{Backend as _, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
 
 use crate::caught::mutants;
-use crate::mutation::{Fates, Mutation, Sound};
+use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q22 calls_a_conflict_unavailable => CallsItUnavailable,
@@ -26,13 +27,13 @@ struct CallsItUnavailable;
 
 #[async_trait]
 impl Mutation for CallsItUnavailable {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
-        let mut fates = sound.backend.insert(request).await?;
-        for error in fates.iter_mut().filter_map(|fate| fate.as_mut().err()) {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let mut reply = sound.backend.insert(request).await?;
+        for error in reply.batches.iter_mut().filter_map(|fate| fate.as_mut().err()) {
             sound.reached();
             *error = Error::new(ErrorKind::Unavailable, "insert jobs", error.message());
         }
-        Ok(fates)
+        Ok(reply)
     }
 }
 
@@ -74,10 +75,10 @@ impl BrokenAfterwards {
 
 #[async_trait]
 impl Mutation for BrokenAfterwards {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         self.check(sound)?;
-        let fates = sound.backend.insert(request).await?;
-        Ok(fates.into_iter().map(|fate| self.seen(fate)).collect())
+        let reply = sound.backend.insert(request).await?;
+        Ok(InsertReply::new(reply.batches.into_iter().map(|fate| self.seen(fate)).collect()))
     }
 
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
@@ -110,7 +111,7 @@ struct HalfOfADropped;
 
 #[async_trait]
 impl Mutation for HalfOfADropped {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let known = sound.stored().await.jobs;
         let is_new = request.batches.iter().flatten().all(|spec| !known.contains(&spec.id));
         if let [batch] = request.batches.as_slice()
@@ -122,13 +123,15 @@ impl Mutation for HalfOfADropped {
             half.now = request.now;
             let mut rest = InsertRequest::new(vec![batch[batch.len() / 2..].to_vec()]);
             rest.now = request.now;
-            let mut fates = sound.backend.insert(half).await?;
+            let mut reply = sound.backend.insert(half).await?;
             tokio::task::yield_now().await;
             let rest = sound.backend.insert(rest).await?;
-            if let (Some(Ok(first)), Some(Ok(second))) = (fates.first_mut(), rest.into_iter().next()) {
+            if let (Some(Ok(first)), Some(Ok(second))) =
+                (reply.batches.first_mut(), rest.batches.into_iter().next())
+            {
                 first.extend(second);
             }
-            return Ok(fates);
+            return Ok(reply);
         }
         sound.backend.insert(request).await
     }
@@ -139,7 +142,7 @@ struct LosesConnections(Semaphore);
 
 #[async_trait]
 impl Mutation for LosesConnections {
-    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let patience = std::time::Duration::from_secs(2);
         let Ok(Ok(connection)) = tokio::time::timeout(patience, self.0.acquire()).await else {
             sound.reached();

@@ -3,18 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use queue_core::Backend as _;
-use queue_core::backend::ParkedClaims;
 use queue_testkit::conformance::{Promise, Suite, Tier};
 
 use crate::backend::Mutant;
-use crate::mutation::{Mutation, Sound};
+use crate::mutation::Mutation;
 
 struct Nothing;
 
 impl Mutation for Nothing {
-    fn parking<'a>(&'a self, sound: &'a Sound) -> Option<&'a ParkedClaims> {
-        sound.backend.parking()
+    fn inserts_and_claims(&self) -> bool {
+        true
     }
 }
 

@@ -73,8 +73,8 @@ fn large_batch(kit: &Kit) -> queue_core::Result<Vec<JobSpec>> {
 async fn enter(kit: &Kit, queue: &QueueName) -> anyhow::Result<Vec<JobSpec>> {
     let specs = (0..FEW).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<_>>>()?;
     let specs: Vec<JobSpec> = specs.into_iter().map(|spec| spec.queue(queue.clone())).collect();
-    let fates = kit.backend()?.insert(InsertRequest::new(vec![specs.clone()]).at(kit.now())).await?;
-    fates.into_iter().collect::<queue_core::Result<Vec<_>>>()?;
+    let reply = kit.backend()?.insert(InsertRequest::new(vec![specs.clone()]).at(kit.now())).await?;
+    reply.batches.into_iter().collect::<queue_core::Result<Vec<_>>>()?;
     kit.knows_kind(&specs[0].kind);
     Ok(specs)
 }

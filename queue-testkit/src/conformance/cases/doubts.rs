@@ -247,8 +247,8 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
         let backend = kit.impatient().backend()?;
         let request = InsertRequest::new(vec![specs]).at(kit.now());
         let insert = || async {
-            let fates = backend.insert(request.clone()).await;
-            Ok(fates.and_then(|mut fates| fates.remove(0)))
+            let reply = backend.insert(request.clone()).await;
+            Ok(reply.and_then(|mut reply| reply.batches.remove(0)))
         };
         let error = in_doubt(kit, &ids[round].to_bytes(), &insert).await?;
         ensure!(error.is_retryable(), "trying again is said not to help: {error:?}");

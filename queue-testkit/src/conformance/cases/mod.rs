@@ -1,8 +1,8 @@
 //! The table of cases: one file a promise, or a part of one.
 
 mod doubts;
+mod insert_and_claim;
 mod outages;
-mod parked;
 mod q01_faults;
 mod q01_kills;
 mod q01_no_lost_ack;
@@ -67,7 +67,7 @@ const FILES: &[&[Case]] = &[
     q01_races::CASES,
     q02_no_phantom::CASES,
     q01_soak::CASES,
-    parked::CASES,
+    insert_and_claim::CASES,
     q03_kills::CASES,
     q03_races::CASES,
     q03_single_live_lease::CASES,

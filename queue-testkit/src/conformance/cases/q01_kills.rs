@@ -102,7 +102,7 @@ async fn q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once(kit: &K
             let batch = orders.next_batch(&mut Jobs::new(orders.number), kit.now())?;
             let child = crew.start_halting(orders, point, 1).await?;
             crew.kill(child).await?;
-            let answers = backend.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?;
+            let answers = backend.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.batches;
             let answer = answers.into_iter().next().context("one batch was answered with none")??;
             let new = answer.iter().filter(|job| job.is_new()).count();
             let expected: &[usize] = match point {

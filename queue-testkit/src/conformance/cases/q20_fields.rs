@@ -107,7 +107,7 @@ async fn q20_attributes_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
         batch.push(spec.attributes(text.map(Attributes::json).transpose()?));
     }
     let ids: Vec<JobId> = batch.iter().map(|spec| spec.id).collect();
-    kit.backend()?.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.remove(0)?;
+    kit.backend()?.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.batches.remove(0)?;
     let worker = kit.worker().await?;
     let jobs = kit.claiming(worker, 9).kinds(&["job"]).take().await?.jobs;
     let text = |attributes: &Option<Attributes>| attributes.as_ref().map(|text| text.as_str().to_owned());

@@ -119,7 +119,7 @@ async fn q22_a_request_for_nothing_is_answered_with_nothing(kit: &Kit) -> CaseRe
     let worker = kit.worker().await?;
     let id = kit.insert_one(kit.spec("job")).await?;
     let backend = kit.backend()?;
-    ensure_eq!(backend.insert(InsertRequest::new(Vec::new())).await?.len(), 0, "fates of no batches");
+    ensure_eq!(backend.insert(InsertRequest::new(Vec::new())).await?.batches.len(), 0, "fates of no batches");
     ensure_eq!(
         backend.settle(SettleRequest::new(worker, Vec::new())).await?.len(),
         0,

@@ -210,7 +210,7 @@ impl<'a> Crew<'a> {
         }
         let ids = batch.iter().map(|job| job.id).collect();
         let (backend, _) = self.backend("the enqueuer of this process")?;
-        for fate in backend.insert(InsertRequest::new(vec![batch])).await? {
+        for fate in backend.insert(InsertRequest::new(vec![batch])).await?.batches {
             fate?;
         }
         Ok(ids)

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use async_trait::async_trait;
+use queue_core::Result;
 use queue_core::backend::{
     Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
-    ParkedClaim, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, TakenClaim, WakeReceiver,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
+    MaintainRequest, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, WakeReceiver,
 };
-use queue_core::{Result, Submitted};
 
 use super::event::{Answered, Asked, Ending, Event, Failure, Lease, Named};
 use super::voice::Voice;
@@ -25,12 +25,11 @@ pub(crate) struct Told {
     inner: Arc<dyn Backend>,
     voice: Arc<dyn Voice>,
     asked: AtomicU64,
-    parking: ParkedClaims,
 }
 
 impl Told {
     pub(crate) fn new(inner: Arc<dyn Backend>, voice: Arc<dyn Voice>) -> Self {
-        Self { inner, voice, asked: AtomicU64::new(0), parking: ParkedClaims::new() }
+        Self { inner, voice, asked: AtomicU64::new(0) }
     }
 
     /// Sent means that the request's future was polled once: then it is on its way, or has arrived.
@@ -59,6 +58,14 @@ impl Told {
         self.voice.reach(&format!("{operation} answered")).await;
         reply
     }
+
+    /// Says of the claim of an insert what is said of any.
+    fn asks_for_a_claim(&self, request: &ClaimRequest) -> u64 {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst);
+        let ClaimRequest { claim, worker, .. } = *request;
+        self.voice.tell(&Event::Asks(number, Asked::Claim { claim, worker }));
+        number
+    }
 }
 
 impl fmt::Debug for Told {
@@ -69,35 +76,6 @@ impl fmt::Debug for Told {
 
 fn claimed(reply: &ClaimReply) -> Answered {
     Answered::Claimed(reply.jobs.iter().map(|job| (job.token.job, job.attempt)).collect())
-}
-
-/// A parked claim that was passed on for the insert that is to make it: what is said of any claim is said of it.
-struct Parked {
-    /// Dropped first: nobody may make it once the worker has looked for its leases.
-    claim: ParkedClaim,
-    taken: TakenClaim,
-    number: u64,
-}
-
-impl Parked {
-    fn pass_on(told: &Told, parking: &ParkedClaims, taken: TakenClaim) -> Self {
-        let number = told.asked.fetch_add(1, Ordering::SeqCst);
-        let ClaimRequest { claim, worker, .. } = *taken.request();
-        told.voice.tell(&Event::Asks(number, Asked::Claim { claim, worker }));
-        Self { claim: taken.pass_on(parking), taken, number }
-    }
-
-    async fn end(self, told: &Told) {
-        let answer = self.claim.withdraw().await;
-        let said = match answer.as_ref().map(|answer| &answer.reply) {
-            Some(Ok(reply)) => claimed(reply),
-            Some(Err(error)) => Answered::Failed(error.into()),
-            // It took nothing.
-            None => Answered::Claimed(Vec::new()),
-        };
-        told.voice.tell(&Event::Answers(self.number, said));
-        self.taken.pass_back(answer);
-    }
 }
 
 fn fates<T, U>(replies: &[Result<T>], fate: impl Fn(&T) -> U) -> Vec<std::result::Result<U, Failure>> {
@@ -114,19 +92,26 @@ impl Backend for Told {
         self.inner.capabilities()
     }
 
-    async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         let ids = request.batches.iter().map(|batch| batch.iter().map(|job| job.id).collect()).collect();
-        let answered = |replies: &Vec<Result<Vec<Submitted>>>| {
-            Answered::Inserted(fates(replies, |jobs| jobs.iter().map(|job| job.is_new()).collect()))
+        let answered = |reply: &InsertReply| {
+            Answered::Inserted(fates(&reply.batches, |jobs| jobs.iter().map(|job| job.is_new()).collect()))
         };
-        let jobs = request.batches.iter().flatten();
-        let parked = self.inner.parking().zip(self.parking.take(jobs, request.now));
-        let parked = parked.map(|(parking, taken)| Parked::pass_on(self, parking, taken));
-        let fates = self.told("insert", Asked::Insert(ids), self.inner.insert(request), answered).await;
-        if let Some(parked) = parked {
-            parked.end(self).await;
+        let claim = request.claim.as_ref().map(|claim| self.asks_for_a_claim(claim));
+        let reply = self.told("insert", Asked::Insert(ids), self.inner.insert(request), answered).await;
+        if let Some(number) = claim {
+            let said = match &reply {
+                Ok(reply) => match &reply.claim {
+                    Some(Ok(reply)) => claimed(reply),
+                    Some(Err(error)) => Answered::Failed(error.into()),
+                    // It took nothing.
+                    None => Answered::Claimed(Vec::new()),
+                },
+                Err(error) => Answered::Failed(error.into()),
+            };
+            self.voice.tell(&Event::Answers(number, said));
         }
-        fates
+        reply
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -191,10 +176,6 @@ impl Backend for Told {
 
     fn subscribe(&self) -> WakeReceiver {
         self.inner.subscribe()
-    }
-
-    fn parking(&self) -> Option<&ParkedClaims> {
-        self.inner.parking().map(|_| &self.parking)
     }
 
     fn extensions(&self) -> Extensions<'_> {

@@ -3,10 +3,10 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, InsertRequest,
+    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, InsertReply, InsertRequest,
     LeasesRequest, MaintainReply, MaintainRequest, SettleRequest, Settled, Settlement, Verdict,
 };
-use queue_core::{Error, ErrorKind, JobId, JobSpec, Result, Submitted};
+use queue_core::{Error, ErrorKind, JobId, JobSpec, Result};
 
 use super::Told;
 use super::step::{End, Step};
@@ -39,7 +39,7 @@ fn inserted(job: &JobSpec, is_new: bool) -> (JobId, Step) {
 }
 
 impl Observed for InsertRequest {
-    type Reply = Vec<Result<Vec<Submitted>>>;
+    type Reply = InsertReply;
 
     fn asked(&self) -> Told {
         let maybe = self.batches.iter().flatten().map(|job| inserted(job, true)).collect();
@@ -48,7 +48,7 @@ impl Observed for InsertRequest {
 
     fn answered(&self, reply: &Self::Reply) -> Told {
         let mut told = Told::default();
-        for (batch, fate) in self.batches.iter().zip(reply) {
+        for (batch, fate) in self.batches.iter().zip(&reply.batches) {
             match fate {
                 Ok(submitted) => {
                     let answers = batch.iter().zip(submitted);
@@ -64,7 +64,7 @@ impl Observed for InsertRequest {
     }
 
     fn errors(reply: &Self::Reply) -> impl Iterator<Item = &Error> {
-        reply.iter().filter_map(|fate| fate.as_ref().err())
+        reply.batches.iter().filter_map(|fate| fate.as_ref().err())
     }
 }
 

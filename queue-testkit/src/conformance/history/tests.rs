@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, InsertRequest,
+    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, InsertReply, InsertRequest,
     LeasesRequest, LiveRow, MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Settlement,
     Verdict,
 };
@@ -68,11 +68,11 @@ impl Tale {
 
     fn insert(self, insertion: Insertion) -> Self {
         let fate = Ok(vec![Submitted::new(JOB, insertion)]);
-        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(vec![fate]))
+        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![fate])))
     }
 
     fn insert_fails(self, kind: ErrorKind) -> Self {
-        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(vec![error(kind)]))
+        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![error(kind)])))
     }
 
     fn claim(self, claim: ClaimId, attempt: u32) -> Self {

@@ -1,10 +1,11 @@
 //! A claim whose parts the case sets.
 
 use anyhow::Context as _;
-use queue_core::backend::{BatchSize, ClaimReply, ClaimRequest, ClaimedJob, Cursor, ParkedClaim, Room};
-use queue_core::{ClaimId, Kind, WorkerId};
+use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor, InsertRequest};
+use queue_core::{ClaimId, JobId, Kind, WorkerId};
 
 use super::{GRACE, Session, queue};
+use crate::conformance::spec::Spec;
 
 /// A claim from the default queue, of every kind that the case inserted, unless it says otherwise.
 #[derive(Debug)]
@@ -82,14 +83,23 @@ impl<'a> Claiming<'a> {
         Ok(backend.claim(self.request()?).await)
     }
 
-    /// Parks the claim, of a worker that has this much room.
-    pub(crate) fn park(self, room: Room) -> anyhow::Result<ParkedClaim> {
-        let backend = self.session.backend()?;
-        let parking = backend.parking().context("the backend does not park claims")?;
-        Ok(parking.park(vec![self.request()?], BatchSize::UNLIMITED, move || room))
+    /// Inserts a batch that makes the claim.
+    pub(crate) async fn with_insert(self, specs: Vec<Spec>) -> anyhow::Result<Inserted> {
+        let session = self.session;
+        let batch = specs.into_iter().map(Spec::build).collect::<queue_core::Result<Vec<_>>>()?;
+        for spec in &batch {
+            session.knows_kind(&spec.kind);
+        }
+        let request = InsertRequest::new(vec![batch]).at(session.now()).claim(self.request()?);
+        let mut reply = session.backend()?.insert(request).await?;
+        if reply.batches.is_empty() {
+            return Ok(Inserted::Declined);
+        }
+        let jobs = reply.batches.remove(0).map(|jobs| jobs.iter().map(|job| job.id).collect());
+        Ok(Inserted::Done(jobs, reply.claim))
     }
 
-    fn request(self) -> anyhow::Result<ClaimRequest> {
+    pub(crate) fn request(self) -> anyhow::Result<ClaimRequest> {
         let kinds = match &self.kinds {
             Some(names) => names.iter().map(Kind::new).collect::<queue_core::Result<Vec<Kind>>>()?,
             None => self.session.kinds(),
@@ -101,5 +111,29 @@ impl<'a> Claiming<'a> {
         request.cursor = self.cursor;
         self.session.shared.known().claimers.insert(self.claim, self.worker);
         Ok(request)
+    }
+}
+
+/// What became of an insert with a claim.
+#[derive(Debug)]
+pub(crate) enum Inserted {
+    /// Nothing was done.
+    Declined,
+    /// The jobs, and the reply to the claim if it was made.
+    Done(queue_core::Result<Vec<JobId>>, Option<queue_core::Result<ClaimReply>>),
+}
+
+impl Inserted {
+    /// Of a backend that has no reason to decline.
+    #[expect(clippy::type_complexity, reason = "what a case takes apart at once")]
+    pub(crate) fn done(
+        self,
+    ) -> anyhow::Result<(queue_core::Result<Vec<JobId>>, Option<queue_core::Result<ClaimReply>>)> {
+        match self {
+            Self::Done(jobs, claim) => Ok((jobs, claim)),
+            Self::Declined => {
+                anyhow::bail!("an insert with a claim was declined, though nothing is in its way")
+            }
+        }
     }
 }

@@ -56,7 +56,8 @@ impl Session {
         let build = |batch: Vec<Spec>| batch.into_iter().map(Spec::build).collect();
         let batches: Vec<Vec<JobSpec>> = batches.into_iter().map(build).collect::<queue_core::Result<_>>()?;
         self.shared.known().kinds.extend(batches.iter().flatten().map(|spec| spec.kind.clone()));
-        Ok(self.backend()?.insert(InsertRequest::new(batches).at(self.now())).await)
+        let reply = self.backend()?.insert(InsertRequest::new(batches).at(self.now())).await;
+        Ok(reply.map(|reply| reply.batches))
     }
 
     /// Inserts one job with fields that a [`Spec`] does not set; the backend's answer may be an error.
@@ -65,7 +66,8 @@ impl Session {
         spec: JobSpec,
     ) -> anyhow::Result<queue_core::Result<Vec<Submitted>>> {
         self.shared.known().kinds.insert(spec.kind.clone());
-        let mut fates = self.backend()?.insert(InsertRequest::new(vec![vec![spec]]).at(self.now())).await?;
+        let request = InsertRequest::new(vec![vec![spec]]).at(self.now());
+        let mut fates = self.backend()?.insert(request).await?.batches;
         ensure!(fates.len() == 1, "one batch was answered with {} fates", fates.len());
         Ok(fates.remove(0))
     }

@@ -20,7 +20,7 @@ impl Run<'_> {
         }
         let now = self.kit.now();
         let request = InsertRequest::new(vec![batch.clone()]).at(now);
-        let mut fates = self.kit.backend()?.insert(request).await?;
+        let mut fates = self.kit.backend()?.insert(request).await?.batches;
         ensure_eq!(fates.len(), 1, "the number of fates");
         let fate = fates.remove(0);
         match self.model.insert(now, &batch) {

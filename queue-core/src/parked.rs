@@ -1,0 +1,219 @@
+//! Claims of idle workers, which wait for the jobs that are enqueued on the same queue.
+//!
+//! A worker that finds nothing to do *parks* a claim. The next enqueue of a job that it would take sends the claim along with the insert, so
+//! that there is one commit and one round trip where there were two. Jobs that come by other ways, or in a great batch, wake the
+//! worker as always, and it withdraws its claim.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::backend::{ClaimReply, ClaimRequest};
+use crate::{Error, ErrorKind, JobSpec, Result};
+
+/// The most that may be enqueued at once with a parked claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchSize {
+    /// How many jobs.
+    pub(crate) jobs: usize,
+    /// How many bytes their payloads have together.
+    pub(crate) bytes: usize,
+}
+
+impl BatchSize {
+    /// Whether these jobs are no more than that.
+    fn has_room_for(self, jobs: &[JobSpec]) -> bool {
+        let mut bytes = jobs.iter().map(|job| job.payload.as_bytes().len());
+        jobs.len() <= self.jobs && bytes.try_fold(self.bytes, usize::checked_sub).is_some()
+    }
+}
+
+/// How much a worker can take at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Room {
+    /// The most jobs.
+    pub(crate) limit: u32,
+    /// The most jobs on their last permitted attempt.
+    pub(crate) last_attempts: u32,
+}
+
+/// Keeps the claims that idle workers left at a queue.
+#[derive(Clone, Default)]
+pub(crate) struct ParkedClaims(Arc<Mutex<Places>>);
+
+#[derive(Default)]
+struct Places {
+    next: u64,
+    /// In the order in which they came.
+    occupied: Vec<Place>,
+}
+
+struct Place {
+    number: u64,
+    requests: Vec<ClaimRequest>,
+    most: BatchSize,
+    room: Box<dyn Fn() -> Room + Send>,
+    answer: oneshot::Sender<Option<Answer>>,
+}
+
+impl Place {
+    /// The request that would take one of the jobs, of which those with a time of their own may not be due.
+    fn wanting(&self, jobs: &[JobSpec]) -> Option<&ClaimRequest> {
+        self.requests.iter().find(|request| {
+            let is_wanted = |job: &JobSpec| job.queue == request.queue && request.kinds.contains(&job.kind);
+            jobs.iter().any(|job| job.run_at.is_none() && is_wanted(job))
+        })
+    }
+}
+
+impl ParkedClaims {
+    /// Leaves a claim: one request for each queue, of which one is made. It stays where it is while more than `most` is entered
+    /// at once.
+    ///
+    /// `room` is asked when the claim is about to be made, on the thread of the enqueuer and under a lock, and caps the
+    /// limits of the request; if there is none, the claim stays. Neither the call nor its drop may block or come back here.
+    pub(crate) fn park(
+        &self,
+        requests: Vec<ClaimRequest>,
+        most: BatchSize,
+        room: impl Fn() -> Room + Send + 'static,
+    ) -> ParkedClaim {
+        let (answer, answered) = oneshot::channel();
+        let mut places = self.lock();
+        let number = places.next;
+        places.next += 1;
+        places.occupied.push(Place { number, requests, most, room: Box::new(room), answer });
+        ParkedClaim { parking: self.clone(), number, answered: Some(answered) }
+    }
+
+    /// For a queue that is about to insert `jobs`: the first claim that would take one of them.
+    pub(crate) fn take(&self, jobs: &[JobSpec]) -> Option<TakenClaim> {
+        let mut places = self.lock();
+        let (index, mut request, room) = places.occupied.iter().enumerate().find_map(|(index, place)| {
+            let request = place.most.has_room_for(jobs).then(|| place.wanting(jobs))??;
+            let room = (place.room)();
+            (room.limit > 0).then(|| (index, request.clone(), room))
+        })?;
+        let Place { answer, .. } = places.occupied.remove(index);
+        request.limit = request.limit.min(room.limit);
+        request.last_attempts = request.last_attempts.min(room.last_attempts);
+        Some(TakenClaim { request, answer: Some(answer) })
+    }
+
+    /// How many are parked.
+    fn count(&self) -> usize {
+        self.lock().occupied.len()
+    }
+
+    /// Whether the claim was still there.
+    fn remove(&self, number: u64) -> bool {
+        let mut places = self.lock();
+        let before = places.occupied.len();
+        places.occupied.retain(|place| place.number != number);
+        places.occupied.len() < before
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ParkedClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ParkedClaims({})", self.count())
+    }
+}
+
+/// What came of a parked claim that was made.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The request, as it was made.
+    pub(crate) request: ClaimRequest,
+    /// As [`claim`](crate::Backend::claim) would have answered.
+    pub(crate) reply: Result<ClaimReply>,
+}
+
+/// The worker's side of a claim that it parked. Dropped, the claim is withdrawn; if it is being made at that moment, its
+/// leases are found by [`leases`](crate::Backend::leases), or by the worker's expiry.
+#[derive(Debug)]
+pub(crate) struct ParkedClaim {
+    parking: ParkedClaims,
+    number: u64,
+    answered: Option<oneshot::Receiver<Option<Answer>>>,
+}
+
+impl ParkedClaim {
+    /// Waits until the claim was made; `None` if nothing came of it. It is parked no longer then.
+    ///
+    /// # Cancellation
+    /// Nothing is lost when this future is dropped.
+    pub(crate) async fn answered(&mut self) -> Option<Answer> {
+        let answer = match &mut self.answered {
+            Some(answered) => answered.await,
+            None => return None,
+        };
+        self.answered = None;
+        // Whoever takes it says something, also by being dropped.
+        answer.ok().flatten()
+    }
+
+    /// Takes the claim back. If it is being made at this moment, waits for its answer.
+    ///
+    /// # Cancellation
+    /// The claim is withdrawn when this future is dropped, or its answer is lost.
+    pub(crate) async fn withdraw(mut self) -> Option<Answer> {
+        if self.parking.remove(self.number) { None } else { self.answered().await }
+    }
+}
+
+impl Drop for ParkedClaim {
+    fn drop(&mut self) {
+        self.parking.remove(self.number);
+    }
+}
+
+/// A claim that an insert makes. Dropped, as when the future of the enqueuer is dropped, it is answered an unknown outcome: the
+/// worker looks for leases.
+#[derive(Debug)]
+pub(crate) struct TakenClaim {
+    request: ClaimRequest,
+    answer: Option<oneshot::Sender<Option<Answer>>>,
+}
+
+impl TakenClaim {
+    /// What to claim.
+    pub(crate) const fn request(&self) -> &ClaimRequest {
+        &self.request
+    }
+
+    /// Tells the worker what came of it; `None` if it was not made.
+    pub(crate) fn answer(mut self, reply: Option<Result<ClaimReply>>) {
+        self.say(reply);
+    }
+
+    /// Tells the worker that the insert failed which it was to be made with: nothing came of it, unless that is not known.
+    pub(crate) fn insert_failed(mut self, error: &Error) {
+        match error.kind() {
+            // What is told when it is dropped.
+            ErrorKind::UnknownOutcome => drop(self),
+            _ => self.say(None),
+        }
+    }
+
+    fn say(&mut self, reply: Option<Result<ClaimReply>>) {
+        let Some(answer) = self.answer.take() else { return };
+        // Nobody waits if the worker was dropped.
+        let _ = answer.send(reply.map(|reply| Answer { request: self.request.clone(), reply }));
+    }
+}
+
+impl Drop for TakenClaim {
+    fn drop(&mut self) {
+        let message = "the answer to the insert that it was made with is missing";
+        self.say(Some(Err(Error::new(ErrorKind::UnknownOutcome, "claim jobs", message))));
+    }
+}
+
+#[cfg(test)]
+mod tests;
