@@ -17,6 +17,7 @@ mod client;
 mod context;
 mod enqueuer;
 mod error;
+mod error_chain;
 mod handler;
 mod id;
 mod job;
@@ -25,6 +26,7 @@ pub mod limits;
 mod memory;
 mod name;
 mod payload;
+mod poison;
 mod queue;
 mod retry;
 #[cfg(feature = "runtime")]

@@ -1,14 +1,14 @@
 //! The handle that programs hold.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, OwnProcess,
     ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, WakeHub, WakeReceiver,
+    Settled, WakeHub, WakeReceiver, ignore_poison,
 };
 use queue_core::{Backend, ErrorKind, Result, Submitted};
 use rusqlite::Connection;
@@ -127,9 +127,7 @@ impl SqliteBackend {
         let look = Arc::new(Mutex::new(look));
         let read = || {
             let look = Arc::clone(&look);
-            readers.read(operation, move |connection| {
-                look.lock().unwrap_or_else(PoisonError::into_inner)(connection)
-            })
+            readers.read(operation, move |connection| ignore_poison(look.lock())(connection))
         };
         match read().await {
             Err(error) if error.kind() == ErrorKind::Unavailable => {

@@ -77,6 +77,10 @@ pub use settle::{SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
 
+#[doc(hidden)]
+pub use crate::error_chain::error_chain;
+#[doc(hidden)]
+pub use crate::poison::ignore_poison;
 use crate::{Error, ErrorKind, Submitted};
 
 /// What a backend offers for reading jobs.

@@ -1,11 +1,12 @@
 //! Claims that wait at a handle for jobs to be entered through it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
 use super::{ClaimReply, ClaimRequest};
+use crate::poison::ignore_poison;
 use crate::{Error, ErrorKind, JobSpec, Result, Timestamp};
 
 /// The most that may be entered at once with a parked claim. A backend may enter the jobs of several callers together: all of
@@ -171,7 +172,7 @@ impl ParkedClaims {
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.0.lock())
     }
 }
 

@@ -13,7 +13,7 @@ mod store;
 mod worker;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
@@ -23,6 +23,7 @@ use crate::backend::{
     MaintainReply, MaintainRequest, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, TakenClaim, WakeHub, WakeReceiver,
 };
+use crate::poison::ignore_poison;
 use crate::{JobId, QueueName, Result, Submitted, Timestamp};
 use store::Store;
 
@@ -65,7 +66,7 @@ impl MemoryBackend {
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.store.lock())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the slots and the loops of all backends share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -13,6 +13,7 @@ use super::station::Station;
 use super::{Environment, WorkerSettings};
 use crate::backend::{ClaimedJob, Verdict};
 use crate::context::ShutdownDeadline;
+use crate::poison::ignore_poison;
 use crate::state::StateMap;
 use crate::{JobId, Token};
 
@@ -222,5 +223,5 @@ impl Drop for Idle<'_> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    ignore_poison(mutex.lock())
 }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ use super::environment::later;
 use super::outage::Outage;
 use super::station::Station;
 use crate::backend::{SettleRequest, Settled, Settlement, Verdict};
+use crate::poison::ignore_poison;
 use crate::{Error, WorkerId};
 
 /// A settlement that the backend has not answered for good.
@@ -43,7 +44,7 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn push(&self, unsettled: Unsettled) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = ignore_poison(self.waiting.lock());
         waiting.push_back(unsettled);
         let first = waiting.len() == 1;
         drop(waiting);
@@ -54,13 +55,12 @@ impl Inbox {
 
     /// Whether nothing waits and nothing is on its way.
     pub(super) fn is_idle(&self) -> bool {
-        !self.under_way.load(Ordering::Acquire)
-            && self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.under_way.load(Ordering::Acquire) && ignore_poison(self.waiting.lock()).is_empty()
     }
 
     /// Takes up to `most` beside those that `held` says the settle loop still has.
     fn take(&self, most: usize, held: bool) -> Vec<Unsettled> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = ignore_poison(self.waiting.lock());
         self.under_way.store(held || !waiting.is_empty(), Ordering::Release);
         let most = most.min(waiting.len());
         waiting.drain(..most).collect()

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::environment::later;
 use super::settle::{Inbox, Unsettled};
 use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::poison::ignore_poison;
 use crate::queue::Registration;
 use crate::{Backend, JobQueue, Kind, Limits, QueueName, Token, WorkerId};
 
@@ -150,7 +151,7 @@ impl Station {
 
     /// The receiver of nudges, for the one claim loop.
     pub(super) fn nudges(&self) -> Option<mpsc::UnboundedReceiver<Nudge>> {
-        self.nudges.lock().unwrap_or_else(PoisonError::into_inner).take()
+        ignore_poison(self.nudges.lock()).take()
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use queue_core::Timestamp;
+use queue_core::backend::ignore_poison;
 use queue_core::runtime::{Environment, EnvironmentFuture, Place};
 
 /// A run that takes longer than this in virtual time hangs.
@@ -43,7 +44,7 @@ impl World {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A run that panics while it holds the lock drops its timers, which take it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 
     /// The clock of the storage, which runs with the virtual one.
