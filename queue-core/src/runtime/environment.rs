@@ -38,7 +38,7 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A moment after `now`. What is too far to be reckoned with is a year.
-pub(super) fn later(now: Instant, by: Duration) -> Instant {
+pub(crate) fn later(now: Instant, by: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     now + by.min(FAR)
 }
@@ -46,20 +46,20 @@ pub(super) fn later(now: Instant, by: Duration) -> Instant {
 /// The real world: handlers on the caller's tokio runtime, everything else on a thread of its own,
 /// so that a handler that holds up its thread delays no heartbeat.
 #[derive(Debug)]
-pub(super) struct TokioEnvironment {
+pub(crate) struct TokioEnvironment {
     control: Handle,
     handlers: Handle,
 }
 
 /// Ends the control thread, and with it all tasks there, when dropped.
 #[derive(Debug)]
-pub(super) struct ControlThread {
+pub(crate) struct ControlThread {
     _stop: oneshot::Sender<()>,
 }
 
 impl TokioEnvironment {
     /// Starts the control thread; handlers run on the runtime of the caller.
-    pub(super) fn start() -> Result<(Self, ControlThread)> {
+    pub(crate) fn start() -> Result<(Self, ControlThread)> {
         let failed = |message: &'static str| Error::new(ErrorKind::Unavailable, "start a worker", message);
         let handlers = Handle::try_current().map_err(|error| {
             Error::invalid("start a worker", "it must be started within a tokio runtime").with_source(error)

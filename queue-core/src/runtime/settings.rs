@@ -83,7 +83,7 @@ impl Default for WorkerSettings {
 }
 
 impl WorkerSettings {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let fault = if self.slots == 0 {
             "it has no slots".to_owned()
         } else if self.batch == 0 {

@@ -6,7 +6,7 @@ use crate::backend::ClaimedJob;
 use crate::{ClaimId, JobId, Kind, Payload, QueueName, Timestamp, Token};
 
 /// A claimed job of this priority.
-pub(super) fn claimed(priority: i16) -> ClaimedJob {
+pub(crate) fn claimed(priority: i16) -> ClaimedJob {
     ClaimedJob {
         token: Token { job: JobId::generate(), claim: ClaimId::from_bytes([7; 16]) },
         kind: Kind::new("test").unwrap(),

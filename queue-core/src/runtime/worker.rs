@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Engine;
-use super::environment::{ControlThread, TokioEnvironment};
-use super::run::Interruption;
-use super::shutdown::{ShutdownReport, Tasks, shut_down, spawn, wait_all};
-use super::station::Station;
-use super::{Environment, Place, WorkerSettings, claim, heartbeat, settle, slots, upkeep};
+use crate::runtime::environment::{ControlThread, TokioEnvironment};
+use crate::runtime::loops::shutdown::{ShutdownReport, Tasks, shut_down, spawn, wait_all};
+use crate::runtime::loops::{claim, heartbeat, settle, slot, upkeep};
+use crate::runtime::run::attempt::Interruption;
+use crate::runtime::shared::served_backend::Station;
+use crate::runtime::shared::worker_state::Engine;
+use crate::runtime::{Environment, Place, WorkerSettings};
 use crate::state::StateMap;
 use crate::{Error, JobQueue, QueueName, Result};
 
@@ -164,7 +165,7 @@ impl RunningWorker {
             tasks.claims.push(control(Box::pin(claim::serve(engine, station))));
         }
         for slot in 0..slots {
-            let task = Box::pin(slots::serve(Arc::clone(&engine), slot));
+            let task = Box::pin(slot::serve(Arc::clone(&engine), slot));
             tasks.slots.push(spawn(&**environment, Place::Handlers, task));
         }
         Self { engine, tasks: Some(tasks), control }

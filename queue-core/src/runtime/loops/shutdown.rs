@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::engine::Engine;
-use super::environment::EnvironmentFuture;
-use super::run::Interruption;
-use super::{Environment, Place};
+use crate::runtime::environment::EnvironmentFuture;
+use crate::runtime::run::attempt::Interruption;
+use crate::runtime::shared::worker_state::Engine;
+use crate::runtime::{Environment, Place};
 
 /// What a shutdown left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,16 +22,16 @@ pub struct ShutdownReport {
 
 /// Tells when a task has ended, also by being dropped.
 #[derive(Debug)]
-pub(super) struct Ended(oneshot::Receiver<()>);
+pub(crate) struct Ended(oneshot::Receiver<()>);
 
 impl Ended {
-    pub(super) async fn wait(self) {
+    pub(crate) async fn wait(self) {
         let _ = self.0.await;
     }
 }
 
 /// Spawns a task whose end can be awaited.
-pub(super) fn spawn(environment: &dyn Environment, place: Place, task: EnvironmentFuture) -> Ended {
+pub(crate) fn spawn(environment: &dyn Environment, place: Place, task: EnvironmentFuture) -> Ended {
     let (end, ended) = oneshot::channel::<()>();
     environment.spawn(
         place,
@@ -45,16 +45,16 @@ pub(super) fn spawn(environment: &dyn Environment, place: Place, task: Environme
 
 /// The tasks of a worker, in the order in which they end.
 #[derive(Debug, Default)]
-pub(super) struct Tasks {
-    pub(super) claims: Vec<Ended>,
-    pub(super) slots: Vec<Ended>,
-    pub(super) settles: Vec<Ended>,
-    pub(super) beats: Vec<Ended>,
+pub(crate) struct Tasks {
+    pub(crate) claims: Vec<Ended>,
+    pub(crate) slots: Vec<Ended>,
+    pub(crate) settles: Vec<Ended>,
+    pub(crate) beats: Vec<Ended>,
 }
 
 /// Shuts down within about `grace` and three times the cancellation grace; a storage that is away
 /// can add twice the cap of the outage's backoff.
-pub(super) async fn shut_down(engine: Arc<Engine>, tasks: Tasks, grace: Duration) -> ShutdownReport {
+pub(crate) async fn shut_down(engine: Arc<Engine>, tasks: Tasks, grace: Duration) -> ShutdownReport {
     let deadline = engine.now().checked_add(grace);
     if let Some(deadline) = deadline {
         let _ = engine.shutdown.set(deadline);
@@ -92,7 +92,7 @@ async fn within(engine: &Engine, patience: Duration, end: impl Future<Output = (
     }
 }
 
-pub(super) async fn wait_all(tasks: Vec<Ended>) {
+pub(crate) async fn wait_all(tasks: Vec<Ended>) {
     for task in tasks {
         task.wait().await;
     }

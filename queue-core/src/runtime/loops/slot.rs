@@ -4,18 +4,18 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::buffer::Buffered;
-use super::engine::Engine;
-use super::panic::catch_panic;
-use super::run::Attempt;
 use crate::JobContext;
 use crate::backend::Verdict;
+use crate::runtime::decide::buffer::Buffered;
+use crate::runtime::run::attempt::Attempt;
+use crate::runtime::run::panic::catch_panic;
+use crate::runtime::shared::worker_state::Engine;
 
 /// Jobs after which a slot lets other tasks of its thread have a turn.
 const TURN: u32 = 32;
 
 /// Runs jobs until the worker stops.
-pub(super) async fn serve(engine: Arc<Engine>, slot: usize) {
+pub(crate) async fn serve(engine: Arc<Engine>, slot: usize) {
     let mut run = 0;
     while let Some(next) = engine.next_job().await {
         let job = next.job.token.job;

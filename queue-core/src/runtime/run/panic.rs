@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 /// Runs a future; a panic within it is an error with the panic's message.
-pub(super) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, String> {
+pub(crate) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, String> {
     let mut future = pin!(future);
     poll_fn(|cx| match catch_panic_in(|| future.as_mut().poll(cx)) {
         Ok(poll) => poll.map(Ok),
@@ -17,7 +17,7 @@ pub(super) async fn catch_panic<F: Future>(future: F) -> Result<F::Output, Strin
 }
 
 /// Calls a function; a panic within it is an error with the panic's message.
-pub(super) fn catch_panic_in<T>(function: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn catch_panic_in<T>(function: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(function)).map_err(|panic| message(&*panic))
 }
 

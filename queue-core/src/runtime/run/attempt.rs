@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::panic::{catch_panic, catch_panic_in};
-use super::{Environment, WorkerSettings};
 use crate::backend::{ClaimedJob, Verdict};
 use crate::border::error_text;
 use crate::queue::Registration;
+use crate::runtime::run::panic::{catch_panic, catch_panic_in};
+use crate::runtime::{Environment, WorkerSettings};
 use crate::{Handler, HandlerResult, JobContext, JobError, Limits, ResultCapture, RetryPolicy, Stop, Token};
 
 /// Why a running job should stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Interruption {
+pub(crate) enum Interruption {
     /// Its own time is over.
     TimedOut,
     /// Somebody wants it cancelled.
@@ -30,17 +30,17 @@ pub(super) enum Interruption {
 
 /// A job in a slot, as the loops see it.
 #[derive(Debug)]
-pub(super) struct Running {
-    pub(super) station: usize,
-    pub(super) token: Token,
-    pub(super) context: JobContext,
+pub(crate) struct Running {
+    pub(crate) station: usize,
+    pub(crate) token: Token,
+    pub(crate) context: JobContext,
     stop: CancellationToken,
     why: Arc<OnceLock<Interruption>>,
 }
 
 impl Running {
     /// Interrupts it; the first reason counts.
-    pub(super) fn interrupt(&self, why: Interruption) {
+    pub(crate) fn interrupt(&self, why: Interruption) {
         let _ = self.why.set(why);
         self.stop.cancel();
         self.context.cancellation().cancel();
@@ -57,13 +57,13 @@ enum Ending {
 }
 
 /// A run that is about to start.
-pub(super) struct Attempt<'a> {
-    pub(super) job: ClaimedJob,
-    pub(super) context: JobContext,
-    pub(super) registration: &'a Registration,
-    pub(super) limits: &'a Limits,
-    pub(super) environment: &'a dyn Environment,
-    pub(super) settings: &'a WorkerSettings,
+pub(crate) struct Attempt<'a> {
+    pub(crate) job: ClaimedJob,
+    pub(crate) context: JobContext,
+    pub(crate) registration: &'a Registration,
+    pub(crate) limits: &'a Limits,
+    pub(crate) environment: &'a dyn Environment,
+    pub(crate) settings: &'a WorkerSettings,
     capture: ResultCapture,
     /// Apart from the handler's token: who cancels that stops nothing but its own work.
     stop: CancellationToken,
@@ -71,7 +71,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         job: ClaimedJob,
         context: JobContext,
         registration: &'a Registration,
@@ -88,13 +88,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// The job as the loops see it while it runs.
-    pub(super) fn running(&self, station: usize) -> Running {
+    pub(crate) fn running(&self, station: usize) -> Running {
         let (stop, why) = (self.stop.clone(), Arc::clone(&self.why));
         Running { station, token: self.job.token, context: self.context.clone(), stop, why }
     }
 
     /// Runs the handler; `None` if the job may not be settled.
-    pub(super) async fn run(self) -> Option<Verdict> {
+    pub(crate) async fn run(self) -> Option<Verdict> {
         let handler = &*self.registration.handler;
         let ending = self.drive(handler).await;
         match self.why.get() {

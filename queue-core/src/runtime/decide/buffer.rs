@@ -18,9 +18,9 @@ const STALE: u32 = 50;
 
 /// A claimed job and where it came from.
 #[derive(Debug)]
-pub(super) struct Buffered {
-    pub(super) job: ClaimedJob,
-    pub(super) station: usize,
+pub(crate) struct Buffered {
+    pub(crate) job: ClaimedJob,
+    pub(crate) station: usize,
     since: Instant,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Buffered {
 /// have started and waited briefly, and is halved each time a job had to wait too long: a few short
 /// jobs say little about those that follow, and runs that share a core take turns.
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     levels: BTreeMap<Reverse<i16>, VecDeque<Buffered>>,
     len: usize,
     slots: usize,
@@ -47,7 +47,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    pub(super) const fn new(slots: usize, longest_wait: Duration, batch: usize) -> Self {
+    pub(crate) const fn new(slots: usize, longest_wait: Duration, batch: usize) -> Self {
         Self {
             levels: BTreeMap::new(),
             len: 0,
@@ -62,12 +62,12 @@ impl Buffer {
         }
     }
 
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
     /// How many jobs should wait at the most.
-    pub(super) fn target(&self) -> usize {
+    pub(crate) fn target(&self) -> usize {
         let Some(mean_run) = self.mean_run else { return 0 };
         let startable = self.slots as f64 * self.longest_wait.as_secs_f64() / mean_run.max(1e-9);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
@@ -76,19 +76,19 @@ impl Buffer {
     }
 
     /// How many more jobs should be claimed while `idle` slots have nothing to do.
-    pub(super) fn room(&self, idle: usize) -> usize {
+    pub(crate) fn room(&self, idle: usize) -> usize {
         (self.target() + idle).saturating_sub(self.len)
     }
 
     /// Whether a job of this priority would start before one that waits.
-    pub(super) fn would_overtake(&self, priority: i16) -> bool {
+    pub(crate) fn would_overtake(&self, priority: i16) -> bool {
         self.levels.last_key_value().is_some_and(|(lowest, _)| priority > lowest.0)
     }
 
     /// Takes jobs in. Gives back those on their last permitted attempt that no idle slot would start
     /// at once: a crash must not end a job that never started.
     #[must_use]
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         station: usize,
         jobs: Vec<ClaimedJob>,
@@ -114,7 +114,7 @@ impl Buffer {
     }
 
     /// The most urgent job.
-    pub(super) fn pop(&mut self, now: Instant) -> Option<Buffered> {
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<Buffered> {
         let mut level = self.levels.first_entry()?;
         let next = level.get_mut().pop_front();
         if level.get().is_empty() {
@@ -127,7 +127,7 @@ impl Buffer {
     }
 
     /// Learns how long a run took.
-    pub(super) fn learn_run(&mut self, took: Duration) {
+    pub(crate) fn learn_run(&mut self, took: Duration) {
         let took = took.as_secs_f64();
         self.mean_run = Some(self.mean_run.map_or(took, |mean| mean + NEWEST_WEIGHT * (took - mean)));
     }
@@ -143,18 +143,18 @@ impl Buffer {
     }
 
     /// Takes out one job before it starts.
-    pub(super) fn remove(&mut self, station: usize, id: JobId) -> Option<ClaimedJob> {
+    pub(crate) fn remove(&mut self, station: usize, id: JobId) -> Option<ClaimedJob> {
         let mut removed = self.extract(|entry| entry.station == station && entry.job.token.job == id);
         removed.pop()
     }
 
     /// Whether a job of this backend waits.
-    pub(super) fn holds(&self, station: usize) -> bool {
+    pub(crate) fn holds(&self, station: usize) -> bool {
         self.levels.values().flatten().any(|entry| entry.station == station)
     }
 
     /// Takes out the jobs of one backend that wait far too long, and then claims little for a while.
-    pub(super) fn take_stale(&mut self, station: usize, now: Instant) -> Vec<ClaimedJob> {
+    pub(crate) fn take_stale(&mut self, station: usize, now: Instant) -> Vec<ClaimedJob> {
         let longest = self.longest_wait.saturating_mul(STALE);
         let is_stale = |entry: &Buffered| now.saturating_duration_since(entry.since) > longest;
         let stale = self.extract(|entry| entry.station == station && is_stale(entry));
@@ -165,7 +165,7 @@ impl Buffer {
     }
 
     /// Takes out all jobs of one backend.
-    pub(super) fn drain_station(&mut self, station: usize) -> Vec<ClaimedJob> {
+    pub(crate) fn drain_station(&mut self, station: usize) -> Vec<ClaimedJob> {
         self.extract(|entry| entry.station == station)
     }
 
@@ -184,8 +184,8 @@ impl Buffer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::claimed;
     use super::*;
+    use crate::runtime::testing::claimed;
 
     /// Takes jobs in that are not on their last attempt.
     fn put(buffer: &mut Buffer, station: usize, jobs: Vec<ClaimedJob>, now: Instant) {

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::engine::Engine;
-use super::environment::later;
-use super::outage::Outage;
-use super::station::{Nudge, Station};
 use crate::WorkerId;
 use crate::backend::{MaintainReply, MaintainRequest, Prune};
+use crate::runtime::environment::later;
+use crate::runtime::loops::outage::Outage;
+use crate::runtime::shared::served_backend::{Nudge, Station};
+use crate::runtime::shared::worker_state::Engine;
 
 /// The most leases that one rescue takes back.
 const RESCUE_LIMIT: u32 = 1000;
 
 /// Keeps a backend up until the worker has shut down. Apart from the heartbeat, which must not wait
 /// for it. Every worker does it; the backend's locks share it out.
-pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
+pub(crate) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
     let prune_at = later(engine.now(), jittered(&engine, engine.settings.prune_interval));
     let outage = |doing| Outage::new(&engine, doing);
     let mut upkeep = Upkeep {

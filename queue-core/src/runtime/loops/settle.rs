@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::engine::Engine;
-use super::environment::later;
-use super::outage::Outage;
-use super::station::Station;
 use crate::backend::{SettleRequest, Settled, Settlement, Verdict};
 use crate::poison::ignore_poison;
+use crate::runtime::environment::later;
+use crate::runtime::loops::outage::Outage;
+use crate::runtime::shared::served_backend::Station;
+use crate::runtime::shared::worker_state::Engine;
 use crate::{Error, WorkerId};
 
 /// A settlement that the backend has not answered for good.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Unsettled {
+pub(crate) struct Unsettled {
     settlement: Settlement,
     /// When the lease is past its deadline, by this worker's clock. Until then nothing but a final error drops it.
     lease_end: Instant,
@@ -29,21 +29,21 @@ pub(super) struct Unsettled {
 }
 
 impl Unsettled {
-    pub(super) const fn new(settlement: Settlement, lease_end: Instant) -> Self {
+    pub(crate) const fn new(settlement: Settlement, lease_end: Instant) -> Self {
         Self { settlement, lease_end, backoff: None }
     }
 }
 
 /// Where the slots leave their verdicts.
 #[derive(Debug, Default)]
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     waiting: Mutex<VecDeque<Unsettled>>,
     arrived: Notify,
     under_way: AtomicBool,
 }
 
 impl Inbox {
-    pub(super) fn push(&self, unsettled: Unsettled) {
+    pub(crate) fn push(&self, unsettled: Unsettled) {
         let mut waiting = ignore_poison(self.waiting.lock());
         waiting.push_back(unsettled);
         let first = waiting.len() == 1;
@@ -54,7 +54,7 @@ impl Inbox {
     }
 
     /// Whether nothing waits and nothing is on its way.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self.under_way.load(Ordering::Acquire) && ignore_poison(self.waiting.lock()).is_empty()
     }
 
@@ -68,7 +68,7 @@ impl Inbox {
 }
 
 /// Settles what the slots leave, until the worker has stopped.
-pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
+pub(crate) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
     let outage = Outage::new(&engine, "settle jobs");
     SettleLoop { engine: &engine, station: &station, outage, apart: Vec::new() }.run().await;
 }
@@ -209,8 +209,8 @@ fn as_failure(unsettled: Unsettled, error: &Error) -> Option<Unsettled> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::claimed;
     use super::*;
+    use crate::runtime::testing::claimed;
 
     fn complete(result: Option<Vec<u8>>) -> Unsettled {
         let settlement = Settlement::new(claimed(0).token, Verdict::Complete { result });

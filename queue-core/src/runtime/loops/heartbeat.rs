@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::engine::Engine;
-use super::environment::later;
-use super::outage::Outage;
-use super::station::{Nudge, Station};
 use crate::backend::{
     Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest,
 };
+use crate::runtime::environment::later;
+use crate::runtime::loops::outage::Outage;
+use crate::runtime::shared::served_backend::{Nudge, Station};
+use crate::runtime::shared::worker_state::Engine;
 use crate::{Error, ErrorKind, Progress, Result, Token, WorkerId};
 
 /// Heartbeats in a row that may find leases nobody here holds, before the worker registers anew so
@@ -31,7 +31,7 @@ enum Next {
 
 /// Decides after each heartbeat. Pure.
 #[derive(Debug)]
-pub(super) struct Rhythm {
+pub(crate) struct Rhythm {
     interval: Duration,
     expiry: Duration,
     forgotten: u32,
@@ -39,7 +39,7 @@ pub(super) struct Rhythm {
 }
 
 impl Rhythm {
-    pub(super) const fn new(interval: Duration, expiry: Duration) -> Self {
+    pub(crate) const fn new(interval: Duration, expiry: Duration) -> Self {
         Self { interval, expiry, forgotten: 0, no_rescue_before: None }
     }
 
@@ -64,7 +64,7 @@ impl Rhythm {
 }
 
 /// Keeps the worker alive on one backend until it has shut down, then retires it.
-pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
+pub(crate) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
     while let Some(worker) = register(&engine, &station).await {
         station.set_identity(Some(worker));
         station.nudge(Nudge::LookEverywhere);

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::WorkerSettings;
-use super::environment::later;
 use crate::QueueName;
 use crate::backend::{Cursor, Hint, ReadyQueuesReply, Wakes};
+use crate::runtime::WorkerSettings;
+use crate::runtime::environment::later;
 
 /// Claims from the head take at most this share of the time, unless `head_interval` has passed: one
 /// part in so many.
@@ -18,7 +18,7 @@ const MANY_QUEUES: usize = 4;
 
 /// What to do next.
 #[derive(Debug, Clone)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Claim(Plan),
     /// Ask which of these queues have anything.
     Look(Vec<QueueName>),
@@ -26,7 +26,7 @@ pub(super) enum Step {
 
 /// From where in a queue to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+pub(crate) enum From {
     Head,
     Cursor,
     LookBack,
@@ -34,26 +34,26 @@ pub(super) enum From {
 
 /// One claim to make.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     index: usize,
-    pub(super) queue: QueueName,
-    pub(super) from: From,
-    pub(super) cursor: Option<Cursor>,
+    pub(crate) queue: QueueName,
+    pub(crate) from: From,
+    pub(crate) cursor: Option<Cursor>,
 }
 
 /// What a claim brought.
 #[derive(Debug)]
-pub(super) struct Brought {
-    pub(super) jobs: usize,
+pub(crate) struct Brought {
+    pub(crate) jobs: usize,
     /// Whether there may be more behind the last job, for all the claim can tell.
-    pub(super) more: More,
-    pub(super) cursor: Option<Cursor>,
-    pub(super) next_due: Option<Duration>,
+    pub(crate) more: More,
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) next_due: Option<Duration>,
 }
 
 /// Whether there may be more to claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum More {
+pub(crate) enum More {
     /// The claim ended before its limit.
     No,
     /// The claim was full.
@@ -67,7 +67,7 @@ pub(super) enum More {
 /// A wake-up that arrives while a claim is under way is taken in after its reply: the reply replaces
 /// the cursor that the wake-up rewinds.
 #[derive(Debug)]
-pub(super) struct Planner {
+pub(crate) struct Planner {
     lanes: Vec<Lane>,
     next: usize,
     urgent: Option<i16>,
@@ -183,13 +183,13 @@ impl Lane {
 }
 
 impl Planner {
-    pub(super) fn new(queues: Vec<QueueName>, settings: WorkerSettings, now: Instant) -> Self {
+    pub(crate) fn new(queues: Vec<QueueName>, settings: WorkerSettings, now: Instant) -> Self {
         let lanes = queues.into_iter().map(|queue| Lane::new(queue, now)).collect();
         Self { lanes, next: 0, urgent: None, settings }
     }
 
     /// What to do now; `idle` slots have nothing to do. Queues take turns.
-    pub(super) fn next_step(&mut self, now: Instant, idle: usize) -> Option<Step> {
+    pub(crate) fn next_step(&mut self, now: Instant, idle: usize) -> Option<Step> {
         let unknown = self.lanes.iter().filter(|lane| lane.is_to_be_looked_at(now, idle));
         if unknown.clone().count() >= MANY_QUEUES && !self.is_starved(now, idle) {
             return Some(Step::Look(unknown.map(|lane| lane.queue.clone()).collect()));
@@ -218,7 +218,7 @@ impl Planner {
     }
 
     /// What to claim from each queue as soon as something is entered, while a slot is idle.
-    pub(super) fn parked(&self) -> Vec<Plan> {
+    pub(crate) fn parked(&self) -> Vec<Plan> {
         let plan = |(index, lane): (usize, &Lane)| Plan {
             index,
             queue: lane.queue.clone(),
@@ -237,7 +237,7 @@ impl Planner {
     }
 
     /// When to plan again if nothing happens.
-    pub(super) fn next_time(&self, now: Instant, idle: usize) -> Instant {
+    pub(crate) fn next_time(&self, now: Instant, idle: usize) -> Instant {
         let latest = later(now, self.settings.head_interval);
         if self.is_starved(now, idle) {
             return latest;
@@ -246,12 +246,12 @@ impl Planner {
     }
 
     /// The highest priority that a wake-up told of since the last plan.
-    pub(super) const fn urgent(&self) -> Option<i16> {
+    pub(crate) const fn urgent(&self) -> Option<i16> {
         self.urgent
     }
 
     /// Learns which of the queues that were looked at have anything; `started` is when the look began.
-    pub(super) fn looked(
+    pub(crate) fn looked(
         &mut self,
         asked: &[QueueName],
         reply: &ReadyQueuesReply,
@@ -271,7 +271,7 @@ impl Planner {
     }
 
     /// Learns what a claim brought.
-    pub(super) fn claimed(&mut self, plan: &Plan, brought: Brought, started: Instant, now: Instant) {
+    pub(crate) fn claimed(&mut self, plan: &Plan, brought: Brought, started: Instant, now: Instant) {
         let settings = &self.settings;
         let lane = &mut self.lanes[plan.index];
         lane.hot = brought.more != More::No;
@@ -302,14 +302,14 @@ impl Planner {
     }
 
     /// A claim failed and changed nothing that is known: look again from the head.
-    pub(super) fn failed(&mut self, plan: &Plan, now: Instant) {
+    pub(crate) fn failed(&mut self, plan: &Plan, now: Instant) {
         let lane = &mut self.lanes[plan.index];
         lane.head_wanted = true;
         lane.head_allowed = now;
     }
 
     /// Takes in what the backend announced.
-    pub(super) fn wake(&mut self, wakes: &Wakes, now: Instant) {
+    pub(crate) fn wake(&mut self, wakes: &Wakes, now: Instant) {
         for hint in &wakes.ready {
             self.hint(hint, now);
         }
@@ -322,7 +322,7 @@ impl Planner {
     }
 
     /// Some job, nobody knows of which queue, is due after `wait`.
-    pub(super) fn due_in(&mut self, wait: Duration, now: Instant) {
+    pub(crate) fn due_in(&mut self, wait: Duration, now: Instant) {
         let at = later(now, wait);
         for lane in &mut self.lanes {
             lane.due = Some(lane.due.map_or(at, |due| due.min(at)));
@@ -330,7 +330,7 @@ impl Planner {
     }
 
     /// Anything may be anywhere.
-    pub(super) fn look_everywhere(&mut self, now: Instant) {
+    pub(crate) fn look_everywhere(&mut self, now: Instant) {
         for lane in &mut self.lanes {
             lane.has_news = true;
             lane.head_wanted = true;

@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::engine::Engine;
-use super::environment::later;
-use super::outage::Outage;
-use super::planner::{Brought, More, Plan, Planner, Step};
-use super::station::{Nudge, Station};
 use crate::backend::{
     Answer, BatchSize, ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ParkedClaim, ReadyQueuesRequest,
     Room, WakeReceiver, Wakes,
 };
+use crate::runtime::decide::planner::{Brought, More, Plan, Planner, Step};
+use crate::runtime::environment::later;
+use crate::runtime::loops::outage::Outage;
+use crate::runtime::shared::served_backend::{Nudge, Station};
+use crate::runtime::shared::worker_state::Engine;
 use crate::{ClaimId, Error, ErrorKind, QueueName, Result, WorkerId};
 
 /// Claims until the worker shuts down; leaves no claim behind whose reply it does not know.
-pub(super) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
+pub(crate) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
     let Some(nudges) = station.nudges() else { return };
     let wakes = station.backend.subscribe();
     let planner = Planner::new(station.queues.clone(), engine.settings.clone(), engine.now());

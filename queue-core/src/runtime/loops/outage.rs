@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::Environment;
-use super::engine::Engine;
+use crate::runtime::Environment;
+use crate::runtime::shared::worker_state::Engine;
 use crate::{Error, Result};
 
 /// Waits longer each time, up to a cap, and says once in a while what is wrong.
 #[derive(Debug)]
-pub(super) struct Outage<'a> {
+pub(crate) struct Outage<'a> {
     environment: &'a dyn Environment,
     doing: &'static str,
     next: Duration,
@@ -18,14 +18,14 @@ pub(super) struct Outage<'a> {
 }
 
 impl<'a> Outage<'a> {
-    pub(super) fn new(engine: &'a Engine, doing: &'static str) -> Self {
+    pub(crate) fn new(engine: &'a Engine, doing: &'static str) -> Self {
         let first = engine.settings.outage_backoff;
         let cap = engine.settings.outage_backoff_cap;
         Self { environment: &*engine.environment, doing, next: first, first, cap, failures: 0 }
     }
 
     /// Takes note of a failure. The first, second, fourth, eighth, … in a row are logged.
-    pub(super) fn report(&mut self, error: &Error) {
+    pub(crate) fn report(&mut self, error: &Error) {
         self.failures = self.failures.saturating_add(1);
         if self.failures.is_power_of_two() {
             tracing::warn!(failures = self.failures, %error, "could not {}; trying again", self.doing);
@@ -33,7 +33,7 @@ impl<'a> Outage<'a> {
     }
 
     /// What was answered, if it was no failure; takes note of either.
-    pub(super) fn note<T>(&mut self, answer: Result<T>) -> Option<T> {
+    pub(crate) fn note<T>(&mut self, answer: Result<T>) -> Option<T> {
         match answer {
             Ok(answer) => {
                 self.over();
@@ -47,14 +47,14 @@ impl<'a> Outage<'a> {
     }
 
     /// Waits before the next try.
-    pub(super) async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         let wait = self.next;
         self.next = self.next.saturating_mul(2).min(self.cap);
         self.environment.sleep(wait).await;
     }
 
     /// The storage is back.
-    pub(super) fn over(&mut self) {
+    pub(crate) fn over(&mut self) {
         if self.failures > 0 {
             tracing::info!(failures = self.failures, "can {} again", self.doing);
         }

@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc, watch};
 
-use super::environment::later;
-use super::settle::{Inbox, Unsettled};
 use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::poison::ignore_poison;
 use crate::queue::Registration;
+use crate::runtime::environment::later;
+use crate::runtime::loops::settle::{Inbox, Unsettled};
 use crate::{Backend, JobQueue, Kind, Limits, QueueName, Token, WorkerId};
 
 /// Something that a loop tells the claim loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nudge {
+pub(crate) enum Nudge {
     /// A waiting job is due after this long.
     DueIn(Duration),
     /// Anything may be anywhere.
@@ -25,20 +25,20 @@ pub(super) enum Nudge {
 }
 
 /// One backend with the handlers that are registered for it.
-pub(super) struct Station {
-    pub(super) index: usize,
-    pub(super) backend: Arc<dyn Backend>,
-    pub(super) limits: Limits,
-    pub(super) registrations: HashMap<Kind, Arc<Registration>>,
-    pub(super) kinds: Arc<[Kind]>,
-    pub(super) queues: Vec<QueueName>,
-    pub(super) inbox: Inbox,
+pub(crate) struct Station {
+    pub(crate) index: usize,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) limits: Limits,
+    pub(crate) registrations: HashMap<Kind, Arc<Registration>>,
+    pub(crate) kinds: Arc<[Kind]>,
+    pub(crate) queues: Vec<QueueName>,
+    pub(crate) inbox: Inbox,
     /// A slot became free, or the buffer has room.
-    pub(super) room: Notify,
+    pub(crate) room: Notify,
     /// Leave the heartbeat's rhythm: the worker was found lost.
-    pub(super) lost: Notify,
+    pub(crate) lost: Notify,
     /// This worker's own heartbeats come in time, so that it may judge others.
-    pub(super) may_rescue: AtomicBool,
+    pub(crate) may_rescue: AtomicBool,
     lease_grace: Duration,
     settles_fail: AtomicBool,
     claiming: AtomicBool,
@@ -48,7 +48,7 @@ pub(super) struct Station {
 }
 
 impl Station {
-    pub(super) fn new(
+    pub(crate) fn new(
         index: usize,
         queue: &JobQueue,
         queues: Option<&[QueueName]>,
@@ -78,62 +78,62 @@ impl Station {
     }
 
     /// Gives back leases whose jobs did not start.
-    pub(super) fn release(&self, jobs: Vec<ClaimedJob>, now: Instant) {
+    pub(crate) fn release(&self, jobs: Vec<ClaimedJob>, now: Instant) {
         for job in jobs {
             self.settle(job.token, Verdict::Release, self.lease_end(&job, now));
         }
     }
 
     /// Has a lease ended; `lease_end` is when it ends by itself.
-    pub(super) fn settle(&self, token: Token, verdict: Verdict, lease_end: Instant) {
+    pub(crate) fn settle(&self, token: Token, verdict: Verdict, lease_end: Instant) {
         self.inbox.push(Unsettled::new(Settlement::new(token, verdict), lease_end));
     }
 
     /// When the lease of a job that was claimed, or was started, at about `since` is past its deadline.
-    pub(super) fn lease_end(&self, job: &ClaimedJob, since: Instant) -> Instant {
+    pub(crate) fn lease_end(&self, job: &ClaimedJob, since: Instant) -> Instant {
         later(later(since, job.timeout), self.lease_grace)
     }
 
     /// The storage refuses to settle: nothing more is claimed until it settles again.
-    pub(super) fn begin_settle_outage(&self) {
+    pub(crate) fn begin_settle_outage(&self) {
         self.settles_fail.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn end_settle_outage(&self) {
+    pub(crate) fn end_settle_outage(&self) {
         if self.settles_fail.swap(false, Ordering::SeqCst) {
             self.room.notify_one();
         }
     }
 
-    pub(super) fn may_claim(&self) -> bool {
+    pub(crate) fn may_claim(&self) -> bool {
         !self.settles_fail.load(Ordering::SeqCst)
     }
 
     /// Whether a claim is under way, whose leases nobody knows yet.
-    pub(super) fn is_claiming(&self) -> bool {
+    pub(crate) fn is_claiming(&self) -> bool {
         self.claiming.load(Ordering::SeqCst)
     }
 
-    pub(super) fn begin_claim(&self) {
+    pub(crate) fn begin_claim(&self) {
         self.claiming.store(true, Ordering::SeqCst);
     }
 
-    pub(super) fn end_claim(&self) {
+    pub(crate) fn end_claim(&self) {
         self.claiming.store(false, Ordering::SeqCst);
     }
 
     /// The worker's id on this backend, while it is registered.
-    pub(super) fn identity(&self) -> Option<WorkerId> {
+    pub(crate) fn identity(&self) -> Option<WorkerId> {
         *self.identity.borrow()
     }
 
-    pub(super) fn set_identity(&self, worker: Option<WorkerId>) {
+    pub(crate) fn set_identity(&self, worker: Option<WorkerId>) {
         self.identity.send_replace(worker);
         self.room.notify_one();
     }
 
     /// Waits until the worker is registered.
-    pub(super) async fn registered(&self) -> WorkerId {
+    pub(crate) async fn registered(&self) -> WorkerId {
         let mut identity = self.identity.subscribe();
         loop {
             if let Some(worker) = *identity.borrow_and_update() {
@@ -144,13 +144,13 @@ impl Station {
         }
     }
 
-    pub(super) fn nudge(&self, nudge: Nudge) {
+    pub(crate) fn nudge(&self, nudge: Nudge) {
         // Nobody listens once the claim loop has ended.
         let _ = self.nudge.send(nudge);
     }
 
     /// The receiver of nudges, for the one claim loop.
-    pub(super) fn nudges(&self) -> Option<mpsc::UnboundedReceiver<Nudge>> {
+    pub(crate) fn nudges(&self) -> Option<mpsc::UnboundedReceiver<Nudge>> {
         ignore_poison(self.nudges.lock()).take()
     }
 }

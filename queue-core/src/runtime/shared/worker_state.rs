@@ -7,30 +7,30 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::buffer::{Buffer, Buffered};
-use super::run::{Interruption, Running};
-use super::station::Station;
-use super::{Environment, WorkerSettings};
 use crate::backend::{ClaimedJob, Verdict};
 use crate::context::ShutdownDeadline;
 use crate::poison::ignore_poison;
+use crate::runtime::decide::buffer::{Buffer, Buffered};
+use crate::runtime::run::attempt::{Interruption, Running};
+use crate::runtime::shared::served_backend::Station;
+use crate::runtime::{Environment, WorkerSettings};
 use crate::state::StateMap;
 use crate::{JobId, Token};
 
 /// The shared middle of a worker: a buffer of claimed jobs between the claim loops and the slots.
 #[derive(Debug)]
-pub(super) struct Engine {
-    pub(super) environment: Arc<dyn Environment>,
-    pub(super) settings: WorkerSettings,
-    pub(super) stations: Vec<Arc<Station>>,
-    pub(super) state: Arc<StateMap>,
-    pub(super) shutdown: ShutdownDeadline,
+pub(crate) struct Engine {
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) stations: Vec<Arc<Station>>,
+    pub(crate) state: Arc<StateMap>,
+    pub(crate) shutdown: ShutdownDeadline,
     /// Ends the claim loops.
-    pub(super) stop_claims: CancellationToken,
+    pub(crate) stop_claims: CancellationToken,
     /// Ends the settle loops, once nothing is left to settle.
-    pub(super) stop_settles: CancellationToken,
+    pub(crate) stop_settles: CancellationToken,
     /// Ends the heartbeats.
-    pub(super) stop_beats: CancellationToken,
+    pub(crate) stop_beats: CancellationToken,
     buffer: Mutex<Buffer>,
     /// One permit for each job in the buffer, or taken out of it before it started.
     waiting: Semaphore,
@@ -41,7 +41,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(
+    pub(crate) fn new(
         environment: Arc<dyn Environment>,
         settings: WorkerSettings,
         stations: Vec<Arc<Station>>,
@@ -65,17 +65,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Instant {
         self.environment.now()
     }
 
     /// Slots that have nothing to do and for which nothing waits.
-    pub(super) fn free_slots(&self) -> usize {
+    pub(crate) fn free_slots(&self) -> usize {
         self.idle.load(Ordering::SeqCst).saturating_sub(self.buffer().len())
     }
 
     /// How many jobs to claim, given the most urgent priority that was announced.
-    pub(super) fn room(&self, urgent: Option<i16>) -> usize {
+    pub(crate) fn room(&self, urgent: Option<i16>) -> usize {
         let buffer = self.buffer();
         let room = buffer.room(self.idle.load(Ordering::SeqCst));
         let overtakes = urgent.is_some_and(|priority| buffer.would_overtake(priority));
@@ -84,12 +84,12 @@ impl Engine {
     }
 
     /// Has the slots call the claim loops once there is room again.
-    pub(super) fn await_room(&self) {
+    pub(crate) fn await_room(&self) {
         self.hungry.store(true, Ordering::SeqCst);
     }
 
     /// Hands claimed jobs to the slots; gives back those that may not wait.
-    pub(super) fn offer(&self, station: &Station, jobs: Vec<ClaimedJob>) {
+    pub(crate) fn offer(&self, station: &Station, jobs: Vec<ClaimedJob>) {
         let many = jobs.len();
         let idle = self.idle.load(Ordering::SeqCst);
         let refused = self.buffer().push(station.index, jobs, idle, self.now());
@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// Waits for the next job; `None` when the worker stops.
-    pub(super) async fn next_job(&self) -> Option<Buffered> {
+    pub(crate) async fn next_job(&self) -> Option<Buffered> {
         loop {
             if let Ok(permit) = self.waiting.try_acquire() {
                 permit.forget();
@@ -128,17 +128,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn learn_run(&self, took: Duration) {
+    pub(crate) fn learn_run(&self, took: Duration) {
         self.buffer().learn_run(took);
     }
 
     /// Says what a slot runs, so that it can be interrupted.
-    pub(super) fn occupy(&self, slot: usize, running: Option<Running>) {
+    pub(crate) fn occupy(&self, slot: usize, running: Option<Running>) {
         *lock(&self.slots[slot]) = running;
     }
 
     /// Interrupts a job wherever it is: in the buffer it is settled at once.
-    pub(super) fn cancel(&self, station: &Station, id: JobId) {
+    pub(crate) fn cancel(&self, station: &Station, id: JobId) {
         if let Some(job) = self.buffer().remove(station.index, id) {
             let verdict = Verdict::Cancel { reason: "cancelled before it started".into() };
             return station.settle(job.token, verdict, station.lease_end(&job, self.now()));
@@ -149,12 +149,12 @@ impl Engine {
     }
 
     /// Interrupts all jobs of a backend whose leases are gone.
-    pub(super) fn abandon(&self, station: &Station) {
+    pub(crate) fn abandon(&self, station: &Station) {
         self.buffer().drain_station(station.index);
         self.interrupt(Interruption::LeaseLost, |running| running.station == station.index);
     }
 
-    pub(super) fn interrupt(&self, why: Interruption, wanted: impl Fn(&Running) -> bool) {
+    pub(crate) fn interrupt(&self, why: Interruption, wanted: impl Fn(&Running) -> bool) {
         for slot in &self.slots {
             if let Some(running) = &*lock(slot)
                 && wanted(running)
@@ -165,7 +165,7 @@ impl Engine {
     }
 
     /// Gives back what has not started.
-    pub(super) fn release_buffered(&self) {
+    pub(crate) fn release_buffered(&self) {
         for station in &self.stations {
             let jobs = self.buffer().drain_station(station.index);
             station.release(jobs, self.now());
@@ -173,18 +173,18 @@ impl Engine {
     }
 
     /// Gives back what has waited far too long, for other workers to start.
-    pub(super) fn release_stale(&self, station: &Station) {
+    pub(crate) fn release_stale(&self, station: &Station) {
         let jobs = self.buffer().take_stale(station.index, self.now());
         station.release(jobs, self.now());
     }
 
     /// Ends the slots as they become free.
-    pub(super) fn close_slots(&self) {
+    pub(crate) fn close_slots(&self) {
         self.waiting.close();
     }
 
     /// The leases that slots hold, of one backend.
-    pub(super) fn running(&self, station: usize) -> Vec<(Token, crate::JobContext)> {
+    pub(crate) fn running(&self, station: usize) -> Vec<(Token, crate::JobContext)> {
         let held = |slot: &Mutex<Option<Running>>| {
             let running = lock(slot);
             let running = running.as_ref().filter(|running| running.station == station)?;
@@ -194,7 +194,7 @@ impl Engine {
     }
 
     /// Whether this worker holds any lease of a backend that it knows of.
-    pub(super) fn holds_any(&self, station: &Station) -> bool {
+    pub(crate) fn holds_any(&self, station: &Station) -> bool {
         station.is_claiming()
             || self.buffer().holds(station.index)
             || !station.inbox.is_idle()

@@ -1,0 +1,2 @@
+pub(crate) mod buffer;
+pub(crate) mod planner;

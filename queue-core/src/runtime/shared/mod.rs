@@ -1,0 +1,2 @@
+pub(crate) mod served_backend;
+pub(crate) mod worker_state;
