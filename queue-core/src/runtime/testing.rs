@@ -1,11 +1,12 @@
-//! What the unit tests of the runtime share.
+//! Helpers for the unit tests of the runtime.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::backend::ClaimedJob;
+use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::runtime::decide::settlement::PendingSettlement;
 use crate::{ClaimId, JobId, Kind, Payload, QueueName, Timestamp, Token};
 
-/// A claimed job of this priority.
+/// A claimed job with this priority.
 pub(crate) fn claimed(priority: i16) -> ClaimedJob {
     ClaimedJob {
         token: Token { job: JobId::generate(), claim: ClaimId::from_bytes([7; 16]) },
@@ -19,4 +20,10 @@ pub(crate) fn claimed(priority: i16) -> ClaimedJob {
         backoff: None,
         payload: Payload::json("null").unwrap(),
     }
+}
+
+/// The settlement of a job that completed, with a minute left of its lease.
+pub(crate) fn completed(result: Option<Vec<u8>>) -> PendingSettlement {
+    let settlement = Settlement::new(claimed(0).token, Verdict::Complete { result });
+    PendingSettlement::new(settlement, Instant::now() + Duration::from_secs(60))
 }

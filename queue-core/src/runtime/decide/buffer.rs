@@ -1,4 +1,4 @@
-//! Claimed jobs that wait for a slot.
+//! Claimed jobs that wait for a slot, the most urgent first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
@@ -6,100 +6,63 @@ use std::time::{Duration, Instant};
 
 use crate::JobId;
 use crate::backend::ClaimedJob;
+use crate::runtime::decide::buffer_size::BufferSize;
 
-/// The weight of the newest run in the mean.
-const NEWEST_WEIGHT: f64 = 0.05;
+/// A job is released once it has waited this many times longer than it should: the buffer was too
+/// large for the jobs in it, and another worker may start the job sooner.
+const STALE_FACTOR: u32 = 50;
 
-/// The most jobs that wait, in claims of the greatest size.
-const BATCHES: usize = 2;
-
-/// A job that waited this many times longer than it should is given back: the measure was wrong.
-const STALE: u32 = 50;
-
-/// A claimed job and where it came from.
+/// A claimed job, and the index of its backend.
 #[derive(Debug)]
-pub(crate) struct Buffered {
+pub(crate) struct BufferedJob {
     pub(crate) job: ClaimedJob,
-    pub(crate) station: usize,
+    pub(crate) backend: usize,
     since: Instant,
 }
 
-/// Jobs in the order of their priority, as many as can start within a set time.
-///
-/// How many those are is measured, twice. Slots divided by the mean time of a run is the most. Below
-/// that an allowance starts at one job a slot; it doubles when as many
-/// have started and waited briefly, and is halved each time a job had to wait too long: a few short
-/// jobs say little about those that follow, and runs that share a core take turns.
+/// Jobs by priority, and within a priority in the order of their claims.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    levels: BTreeMap<Reverse<i16>, VecDeque<Buffered>>,
+    levels: BTreeMap<Reverse<i16>, VecDeque<BufferedJob>>,
     len: usize,
-    slots: usize,
-    longest_wait: Duration,
-    /// The most jobs of one claim.
-    batch: usize,
-    mean_run: Option<f64>,
-    allowance: usize,
-    halved: Option<Instant>,
-    last_wait: Duration,
-    /// Jobs that started since the allowance last grew.
-    started: usize,
+    size: BufferSize,
 }
 
 impl Buffer {
     pub(crate) const fn new(slots: usize, longest_wait: Duration, batch: usize) -> Self {
-        Self {
-            levels: BTreeMap::new(),
-            len: 0,
-            slots,
-            longest_wait,
-            batch,
-            mean_run: None,
-            allowance: if slots < batch { slots } else { batch },
-            halved: None,
-            last_wait: Duration::ZERO,
-            started: 0,
-        }
+        Self { levels: BTreeMap::new(), len: 0, size: BufferSize::new(slots, longest_wait, batch) }
     }
 
     pub(crate) const fn len(&self) -> usize {
         self.len
     }
 
-    /// How many jobs should wait at the most.
+    /// How many jobs should wait at most.
     pub(crate) fn target(&self) -> usize {
-        let Some(mean_run) = self.mean_run else { return 0 };
-        let startable = self.slots as f64 * self.longest_wait.as_secs_f64() / mean_run.max(1e-9);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        let startable = startable as usize;
-        startable.min(self.allowance)
+        self.size.target()
     }
 
-    /// How many more jobs should be claimed while `idle` slots have nothing to do.
+    /// How many more jobs to claim while `idle` slots have nothing to do.
     pub(crate) fn room(&self, idle: usize) -> usize {
         (self.target() + idle).saturating_sub(self.len)
     }
 
-    /// Whether a job of this priority would start before one that waits.
+    /// Whether a job of this priority would start before a job that waits.
     pub(crate) fn would_overtake(&self, priority: i16) -> bool {
         self.levels.last_key_value().is_some_and(|(lowest, _)| priority > lowest.0)
     }
 
-    /// Takes jobs in. Gives back those on their last permitted attempt that no idle slot would start
-    /// at once: a crash must not end a job that never started.
+    /// Adds jobs. Returns those on their final attempt that no idle slot would start at once: a
+    /// crash must not use up the final attempt of a job that never started.
     #[must_use]
     pub(crate) fn push(
         &mut self,
-        station: usize,
+        backend: usize,
         jobs: Vec<ClaimedJob>,
         idle: usize,
         now: Instant,
     ) -> Vec<ClaimedJob> {
-        let is_short = self.last_wait < self.longest_wait / 2;
-        if is_short && self.started >= self.allowance && jobs.len() >= (self.allowance / 2).min(self.batch) {
-            self.started = 0;
-            self.allowance = (self.allowance * 2).min(self.batch * BATCHES);
-        }
+        self.size.learn_claim(jobs.len());
         let mut refused = Vec::new();
         for job in jobs {
             if job.is_last_attempt() && self.len >= idle {
@@ -107,14 +70,14 @@ impl Buffer {
                 continue;
             }
             let level = self.levels.entry(Reverse(job.priority)).or_default();
-            level.push_back(Buffered { job, station, since: now });
+            level.push_back(BufferedJob { job, backend, since: now });
             self.len += 1;
         }
         refused
     }
 
-    /// The most urgent job.
-    pub(crate) fn pop(&mut self, now: Instant) -> Option<Buffered> {
+    /// Removes the most urgent job.
+    pub(crate) fn pop(&mut self, now: Instant) -> Option<BufferedJob> {
         let mut level = self.levels.first_entry()?;
         let next = level.get_mut().pop_front();
         if level.get().is_empty() {
@@ -122,54 +85,43 @@ impl Buffer {
         }
         let next = next?;
         self.len -= 1;
-        self.learn_wait(now.saturating_duration_since(next.since), now);
+        self.size.learn_wait(now.saturating_duration_since(next.since), now);
         Some(next)
     }
 
     /// Learns how long a run took.
     pub(crate) fn learn_run(&mut self, took: Duration) {
-        let took = took.as_secs_f64();
-        self.mean_run = Some(self.mean_run.map_or(took, |mean| mean + NEWEST_WEIGHT * (took - mean)));
+        self.size.learn_run(took);
     }
 
-    fn learn_wait(&mut self, waited: Duration, now: Instant) {
-        self.last_wait = waited;
-        self.started = self.started.saturating_add(1);
-        let recently = |at: Instant| now.saturating_duration_since(at) < self.longest_wait;
-        if waited > self.longest_wait && !self.halved.is_some_and(recently) {
-            self.allowance = (self.allowance / 2).max(1);
-            self.halved = Some(now);
-        }
-    }
-
-    /// Takes out one job before it starts.
-    pub(crate) fn remove(&mut self, station: usize, id: JobId) -> Option<ClaimedJob> {
-        let mut removed = self.extract(|entry| entry.station == station && entry.job.token.job == id);
-        removed.pop()
+    /// Removes one job before it starts.
+    pub(crate) fn remove(&mut self, backend: usize, id: JobId) -> Option<ClaimedJob> {
+        self.extract(|entry| entry.backend == backend && entry.job.token.job == id).pop()
     }
 
     /// Whether a job of this backend waits.
-    pub(crate) fn holds(&self, station: usize) -> bool {
-        self.levels.values().flatten().any(|entry| entry.station == station)
+    pub(crate) fn holds(&self, backend: usize) -> bool {
+        self.levels.values().flatten().any(|entry| entry.backend == backend)
     }
 
-    /// Takes out the jobs of one backend that wait far too long, and then claims little for a while.
-    pub(crate) fn take_stale(&mut self, station: usize, now: Instant) -> Vec<ClaimedJob> {
-        let longest = self.longest_wait.saturating_mul(STALE);
-        let is_stale = |entry: &Buffered| now.saturating_duration_since(entry.since) > longest;
-        let stale = self.extract(|entry| entry.station == station && is_stale(entry));
+    /// Removes the jobs of one backend that have waited far too long. If there are any, the buffer
+    /// shrinks to one job.
+    pub(crate) fn take_stale(&mut self, backend: usize, now: Instant) -> Vec<ClaimedJob> {
+        let longest = self.size.longest_wait().saturating_mul(STALE_FACTOR);
+        let is_stale = |entry: &BufferedJob| now.saturating_duration_since(entry.since) > longest;
+        let stale = self.extract(|entry| entry.backend == backend && is_stale(entry));
         if !stale.is_empty() {
-            self.allowance = 1;
+            self.size.learn_stale();
         }
         stale
     }
 
-    /// Takes out all jobs of one backend.
-    pub(crate) fn drain_station(&mut self, station: usize) -> Vec<ClaimedJob> {
-        self.extract(|entry| entry.station == station)
+    /// Removes all jobs of one backend.
+    pub(crate) fn drain_backend(&mut self, backend: usize) -> Vec<ClaimedJob> {
+        self.extract(|entry| entry.backend == backend)
     }
 
-    fn extract(&mut self, wanted: impl Fn(&Buffered) -> bool) -> Vec<ClaimedJob> {
+    fn extract(&mut self, wanted: impl Fn(&BufferedJob) -> bool) -> Vec<ClaimedJob> {
         let mut taken = Vec::new();
         self.levels.retain(|_, level| {
             let (out, stay) = std::mem::take(level).into_iter().partition(&wanted);
@@ -187,15 +139,15 @@ mod tests {
     use super::*;
     use crate::runtime::testing::claimed;
 
-    /// Takes jobs in that are not on their last attempt.
-    fn put(buffer: &mut Buffer, station: usize, jobs: Vec<ClaimedJob>, now: Instant) {
-        assert!(buffer.push(station, jobs, 0, now).is_empty());
+    /// Adds jobs that are not on their final attempt.
+    fn put(buffer: &mut Buffer, backend: usize, jobs: Vec<ClaimedJob>, now: Instant) {
+        assert!(buffer.push(backend, jobs, 0, now).is_empty());
     }
 
     const WAIT: Duration = Duration::from_millis(20);
 
     #[test]
-    fn the_most_urgent_comes_first_and_equals_in_their_order() {
+    fn jobs_leave_by_priority_then_claim_order() {
         let now = Instant::now();
         let mut buffer = Buffer::new(2, WAIT, 100);
         let jobs: Vec<_> = [0, 5, 0, -3, 5].map(claimed).into();
@@ -206,44 +158,45 @@ mod tests {
         assert_eq!(buffer.len(), 0);
     }
 
-    /// Claims as much as there is room for and runs all of it, until the allowance is spent.
-    fn warm_up(buffer: &mut Buffer, now: Instant) {
+    /// Claims as many jobs as there is room for and runs them all, until the buffer no longer
+    /// grows.
+    fn warm_up(buffer: &mut Buffer, slots: usize, batch: usize, now: Instant) {
         for _ in 0..40 {
-            let room = buffer.room(buffer.slots).min(buffer.batch);
+            let room = buffer.room(slots).min(batch);
             put(buffer, 0, (0..room).map(|_| claimed(0)).collect(), now);
             while buffer.pop(now).is_some() {}
         }
     }
 
     #[test]
-    fn it_holds_what_can_start_in_time() {
+    fn target_is_what_starts_in_time() {
         let now = Instant::now();
         let mut buffer = Buffer::new(10, WAIT, 500);
-        assert_eq!(buffer.room(10), 10, "nothing is known yet: only the free slots");
+        assert_eq!(buffer.room(10), 10, "no run was measured yet: only the idle slots");
         buffer.learn_run(Duration::from_millis(1));
-        warm_up(&mut buffer, now);
+        warm_up(&mut buffer, 10, 500, now);
         assert_eq!(buffer.room(0), 200);
         put(&mut buffer, 0, vec![claimed(0)], now);
         assert_eq!(buffer.room(3), 202);
         let mut slow = Buffer::new(10, WAIT, 500);
         slow.learn_run(Duration::from_secs(1));
-        warm_up(&mut slow, now);
-        assert_eq!(slow.room(0), 0, "a job of a second is claimed for a free slot only");
+        warm_up(&mut slow, 10, 500, now);
+        assert_eq!(slow.room(0), 0, "a job of 1 s is claimed for an idle slot only");
         let mut fast = Buffer::new(10, WAIT, 500);
         fast.learn_run(Duration::ZERO);
-        warm_up(&mut fast, now);
+        warm_up(&mut fast, 10, 500, now);
         assert_eq!(fast.target(), 1000);
     }
 
     #[test]
-    fn one_short_job_does_not_fill_it() {
+    fn one_short_run_leaves_the_allowance() {
         let mut buffer = Buffer::new(4, WAIT, 500);
         buffer.learn_run(Duration::from_micros(1));
         assert_eq!(buffer.room(0), 4);
     }
 
     #[test]
-    fn a_few_jobs_now_and_then_leave_the_allowance_as_it_is() {
+    fn small_claims_leave_the_allowance() {
         let now = Instant::now();
         let mut buffer = Buffer::new(4, WAIT, 500);
         buffer.learn_run(Duration::from_micros(1));
@@ -255,22 +208,22 @@ mod tests {
     }
 
     #[test]
-    fn a_long_wait_halves_it_once_in_a_while() {
+    fn long_wait_halves_the_allowance_once() {
         let start = Instant::now();
         let mut buffer = Buffer::new(10, WAIT, 500);
         buffer.learn_run(Duration::from_micros(1));
-        warm_up(&mut buffer, start);
+        warm_up(&mut buffer, 10, 500, start);
         put(&mut buffer, 0, vec![claimed(0), claimed(0), claimed(0)], start);
         buffer.pop(start + WAIT * 2).unwrap();
         assert_eq!(buffer.target(), 500);
         buffer.pop(start + WAIT * 2).unwrap();
-        assert_eq!(buffer.target(), 500, "those that waited with it say the same");
+        assert_eq!(buffer.target(), 500, "jobs that waited together halve it once");
         buffer.pop(start + WAIT * 3).unwrap();
         assert_eq!(buffer.target(), 250);
     }
 
     #[test]
-    fn jobs_can_be_taken_out_before_they_start() {
+    fn jobs_are_removed_by_backend_and_id() {
         let now = Instant::now();
         let mut buffer = Buffer::new(2, WAIT, 100);
         let (ours, theirs) = (claimed(1), claimed(1));
@@ -278,7 +231,7 @@ mod tests {
         put(&mut buffer, 1, vec![theirs.clone()], now);
         assert!(buffer.remove(1, ours.token.job).is_none());
         assert_eq!(buffer.remove(0, ours.token.job), Some(ours));
-        assert_eq!(buffer.drain_station(1), [theirs]);
+        assert_eq!(buffer.drain_backend(1), [theirs]);
         assert_eq!(buffer.len(), 0);
         assert!(buffer.pop(now).is_none());
     }
@@ -293,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_attempt_is_taken_only_for_a_slot_that_starts_it_at_once() {
+    fn final_attempt_is_refused_without_idle_slot() {
         let last = || ClaimedJob { attempt: 4, ..claimed(0) };
         let mut buffer = Buffer::new(2, WAIT, 100);
         let refused = buffer.push(0, vec![claimed(0), last(), last(), claimed(0)], 2, Instant::now());
@@ -301,13 +254,13 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_far_too_long_is_given_back() {
+    fn jobs_that_waited_too_long_are_removed() {
         let now = Instant::now();
         let mut buffer = Buffer::new(2, WAIT, 100);
         put(&mut buffer, 0, vec![claimed(0)], now);
         put(&mut buffer, 1, vec![claimed(0)], now);
-        assert!(buffer.take_stale(0, now + WAIT * STALE).is_empty());
-        assert_eq!(buffer.take_stale(0, now + WAIT * (STALE + 1)).len(), 1);
+        assert!(buffer.take_stale(0, now + WAIT * STALE_FACTOR).is_empty());
+        assert_eq!(buffer.take_stale(0, now + WAIT * (STALE_FACTOR + 1)).len(), 1);
         assert!(buffer.holds(1) && !buffer.holds(0));
     }
 }

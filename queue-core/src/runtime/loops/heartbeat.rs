@@ -1,163 +1,125 @@
-//! The life of the worker on one backend: registers, beats, and registers anew when it was given up.
+//! The heartbeat loop of one backend: registers the worker, sends heartbeats, and registers it
+//! again when it is lost.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::backend::{
-    Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest,
-};
-use crate::runtime::environment::later;
+use crate::backend::{HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
+use crate::runtime::decide::deadline::later;
+use crate::runtime::decide::heartbeat::{HeartbeatSchedule, HeartbeatStep};
 use crate::runtime::loops::outage::Outage;
-use crate::runtime::shared::served_backend::{Nudge, Station};
-use crate::runtime::shared::worker_state::Engine;
-use crate::{Error, ErrorKind, Progress, Result, Token, WorkerId};
+use crate::runtime::shared::claim_signals::PlanChange;
+use crate::runtime::shared::served_backend::ServedBackend;
+use crate::runtime::shared::worker_state::WorkerState;
+use crate::{ErrorKind, JobContext, Progress, Result, Token, WorkerId};
 
-/// Heartbeats in a row that may find leases nobody here holds, before the worker registers anew so
-/// that they expire.
-const FORGOTTEN_BEATS: u32 = 2;
+/// How often the loop releases jobs that have waited far too long for a slot.
+const STALE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the buffer is searched for jobs that wait far too long.
-const STALE_LOOK: Duration = Duration::from_secs(1);
-
-/// What to do after a heartbeat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    /// Beat again after this long.
-    BeatIn(Duration),
-    /// The worker is lost, or has leases that it forgot: begin anew.
-    Renew,
-}
-
-/// Decides after each heartbeat. Pure.
-#[derive(Debug)]
-pub(crate) struct Rhythm {
-    interval: Duration,
-    expiry: Duration,
-    forgotten: u32,
-    no_rescue_before: Option<Instant>,
-}
-
-impl Rhythm {
-    pub(crate) const fn new(interval: Duration, expiry: Duration) -> Self {
-        Self { interval, expiry, forgotten: 0, no_rescue_before: None }
-    }
-
-    fn after(&mut self, answer: &Result<HeartbeatReply>, holds_any: bool, now: Instant) -> Next {
-        match answer {
-            Ok(reply) => {
-                if reply.beat == Beat::Late {
-                    self.no_rescue_before = Some(later(now, self.expiry));
-                }
-                self.forgotten = if reply.leases > 0 && !holds_any { self.forgotten + 1 } else { 0 };
-                if self.forgotten >= FORGOTTEN_BEATS { Next::Renew } else { Next::BeatIn(self.interval) }
-            }
-            Err(error) if error.kind() == ErrorKind::WorkerLost => Next::Renew,
-            // Often enough to fit several tries into an expiry.
-            Err(_) => Next::BeatIn(self.interval / 5),
-        }
-    }
-
-    fn may_rescue(&self, now: Instant) -> bool {
-        self.no_rescue_before.is_none_or(|before| before <= now)
-    }
-}
-
-/// Keeps the worker alive on one backend until it has shut down, then retires it.
-pub(crate) async fn serve(engine: Arc<Engine>, station: Arc<Station>) {
-    while let Some(worker) = register(&engine, &station).await {
-        station.set_identity(Some(worker));
-        station.nudge(Nudge::LookEverywhere);
-        station.may_rescue.store(true, Ordering::SeqCst);
-        live(&engine, &station, worker).await;
-        station.may_rescue.store(false, Ordering::SeqCst);
-        station.set_identity(None);
-        if engine.stop_beats.is_cancelled() {
-            let retired = station.backend.retire(RetireRequest::new(worker)).await;
-            if let Err(error) = retired {
-                tracing::warn!(%worker, %error, "could not retire; the worker expires by itself");
+/// Keeps the worker registered on one backend until it has shut down, then retires it.
+pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>) {
+    while let Some(id) = register(&worker, &backend).await {
+        backend.set_worker_id(Some(id));
+        backend.claims.change_plan(PlanChange::LookEverywhere);
+        backend.membership.set_may_rescue(true);
+        send_heartbeats(&worker, &backend, id).await;
+        backend.membership.set_may_rescue(false);
+        backend.set_worker_id(None);
+        if worker.stop.heartbeats.is_cancelled() {
+            if let Err(error) = backend.backend.retire(RetireRequest::new(id)).await {
+                tracing::warn!(
+                    worker = %id, %error,
+                    "retiring the worker failed; it expires by itself"
+                );
             }
             return;
         }
-        tracing::warn!(%worker, "the worker was given up; its jobs are dropped, and it registers anew");
-        engine.abandon(&station);
+        tracing::warn!(worker = %id, "worker lost; its jobs are dropped, and it registers again");
+        worker.drop_jobs(&backend);
     }
 }
 
-async fn register(engine: &Engine, station: &Station) -> Option<WorkerId> {
-    let mut outage = Outage::new(engine, "register a worker");
+/// Registers under a new id; `None` if the worker stops before.
+async fn register(worker: &WorkerState, backend: &ServedBackend) -> Option<WorkerId> {
+    let mut outage = Outage::new(worker, "registration");
     loop {
-        let worker = WorkerId::generate();
-        let name = format!("{}/{}", station.backend.name(), std::process::id());
-        let request = RegisterRequest::new(worker, name, engine.settings.worker_expiry);
-        match station.backend.register(request).await {
-            Ok(()) => return Some(worker),
-            Err(error) => outage.report(&error),
+        let id = WorkerId::generate();
+        let name = format!("{}/{}", backend.backend.name(), std::process::id());
+        let request = RegisterRequest::new(id, name, worker.settings.worker_expiry);
+        match backend.backend.register(request).await {
+            Ok(()) => return Some(id),
+            Err(error) => outage.failed(&error),
         }
         tokio::select! {
             biased;
-            () = engine.stop_beats.cancelled() => return None,
+            () = worker.stop.heartbeats.cancelled() => return None,
             () = outage.wait() => {}
         }
     }
 }
 
-/// Beats until the worker is lost or has shut down.
-async fn live(engine: &Engine, station: &Station, worker: WorkerId) {
-    let mut rhythm = Rhythm::new(engine.settings.heartbeat_interval, engine.settings.worker_expiry);
-    let mut outage = Outage::new(engine, "send a heartbeat");
+/// Sends heartbeats until the worker must register again, or has shut down.
+async fn send_heartbeats(worker: &WorkerState, backend: &ServedBackend, id: WorkerId) {
+    let settings = &worker.settings;
+    let mut schedule = HeartbeatSchedule::new(settings.heartbeat_interval, settings.worker_expiry);
+    let mut outage = Outage::new(worker, "heartbeat");
     let mut reported = Vec::new();
-    let mut beat_at = later(engine.now(), engine.settings.heartbeat_interval);
+    let mut beat_at = later(worker.now(), settings.heartbeat_interval);
     loop {
-        let wait = beat_at.saturating_duration_since(engine.now()).min(STALE_LOOK);
+        let wait = beat_at.saturating_duration_since(worker.now()).min(STALE_INTERVAL);
         tokio::select! {
             biased;
-            () = engine.stop_beats.cancelled() => return,
-            () = station.lost.notified() => beat_at = engine.now(),
-            () = engine.environment.sleep(wait) => {}
+            () = worker.stop.heartbeats.cancelled() => return,
+            () = backend.membership.loss_reported() => beat_at = worker.now(),
+            () = worker.environment.sleep(wait) => {}
         }
-        engine.release_stale(station);
-        if beat_at > engine.now() {
+        worker.release_stale(backend);
+        if beat_at > worker.now() {
             continue;
         }
-        let answer = beat(engine, station, worker, &mut reported).await;
-        match &answer {
+        let reply = send_heartbeat(worker, backend, id, &mut reported).await;
+        match &reply {
             Ok(reply) => {
-                outage.over();
-                take_in(engine, station, reply);
-                // A claim may have taken an old loss for a new one.
-                station.set_identity(Some(worker));
+                outage.succeeded();
+                take_in(worker, backend, reply);
+                // A claim may have removed the id because of an earlier loss.
+                backend.set_worker_id(Some(id));
             }
-            Err(error) => outage.report(error),
+            Err(error) => outage.failed(error),
         }
-        let next = rhythm.after(&answer, engine.holds_any(station), engine.now());
-        station.may_rescue.store(answer.is_ok() && rhythm.may_rescue(engine.now()), Ordering::SeqCst);
-        match next {
-            Next::BeatIn(wait) => beat_at = later(engine.now(), wait),
-            Next::Renew => return,
+        let step = schedule.after(&reply, worker.holds_lease(backend), worker.now());
+        backend.membership.set_may_rescue(reply.is_ok() && schedule.may_rescue(worker.now()));
+        match step {
+            HeartbeatStep::BeatIn(wait) => beat_at = later(worker.now(), wait),
+            HeartbeatStep::RegisterAgain => return,
         }
     }
 }
 
-/// One heartbeat, with the progress that is new. A report that is refused for good must not cost the worker its leases,
-/// so the heartbeat is sent again without any.
-async fn beat(
-    engine: &Engine,
-    station: &Station,
-    worker: WorkerId,
+/// Sends one heartbeat, with the progress that changed since `reported`.
+///
+/// If a report is refused, the heartbeat is sent again without reports: otherwise the worker would
+/// lose its leases.
+async fn send_heartbeat(
+    worker: &WorkerState,
+    backend: &ServedBackend,
+    id: WorkerId,
     reported: &mut Vec<(Token, Progress)>,
-) -> Result<HeartbeatReply, Error> {
-    let known = |(token, context): (Token, crate::JobContext)| Some((token, context.progress()?));
-    let current: Vec<_> = engine.running(station.index).into_iter().filter_map(known).collect();
-    let mut request = HeartbeatRequest::new(worker);
+) -> Result<HeartbeatReply> {
+    let progress = |(token, context): (Token, JobContext)| Some((token, context.progress()?));
+    let current: Vec<_> = worker.slots.running(backend.index).into_iter().filter_map(progress).collect();
+    let mut request = HeartbeatRequest::new(id);
     let new = current.iter().filter(|report| !reported.contains(report));
     request.progress =
         new.map(|(token, progress)| ProgressReport { token: *token, progress: progress.clone() }).collect();
     let has_reports = !request.progress.is_empty();
-    let reply = match station.backend.heartbeat(request).await {
+    let reply = match backend.backend.heartbeat(request).await {
         Err(error) if has_reports && !error.is_retryable() && error.kind() != ErrorKind::WorkerLost => {
-            let reply = station.backend.heartbeat(HeartbeatRequest::new(worker)).await?;
-            tracing::error!(%worker, %error, "the progress of jobs cannot be stored; it is left out");
+            let reply = backend.backend.heartbeat(HeartbeatRequest::new(id)).await?;
+            tracing::error!(
+                worker = %id, %error,
+                "progress refused; the heartbeat was sent without it"
+            );
             reply
         }
         reply => reply?,
@@ -166,55 +128,11 @@ async fn beat(
     Ok(reply)
 }
 
-fn take_in(engine: &Engine, station: &Station, reply: &HeartbeatReply) {
+fn take_in(worker: &WorkerState, backend: &ServedBackend, reply: &HeartbeatReply) {
     for &id in &reply.cancels {
-        engine.cancel(station, id);
+        worker.cancel(backend, id);
     }
     if let Some(wait) = reply.next_due {
-        station.nudge(Nudge::DueIn(wait));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const INTERVAL: Duration = Duration::from_secs(5);
-    const EXPIRY: Duration = Duration::from_secs(15);
-
-    fn reply(beat: Beat, leases: u64) -> Result<HeartbeatReply> {
-        Ok(HeartbeatReply::new(beat, Vec::new(), leases, None))
-    }
-
-    #[test]
-    fn a_failed_heartbeat_is_tried_again_soon_and_a_lost_worker_begins_anew() {
-        let mut rhythm = Rhythm::new(INTERVAL, EXPIRY);
-        let now = Instant::now();
-        assert_eq!(rhythm.after(&reply(Beat::InTime, 3), true, now), Next::BeatIn(INTERVAL));
-        let away = Err(Error::new(ErrorKind::Unavailable, "beat", "away"));
-        assert_eq!(rhythm.after(&away, true, now), Next::BeatIn(Duration::from_secs(1)));
-        let lost = Err(Error::new(ErrorKind::WorkerLost, "beat", "lost"));
-        assert_eq!(rhythm.after(&lost, true, now), Next::Renew);
-    }
-
-    #[test]
-    fn a_late_heartbeat_forbids_rescue_for_a_full_expiry() {
-        let mut rhythm = Rhythm::new(INTERVAL, EXPIRY);
-        let now = Instant::now();
-        assert!(rhythm.may_rescue(now));
-        rhythm.after(&reply(Beat::Late, 0), false, now);
-        rhythm.after(&reply(Beat::InTime, 0), false, now + INTERVAL);
-        assert!(!rhythm.may_rescue(now + EXPIRY - Duration::from_millis(1)));
-        assert!(rhythm.may_rescue(now + EXPIRY));
-    }
-
-    #[test]
-    fn leases_that_nobody_holds_are_left_behind() {
-        let mut rhythm = Rhythm::new(INTERVAL, EXPIRY);
-        let now = Instant::now();
-        assert_eq!(rhythm.after(&reply(Beat::InTime, 1), false, now), Next::BeatIn(INTERVAL));
-        assert_eq!(rhythm.after(&reply(Beat::InTime, 1), true, now), Next::BeatIn(INTERVAL));
-        assert_eq!(rhythm.after(&reply(Beat::InTime, 1), false, now), Next::BeatIn(INTERVAL));
-        assert_eq!(rhythm.after(&reply(Beat::InTime, 1), false, now), Next::Renew);
+        backend.claims.change_plan(PlanChange::DueIn(wait));
     }
 }

@@ -1,46 +1,50 @@
-//! Waiting for a storage that is away.
+//! Logs the failures of one operation, and waits between its tries.
 
-use std::time::Duration;
+use std::fmt;
 
-use crate::runtime::Environment;
-use crate::runtime::shared::worker_state::Engine;
-use crate::{Error, Result};
+use crate::Result;
+use crate::runtime::decide::outage_backoff::OutageBackoff;
+use crate::runtime::environment::Environment;
+use crate::runtime::shared::worker_state::WorkerState;
 
-/// Waits longer each time, up to a cap, and says once in a while what is wrong.
+/// The failures in a row of one operation.
 #[derive(Debug)]
 pub(crate) struct Outage<'a> {
     environment: &'a dyn Environment,
-    doing: &'static str,
-    next: Duration,
-    first: Duration,
-    cap: Duration,
-    failures: u32,
+    /// For the log, e.g. `claim`.
+    operation: &'static str,
+    backoff: OutageBackoff,
 }
 
 impl<'a> Outage<'a> {
-    pub(crate) fn new(engine: &'a Engine, doing: &'static str) -> Self {
-        let first = engine.settings.outage_backoff;
-        let cap = engine.settings.outage_backoff_cap;
-        Self { environment: &*engine.environment, doing, next: first, first, cap, failures: 0 }
+    pub(crate) fn new(worker: &'a WorkerState, operation: &'static str) -> Self {
+        let backoff = OutageBackoff::new(&worker.settings);
+        Self { environment: &*worker.environment, operation, backoff }
     }
 
-    /// Takes note of a failure. The first, second, fourth, eighth, … in a row are logged.
-    pub(crate) fn report(&mut self, error: &Error) {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures.is_power_of_two() {
-            tracing::warn!(failures = self.failures, %error, "could not {}; trying again", self.doing);
+    /// Counts a failure, and logs some of them.
+    pub(crate) fn failed(&mut self, error: &impl fmt::Display) {
+        if let Some(failures) = self.backoff.fail() {
+            tracing::warn!(failures, %error, "{} failed; retrying", self.operation);
         }
     }
 
-    /// What was answered, if it was no failure; takes note of either.
-    pub(crate) fn note<T>(&mut self, answer: Result<T>) -> Option<T> {
-        match answer {
-            Ok(answer) => {
-                self.over();
-                Some(answer)
+    /// Notes that the operation succeeded, and logs it after failures.
+    pub(crate) fn succeeded(&mut self) {
+        if let Some(failures) = self.backoff.recover() {
+            tracing::info!(failures, "{} works again", self.operation);
+        }
+    }
+
+    /// The reply, unless it is an error. Notes either.
+    pub(crate) fn check<T>(&mut self, reply: Result<T>) -> Option<T> {
+        match reply {
+            Ok(reply) => {
+                self.succeeded();
+                Some(reply)
             }
             Err(error) => {
-                self.report(&error);
+                self.failed(&error);
                 None
             }
         }
@@ -48,17 +52,6 @@ impl<'a> Outage<'a> {
 
     /// Waits before the next try.
     pub(crate) async fn wait(&mut self) {
-        let wait = self.next;
-        self.next = self.next.saturating_mul(2).min(self.cap);
-        self.environment.sleep(wait).await;
-    }
-
-    /// The storage is back.
-    pub(crate) fn over(&mut self) {
-        if self.failures > 0 {
-            tracing::info!(failures = self.failures, "can {} again", self.doing);
-        }
-        self.failures = 0;
-        self.next = self.first;
+        self.environment.sleep(self.backoff.next_wait()).await;
     }
 }
