@@ -6,6 +6,7 @@ mod claim;
 mod index;
 mod insert;
 mod inspect;
+mod live;
 mod maintain;
 mod news;
 mod settle;

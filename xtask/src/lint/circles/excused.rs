@@ -21,12 +21,6 @@ pub(super) const EXCUSED: &[Excuse] = &[
         reason: "the workload starts the child that measures it",
     },
     Excuse {
-        folder: "queue-core/src/memory",
-        from: "index",
-        to: "store",
-        reason: "`Live` and `Stage` are in `store`",
-    },
-    Excuse {
         folder: "queue-postgres/src",
         from: "catalog",
         to: "rights",
