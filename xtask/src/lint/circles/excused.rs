@@ -46,18 +46,6 @@ pub(super) const EXCUSED: &[Excuse] = &[
     },
     Excuse {
         folder: "queue-sqlite/src",
-        from: "config",
-        to: "connection",
-        reason: "`IfMissing` is in `connection`",
-    },
-    Excuse {
-        folder: "queue-sqlite/src",
-        from: "migrate",
-        to: "connection",
-        reason: "transactions are begun and ended by `connection`",
-    },
-    Excuse {
-        folder: "queue-sqlite/src",
         from: "writer",
         to: "prune",
         reason: "a session keeps the position of the sweep",
