@@ -15,12 +15,6 @@ pub(super) struct Excuse {
 /// Each entry is reported once its import closes no circle any more.
 pub(super) const EXCUSED: &[Excuse] = &[
     Excuse {
-        folder: "benches/src/workload",
-        from: "latency",
-        to: "child",
-        reason: "the workload starts the child that measures it",
-    },
-    Excuse {
         folder: "queue-postgres/src",
         from: "catalog",
         to: "rights",
