@@ -57,36 +57,6 @@ pub(super) const EXCUSED: &[Excuse] = &[
         reason: "a subject opens mutated backends",
     },
     Excuse {
-        folder: "queue-testkit/src/conformance",
-        from: "case",
-        to: "kit",
-        reason: "a case is a function of a kit, and a kit knows its case's result",
-    },
-    Excuse {
-        folder: "queue-testkit/src/conformance",
-        from: "crash",
-        to: "harness",
-        reason: "`runtime` is in `harness`",
-    },
-    Excuse {
-        folder: "queue-testkit/src/conformance",
-        from: "fault",
-        to: "subject",
-        reason: "`FaultyStorage` gives a `Storage`, and a subject a `FaultyStorage`",
-    },
-    Excuse {
-        folder: "queue-testkit/src/conformance/crash",
-        from: "enqueue",
-        to: "actor",
-        reason: "the words of an actor are in `actor`, which calls each script",
-    },
-    Excuse {
-        folder: "queue-testkit/src/conformance/crash",
-        from: "work",
-        to: "actor",
-        reason: "the words of an actor are in `actor`, which calls each script",
-    },
-    Excuse {
         folder: "queue-testkit/tests/lease_protocol",
         from: "protocol",
         to: "promises",
