@@ -53,7 +53,7 @@ async fn run() -> queue_examples::Result {
     let report = worker.shutdown(Duration::from_secs(1)).await;
     println!("shut down in {:.0?}, {} handlers left running", clock.elapsed(), report.abandoned);
 
-    let jobs = backend.inspect().ok_or("this backend does not show its jobs")?;
+    let jobs = backend.extensions().inspect.ok_or("this backend does not show its jobs")?;
     for job in jobs.list(ListRequest::new(10)).await? {
         let millis: u64 = job.job.payload.decode()?;
         println!("  {millis} ms of work: {}, attempts charged: {}", job.state, job.attempt);

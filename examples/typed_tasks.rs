@@ -64,7 +64,7 @@ async fn run() -> queue_examples::Result {
 
 /// Waits until the job has completed.
 async fn result(backend: &dyn Backend, id: JobId) -> queue_examples::Result<Vec<u8>> {
-    let jobs = backend.inspect().ok_or("this backend does not show its jobs")?;
+    let jobs = backend.extensions().inspect.ok_or("this backend does not show its jobs")?;
     loop {
         match jobs.jobs(&[id]).await?.pop().flatten() {
             Some(job) if !job.state.is_finished() => tokio::time::sleep(Duration::from_millis(5)).await,

@@ -91,7 +91,7 @@ async fn run(args: Args) -> Result<Ended> {
     say(&format!("folder    {}\ndatabase  {}", folder.display(), database.display()));
 
     let backend = Arc::new(SqliteBackend::open(SqliteConfig::new(&database)).await?);
-    let limits = Limits { batch_jobs: MOST_FILES, ..Limits::default() };
+    let limits = Limits::default().batch_jobs(MOST_FILES);
     let mut queue = JobQueue::with_limits(backend.clone(), limits);
     let tasks = Tasks::register(&mut queue, &folder)?;
     let (run, origin) = tasks.resume_or_begin(&*backend, &folder, &database).await?;
@@ -135,15 +135,13 @@ async fn run(args: Args) -> Result<Ended> {
 /// A worker that is noticed soon when it is gone: the example is about being killed. Others beat less
 /// often.
 fn settings(slots: u16) -> WorkerSettings {
-    WorkerSettings {
-        slots: usize::from(slots),
-        heartbeat_interval: Duration::from_millis(300),
-        worker_expiry: Duration::from_secs(1),
-        rescue_interval: Duration::from_millis(250),
+    WorkerSettings::default()
+        .slots(usize::from(slots))
+        .heartbeat_interval(Duration::from_millis(300))
+        .worker_expiry(Duration::from_secs(1))
+        .rescue_interval(Duration::from_millis(250))
         // A run that is resumed after weeks still counts what it had done before.
-        prune: None,
-        ..WorkerSettings::default()
-    }
+        .prune(None)
 }
 
 /// Reads the run until all of its jobs have finished, wherever they run.

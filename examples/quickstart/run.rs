@@ -97,7 +97,7 @@ impl Tasks {
         struct OfRun {
             run: Run,
         }
-        for state in State::ALL.into_iter().filter(|state| !state.is_finished()) {
+        for state in State::ALL.iter().copied().filter(|state| !state.is_finished()) {
             if let Some(record) = self.list(jobs, Some(state), 1).await?.first() {
                 return Ok(Some(record.job.payload.decode::<OfRun>()?.run));
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::backend::{self, Inspect, Pause};
+use crate::backend::{self, Inspect, Manage};
 use crate::{
     Backend, Dequeued, Enqueuer, JobId, Limits, NewJob, Result, Submitted, TaskOptions, border, enqueuer,
 };
@@ -64,16 +64,16 @@ impl Client {
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// # let client = Client::new(Arc::new(MemoryBackend::new()));
     /// let mail = QueueName::new("mail")?;
-    /// client.pausing()?.pause(&mail).await?; // from here on nothing of it is claimed, by any worker
-    /// assert_eq!(client.pausing()?.paused().await?, [mail.clone()]);
-    /// client.pausing()?.resume(&mail).await?;
+    /// client.manage()?.pause(&mail).await?; // from here on nothing of it is claimed, by any worker
+    /// assert_eq!(client.manage()?.paused().await?, [mail.clone()]);
+    /// client.manage()?.resume(&mail).await?;
     /// # Ok::<(), queue_core::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
     /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not offer it.
-    pub fn pausing(&self) -> Result<&dyn Pause> {
-        backend::pausing(&*self.backend)
+    pub fn manage(&self) -> Result<&dyn Manage> {
+        backend::manage(&*self.backend)
     }
 
     /// The backend.

@@ -10,7 +10,7 @@ use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::payload::to_json;
 use crate::poison::ignore_poison;
 use crate::state::StateMap;
-use crate::{Error, JobId, Kind, QueueName, Result, ResultCapture};
+use crate::{Attributes, Error, JobId, Kind, QueueName, Result, ResultCapture};
 
 /// How far a job has come, as its handler last said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +46,7 @@ pub struct JobContext {
     queue: QueueName,
     attempt: u32,
     max_retries: u16,
+    attributes: Option<Attributes>,
     ends: Option<Instant>,
     cancellation: CancellationToken,
     shutdown: ShutdownDeadline,
@@ -64,6 +65,7 @@ impl JobContext {
             queue: QueueName::default(),
             attempt: 1,
             max_retries: DEFAULT_MAX_RETRIES,
+            attributes: None,
             ends: Instant::now().checked_add(DEFAULT_TIMEOUT),
             cancellation: CancellationToken::new(),
             shutdown: Arc::default(),
@@ -98,6 +100,13 @@ impl JobContext {
     #[must_use]
     pub fn with_max_retries(mut self, max_retries: u16) -> Self {
         self.max_retries = max_retries;
+        self
+    }
+
+    /// The same with these attributes.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: impl Into<Option<Attributes>>) -> Self {
+        self.attributes = attributes.into();
         self
     }
 
@@ -157,6 +166,12 @@ impl JobContext {
     #[must_use]
     pub fn max_retries(&self) -> u16 {
         self.max_retries
+    }
+
+    /// What is stored with the job beside its payload.
+    #[must_use]
+    pub const fn attributes(&self) -> Option<&Attributes> {
+        self.attributes.as_ref()
     }
 
     /// Whether a failure now is the end of the job.

@@ -4,10 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
-use crate::{Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, saturating_micros};
+use crate::{
+    Attributes, Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, saturating_micros,
+};
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum State {
     /// Waits for its time.
     Scheduled,
@@ -27,7 +30,7 @@ pub enum State {
 
 impl State {
     /// All of them, unfinished ones first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: &[Self] = &[
         Self::Scheduled,
         Self::Ready,
         Self::Running,
@@ -155,6 +158,7 @@ pub struct NewJob {
     pub(crate) timeout: Option<Duration>,
     pub(crate) queue: Option<QueueName>,
     pub(crate) backoff: Option<Backoff>,
+    pub(crate) attributes: Option<Attributes>,
 }
 
 impl NewJob {
@@ -170,6 +174,7 @@ impl NewJob {
             timeout: None,
             queue: None,
             backoff: None,
+            attributes: None,
         }
     }
 
@@ -216,6 +221,12 @@ impl NewJob {
         self
     }
 
+    /// What is stored with it beside the payload, for tags, trace context and the like.
+    pub fn attributes(mut self, attributes: Attributes) -> Self {
+        self.attributes = Some(attributes);
+        self
+    }
+
     /// The job with what it leaves open taken from `defaults`.
     pub(crate) fn with_defaults(mut self, defaults: &TaskOptions) -> Self {
         self.max_retries = self.max_retries.or(defaults.max_retries);
@@ -232,17 +243,14 @@ impl NewJob {
     /// Every choice made: the job's own, else the defaults of its kind, else those of the library.
     pub(crate) fn resolve(self, id: JobId, defaults: &TaskOptions) -> JobSpec {
         let job = self.with_defaults(defaults);
-        JobSpec {
-            id,
-            kind: job.kind,
-            payload: job.payload,
-            run_at: job.run_at,
-            max_retries: job.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
-            priority: job.priority.unwrap_or_default(),
-            timeout: whole_micros(job.timeout.unwrap_or(DEFAULT_TIMEOUT)),
-            queue: job.queue.unwrap_or_default(),
-            backoff: job.backoff,
-        }
+        JobSpec::new(id, job.kind, job.payload)
+            .run_at(job.run_at)
+            .max_retries(job.max_retries.unwrap_or(DEFAULT_MAX_RETRIES))
+            .priority(job.priority.unwrap_or_default())
+            .timeout(whole_micros(job.timeout.unwrap_or(DEFAULT_TIMEOUT)))
+            .queue(job.queue.unwrap_or_default())
+            .backoff(job.backoff)
+            .attributes(job.attributes)
     }
 }
 
@@ -253,6 +261,7 @@ fn whole_micros(duration: Duration) -> Duration {
 
 /// A job as a backend stores it: checked, with every choice made. Written once, never changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct JobSpec {
     /// Its name.
     pub id: JobId,
@@ -273,9 +282,98 @@ pub struct JobSpec {
     /// When it is tried again; `None` leaves that to the worker that runs it. Its durations are not rounded
     /// and can be as long as [`Duration::MAX`].
     pub backoff: Option<Backoff>,
+    /// What is stored with it beside the payload. A backend stores the text as it is, and never reads it.
+    pub attributes: Option<Attributes>,
 }
 
 impl JobSpec {
+    /// A job in the default queue, to run at once, with the library's defaults.
+    #[must_use]
+    pub fn new(id: JobId, kind: Kind, payload: Payload) -> Self {
+        Self {
+            id,
+            kind,
+            payload,
+            run_at: None,
+            max_retries: DEFAULT_MAX_RETRIES,
+            priority: 0,
+            timeout: DEFAULT_TIMEOUT,
+            queue: QueueName::default(),
+            backoff: None,
+            attributes: None,
+        }
+    }
+
+    /// With another id.
+    #[must_use]
+    pub fn id(mut self, id: JobId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// With another kind.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// With another payload.
+    #[must_use]
+    pub fn payload(mut self, payload: Payload) -> Self {
+        self.payload = payload;
+        self
+    }
+
+    /// With this earliest time to run; `None` is the moment of the insert.
+    #[must_use]
+    pub fn run_at(mut self, run_at: impl Into<Option<Timestamp>>) -> Self {
+        self.run_at = run_at.into();
+        self
+    }
+
+    /// Tried again so often.
+    #[must_use]
+    pub const fn max_retries(mut self, max_retries: u16) -> Self {
+        self.max_retries = max_retries;
+        self
+    }
+
+    /// With this priority; higher is more urgent.
+    #[must_use]
+    pub const fn priority(mut self, priority: i16) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// With this time for an attempt, in whole microseconds.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// In this queue.
+    #[must_use]
+    pub fn queue(mut self, queue: QueueName) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// Tried again after these delays; `None` leaves them to the worker.
+    #[must_use]
+    pub fn backoff(mut self, backoff: impl Into<Option<Backoff>>) -> Self {
+        self.backoff = backoff.into();
+        self
+    }
+
+    /// With these attributes.
+    #[must_use]
+    pub fn attributes(mut self, attributes: impl Into<Option<Attributes>>) -> Self {
+        self.attributes = attributes.into();
+        self
+    }
+
     /// The most attempts it is charged.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
@@ -283,20 +381,46 @@ impl JobSpec {
     }
 
     /// Whether `self`, submitted again, is the job that is stored as `stored` since `created_at`.
-    /// A job without a time of its own runs from its insert on, so there the stored time must be that.
+    ///
+    /// A job without a time of its own runs from its insert on, so there the stored time must be that. Attributes are not
+    /// compared, because an attempt to enqueue the same job again has another trace; those stored first stay.
     #[must_use]
     pub fn is_same_as(&self, stored: &Self, created_at: Timestamp) -> bool {
-        let asked = Self { run_at: Some(self.run_at.unwrap_or(created_at)), ..self.clone() };
-        let kept = Self { run_at: Some(stored.run_at.unwrap_or(created_at)), ..stored.clone() };
-        asked == kept
+        let comparable = |job: &Self| job.clone().run_at(job.run_at.unwrap_or(created_at)).attributes(None);
+        comparable(self) == comparable(stored)
     }
 }
 
 /// The answer to one submitted job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Submitted {
     /// The job's name.
     pub id: JobId,
-    /// Whether this call made the job; `false` if the same job was there already.
-    pub inserted: bool,
+    /// What became of the submission.
+    pub insertion: Insertion,
+}
+
+impl Submitted {
+    /// The answer for a job.
+    #[must_use]
+    pub const fn new(id: JobId, insertion: Insertion) -> Self {
+        Self { id, insertion }
+    }
+
+    /// Whether this call made the job.
+    #[must_use]
+    pub const fn is_new(self) -> bool {
+        matches!(self.insertion, Insertion::New)
+    }
+}
+
+/// What became of a submitted job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Insertion {
+    /// This call made the job.
+    New,
+    /// The same job, with the same id, was there already. Nothing was changed.
+    Known,
 }

@@ -10,6 +10,7 @@
 //! | puts a program together | [`JobQueue`], [`HasJobs`] |
 //! | writes a backend | [`backend`] |
 
+mod attributes;
 pub mod backend;
 mod border;
 mod capture;
@@ -35,6 +36,7 @@ mod state;
 mod task;
 mod time;
 
+pub use attributes::Attributes;
 pub use backend::Backend;
 pub use capture::ResultCapture;
 pub use client::Client;
@@ -45,7 +47,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use handler::{Blocking, blocking};
 pub use handler::{Handler, HandlerResult, JobError, Stop};
 pub use id::{ClaimId, JobId, Token, WorkerId};
-pub use job::{JobSpec, NewJob, State, Submitted, TaskOptions};
+pub use job::{Insertion, JobSpec, NewJob, State, Submitted, TaskOptions};
 pub use limits::Limits;
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;

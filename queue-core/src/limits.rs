@@ -8,6 +8,9 @@ pub const MAX_NAME_BYTES: usize = 128;
 /// The deepest nesting of arrays and objects in a payload.
 pub const MAX_JSON_DEPTH: usize = 128;
 
+/// The longest [`Attributes`](crate::Attributes), in bytes.
+pub const MAX_ATTRIBUTES_BYTES: usize = 16 << 10;
+
 /// The largest payload unless set otherwise: 1 MiB.
 pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
@@ -61,10 +64,11 @@ pub const DEFAULT_DEAD_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 
 /// ```
 /// use queue_core::Limits;
 ///
-/// let limits = Limits { payload_bytes: 4096, ..Limits::default() };
+/// let limits = Limits::default().payload_bytes(4096);
 /// assert_eq!(limits.result_bytes, 1 << 20);
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Limits {
     /// The largest payload in bytes; [`DEFAULT_MAX_PAYLOAD_BYTES`].
     pub payload_bytes: usize,
@@ -87,5 +91,42 @@ impl Default for Limits {
             batch_jobs: DEFAULT_MAX_BATCH_JOBS,
             idempotency_window: DEFAULT_IDEMPOTENCY_WINDOW,
         }
+    }
+}
+
+impl Limits {
+    /// Sets the largest payload, in bytes.
+    #[must_use]
+    pub const fn payload_bytes(mut self, payload_bytes: usize) -> Self {
+        self.payload_bytes = payload_bytes;
+        self
+    }
+
+    /// Sets the largest result, in bytes.
+    #[must_use]
+    pub const fn result_bytes(mut self, result_bytes: usize) -> Self {
+        self.result_bytes = result_bytes;
+        self
+    }
+
+    /// Sets where the text of an error is cut, in bytes.
+    #[must_use]
+    pub const fn error_bytes(mut self, error_bytes: usize) -> Self {
+        self.error_bytes = error_bytes;
+        self
+    }
+
+    /// Sets the most jobs of one batch.
+    #[must_use]
+    pub const fn batch_jobs(mut self, batch_jobs: usize) -> Self {
+        self.batch_jobs = batch_jobs;
+        self
+    }
+
+    /// Sets how old an explicit id may be.
+    #[must_use]
+    pub const fn idempotency_window(mut self, idempotency_window: Duration) -> Self {
+        self.idempotency_window = idempotency_window;
+        self
     }
 }

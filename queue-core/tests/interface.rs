@@ -20,7 +20,7 @@ fn noop(name: &'static str) -> TaskDefinition<u32> {
 }
 
 async fn stored(queue: &JobQueue) -> usize {
-    queue.backend().audit().unwrap().stored().await.unwrap().jobs.len()
+    queue.backend().extensions().audit.unwrap().stored().await.unwrap().jobs.len()
 }
 
 #[test]
@@ -74,8 +74,7 @@ async fn ids_come_back_in_the_order_of_the_input() {
 
 #[tokio::test]
 async fn one_bad_payload_stops_its_whole_batch() {
-    let client = Client::new(Arc::new(MemoryBackend::new()))
-        .with_limits(Limits { payload_bytes: 8, ..Limits::default() });
+    let client = Client::new(Arc::new(MemoryBackend::new())).with_limits(Limits::default().payload_bytes(8));
     let fits = Payload::json("\"123456\"").unwrap();
     let over = Payload::json("\"1234567\"").unwrap();
     let error = client.enqueue_batch("resize", vec![fits.clone(), over]).await.unwrap_err();
@@ -86,12 +85,12 @@ async fn one_bad_payload_stops_its_whole_batch() {
     let unserialisable = [std::collections::BTreeMap::from([((1, 2), 3)])];
     let error = client.enqueue_values("resize", &unserialisable).await.unwrap_err();
     assert!(error.to_string().contains("number 1 of 1"), "{error}");
-    assert!(client.backend().audit().unwrap().stored().await.unwrap().jobs.is_empty());
+    assert!(client.backend().extensions().audit.unwrap().stored().await.unwrap().jobs.is_empty());
 }
 
 #[tokio::test]
 async fn a_batch_has_a_greatest_size() {
-    let limits = Limits { batch_jobs: 2, ..Limits::default() };
+    let limits = Limits::default().batch_jobs(2);
     let client = Client::new(Arc::new(MemoryBackend::new())).with_limits(limits);
     let error = client.enqueue_values("resize", &[1, 2, 3]).await.unwrap_err();
     assert!(error.to_string().contains("3 jobs, the limit is 2"), "{error}");

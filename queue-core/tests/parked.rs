@@ -27,17 +27,11 @@ fn start(settings: WorkerSettings) -> (RunningWorker, ParkedClaims, JobQueue) {
 }
 
 fn job(json: &str) -> JobSpec {
-    JobSpec {
-        id: JobId::generate(),
-        kind: "job".parse().unwrap(),
-        payload: Payload::json(json).unwrap(),
-        run_at: None,
-        max_retries: 3,
-        priority: 0,
-        timeout: Duration::from_secs(1),
-        queue: QueueName::default(),
-        backoff: None,
-    }
+    JobSpec::new(JobId::generate(), "job".parse().unwrap(), Payload::json(json).unwrap())
+        .max_retries(3)
+        .priority(0)
+        .timeout(Duration::from_secs(1))
+        .queue(QueueName::default())
 }
 
 /// What a backend would take that is about to enter these jobs, once a claim is parked.
@@ -53,7 +47,7 @@ async fn is_made_with(parking: &ParkedClaims, jobs: &[JobSpec]) -> bool {
 
 #[tokio::test]
 async fn an_idle_worker_parks_a_claim_for_small_batches() {
-    let settings = WorkerSettings { parked_batch: 2, parked_batch_bytes: 4, ..WorkerSettings::default() };
+    let settings = WorkerSettings::default().parked_batch(2).parked_batch_bytes(4);
     let (worker, parking, _queue) = start(settings);
     assert!(!is_made_with(&parking, &[job("1"), job("2"), job("3")]).await, "too many");
     assert!(!is_made_with(&parking, &[job("100"), job("20")]).await, "too large");
@@ -64,7 +58,7 @@ async fn an_idle_worker_parks_a_claim_for_small_batches() {
 
 #[tokio::test]
 async fn a_worker_parks_nothing_if_it_is_told_so() {
-    let (worker, parking, queue) = start(WorkerSettings { parked_batch: 0, ..WorkerSettings::default() });
+    let (worker, parking, queue) = start(WorkerSettings::default().parked_batch(0));
     let id = queue_core::Enqueuer::enqueue(&queue, "job", Payload::json("1").unwrap()).await.unwrap();
     let completed = async {
         while !queue.inspect().unwrap().jobs(&[id]).await.unwrap()[0].as_ref().unwrap().state.is_finished() {

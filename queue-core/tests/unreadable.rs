@@ -24,7 +24,7 @@ fn queue() -> JobQueue {
 }
 
 async fn stored(queue: &JobQueue) -> usize {
-    queue.backend().audit().unwrap().stored().await.unwrap().jobs.len()
+    queue.backend().extensions().audit.unwrap().stored().await.unwrap().jobs.len()
 }
 
 fn task<P>(name: &'static str) -> TaskDefinition<P>

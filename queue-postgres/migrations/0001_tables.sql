@@ -28,7 +28,8 @@ CREATE TABLE {schema}.jobs (
     backoff_jitter {schema}.percent,
     kind           {schema}.label    NOT NULL,
     queue          {schema}.label    NOT NULL,
-    payload        json              NOT NULL
+    payload        json              NOT NULL,
+    attributes     json
 );
 
 -- Narrow, because each transition writes it.

@@ -28,13 +28,12 @@ pub(crate) async fn stored(connections: &Connections, config: &PostgresConfig) -
 async fn read(client: &mut Client, schema: &Schema) -> Outcome<Stored> {
     let snapshot = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true);
     let transaction = snapshot.start().await?;
-    let stored = Stored {
-        jobs: rows(&transaction, include_str!("sql/audit_jobs.sql"), schema, |row| row::job_id(row, 0))
-            .await?,
-        live: rows(&transaction, include_str!("sql/audit_live.sql"), schema, live).await?,
-        outcomes: rows(&transaction, include_str!("sql/audit_outcomes.sql"), schema, outcome).await?,
-        workers: rows(&transaction, include_str!("sql/audit_workers.sql"), schema, worker).await?,
-    };
+    let stored = Stored::new(
+        rows(&transaction, include_str!("sql/audit_jobs.sql"), schema, |row| row::job_id(row, 0)).await?,
+        rows(&transaction, include_str!("sql/audit_live.sql"), schema, live).await?,
+        rows(&transaction, include_str!("sql/audit_outcomes.sql"), schema, outcome).await?,
+        rows(&transaction, include_str!("sql/audit_workers.sql"), schema, worker).await?,
+    );
     transaction.commit().await?;
     Ok(stored)
 }
@@ -51,31 +50,22 @@ async fn rows<T>(
 }
 
 fn live(row: &Row) -> Outcome<LiveRow> {
-    Ok(LiveRow {
-        id: row::job_id(row, 0)?,
-        queue: row::queue(row, 1)?,
-        priority: row::get(row, 2)?,
-        state: row::state(row, 3)?,
-        run_at: row::time(row, 4)?,
-        attempt: row::attempt(row, 5)?,
-        max_retries: row::max_retries(row, 6)?,
-        claim: row::claim_id_if_any(row, 7)?,
-        worker: row::worker_id_if_any(row, 8)?,
-        deadline: row::time_if_any(row, 9)?,
-    })
+    Ok(LiveRow::new(row::job_id(row, 0)?, row::queue(row, 1)?, row::state(row, 3)?, row::time(row, 4)?)
+        .priority(row::get(row, 2)?)
+        .attempt(row::attempt(row, 5)?)
+        .max_retries(row::max_retries(row, 6)?)
+        .claim(row::claim_id_if_any(row, 7)?)
+        .worker(row::worker_id_if_any(row, 8)?)
+        .deadline(row::time_if_any(row, 9)?))
 }
 
 fn outcome(row: &Row) -> Outcome<OutcomeRow> {
-    Ok(OutcomeRow {
-        id: row::job_id(row, 0)?,
-        state: row::state(row, 1)?,
-        finished_at: row::time(row, 2)?,
-        attempt: row::attempt(row, 3)?,
-        max_retries: row::max_retries(row, 4)?,
-        claim: row::claim_id_if_any(row, 5)?,
-        result: row::get(row, 6)?,
-        error: row::get(row, 7)?,
-    })
+    Ok(OutcomeRow::new(row::job_id(row, 0)?, row::state(row, 1)?, row::time(row, 2)?)
+        .attempt(row::attempt(row, 3)?)
+        .max_retries(row::max_retries(row, 4)?)
+        .claim(row::claim_id_if_any(row, 5)?)
+        .result(row::get(row, 6)?)
+        .error(row::get(row, 7)?))
 }
 
 fn worker(row: &Row) -> Outcome<queue_core::WorkerId> {

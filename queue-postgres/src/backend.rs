@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
-    MaintainRequest, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
+    MaintainReply, MaintainRequest, Manage, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, JobId, QueueName, Result, Submitted, WorkerId};
 
@@ -121,7 +121,7 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_pause().with_durable().with_multi_process().with_migrations()
+        Capabilities::default().with_durable().with_multi_process().with_migrations()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
@@ -182,25 +182,17 @@ impl Backend for PostgresBackend {
         receiver
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
-
-    fn pausing(&self) -> Option<&dyn Pause> {
-        Some(self)
+    fn extensions(&self) -> Extensions<'_> {
+        Extensions::none().inspect(self).manage(self).audit(self)
     }
 
     fn parking(&self) -> Option<&ParkedClaims> {
         Some(&self.0.core.parking)
     }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        Some(self)
-    }
 }
 
 #[async_trait]
-impl Pause for PostgresBackend {
+impl Manage for PostgresBackend {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         let queue = queue.clone();
         self.run(|core| async move { pause::pause(&core, &queue).await }).await

@@ -4,16 +4,18 @@ use crate::config::Schema;
 use crate::rights::Rights;
 
 /// A function of the schema.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Function {
     pub(crate) name: &'static str,
     /// The types of its parameters, which tell it from a function of the application's of the same name.
     pub(crate) parameters: &'static str,
     pub(crate) callers: Callers,
+    /// The version that brought it: until then its name must be free.
+    pub(crate) since: i32,
 }
 
 /// Who may call a function.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Callers {
     /// Everybody: it converts ids.
     Everybody,
@@ -29,8 +31,17 @@ impl Callers {
     }
 }
 
+/// One of version 1; of another: `Function { since: 2, ..function(…) }`.
 const fn function(name: &'static str, parameters: &'static str, callers: Callers) -> Function {
-    Function { name, parameters, callers }
+    Function { name, parameters, callers, since: 1 }
+}
+
+/// A view of the schema.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) name: &'static str,
+    /// The version that brought it: until then its name must be free.
+    pub(crate) since: i32,
 }
 
 const ENQUEUER: Callers = Callers::Roles(&[Rights::Enqueuer]);
@@ -38,7 +49,7 @@ const WORKER: Callers = Callers::Roles(&[Rights::Worker]);
 const OPERATOR: Callers = Callers::Roles(&[Rights::Operator]);
 
 const INSERT: &str = "timestamptz, uuid[], text[], text[], smallint[], timestamptz[], integer[], interval[], interval[], \
-    interval[], smallint[], text[]";
+    interval[], smallint[], text[], text[]";
 const CLAIM: &str = "timestamptz, uuid, uuid, text, text[], integer, integer, interval, smallint[], timestamptz[], uuid[], \
     timestamptz, uuid[], boolean";
 const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[]";
@@ -87,14 +98,21 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     ),
 ];
 
+/// All views.
+pub(crate) const VIEWS: &[View] = &[View { name: "overview", since: 1 }];
+
 /// The tables and the view, all of which a reader reads. The ledger of migrations is everybody's to read.
 pub(crate) const TABLES: &[&str] =
     &["overview", "jobs", "live", "outcomes", "attempt_errors", "workers", "queues"];
 
+/// A function, as a statement names it.
+pub(crate) fn signature(schema: &Schema, function: &Function) -> String {
+    format!("{}.{}({})", schema.quoted(), function.name, function.parameters)
+}
+
 /// These functions, as a statement names them.
 pub(crate) fn functions<'a>(schema: &Schema, functions: impl Iterator<Item = &'a Function>) -> String {
-    let named =
-        |function: &Function| format!("    {}.{}({})", schema.quoted(), function.name, function.parameters);
+    let named = |function| format!("    {}", signature(schema, function));
     functions.map(named).collect::<Vec<_>>().join(",\n")
 }
 
@@ -105,12 +123,12 @@ pub(crate) fn tables(schema: &Schema) -> String {
 }
 
 /// Takes from everybody what PostgreSQL grants to everybody, and grants what everybody may.
-pub(crate) fn closed_to_everybody(schema: &Schema) -> String {
-    let of_everybody = FUNCTIONS.iter().filter(|function| matches!(function.callers, Callers::Everybody));
+pub(crate) fn closed_to_everybody(schema: &Schema, all: &[Function]) -> String {
+    let of_everybody = all.iter().filter(|function| matches!(function.callers, Callers::Everybody));
     format!(
         "REVOKE ALL ON FUNCTION\n{}\nFROM PUBLIC;\nREVOKE ALL ON\n{}\nFROM PUBLIC;\n\
          GRANT EXECUTE ON FUNCTION\n{}\nTO PUBLIC;\nGRANT SELECT ON {}.migrations TO PUBLIC;\n",
-        functions(schema, FUNCTIONS.iter()),
+        functions(schema, all.iter()),
         tables(schema),
         functions(schema, of_everybody),
         schema.quoted(),

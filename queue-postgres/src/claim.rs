@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor, Hint, LeasesRequest};
-use queue_core::{ClaimId, Kind, QueueName, Result, Timestamp, Token};
+use queue_core::{ClaimId, JobSpec, Kind, QueueName, Result, Timestamp};
 use tokio_postgres::Row;
 
 use crate::connections::Parameter;
@@ -173,27 +173,18 @@ fn read(core: &Core, rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
 }
 
 fn hint(row: &Row, queue: &QueueName) -> Outcome<Hint> {
-    Ok(Hint {
-        queue: queue.clone(),
-        priority: row::get(row, 1)?,
-        run_at: row::time(row, 2)?,
-        due_in: Duration::ZERO,
-    })
+    Ok(Hint::new(queue.clone(), row::get(row, 1)?, row::time(row, 2)?))
 }
 
 fn job(row: &Row, claim: ClaimId, queue: &QueueName) -> Outcome<ClaimedJob> {
-    Ok(ClaimedJob {
-        token: Token { job: row::job_id(row, 0)?, claim },
-        kind: row::kind(row, 10)?,
-        queue: queue.clone(),
-        priority: row::get(row, 1)?,
-        run_at: row::time(row, 2)?,
-        attempt: row::attempt(row, 3)?,
-        max_retries: row::max_retries(row, 4)?,
-        timeout: row::get::<Interval>(row, 5)?.0,
-        backoff: row::backoff(row, 6)?,
-        payload: row::payload(row, 9)?,
-    })
+    let job = JobSpec::new(row::job_id(row, 0)?, row::kind(row, 10)?, row::payload(row, 9)?)
+        .queue(queue.clone())
+        .priority(row::get(row, 1)?)
+        .max_retries(row::max_retries(row, 4)?)
+        .timeout(row::get::<Interval>(row, 5)?.0)
+        .backoff(row::backoff(row, 6)?)
+        .attributes(row::attributes(row, 12)?);
+    Ok(ClaimedJob::new(claim, row::attempt(row, 3)?, row::time(row, 2)?, job))
 }
 
 /// The live leases of a claim, in the order of a claim.

@@ -1,6 +1,7 @@
 //! What an insert sends: its jobs, column by column.
 
 use queue_core::{Backoff, JobSpec, Timestamp};
+use serde_json::json;
 
 use crate::connections::Parameter;
 use crate::types::{Id, Interval, Time};
@@ -18,6 +19,19 @@ pub(crate) struct Columns<'a> {
     backoff_caps: Vec<Option<Interval>>,
     backoff_jitters: Vec<Option<i16>>,
     payloads: Vec<&'a str>,
+    more: Vec<Option<String>>,
+}
+
+/// The object of a job in `p_more`: what few jobs have.
+fn more(job: &JobSpec) -> Option<String> {
+    let attributes = job.attributes.as_ref()?;
+    Some(json!({ "attributes": attributes.as_str() }).to_string())
+}
+
+/// The texts of a job, in bytes: what a list of jobs is bounded by.
+pub(crate) fn bytes(job: &JobSpec) -> usize {
+    let attributes = job.attributes.as_ref().map_or(0, |attributes| attributes.as_str().len());
+    job.payload.as_bytes().len() + attributes
 }
 
 impl<'a> Columns<'a> {
@@ -40,11 +54,16 @@ impl<'a> Columns<'a> {
                 .clone()
                 .map(|job| job.backoff.map(|backoff| backoff.jitter().into()))
                 .collect(),
-            payloads: jobs.map(|job| job.payload.as_str()).collect(),
+            payloads: jobs.clone().map(|job| job.payload.as_str()).collect(),
+            more: if jobs.clone().any(|job| job.attributes.is_some()) {
+                jobs.map(more).collect()
+            } else {
+                Vec::new()
+            },
         }
     }
 
-    pub(crate) fn parameters(&self) -> [Parameter<'_>; 12] {
+    pub(crate) fn parameters(&self) -> [Parameter<'_>; 13] {
         [
             &self.now,
             &self.ids,
@@ -58,6 +77,7 @@ impl<'a> Columns<'a> {
             &self.backoff_caps,
             &self.backoff_jitters,
             &self.payloads,
+            &self.more,
         ]
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use queue_core::backend::{Hint, TakenClaim};
-use queue_core::{Backoff, Error, ErrorKind, JobId, JobSpec, QueueName, Result, Submitted, Timestamp};
+use queue_core::{
+    Backoff, Error, ErrorKind, Insertion, JobId, JobSpec, QueueName, Result, Submitted, Timestamp,
+};
 
-use crate::columns::Columns;
+use crate::columns::{Columns, bytes};
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
 use crate::parked::{Entered, insert_and_claim};
@@ -36,7 +38,7 @@ pub(crate) async fn insert(
         match store(core, now, &slices, parked.take()).await {
             Ok(()) => {
                 for (fate, batch) in fates[part].iter_mut().zip(together) {
-                    *fate = Some(Ok(answers(batch, true)));
+                    *fate = Some(Ok(answers(batch, Insertion::New)));
                 }
             }
             // One of them is in the way of the others.
@@ -59,12 +61,12 @@ async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) ->
         let stored = known(core, batch).await?;
         if stored.is_empty() {
             match store(core, now, &[batch], None).await {
-                Ok(()) => return Ok(answers(batch, true)),
+                Ok(()) => return Ok(answers(batch, Insertion::New)),
                 Err(fault) if fault.is_known() => continue,
                 Err(fault) => return Err(fault),
             }
         }
-        return compare(batch, &stored).map(|()| answers(batch, false));
+        return compare(batch, &stored).map(|()| answers(batch, Insertion::Known));
     }
     let message = "its ids come and go: somebody else enters and removes the same ones";
     Err(Error::new(ErrorKind::Busy, OPERATION, message).into())
@@ -97,7 +99,7 @@ fn as_stored(job: &JobSpec) -> JobSpec {
         let (base, cap) = (stored_duration(backoff.base()), stored_duration(backoff.cap()));
         Backoff::new(base, cap, backoff.jitter()).unwrap_or(backoff)
     };
-    JobSpec { timeout: stored_duration(job.timeout), backoff: job.backoff.map(rounded), ..job.clone() }
+    job.clone().timeout(stored_duration(job.timeout)).backoff(job.backoff.map(rounded))
 }
 
 async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpec, Timestamp)>> {
@@ -119,7 +121,7 @@ async fn store(
     parked: Option<TakenClaim>,
 ) -> Outcome<()> {
     let jobs = || batches.iter().copied().flatten();
-    let bytes: usize = jobs().map(|job| job.payload.as_bytes().len()).sum();
+    let bytes: usize = jobs().map(bytes).sum();
     if bytes > MAX_BATCH_BYTES {
         if let Some(parked) = parked {
             parked.decline();
@@ -139,8 +141,8 @@ async fn store(
     Ok(())
 }
 
-fn answers(batch: &[JobSpec], inserted: bool) -> Vec<Submitted> {
-    batch.iter().map(|job| Submitted { id: job.id, inserted }).collect()
+fn answers(batch: &[JobSpec], insertion: Insertion) -> Vec<Submitted> {
+    batch.iter().map(|job| Submitted::new(job.id, insertion)).collect()
 }
 
 /// The same for all of them.
@@ -179,11 +181,8 @@ fn hints<'a>(jobs: impl Iterator<Item = &'a JobSpec>, now: Timestamp) -> Vec<Hin
         let least = first.entry((&job.queue, job.priority, run_at <= now)).or_insert(run_at);
         *least = run_at.min(*least);
     }
-    let hint = |((queue, priority, _), run_at): ((&QueueName, i16, bool), Timestamp)| Hint {
-        queue: queue.clone(),
-        priority,
-        run_at,
-        due_in: now.until(run_at),
+    let hint = |((queue, priority, _), run_at): ((&QueueName, i16, bool), Timestamp)| {
+        Hint::new(queue.clone(), priority, run_at).due_in(now.until(run_at))
     };
     first.into_iter().map(hint).collect()
 }

@@ -64,18 +64,13 @@ async fn check_visible(core: &Core) -> Outcome<()> {
 /// A job in the columns that both statements select.
 fn record(row: &Row) -> Outcome<JobRecord> {
     let job = row::job(row, row::job_id(row, 0)?, 2)?;
-    Ok(JobRecord {
-        created_at: row::time(row, 1)?,
-        state: row::state(row, 12)?,
-        run_at: row::time(row, 13)?,
-        attempt: row::attempt(row, 14)?,
-        progress: progress(row)?,
-        finished_at: row::time_if_any(row, 17)?,
-        result: row::get(row, 18)?,
-        error: row::get(row, 19)?,
-        errors: errors(row)?,
-        job,
-    })
+    Ok(JobRecord::new(job, row::time(row, 1)?, row::state(row, 13)?, row::time(row, 14)?)
+        .attempt(row::attempt(row, 15)?)
+        .progress(progress(row)?)
+        .finished_at(row::time_if_any(row, 18)?)
+        .result(row::get(row, 19)?)
+        .error(row::get(row, 20)?)
+        .errors(errors(row)?))
 }
 
 fn progress(row: &Row) -> Outcome<Option<Progress>> {
@@ -83,18 +78,18 @@ fn progress(row: &Row) -> Outcome<Option<Progress>> {
         let text: Option<&str> = row::get(row, column)?;
         text.map(|text| text.parse().map_err(|_| corrupt(format!("the progress `{text}`")))).transpose()
     };
-    let both = number(15)?.zip(number(16)?);
+    let both = number(16)?.zip(number(17)?);
     Ok(both.map(|(done, total)| Progress { done, total }))
 }
 
 fn errors(row: &Row) -> Outcome<Vec<AttemptError>> {
-    let Some(attempts) = row::get::<Option<Vec<i32>>>(row, 20)? else {
+    let Some(attempts) = row::get::<Option<Vec<i32>>>(row, 21)? else {
         return Ok(Vec::new());
     };
-    let (times, errors): (Vec<Time>, Vec<String>) = (row::get(row, 21)?, row::get(row, 22)?);
+    let (times, errors): (Vec<Time>, Vec<String>) = (row::get(row, 22)?, row::get(row, 23)?);
     let error = |((attempt, at), error): ((i32, Time), String)| {
         let attempt = u32::try_from(attempt).map_err(|_| corrupt(format!("the attempt {attempt}")))?;
-        Ok(AttemptError { attempt, at: at.0, error })
+        Ok(AttemptError::new(attempt, at.0, error))
     };
     attempts.into_iter().zip(times).zip(errors).map(error).collect()
 }

@@ -7,6 +7,7 @@ use queue_core::{Error, ErrorKind, JobSpec, Result, Submitted, Timestamp};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::columns;
 use crate::core::Core;
 use crate::insert::insert;
 
@@ -35,7 +36,7 @@ struct Waiting {
 impl Waiting {
     fn size(&self) -> (usize, usize) {
         let jobs = self.request.batches.iter().flatten();
-        jobs.fold((0, 0), |(jobs, bytes), job| (jobs + 1, bytes + job.payload.as_bytes().len()))
+        jobs.fold((0, 0), |(jobs, bytes), job| (jobs + 1, bytes + columns::bytes(job)))
     }
 }
 

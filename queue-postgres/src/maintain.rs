@@ -1,7 +1,6 @@
 //! Upkeep, in bounded pieces.
 
 use std::sync::MutexGuard;
-use std::time::Duration;
 
 use queue_core::backend::{Hint, MaintainReply, MaintainRequest, Prune, ignore_poison};
 use queue_core::{JobId, Result, WorkerId};
@@ -27,7 +26,7 @@ pub(crate) async fn maintain(core: &Core, request: &MaintainRequest) -> Result<M
 
 async fn ask(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
     let most = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
-    let unused = Prune { limit: 0, ..Prune::default() };
+    let unused = Prune::default().limit(0);
     let prune = request.prune.as_ref().unwrap_or(&unused);
     let after = swept(core).0;
     core.connections
@@ -75,12 +74,7 @@ fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
             core.refused.note(refused, row::get(level, 13)?);
             continue;
         }
-        reply.ready.push(Hint {
-            queue: row::queue(level, 0)?,
-            priority: row::get(level, 1)?,
-            run_at: row::time(level, 2)?,
-            due_in: Duration::ZERO,
-        });
+        reply.ready.push(Hint::new(row::queue(level, 0)?, row::get(level, 1)?, row::time(level, 2)?));
     }
     Ok(reply)
 }

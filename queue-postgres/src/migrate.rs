@@ -1,176 +1,96 @@
 //! Bringing the schema to this program's version, with a ledger of its own.
 
+mod definition;
+mod script;
+#[cfg(test)]
+mod tests;
+
 use queue_core::{Error, ErrorKind, Result};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, GenericClient, Transaction};
 
-use crate::catalog::closed_to_everybody;
+use self::definition::{CURRENT, Definition, Migration, ledger, lock};
+pub use self::script::migrations_sql;
 use crate::config::{Migrate, PostgresConfig, Schema};
-use crate::connections::Connections;
+use crate::connections::{Connections, Parameter};
 use crate::error::{Effect, Fault, Outcome};
 use crate::row;
 use crate::statements::filled;
 
-/// One step of the schema.
-#[derive(Debug)]
-pub(crate) struct Migration {
-    version: i32,
-    name: &'static str,
-    /// The least version of a program that can serve the schema after this step: a step that only
-    /// adds what older programs may leave alone keeps it low, so that deployments can roll.
-    oldest_compatible: i32,
-    sql: &'static [&'static str],
-}
-
-/// All steps, in order.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "tables and functions",
-    oldest_compatible: 1,
-    sql: &[
-        include_str!("../migrations/0001_tables.sql"),
-        include_str!("../migrations/0001_ids.sql"),
-        include_str!("../migrations/0001_rows.sql"),
-        include_str!("../migrations/0001_insert.sql"),
-        include_str!("../migrations/0001_pause.sql"),
-        include_str!("../migrations/0001_claim.sql"),
-        include_str!("../migrations/0001_ready_queues.sql"),
-        include_str!("../migrations/0001_settle.sql"),
-        include_str!("../migrations/0001_cancel.sql"),
-        include_str!("../migrations/0001_worker.sql"),
-        include_str!("../migrations/0001_maintain.sql"),
-        include_str!("../migrations/0001_enqueue.sql"),
-        include_str!("../migrations/0001_overview.sql"),
-    ],
-}];
-
-/// What every function has set. It acts with the rights of its owner, so that a role needs no rights on the
-/// tables. Its plans are fixed, whatever the statistics of the tables say: one that is made while a table is
-/// empty would otherwise read all of it later on. For that each statement enters a table by an array of ids, by the
-/// leading columns of an index, or row by row in a LATERAL with a LIMIT (the only nested loop that is left); what is
-/// joined is hashed.
-const FUNCTION_SETTINGS: &str = "SECURITY DEFINER SET search_path = {schema}, pg_temp \
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off \
-    SET enable_nestloop = off SET enable_mergejoin = off SET jit = off";
-
 const OPERATION: &str = "bring the schema up to date";
 
 const LEDGER_EXISTS: &str = include_str!("sql/ledger_exists.sql");
-const LEDGER_CREATE: &str = include_str!("sql/ledger_create.sql");
-const LEDGER_LOCK: &str = include_str!("sql/ledger_lock.sql");
 const LEDGER_READ: &str = include_str!("sql/ledger_read.sql");
 const LEDGER_WRITE: &str = include_str!("sql/ledger_write.sql");
-
-/// Everything that makes or brings up to date a schema of this name, as a script for `psql` and for those who
-/// run migrations by other means. It can be run again: what has been applied is left alone.
-///
-/// From a checkout of the workspace, `cargo run -p queue-postgres --example migrations -- queue > queue.sql` writes it
-/// to a file.
-///
-/// ```
-/// let script = queue_postgres::migrations_sql("shop_jobs")?;
-/// assert!(script.contains(r#"CREATE TABLE "shop_jobs".jobs"#));
-/// # Ok::<(), queue_core::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Invalid`](ErrorKind::Invalid) if the name is none that
-/// [`PostgresConfig::schema`](crate::PostgresConfig::schema) takes.
-pub fn migrations_sql(schema: &str) -> Result<String> {
-    let schema: Schema = schema.parse()?;
-    let mut script = format!("BEGIN;\n{}\n{}\n", lock(&schema), expanded(LEDGER_CREATE, &schema));
-    for migration in MIGRATIONS {
-        let Migration { version, name, oldest_compatible, .. } = migration;
-        let applied = format!("(SELECT 1 FROM {}.migrations WHERE version = {version})", schema.quoted());
-        // A block of its own, since plain SQL knows no condition.
-        script += &format!("DO $migration$ BEGIN\nIF NOT EXISTS {applied} THEN\n");
-        for part in parts(migration, &schema) {
-            script += &format!("EXECUTE $part$\n{part}$part$;\n");
-        }
-        script += &format!(
-            "INSERT INTO {}.migrations (version, name, oldest_compatible) VALUES ({version}, '{name}', {oldest_compatible});\n\
-             END IF;\nEND $migration$;\n",
-            schema.quoted()
-        );
-    }
-    Ok(script + "COMMIT;\n")
-}
 
 /// Applies what is missing, all of it in one transaction: killed midway, the schema is the old one. Many
 /// programs may do this at once.
 pub(crate) async fn migrate(connections: &Connections, config: &PostgresConfig) -> Result<()> {
     let done = async {
         let mut connection = connections.connection().await?;
-        let done = migrate_on(&mut connection, config).await;
+        let done = migrate_on(&mut connection, config, &CURRENT).await;
         connections.give_back(connection, &done, done.is_ok());
         done
     };
-    done.await.map_err(|fault: Fault| match fault.taken_name() {
-        Some(said) => {
-            let message = format!(
-                "the schema `{}` holds something of the same name that is not this library's ({said}); \
-                 choose another schema, e.g. by `?schema=` in the URL",
-                config.schema.as_str()
-            );
-            Error::new(ErrorKind::Conflict, OPERATION, message)
-                .with_source(fault.into_error(OPERATION, Effect::Writes))
-        }
-        None => fault.into_error(OPERATION, Effect::Writes),
-    })
+    done.await.map_err(|fault| explained(fault, &config.schema))
 }
 
-async fn migrate_on(client: &mut Client, config: &PostgresConfig) -> Outcome<()> {
+fn explained(fault: Fault, schema: &Schema) -> Error {
+    let Some(said) = fault.taken_name() else { return fault.into_error(OPERATION, Effect::Writes) };
+    let message = format!(
+        "the schema `{}` holds something of the same name that is not this library's ({said}); \
+         choose another schema, e.g. by `?schema=` in the URL",
+        schema.as_str()
+    );
+    let cause = fault.into_error(OPERATION, Effect::Writes);
+    Error::new(ErrorKind::Conflict, OPERATION, message).with_source(cause)
+}
+
+async fn migrate_on(
+    client: &mut Client,
+    config: &PostgresConfig,
+    definition: &Definition<'_>,
+) -> Outcome<()> {
+    let (schema, known) = (&config.schema, definition.version());
     // A read first: a program that finds nothing to do needs no lock, and no right to change anything.
-    let found = version(&*client, &config.schema).await?;
-    if serves(found, &config.schema)? == Serves::AsItIs {
+    let found = version(&*client, schema).await?;
+    if serves(found, known, schema)? == Serves::AsItIs {
         return Ok(());
     }
     if config.migrate == Migrate::Never {
-        return Err(outdated(found, &config.schema).into());
+        return Err(outdated(found, known, schema).into());
     }
     let transaction = client.build_transaction().start().await?;
-    apply(&transaction, &config.schema).await?;
+    apply(&transaction, schema, definition).await?;
     Ok(transaction.commit().await?)
 }
 
-async fn apply(transaction: &Transaction<'_>, schema: &Schema) -> Outcome<()> {
+async fn apply(transaction: &Transaction<'_>, schema: &Schema, definition: &Definition<'_>) -> Outcome<()> {
     transaction.batch_execute(&lock(schema)).await?;
     let found = version(transaction, schema).await?;
-    if serves(found, schema)? == Serves::AsItIs {
+    if serves(found, definition.version(), schema)? == Serves::AsItIs {
         return Ok(());
     }
-    transaction.batch_execute(&expanded(LEDGER_CREATE, schema)).await?;
+    transaction.batch_execute(&ledger(schema)).await?;
     let found = found.map_or(0, |found| found.version);
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
-        for part in parts(migration, schema) {
+    for step in definition.steps.iter().filter(|step| step.version > found) {
+        for part in definition.step(step, schema) {
             transaction.batch_execute(&part).await?;
         }
-        let Migration { version, name, oldest_compatible, .. } = migration;
-        let ledger = filled(LEDGER_WRITE, schema);
-        let line: [(crate::connections::Parameter<'_>, Type); 3] =
-            [(version, Type::INT4), (name, Type::TEXT), (oldest_compatible, Type::INT4)];
-        transaction.execute_typed(&ledger, &line).await?;
+        record(transaction, schema, step).await?;
+    }
+    for part in definition.operations(schema) {
+        transaction.batch_execute(&part).await?;
     }
     Ok(())
 }
 
-/// The statements of a step. Each ends with closing to everybody what it made.
-fn parts(migration: &Migration, schema: &Schema) -> impl Iterator<Item = String> {
-    migration.sql.iter().map(|part| expanded(part, schema)).chain([closed_to_everybody(schema)])
-}
-
-fn expanded(sql: &str, schema: &Schema) -> String {
-    let literal = |text: &str| format!("'{text}'");
-    let sql = sql
-        .replace("{function_settings}", FUNCTION_SETTINGS)
-        .replace("{channel}", &literal(&schema.channel()))
-        .replace("{wake_setting}", &schema.wake_setting())
-        .replace("{schema_name}", &literal(schema.as_str()));
-    filled(&sql, schema)
-}
-
-fn lock(schema: &Schema) -> String {
-    LEDGER_LOCK.replace("{name}", schema.as_str())
+async fn record(transaction: &Transaction<'_>, schema: &Schema, step: &Migration) -> Outcome<()> {
+    let Migration { version, name, oldest_compatible, .. } = step;
+    let line: [(Parameter<'_>, Type); 3] =
+        [(version, Type::INT4), (name, Type::TEXT), (oldest_compatible, Type::INT4)];
+    transaction.execute_typed(&filled(LEDGER_WRITE, schema), &line).await?;
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -185,12 +105,7 @@ enum Serves {
     OnceMigrated,
 }
 
-fn known() -> i32 {
-    MIGRATIONS.last().map_or(0, |last| last.version)
-}
-
-fn serves(found: Option<Found>, schema: &Schema) -> Outcome<Serves> {
-    let known = known();
+fn serves(found: Option<Found>, known: i32, schema: &Schema) -> Outcome<Serves> {
     match found {
         Some(found) if found.oldest_compatible > known => Err(unsupported(format!(
             "the schema `{}` is of version {}, which only programs that know version {} can serve; this one knows up to {known}",
@@ -204,13 +119,12 @@ fn serves(found: Option<Found>, schema: &Schema) -> Outcome<Serves> {
     }
 }
 
-fn outdated(found: Option<Found>, schema: &Schema) -> Error {
+fn outdated(found: Option<Found>, known: i32, schema: &Schema) -> Error {
     let is = found.map_or("is not there".to_owned(), |found| format!("is of version {}", found.version));
     unsupported(format!(
-        "the schema `{}` {is}, this program needs version {}, and it was told not to migrate; \
+        "the schema `{}` {is}, this program needs version {known}, and it was told not to migrate; \
          `migrations_sql` gives the script",
-        schema.as_str(),
-        known()
+        schema.as_str()
     ))
 }
 

@@ -54,7 +54,7 @@ pub fn rights_sql(schema: &str, role: &str, rights: impl IntoIterator<Item = Rig
          RAISE EXCEPTION 'the role owns the schema: it has all rights, and must keep them';\nEND IF;\nEND $rights$;\n",
         literal(name)
     );
-    script += &closed_to_everybody(&schema);
+    script += &closed_to_everybody(&schema, FUNCTIONS);
     script += &format!(
         "REVOKE ALL ON FUNCTION\n{all}\nFROM {role};\nREVOKE ALL ON\n{}\nFROM {role};\n",
         tables(&schema)

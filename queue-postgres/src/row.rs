@@ -1,7 +1,9 @@
 //! Reading what is stored, with nothing taken for granted.
 
 use queue_core::backend::error_chain;
-use queue_core::{Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, State, Timestamp, WorkerId};
+use queue_core::{
+    Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, State, Timestamp, WorkerId,
+};
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
@@ -46,7 +48,7 @@ pub(crate) fn state(row: &Row, column: usize) -> Outcome<State> {
 
 /// The state of this name.
 pub(crate) fn state_of(word: &str) -> Outcome<State> {
-    let found = State::ALL.into_iter().find(|state| state.as_str() == word);
+    let found = State::ALL.iter().copied().find(|state| state.as_str() == word);
     found.ok_or_else(|| corrupt(format!("no state is called `{word}`")))
 }
 
@@ -83,6 +85,11 @@ pub(crate) fn payload(row: &Row, column: usize) -> Outcome<Payload> {
     Ok(Payload::from_stored(get::<&str>(row, column)?))
 }
 
+/// Stored attributes, or none.
+pub(crate) fn attributes(row: &Row, column: usize) -> Outcome<Option<Attributes>> {
+    Ok(get::<Option<&str>>(row, column)?.map(Attributes::from_stored))
+}
+
 /// A backoff in three columns, or none.
 pub(crate) fn backoff(row: &Row, column: usize) -> Outcome<Option<Backoff>> {
     let Some(base) = get::<Option<Interval>>(row, column)? else {
@@ -95,19 +102,16 @@ pub(crate) fn backoff(row: &Row, column: usize) -> Outcome<Option<Backoff>> {
 }
 
 /// A stored job in the columns kind, queue, priority, `run_at`, `max_retries`, timeout, three of the backoff,
-/// payload.
+/// payload, attributes.
 pub(crate) fn job(row: &Row, id: JobId, column: usize) -> Outcome<JobSpec> {
-    Ok(JobSpec {
-        id,
-        kind: kind(row, column)?,
-        queue: queue(row, column + 1)?,
-        priority: get(row, column + 2)?,
-        run_at: Some(time(row, column + 3)?),
-        max_retries: max_retries(row, column + 4)?,
-        timeout: get::<Interval>(row, column + 5)?.0,
-        backoff: backoff(row, column + 6)?,
-        payload: payload(row, column + 9)?,
-    })
+    Ok(JobSpec::new(id, kind(row, column)?, payload(row, column + 9)?)
+        .queue(queue(row, column + 1)?)
+        .priority(get(row, column + 2)?)
+        .run_at(time(row, column + 3)?)
+        .max_retries(max_retries(row, column + 4)?)
+        .timeout(get::<Interval>(row, column + 5)?.0)
+        .backoff(backoff(row, column + 6)?)
+        .attributes(attributes(row, column + 10)?))
 }
 
 /// The one row that an answer has.

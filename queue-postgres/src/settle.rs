@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::backend::{Hint, SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Error, ErrorKind, QueueName, Result, Timestamp};
 use tokio_postgres::Row;
 
@@ -93,7 +93,7 @@ async fn settle_together(
 
 fn bytes(verdict: &Verdict) -> usize {
     match verdict {
-        Verdict::Complete { result } => result.as_ref().map_or(0, Vec::len),
+        Verdict::Complete(Completion { result, .. }) => result.as_ref().map_or(0, Vec::len),
         Verdict::Retry { error: text, .. }
         | Verdict::Bury { error: text }
         | Verdict::Cancel { reason: text } => text.len(),
@@ -112,7 +112,9 @@ struct Words<'a> {
 fn words(verdict: &Verdict) -> Outcome<Words<'_>> {
     let plain = |verdict| Words { verdict, delay: None, text: None, result: None };
     Ok(match verdict {
-        Verdict::Complete { result } => Words { result: result.as_deref(), ..plain("complete") },
+        Verdict::Complete(Completion { result, .. }) => {
+            Words { result: result.as_deref(), ..plain("complete") }
+        }
         Verdict::Retry { error, delay } => {
             Words { text: Some(error), delay: Some(Interval(*delay)), ..plain("retry") }
         }
@@ -157,5 +159,5 @@ fn hint(row: &Row) -> Outcome<Hint> {
     let queue: QueueName = row::queue(row, 3)?;
     let (run_at, now) = (row::time(row, 5)?, row::time(row, 6)?);
     let due_in = if row::get::<&str>(row, 2)? == "ready" { Duration::ZERO } else { now.until(run_at) };
-    Ok(Hint { queue, priority: row::get(row, 4)?, run_at, due_in })
+    Ok(Hint::new(queue, row::get(row, 4)?, run_at).due_in(due_in))
 }

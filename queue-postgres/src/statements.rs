@@ -42,6 +42,7 @@ const INSERT: &[Type] = &[
     Type::INTERVAL_ARRAY,
     Type::INT2_ARRAY,
     Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
 ];
 
 const CLAIM: &[Type] = &[

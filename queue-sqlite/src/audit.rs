@@ -18,12 +18,12 @@ const WORKERS: &str = include_str!("sql/audit_workers.sql");
 impl Audit for SqliteBackend {
     async fn stored(&self) -> Result<Stored> {
         self.read("read all rows", |connection| {
-            Ok(Stored {
-                jobs: rows(connection, JOBS, |row| row::job_id(row, 0))?,
-                live: rows(connection, LIVE, live)?,
-                outcomes: rows(connection, OUTCOMES, outcome)?,
-                workers: rows(connection, WORKERS, worker)?,
-            })
+            Ok(Stored::new(
+                rows(connection, JOBS, |row| row::job_id(row, 0))?,
+                rows(connection, LIVE, live)?,
+                rows(connection, OUTCOMES, outcome)?,
+                rows(connection, WORKERS, worker)?,
+            ))
         })
         .await
     }
@@ -41,31 +41,27 @@ fn rows<T>(connection: &Connection, sql: &str, read: impl Fn(&Row<'_>) -> Outcom
 
 fn live(row: &Row<'_>) -> Outcome<LiveRow> {
     let queue: String = row.get(1)?;
-    Ok(LiveRow {
-        id: row::job_id(row, 0)?,
-        queue: QueueName::new(queue).map_err(|error| corrupt(error.to_string()))?,
-        priority: row.get(2)?,
-        state: state::state(row.get(3)?)?,
-        run_at: row::time(row, 4)?,
-        attempt: row.get(5)?,
-        max_retries: row.get(6)?,
-        claim: row::claim_id_if_any(row, 7)?,
-        worker: row::worker_id_if_any(row, 8)?,
-        deadline: row::time_if_any(row, 9)?,
-    })
+    Ok(LiveRow::new(
+        row::job_id(row, 0)?,
+        QueueName::new(queue).map_err(|error| corrupt(error.to_string()))?,
+        state::state(row.get(3)?)?,
+        row::time(row, 4)?,
+    )
+    .priority(row.get(2)?)
+    .attempt(row.get(5)?)
+    .max_retries(row.get(6)?)
+    .claim(row::claim_id_if_any(row, 7)?)
+    .worker(row::worker_id_if_any(row, 8)?)
+    .deadline(row::time_if_any(row, 9)?))
 }
 
 fn outcome(row: &Row<'_>) -> Outcome<OutcomeRow> {
-    Ok(OutcomeRow {
-        id: row::job_id(row, 0)?,
-        state: state::state(row.get(1)?)?,
-        finished_at: row::time(row, 2)?,
-        attempt: row.get(3)?,
-        max_retries: row.get(4)?,
-        claim: row::claim_id_if_any(row, 5)?,
-        result: row.get(6)?,
-        error: row.get(7)?,
-    })
+    Ok(OutcomeRow::new(row::job_id(row, 0)?, state::state(row.get(1)?)?, row::time(row, 2)?)
+        .attempt(row.get(3)?)
+        .max_retries(row.get(4)?)
+        .claim(row::claim_id_if_any(row, 5)?)
+        .result(row.get(6)?)
+        .error(row.get(7)?))
 }
 
 fn worker(row: &Row<'_>) -> Outcome<WorkerId> {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest, OwnProcess,
-    ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, WakeHub, WakeReceiver, ignore_poison,
+    CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
+    OwnProcess, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
+    SettleRequest, Settled, WakeHub, WakeReceiver, ignore_poison,
 };
 use queue_core::{Backend, ErrorKind, Result, Submitted};
 use rusqlite::Connection;
@@ -160,10 +160,8 @@ impl Backend for SqliteBackend {
 
     fn capabilities(&self) -> Capabilities {
         match self.0.config.path() {
-            Some(_) => {
-                Capabilities::default().with_pause().with_durable().with_multi_process().with_migrations()
-            }
-            None => Capabilities::default().with_pause(),
+            Some(_) => Capabilities::default().with_durable().with_multi_process().with_migrations(),
+            None => Capabilities::default(),
         }
     }
 
@@ -220,20 +218,12 @@ impl Backend for SqliteBackend {
         receiver
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
-
-    fn pausing(&self) -> Option<&dyn Pause> {
-        Some(self)
+    fn extensions(&self) -> Extensions<'_> {
+        Extensions::none().inspect(self).manage(self).audit(self)
     }
 
     fn parking(&self) -> Option<&ParkedClaims> {
         Some(&self.0.parking)
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        Some(self)
     }
 }
 

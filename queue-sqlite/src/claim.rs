@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 use std::time::Duration;
 
 use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
-use queue_core::{ClaimId, JobId, Kind, Timestamp, Token};
+use queue_core::{ClaimId, JobId, JobSpec, Kind, Timestamp};
 use rusqlite::{Connection, Row, params};
 
 use crate::damaged::Damaged;
@@ -326,18 +326,14 @@ fn read(
 
 fn job(row: &Row<'_>, request: &ClaimRequest, pick: Pick) -> Outcome<ClaimedJob> {
     let (Reverse(priority), run_at, id) = pick.order;
-    Ok(ClaimedJob {
-        token: Token { job: id, claim: request.claim },
-        kind: pick.kind,
-        queue: request.queue.clone(),
-        priority,
-        run_at,
-        attempt: row.get::<_, u32>(0)?.saturating_add(1),
-        max_retries: row.get(1)?,
-        timeout: row::duration(row, 2)?,
-        backoff: row::backoff(row, 3)?,
-        payload: row::payload(row, 6)?,
-    })
+    let job = JobSpec::new(id, pick.kind, row::payload(row, 6)?)
+        .queue(request.queue.clone())
+        .priority(priority)
+        .max_retries(row.get(1)?)
+        .timeout(row::duration(row, 2)?)
+        .backoff(row::backoff(row, 3)?)
+        .attributes(row::attributes(row, 7)?);
+    Ok(ClaimedJob::new(request.claim, row.get::<_, u32>(0)?.saturating_add(1), run_at, job))
 }
 
 impl Request for LeasesRequest {
@@ -361,7 +357,7 @@ impl Request for LeasesRequest {
         let mut jobs = Vec::new();
         while let Some(row) = rows.next()? {
             let job = lease(row, connection, names, self.claim);
-            jobs.extend(damaged.pass_over(row.get(12)?, job)?);
+            jobs.extend(damaged.pass_over(row.get(13)?, job)?);
         }
         Ok(Some(jobs))
     }
@@ -372,16 +368,13 @@ impl Request for LeasesRequest {
 }
 
 fn lease(row: &Row<'_>, connection: &Connection, names: &mut Names, claim: ClaimId) -> Outcome<ClaimedJob> {
-    Ok(ClaimedJob {
-        token: Token { job: row::job_id(row, 0)?, claim },
-        kind: names.kind(connection, row.get(1)?)?,
-        queue: names.queue(connection, row.get(2)?)?,
-        priority: row.get(3)?,
-        run_at: row::time(row, 4)?,
-        attempt: row.get(5)?,
-        max_retries: row.get(6)?,
-        timeout: row::duration(row, 7)?,
-        backoff: row::backoff(row, 8)?,
-        payload: row::payload(row, 11)?,
-    })
+    let kind = names.kind(connection, row.get(1)?)?;
+    let job = JobSpec::new(row::job_id(row, 0)?, kind, row::payload(row, 11)?)
+        .queue(names.queue(connection, row.get(2)?)?)
+        .priority(row.get(3)?)
+        .max_retries(row.get(6)?)
+        .timeout(row::duration(row, 7)?)
+        .backoff(row::backoff(row, 8)?)
+        .attributes(row::attributes(row, 12)?);
+    Ok(ClaimedJob::new(claim, row.get(5)?, row::time(row, 4)?, job))
 }

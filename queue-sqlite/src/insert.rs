@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use queue_core::backend::{Hint, InsertRequest};
 use queue_core::{
-    Backoff, Error, ErrorKind, JobId, JobSpec, QueueName, Result, Submitted, Timestamp, saturating_micros,
+    Attributes, Backoff, Error, ErrorKind, Insertion, JobId, JobSpec, QueueName, Result, Submitted,
+    Timestamp, saturating_micros,
 };
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
@@ -16,7 +17,7 @@ use crate::row;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::{Session, time};
 
-const COLUMNS: usize = 12;
+const COLUMNS: usize = 13;
 
 static JOB_INSERT: LazyLock<Insert> =
     LazyLock::new(|| Insert::new(include_str!("sql/job_insert.sql"), COLUMNS));
@@ -60,7 +61,7 @@ pub(crate) fn inserted<'a>(
     batches: &'a [Vec<JobSpec>],
     fates: &'a [Result<Vec<Submitted>>],
 ) -> impl Iterator<Item = &'a JobSpec> {
-    let is_new = |fate: &Result<Vec<Submitted>>| fate.iter().flatten().any(|job| job.inserted);
+    let is_new = |fate: &Result<Vec<Submitted>>| fate.iter().flatten().any(|job| job.is_new());
     batches.iter().zip(fates).filter(move |(_, fate)| is_new(fate)).flat_map(|(batch, _)| batch)
 }
 
@@ -103,8 +104,8 @@ pub(crate) fn insert(
         let fresh = if inserted == 0 { i64::MAX } else { first_seq };
         check_known(connection, names, batch, fresh)?;
     }
-    let is_new = inserted == batch.len();
-    Ok(batch.iter().map(|job| Submitted { id: job.id, inserted: is_new }).collect())
+    let insertion = if inserted == batch.len() { Insertion::New } else { Insertion::Known };
+    Ok(batch.iter().map(|job| Submitted::new(job.id, insertion)).collect())
 }
 
 struct Row<'a> {
@@ -133,7 +134,8 @@ impl Row<'_> {
         statement.raw_bind_parameter(from + 8, backoff.map(|backoff| saturating_micros(backoff.cap())))?;
         statement.raw_bind_parameter(from + 9, backoff.map(Backoff::jitter))?;
         statement.raw_bind_parameter(from + 10, now.as_micros())?;
-        statement.raw_bind_parameter(from + 11, job.payload.as_str())
+        statement.raw_bind_parameter(from + 11, job.payload.as_str())?;
+        statement.raw_bind_parameter(from + 12, job.attributes.as_ref().map(Attributes::as_str))
     }
 }
 
@@ -209,7 +211,7 @@ fn as_stored(job: &JobSpec) -> JobSpec {
         let (base, cap) = (row::stored_duration(backoff.base()), row::stored_duration(backoff.cap()));
         Backoff::new(base, cap, backoff.jitter()).unwrap_or(backoff)
     };
-    JobSpec { timeout: row::stored_duration(job.timeout), backoff: job.backoff.map(rounded), ..job.clone() }
+    job.clone().timeout(row::stored_duration(job.timeout)).backoff(job.backoff.map(rounded))
 }
 
 pub(crate) fn hints<'a>(jobs: impl Iterator<Item = &'a JobSpec>, now: Timestamp) -> Vec<Hint> {
@@ -219,11 +221,8 @@ pub(crate) fn hints<'a>(jobs: impl Iterator<Item = &'a JobSpec>, now: Timestamp)
         let least = first.entry((&job.queue, job.priority, run_at <= now)).or_insert(run_at);
         *least = run_at.min(*least);
     }
-    let hint = |((queue, priority, _), run_at): ((&QueueName, i16, bool), Timestamp)| Hint {
-        queue: queue.clone(),
-        priority,
-        run_at,
-        due_in: now.until(run_at),
+    let hint = |((queue, priority, _), run_at): ((&QueueName, i16, bool), Timestamp)| {
+        Hint::new(queue.clone(), priority, run_at).due_in(now.until(run_at))
     };
     first.into_iter().map(hint).collect()
 }

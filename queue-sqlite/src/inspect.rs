@@ -49,21 +49,16 @@ fn list(connection: &Connection, request: &ListRequest) -> Outcome<Vec<JobRecord
 
 /// A job in the columns that both statements select.
 fn record(connection: &Connection, row: &Row<'_>) -> Outcome<JobRecord> {
-    let kind = Kind::new(row.get::<_, String>(12)?).map_err(|error| corrupt(error.to_string()))?;
-    let queue = QueueName::new(row.get::<_, String>(13)?).map_err(|error| corrupt(error.to_string()))?;
+    let kind = Kind::new(row.get::<_, String>(13)?).map_err(|error| corrupt(error.to_string()))?;
+    let queue = QueueName::new(row.get::<_, String>(14)?).map_err(|error| corrupt(error.to_string()))?;
     let job = row::job(row, row::job_id(row, 1)?, 4)?.named(kind, queue);
-    Ok(JobRecord {
-        job,
-        created_at: row::time(row, 2)?,
-        state: state::state(row.get(3)?)?,
-        run_at: row::time(row, 14)?,
-        attempt: row.get(15)?,
-        progress: worker::progress(row, 16)?,
-        finished_at: row::time_if_any(row, 17)?,
-        result: row.get(18)?,
-        error: row.get(19)?,
-        errors: errors(connection, row.get(0)?)?,
-    })
+    Ok(JobRecord::new(job, row::time(row, 2)?, state::state(row.get(3)?)?, row::time(row, 15)?)
+        .attempt(row.get(16)?)
+        .progress(worker::progress(row, 17)?)
+        .finished_at(row::time_if_any(row, 18)?)
+        .result(row.get(19)?)
+        .error(row.get(20)?)
+        .errors(errors(connection, row.get(0)?)?))
 }
 
 fn errors(connection: &Connection, seq: i64) -> Outcome<Vec<AttemptError>> {
@@ -71,7 +66,7 @@ fn errors(connection: &Connection, seq: i64) -> Outcome<Vec<AttemptError>> {
     let mut rows = statement.query(params![seq])?;
     let mut errors = Vec::new();
     while let Some(row) = rows.next()? {
-        errors.push(AttemptError { attempt: row.get(0)?, at: row::time(row, 1)?, error: row.get(2)? });
+        errors.push(AttemptError::new(row.get(0)?, row::time(row, 1)?, row.get::<_, String>(2)?));
     }
     Ok(errors)
 }

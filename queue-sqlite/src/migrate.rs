@@ -20,20 +20,12 @@ pub(crate) struct Migration {
 }
 
 /// All steps, in order.
-pub(crate) const MIGRATIONS: &[Migration] = &[
-    Migration {
-        version: 1,
-        name: "tables",
-        oldest_compatible: 1,
-        sql: include_str!("../migrations/0001_tables.sql"),
-    },
-    Migration {
-        version: 2,
-        name: "paused queues",
-        oldest_compatible: 2,
-        sql: include_str!("../migrations/0002_paused.sql"),
-    },
-];
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "tables",
+    oldest_compatible: 1,
+    sql: include_str!("../migrations/0001_tables.sql"),
+}];
 
 /// The tables and views that the steps create, and the ledger.
 const OURS: &[&str] = &[
@@ -180,6 +172,32 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn a_new_step_is_applied_to_a_schema_with_jobs() {
+        let connection = Connection::open_in_memory().unwrap();
+        let none = Patience(Duration::ZERO);
+        migrate(&connection, MIGRATIONS, &none).unwrap();
+        connection.execute("INSERT INTO queue_names (name) VALUES ('mail')", []).unwrap();
+        let next = |oldest_compatible| Migration {
+            version: 2,
+            name: "tags",
+            oldest_compatible,
+            sql: "ALTER TABLE queue_names ADD COLUMN tag TEXT DEFAULT 'none'",
+        };
+        let [first] = MIGRATIONS else { panic!("the test is about the second step") };
+        let first = || Migration { ..*first };
+        assert_eq!(migrate(&connection, &[first(), next(1)], &none).unwrap(), Migrated::InATransaction);
+        let tag: String = connection.query_row("SELECT tag FROM queue_names", [], |row| row.get(0)).unwrap();
+        assert_eq!(tag, "none");
+        assert_eq!(migrate(&connection, &[first(), next(1)], &none).unwrap(), Migrated::NothingToDo);
+        // A program of version 1 goes on, unless the step rules it out.
+        assert_eq!(migrate(&connection, MIGRATIONS, &none).unwrap(), Migrated::NothingToDo);
+        connection
+            .execute("UPDATE queue_migrations SET oldest_compatible = 2 WHERE version = 2", [])
+            .unwrap();
+        assert!(migrate(&connection, MIGRATIONS, &none).is_err());
+    }
 
     #[test]
     fn all_names_that_the_steps_create_are_listed() {

@@ -1,7 +1,7 @@
 //! Stopping queues for a while.
 
 use async_trait::async_trait;
-use queue_core::backend::Pause;
+use queue_core::backend::Manage;
 use queue_core::{QueueName, Result};
 use rusqlite::Connection;
 
@@ -60,7 +60,7 @@ impl Request for ResumeQueue {
 }
 
 #[async_trait]
-impl Pause for SqliteBackend {
+impl Manage for SqliteBackend {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         self.write(PauseQueue(queue.clone())).await
     }

@@ -119,12 +119,7 @@ pub(crate) fn promote_all(
 
 /// Adds a hint for each level.
 pub(crate) fn hint(ready: &mut Vec<Hint>, queue: &QueueName, levels: Levels) {
-    let hints = levels.into_iter().map(|(priority, run_at)| Hint {
-        queue: queue.clone(),
-        priority,
-        run_at,
-        due_in: Duration::ZERO,
-    });
+    let hints = levels.into_iter().map(|(priority, run_at)| Hint::new(queue.clone(), priority, run_at));
     ready.extend(hints);
 }
 

@@ -152,8 +152,7 @@ mod tests {
         let connection = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
         connection.execute_batch(FILL).unwrap();
         let second = Duration::from_secs(1);
-        let prune =
-            Prune { completed: second * 10, idempotency_window: second, limit: 10, ..Prune::default() };
+        let prune = Prune::default().completed(second * 10).idempotency_window(second).limit(10);
         let now = Timestamp::UNIX_EPOCH.saturating_add(second * 61);
         let mut place = Place::default();
         let mut pieces = Vec::new();

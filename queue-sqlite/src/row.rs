@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use queue_core::{
-    Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, WorkerId, saturating_micros,
+    Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, WorkerId,
+    saturating_micros,
 };
 use rusqlite::Row;
 
@@ -48,6 +49,13 @@ pub(crate) fn payload(row: &Row<'_>, column: usize) -> Outcome<Payload> {
     Ok(Payload::from_stored(text))
 }
 
+/// Stored attributes, or none.
+pub(crate) fn attributes(row: &Row<'_>, column: usize) -> Outcome<Option<Attributes>> {
+    let text = row.get_ref(column)?.as_str_or_null();
+    let text = text.map_err(|error| corrupt(format!("attributes: {error}")))?;
+    Ok(text.map(Attributes::from_stored))
+}
+
 /// A backoff in three columns, or none.
 pub(crate) fn backoff(row: &Row<'_>, column: usize) -> Outcome<Option<Backoff>> {
     let Some(base) = row.get::<_, Option<i64>>(column)? else {
@@ -89,26 +97,25 @@ pub(crate) struct Nameless {
     timeout: Duration,
     backoff: Option<Backoff>,
     payload: Payload,
+    attributes: Option<Attributes>,
 }
 
 impl Nameless {
     /// With its names.
     pub(crate) fn named(self, kind: Kind, queue: QueueName) -> JobSpec {
-        JobSpec {
-            id: self.id,
-            kind,
-            payload: self.payload,
-            run_at: Some(self.run_at),
-            max_retries: self.max_retries,
-            priority: self.priority,
-            timeout: self.timeout,
-            queue,
-            backoff: self.backoff,
-        }
+        JobSpec::new(self.id, kind, self.payload)
+            .run_at(self.run_at)
+            .max_retries(self.max_retries)
+            .priority(self.priority)
+            .timeout(self.timeout)
+            .queue(queue)
+            .backoff(self.backoff)
+            .attributes(self.attributes)
     }
 }
 
-/// A stored job in the columns priority, `run_at`, `max_retries`, timeout, three of the backoff, payload.
+/// A stored job in the columns priority, `run_at`, `max_retries`, timeout, three of the backoff, payload,
+/// attributes.
 pub(crate) fn job(row: &Row<'_>, id: JobId, column: usize) -> Outcome<Nameless> {
     Ok(Nameless {
         id,
@@ -118,5 +125,6 @@ pub(crate) fn job(row: &Row<'_>, id: JobId, column: usize) -> Outcome<Nameless> 
         timeout: duration(row, column + 3)?,
         backoff: backoff(row, column + 4)?,
         payload: payload(row, column + 7)?,
+        attributes: attributes(row, column + 8)?,
     })
 }

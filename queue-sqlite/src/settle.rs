@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::backend::{Hint, SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -171,7 +171,7 @@ impl<'a> Work<'a> {
         let claim = Some(settlement.token.claim.to_bytes());
         let ending = |state, error, result| Ending { seq, state, attempt, claim, error, result };
         match &settlement.verdict {
-            Verdict::Complete { result } => {
+            Verdict::Complete(Completion { result, .. }) => {
                 self.endings.push(ending(State::Completed, None, result.as_deref()));
             }
             Verdict::Bury { error } => {
@@ -216,12 +216,10 @@ impl<'a> Work<'a> {
         next: &Next,
     ) -> Outcome<()> {
         move_on(connection, lease.seq, next)?;
-        self.hints.push(Hint {
-            queue: names.queue(connection, lease.queue)?,
-            priority: lease.priority,
-            run_at: next.run_at,
-            due_in: if next.state == State::Ready { Duration::ZERO } else { now.until(next.run_at) },
-        });
+        self.hints.push(
+            Hint::new(names.queue(connection, lease.queue)?, lease.priority, next.run_at)
+                .due_in(if next.state == State::Ready { Duration::ZERO } else { now.until(next.run_at) }),
+        );
         Ok(())
     }
 }

@@ -130,7 +130,7 @@ fn cancels(connection: &Connection, worker: i64) -> Outcome<Vec<JobId>> {
 
 fn store_progress(session: &mut Session, reports: &[(i64, &ProgressReport)]) -> Outcome<()> {
     let mut statement = session.connection.prepare_cached(PROGRESS)?;
-    for (seq, ProgressReport { token, progress }) in reports {
+    for (seq, ProgressReport { token, progress, .. }) in reports {
         let (job, claim) = (token.job.to_bytes(), token.claim.to_bytes());
         statement.execute(params![seq, job, claim, progress_bytes(progress)])?;
     }

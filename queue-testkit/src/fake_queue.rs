@@ -109,7 +109,7 @@ impl Default for FakeQueue {
 impl Enqueuer for Shared {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
         let submitted = self.enqueuer.submit(jobs).await?;
-        let new: Vec<JobId> = submitted.iter().filter(|job| job.inserted).map(|job| job.id).collect();
+        let new: Vec<JobId> = submitted.iter().filter(|job| job.is_new()).map(|job| job.id).collect();
         let stored = Inspect::jobs(&self.backend, &new).await?;
         lock(&self.records).enqueued.extend(stored.into_iter().flatten().map(|record| record.job));
         Ok(submitted)

@@ -76,7 +76,7 @@ async fn round(plan: &Plan, schema: &Schema, third: Third) -> Result<f64> {
         let config = SqliteConfig::new(folder.path().join(format!("{number}.db")));
         let backend: Arc<dyn Backend> = Arc::new(SqliteBackend::open(config).await?);
         // Held back until everything is as it is to be measured.
-        pausing(&*backend)?.pause(&QueueName::default()).await?;
+        manage(&*backend)?.pause(&QueueName::default()).await?;
         worker = worker.serve(&filled(plan, &backend, jobs, &near_starts).await?);
         files.push(backend);
     }
@@ -89,7 +89,7 @@ async fn round(plan: &Plan, schema: &Schema, third: Third) -> Result<f64> {
 
     let start = Instant::now();
     for file in &files {
-        pausing(&**file)?.resume(&QueueName::default()).await?;
+        manage(&**file)?.resume(&QueueName::default()).await?;
     }
     near_starts.all().await.context("the files were not served to their end")?;
     let took = start.elapsed();
@@ -122,8 +122,8 @@ async fn behind_a_proxy(schema: &Schema) -> Result<(Proxy, Arc<dyn Backend>)> {
     Ok((proxy, Arc::new(backend)))
 }
 
-fn pausing(backend: &dyn Backend) -> Result<&dyn queue::backend::Pause> {
-    backend.pausing().context("the backend cannot pause")
+fn manage(backend: &dyn Backend) -> Result<&dyn queue::backend::Manage> {
+    backend.extensions().manage.context("the backend cannot pause")
 }
 
 /// A queue with this many jobs, whose handler counts their starts.

@@ -51,7 +51,7 @@ impl Store {
     }
 
     async fn audit(&self) -> Result<queue::backend::Stored> {
-        let audit = self.backend.audit().context("the backend does not show its rows")?;
+        let audit = self.backend.extensions().audit.context("the backend does not show its rows")?;
         Ok(audit.stored().await?)
     }
 }

@@ -12,31 +12,31 @@ use crate::tables::Snapshot;
 pub(crate) fn stored(snapshot: &Snapshot) -> Result<Stored> {
     let workers =
         all(&snapshot.workers, |id, row| Ok((worker_id(id.value()), WorkerRow::read(row.value())?)))?;
-    Ok(Stored {
-        jobs: all(&snapshot.jobs, |id, _| Ok(job_id(id.value())))?,
-        live: all(&snapshot.live, |id, row| {
+    Ok(Stored::new(
+        all(&snapshot.jobs, |id, _| Ok(job_id(id.value())))?,
+        all(&snapshot.live, |id, row| {
             let live = Live::read(row.value())?;
-            Ok(LiveRow {
-                id: job_id(id.value()),
-                queue: live.queue,
-                priority: live.priority,
-                state: live.state,
-                run_at: live.run_at,
-                attempt: live.attempt,
-                max_retries: live.max_retries,
-                claim: live.lease.as_ref().map(|lease| lease.claim),
-                worker: live.lease.as_ref().map(|lease| lease.worker),
-                deadline: live.lease.as_ref().map(|lease| lease.deadline),
-            })
+            Ok(LiveRow::new(job_id(id.value()), live.queue, live.state, live.run_at)
+                .priority(live.priority)
+                .attempt(live.attempt)
+                .max_retries(live.max_retries)
+                .claim(live.lease.as_ref().map(|lease| lease.claim))
+                .worker(live.lease.as_ref().map(|lease| lease.worker))
+                .deadline(live.lease.as_ref().map(|lease| lease.deadline)))
         })?,
-        outcomes: all(&snapshot.outcomes, |id, row| {
+        all(&snapshot.outcomes, |id, row| {
             let Outcome { state, finished_at, attempt, max_retries, claim, result, error } =
                 Outcome::read(row.value())?;
             let id = job_id(id.value());
-            Ok(OutcomeRow { id, state, finished_at, attempt, max_retries, claim, result, error })
+            Ok(OutcomeRow::new(id, state, finished_at)
+                .attempt(attempt)
+                .max_retries(max_retries)
+                .claim(claim)
+                .result(result)
+                .error(error))
         })?,
-        workers: workers.into_iter().filter(|(_, row)| !row.is_lost).map(|(id, _)| id).collect(),
-    })
+        workers.into_iter().filter(|(_, row)| !row.is_lost).map(|(id, _)| id).collect(),
+    ))
 }
 
 fn all<K: Key + 'static, V: Value + 'static, T>(

@@ -126,16 +126,5 @@ fn lease(
 fn claimed(tables: &Tables<'_>, token: Token, live: &Live) -> Result<ClaimedJob> {
     let missing = || corrupt(format!("job {} is live, but what was submitted is not there", token.job));
     let spec = job(&*tables.jobs, token.job)?.ok_or_else(missing)?.spec;
-    Ok(ClaimedJob {
-        token,
-        kind: spec.kind,
-        queue: spec.queue,
-        priority: spec.priority,
-        run_at: live.run_at,
-        attempt: live.attempt,
-        max_retries: spec.max_retries,
-        timeout: spec.timeout,
-        backoff: spec.backoff,
-        payload: spec.payload,
-    })
+    Ok(ClaimedJob::new(token.claim, live.attempt, live.run_at, spec))
 }

@@ -1,7 +1,7 @@
 //! Entering jobs.
 
 use queue_core::backend::InsertRequest;
-use queue_core::{Error, ErrorKind, JobId, JobSpec, Result, Submitted, Timestamp};
+use queue_core::{Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
 
 use crate::rows::{Live, job};
 use crate::tables::Tables;
@@ -26,12 +26,12 @@ fn insert_batch(
     batch: &[JobSpec],
 ) -> Result<Vec<Submitted>> {
     let known = known(tables, batch)?;
-    let inserted = match known.first() {
-        None => true,
-        Some(_) if known.len() == batch.len() => false,
+    let insertion = match known.first() {
+        None => Insertion::New,
+        Some(_) if known.len() == batch.len() => Insertion::Known,
         Some(&id) => return Err(conflict(id, "it is stored already, but not all of its batch")),
     };
-    if inserted {
+    if insertion == Insertion::New {
         for spec in batch {
             let live = Live::new(spec, now);
             tables.add_job(spec, now)?;
@@ -39,7 +39,7 @@ fn insert_batch(
             news.of_job(&live, now);
         }
     }
-    Ok(batch.iter().map(|spec| Submitted { id: spec.id, inserted }).collect())
+    Ok(batch.iter().map(|spec| Submitted::new(spec.id, insertion)).collect())
 }
 
 /// The jobs of the batch that are stored already, with the same content.

@@ -43,31 +43,18 @@ fn record(snapshot: &Snapshot, JobRow { spec, created_at }: JobRow) -> Result<Jo
     let id = spec.id;
     let errors = attempt_errors(&snapshot.errors, id)?;
     if let Some(live) = live(&snapshot.live, id)? {
-        return Ok(JobRecord {
-            job: spec,
-            created_at,
-            state: live.state,
-            run_at: live.run_at,
-            attempt: live.attempt,
-            progress: live.lease.and_then(|lease| lease.progress),
-            finished_at: None,
-            result: None,
-            error: None,
-            errors,
-        });
+        return Ok(JobRecord::new(spec, created_at, live.state, live.run_at)
+            .attempt(live.attempt)
+            .progress(live.lease.and_then(|lease| lease.progress))
+            .errors(errors));
     }
     let missing = || corrupt(format!("job {id} is neither live nor finished"));
     let end = outcome(&snapshot.outcomes, id)?.ok_or_else(missing)?;
-    Ok(JobRecord {
-        run_at: spec.run_at.unwrap_or(created_at),
-        job: spec,
-        created_at,
-        state: end.state,
-        attempt: end.attempt,
-        progress: None,
-        finished_at: Some(end.finished_at),
-        result: end.result,
-        error: end.error,
-        errors,
-    })
+    let run_at = spec.run_at.unwrap_or(created_at);
+    Ok(JobRecord::new(spec, created_at, end.state, run_at)
+        .attempt(end.attempt)
+        .finished_at(Some(end.finished_at))
+        .result(end.result)
+        .error(end.error)
+        .errors(errors))
 }

@@ -16,8 +16,8 @@ pub(crate) type Word = &'static str;
 /// The table is an index: all that it says is in the key.
 pub(crate) type Nothing = ();
 
-/// Kind, queue, payload, when it was submitted, when it was first to run, retries, priority, timeout, and base, cap
-/// and jitter of its backoff.
+/// Kind, queue, payload, when it was submitted, when it was first to run, retries, priority, timeout, base, cap
+/// and jitter of its backoff, and attributes.
 pub(crate) type JobValue = (
     &'static str,
     &'static str,
@@ -28,6 +28,7 @@ pub(crate) type JobValue = (
     i16,
     Length,
     Option<(Length, Length, u8)>,
+    Option<&'static str>,
 );
 /// Queue, kind, priority, state, time, attempt, retries, whether a cancel is wanted, lease.
 pub(crate) type LiveValue =

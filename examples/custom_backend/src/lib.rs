@@ -49,9 +49,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Pause, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored,
-    WakeHub, WakeReceiver,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, RegisterRequest, RetireRequest, SettleRequest,
+    Settled, Stored, WakeHub, WakeReceiver,
 };
 use queue_core::{JobId, QueueName, Result, Submitted};
 use redb::{Database, DatabaseError};
@@ -100,7 +100,7 @@ impl Backend for RedbBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_durable().with_pause()
+        Capabilities::default().with_durable()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
@@ -144,16 +144,8 @@ impl Backend for RedbBackend {
         self.hub.subscribe()
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
-
-    fn pausing(&self) -> Option<&dyn Pause> {
-        Some(self)
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        Some(self)
+    fn extensions(&self) -> Extensions<'_> {
+        Extensions::none().inspect(self).manage(self).audit(self)
     }
 }
 
@@ -170,7 +162,7 @@ impl Inspect for RedbBackend {
 }
 
 #[async_trait]
-impl Pause for RedbBackend {
+impl Manage for RedbBackend {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         let queue = queue.clone();
         self.writer.write(move |tables, _| pause::pause(tables, &queue)).await

@@ -11,7 +11,7 @@ use crate::tables::Tables;
 /// Removes up to `prune.limit` jobs. How many.
 pub(crate) fn prune(tables: &mut Tables<'_>, now: Timestamp, prune: &Prune) -> Result<u64> {
     let mut left = prune.limit as usize;
-    for state in State::ALL {
+    for &state in State::ALL {
         for id in old(tables, now, prune, state, left)? {
             let missing = || corrupt(format!("an index names job {id}, which has no outcome"));
             let end = outcome(&*tables.outcomes, id)?.ok_or_else(missing)?;

@@ -59,7 +59,7 @@ pub(crate) fn time(micros: Micros) -> Result<Timestamp> {
 }
 
 fn state(word: &str) -> Result<State> {
-    let known = State::ALL.into_iter().find(|state| state.as_str() == word);
+    let known = State::ALL.iter().copied().find(|state| state.as_str() == word);
     known.ok_or_else(|| corrupt(format!("there is no state `{word}`")))
 }
 

@@ -1,6 +1,6 @@
 //! Ending leases.
 
-use queue_core::backend::{SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
 
 use crate::rows::{Live, Outcome, live, outcome};
@@ -50,7 +50,7 @@ fn apply(
 ) -> Result<()> {
     let end = |state| Outcome { claim: Some(token.claim), ..Outcome::of(live, state, now) };
     match verdict {
-        Verdict::Complete { result } => {
+        Verdict::Complete(Completion { result, .. }) => {
             tables.finish(token.job, live, &Outcome { result: result.clone(), ..end(State::Completed) })
         }
         Verdict::Cancel { reason } => {

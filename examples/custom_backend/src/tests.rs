@@ -62,22 +62,16 @@ impl StorageBackend for Disk {
 }
 
 fn spec() -> JobSpec {
-    JobSpec {
-        id: JobId::generate(),
-        kind: Kind::new("job").unwrap(),
-        payload: Payload::json("{}").unwrap(),
-        run_at: None,
-        max_retries: 0,
-        priority: 0,
-        timeout: std::time::Duration::from_secs(1),
-        queue: QueueName::default(),
-        backoff: None,
-    }
+    JobSpec::new(JobId::generate(), Kind::new("job").unwrap(), Payload::json("{}").unwrap())
+        .max_retries(0)
+        .priority(0)
+        .timeout(std::time::Duration::from_secs(1))
+        .queue(QueueName::default())
 }
 
 async fn insert(backend: &RedbBackend, spec: &JobSpec) -> Result<bool, Error> {
     let mut fates = backend.insert(InsertRequest::new(vec![vec![spec.clone()]])).await?;
-    Ok(fates.remove(0)?[0].inserted)
+    Ok(fates.remove(0)?[0].is_new())
 }
 
 #[tokio::test]

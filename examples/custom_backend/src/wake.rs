@@ -26,7 +26,7 @@ impl News {
             *least = live.run_at.min(*least);
         } else if self.waiting.as_ref().is_none_or(|hint| due_in < hint.due_in) {
             let Live { run_at, priority, .. } = *live;
-            self.waiting = Some(Hint { queue: live.queue.clone(), priority, run_at, due_in });
+            self.waiting = Some(Hint::new(live.queue.clone(), priority, run_at).due_in(due_in));
         }
     }
 
@@ -42,11 +42,8 @@ impl News {
 
     /// What became ready.
     pub(crate) fn ready(&self) -> Vec<Hint> {
-        let hint = |(level, run_at): (&(QueueName, i16), &Timestamp)| Hint {
-            queue: level.0.clone(),
-            priority: level.1,
-            run_at: *run_at,
-            due_in: std::time::Duration::ZERO,
+        let hint = |(level, run_at): (&(QueueName, i16), &Timestamp)| {
+            Hint::new(level.0.clone(), level.1, *run_at).due_in(std::time::Duration::ZERO)
         };
         self.ready.iter().map(hint).collect()
     }

@@ -90,7 +90,7 @@ fn progress(line: &str) -> Option<usize> {
 
 async fn all(database: &Path) -> Vec<JobRecord> {
     let backend = queue::connect(&format!("sqlite:{}", database.display())).await.unwrap();
-    backend.inspect().unwrap().list(ListRequest::new(10_000)).await.unwrap()
+    backend.extensions().inspect.unwrap().list(ListRequest::new(10_000)).await.unwrap()
 }
 
 fn measurements(records: &[JobRecord]) -> impl Iterator<Item = (&JobRecord, Measured)> {

@@ -38,6 +38,7 @@ impl CancelRequest {
 
 /// What to do about a job that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IfRunning {
     /// Nothing.
     Leave,
@@ -48,6 +49,7 @@ pub enum IfRunning {
 
 /// What the cancel of one job met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CancelReply {
     /// It had not started; it is cancelled now and never starts.
     Cancelled,

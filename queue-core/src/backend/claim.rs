@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Cursor;
 use crate::limits::DEFAULT_LEASE_GRACE;
-use crate::{Backoff, ClaimId, Kind, Payload, QueueName, Timestamp, Token, WorkerId};
+use crate::{Attributes, Backoff, ClaimId, JobSpec, Kind, Payload, QueueName, Timestamp, Token, WorkerId};
 
 /// Take up to `limit` ready jobs of a queue.
 #[derive(Debug, Clone)]
@@ -88,6 +88,7 @@ impl ClaimReply {
 
 /// A job under a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClaimedJob {
     /// The lease's token.
     pub token: Token,
@@ -109,9 +110,30 @@ pub struct ClaimedJob {
     pub backoff: Option<Backoff>,
     /// The exact JSON text.
     pub payload: Payload,
+    /// What is stored with it beside the payload.
+    pub attributes: Option<Attributes>,
 }
 
 impl ClaimedJob {
+    /// A stored job under a lease of this claim. `attempt` is the one that the lease is charged for, and `run_at` when it
+    /// was to run this time.
+    #[must_use]
+    pub fn new(claim: ClaimId, attempt: u32, run_at: Timestamp, job: JobSpec) -> Self {
+        Self {
+            token: Token { claim, job: job.id },
+            kind: job.kind,
+            queue: job.queue,
+            priority: job.priority,
+            run_at,
+            attempt,
+            max_retries: job.max_retries,
+            timeout: job.timeout,
+            backoff: job.backoff,
+            payload: job.payload,
+            attributes: job.attributes,
+        }
+    }
+
     /// Whether a failure now is the end of the job.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {

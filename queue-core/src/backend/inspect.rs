@@ -68,6 +68,7 @@ impl ListRequest {
 
 /// A job as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct JobRecord {
     /// What was submitted; its `run_at` is the time first set, which is that of the insert if the job came
     /// without one.
@@ -92,8 +93,70 @@ pub struct JobRecord {
     pub errors: Vec<AttemptError>,
 }
 
+impl JobRecord {
+    /// A job that was never claimed and did not end.
+    #[must_use]
+    pub const fn new(job: JobSpec, created_at: Timestamp, state: State, run_at: Timestamp) -> Self {
+        Self {
+            job,
+            created_at,
+            state,
+            run_at,
+            attempt: 0,
+            progress: None,
+            finished_at: None,
+            result: None,
+            error: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// Charged so many attempts.
+    #[must_use]
+    pub const fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// With what its handler said of its progress.
+    #[must_use]
+    pub fn progress(mut self, progress: Option<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Ended then.
+    #[must_use]
+    pub fn finished_at(mut self, finished_at: Option<Timestamp>) -> Self {
+        self.finished_at = finished_at;
+        self
+    }
+
+    /// With this result.
+    #[must_use]
+    pub fn result(mut self, result: Option<Vec<u8>>) -> Self {
+        self.result = result;
+        self
+    }
+
+    /// Dead or cancelled for this reason.
+    #[must_use]
+    pub fn error(mut self, error: Option<String>) -> Self {
+        self.error = error;
+        self
+    }
+
+    /// With what went wrong in its attempts, oldest first.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<AttemptError>) -> Self {
+        self.errors = errors;
+        self
+    }
+}
+
 /// What went wrong in an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct AttemptError {
     /// The attempt: 1, 2, …
     pub attempt: u32,
@@ -101,4 +164,12 @@ pub struct AttemptError {
     pub at: Timestamp,
     /// The error.
     pub error: String,
+}
+
+impl AttemptError {
+    /// An attempt that ended so.
+    #[must_use]
+    pub fn new(attempt: u32, at: Timestamp, error: impl Into<String>) -> Self {
+        Self { attempt, at, error: error.into() }
+    }
 }

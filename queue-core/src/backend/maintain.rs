@@ -60,6 +60,7 @@ impl MaintainRequest {
 /// Which finished jobs are old enough to be removed: those that ended longer ago than the retention
 /// of their state, and whose *id* is older than the idempotency window.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Prune {
     /// How long completed jobs are kept.
     pub completed: Duration,
@@ -83,6 +84,43 @@ impl Prune {
             State::Dead => Some(self.dead),
             State::Scheduled | State::Ready | State::Running | State::Retrying => None,
         }
+    }
+}
+
+impl Prune {
+    /// Keeps completed jobs for so long.
+    #[must_use]
+    pub const fn completed(mut self, completed: Duration) -> Self {
+        self.completed = completed;
+        self
+    }
+
+    /// Keeps cancelled jobs for so long.
+    #[must_use]
+    pub const fn cancelled(mut self, cancelled: Duration) -> Self {
+        self.cancelled = cancelled;
+        self
+    }
+
+    /// Keeps dead jobs for so long.
+    #[must_use]
+    pub const fn dead(mut self, dead: Duration) -> Self {
+        self.dead = dead;
+        self
+    }
+
+    /// Protects explicit ids for so long.
+    #[must_use]
+    pub const fn idempotency_window(mut self, idempotency_window: Duration) -> Self {
+        self.idempotency_window = idempotency_window;
+        self
+    }
+
+    /// Removes at most so many jobs in one piece.
+    #[must_use]
+    pub const fn limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
+        self
     }
 }
 

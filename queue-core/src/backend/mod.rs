@@ -1,7 +1,7 @@
 //! The contract between the queue and a storage: what a backend must do, and nothing more.
 //!
-//! The core is small and frozen: ten methods, each with one request. What comes later enters as
-//! extension traits that a backend may offer, so that new features do not break backends that exist.
+//! The core is small: ten operations, each with one request. What comes later are fields of requests, and
+//! [extensions](Extensions) that a backend may offer, so that new features do not break backends that exist.
 //! [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit` proves a
 //! backend right, promise by promise. The guide *Writing a backend* (`docs/writing-a-backend.md` in the
 //! repository) goes from an empty file to that proof, with `examples/custom_backend` to copy from.
@@ -45,11 +45,12 @@ mod audit;
 mod cancel;
 mod claim;
 mod cursor;
+mod extensions;
 mod insert;
 mod inspect;
 mod maintain;
+mod manage;
 mod parked;
-mod pause;
 mod process;
 mod ready_queues;
 mod settle;
@@ -66,46 +67,27 @@ pub use audit::{Audit, LiveRow, OutcomeRow, Stored};
 pub use cancel::{CancelReply, CancelRequest, IfRunning};
 pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
 pub use cursor::{Cursor, Position};
+pub use extensions::Extensions;
+pub(crate) use extensions::{inspect, manage};
 pub use insert::InsertRequest;
 pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
+pub use manage::Manage;
 pub use parked::{Answer, BatchSize, ParkedClaim, ParkedClaims, Room, TakenClaim};
-pub use pause::Pause;
 pub use process::OwnProcess;
 pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
-pub use settle::{SettleRequest, Settled, Settlement, Verdict};
+pub use settle::{Completion, SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
 
+use crate::Submitted;
 #[doc(hidden)]
 pub use crate::error_chain::error_chain;
 #[doc(hidden)]
 pub use crate::poison::ignore_poison;
-use crate::{Error, ErrorKind, Submitted};
 
-/// What a backend offers for reading jobs.
-///
-/// # Errors
-/// [`Unsupported`](ErrorKind::Unsupported) if it offers nothing.
-pub(crate) fn inspect(backend: &dyn Backend) -> Result<&dyn Inspect> {
-    backend.inspect().ok_or_else(|| {
-        let message = format!("the backend `{}` does not offer it", backend.name());
-        Error::new(ErrorKind::Unsupported, "read jobs", message)
-    })
-}
-
-/// What a backend offers for pausing queues.
-///
-/// # Errors
-/// [`Unsupported`](ErrorKind::Unsupported) if it offers nothing.
-pub(crate) fn pausing(backend: &dyn Backend) -> Result<&dyn Pause> {
-    backend.pausing().ok_or_else(|| {
-        let message = format!("the backend `{}` does not offer it", backend.name());
-        Error::new(ErrorKind::Unsupported, "pause queues", message)
-    })
-}
-
-/// What a backend offers beyond the core of the contract. Core never sends what is not declared.
+/// What a backend offers beyond the core of the contract, and what no [extension](Extensions) declares by its presence.
+/// Core never sends what is not declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -115,8 +97,6 @@ pub struct Capabilities {
     pub multi_process: bool,
     /// The schema is versioned and migrates (Q21).
     pub migrations: bool,
-    /// Queues can be paused ([`Backend::pausing`]).
-    pub pause: bool,
 }
 
 impl Capabilities {
@@ -131,13 +111,6 @@ impl Capabilities {
     #[must_use]
     pub const fn with_multi_process(mut self) -> Self {
         self.multi_process = true;
-        self
-    }
-
-    /// Declares that queues can be paused.
-    #[must_use]
-    pub const fn with_pause(mut self) -> Self {
-        self.pause = true;
         self
     }
 
@@ -169,7 +142,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - A batch is atomic: every job of it is stored, or none.
     /// - A job is `ready` if its time is not after `now`, else `scheduled`; its attempt is 0.
     /// - An id that is stored already with the same content ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)),
-    ///   whatever its state, is answered `inserted: false` and changes nothing, provided that *every*
+    ///   whatever its state, is answered [`Known`](crate::Insertion::Known) and changes nothing, provided that *every*
     ///   job of its batch is known so. A batch known in part, or an id with other content, is a
     ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
     /// - `Ok` is answered only once the batch is as durable as the backend promises.
@@ -282,23 +255,12 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// [`Wakes::unknown`] may stand for any number of them; [`WakeHub`] does the keeping of receivers.
     fn subscribe(&self) -> WakeReceiver;
 
-    /// Reading jobs, where the backend offers it.
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        None
-    }
-
-    /// Pausing queues, where the backend offers it.
-    fn pausing(&self) -> Option<&dyn Pause> {
-        None
-    }
-
     /// Claims that wait for what is entered through this handle, where the backend offers it.
     fn parking(&self) -> Option<&ParkedClaims> {
         None
     }
 
-    /// The raw rows for the kit's audit, where the backend offers it.
-    fn audit(&self) -> Option<&dyn Audit> {
-        None
-    }
+    /// What this backend offers beyond these operations. A wrapper returns those of the backend that it wraps, or
+    /// wraps them too.
+    fn extensions(&self) -> Extensions<'_>;
 }

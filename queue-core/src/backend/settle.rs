@@ -54,10 +54,7 @@ impl Settlement {
 #[non_exhaustive]
 pub enum Verdict {
     /// It is `completed`, with a result if there is one.
-    Complete {
-        /// The bytes of the result.
-        result: Option<Vec<u8>>,
-    },
+    Complete(Completion),
     /// The attempt failed: the job is `retrying` until `delay` has passed, or `dead` if this was its
     /// last permitted attempt. The error is recorded for the attempt.
     Retry {
@@ -86,13 +83,36 @@ pub enum Verdict {
     Release,
 }
 
+/// What a completed job leaves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Completion {
+    /// The bytes of the result.
+    pub result: Option<Vec<u8>>,
+}
+
+impl Completion {
+    /// Nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { result: None }
+    }
+
+    /// With this result.
+    #[must_use]
+    pub fn result(mut self, result: impl Into<Option<Vec<u8>>>) -> Self {
+        self.result = result.into();
+        self
+    }
+}
+
 impl Verdict {
     /// The state in which the verdict ends the job for good; `None` if the job lives on, or dies only
     /// on its last attempt.
     #[must_use]
     pub const fn final_state(&self) -> Option<State> {
         match self {
-            Self::Complete { .. } => Some(State::Completed),
+            Self::Complete(_) => Some(State::Completed),
             Self::Bury { .. } => Some(State::Dead),
             Self::Cancel { .. } => Some(State::Cancelled),
             Self::Retry { .. } | Self::Snooze { .. } | Self::Release => None,
@@ -105,7 +125,7 @@ impl Verdict {
     pub const fn ended_as(&self, outcome: State) -> bool {
         matches!(
             (self, outcome),
-            (Self::Complete { .. }, State::Completed)
+            (Self::Complete(_), State::Completed)
                 | (Self::Bury { .. } | Self::Retry { .. }, State::Dead)
                 | (Self::Cancel { .. }, State::Cancelled)
         )
@@ -114,6 +134,7 @@ impl Verdict {
 
 /// The answer to one settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Settled {
     /// The lease is ended as asked.
     Done,

@@ -12,6 +12,7 @@ use crate::{JobId, QueueName, Timestamp};
 
 /// Jobs of one queue and priority that are ready, or will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Hint {
     /// Their queue.
     pub queue: QueueName,
@@ -23,9 +24,25 @@ pub struct Hint {
     pub due_in: Duration,
 }
 
+impl Hint {
+    /// Jobs that are ready now.
+    #[must_use]
+    pub const fn new(queue: QueueName, priority: i16, run_at: Timestamp) -> Self {
+        Self { queue, priority, run_at, due_in: Duration::ZERO }
+    }
+
+    /// Jobs that are ready only after this time.
+    #[must_use]
+    pub const fn due_in(mut self, due_in: Duration) -> Self {
+        self.due_in = due_in;
+        self
+    }
+}
+
 /// What a receiver missed since it last looked, folded: however long it looks away, this stays as
 /// small as the number of queues and priorities.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Wakes {
     /// One hint for each queue and priority that is ready now.
     pub ready: Vec<Hint>,

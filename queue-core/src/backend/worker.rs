@@ -62,11 +62,20 @@ impl HeartbeatRequest {
 
 /// How far one job has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProgressReport {
     /// The lease under which it runs.
     pub token: Token,
     /// What its handler said.
     pub progress: Progress,
+}
+
+impl ProgressReport {
+    /// What the handler of the job under this lease said.
+    #[must_use]
+    pub const fn new(token: Token, progress: Progress) -> Self {
+        Self { token, progress }
+    }
 }
 
 /// What a worker should know.
@@ -93,6 +102,7 @@ impl HeartbeatReply {
 
 /// Whether a heartbeat came in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Beat {
     /// Before the worker's expiry.
     InTime,

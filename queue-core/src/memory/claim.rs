@@ -8,7 +8,7 @@ use super::store::{Lease, Live, Stage, Standing, Store};
 use crate::backend::{
     ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, Position, ReadyQueuesReply, ReadyQueuesRequest,
 };
-use crate::{Error, ErrorKind, JobId, JobSpec, Kind, QueueName, Result, Timestamp, Token, WorkerId};
+use crate::{Error, ErrorKind, JobId, JobSpec, Kind, QueueName, Result, Timestamp, WorkerId};
 
 impl Store {
     pub(super) fn claim(&mut self, now: Timestamp, request: &ClaimRequest) -> Result<ClaimReply> {
@@ -141,16 +141,5 @@ impl Store {
 }
 
 fn claimed_job(spec: &JobSpec, live: &Live, lease: &Lease) -> ClaimedJob {
-    ClaimedJob {
-        token: Token { job: spec.id, claim: lease.claim },
-        kind: spec.kind.clone(),
-        queue: spec.queue.clone(),
-        priority: spec.priority,
-        run_at: live.run_at,
-        attempt: live.attempt,
-        max_retries: spec.max_retries,
-        timeout: spec.timeout,
-        backoff: spec.backoff,
-        payload: spec.payload.clone(),
-    }
+    ClaimedJob::new(lease.claim, live.attempt, live.run_at, spec.clone())
 }

@@ -2,7 +2,7 @@
 
 use super::store::{Job, Live, Stage, Store};
 use crate::backend::{ClaimReply, ClaimRequest};
-use crate::{Error, ErrorKind, JobId, JobSpec, Result, Submitted, Timestamp};
+use crate::{Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
 
 impl Store {
     /// Stores each batch whole or not at all, in order, and then makes a claim that waited for them.
@@ -29,9 +29,9 @@ impl Store {
         batch: Vec<JobSpec>,
         entered: &mut Vec<JobId>,
     ) -> Result<Vec<Submitted>> {
-        let inserted = !self.is_known(&batch)?;
-        let answers = batch.iter().map(|spec| Submitted { id: spec.id, inserted }).collect();
-        if inserted {
+        let insertion = if self.is_known(&batch)? { Insertion::Known } else { Insertion::New };
+        let answers = batch.iter().map(|spec| Submitted::new(spec.id, insertion)).collect();
+        if insertion == Insertion::New {
             entered.extend(batch.iter().map(|spec| spec.id));
             for spec in batch {
                 self.insert_job(now, spec);

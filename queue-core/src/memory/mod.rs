@@ -20,8 +20,8 @@ use async_trait::async_trait;
 
 use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, TakenClaim, WakeHub, WakeReceiver,
 };
 use crate::poison::ignore_poison;
@@ -78,7 +78,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_pause()
+        Capabilities::default()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
@@ -140,25 +140,17 @@ impl Backend for MemoryBackend {
         self.hub.subscribe()
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
-    }
-
-    fn pausing(&self) -> Option<&dyn Pause> {
-        Some(self)
+    fn extensions(&self) -> Extensions<'_> {
+        Extensions::none().inspect(self).manage(self).audit(self)
     }
 
     fn parking(&self) -> Option<&ParkedClaims> {
         Some(&self.parking)
     }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        Some(self)
-    }
 }
 
 #[async_trait]
-impl Pause for MemoryBackend {
+impl Manage for MemoryBackend {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         self.lock().paused.insert(queue.clone());
         Ok(())

@@ -17,7 +17,7 @@ impl Store {
             return if self.was_settled_so(token, &verdict) { Settled::Done } else { Settled::LeaseLost };
         }
         match verdict {
-            Verdict::Complete { result } => self.end(token, now, State::Completed, result, None),
+            Verdict::Complete(completion) => self.end(token, now, State::Completed, completion.result, None),
             Verdict::Cancel { reason } => self.end(token, now, State::Cancelled, None, Some(reason)),
             Verdict::Bury { error } => self.bury(token, now, error),
             Verdict::Retry { error, delay } => self.retry(token, now, error, delay),

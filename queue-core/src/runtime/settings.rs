@@ -14,10 +14,11 @@ pub const DEFAULT_SLOTS: usize = 32;
 /// ```
 /// use queue_core::runtime::WorkerSettings;
 ///
-/// let settings = WorkerSettings { slots: 4, ..WorkerSettings::default() };
+/// let settings = WorkerSettings::default().slots(4);
 /// assert_eq!(settings.heartbeat_interval.as_secs(), 5);
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct WorkerSettings {
     /// Jobs that run at the same time, over all backends (default: [`DEFAULT_SLOTS`]).
     pub slots: usize,
@@ -88,7 +89,127 @@ impl Default for WorkerSettings {
     }
 }
 
+/// Setters: each field says what its value means.
 impl WorkerSettings {
+    /// Sets how many jobs run at the same time.
+    #[must_use]
+    pub const fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// Sets the interval between two heartbeats.
+    #[must_use]
+    pub const fn heartbeat_interval(mut self, heartbeat_interval: Duration) -> Self {
+        self.heartbeat_interval = heartbeat_interval;
+        self
+    }
+
+    /// Sets how long after its last heartbeat the worker is lost.
+    #[must_use]
+    pub const fn worker_expiry(mut self, worker_expiry: Duration) -> Self {
+        self.worker_expiry = worker_expiry;
+        self
+    }
+
+    /// Sets how long a lease lasts after the job's own timeout.
+    #[must_use]
+    pub const fn lease_grace(mut self, lease_grace: Duration) -> Self {
+        self.lease_grace = lease_grace;
+        self
+    }
+
+    /// Sets how long a handler may run after its token was cancelled.
+    #[must_use]
+    pub const fn cancellation_grace(mut self, cancellation_grace: Duration) -> Self {
+        self.cancellation_grace = cancellation_grace;
+        self
+    }
+
+    /// Sets how long a claimed job should wait for a slot at most.
+    #[must_use]
+    pub const fn buffer_time(mut self, buffer_time: Duration) -> Self {
+        self.buffer_time = buffer_time;
+        self
+    }
+
+    /// Sets the most jobs per claim.
+    #[must_use]
+    pub const fn batch(mut self, batch: usize) -> Self {
+        self.batch = batch;
+        self
+    }
+
+    /// Sets the most jobs of an insert with a parked claim.
+    #[must_use]
+    pub const fn parked_batch(mut self, parked_batch: usize) -> Self {
+        self.parked_batch = parked_batch;
+        self
+    }
+
+    /// Sets the most bytes of the payloads of such an insert.
+    #[must_use]
+    pub const fn parked_batch_bytes(mut self, parked_batch_bytes: usize) -> Self {
+        self.parked_batch_bytes = parked_batch_bytes;
+        self
+    }
+
+    /// Sets the interval between two rescues of the jobs of lost workers.
+    #[must_use]
+    pub const fn rescue_interval(mut self, rescue_interval: Duration) -> Self {
+        self.rescue_interval = rescue_interval;
+        self
+    }
+
+    /// Sets the interval between two removals of old jobs.
+    #[must_use]
+    pub const fn prune_interval(mut self, prune_interval: Duration) -> Self {
+        self.prune_interval = prune_interval;
+        self
+    }
+
+    /// Sets which jobs are old; `None` keeps everything.
+    #[must_use]
+    pub fn prune(mut self, prune: impl Into<Option<Prune>>) -> Self {
+        self.prune = prune.into();
+        self
+    }
+
+    /// Sets the longest time between two claims from the head of a queue.
+    #[must_use]
+    pub const fn head_interval(mut self, head_interval: Duration) -> Self {
+        self.head_interval = head_interval;
+        self
+    }
+
+    /// Sets how far before its cursor a worker looks for late commits.
+    #[must_use]
+    pub const fn look_back(mut self, look_back: Duration) -> Self {
+        self.look_back = look_back;
+        self
+    }
+
+    /// Sets the interval between two such looks.
+    #[must_use]
+    pub const fn look_back_interval(mut self, look_back_interval: Duration) -> Self {
+        self.look_back_interval = look_back_interval;
+        self
+    }
+
+    /// Sets the wait after the first failure of the storage.
+    #[must_use]
+    pub const fn outage_backoff(mut self, outage_backoff: Duration) -> Self {
+        self.outage_backoff = outage_backoff;
+        self
+    }
+
+    /// Sets the longest wait after a failure of the storage.
+    #[must_use]
+    pub const fn outage_backoff_cap(mut self, outage_backoff_cap: Duration) -> Self {
+        self.outage_backoff_cap = outage_backoff_cap;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         let fault = if self.slots == 0 {
             "`slots` is 0".to_owned()

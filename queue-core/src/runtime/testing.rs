@@ -2,28 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::backend::{ClaimedJob, Completion, Settlement, Verdict};
 use crate::runtime::decide::settlement::PendingSettlement;
-use crate::{ClaimId, JobId, Kind, Payload, QueueName, Timestamp, Token};
+use crate::{ClaimId, JobId, JobSpec, Kind, Payload, Timestamp};
 
 /// A claimed job with this priority.
 pub(crate) fn claimed(priority: i16) -> ClaimedJob {
-    ClaimedJob {
-        token: Token { job: JobId::generate(), claim: ClaimId::from_bytes([7; 16]) },
-        kind: Kind::new("test").unwrap(),
-        queue: QueueName::default(),
-        priority,
-        run_at: Timestamp::UNIX_EPOCH,
-        attempt: 1,
-        max_retries: 3,
-        timeout: Duration::from_secs(60),
-        backoff: None,
-        payload: Payload::json("null").unwrap(),
-    }
+    let job = JobSpec::new(JobId::generate(), Kind::new("test").unwrap(), Payload::json("null").unwrap())
+        .priority(priority)
+        .max_retries(3)
+        .timeout(Duration::from_secs(60));
+    ClaimedJob::new(ClaimId::from_bytes([7; 16]), 1, Timestamp::UNIX_EPOCH, job)
 }
 
 /// The settlement of a job that completed, with a minute left of its lease.
 pub(crate) fn completed(result: Option<Vec<u8>>) -> PendingSettlement {
-    let settlement = Settlement::new(claimed(0).token, Verdict::Complete { result });
+    let verdict = Verdict::Complete(Completion::new().result(result));
+    let settlement = Settlement::new(claimed(0).token, verdict);
     PendingSettlement::new(settlement, Instant::now() + Duration::from_secs(60))
 }

@@ -35,14 +35,14 @@ fn dropped_shutdown_leaves_no_lease_without_worker() {
             world.sleep(Duration::from_millis(500)).await;
             let is_over = is_over_after(polls, worker.shutdown(Duration::from_secs(60))).await;
             assert!(!is_over, "the handlers run for longer than a poll");
-            for row in storage.audit().unwrap().stored().await.unwrap().live {
+            for row in storage.extensions().audit.unwrap().stored().await.unwrap().live {
                 assert_eq!(row.worker.is_some(), row.state == State::Running, "{row:?}");
             }
             let (other, _) = serve(&world, 2, &storage, &log);
             wait_until_finished(&world, &storage).await;
             assert_eq!(states(&storage).await, [State::Completed; 30]);
             other.shutdown(Duration::from_secs(1)).await;
-            let rows = storage.audit().unwrap().stored().await.unwrap();
+            let rows = storage.extensions().audit.unwrap().stored().await.unwrap();
             assert!(rows.workers.is_empty(), "the dropped worker is lost, and the other has retired");
         });
     }

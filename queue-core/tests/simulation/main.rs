@@ -25,7 +25,6 @@ use std::time::Duration;
 use chaos::Chaos;
 use environment::World;
 use queue_core::backend::{CancelRequest, ListRequest};
-use queue_core::runtime::WorkerSettings;
 use queue_core::{
     Backend, Enqueuer, HandlerResult, JobContext, JobError, JobQueue, State, TaskDefinition, Worker,
 };
@@ -160,7 +159,7 @@ fn panic_or_timeout_fails_only_its_job() {
             let scripts = [Script::Panic, Script::Forever, Script::UntilCancelled, Script::Take(5)];
             enqueue_all(&world, &handle, &scripts).await;
             wait_until_finished(&world, &storage).await;
-            let all = storage.inspect().unwrap().list(ListRequest::new(9)).await.unwrap();
+            let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();
             let ends: Vec<_> =
                 all.iter().map(|r| (r.state, r.attempt, r.errors.first().map(|e| &*e.error))).collect();
             assert_eq!(ends[0], (State::Dead, 9, Some("panicked: as scripted")));
@@ -212,13 +211,13 @@ fn shutdown_releases_unfinished_jobs() {
             world.sleep(Duration::from_millis(50)).await;
             let report = worker.shutdown(Duration::from_millis(120)).await;
             assert_eq!(report.abandoned, 0);
-            let all = storage.inspect().unwrap().list(ListRequest::new(99)).await.unwrap();
-            assert_eq!(all[0].state, State::Completed, "the job had time to end");
+            let all = storage.extensions().inspect.unwrap().list(ListRequest::new(99)).await.unwrap();
+            assert_eq!(all[0].state, State::Completed, "it had time to end");
             for record in &all[2..4] {
                 assert_eq!((record.state, record.attempt), (State::Ready, 0), "released, without a charge");
             }
             assert!(all.iter().all(|record| record.state != State::Running), "seed {seed}: no lease is left");
-            assert!(storage.audit().unwrap().stored().await.unwrap().workers.is_empty());
+            assert!(storage.extensions().audit.unwrap().stored().await.unwrap().workers.is_empty());
         });
     });
 }
@@ -358,16 +357,14 @@ fn settings_of_never_lose_no_job() {
         let mut queue = JobQueue::new(Arc::new(storage.clone()));
         let handle = task(&world, &log).register(&mut queue).unwrap();
         let never = Duration::MAX;
-        let settings = WorkerSettings {
-            prune_interval: never,
-            rescue_interval: never,
-            head_interval: never,
-            look_back: never,
-            look_back_interval: never,
-            buffer_time: never,
-            outage_backoff_cap: never,
-            ..settings()
-        };
+        let settings = settings()
+            .prune_interval(never)
+            .rescue_interval(never)
+            .head_interval(never)
+            .look_back(never)
+            .look_back_interval(never)
+            .buffer_time(never)
+            .outage_backoff_cap(never);
         let worker = Worker::new().serve(&queue).settings(settings).start_in(&world.process(1)).unwrap();
         enqueue_all(&world, &handle, &vec![Script::Take(5); 50]).await;
         wait_until_finished(&world, &storage).await;

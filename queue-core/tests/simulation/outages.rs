@@ -125,7 +125,7 @@ fn refused_progress_costs_no_lease() {
         // A second worker would rescue the job if the first were lost.
         let (other, _) = serve(&world, 2, &storage, &SharedLog::default());
         wait_until_finished(&world, &storage).await;
-        let all = storage.inspect().unwrap().list(ListRequest::new(9)).await.unwrap();
+        let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();
         assert_eq!((all[0].state, all[0].attempt), (State::Completed, 1));
         worker.shutdown(Duration::from_secs(1)).await;
         other.shutdown(Duration::from_secs(1)).await;

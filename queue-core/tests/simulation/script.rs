@@ -116,7 +116,7 @@ async fn play(world: &World, context: &JobContext, script: Script) -> HandlerRes
 }
 
 pub(crate) fn settings() -> WorkerSettings {
-    WorkerSettings { slots: 4, batch: 8, ..WorkerSettings::default() }
+    WorkerSettings::default().slots(4).batch(8)
 }
 
 pub(crate) fn serve(
@@ -133,7 +133,7 @@ pub(crate) fn serve(
 }
 
 pub(crate) async fn states(storage: &Storage) -> Vec<State> {
-    let all = storage.inspect().unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
+    let all = storage.extensions().inspect.unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
     all.iter().map(|record| record.state).collect()
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Answer, Audit, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    Answer, Beat, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
+    ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
     Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submitted, Timestamp, Token};
@@ -155,7 +155,7 @@ impl Storage {
     ) -> Result<(Vec<Result<Vec<Submitted>>>, Option<Answer>)> {
         let parked = claim.zip(self.memory.parking()).map(|(claim, parking)| claim.pass_on(parking));
         let results = self.memory.insert(request.at(self.time())).await?;
-        let known = |result: &&Result<Vec<Submitted>>| result.iter().flatten().any(|job| !job.inserted);
+        let known = |result: &&Result<Vec<Submitted>>| result.iter().flatten().any(|job| !job.is_new());
         self.tally.count_many(Rare::InsertedAgain, results.iter().filter(known).count() as u64);
         let answer = match parked {
             Some(parked) => parked.withdraw().await,
@@ -182,7 +182,7 @@ impl Storage {
                     self.tally.count(Rare::SettledAgain);
                 }
                 Ok(Settled::LeaseLost) => self.tally.count(Rare::LeaseLost),
-                Ok(Settled::Done) | Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
     }
@@ -193,7 +193,7 @@ impl Storage {
                 CancelReply::Cancelled => self.tally.count(Rare::Cancelled),
                 CancelReply::Running => self.tally.count(Rare::CancelMetRunning),
                 CancelReply::Finished(_) => self.tally.count(Rare::CancelMetFinished),
-                CancelReply::NotFound => {}
+                _ => {}
             }
         }
     }
@@ -301,15 +301,7 @@ impl Backend for Storage {
         Some(&self.parking)
     }
 
-    fn pausing(&self) -> Option<&dyn Pause> {
-        self.memory.pausing()
-    }
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        self.memory.inspect()
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        self.memory.audit()
+    fn extensions(&self) -> Extensions<'_> {
+        self.memory.extensions()
     }
 }

@@ -49,7 +49,7 @@ impl Pending {
     }
 
     fn hint(&mut self, hint: Hint) {
-        let Hint { queue, priority, run_at, due_in } = hint;
+        let Hint { queue, priority, run_at, due_in, .. } = hint;
         if due_in.is_zero() {
             let least = self.ready.entry((queue, priority)).or_insert(run_at);
             *least = run_at.min(*least);
@@ -109,12 +109,10 @@ pub(super) fn take_in(hub: &WakeHub, text: &str, ourselves: &str) -> Vec<JobId> 
 }
 
 fn hint((queue, priority, run_at, due_in): &(String, i16, i64, i64)) -> Option<Hint> {
-    Some(Hint {
-        queue: QueueName::new(queue).ok()?,
-        priority: *priority,
-        run_at: Timestamp::from_micros(*run_at).ok()?,
-        due_in: Duration::from_micros(u64::try_from(*due_in).ok()?),
-    })
+    Some(
+        Hint::new(QueueName::new(queue).ok()?, *priority, Timestamp::from_micros(*run_at).ok()?)
+            .due_in(Duration::from_micros(u64::try_from(*due_in).ok()?)),
+    )
 }
 
 #[cfg(test)]
@@ -123,7 +121,7 @@ mod tests {
 
     fn ready(priority: i16, run_at: i64, due_in: u64) -> Hint {
         let run_at = Timestamp::from_micros(run_at).unwrap();
-        Hint { queue: QueueName::default(), priority, run_at, due_in: Duration::from_micros(due_in) }
+        Hint::new(QueueName::default(), priority, run_at).due_in(Duration::from_micros(due_in))
     }
 
     #[test]

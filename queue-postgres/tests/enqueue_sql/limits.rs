@@ -1,7 +1,7 @@
 //! What is stored unless said otherwise, and what is refused.
 
 use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, MAX_JSON_DEPTH, MAX_NAME_BYTES};
-use queue_core::{Client, EnqueuerExt, JobId, JobSpec, Kind, Payload, Timestamp};
+use queue_core::{Client, EnqueuerExt, JobId, Kind, Payload, Timestamp};
 
 use crate::place::{Place, driver};
 
@@ -25,7 +25,7 @@ async fn what_is_not_said_is_as_the_library_has_it() {
     let records = client.inspect().unwrap().jobs(&[by_library, by_sql]).await.unwrap();
     let [one, other] = [0, 1].map(|index| records[index].clone().unwrap());
     assert_eq!((one.job.run_at, other.job.run_at), (Some(one.created_at), Some(other.created_at)));
-    assert_eq!(one.job, JobSpec { id: by_library, run_at: one.job.run_at, ..other.job });
+    assert_eq!(one.job, other.job.id(by_library).run_at(one.job.run_at));
     assert_eq!((one.state, one.attempt), (other.state, other.attempt));
     place.remove().await;
 }

@@ -18,15 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Of a worker that looks for nothing by itself.
 fn waits_to_be_told() -> WorkerSettings {
     let never = Duration::from_secs(24 * 60 * 60);
-    WorkerSettings {
-        head_interval: never,
-        look_back: Duration::ZERO,
-        look_back_interval: never,
-        heartbeat_interval: never,
-        worker_expiry: never * 3,
-        rescue_interval: never,
-        ..WorkerSettings::default()
-    }
+    WorkerSettings::default()
+        .head_interval(never)
+        .look_back(Duration::ZERO)
+        .look_back_interval(never)
+        .heartbeat_interval(never)
+        .worker_expiry(never * 3)
+        .rescue_interval(never)
 }
 
 #[tokio::test]

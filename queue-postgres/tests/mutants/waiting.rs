@@ -18,16 +18,12 @@ const LONG: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(5);
 
 async fn insert(backend: &dyn Backend, many: usize) {
-    let spec = |id| JobSpec {
-        id,
-        kind: Kind::new("job").unwrap(),
-        payload: Payload::json("{}").unwrap(),
-        run_at: None,
-        max_retries: 3,
-        priority: 0,
-        timeout: Duration::from_secs(60),
-        queue: QueueName::default(),
-        backoff: None,
+    let spec = |id| {
+        JobSpec::new(id, Kind::new("job").unwrap(), Payload::json("{}").unwrap())
+            .max_retries(3)
+            .priority(0)
+            .timeout(Duration::from_secs(60))
+            .queue(QueueName::default())
     };
     let batch = JobId::generate_many(many).into_iter().map(spec).collect();
     backend.insert(InsertRequest::new(vec![batch])).await.unwrap().remove(0).unwrap();

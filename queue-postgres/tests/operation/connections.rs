@@ -113,18 +113,16 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
         });
         let mut queue = JobQueue::new(std::sync::Arc::new(backend));
         let slow = slow.register(&mut queue).unwrap();
-        let settings = queue_core::runtime::WorkerSettings {
-            slots: 4,
-            heartbeat_interval: Duration::from_millis(300),
-            worker_expiry: Duration::from_secs(2),
-            ..Default::default()
-        };
+        let settings = queue_core::runtime::WorkerSettings::default()
+            .slots(4)
+            .heartbeat_interval(Duration::from_millis(300))
+            .worker_expiry(Duration::from_secs(2));
         workers.push(Worker::new().serve(&queue).settings(settings).start().unwrap());
         queues.push((queue, slow));
     }
     let ids = queues[0].1.enqueue_batch(&[(); 8]).await.unwrap();
     let backend = std::sync::Arc::clone(queues[0].0.backend());
-    let records = || async { backend.inspect().unwrap().jobs(&ids).await.unwrap() };
+    let records = || async { backend.extensions().inspect.unwrap().jobs(&ids).await.unwrap() };
     until("all run", || async { records().await.iter().flatten().all(|job| job.state == State::Running) })
         .await;
     // For longer than a worker lives without a heartbeat, by the server's clock, while requests go on.
@@ -133,7 +131,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
         let reads: Vec<_> = (0..20)
             .map(|_| {
                 let (backend, ids) = (std::sync::Arc::clone(&backend), ids.clone());
-                tokio::spawn(async move { backend.inspect().unwrap().jobs(&ids).await })
+                tokio::spawn(async move { backend.extensions().inspect.unwrap().jobs(&ids).await })
             })
             .collect();
         for read in reads {

@@ -140,17 +140,11 @@ pub(crate) fn kind() -> Kind {
 }
 
 pub(crate) fn spec() -> JobSpec {
-    JobSpec {
-        id: JobId::generate(),
-        kind: kind(),
-        payload: Payload::json("1").unwrap(),
-        run_at: None,
-        max_retries: 3,
-        priority: 0,
-        timeout: Duration::from_secs(60),
-        queue: QueueName::default(),
-        backoff: None,
-    }
+    JobSpec::new(JobId::generate(), kind(), Payload::json("1").unwrap())
+        .max_retries(3)
+        .priority(0)
+        .timeout(Duration::from_secs(60))
+        .queue(QueueName::default())
 }
 
 pub(crate) async fn insert(backend: &dyn Backend, batch: Vec<JobSpec>) -> Result<Vec<Submitted>> {

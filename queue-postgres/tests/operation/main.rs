@@ -10,3 +10,4 @@ mod rules;
 mod schemas;
 mod servers;
 mod storm;
+mod taken_names;

@@ -1,6 +1,8 @@
 //! What an operator takes away for a while is an outage to a worker: no error is final, and the results are stored afterwards.
 
-use queue_core::backend::{HeartbeatRequest, LeasesRequest, SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{
+    Completion, HeartbeatRequest, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
+};
 use queue_core::{Backend, ErrorKind};
 use queue_postgres::tokio_postgres;
 
@@ -115,7 +117,7 @@ async fn what_is_taken_away_for_a_while_is_an_outage() {
         let backend = queue_postgres::PostgresBackend::open(config).await.unwrap();
         let worker = register(&backend).await;
         let jobs = leased(&backend, worker, 3).await;
-        let result = Verdict::Complete { result: Some(b"7".to_vec()) };
+        let result = Verdict::Complete(Completion::new().result(b"7".to_vec()));
         let settle = || {
             let settlements = jobs.iter().map(|job| Settlement::new(job.token, result.clone())).collect();
             backend.settle(SettleRequest::new(worker, settlements))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{
-    MaintainRequest, Prune, RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
+    Completion, MaintainRequest, Prune, RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
 use queue_core::{Backend, JobId, State, Timestamp, WorkerId};
 use queue_postgres::PostgresBackend;
@@ -29,7 +29,7 @@ async fn accept(client: &Client) {
 }
 
 async fn states(backend: &PostgresBackend, ids: &[JobId]) -> Vec<State> {
-    let records = backend.inspect().unwrap().jobs(ids).await.unwrap();
+    let records = backend.extensions().inspect.unwrap().jobs(ids).await.unwrap();
     records.into_iter().map(|record| record.unwrap().state).collect()
 }
 
@@ -129,7 +129,7 @@ async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     let soon = Timestamp::now().saturating_add(LONG);
-    let jobs: Vec<_> = (0..5).map(|_| queue_core::JobSpec { run_at: Some(soon), ..spec() }).collect();
+    let jobs: Vec<_> = (0..5).map(|_| spec().run_at(soon)).collect();
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     insert(&backend, jobs).await.unwrap();
     refuse(&client, "live", "UPDATE", ids[0].to_bytes()).await;
@@ -141,7 +141,7 @@ async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
     assert_eq!(reply.jobs.len(), 3, "a claim promotes the others, and takes of them");
     assert_ne!(reply.next_due, Some(Duration::ZERO), "otherwise an idle worker claims without a pause");
     // It takes no room from those behind it.
-    insert(&backend, vec![queue_core::JobSpec { run_at: Some(soon), ..spec() }]).await.unwrap();
+    insert(&backend, vec![spec().run_at(soon)]).await.unwrap();
     assert_eq!(backend.maintain(MaintainRequest::promote(1).at(due)).await.unwrap().promoted, 1);
     assert_eq!(states(&backend, &ids[..1]).await, [State::Scheduled]);
     accept(&client).await;
@@ -180,7 +180,7 @@ async fn pruning_passes_over_a_job_that_an_application_refers_to() {
     let (backend, client) = (database.open().await, database.session().await);
     let worker = register(&backend).await;
     let jobs = leased(&backend, worker, 5).await;
-    let complete = |token| Settlement::new(token, Verdict::Complete { result: None });
+    let complete = |token| Settlement::new(token, Verdict::Complete(Completion::new()));
     let all = jobs.iter().map(|job| complete(job.token)).collect();
     backend.settle(SettleRequest::new(worker, all)).await.unwrap();
     client
@@ -190,13 +190,12 @@ async fn pruning_passes_over_a_job_that_an_application_refers_to() {
         ))
         .await
         .unwrap();
-    let prune = Prune {
-        completed: Duration::ZERO,
-        cancelled: Duration::ZERO,
-        dead: Duration::ZERO,
-        idempotency_window: Duration::ZERO,
-        limit: 100,
-    };
+    let prune = Prune::default()
+        .completed(Duration::ZERO)
+        .cancelled(Duration::ZERO)
+        .dead(Duration::ZERO)
+        .idempotency_window(Duration::ZERO)
+        .limit(100);
     let later = Timestamp::now().saturating_add(LONG * 120);
     let reply = backend.maintain(MaintainRequest::prune(prune.clone()).at(later)).await.unwrap();
     assert_eq!(reply.pruned, 4, "{reply:?}");

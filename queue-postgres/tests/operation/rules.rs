@@ -1,6 +1,6 @@
 //! A server of the test's own, of which the access rules and passwords change.
 
-use queue_core::backend::{HeartbeatRequest, SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, HeartbeatRequest, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Backend, ErrorKind};
 use queue_postgres::tokio_postgres::{Client, Config};
 use queue_postgres::{PostgresBackend, PostgresConfig, Rights, rights_sql};
@@ -60,7 +60,8 @@ async fn a_role_that_the_server_does_not_let_in_for_a_while_stores_its_results_a
     let worker = register(&backend).await;
     let jobs = leased(&backend, worker, 6).await;
     let settle = |job: usize| {
-        let settlement = Settlement::new(jobs[job].token, Verdict::Complete { result: Some(b"7".to_vec()) });
+        let settlement =
+            Settlement::new(jobs[job].token, Verdict::Complete(Completion::new().result(b"7".to_vec())));
         backend.settle(SettleRequest::new(worker, vec![settlement]))
     };
     for (number, word) in ["password authentication failed", "no pg_hba.conf entry"].into_iter().enumerate() {

@@ -76,13 +76,14 @@ async fn rows_that_are_hidden_are_no_rows_that_are_missing() {
     let backend = database.open().await;
     insert(&backend, vec![spec()]).await.unwrap();
     let client = database.session().await;
-    let list = || backend.inspect().unwrap().list(ListRequest::new(10));
+    let list = || backend.extensions().inspect.unwrap().list(ListRequest::new(10));
     assert_eq!(list().await.unwrap().len(), 1);
     client.batch_execute("ALTER TABLE queue.jobs ENABLE ROW LEVEL SECURITY").await.unwrap();
     let error = list().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
     assert!(error.to_string().contains("row level security"), "{error}");
-    let error = backend.inspect().unwrap().jobs(&[queue_core::JobId::generate()]).await.unwrap_err();
+    let error =
+        backend.extensions().inspect.unwrap().jobs(&[queue_core::JobId::generate()]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
     // What works on jobs acts with the owner's rights, and goes on.
     insert(&backend, vec![spec()]).await.unwrap();
@@ -170,7 +171,7 @@ async fn a_schema_that_was_made_anew_is_served_by_an_open_handle() {
     for _ in 0..20 {
         insert(&backend, vec![spec()]).await.unwrap();
     }
-    assert_eq!(backend.inspect().unwrap().list(ListRequest::new(100)).await.unwrap().len(), 20);
+    assert_eq!(backend.extensions().inspect.unwrap().list(ListRequest::new(100)).await.unwrap().len(), 20);
     drop(backend);
     database.remove().await;
 }

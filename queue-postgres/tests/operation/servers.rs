@@ -201,7 +201,13 @@ async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
     assert_eq!(column(&at_old, "SELECT count(*) FROM queue.jobs").await, ["1"]);
     // What reads goes there, too.
     until("a read is of the new server", || async {
-        backend.inspect().unwrap().list(ListRequest::new(9)).await.is_ok_and(|jobs| jobs.len() == 1)
+        backend
+            .extensions()
+            .inspect
+            .unwrap()
+            .list(ListRequest::new(9))
+            .await
+            .is_ok_and(|jobs| jobs.len() == 1)
     })
     .await;
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use queue_core::backend::{
-    CancelRequest, HeartbeatRequest, MaintainRequest, ProgressReport, SettleRequest, Settlement, Verdict,
+    CancelRequest, Completion, HeartbeatRequest, MaintainRequest, ProgressReport, SettleRequest, Settlement,
+    Verdict,
 };
 use queue_core::{Backend, JobId, JobSpec, Progress};
 use queue_postgres::PostgresBackend;
@@ -26,19 +27,15 @@ async fn work(backend: PostgresBackend, known: Arc<Vec<JobSpec>>, settled: Arc<A
     for round in 0..ROUNDS {
         // The same ids again: those that are there are known, those that are not are entered.
         let some: Vec<JobSpec> = known.iter().skip(round % JOBS).take(2).cloned().collect();
-        insert(&backend, some.into_iter().map(|job| JobSpec { id: JobId::generate(), ..job }).collect())
-            .await
-            .unwrap();
+        insert(&backend, some.into_iter().map(|job| job.id(JobId::generate())).collect()).await.unwrap();
         let jobs = backend.claim(claim(worker, 6)).await.unwrap().jobs;
         let mut heartbeat = HeartbeatRequest::new(worker);
-        heartbeat.progress = jobs
-            .iter()
-            .map(|job| ProgressReport { token: job.token, progress: Progress { done: 1, total: 2 } })
-            .collect();
+        heartbeat.progress =
+            jobs.iter().map(|job| ProgressReport::new(job.token, Progress { done: 1, total: 2 })).collect();
         backend.heartbeat(heartbeat).await.unwrap();
         let verdict = |number: usize| match number % 4 {
             0 => Verdict::Release,
-            1 => Verdict::Complete { result: None },
+            1 => Verdict::Complete(Completion::new()),
             2 => Verdict::Retry { error: "failed".to_owned(), delay: Duration::ZERO },
             _ => Verdict::Bury { error: "hopeless".to_owned() },
         };
@@ -60,7 +57,8 @@ async fn disturb(backend: PostgresBackend, is_over: Arc<std::sync::atomic::Atomi
         let mut request = queue_core::backend::ListRequest::new(100);
         request.state = Some(queue_core::State::Running);
         let mut running: Vec<JobId> = backend
-            .inspect()
+            .extensions()
+            .inspect
             .unwrap()
             .list(request)
             .await

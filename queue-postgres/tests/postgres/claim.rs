@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::{Backend, JobSpec, Timestamp};
+use queue_core::{Backend, Timestamp};
 
 use crate::common::{Place, claim, insert, register, spec};
 
@@ -13,7 +13,7 @@ async fn a_due_job_that_is_locked_is_left_alone_for_a_moment_and_found_afterward
     let backend = place.open().await;
     let worker = register(&backend).await;
     let due = Timestamp::now().saturating_add(Duration::from_secs(3600));
-    insert(&backend, vec![JobSpec { run_at: Some(due), ..spec("1") }]).await.unwrap();
+    insert(&backend, vec![spec("1").run_at(due)]).await.unwrap();
     let mut client = place.connect().await;
     let open = client.transaction().await.unwrap();
     open.batch_execute(&format!("SELECT id FROM {}.live FOR UPDATE", place.schema())).await.unwrap();

@@ -129,17 +129,11 @@ pub(crate) fn kind() -> Kind {
 }
 
 pub(crate) fn spec(payload: &str) -> JobSpec {
-    JobSpec {
-        id: JobId::generate(),
-        kind: kind(),
-        payload: Payload::json(payload).unwrap(),
-        run_at: None,
-        max_retries: 3,
-        priority: 0,
-        timeout: Duration::from_secs(60),
-        queue: QueueName::default(),
-        backoff: None,
-    }
+    JobSpec::new(JobId::generate(), kind(), Payload::json(payload).unwrap())
+        .max_retries(3)
+        .priority(0)
+        .timeout(Duration::from_secs(60))
+        .queue(QueueName::default())
 }
 
 pub(crate) async fn insert(backend: &dyn Backend, batch: Vec<JobSpec>) -> Result<Vec<Submitted>> {
@@ -157,5 +151,5 @@ pub(crate) fn claim(worker: WorkerId, limit: u32) -> ClaimRequest {
 }
 
 pub(crate) async fn count(backend: &dyn Backend) -> usize {
-    backend.audit().unwrap().stored().await.unwrap().jobs.len()
+    backend.extensions().audit.unwrap().stored().await.unwrap().jobs.len()
 }

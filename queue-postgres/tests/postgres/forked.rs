@@ -34,7 +34,7 @@ fn ask_everything(backend: PostgresBackend, worker: queue_core::WorkerId) -> i32
     let refused = [
         is_refused(insert(&backend, vec![spec("1")])),
         is_refused(backend.claim(claim(worker, 1))),
-        is_refused(backend.audit().unwrap().stored()),
+        is_refused(backend.extensions().audit.unwrap().stored()),
     ];
     drop(backend);
     refused.into_iter().map(|refused| i32::from(!refused)).sum()

@@ -178,11 +178,11 @@ async fn two_schemas_are_two_queues() {
     let (one, two) = (Place::new(), Place::new());
     let (first, second) = (one.open().await, two.open().await);
     let job = spec("1");
-    assert!(insert(&first, vec![job.clone()]).await.unwrap()[0].inserted);
+    assert!(insert(&first, vec![job.clone()]).await.unwrap()[0].is_new());
     let worker = register(&second).await;
     assert!(second.claim(claim(worker, 10)).await.unwrap().jobs.is_empty());
-    assert_eq!(second.inspect().unwrap().jobs(&[job.id]).await.unwrap(), [None]);
-    assert!(insert(&second, vec![job]).await.unwrap()[0].inserted, "the same id is another job there");
+    assert_eq!(second.extensions().inspect.unwrap().jobs(&[job.id]).await.unwrap(), [None]);
+    assert!(insert(&second, vec![job]).await.unwrap()[0].is_new(), "the same id is another job there");
     assert_eq!((count(&first).await, count(&second).await), (1, 1));
 }
 

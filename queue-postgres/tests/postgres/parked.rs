@@ -29,7 +29,7 @@ async fn an_insert_that_waits_for_a_lock_gives_the_claim_back() {
     assert!(in_time("the claim to be given back", parked.answered()).await.is_none());
     assert!(!inserting.is_finished(), "the insert waits on, without it");
     blocker.rollback().await.unwrap();
-    assert!(in_time("the insert", inserting).await.unwrap().unwrap()[0].inserted);
+    assert!(in_time("the insert", inserting).await.unwrap().unwrap()[0].is_new());
     assert!(backend.leases(leases).await.unwrap().is_empty(), "a lease that nobody knows of");
     until("the job is claimed", || async {
         backend.claim(claim(worker, 5)).await.unwrap().jobs.iter().any(|taken| taken.token.job == job.id)
@@ -48,7 +48,7 @@ async fn nobody_else_is_told_of_a_job_that_a_parked_claim_took() {
     insert(&ours, vec![spec("1")]).await.unwrap();
     assert_eq!(parked.withdraw().await.unwrap().reply.unwrap().jobs.len(), 1);
     // Told behind it, so that what had been told of the first would be in this.
-    let second = queue_core::JobSpec { priority: 7, ..spec("2") };
+    let second = spec("2").priority(7);
     insert(&ours, vec![second]).await.unwrap();
     let told = in_time("the second job", wakes.recv()).await;
     assert_eq!(told.ready.iter().map(|hint| hint.priority).collect::<Vec<_>>(), [7], "{told:?}");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use queue_core::backend::{
-    CancelRequest, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settlement, Verdict,
+    CancelRequest, Completion, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
 use queue_core::{Backend, ErrorKind, QueueName, WorkerId};
 use queue_postgres::tokio_postgres::Client;
@@ -76,7 +76,9 @@ async fn who_waits_for_a_connection_gets_the_first_that_is_free() {
     let calls: Vec<_> = (0..20)
         .map(|_| {
             let backend = backend.clone();
-            tokio::spawn(async move { backend.inspect().unwrap().list(ListRequest::default()).await })
+            tokio::spawn(
+                async move { backend.extensions().inspect.unwrap().list(ListRequest::default()).await },
+            )
         })
         .collect();
     until("both connections wait", || async { sessions(&client, &place, WAITS).await == 2 }).await;
@@ -102,7 +104,7 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     assert!(error.to_string().contains("did not answer within 2s"), "{error}");
     assert_eq!(error.jobs(), [id]);
     assert!(start.elapsed() >= LONG_PATIENCE, "{:?}", start.elapsed());
-    let error = in_time("an answer", backend.inspect().unwrap().jobs(&[id])).await.unwrap_err();
+    let error = in_time("an answer", backend.extensions().inspect.unwrap().jobs(&[id])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     lock.batch_execute("COMMIT").await.unwrap();
     let once_more = || async { insert(&backend, vec![job.clone()]).await.is_ok() };
@@ -145,9 +147,9 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
     until("others are told", || async { sessions(&client, &place, announced).await == 1 }).await;
     let before = sessions(&client, &place, "true").await;
 
-    let (inspect, audit) = (backend.inspect().unwrap(), backend.audit().unwrap());
-    let (pausing, queue) = (backend.pausing().unwrap(), QueueName::default());
-    let complete = |token| vec![Settlement::new(token, Verdict::Complete { result: None })];
+    let (inspect, audit) = (backend.extensions().inspect.unwrap(), backend.extensions().audit.unwrap());
+    let (manage, queue) = (backend.extensions().manage.unwrap(), QueueName::default());
+    let complete = |token| vec![Settlement::new(token, Verdict::Complete(Completion::new()))];
     for _ in 0..5 {
         at_each_poll!(insert(&backend, vec![spec("1"), spec("2")]));
         at_each_poll!(backend.claim(claim(worker, 1)));
@@ -166,9 +168,9 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
         let entry = || RegisterRequest::new(WorkerId::generate(), "test", LONG);
         at_each_poll!(backend.register(entry()));
         at_each_poll!(backend.retire(RetireRequest::new(WorkerId::generate())));
-        at_each_poll!(pausing.pause(&queue));
-        at_each_poll!(pausing.paused());
-        at_each_poll!(pausing.resume(&queue));
+        at_each_poll!(manage.pause(&queue));
+        at_each_poll!(manage.paused());
+        at_each_poll!(manage.resume(&queue));
         at_each_poll!(inspect.jobs(&[held.token.job]));
         at_each_poll!(inspect.list(ListRequest::default()));
         at_each_poll!(audit.stored());

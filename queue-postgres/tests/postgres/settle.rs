@@ -1,6 +1,6 @@
 //! Q4, Q19: a settle that is done in parts says of each part what became of it.
 
-use queue_core::backend::{SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Backend, ErrorKind};
 
 use crate::common::{Place, claim, insert, register, spec};
@@ -30,13 +30,13 @@ async fn an_error_in_a_later_part_is_not_said_of_the_earlier_ones() {
         12 => b"full".to_vec(),
         _ => b"fine".to_vec(),
     };
-    let complete = |place: usize| Verdict::Complete { result: Some(result(place)) };
+    let complete = |place: usize| Verdict::Complete(Completion::new().result(result(place)));
     let settlements = || {
         let each = jobs.iter().enumerate();
         each.map(|(place, job)| Settlement::new(job.token, complete(place))).collect()
     };
     let fates = backend.settle(SettleRequest::new(worker, settlements())).await.unwrap();
-    let stored = backend.audit().unwrap().stored().await.unwrap();
+    let stored = backend.extensions().audit.unwrap().stored().await.unwrap();
     for (place, (job, fate)) in jobs.iter().zip(&fates).enumerate() {
         let is_ended = stored.outcomes.iter().any(|row| row.id == job.token.job);
         match fate {

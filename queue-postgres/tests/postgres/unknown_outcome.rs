@@ -45,12 +45,12 @@ async fn each_caller_of_a_shared_commit_gets_the_ids_of_its_own_batch() {
     for call in calls {
         let (jobs, answer) = in_time("a call", call).await.unwrap();
         match answer {
-            Ok(submitted) => assert!(submitted.iter().all(|job| job.inserted)),
+            Ok(submitted) => assert!(submitted.iter().all(|job| job.is_new())),
             Err(error) => {
                 unknown += 1;
                 assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error}");
                 let again = client.submit(jobs).await.unwrap();
-                assert!(again.iter().all(|job| !job.inserted), "{again:?}");
+                assert!(again.iter().all(|job| !job.is_new()), "{again:?}");
                 assert_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), error.jobs());
             }
         }

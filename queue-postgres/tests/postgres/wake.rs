@@ -62,7 +62,7 @@ async fn a_job_of_another_handle_is_told_by_name() {
     let (ours, theirs) = (place.open().await, place.open().await);
     let mut wakes = subscribe(&ours).await;
     for priority in [0, 7] {
-        let job = queue_core::JobSpec { priority, ..spec("1") };
+        let job = spec("1").priority(priority);
         insert(&theirs, vec![job]).await.unwrap();
         let news = next(&mut wakes).await;
         assert!(!news.unknown, "{news:?}");
@@ -99,7 +99,7 @@ async fn own_notifications_are_not_taken_for_those_of_others() {
     assert_eq!(next(&mut wakes).await.ready.len(), 1, "within the process, at once");
     in_time("the notification", heard.recv()).await.unwrap();
     // It is behind the first on every connection: had that been taken in, it would show.
-    let job = queue_core::JobSpec { priority: 3, ..spec("1") };
+    let job = spec("1").priority(3);
     insert(&theirs, vec![job]).await.unwrap();
     let news = next(&mut wakes).await;
     assert_eq!(news.ready.iter().map(|hint| hint.priority).collect::<Vec<_>>(), [3]);
@@ -160,7 +160,7 @@ async fn notifications_are_throttled_and_the_last_job_is_told_all_the_same() {
     for _ in 0..199 {
         insert(&backend, vec![spec("1")]).await.unwrap();
     }
-    let last = queue_core::JobSpec { priority: 9, ..spec("1") };
+    let last = spec("1").priority(9);
     insert(&backend, vec![last]).await.unwrap();
     let mut many = 0;
     loop {
@@ -202,7 +202,7 @@ async fn a_handle_that_is_dropped_still_tells_of_its_last_job() {
     let backend = PostgresBackend::open(place.config().notify_interval(interval)).await.unwrap();
     let mut heard = listen(&place).await;
     for priority in [1, 2] {
-        insert(&backend, vec![queue_core::JobSpec { priority, ..spec("1") }]).await.unwrap();
+        insert(&backend, vec![spec("1").priority(priority)]).await.unwrap();
     }
     tokio::task::spawn_blocking(move || drop(backend)).await.unwrap();
     let mut told = String::new();

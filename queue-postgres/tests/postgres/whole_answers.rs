@@ -62,7 +62,7 @@ async fn nobody_behind_a_pooler_gets_the_answer_of_one_that_died() {
         Arc::new(PostgresBackend::open(config).await.unwrap())
     };
     let (dying, other) = (open(&place.url_at(clients.address())).await, open(pooled.url()).await);
-    let round_trip = async || assert_eq!(other.pausing().unwrap().paused().await.unwrap(), []);
+    let round_trip = async || assert_eq!(other.extensions().manage.unwrap().paused().await.unwrap(), []);
     round_trip().await;
 
     // An error whose end is late.

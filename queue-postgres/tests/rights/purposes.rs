@@ -60,7 +60,7 @@ async fn a_worker_runs_jobs_and_is_refused_everything_else() {
     let worker = Worker::new().serve(&queue).start().unwrap();
     assert_eq!(timeout(PATIENCE, runs.recv()).await.unwrap().unwrap(), "ada");
     worker.shutdown(PATIENCE).await;
-    let record = owner.inspect().unwrap().jobs(&[job]).await.unwrap().pop().flatten().unwrap();
+    let record = owner.extensions().inspect.unwrap().jobs(&[job]).await.unwrap().pop().flatten().unwrap();
     assert_eq!(record.state, State::Completed);
     assert_eq!(place.column("SELECT state FROM {s}.workers").await, ["retired"], "it could do all it wanted");
 
@@ -85,8 +85,8 @@ async fn an_enqueuer_enqueues_and_cancels_and_is_refused_everything_else() {
 
     let job = |payload: &str| NewJob::new(Kind::new("greet").unwrap(), Payload::json(payload).unwrap());
     let id = JobId::generate();
-    assert!(client.submit(vec![job("1").id(id)]).await.unwrap()[0].inserted);
-    assert!(!client.submit(vec![job("1").id(id)]).await.unwrap()[0].inserted, "it is there once");
+    assert!(client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new());
+    assert!(!client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new(), "it is there once");
     let other = client.submit(vec![job("2").id(id)]).await.unwrap_err();
     assert_eq!(other.kind(), ErrorKind::Conflict);
     assert_eq!(client.dequeue(id).await.unwrap(), Dequeued::Cancelled);
@@ -107,7 +107,7 @@ async fn an_enqueuer_enqueues_and_cancels_and_is_refused_everything_else() {
     assert_eq!(role.functions(&place).await, sorted(&[OF_ENQUEUERS, OF_ALL]));
     assert_eq!(role.tables(&place, "SELECT").await, ["migrations"]);
     let stored = place.open(driver()).await.unwrap();
-    assert!(stored.inspect().unwrap().jobs(&[by_sql]).await.unwrap()[0].is_some());
+    assert!(stored.extensions().inspect.unwrap().jobs(&[by_sql]).await.unwrap()[0].is_some());
     role.remove(&place).await;
     place.remove().await;
 }
@@ -135,7 +135,7 @@ async fn a_reader_sees_jobs_and_changes_none() {
     let id = owner.enqueue_value("greet", "ada").await.unwrap();
 
     let backend = role.open(&place).await;
-    let jobs: &dyn Inspect = backend.inspect().unwrap();
+    let jobs: &dyn Inspect = backend.extensions().inspect.unwrap();
     assert_eq!(jobs.list(ListRequest::new(10)).await.unwrap()[0].job.id, id);
     let record = jobs.jobs(&[id]).await.unwrap().pop().flatten().unwrap();
     assert_eq!(record.job.payload.as_str(), "\"ada\"");
@@ -143,7 +143,7 @@ async fn a_reader_sees_jobs_and_changes_none() {
     let row = role.session.query_one(&overview, &[]).await.unwrap();
     assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), (&*id.to_string(), "\"ada\""));
 
-    assert_eq!(backend.pausing().unwrap().paused().await.unwrap(), []);
+    assert_eq!(backend.extensions().manage.unwrap().paused().await.unwrap(), []);
 
     works_nothing(&*backend).await;
     enqueues_nothing(&backend, id).await;
@@ -164,11 +164,11 @@ async fn an_operator_pauses_and_cancels_and_is_refused_everything_else() {
     let id = owner.enqueue_value("greet", "ada").await.unwrap();
 
     let backend = role.open(&place).await;
-    let (pausing, queue) = (backend.pausing().unwrap(), QueueName::default());
-    pausing.pause(&queue).await.unwrap();
-    assert_eq!(pausing.paused().await.unwrap(), std::slice::from_ref(&queue));
-    pausing.resume(&queue).await.unwrap();
-    assert_eq!(pausing.paused().await.unwrap(), []);
+    let (manage, queue) = (backend.extensions().manage.unwrap(), QueueName::default());
+    manage.pause(&queue).await.unwrap();
+    assert_eq!(manage.paused().await.unwrap(), std::slice::from_ref(&queue));
+    manage.resume(&queue).await.unwrap();
+    assert_eq!(manage.paused().await.unwrap(), []);
     let cancel = CancelRequest::new(vec![id]).signal_running();
     assert_eq!(backend.cancel(cancel).await.unwrap(), [CancelReply::Cancelled]);
 

@@ -26,8 +26,8 @@ pub(crate) fn lacks_a_right<T: std::fmt::Debug>(answer: Result<T, Error>) {
 }
 
 pub(crate) async fn lists_no_jobs(backend: &dyn Backend) {
-    lacks_a_right(backend.inspect().unwrap().list(ListRequest::new(1)).await);
-    lacks_a_right(backend.audit().unwrap().stored().await);
+    lacks_a_right(backend.extensions().inspect.unwrap().list(ListRequest::new(1)).await);
+    lacks_a_right(backend.extensions().audit.unwrap().stored().await);
 }
 
 pub(crate) async fn enqueues_nothing(backend: &Arc<dyn Backend>, known: JobId) {
@@ -43,8 +43,8 @@ pub(crate) async fn works_nothing(backend: &dyn Backend) {
 }
 
 pub(crate) async fn pauses_nothing(backend: &dyn Backend) {
-    lacks_a_right(backend.pausing().unwrap().pause(&QueueName::default()).await);
-    lacks_a_right(backend.pausing().unwrap().resume(&QueueName::default()).await);
+    lacks_a_right(backend.extensions().manage.unwrap().pause(&QueueName::default()).await);
+    lacks_a_right(backend.extensions().manage.unwrap().resume(&QueueName::default()).await);
 }
 
 /// Whatever the functions are granted, none of these may touch the tables or the schema itself.

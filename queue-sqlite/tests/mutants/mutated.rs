@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
+    Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
+    ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
     WakeReceiver,
 };
 use queue_core::{Result, Submitted};
@@ -124,15 +124,7 @@ impl Backend for Mutated {
         self.sound.subscribe()
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        self.sound.inspect()
-    }
-
-    fn pausing(&self) -> Option<&dyn Pause> {
-        self.sound.pausing()
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        self.sound.audit()
+    fn extensions(&self) -> Extensions<'_> {
+        self.sound.extensions()
     }
 }

@@ -39,17 +39,11 @@ impl Place {
 }
 
 pub(crate) fn spec(payload: &str) -> JobSpec {
-    JobSpec {
-        id: JobId::generate(),
-        kind: Kind::new("send-email").unwrap(),
-        payload: Payload::json(payload).unwrap(),
-        run_at: None,
-        max_retries: 3,
-        priority: 0,
-        timeout: Duration::from_secs(60),
-        queue: QueueName::default(),
-        backoff: None,
-    }
+    JobSpec::new(JobId::generate(), Kind::new("send-email").unwrap(), Payload::json(payload).unwrap())
+        .max_retries(3)
+        .priority(0)
+        .timeout(Duration::from_secs(60))
+        .queue(QueueName::default())
 }
 
 pub(crate) async fn insert(backend: &SqliteBackend, batch: Vec<JobSpec>) -> Result<Vec<Submitted>> {
@@ -68,5 +62,5 @@ pub(crate) fn claim(worker: WorkerId, limit: u32) -> ClaimRequest {
 }
 
 pub(crate) async fn count(backend: &SqliteBackend) -> usize {
-    backend.audit().unwrap().stored().await.unwrap().jobs.len()
+    backend.extensions().audit.unwrap().stored().await.unwrap().jobs.len()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use queue_core::backend::{ListRequest, SettleRequest, Settlement, Verdict};
+use queue_core::backend::{Completion, ListRequest, SettleRequest, Settlement, Verdict};
 use queue_core::{Backend, Error, ErrorKind, JobId, JobSpec};
 use queue_sqlite::SqliteBackend;
 
@@ -39,7 +39,7 @@ async fn filled(place: &Place) -> BTreeMap<JobId, JobSpec> {
     let worker = crate::common::register(&backend).await;
     let held = backend.claim(claim(worker, 150)).await.unwrap().jobs;
     let end = |job: &queue_core::backend::ClaimedJob| {
-        Settlement::new(job.token, Verdict::Complete { result: Some(b"\"done\"".to_vec()) })
+        Settlement::new(job.token, Verdict::Complete(Completion::new().result(b"\"done\"".to_vec())))
     };
     let request = SettleRequest::new(worker, held.iter().take(100).map(end).collect());
     backend.settle(request).await.unwrap();
@@ -93,7 +93,7 @@ async fn try_everything(place: &Place, page: u64, known: &BTreeMap<JobId, JobSpe
             }
         }
     }
-    let (inspect, audit) = (backend.inspect().unwrap(), backend.audit().unwrap());
+    let (inspect, audit) = (backend.extensions().inspect.unwrap(), backend.extensions().audit.unwrap());
     if let Some(records) = met.note("list", page, inspect.list(ListRequest::new(1000)).await) {
         for record in records {
             assert_eq!(
@@ -143,8 +143,8 @@ async fn a_file_that_is_damaged_under_an_open_handle_is_an_error() {
         overwrite(&place.file(), page, &rubbish(page));
     }
     let ids: Vec<JobId> = known.keys().copied().collect();
-    let error = backend.inspect().unwrap().jobs(&ids).await.unwrap_err();
+    let error = backend.extensions().inspect.unwrap().jobs(&ids).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
-    let error = backend.audit().unwrap().stored().await.unwrap_err();
+    let error = backend.extensions().audit.unwrap().stored().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
 }

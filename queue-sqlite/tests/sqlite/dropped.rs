@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use queue_core::backend::{
-    CancelRequest, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settlement, Verdict,
+    CancelRequest, Completion, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
 use queue_core::{Backend, QueueName, WorkerId};
 use queue_sqlite::SqliteBackend;
@@ -37,9 +37,9 @@ async fn a_dropped_future_of_any_operation_leaves_no_transaction_open() {
     let backend = place.open().await;
     let worker = register(&backend).await;
     let queue = QueueName::default();
-    let settlement = |token| vec![Settlement::new(token, Verdict::Complete { result: None })];
-    let (inspect, audit) = (backend.inspect().unwrap(), backend.audit().unwrap());
-    let pausing = backend.pausing().unwrap();
+    let settlement = |token| vec![Settlement::new(token, Verdict::Complete(Completion::new()))];
+    let (inspect, audit) = (backend.extensions().inspect.unwrap(), backend.extensions().audit.unwrap());
+    let manage = backend.extensions().manage.unwrap();
     for _ in 0..3 {
         let job = spec("1");
         let id = job.id;
@@ -56,9 +56,9 @@ async fn a_dropped_future_of_any_operation_leaves_no_transaction_open() {
             backend.register(RegisterRequest::new(WorkerId::generate(), "test", Duration::from_secs(60)))
         });
         at_each_poll!(place, backend, backend.retire(RetireRequest::new(WorkerId::generate())));
-        at_each_poll!(place, backend, pausing.pause(&queue));
-        at_each_poll!(place, backend, pausing.paused());
-        at_each_poll!(place, backend, pausing.resume(&queue));
+        at_each_poll!(place, backend, manage.pause(&queue));
+        at_each_poll!(place, backend, manage.paused());
+        at_each_poll!(place, backend, manage.resume(&queue));
         at_each_poll!(place, backend, inspect.jobs(&[id]));
         at_each_poll!(place, backend, inspect.list(ListRequest::new(10)));
         at_each_poll!(place, backend, audit.stored());

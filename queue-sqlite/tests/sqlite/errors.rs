@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{Place, claim, count, insert, register, spec};
 use queue_core::backend::{LeasesRequest, SettleRequest, Settlement, Verdict};
-use queue_core::{Backend, ErrorKind, JobSpec};
+use queue_core::{Backend, ErrorKind};
 use queue_sqlite::{SqliteBackend, SqliteConfig};
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_job_that_cannot_be_read_stands_in_no_others_way() {
         let place = Place::new();
         let backend = place.open().await;
         let worker = register(&backend).await;
-        let urgent = JobSpec { priority: 9, ..spec("1") };
+        let urgent = spec("1").priority(9);
         insert(&backend, [urgent].into_iter().chain((0..9).map(|_| spec("1"))).collect()).await.unwrap();
         let vandal = place.connection();
         vandal.execute_batch(damage).unwrap();
@@ -157,7 +157,7 @@ async fn an_attempt_has_one_error_however_often_it_is_recorded() {
     place.connection().execute_batch(left).unwrap();
     let bury = Settlement::new(held.token, Verdict::Bury { error: "of this attempt".to_owned() });
     backend.settle(SettleRequest::new(worker, vec![bury])).await.unwrap().remove(0).unwrap();
-    let record = backend.inspect().unwrap().jobs(&[job]).await.unwrap().remove(0).unwrap();
+    let record = backend.extensions().inspect.unwrap().jobs(&[job]).await.unwrap().remove(0).unwrap();
     let errors: Vec<&str> = record.errors.iter().map(|error| error.error.as_str()).collect();
     assert_eq!(errors, ["of this attempt"]);
 }

@@ -53,7 +53,7 @@ async fn an_enqueue_into_removed_files_is_an_error() {
     assert!(error.to_string().contains("there is no file, and none is created"), "{error}");
     let error = backend.claim(claim(worker, 1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    let error = backend.audit().unwrap().stored().await.unwrap_err();
+    let error = backend.extensions().audit.unwrap().stored().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     drop(backend);
     for suffix in SUFFIXES {

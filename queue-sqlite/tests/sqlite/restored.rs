@@ -9,7 +9,7 @@ use crate::common::{Place, claim, insert, register, spec};
 use queue_core::backend::ClaimRequest;
 
 fn job(kind: &str, queue: &str) -> JobSpec {
-    JobSpec { kind: Kind::new(kind).unwrap(), queue: QueueName::new(queue).unwrap(), ..spec("1") }
+    spec("1").kind(Kind::new(kind).unwrap()).queue(QueueName::new(queue).unwrap())
 }
 
 /// A file in which kinds and queues have the numbers of this order.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use queue_core::backend::{
-    HeartbeatRequest, MaintainRequest, ProgressReport, Prune, RegisterRequest, SettleRequest, Settled,
-    Settlement, Verdict,
+    Completion, HeartbeatRequest, MaintainRequest, ProgressReport, Prune, RegisterRequest, SettleRequest,
+    Settled, Settlement, Verdict,
 };
-use queue_core::{Backend, ErrorKind, JobSpec, Progress, Timestamp, WorkerId};
+use queue_core::{Backend, ErrorKind, Progress, Timestamp, WorkerId};
 use queue_sqlite::SqliteBackend;
 
 use crate::common::{Place, claim, insert, register, spec};
@@ -38,7 +38,7 @@ fn states(place: &Place) -> Vec<i64> {
 /// Three jobs that are due in ten seconds.
 async fn scheduled(place: &Place) -> SqliteBackend {
     let backend = place.open().await;
-    let jobs = (0..3).map(|_| JobSpec { run_at: Some(later(10)), ..spec("1") }).collect();
+    let jobs = (0..3).map(|_| spec("1").run_at(later(10))).collect();
     insert(&backend, jobs).await.unwrap();
     backend
 }
@@ -183,13 +183,13 @@ async fn a_job_that_cannot_be_removed_stops_no_pruning() {
     let worker = register(&backend).await;
     insert(&backend, (0..3).map(|_| spec("1")).collect()).await.unwrap();
     let jobs = backend.claim(claim(worker, 3)).await.unwrap().jobs;
-    let ends = jobs.iter().map(|job| Settlement::new(job.token, Verdict::Complete { result: None }));
+    let ends = jobs.iter().map(|job| Settlement::new(job.token, Verdict::Complete(Completion::new())));
     backend.settle(SettleRequest::new(worker, ends.collect())).await.unwrap();
     refuse(&place, "DELETE ON queue_jobs", 2, REFUSALS[0]);
     let now = later(60 * 60 * 24 * 365);
     let reply = backend.maintain(MaintainRequest::prune(Prune::default()).at(now)).await.unwrap();
     assert_eq!(reply.pruned, 2);
-    let left = backend.audit().unwrap().stored().await.unwrap();
+    let left = backend.extensions().audit.unwrap().stored().await.unwrap();
     assert_eq!((left.jobs.len(), left.outcomes.len()), (1, 1), "the refused job is whole");
 }
 
@@ -202,7 +202,7 @@ async fn progress_that_cannot_be_stored_costs_no_heartbeat() {
     let jobs = backend.claim(claim(worker, 3)).await.unwrap().jobs;
     refuse(&place, "UPDATE OF progress ON queue_live", 2, REFUSALS[0]);
     let mut request = HeartbeatRequest::new(worker);
-    let report = |token| ProgressReport { token, progress: Progress { done: 1, total: 2 } };
+    let report = |token| ProgressReport::new(token, Progress { done: 1, total: 2 });
     request.progress = jobs.iter().map(|job| report(job.token)).collect();
     assert_eq!(backend.heartbeat(request).await.unwrap().leases, 3);
     let stored: i64 = place
@@ -220,7 +220,7 @@ async fn a_settle_without_its_table_fails_as_a_whole_and_is_done_afterwards() {
     insert(&backend, (0..3).map(|_| spec("1")).collect()).await.unwrap();
     let jobs = backend.claim(claim(worker, 3)).await.unwrap().jobs;
     let settle = || {
-        let end = Verdict::Complete { result: None };
+        let end = Verdict::Complete(Completion::new());
         let ends = jobs.iter().map(|job| Settlement::new(job.token, end.clone())).collect();
         backend.settle(SettleRequest::new(worker, ends))
     };

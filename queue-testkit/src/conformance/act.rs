@@ -122,7 +122,7 @@ impl Act {
     /// Does it once. The error of the one batch, or of a settlement, is the operation's.
     pub(crate) async fn attempt(&self, session: &Session) -> anyhow::Result<Result<Answer>> {
         let backend = session.backend()?;
-        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let now = session.now();
         Ok(match self {
             Self::Insert(jobs) => {
@@ -159,16 +159,16 @@ impl Act {
                 done(backend.maintain(MaintainRequest::rescue(100).by(*by).at(now)).await)
             }
             Self::Promote => done(backend.maintain(MaintainRequest::promote(100).at(now)).await),
-            Self::Pause(queue) => match backend.pausing() {
-                Some(pausing) => done(pausing.pause(queue).await),
+            Self::Pause(queue) => match backend.extensions().manage {
+                Some(manage) => done(manage.pause(queue).await),
                 None => Ok(Answer::Done),
             },
-            Self::Resume(queue) => match backend.pausing() {
-                Some(pausing) => done(pausing.resume(queue).await),
+            Self::Resume(queue) => match backend.extensions().manage {
+                Some(manage) => done(manage.resume(queue).await),
                 None => Ok(Answer::Done),
             },
-            Self::Paused => match backend.pausing() {
-                Some(pausing) => done(pausing.paused().await),
+            Self::Paused => match backend.extensions().manage {
+                Some(manage) => done(manage.paused().await),
                 None => Ok(Answer::Done),
             },
             Self::Read(job) => done(inspect.jobs(&[*job]).await),

@@ -43,7 +43,8 @@ pub(crate) enum Need {
     Durable,
     MultiProcess,
     Migrations,
-    Pause,
+    /// Commands of operators are taken.
+    Manage,
     /// Claims can be parked.
     Parking,
     /// Children can attach to the storage, and be stopped.
@@ -57,6 +58,8 @@ pub(crate) enum Need {
 pub(crate) struct Offered {
     /// What the backend declares.
     pub(crate) capabilities: Capabilities,
+    /// Whether it takes commands of operators.
+    pub(crate) manage: bool,
     /// Whether it offers to park claims.
     pub(crate) parking: bool,
     /// Whether its storages have an address.
@@ -76,6 +79,7 @@ impl Need {
                 "needs child processes, for which the storage gives no `address`".to_owned()
             }
             Self::Children => "needs child processes that can be stopped, as on Unix".to_owned(),
+            Self::Manage => "needs `Manage`, which the backend does not offer".to_owned(),
             Self::Parking => "needs parked claims, which the backend does not offer".to_owned(),
             Self::Backup => {
                 "needs a storage that can be restored, for which there is no `back_up`".to_owned()
@@ -84,12 +88,12 @@ impl Need {
         })
     }
 
-    const fn is_met_by(self, Offered { capabilities, parking, address, backup }: Offered) -> bool {
+    const fn is_met_by(self, Offered { capabilities, manage, parking, address, backup }: Offered) -> bool {
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
             Self::Migrations => capabilities.migrations,
-            Self::Pause => capabilities.pause,
+            Self::Manage => manage,
             Self::Parking => parking,
             Self::Children => cfg!(unix) && address,
             Self::Backup => backup,
@@ -103,7 +107,7 @@ impl fmt::Display for Need {
             Self::Durable => "durable",
             Self::MultiProcess => "multi_process",
             Self::Migrations => "migrations",
-            Self::Pause => "pause",
+            Self::Manage => "manage",
             Self::Parking => "parking",
             Self::Children => "children",
             Self::Backup => "backup",

@@ -100,10 +100,11 @@ pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> a
     runtime()?.block_on(async {
         let kit = Kit::new(Arc::clone(subject), None, Arc::clone(settings), Arc::default()).await?;
         let backend = kit.backend()?;
-        ensure!(backend.inspect().is_some(), "the suite needs a backend that offers `inspect`");
-        ensure!(backend.audit().is_some(), "the suite needs a backend that offers `audit`");
+        ensure!(backend.extensions().inspect.is_some(), "the suite needs a backend that offers `inspect`");
+        ensure!(backend.extensions().audit.is_some(), "the suite needs a backend that offers `audit`");
         Ok(Offered {
             capabilities: backend.capabilities(),
+            manage: backend.extensions().manage.is_some(),
             parking: backend.parking().is_some(),
             address: kit.address().is_some(),
             backup: kit.can_back_up().await?,

@@ -95,7 +95,7 @@ impl Job {
     }
 
     fn fail(&mut self, now: Timestamp, error: &str) {
-        self.errors.push(AttemptError { attempt: self.attempt, at: now, error: error.to_owned() });
+        self.errors.push(AttemptError::new(self.attempt, now, error.to_owned()));
     }
 
     fn finish(&mut self, state: State, now: Timestamp, ended_by: Option<ClaimId>, reason: Reason) {

@@ -82,17 +82,15 @@ impl Program {
         slots: usize,
         change: impl FnOnce(&mut WorkerSettings),
     ) -> anyhow::Result<RunningWorker> {
-        let mut settings = WorkerSettings {
-            slots,
-            heartbeat_interval: Duration::from_millis(100),
-            worker_expiry: PATIENCE * 2,
-            cancellation_grace: SLOWEST_REQUEST,
-            rescue_interval: Duration::from_millis(50),
-            head_interval: Duration::from_millis(500),
-            outage_backoff: Duration::from_millis(10),
-            outage_backoff_cap: SLOWEST_REQUEST,
-            ..WorkerSettings::default()
-        };
+        let mut settings = WorkerSettings::default()
+            .slots(slots)
+            .heartbeat_interval(Duration::from_millis(100))
+            .worker_expiry(PATIENCE * 2)
+            .cancellation_grace(SLOWEST_REQUEST)
+            .rescue_interval(Duration::from_millis(50))
+            .head_interval(Duration::from_millis(500))
+            .outage_backoff(Duration::from_millis(10))
+            .outage_backoff_cap(SLOWEST_REQUEST);
         change(&mut settings);
         Ok(Worker::new().serve(&self.queue).settings(settings).start()?)
     }
@@ -115,7 +113,7 @@ impl Program {
     /// Waits until all of these jobs have ended.
     pub(crate) async fn ended(&self, ids: &[JobId]) -> anyhow::Result<()> {
         let backend = self.queue.backend();
-        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let look = async {
             loop {
                 let records = inspect.jobs(ids).await?;

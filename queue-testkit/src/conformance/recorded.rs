@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
+    Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaim, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
+    MaintainReply, MaintainRequest, Manage, ParkedClaim, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result, Submitted};
@@ -73,11 +73,11 @@ impl Recorded {
     }
 
     fn reading(&self) -> Result<&dyn Inspect> {
-        self.inner.inspect().ok_or_else(|| Self::missing("read jobs"))
+        self.inner.extensions().inspect.ok_or_else(|| Self::missing("read jobs"))
     }
 
-    fn pauses(&self) -> Result<&dyn Pause> {
-        self.inner.pausing().ok_or_else(|| Self::missing("pause queues"))
+    fn managing(&self) -> Result<&dyn Manage> {
+        self.inner.extensions().manage.ok_or_else(|| Self::missing("pause queues"))
     }
 }
 
@@ -152,16 +152,11 @@ impl Backend for Recorded {
         self.inner.parking().map(|_| &self.parking)
     }
 
-    fn pausing(&self) -> Option<&dyn Pause> {
-        self.inner.pausing().map(|_| self as &dyn Pause)
-    }
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        self.inner.inspect().map(|_| self as &dyn Inspect)
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        self.inner.audit()
+    fn extensions(&self) -> Extensions<'_> {
+        let mut extensions = self.inner.extensions();
+        extensions.inspect = extensions.inspect.map(|_| self as &dyn Inspect);
+        extensions.manage = extensions.manage.map(|_| self as &dyn Manage);
+        extensions
     }
 }
 
@@ -221,16 +216,16 @@ impl Inspect for Recorded {
 }
 
 #[async_trait]
-impl Pause for Recorded {
+impl Manage for Recorded {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
-        self.noted("pause", queue, self.pauses()?.pause(queue)).await
+        self.noted("pause", queue, self.managing()?.pause(queue)).await
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<()> {
-        self.noted("resume", queue, self.pauses()?.resume(queue)).await
+        self.noted("resume", queue, self.managing()?.resume(queue)).await
     }
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
-        self.noted("paused", &"", self.pauses()?.paused()).await
+        self.noted("paused", &"", self.managing()?.paused()).await
     }
 }

@@ -69,16 +69,11 @@ impl Spec {
 
     /// The job as a backend gets it.
     pub(crate) fn build(self) -> queue_core::Result<JobSpec> {
-        Ok(JobSpec {
-            id: self.id,
-            kind: Kind::new(self.kind)?,
-            payload: Payload::json(self.payload)?,
-            run_at: self.run_at,
-            max_retries: self.max_retries,
-            priority: self.priority,
-            timeout: self.timeout,
-            queue: QueueName::new(self.queue)?,
-            backoff: None,
-        })
+        Ok(JobSpec::new(self.id, Kind::new(self.kind)?, Payload::json(self.payload)?)
+            .run_at(self.run_at)
+            .max_retries(self.max_retries)
+            .priority(self.priority)
+            .timeout(self.timeout)
+            .queue(QueueName::new(self.queue)?))
     }
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
+    CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
     ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled,
     WakeReceiver,
 };
@@ -21,7 +21,7 @@ impl Hesitant {
     }
 
     pub(crate) async fn jobs(&self) -> usize {
-        self.0.audit().unwrap().stored().await.unwrap().jobs.len()
+        self.0.extensions().audit.unwrap().stored().await.unwrap().jobs.len()
     }
 }
 
@@ -79,11 +79,7 @@ impl Backend for Hesitant {
         self.0.subscribe()
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        self.0.inspect()
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        self.0.audit()
+    fn extensions(&self) -> Extensions<'_> {
+        self.0.extensions()
     }
 }

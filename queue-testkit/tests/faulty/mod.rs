@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue_core::backend::{
     Answer, Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaim, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, ParkedClaim, ParkedClaims, ReadyQueuesReply,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, Submitted};
 use queue_testkit::conformance::{Fault, FaultyStorage, Injected, SetupResult, Storage};
@@ -305,25 +305,17 @@ impl Backend for Faulty {
         self.inner.subscribe()
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
+    fn extensions(&self) -> Extensions<'_> {
+        Extensions::none().inspect(self).manage(self).audit(self)
     }
 
     fn parking(&self) -> Option<&ParkedClaims> {
         Some(&self.parking)
     }
-
-    fn pausing(&self) -> Option<&dyn Pause> {
-        Some(self)
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        Some(self)
-    }
 }
 
 #[async_trait]
-impl Pause for Faulty {
+impl Manage for Faulty {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         let (queue, names) = (queue.clone(), vec![queue.as_str().as_bytes().to_vec()]);
         self.send(Effect::Writes, names, |inner| async move { inner.pause(&queue).await }).await

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{JobId, QueueName, Result};
@@ -69,7 +69,7 @@ impl Backend for Mutated {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_durable().with_multi_process().with_pause()
+        Capabilities::default().with_durable().with_multi_process()
     }
 
     async fn insert(&self, request: InsertRequest) -> Fates {
@@ -116,20 +116,12 @@ impl Backend for Mutated {
         self.mutation.subscribe(&self.sound)
     }
 
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        Some(self)
+    fn extensions(&self) -> Extensions<'_> {
+        Extensions::none().inspect(self).manage(self).audit(self)
     }
 
     fn parking(&self) -> Option<&ParkedClaims> {
         self.mutation.parking(&self.sound)
-    }
-
-    fn pausing(&self) -> Option<&dyn Pause> {
-        Some(self)
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        Some(self)
     }
 }
 
@@ -145,7 +137,7 @@ impl Inspect for Mutated {
 }
 
 #[async_trait]
-impl Pause for Mutated {
+impl Manage for Mutated {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         self.mutation.pause(&self.sound, queue).await
     }

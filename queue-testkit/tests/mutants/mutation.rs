@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest, LiveRow,
-    MaintainReply, MaintainRequest, ParkedClaims, Pause as _, ReadyQueuesReply, ReadyQueuesRequest,
+    MaintainReply, MaintainRequest, Manage as _, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result, Submitted};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, InsertRequest, ParkedClaims, Pause as _, SettleRequest, Settlement, TakenClaim,
-    Verdict,
+    ClaimReply, ClaimRequest, InsertRequest, Manage as _, ParkedClaims, SettleRequest, Settlement,
+    TakenClaim, Verdict,
 };
 use queue_core::{Backend as _, Result};
 

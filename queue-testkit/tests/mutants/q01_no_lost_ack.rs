@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     CancelRequest, InsertRequest, MaintainReply, MaintainRequest, Prune, SettleRequest, Settled, Verdict,
 };
-use queue_core::{Backend as _, JobId, MemoryBackend, Result, State, Submitted, Timestamp};
+use queue_core::{Backend as _, Insertion, JobId, MemoryBackend, Result, State, Submitted, Timestamp};
 
 use crate::caught::mutants;
 use crate::mutation::{Fates, Mutation, Sound};
@@ -30,7 +30,7 @@ impl Mutation for LosesTheTail {
         for (fate, tail) in fates.iter_mut().zip(tails) {
             if let (Ok(answers), Some(tail)) = (fate, tail) {
                 sound.reached();
-                answers.push(Submitted { id: tail.id, inserted: true });
+                answers.push(Submitted::new(tail.id, Insertion::New));
             }
         }
         Ok(fates)
@@ -54,13 +54,12 @@ async fn erase(sound: &Sound, job: JobId) -> Result<()> {
     sound.reached();
     let none = Duration::ZERO;
     sound.backend.cancel(CancelRequest::new(vec![job]).at(Timestamp::UNIX_EPOCH)).await?;
-    let prune = Prune {
-        completed: Duration::MAX,
-        cancelled: none,
-        dead: Duration::MAX,
-        idempotency_window: none,
-        limit: 1,
-    };
+    let prune = Prune::default()
+        .completed(Duration::MAX)
+        .cancelled(none)
+        .dead(Duration::MAX)
+        .idempotency_window(none)
+        .limit(1);
     sound.backend.maintain(MaintainRequest::prune(prune).at(Timestamp::MAX)).await?;
     Ok(())
 }

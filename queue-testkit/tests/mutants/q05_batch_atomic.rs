@@ -49,7 +49,7 @@ impl Mutation for StoresTheRest {
             let mut alone = InsertRequest::new(batch.into_iter().map(|spec| vec![spec]).collect());
             alone.now = request.now;
             let answers = sound.backend.insert(alone).await?;
-            let made = |answer: &Result<Vec<Submitted>>| answer.as_ref().is_ok_and(|jobs| jobs[0].inserted);
+            let made = |answer: &Result<Vec<Submitted>>| answer.as_ref().is_ok_and(|jobs| jobs[0].is_new());
             let stored = answers.iter().filter(|answer| made(answer)).count();
             if stored > 0 && stored < answers.len() {
                 sound.reached();

@@ -35,13 +35,12 @@ impl Mutation for Revives {
         if request.batches.iter().flatten().any(is_ended) {
             sound.reached();
             let none = Duration::ZERO;
-            let prune = Prune {
-                completed: none,
-                cancelled: none,
-                dead: none,
-                idempotency_window: none,
-                limit: u32::MAX,
-            };
+            let prune = Prune::default()
+                .completed(none)
+                .cancelled(none)
+                .dead(none)
+                .idempotency_window(none)
+                .limit(u32::MAX);
             sound.backend.maintain(MaintainRequest::prune(prune).at(Timestamp::MAX)).await?;
         }
         sound.backend.insert(request).await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use queue_core::backend::{JobRecord, SettleRequest, Settled, Verdict};
+use queue_core::backend::{Completion, JobRecord, SettleRequest, Settled, Verdict};
 use queue_core::{Backend as _, JobId, Result, State};
 
 use crate::caught::mutants;
@@ -25,7 +25,7 @@ struct KeepsTheLast(Mutex<BTreeMap<JobId, Vec<u8>>>);
 impl Mutation for KeepsTheLast {
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &request.settlements {
-            if let Verdict::Complete { result: Some(result) } = &settlement.verdict {
+            if let Verdict::Complete(Completion { result: Some(result), .. }) = &settlement.verdict {
                 self.0.lock().unwrap().insert(settlement.token.job, result.clone());
             }
         }
@@ -75,7 +75,7 @@ struct Swaps;
 impl Mutation for Swaps {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         let results = request.settlements.iter_mut().filter_map(|settlement| match &mut settlement.verdict {
-            Verdict::Complete { result } => Some(result),
+            Verdict::Complete(Completion { result, .. }) => Some(result),
             _ => None,
         });
         let mut results: Vec<_> = results.collect();
@@ -93,7 +93,7 @@ struct TakesEmptyForNone;
 impl Mutation for TakesEmptyForNone {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &mut request.settlements {
-            if let Verdict::Complete { result } = &mut settlement.verdict
+            if let Verdict::Complete(Completion { result, .. }) = &mut settlement.verdict
                 && result.as_ref().is_some_and(Vec::is_empty)
             {
                 sound.reached();

@@ -132,11 +132,9 @@ impl Mutation for WakesLater {
 
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
         let now = request.now.unwrap_or_else(Timestamp::now);
-        let hint = |spec: &JobSpec| Hint {
-            queue: spec.queue.clone(),
-            priority: spec.priority,
-            run_at: spec.run_at.unwrap_or(now),
-            due_in: now.until(spec.run_at.unwrap_or(now)),
+        let hint = |spec: &JobSpec| {
+            Hint::new(spec.queue.clone(), spec.priority, spec.run_at.unwrap_or(now))
+                .due_in(now.until(spec.run_at.unwrap_or(now)))
         };
         let hints: Vec<Hint> = request.batches.iter().flatten().map(hint).collect();
         let fates = sound.backend.insert(request).await?;
@@ -151,7 +149,7 @@ impl Mutation for WakesLater {
             if let Some(LiveRow { queue, priority, run_at, .. }) = sound.live(job).await {
                 sound.reached();
                 let run_at = run_at.saturating_add(Duration::from_secs(1));
-                self.0.announce(&[Hint { queue, priority, run_at, due_in: Duration::ZERO }]);
+                self.0.announce(&[Hint::new(queue, priority, run_at)]);
             }
         }
         Ok(answers)

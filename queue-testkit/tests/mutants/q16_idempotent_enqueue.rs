@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use queue_core::backend::InsertRequest;
-use queue_core::{Backend as _, Error, ErrorKind, JobId, JobSpec, Submitted};
+use queue_core::{Backend as _, Error, ErrorKind, Insertion, JobId, JobSpec, Submitted};
 use serde_json::Value;
 
 use crate::caught::mutants;
@@ -16,6 +16,7 @@ mutants! {
     Q16 makes_a_second_job_of_the_same_id => SecondJob,
     Q16 accepts_the_same_id_with_other_content => OtherContent,
     Q16 compares_payloads_by_what_they_mean => SameMeaning::default(),
+    Q16 compares_attributes => ComparesAttributes,
     Q16 refuses_what_it_knows => RefusesTheKnown,
     Q16 tells_two_that_they_made_the_job => TellsTwo::default(),
 }
@@ -43,6 +44,25 @@ impl Mutation for SecondJob {
     }
 }
 
+/// As a comparison of whole rows would.
+struct ComparesAttributes;
+
+#[async_trait]
+impl Mutation for ComparesAttributes {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Fates {
+        for spec in request.batches.iter().flatten() {
+            let Some(stored) = sound.record(spec.id).await else { continue };
+            if stored.job.attributes != spec.attributes {
+                sound.reached();
+                let message = format!("the job {} is stored with other content", spec.id);
+                let error = || Error::new(ErrorKind::Conflict, "enqueue jobs", message.clone());
+                return Ok(request.batches.iter().map(|_| Err(error().with_jobs(vec![spec.id]))).collect());
+            }
+        }
+        sound.backend.insert(request).await
+    }
+}
+
 /// As `ON CONFLICT DO NOTHING` would.
 struct OtherContent;
 
@@ -64,7 +84,7 @@ impl Mutation for OtherContent {
 }
 
 fn known(batch: &[JobSpec]) -> Vec<Submitted> {
-    batch.iter().map(|spec| Submitted { id: spec.id, inserted: false }).collect()
+    batch.iter().map(|spec| Submitted::new(spec.id, Insertion::Known)).collect()
 }
 
 /// As a column of parsed JSON does.
@@ -97,7 +117,7 @@ impl Mutation for RefusesTheKnown {
         let mut fates = sound.backend.insert(request).await?;
         for fate in &mut fates {
             if let Ok([first, ..]) = fate.as_deref()
-                && !first.inserted
+                && !first.is_new()
             {
                 sound.reached();
                 let message = format!("the id {} is stored already", first.id);
@@ -126,9 +146,9 @@ impl Mutation for TellsTwo {
         }
         let mut fates = sound.backend.insert(request).await?;
         for (answers, is_new) in fates.iter_mut().zip(is_new) {
-            for answer in answers.iter_mut().flatten().filter(|answer| answer.inserted != is_new) {
+            for answer in answers.iter_mut().flatten().filter(|answer| answer.is_new() != is_new) {
                 sound.reached();
-                answer.inserted = is_new;
+                answer.insertion = if is_new { Insertion::New } else { Insertion::Known };
             }
         }
         Ok(fates)

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use queue_core::backend::{ClaimReply, ClaimRequest, Pause as _};
+use queue_core::backend::{ClaimReply, ClaimRequest, Manage as _};
 use queue_core::{Backend as _, QueueName, Result};
 
 use crate::caught::mutants;

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use queue_core::backend::{ClaimReply, ClaimRequest, InsertRequest, SettleRequest, Settled, Verdict};
-use queue_core::{Backend as _, JobSpec, Kind, Payload, QueueName, Result, Timestamp};
+use queue_core::backend::{
+    ClaimReply, ClaimRequest, Completion, InsertRequest, SettleRequest, Settled, Verdict,
+};
+use queue_core::{Attributes, Backend as _, JobSpec, Kind, Payload, QueueName, Result, Timestamp};
 use serde_json::Value;
 
 use crate::caught::mutants;
@@ -24,9 +26,15 @@ mutants! {
         let round = |time: Timestamp| time.saturating_sub(Duration::from_micros(time.as_micros().unsigned_abs() % 1000));
         spec.run_at = spec.run_at.map(round);
     }),
+    Q20 loses_attributes => ChangedJob(|spec| spec.attributes = None),
+    Q20 orders_the_keys_of_attributes => ChangedJob(|spec| {
+        if let Some(Ok(value)) = spec.attributes.as_ref().map(Attributes::decode::<Value>) {
+            spec.attributes = Some(Attributes::from_stored(value.to_string()));
+        }
+    }),
     Q20 folds_the_case_of_names => FoldsCase,
     Q20 cuts_results_at_a_nul => ChangedEnd(|verdict| {
-        if let Verdict::Complete { result: Some(result) } = verdict
+        if let Verdict::Complete(Completion { result: Some(result), .. }) = verdict
             && let Some(nul) = result.iter().position(|byte| *byte == 0)
         {
             result.truncate(nul);

@@ -18,7 +18,7 @@ pub(crate) fn attempt_errors(
     let read = |row| {
         let (key, value): (redb::AccessGuard<'_, ErrorKey>, redb::AccessGuard<'_, ErrorValue>) = row;
         let ((_, attempt), (at, error)) = (key.value(), value.value());
-        Ok(AttemptError { attempt, at: time(at)?, error: error.to_owned() })
+        Ok(AttemptError::new(attempt, time(at)?, error.to_owned()))
     };
     rows.map(|row| row.doing("read a job's errors").and_then(read)).collect()
 }

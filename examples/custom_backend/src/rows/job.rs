@@ -1,6 +1,6 @@
 //! A job as it was submitted.
 
-use queue_core::{Backoff, JobId, JobSpec, Kind, Payload, QueueName, Result, Timestamp};
+use queue_core::{Attributes, Backoff, JobId, JobSpec, Kind, Payload, QueueName, Result, Timestamp};
 use redb::ReadableTable;
 
 use super::{AsId as _, duration, job_id, length, time};
@@ -24,20 +24,20 @@ pub(crate) fn job(jobs: &impl ReadableTable<Id, JobValue>, id: JobId) -> Result<
 impl JobRow {
     /// Reads a row. The payload is text that was checked when it came, and is not looked into again.
     pub(crate) fn read<'v>(id: Id, value: <JobValue as redb::Value>::SelfType<'v>) -> Result<Self> {
-        let (kind, queue, payload, created_at, run_at, max_retries, priority, timeout, backoff) = value;
-        let spec = JobSpec {
-            id: job_id(id),
-            kind: Kind::new(kind).stored()?,
-            payload: Payload::from_stored(payload),
-            run_at: Some(time(run_at)?),
-            max_retries,
-            priority,
-            timeout: duration(timeout),
-            queue: QueueName::new(queue).stored()?,
-            backoff: backoff
-                .map(|(base, cap, jitter)| Backoff::new(duration(base), duration(cap), jitter).stored())
-                .transpose()?,
-        };
+        let (kind, queue, payload, created_at, run_at, max_retries, priority, timeout, backoff, attributes) =
+            value;
+        let spec = JobSpec::new(job_id(id), Kind::new(kind).stored()?, Payload::from_stored(payload))
+            .run_at(time(run_at)?)
+            .max_retries(max_retries)
+            .priority(priority)
+            .timeout(duration(timeout))
+            .queue(QueueName::new(queue).stored()?)
+            .backoff(
+                backoff
+                    .map(|(base, cap, jitter)| Backoff::new(duration(base), duration(cap), jitter).stored())
+                    .transpose()?,
+            )
+            .attributes(attributes.map(Attributes::from_stored));
         Ok(Self { spec, created_at: time(created_at)? })
     }
 }
@@ -57,6 +57,7 @@ impl Tables<'_> {
             spec.priority,
             length(spec.timeout),
             backoff,
+            spec.attributes.as_ref().map(Attributes::as_str),
         );
         self.jobs.put(spec.id.as_id(), value)
     }

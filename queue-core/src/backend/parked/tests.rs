@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use super::*;
-use crate::{ClaimId, JobId, Kind, NewJob, Payload, TaskOptions, WorkerId};
+use crate::{ClaimId, JobId, JobSpec, Kind, NewJob, Payload, TaskOptions, WorkerId};
 
 const ROOM: Room = Room { limit: 2, last_attempts: 1 };
 

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backend::{Settlement, Verdict};
+use crate::backend::{Completion, Settlement, Verdict};
 use crate::limits::DEFAULT_RETRY_BASE;
 use crate::runtime::decide::deadline::later;
 use crate::runtime::settings::WorkerSettings;
@@ -68,7 +68,7 @@ impl PendingSettlement {
     /// Decides after a final error.
     pub(crate) fn rejected(self, error: &Error) -> RejectedSettlement {
         let Settlement { token, verdict } = self.settlement;
-        if !matches!(verdict, Verdict::Complete { result: Some(_) }) {
+        if !matches!(verdict, Verdict::Complete(Completion { result: Some(_), .. })) {
             return RejectedSettlement::Drop;
         }
         let error = format!("the result cannot be stored: {}", error.message());

@@ -73,6 +73,7 @@ fn context(worker: &WorkerState, job: &ClaimedJob) -> JobContext {
         .with_queue(job.queue.clone())
         .with_attempt(job.attempt)
         .with_max_retries(job.max_retries)
+        .with_attributes(job.attributes.clone())
         .with_end(worker.now().checked_add(job.timeout))
         .with_shared_state(Arc::clone(&worker.handler_state))
         .with_shutdown(Arc::clone(&worker.shutdown_deadline))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::{ClaimedJob, Verdict};
+use crate::backend::{ClaimedJob, Completion, Verdict};
 use crate::border::error_text;
 use crate::queue::Registration;
 use crate::runtime::run::panic::catch_panic_in;
@@ -53,7 +53,7 @@ impl Judge<'_> {
             let fault = format!("the result is {bytes} bytes, the limit is {}", self.limits.result_bytes);
             return self.failure(JobError::retry(fault));
         }
-        Verdict::Complete { result }
+        Verdict::Complete(Completion::new().result(result))
     }
 
     fn timed_out(&self, end: &RunEnd) -> JobError {

@@ -152,7 +152,7 @@ impl Act {
     async fn finish_insert(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
         let (again, is_refused) = self.persist_after(kit, first).await?;
         let Answer::Submitted(again) = again? else { return Ok(()) };
-        let made = again.iter().filter(|job| job.inserted).count();
+        let made = again.iter().filter(|job| job.is_new()).count();
         ensure!(made == 0 || made == again.len(), "{made} of the {} jobs were missing", again.len());
         ensure!(made == 0 || first.is_err(), "a batch that was acknowledged was not there");
         ensure!(made > 0 || !is_refused, "a batch that was refused was there all the same");
@@ -230,9 +230,9 @@ impl Act {
 
     async fn finish_pause(&self, kit: &Kit, first: &Result<Answer>, queue: &QueueName) -> CaseResult {
         let backend = kit.impatient().backend()?;
-        let Some(pausing) = backend.pausing() else { return Ok(()) };
+        let Some(manage) = backend.extensions().manage else { return Ok(()) };
         let is_pause = matches!(self, Self::Pause(_));
-        let paused = || persist("list of paused queues", || async { Ok(pausing.paused().await) });
+        let paused = || persist("list of paused queues", || async { Ok(manage.paused().await) });
         if is_refusal(first) {
             ensure_eq!(
                 paused().await??.contains(queue),

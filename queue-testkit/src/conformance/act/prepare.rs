@@ -52,9 +52,9 @@ async fn prepare(kit: &Kit, left_behind: &[JobSpec]) -> anyhow::Result<Vec<Act>>
     acts.push(Act::Retire(kit.worker().await?));
     acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(left_behind) });
     acts.extend([Act::Promote, Act::Read(held[0].id), Act::List]);
-    if let Some(pausing) = kit.backend()?.pausing() {
+    if let Some(manage) = kit.backend()?.extensions().manage {
         let paused = unique_queue(kit)?;
-        pausing.pause(&paused).await?;
+        manage.pause(&paused).await?;
         acts.extend([Act::Pause(unique_queue(kit)?), Act::Resume(paused), Act::Paused]);
     }
     Ok(acts)
@@ -72,8 +72,7 @@ fn large_batch(kit: &Kit) -> queue_core::Result<Vec<JobSpec>> {
 
 async fn enter(kit: &Kit, queue: &QueueName) -> anyhow::Result<Vec<JobSpec>> {
     let specs = (0..FEW).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<_>>>()?;
-    let specs: Vec<JobSpec> =
-        specs.into_iter().map(|spec| JobSpec { queue: queue.clone(), ..spec }).collect();
+    let specs: Vec<JobSpec> = specs.into_iter().map(|spec| spec.queue(queue.clone())).collect();
     let fates = kit.backend()?.insert(InsertRequest::new(vec![specs.clone()]).at(kit.now())).await?;
     fates.into_iter().collect::<queue_core::Result<Vec<_>>>()?;
     kit.knows_kind(&specs[0].kind);

@@ -24,7 +24,7 @@ cases! {
     Fault q11_a_rescue_of_unknown_outcome_takes_each_lease_once on DOUBTS,
     Fault q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again on DOUBTS,
     Fault q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it on LOST,
-    Fault q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again [Pause] on DOUBTS,
+    Fault q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again [Manage] on DOUBTS,
 }
 
 const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
@@ -254,8 +254,8 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
         ensure!(error.is_retryable(), "trying again is said not to help: {error:?}");
         let again = persist("insert", insert).await??;
         ensure_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), ids, "the jobs of the second answer");
-        let expected = was_done(kit)?.map_or(again[0].inserted, |was_done| !was_done);
-        ensure!(again.iter().all(|job| job.inserted == expected), "the second answer: {again:?}");
+        let expected = was_done(kit)?.map_or(again[0].is_new(), |was_done| !was_done);
+        ensure!(again.iter().all(|job| job.is_new() == expected), "the second answer: {again:?}");
         ensure_eq!(kit.stored().await?.jobs.len(), round * 7, "jobs");
     }
     Ok(())
@@ -280,7 +280,7 @@ async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(
         "the jobs, in their order"
     );
     let expected = was_done(kit)?.map(|was_done| !was_done);
-    ensure!(submitted.iter().all(|job| Some(job.inserted) == expected), "the second answer: {submitted:?}");
+    ensure!(submitted.iter().all(|job| Some(job.is_new()) == expected), "the second answer: {submitted:?}");
     ensure_eq!(kit.stored().await?.jobs.len(), 3, "jobs");
     Ok(())
 }
@@ -289,14 +289,16 @@ async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(
 async fn q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
     let backend = kit.impatient().backend()?;
     let looking = kit.backend()?;
-    let (Some(pausing), Some(looking)) = (backend.pausing(), looking.pausing()) else { return Ok(()) };
+    let (Some(manage), Some(looking)) = (backend.extensions().manage, looking.extensions().manage) else {
+        return Ok(());
+    };
     for _ in 0..ROUNDS {
         let queue = unique_queue(kit)?;
-        let pause = || async { Ok(pausing.pause(&queue).await) };
+        let pause = || async { Ok(manage.pause(&queue).await) };
         in_doubt(kit, queue.as_str().as_bytes(), &pause).await?;
         persist("pause", pause).await??;
         ensure_eq!(looking.paused().await?, std::slice::from_ref(&queue), "the paused queues");
-        let resume = || async { Ok(pausing.resume(&queue).await) };
+        let resume = || async { Ok(manage.resume(&queue).await) };
         in_doubt(kit, queue.as_str().as_bytes(), &resume).await?;
         persist("resume", resume).await??;
         ensure_eq!(looking.paused().await?, [], "the paused queues after all");

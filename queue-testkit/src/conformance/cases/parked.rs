@@ -28,7 +28,7 @@ cases! {
     Fast q07_a_parked_claim_ends_before_too_many_last_attempts [Parking],
     Fast q13_a_parked_claim_takes_the_first_of_all [Parking],
     Fast q14_a_parked_claim_takes_nothing_before_its_time [Parking],
-    Fast q17_a_parked_claim_takes_nothing_of_a_paused_queue [Parking, Pause],
+    Fast q17_a_parked_claim_takes_nothing_of_a_paused_queue [Parking, Manage],
     Fast q19_what_a_parked_claim_leaves_wakes_others [Parking],
     Race q03_parked_claims_and_others_share_no_job [Parking],
     Fault q03_an_idle_worker_finds_what_it_was_given_without_an_answer [Parking] on LOST,
@@ -139,14 +139,14 @@ async fn q17_a_parked_claim_takes_nothing_of_a_paused_queue(kit: &Kit) -> CaseRe
     kit.knows_kind(&"job".parse()?);
     let mut claim = kit.claiming(kit.worker().await?, 5).park(ROOM)?;
     let backend = kit.backend()?;
-    let pausing = backend.pausing().context("the backend declares `pause` and does not offer it")?;
-    pausing.pause(&queue("default")?).await?;
+    let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    manage.pause(&queue("default")?).await?;
     let id = kit.insert_one(kit.spec("job")).await?;
     if let Some(answer) = claim.answered().await {
         ensure!(answer.reply?.jobs.is_empty(), "a paused queue gave a job");
     }
     ensure_eq!(kit.state(id).await?, State::Ready, "the state of the job");
-    pausing.resume(&queue("default")?).await?;
+    manage.resume(&queue("default")?).await?;
     ensure_eq!(kit.claim_one(kit.worker().await?).await?.token.job, id, "the job, once resumed");
     Ok(())
 }

@@ -144,7 +144,7 @@ async fn produce(client: Client, stopped: watch::Receiver<bool>) -> anyhow::Resu
         let jobs = ids.iter().map(|id| Ok(new_job("job", "{}")?.id(*id).max_retries(1000)));
         match client.submit(jobs.collect::<queue_core::Result<_>>()?).await {
             Ok(submitted) => {
-                ensure!(submitted.iter().all(|job| job.inserted), "new jobs were known: {submitted:?}");
+                ensure!(submitted.iter().all(|job| job.is_new()), "new jobs were known: {submitted:?}");
                 told.acknowledged.extend(ids);
             }
             Err(error) if error.kind() == ErrorKind::UnknownOutcome => {

@@ -104,7 +104,7 @@ async fn q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once(kit: &K
             crew.kill(child).await?;
             let answers = backend.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?;
             let answer = answers.into_iter().next().context("one batch was answered with none")??;
-            let new = answer.iter().filter(|job| job.inserted).count();
+            let new = answer.iter().filter(|job| job.is_new()).count();
             let expected: &[usize] = match point {
                 "before insert" => &[9],
                 "insert sent" => &[0, 9],

@@ -114,7 +114,8 @@ async fn q01_a_job_can_be_read_from_its_acknowledgement_on(kit: &Kit) -> CaseRes
 
 async fn listed(kit: &Kit) -> anyhow::Result<Vec<JobRecord>> {
     let backend = kit.backend()?;
-    let inspect = backend.inspect().ok_or_else(|| anyhow::anyhow!("the backend offers no `inspect`"))?;
+    let inspect =
+        backend.extensions().inspect.ok_or_else(|| anyhow::anyhow!("the backend offers no `inspect`"))?;
     Ok(inspect.list(queue_core::backend::ListRequest::new(100)).await?)
 }
 

@@ -90,7 +90,8 @@ async fn q02_an_empty_storage_gives_nothing(kit: &Kit) -> CaseResult {
 
 async fn listed(kit: &Kit) -> anyhow::Result<Vec<JobId>> {
     let backend = kit.backend()?;
-    let inspect = backend.inspect().ok_or_else(|| anyhow::anyhow!("the backend offers no `inspect`"))?;
+    let inspect =
+        backend.extensions().inspect.ok_or_else(|| anyhow::anyhow!("the backend offers no `inspect`"))?;
     Ok(inspect.list(ListRequest::new(100)).await?.into_iter().map(|record| record.job.id).collect())
 }
 

@@ -80,7 +80,7 @@ async fn q05_a_batch_sees_those_before_it_in_its_request(kit: &Kit) -> CaseResul
     let seen: Vec<Result<Vec<bool>, ErrorKind>> = fates
         .into_iter()
         .map(|fate| match fate {
-            Ok(submitted) => Ok(submitted.iter().map(|job| job.inserted).collect()),
+            Ok(submitted) => Ok(submitted.iter().map(|job| job.is_new()).collect()),
             Err(error) => Err(error.kind()),
         })
         .collect();
@@ -116,7 +116,7 @@ async fn q05_only_a_stored_batch_wakes(kit: &Kit) -> CaseResult {
     let told = announced_so_far(kit, &mut receiver).await?;
     ensure!(!urgent(&told), "a batch that failed woke somebody: {told:?}");
     let again = kit.try_insert(vec![known]).await??;
-    ensure!(!again[0].inserted, "a job that was there was entered again");
+    ensure!(!again[0].is_new(), "a job that was there was entered again");
     let told = announced_so_far(kit, &mut receiver).await?;
     ensure!(told.ready.is_empty(), "a batch that was there already woke somebody: {told:?}");
     Ok(())
@@ -151,7 +151,7 @@ async fn q05_one_of_many_batches_with_a_common_job_is_stored(kit: &Kit) -> CaseR
         for fate in race((0..6).map(insert).collect()).await? {
             match fate {
                 Ok(submitted) => {
-                    ensure!(submitted.iter().all(|job| job.inserted), "round {round}: {submitted:?}");
+                    ensure!(submitted.iter().all(|job| job.is_new()), "round {round}: {submitted:?}");
                     stored += 1;
                 }
                 Err(error) => {

@@ -22,13 +22,12 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Keeps jobs for one, two and three hours, and no id for longer.
 fn prune() -> Prune {
-    Prune {
-        completed: HOUR,
-        cancelled: HOUR * 2,
-        dead: HOUR * 3,
-        idempotency_window: Duration::ZERO,
-        limit: 100,
-    }
+    Prune::default()
+        .completed(HOUR)
+        .cancelled(HOUR * 2)
+        .dead(HOUR * 3)
+        .idempotency_window(Duration::ZERO)
+        .limit(100)
 }
 
 async fn ended(kit: &Kit, verdict: Verdict) -> anyhow::Result<JobId> {
@@ -67,8 +66,7 @@ async fn q08_pruning_never_takes_an_unfinished_job(kit: &Kit) -> CaseResult {
     let ready = kit.insert_one(kit.spec("job")).await?;
     let scheduled = kit.insert_one(kit.spec("job").run_at(later)).await?;
     kit.advance(HOUR * 10_000);
-    let none =
-        Prune { completed: Duration::ZERO, cancelled: Duration::ZERO, dead: Duration::ZERO, ..prune() };
+    let none = prune().completed(Duration::ZERO).cancelled(Duration::ZERO).dead(Duration::ZERO);
     ensure_eq!(kit.prune(none).await?.pruned, 0, "jobs pruned");
     let expected = [
         (failing, State::Retrying),
@@ -88,7 +86,7 @@ async fn q08_pruning_keeps_ids_of_the_idempotency_window(kit: &Kit) -> CaseResul
     let young_id = kit.id_at(kit.now().saturating_add(HOUR * 10));
     let young = kit.insert_one(kit.spec("job").id(young_id)).await?;
     kit.settle_one(kit.claim_one(kit.worker().await?).await?.token, complete()).await?;
-    let window = Prune { idempotency_window: HOUR * 5, ..prune() };
+    let window = prune().idempotency_window(HOUR * 5);
     kit.advance(HOUR * 5);
     ensure_eq!(kit.prune(window.clone()).await?.pruned, 0, "jobs pruned with both ids in the window");
     kit.advance(HOUR);
@@ -125,7 +123,7 @@ async fn q08_pruning_takes_at_most_its_limit(kit: &Kit) -> CaseResult {
     kit.advance(HOUR * 2);
     let mut pruned = Vec::new();
     for _ in 0..4 {
-        pruned.push(kit.prune(Prune { limit: 2, ..prune() }).await?.pruned);
+        pruned.push(kit.prune(prune().limit(2)).await?.pruned);
     }
     ensure_eq!(pruned, [2, 2, 1, 0], "jobs pruned, two at most each time");
     Ok(())

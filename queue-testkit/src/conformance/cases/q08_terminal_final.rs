@@ -120,7 +120,7 @@ async fn q08_inserting_again_revives_nothing(kit: &Kit) -> CaseResult {
     for ended in one_of_each(kit).await? {
         let before = kit.record(ended.id).await?;
         let again = kit.try_insert(vec![ended.spec.clone()]).await??;
-        ensure_eq!((again[0].id, again[0].inserted), (ended.id, false), "the same {} job again", ended.state);
+        ensure_eq!((again[0].id, again[0].is_new()), (ended.id, false), "the same {} job again", ended.state);
         fails_with(kit.try_insert(vec![ended.spec.payload("[0]")]).await?, ErrorKind::Conflict)?;
         ensure_eq!(kit.record(ended.id).await?, before, "the {} job", ended.state);
     }

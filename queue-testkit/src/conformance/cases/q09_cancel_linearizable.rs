@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{CancelReply, CancelRequest, Prune, Verdict};
+use queue_core::backend::{CancelReply, CancelRequest, Completion, Prune, Verdict};
 use queue_core::{Client, Dequeued, Enqueuer as _, ErrorKind, JobId, State};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -51,7 +51,7 @@ async fn q09_a_job_that_waits_is_cancelled_and_never_starts(kit: &Kit) -> CaseRe
         kit.promote(10).await?;
         kit.rescue(10).await?;
         for spec in &specs {
-            ensure!(!kit.try_insert(vec![spec.clone()]).await??[0].inserted, "a cancelled job was inserted");
+            ensure!(!kit.try_insert(vec![spec.clone()]).await??[0].is_new(), "a cancelled job was inserted");
         }
         let worker = kit.worker().await?;
         for cursor in [None, cursor.clone()] {
@@ -147,7 +147,7 @@ async fn q09_a_signalled_job_may_still_complete(kit: &Kit) -> CaseResult {
     let id = kit.insert_one(kit.spec("job")).await?;
     let token = kit.claim_one(worker).await?.token;
     kit.cancel_running(id).await?;
-    kit.settle_one(token, Verdict::Complete { result: Some(b"done".to_vec()) }).await?;
+    kit.settle_one(token, Verdict::Complete(Completion::new().result(b"done".to_vec()))).await?;
     ensure_eq!(kit.cancel_running(id).await?, CancelReply::Finished(State::Completed), "the second cancel");
     let record = kit.record(id).await?;
     ensure_eq!((record.state, record.result), (State::Completed, Some(b"done".to_vec())), "the job");
@@ -199,7 +199,7 @@ async fn q09_not_found_is_said_only_of_what_does_not_exist(kit: &Kit) -> CaseRes
     ensure_eq!(kit.cancel(refused).await?, CancelReply::NotFound, "a job of a batch that failed");
     ensure_eq!(kit.cancel(taken).await?, CancelReply::Cancelled, "a job of another queue");
 
-    let none = Prune { cancelled: Duration::ZERO, idempotency_window: Duration::ZERO, ..Prune::default() };
+    let none = Prune::default().cancelled(Duration::ZERO).idempotency_window(Duration::ZERO);
     ensure_eq!(kit.cancel(taken).await?, CancelReply::Finished(State::Cancelled), "a job before its pruning");
     kit.advance(Duration::from_secs(1) + TICK);
     ensure_eq!(kit.prune(none).await?.pruned, 1, "jobs pruned");

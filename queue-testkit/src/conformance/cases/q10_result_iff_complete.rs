@@ -104,7 +104,12 @@ async fn q10_results_of_one_request_go_to_their_own_jobs(kit: &Kit) -> CaseResul
     for (index, id) in ids.iter().enumerate() {
         let job = jobs.iter().find(|job| job.token.job == *id);
         let Some(job) = job else { anyhow::bail!("job {id} was not claimed") };
-        request.push((job.token, queue_core::backend::Verdict::Complete { result: result_of(index) }));
+        request.push((
+            job.token,
+            queue_core::backend::Verdict::Complete(
+                queue_core::backend::Completion::new().result(result_of(index)),
+            ),
+        ));
     }
     request.reverse();
     request.rotate_left(17);

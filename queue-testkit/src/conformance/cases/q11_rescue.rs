@@ -55,7 +55,7 @@ async fn q11_the_loss_is_recorded_as_the_error_of_the_attempt(kit: &Kit) -> Case
     ensure_eq!(record.error, None, "the error of a job that lives");
     let errors = record.errors;
     ensure_eq!(errors.len(), 2, "errors of {errors:?}");
-    let first = AttemptError { attempt: 1, at: failed_at, error: "failed".to_owned() };
+    let first = AttemptError::new(1, failed_at, "failed".to_owned());
     ensure_eq!(errors[0], first, "the error of the first attempt");
     ensure_eq!((errors[1].attempt, errors[1].at), (2, lost_at), "attempt and time of the loss");
     ensure!(!errors[1].error.is_empty(), "the loss says nothing");

@@ -203,7 +203,7 @@ async fn q12_a_stale_report_does_not_spoil_the_heartbeat(kit: &Kit) -> CaseResul
     kit.advance(EXPIRY - TICK);
     let mut request = HeartbeatRequest::new(worker).at(kit.now());
     for (done, job) in (1_u64..).zip(&held) {
-        request.progress.push(ProgressReport { token: job.token, progress: Progress { done, total: 9 } });
+        request.progress.push(ProgressReport::new(job.token, Progress { done, total: 9 }));
     }
     ensure_eq!(kit.backend()?.heartbeat(request).await?.leases, 2, "live leases");
     for (done, job) in [(Some(1), &held[0]), (None, &held[1]), (Some(3), &held[2])] {

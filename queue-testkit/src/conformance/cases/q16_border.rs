@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::{
-    Backoff, Client, Enqueuer as _, ErrorKind, JobId, Limits, NewJob, QueueName, Submitted, Timestamp,
+    Backoff, Client, Enqueuer as _, ErrorKind, Insertion, JobId, Limits, NewJob, QueueName, Submitted,
+    Timestamp,
 };
 
 use crate::conformance::case::{CaseResult, cases};
@@ -29,7 +30,10 @@ async fn q16_an_enqueue_of_unknown_outcome_can_be_repeated(kit: &Kit) -> CaseRes
     let ids = JobId::generate_many(5);
     for time in 0..3 {
         let answers = client.submit(with_ids(&ids)?).await?;
-        let expected: Vec<_> = ids.iter().map(|&id| Submitted { id, inserted: time == 0 }).collect();
+        let expected: Vec<_> = ids
+            .iter()
+            .map(|&id| Submitted::new(id, if time == 0 { Insertion::New } else { Insertion::Known }))
+            .collect();
         ensure_eq!(answers, expected, "the answers at time {time}");
     }
     let other = vec![new_job("job", "[]")?.id(ids[0])];
@@ -60,7 +64,7 @@ async fn q16_every_choice_of_a_job_is_known_again(kit: &Kit) -> CaseResult {
         for time in 0..2 {
             let answers = client.submit(vec![job.clone()]).await;
             let answers = answers.map_err(|error| anyhow::anyhow!("job {index}, time {time}: {error}"))?;
-            ensure_eq!(answers[0].inserted, time == 0, "job {index}, whether time {time} made it");
+            ensure_eq!(answers[0].is_new(), time == 0, "job {index}, whether time {time} made it");
         }
     }
     Ok(())
@@ -75,12 +79,12 @@ async fn q16_an_id_older_than_the_window_is_refused(kit: &Kit) -> CaseResult {
         JobId::from_bytes(bytes)
     };
     let default = Limits::default();
-    let short = Limits { idempotency_window: MINUTE * 10, ..Limits::default() };
+    let short = Limits::default().idempotency_window(MINUTE * 10);
     for (limits, number) in [(default, 1), (short, 2)] {
         let window = limits.idempotency_window;
         let client = Client::new(kit.backend()?).with_limits(limits);
         let (young, old) = (of_age(window - MINUTE, number), of_age(window + MINUTE, number));
-        ensure!(client.submit(with_ids(&[young])?).await?[0].inserted, "an id within {window:?} is known");
+        ensure!(client.submit(with_ids(&[young])?).await?[0].is_new(), "an id within {window:?} is known");
         let before = kit.stored().await?.jobs;
         let error = client.submit(with_ids(&[JobId::generate(), old])?).await;
         let error = fails_with(error, ErrorKind::Invalid)?;
@@ -103,6 +107,6 @@ async fn q16_an_id_that_stands_twice_in_a_batch_is_refused(kit: &Kit) -> CaseRes
         ensure!(error.to_string().contains(&ids[1].to_string()), "the error does not name the id: {error}");
         ensure_eq!(kit.stored().await?.jobs, [], "the jobs");
     }
-    ensure!(client.submit(with_ids(&ids)?).await?.iter().all(|job| job.inserted), "something was stored");
+    ensure!(client.submit(with_ids(&ids)?).await?.iter().all(|job| job.is_new()), "something was stored");
     Ok(())
 }

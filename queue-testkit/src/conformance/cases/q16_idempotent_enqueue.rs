@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::{Backoff, ErrorKind, JobSpec, Kind, Payload, QueueName, State, Submitted};
+use queue_core::{Attributes, Backoff, ErrorKind, Insertion, Kind, Payload, QueueName, State, Submitted};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -17,6 +17,7 @@ use crate::conformance::wakes::announced_so_far;
 cases! {
     Fast q16_the_same_job_again_is_known_in_every_state,
     Fast q16_other_content_in_any_field_is_a_conflict,
+    Fast q16_attributes_are_not_compared,
     Fast q16_the_payload_is_compared_byte_for_byte,
     Fast q16_a_job_without_a_time_is_the_same_without_one,
     Fast q16_a_time_that_was_given_must_be_given_again,
@@ -30,7 +31,7 @@ cases! {
 const SECOND: Duration = Duration::from_secs(1);
 
 fn is_known(answers: &[Submitted]) -> bool {
-    answers.iter().all(|answer| !answer.inserted)
+    answers.iter().all(|answer| !answer.is_new())
 }
 
 /// All seven, with whatever happened to the job since; and nothing happens to it by that.
@@ -54,30 +55,30 @@ async fn q16_the_same_job_again_is_known_in_every_state(kit: &Kit) -> CaseResult
         let id = spec.clone().build()?.id;
         let before = kit.record(id).await?;
         let answers = kit.try_insert(vec![spec]).await??;
-        ensure_eq!(answers, [Submitted { id, inserted: false }], "the same {} job again", before.state);
+        ensure_eq!(answers, [Submitted::new(id, Insertion::Known)], "the same {} job again", before.state);
         ensure_eq!(kit.record(id).await?, before, "the {} job", before.state);
         states.push(before.state);
     }
     states.sort();
-    ensure_eq!(states, State::ALL, "the states that were met");
+    ensure_eq!(states.as_slice(), State::ALL, "the states that were met");
     Ok(())
 }
 
 /// One field at a time; the error names the id, and the stored job stays as it was.
 async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
-    let stored = JobSpec { run_at: Some(kit.now()), ..kit.spec("job").build()? };
+    let stored = kit.spec("job").build()?.run_at(kit.now());
     kit.try_insert_exact(stored.clone()).await??;
     let before = kit.record(stored.id).await?;
     let backoff = |seconds| Backoff::new(SECOND * seconds, SECOND * 60, 20);
     let others = [
-        ("kind", JobSpec { kind: Kind::new("other")?, ..stored.clone() }),
-        ("payload", JobSpec { payload: Payload::json("[]")?, ..stored.clone() }),
-        ("run_at", JobSpec { run_at: Some(kit.now().saturating_add(SECOND)), ..stored.clone() }),
-        ("max_retries", JobSpec { max_retries: stored.max_retries + 1, ..stored.clone() }),
-        ("priority", JobSpec { priority: stored.priority - 1, ..stored.clone() }),
-        ("timeout", JobSpec { timeout: stored.timeout + SECOND, ..stored.clone() }),
-        ("queue", JobSpec { queue: QueueName::new("other")?, ..stored.clone() }),
-        ("backoff", JobSpec { backoff: Some(backoff(1)?), ..stored.clone() }),
+        ("kind", stored.clone().kind(Kind::new("other")?)),
+        ("payload", stored.clone().payload(Payload::json("[]")?)),
+        ("run_at", stored.clone().run_at(kit.now().saturating_add(SECOND))),
+        ("max_retries", stored.clone().max_retries(stored.max_retries + 1)),
+        ("priority", stored.clone().priority(stored.priority - 1)),
+        ("timeout", stored.clone().timeout(stored.timeout + SECOND)),
+        ("queue", stored.clone().queue(QueueName::new("other")?)),
+        ("backoff", stored.clone().backoff(backoff(1)?)),
     ];
     for (field, other) in others {
         match kit.try_insert_exact(other).await? {
@@ -86,13 +87,26 @@ async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
         }
         ensure_eq!(kit.record(stored.id).await?, before, "the job after another {field}");
     }
-    let with_backoff = JobSpec { id: kit.id_at(kit.now()), backoff: Some(backoff(1)?), ..stored };
+    let with_backoff = stored.id(kit.id_at(kit.now())).backoff(backoff(1)?);
     kit.try_insert_exact(with_backoff.clone()).await??;
     for other in [Some(backoff(2)?), Some(Backoff::new(SECOND, SECOND * 60, 21)?), None] {
-        let other = JobSpec { backoff: other, ..with_backoff.clone() };
+        let other = with_backoff.clone().backoff(other);
         fails_with(kit.try_insert_exact(other).await?, ErrorKind::Conflict)?;
     }
     ensure!(is_known(&kit.try_insert_exact(with_backoff).await??), "the same job with a backoff is inserted");
+    Ok(())
+}
+
+/// An attempt to enqueue the same job again has another trace: those stored first stay.
+async fn q16_attributes_are_not_compared(kit: &Kit) -> CaseResult {
+    let first = Attributes::json(r#"{"trace":1}"#)?;
+    let spec = kit.spec("job").build()?.attributes(first.clone());
+    kit.try_insert_exact(spec.clone()).await??;
+    for other in [Some(Attributes::json(r#"{"trace":2}"#)?), None] {
+        let answers = kit.try_insert_exact(spec.clone().attributes(other.clone())).await??;
+        ensure!(is_known(&answers), "the same job with {other:?} is inserted");
+        ensure_eq!(kit.record(spec.id).await?.job.attributes.as_ref(), Some(&first), "the attributes");
+    }
     Ok(())
 }
 
@@ -203,7 +217,7 @@ async fn q16_the_same_batch_at_the_same_time_is_stored_once(kit: &Kit) -> CaseRe
             async move { Ok(handle.try_insert(batch).await??) }
         };
         let answers = race((0..16).map(enqueuer).collect()).await?;
-        let made = answers.iter().filter(|batch| batch.iter().all(|job| job.inserted)).count();
+        let made = answers.iter().filter(|batch| batch.iter().all(|job| job.is_new())).count();
         let known = answers.iter().filter(|batch| is_known(batch)).count();
         ensure_eq!((made, known), (1, 15), "round {round}, batches that were stored and that were known");
     }
@@ -226,7 +240,7 @@ async fn q16_of_other_contents_for_one_id_the_first_wins(kit: &Kit) -> CaseResul
         let mut made = 0;
         for (task, answer) in answers.into_iter().enumerate() {
             match answer {
-                Ok(answers) if task / 2 == winner => made += usize::from(answers[0].inserted),
+                Ok(answers) if task / 2 == winner => made += usize::from(answers[0].is_new()),
                 Err(error) if task / 2 != winner => drop(fails_with::<()>(Err(error), ErrorKind::Conflict)?),
                 answer => anyhow::bail!("round {round}, {winner} won, task {task} is answered {answer:?}"),
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use queue_core::State;
-use queue_core::backend::{Backend, CancelReply, Pause};
+use queue_core::backend::{Backend, CancelReply, Manage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -18,31 +18,31 @@ use crate::conformance::race::race;
 use crate::conformance::session::{EXPIRY, complete, queue, retry};
 
 cases! {
-    Fast q17_a_paused_queue_gives_nothing_and_the_others_go_on [Pause],
-    Fast q17_a_resumed_queue_gives_all_in_order [Pause],
-    Fast q17_pausing_and_resuming_twice_changes_nothing [Pause],
-    Fast q17_jobs_of_a_paused_queue_live_on_in_every_other_way [Pause],
-    Fast q17_resuming_wakes_whoever_waits [Pause],
-    Fast q17_a_pause_outlives_the_handle [Pause, Durable],
-    Fast q17_a_pause_holds_for_every_handle [Pause, MultiProcess],
-    Race q17_no_claim_takes_a_job_after_pause_returned [Pause],
+    Fast q17_a_paused_queue_gives_nothing_and_the_others_go_on [Manage],
+    Fast q17_a_resumed_queue_gives_all_in_order [Manage],
+    Fast q17_pausing_and_resuming_twice_changes_nothing [Manage],
+    Fast q17_jobs_of_a_paused_queue_live_on_in_every_other_way [Manage],
+    Fast q17_resuming_wakes_whoever_waits [Manage],
+    Fast q17_a_pause_outlives_the_handle [Manage, Durable],
+    Fast q17_a_pause_holds_for_every_handle [Manage, MultiProcess],
+    Race q17_no_claim_takes_a_job_after_pause_returned [Manage],
 }
 
 /// How many pauses are to come in the middle of claiming, and how many at the most for that.
 const ENOUGH_ROUNDS: usize = 8;
 const MOST_ROUNDS: usize = 100;
 
-fn pausing(backend: &dyn Backend) -> anyhow::Result<&dyn Pause> {
-    backend.pausing().context("the backend declares `pause` and does not offer it")
+fn manage(backend: &dyn Backend) -> anyhow::Result<&dyn Manage> {
+    backend.extensions().manage.context("the backend offers no `manage`")
 }
 
 /// From the head, and for a queue that has no jobs yet.
 async fn q17_a_paused_queue_gives_nothing_and_the_others_go_on(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let backend = kit.backend()?;
-    let pausing = pausing(&*backend)?;
+    let manage = manage(&*backend)?;
     for name in ["mail", "empty"] {
-        pausing.pause(&queue(name)?).await?;
+        manage.pause(&queue(name)?).await?;
     }
     let specs = ["mail", "other", "empty", "default"].map(|name| kit.spec("job").queue(name));
     let jobs = kit.insert(specs.to_vec()).await?;
@@ -53,7 +53,7 @@ async fn q17_a_paused_queue_gives_nothing_and_the_others_go_on(kit: &Kit) -> Cas
         let taken: Vec<_> = reply.jobs.iter().map(|job| job.token.job).collect();
         ensure_eq!(taken, expected.into_iter().collect::<Vec<_>>(), "jobs of `{name}` that a claim took");
     }
-    ensure_eq!(pausing.paused().await?, [queue("empty")?, queue("mail")?], "the paused queues");
+    ensure_eq!(manage.paused().await?, [queue("empty")?, queue("mail")?], "the paused queues");
     Ok(())
 }
 
@@ -61,32 +61,32 @@ async fn q17_a_paused_queue_gives_nothing_and_the_others_go_on(kit: &Kit) -> Cas
 async fn q17_a_resumed_queue_gives_all_in_order(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let backend = kit.backend()?;
-    let pausing = pausing(&*backend)?;
+    let manage = manage(&*backend)?;
     let soon = kit.now().saturating_add(Duration::from_secs(1));
     let before = kit.insert(vec![kit.spec("job"), kit.spec("job").run_at(soon)]).await?;
-    pausing.pause(&queue("default")?).await?;
+    manage.pause(&queue("default")?).await?;
     let meanwhile = kit.insert(vec![kit.spec("job"), kit.spec("job").priority(5)]).await?;
     kit.advance(Duration::from_secs(2));
     ensure!(kit.claim(worker, 10).await?.is_empty(), "a paused queue gave a job");
-    pausing.resume(&queue("default")?).await?;
+    manage.resume(&queue("default")?).await?;
     let taken: Vec<_> = kit.claim(worker, 10).await?.iter().map(|job| job.token.job).collect();
     ensure_eq!(taken, [meanwhile[1], before[0], meanwhile[0], before[1]], "the jobs in the order of claims");
-    ensure_eq!(pausing.paused().await?, [], "the paused queues");
+    ensure_eq!(manage.paused().await?, [], "the paused queues");
     Ok(())
 }
 
 async fn q17_pausing_and_resuming_twice_changes_nothing(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let backend = kit.backend()?;
-    let pausing = pausing(&*backend)?;
+    let manage = manage(&*backend)?;
     let default = queue("default")?;
-    pausing.resume(&default).await?;
-    pausing.pause(&default).await?;
-    pausing.pause(&default).await?;
-    ensure_eq!(pausing.paused().await?, std::slice::from_ref(&default), "the paused queues");
+    manage.resume(&default).await?;
+    manage.pause(&default).await?;
+    manage.pause(&default).await?;
+    ensure_eq!(manage.paused().await?, std::slice::from_ref(&default), "the paused queues");
     kit.insert_one(kit.spec("job")).await?;
-    pausing.resume(&default).await?;
-    pausing.resume(&default).await?;
+    manage.resume(&default).await?;
+    manage.resume(&default).await?;
     kit.claim_one(worker).await?;
     Ok(())
 }
@@ -97,7 +97,7 @@ async fn q17_jobs_of_a_paused_queue_live_on_in_every_other_way(kit: &Kit) -> Cas
     let jobs = kit.insert((0..4).map(|_| kit.spec("job")).collect()).await?;
     let held = kit.claim(worker, 3).await?;
     let backend = kit.backend()?;
-    pausing(&*backend)?.pause(&queue("default")?).await?;
+    manage(&*backend)?.pause(&queue("default")?).await?;
     kit.settle_one(held[0].token, complete()).await?;
     kit.settle_one(held[1].token, retry("failed", 0)).await?;
     kit.heartbeat(worker).await?;
@@ -114,23 +114,23 @@ async fn q17_jobs_of_a_paused_queue_live_on_in_every_other_way(kit: &Kit) -> Cas
 /// So that a worker need not wait for its next look.
 async fn q17_resuming_wakes_whoever_waits(kit: &Kit) -> CaseResult {
     let backend = kit.backend()?;
-    let pausing = pausing(&*backend)?;
-    pausing.pause(&queue("default")?).await?;
+    let manage = manage(&*backend)?;
+    manage.pause(&queue("default")?).await?;
     kit.insert_one(kit.spec("job")).await?;
     let mut receiver = backend.subscribe();
-    pausing.resume(&queue("default")?).await?;
+    manage.resume(&queue("default")?).await?;
     let wakes = tokio::time::timeout(Duration::from_secs(30), receiver.recv()).await?;
     ensure!(wakes.unknown || !wakes.ready.is_empty(), "the resume is told as {wakes:?}");
     Ok(())
 }
 
 async fn q17_a_pause_outlives_the_handle(kit: &Kit) -> CaseResult {
-    pausing(&*kit.backend()?)?.pause(&queue("default")?).await?;
+    manage(&*kit.backend()?)?.pause(&queue("default")?).await?;
     kit.insert_one(kit.spec("job")).await?;
     kit.reopen().await?;
     let worker = kit.worker().await?;
     ensure!(kit.claim(worker, 5).await?.is_empty(), "a paused queue gave a job after it was opened again");
-    ensure_eq!(pausing(&*kit.backend()?)?.paused().await?, [queue("default")?], "the paused queues");
+    ensure_eq!(manage(&*kit.backend()?)?.paused().await?, [queue("default")?], "the paused queues");
     Ok(())
 }
 
@@ -138,9 +138,9 @@ async fn q17_a_pause_holds_for_every_handle(kit: &Kit) -> CaseResult {
     let second = kit.open_second().await?;
     let worker = second.worker().await?;
     kit.insert_one(kit.spec("job")).await?;
-    pausing(&*kit.backend()?)?.pause(&queue("default")?).await?;
+    manage(&*kit.backend()?)?.pause(&queue("default")?).await?;
     ensure!(second.claim(worker, 5).await?.is_empty(), "a queue that another handle paused gave a job");
-    pausing(&*second.backend()?)?.resume(&queue("default")?).await?;
+    manage(&*second.backend()?)?.resume(&queue("default")?).await?;
     kit.claim_one(kit.worker().await?).await?;
     Ok(())
 }
@@ -175,7 +175,7 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
         }
         drop(brought);
         in_time("a claim", first.recv()).await?;
-        pausing(&*handles[round % 2].backend()?)?.pause(&default).await?;
+        manage(&*handles[round % 2].backend()?)?.pause(&default).await?;
         let at_once = kit.stored().await?.live;
         // What is claimed from here on would show.
         let asked = handles.iter().map(|handle| {
@@ -198,7 +198,7 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
         if in_the_middle == ENOUGH_ROUNDS {
             return Ok(());
         }
-        pausing(&*kit.backend()?)?.resume(&default).await?;
+        manage(&*kit.backend()?)?.resume(&default).await?;
     }
     bail!("only {in_the_middle} of {MOST_ROUNDS} pauses came in the middle of claiming")
 }

@@ -19,7 +19,7 @@ use crate::conformance::session::{complete, queue};
 cases! {
     Fast q19_a_look_names_every_queue_that_has_something,
     Fast q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due,
-    Fast q17_a_look_leaves_out_no_queue_that_was_resumed [Pause],
+    Fast q17_a_look_leaves_out_no_queue_that_was_resumed [Manage],
     Race q19_a_worker_of_many_queues_runs_the_jobs_of_all,
 }
 
@@ -104,11 +104,11 @@ async fn q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due(kit: &
 async fn q17_a_look_leaves_out_no_queue_that_was_resumed(kit: &Kit) -> CaseResult {
     kit.insert(vec![kit.spec("job").queue("mail"), kit.spec("job").queue("other")]).await?;
     let backend = kit.backend()?;
-    let pausing = backend.pausing().context("the backend declares `pause` and does not offer it")?;
-    pausing.pause(&queue("mail")?).await?;
+    let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    manage.pause(&queue("mail")?).await?;
     let reply = look(kit, &["mail", "other"], &["job"]).await?;
     ensure!(names(&reply, "other"), "a queue was left out because another one is paused: {reply:?}");
-    pausing.resume(&queue("mail")?).await?;
+    manage.resume(&queue("mail")?).await?;
     let reply = look(kit, &["mail", "other"], &["job"]).await?;
     ensure!(names(&reply, "mail"), "the queue was resumed, and is left out: {reply:?}");
     Ok(())

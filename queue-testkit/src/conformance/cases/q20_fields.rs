@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{HeartbeatRequest, ProgressReport};
-use queue_core::limits::DEFAULT_MAX_ERROR_BYTES;
+use queue_core::backend::{HeartbeatRequest, InsertRequest, LeasesRequest, ProgressReport};
+use queue_core::limits::{DEFAULT_MAX_ERROR_BYTES, MAX_ATTRIBUTES_BYTES};
 use queue_core::{
-    Backoff, Enqueuer as _, JobError, JobId, JobSpec, Kind, Progress, QueueName, State, Timestamp,
+    Attributes, Backoff, Enqueuer as _, JobError, JobId, Kind, Progress, QueueName, State, Timestamp,
 };
 
 use crate::conformance::case::{CaseResult, cases};
@@ -21,6 +21,7 @@ cases! {
     Fast q20_durations_come_back_to_the_microsecond,
     Fast q20_names_come_back_and_are_told_apart,
     Fast q20_ids_at_the_ends_of_their_range_are_jobs_like_others,
+    Fast q20_attributes_come_back_byte_for_byte,
     Fast q20_texts_of_errors_come_back,
     Fast q20_progress_comes_back,
     Race q20_the_text_of_a_handlers_error_is_mended_and_cut,
@@ -76,13 +77,47 @@ async fn q20_durations_come_back_to_the_microsecond(kit: &Kit) -> CaseResult {
     for timeout in [Duration::ZERO, TICK, Duration::from_micros(1_000_001), longest] {
         let backoff = Backoff::new(timeout, longest, 100)?;
         let spec = kit.spec("job").timeout(timeout).build()?;
-        kit.try_insert_exact(JobSpec { backoff: Some(backoff), ..spec.clone() }).await??;
+        kit.try_insert_exact(spec.clone().backoff(backoff)).await??;
         let job = kit.claim_one(worker).await?;
         ensure_eq!((job.timeout, job.backoff), (timeout, Some(backoff)), "timeout and backoff of the claim");
         let record = kit.record(spec.id).await?;
         ensure_eq!(record.job.timeout, timeout, "the timeout of the record");
         ensure_eq!(record.job.backoff, Some(backoff), "the backoff of the record");
         kit.settle_one(job.token, complete()).await?;
+    }
+    Ok(())
+}
+
+/// In claim, leases and record: white space, the order of keys, numbers, escapes, the longest text, and none. In one batch, so
+/// that each job has its own.
+async fn q20_attributes_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
+    let longest = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ATTRIBUTES_BYTES - 8));
+    let texts = [
+        None,
+        Some("{}"),
+        Some(r#"{"b": 1.0, "a": [ ]}"#),
+        Some(r#" { "b" : 1e400, "a":"\u0000\ud800", "a": [ ] }"#),
+        None,
+        Some(longest.as_str()),
+        Some(r#"{"ж":"\"'\\"}"#),
+    ];
+    let mut batch = Vec::new();
+    for (index, text) in texts.into_iter().enumerate() {
+        let spec = kit.spec("job").priority(-i16::try_from(index)?).build()?;
+        batch.push(spec.attributes(text.map(Attributes::json).transpose()?));
+    }
+    let ids: Vec<JobId> = batch.iter().map(|spec| spec.id).collect();
+    kit.backend()?.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.remove(0)?;
+    let worker = kit.worker().await?;
+    let jobs = kit.claiming(worker, 9).kinds(&["job"]).take().await?.jobs;
+    let text = |attributes: &Option<Attributes>| attributes.as_ref().map(|text| text.as_str().to_owned());
+    let expected = texts.map(|text| text.map(str::to_owned));
+    let claimed: Vec<_> = jobs.iter().map(|job| text(&job.attributes)).collect();
+    ensure_eq!(claimed.as_slice(), expected, "the attributes of the claim");
+    let leases = kit.backend()?.leases(LeasesRequest::new(worker, jobs[0].token.claim)).await?;
+    ensure_eq!(leases, jobs, "the leases");
+    for (id, expected) in ids.into_iter().zip(expected) {
+        ensure_eq!(text(&kit.record(id).await?.job.attributes), expected, "the attributes of the record");
     }
     Ok(())
 }
@@ -95,8 +130,7 @@ async fn q20_names_come_back_and_are_told_apart(kit: &Kit) -> CaseResult {
         ["job", "Job", "JOB", "j%b", "j_b", "job'", "\"job\"", "\u{e9}", "e\u{301}", "\u{1f980}", &long];
     for name in names {
         let spec = kit.spec("job").build()?;
-        kit.try_insert_exact(JobSpec { kind: Kind::new(name)?, queue: QueueName::new(name)?, ..spec })
-            .await??;
+        kit.try_insert_exact(spec.kind(Kind::new(name)?).queue(QueueName::new(name)?)).await??;
     }
     for name in names {
         for other in names.into_iter().filter(|other| *other != name) {
@@ -157,7 +191,7 @@ async fn q20_progress_comes_back(kit: &Kit) -> CaseResult {
     let most = u64::try_from(i64::MAX)?;
     for (done, total) in [(0, 0), (3, 7), (most, most), (u64::MAX, u64::MAX), (1, 2)] {
         let mut request = HeartbeatRequest::new(worker).at(kit.now());
-        request.progress.push(ProgressReport { token, progress: Progress { done, total } });
+        request.progress.push(ProgressReport::new(token, Progress { done, total }));
         kit.backend()?.heartbeat(request).await?;
         ensure_eq!(kit.record(id).await?.progress, Some(Progress { done, total }), "the progress");
     }

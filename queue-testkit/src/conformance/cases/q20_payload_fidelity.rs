@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use proptest::collection::vec;
 use proptest::prelude::any;
-use queue_core::backend::{ClaimedJob, Verdict};
+use queue_core::backend::{ClaimedJob, Completion, Verdict};
 use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_RESULT_BYTES, MAX_JSON_DEPTH};
 use queue_core::{Enqueuer as _, JobId, Payload};
 
@@ -129,7 +129,7 @@ fn odd_results() -> Vec<Option<Vec<u8>>> {
 async fn complete_each(session: &Session, results: &[Option<Vec<u8>>]) -> anyhow::Result<Vec<JobId>> {
     let texts = vec!["{}".to_owned(); results.len()];
     let jobs = claimed(session, &texts).await?;
-    let verdicts = results.iter().map(|result| Verdict::Complete { result: result.clone() });
+    let verdicts = results.iter().map(|result| Verdict::Complete(Completion::new().result(result.clone())));
     session.settle(jobs.iter().map(|job| job.token).zip(verdicts).collect()).await?;
     Ok(jobs.iter().map(|job| job.token.job).collect())
 }

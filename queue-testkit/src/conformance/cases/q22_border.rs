@@ -61,8 +61,7 @@ async fn q22_a_bad_name_is_refused_by_name(kit: &Kit) -> CaseResult {
 /// By a byte, with the limit that is set; at the limit it is taken.
 async fn q22_a_payload_over_the_limit_is_refused(kit: &Kit) -> CaseResult {
     for limit in [DEFAULT_MAX_PAYLOAD_BYTES, 100] {
-        let client =
-            Client::new(kit.backend()?).with_limits(Limits { payload_bytes: limit, ..Limits::default() });
+        let client = Client::new(kit.backend()?).with_limits(Limits::default().payload_bytes(limit));
         let payload = |bytes: usize| Payload::json(format!("\"{}\"", "x".repeat(bytes - 2)));
         let error = client.enqueue("large", payload(limit + 1)?).await;
         refused(kit, error, &(limit + 1).to_string()).await?;
@@ -90,7 +89,7 @@ async fn q22_what_is_not_json_is_refused(kit: &Kit) -> CaseResult {
 
 /// Wherever it stands; the error says which it was.
 async fn q22_a_batch_with_one_bad_item_is_refused_whole(kit: &Kit) -> CaseResult {
-    let limits = Limits { payload_bytes: 100, ..Limits::default() };
+    let limits = Limits::default().payload_bytes(100);
     let client = Client::new(kit.backend()?).with_limits(limits);
     for place in [0, 2, 4] {
         let mut batch = (0..5).map(|_| new_job("job", "{}")).collect::<queue_core::Result<Vec<NewJob>>>()?;
@@ -104,7 +103,7 @@ async fn q22_a_batch_with_one_bad_item_is_refused_whole(kit: &Kit) -> CaseResult
 
 /// A limit of jobs; and an empty batch is none.
 async fn q22_a_batch_over_the_limit_is_refused_whole(kit: &Kit) -> CaseResult {
-    let limits = Limits { batch_jobs: 10, ..Limits::default() };
+    let limits = Limits::default().batch_jobs(10);
     let client = Client::new(kit.backend()?).with_limits(limits);
     let batch = |many: usize| vec![Payload::from_stored("{}"); many];
     refused(kit, client.enqueue_batch("job", batch(11)).await, "11 jobs").await?;

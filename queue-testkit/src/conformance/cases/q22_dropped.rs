@@ -47,7 +47,7 @@ async fn q22_a_dropped_insert_has_stored_all_or_nothing(kit: &Kit) -> CaseResult
         let specs = batch(kit, 20);
         let answered = drop_after(polls, kit.try_insert(specs.clone())).await.is_some();
         let again = kit.try_insert(specs).await??;
-        let made = again.iter().filter(|job| job.inserted).count();
+        let made = again.iter().filter(|job| job.is_new()).count();
         ensure!(made == 0 || made == 20 && !answered, "after {polls} polls {made} of 20 jobs were missing");
         batches += 1;
         ensure_eq!(kit.stored().await?.live.len(), batches * 20, "jobs after {polls} polls");
@@ -189,7 +189,7 @@ async fn q22_dropped_inserts_harm_no_neighbour_in_their_commit(kit: &Kit) -> Cas
         };
         for (acknowledged, specs) in race((0..16).map(enqueuer).collect()).await? {
             let again = kit.try_insert(specs).await??;
-            let made = again.iter().filter(|job| job.inserted).count();
+            let made = again.iter().filter(|job| job.is_new()).count();
             ensure!(made == 0 || made == 5 && !acknowledged, "round {round}: {made} of 5 jobs were missing");
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
     CancelRequest, ClaimRequest, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, ListRequest,
-    MaintainRequest, Pause, Prune, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
+    MaintainRequest, Manage, Prune, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
     Settlement,
 };
 use queue_core::{Kind, QueueName, State, WorkerId};
@@ -22,7 +22,7 @@ cases! {
     Fast q22_an_operation_dropped_at_any_poll_lets_the_handle_work,
     Fast q22_a_read_dropped_at_any_poll_changes_nothing,
     Fast q22_a_dropped_upkeep_can_be_repeated,
-    Fast q22_a_dropped_pause_can_be_repeated [Pause],
+    Fast q22_a_dropped_pause_can_be_repeated [Manage],
     Fast q22_a_wake_up_is_not_lost_with_the_wait_for_it,
 }
 
@@ -92,8 +92,8 @@ async fn q22_a_read_dropped_at_any_poll_changes_nothing(kit: &Kit) -> CaseResult
     let ids = kit.insert((0..20).map(|_| kit.spec("job")).collect()).await?;
     kit.claim(kit.worker().await?, 5).await?;
     let backend = kit.backend()?;
-    let inspect: &dyn Inspect = backend.inspect().context("the backend offers no `inspect`")?;
-    let audit = backend.audit().context("the backend offers no `audit`")?;
+    let inspect: &dyn Inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
+    let audit = backend.extensions().audit.context("the backend offers no `audit`")?;
     let before = kit.stored().await?;
     at_each_poll!("jobs", inspect.jobs(&ids), kit.works().await?);
     at_each_poll!("list", inspect.list(ListRequest::new(50)), kit.works().await?);
@@ -119,7 +119,7 @@ async fn q22_a_dropped_upkeep_can_be_repeated(kit: &Kit) -> CaseResult {
     kit.settle(held.iter().map(|job| (job.token, complete())).collect()).await?;
     kit.advance(EXPIRY);
     let zero = Duration::ZERO;
-    let prune = Prune { completed: zero, cancelled: zero, dead: zero, idempotency_window: zero, limit: 4 };
+    let prune = Prune::default().completed(zero).cancelled(zero).dead(zero).idempotency_window(zero).limit(4);
     let request = || MaintainRequest::prune(prune.clone()).at(kit.now());
     at_each_poll!("maintain", backend.maintain(request()), {
         let stored = kit.stored().await?;
@@ -133,20 +133,20 @@ async fn q22_a_dropped_upkeep_can_be_repeated(kit: &Kit) -> CaseResult {
 /// A queue whose pause was given up is paused or not; the second call decides.
 async fn q22_a_dropped_pause_can_be_repeated(kit: &Kit) -> CaseResult {
     let backend = kit.backend()?;
-    let pausing: &dyn Pause = backend.pausing().context("the backend offers no `pausing`")?;
+    let manage: &dyn Manage = backend.extensions().manage.context("the backend offers no `manage`")?;
     let (name, worker) = (queue("default")?, kit.worker().await?);
     kit.insert_one(kit.spec("job")).await?;
-    at_each_poll!("pause", pausing.pause(&name), {
+    at_each_poll!("pause", manage.pause(&name), {
         kit.works().await?;
-        pausing.resume(&name).await?;
-        ensure_eq!(pausing.paused().await?, [], "the paused queues");
+        manage.resume(&name).await?;
+        ensure_eq!(manage.paused().await?, [], "the paused queues");
     });
     ensure_eq!(kit.claim(worker, 1).await?.len(), 0, "jobs of a paused queue");
-    at_each_poll!("paused", pausing.paused(), kit.works().await?);
-    at_each_poll!("resume", pausing.resume(&name), {
+    at_each_poll!("paused", manage.paused(), kit.works().await?);
+    at_each_poll!("resume", manage.resume(&name), {
         kit.works().await?;
-        pausing.pause(&name).await?;
-        ensure_eq!(pausing.paused().await?, std::slice::from_ref(&name), "the paused queues");
+        manage.pause(&name).await?;
+        ensure_eq!(manage.paused().await?, std::slice::from_ref(&name), "the paused queues");
     });
     ensure_eq!(kit.claim(worker, 1).await?.len(), 1, "jobs of a queue that was resumed");
     kit.works().await

@@ -106,7 +106,7 @@ async fn q22_what_does_not_exist_is_an_answer_and_no_error(kit: &Kit) -> CaseRes
     let mut after_all = ListRequest::new(9);
     after_all.after = Some(queue_core::JobId::from_bytes([0xff; 16]));
     let backend = kit.backend()?;
-    if let Some(inspect) = backend.inspect() {
+    if let Some(inspect) = backend.extensions().inspect {
         ensure_eq!(inspect.list(after_all).await?, [], "the list after the last job");
     }
     let reply = kit.maintain(MaintainRequest::rescue(9)).await?;
@@ -129,7 +129,7 @@ async fn q22_a_request_for_nothing_is_answered_with_nothing(kit: &Kit) -> CaseRe
     ensure_eq!(kit.claim(worker, 0).await?, [], "a claim of up to 0 jobs");
     ensure_eq!(kit.claiming(worker, 9).kinds(&[]).take().await?.jobs, [], "a claim of no kinds");
     ensure_eq!(kit.claiming(worker, 9).queue("empty").take().await?.jobs, [], "a claim from no queue");
-    if let Some(inspect) = backend.inspect() {
+    if let Some(inspect) = backend.extensions().inspect {
         ensure_eq!(inspect.jobs(&[]).await?, [], "records of no ids");
         ensure_eq!(inspect.list(ListRequest::new(0)).await?, [], "a list of up to 0 jobs");
     }
@@ -154,13 +154,14 @@ async fn q22_numbers_and_times_at_their_ends_are_served(kit: &Kit) -> CaseResult
         let mut everything = MaintainRequest::promote(u32::MAX);
         everything.rescue = u32::MAX;
         let (most, none) = (Duration::MAX, Duration::ZERO);
-        everything.prune = Some(Prune {
-            completed: most,
-            cancelled: none,
-            dead: most,
-            idempotency_window: most,
-            limit: u32::MAX,
-        });
+        everything.prune = Some(
+            Prune::default()
+                .completed(most)
+                .cancelled(none)
+                .dead(most)
+                .idempotency_window(most)
+                .limit(u32::MAX),
+        );
         kit.maintain(everything).await?;
         for row in kit.stored().await?.live {
             kit.cancel(row.id).await?;

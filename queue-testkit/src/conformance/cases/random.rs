@@ -32,7 +32,7 @@ async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
         Rare::Promoted,
         Rare::Pruned,
     ];
-    if kit.backend()?.capabilities().pause {
+    if kit.backend()?.extensions().manage.is_some() {
         expected.push(Rare::ClaimMetPause);
     }
     agree_on_random_operations(kit, Mixture::Balanced, &expected).await

@@ -100,7 +100,7 @@ async fn q16_a_job_that_a_restore_removed_is_entered_anew(kit: &Kit) -> CaseResu
     let again = at_last("an insert after the restore", || async {
         Ok(handle.try_insert(vec![spec.clone()]).await??)
     });
-    ensure!(again.await?[0].inserted, "the job was known, though it is not there");
+    ensure!(again.await?[0].is_new(), "the job was known, though it is not there");
     let worker = handle.worker().await?;
     ensure_eq!(handle.claim_one(worker).await?.token.job, id, "the job that was claimed");
     Ok(())

@@ -265,7 +265,7 @@ impl<'a> Crew<'a> {
         is_so: impl Fn(&[JobRecord]) -> bool,
     ) -> anyhow::Result<()> {
         let backend = self.kit.backend()?;
-        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let look = async {
             loop {
                 let records: Vec<JobRecord> = inspect.jobs(jobs).await?.into_iter().flatten().collect();
@@ -285,7 +285,7 @@ impl<'a> Crew<'a> {
         let orders = run::Orders { slots: 8, upkeep: run::Upkeep::Often };
         let worker = run::start_for(&[KIND, run::LAPSE], &orders, told, &voice)?;
         let backend = self.kit.backend()?;
-        let audit = backend.audit().context("the backend offers no `audit`")?;
+        let audit = backend.extensions().audit.context("the backend offers no `audit`")?;
         let dry = async {
             while !audit.stored().await?.live.is_empty() {
                 sleep(LOOK).await;

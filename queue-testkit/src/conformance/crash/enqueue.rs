@@ -46,17 +46,12 @@ impl Jobs {
         id[8..12].copy_from_slice(&self.number.to_be_bytes());
         id[12..].copy_from_slice(&self.made.to_be_bytes());
         self.made += 1;
-        Ok(JobSpec {
-            id: JobId::from_bytes(id),
-            kind: Kind::new(KIND)?,
-            payload: Payload::json(payload)?,
-            run_at: None,
-            max_retries: RETRIES,
-            priority: 0,
-            timeout: Duration::from_secs(60),
-            queue: QueueName::new("default")?,
-            backoff: Some(Backoff::new(Duration::ZERO, Duration::ZERO, 0)?),
-        })
+        Ok(JobSpec::new(JobId::from_bytes(id), Kind::new(KIND)?, Payload::json(payload)?)
+            .max_retries(RETRIES)
+            .priority(0)
+            .timeout(Duration::from_secs(60))
+            .queue(QueueName::new("default")?)
+            .backoff(Backoff::new(Duration::ZERO, Duration::ZERO, 0)?))
     }
 }
 

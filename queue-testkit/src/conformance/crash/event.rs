@@ -1,6 +1,6 @@
 //! What a process says of its operations, a line each.
 
-use queue_core::backend::{CancelReply, Settled, Verdict};
+use queue_core::backend::{CancelReply, Completion, Settled, Verdict};
 use queue_core::{ClaimId, ErrorKind, JobId, State, WorkerId};
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +91,7 @@ pub(crate) enum Ending {
 impl Ending {
     pub(crate) fn of(verdict: &Verdict) -> Self {
         match verdict {
-            Verdict::Complete { result } => Self::Complete(result.clone()),
+            Verdict::Complete(Completion { result, .. }) => Self::Complete(result.clone()),
             Verdict::Retry { .. } => Self::Retry,
             Verdict::Bury { .. } => Self::Bury,
             Verdict::Snooze { .. } => Self::Snooze,
@@ -128,7 +128,7 @@ impl From<Settled> for End {
     fn from(settled: Settled) -> Self {
         match settled {
             Settled::Done => Self::Done,
-            Settled::LeaseLost => Self::LeaseLost,
+            _ => Self::LeaseLost,
         }
     }
 }
@@ -148,7 +148,7 @@ impl From<CancelReply> for Met {
             CancelReply::Cancelled => Self::Waiting,
             CancelReply::Running => Self::Running,
             CancelReply::Finished(state) => Self::Finished(state),
-            CancelReply::NotFound => Self::Nothing,
+            _ => Self::Nothing,
         }
     }
 }
@@ -184,7 +184,7 @@ mod word {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<State, D::Error> {
         let word = String::deserialize(deserializer)?;
-        let known = State::ALL.into_iter().find(|state| state.as_str() == word);
+        let known = State::ALL.iter().copied().find(|state| state.as_str() == word);
         known.ok_or_else(|| de::Error::custom(format!("no state is called `{word}`")))
     }
 }

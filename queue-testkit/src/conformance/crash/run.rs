@@ -74,19 +74,17 @@ pub(crate) fn start_keeper(backend: Arc<dyn Backend>) -> anyhow::Result<RunningW
 }
 
 fn settings(orders: &Orders) -> WorkerSettings {
-    WorkerSettings {
-        slots: orders.slots,
-        heartbeat_interval: EXPIRY / 9,
-        worker_expiry: EXPIRY,
-        cancellation_grace: Duration::from_millis(200),
-        rescue_interval: match orders.upkeep {
+    WorkerSettings::default()
+        .slots(orders.slots)
+        .heartbeat_interval(EXPIRY / 9)
+        .worker_expiry(EXPIRY)
+        .cancellation_grace(Duration::from_millis(200))
+        .rescue_interval(match orders.upkeep {
             Upkeep::Often => EXPIRY / 9,
             Upkeep::Never => Duration::from_secs(24 * 60 * 60),
-        },
-        head_interval: EXPIRY,
-        prune: None,
-        ..WorkerSettings::default()
-    }
+        })
+        .head_interval(EXPIRY)
+        .prune(None)
 }
 
 /// Says that it started, does what the payload says, and leaves a result that no other attempt leaves.

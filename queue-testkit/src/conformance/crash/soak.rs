@@ -135,7 +135,7 @@ async fn enqueue_all_along(
     };
     while !over.load(Ordering::SeqCst) {
         sleep(Duration::from_millis(chance.u64(2..20))).await;
-        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let ready = endured(inspect.list(ListRequest::new(BACKLOG).state(State::Ready)).await)?;
         if ready.is_none_or(|ready| ready.len() >= BACKLOG as usize) {
             continue;
@@ -210,7 +210,7 @@ async fn until_given_up(
     worker: WorkerId,
     job: &queue_core::backend::ClaimedJob,
 ) -> anyhow::Result<()> {
-    let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+    let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
     let lapsed = async {
         loop {
             let record = inspect.jobs(&[job.token.job]).await?.pop().flatten().context("a job is gone")?;

@@ -9,9 +9,9 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, MaintainReply, MaintainRequest,
-    ParkedClaim, ParkedClaims, Pause, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
+    Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
+    ParkedClaim, ParkedClaims, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
     SettleRequest, Settled, TakenClaim, WakeReceiver,
 };
 use queue_core::{Result, Submitted};
@@ -117,7 +117,7 @@ impl Backend for Told {
     async fn insert(&self, request: InsertRequest) -> Result<Vec<Result<Vec<Submitted>>>> {
         let ids = request.batches.iter().map(|batch| batch.iter().map(|job| job.id).collect()).collect();
         let answered = |replies: &Vec<Result<Vec<Submitted>>>| {
-            Answered::Inserted(fates(replies, |jobs| jobs.iter().map(|job| job.inserted).collect()))
+            Answered::Inserted(fates(replies, |jobs| jobs.iter().map(|job| job.is_new()).collect()))
         };
         let jobs = request.batches.iter().flatten();
         let parked = self.inner.parking().zip(self.parking.take(jobs, request.now));
@@ -197,15 +197,7 @@ impl Backend for Told {
         self.inner.parking().map(|_| &self.parking)
     }
 
-    fn pausing(&self) -> Option<&dyn Pause> {
-        self.inner.pausing()
-    }
-
-    fn inspect(&self) -> Option<&dyn Inspect> {
-        self.inner.inspect()
-    }
-
-    fn audit(&self) -> Option<&dyn Audit> {
-        self.inner.audit()
+    fn extensions(&self) -> Extensions<'_> {
+        self.inner.extensions()
     }
 }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use queue_core::backend::{
-    ClaimRequest, ClaimedJob, HeartbeatRequest, RegisterRequest, SettleRequest, Settlement, Verdict,
+    ClaimRequest, ClaimedJob, Completion, HeartbeatRequest, RegisterRequest, SettleRequest, Settlement,
+    Verdict,
 };
 use queue_core::{Backend, ClaimId, ErrorKind, Kind, QueueName, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
@@ -127,7 +128,7 @@ impl Hand<'_> {
     fn verdict(&mut self, job: &ClaimedJob) -> Verdict {
         let error = || "the dice said so".to_owned();
         match self.chance.as_mut().map_or(0, |dice| dice.u8(..100)) {
-            0..75 => Verdict::Complete { result: Some(result_of(job)) },
+            0..75 => Verdict::Complete(Completion::new().result(result_of(job))),
             75..90 => Verdict::Retry { error: error(), delay: Duration::ZERO },
             90..94 => Verdict::Snooze { delay: Duration::ZERO },
             94..97 => Verdict::Release,

@@ -3,8 +3,8 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, InsertRequest, LeasesRequest,
-    MaintainReply, MaintainRequest, SettleRequest, Settled, Settlement, Verdict,
+    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, InsertRequest,
+    LeasesRequest, MaintainReply, MaintainRequest, SettleRequest, Settled, Settlement, Verdict,
 };
 use queue_core::{Error, ErrorKind, JobId, JobSpec, Result, Submitted};
 
@@ -52,7 +52,7 @@ impl Observed for InsertRequest {
             match fate {
                 Ok(submitted) => {
                     let answers = batch.iter().zip(submitted);
-                    told.sure.extend(answers.map(|(job, answer)| inserted(job, answer.inserted)));
+                    told.sure.extend(answers.map(|(job, answer)| inserted(job, answer.is_new())));
                 }
                 Err(error) if error.kind() == ErrorKind::UnknownOutcome => {
                     told.maybe.extend(batch.iter().map(|job| inserted(job, true)));
@@ -102,7 +102,7 @@ impl Observed for LeasesRequest {
 
 fn settled(settlement: &Settlement, answer: Settled) -> (JobId, Step) {
     let result = match &settlement.verdict {
-        Verdict::Complete { result } => result.as_deref().map(print_of),
+        Verdict::Complete(Completion { result, .. }) => result.as_deref().map(print_of),
         _ => None,
     };
     let end = End::from(&settlement.verdict);

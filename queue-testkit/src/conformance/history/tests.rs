@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, InsertRequest, LeasesRequest, LiveRow,
-    MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Settlement, Verdict,
+    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, InsertRequest,
+    LeasesRequest, LiveRow, MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Settlement,
+    Verdict,
 };
-use queue_core::{JobSpec, Kind, Payload, QueueName, State, Submitted, Timestamp, Token, WorkerId};
+use queue_core::{
+    Insertion, JobSpec, Kind, Payload, QueueName, State, Submitted, Timestamp, Token, WorkerId,
+};
 
 use super::*;
 
@@ -27,33 +30,15 @@ fn error<T>(kind: ErrorKind) -> queue_core::Result<T> {
 }
 
 fn spec() -> JobSpec {
-    JobSpec {
-        id: JOB,
-        kind: Kind::new("job").unwrap(),
-        payload: Payload::json("{}").unwrap(),
-        run_at: None,
-        max_retries: 2,
-        priority: 0,
-        timeout: Duration::from_secs(1),
-        queue: QueueName::default(),
-        backoff: None,
-    }
+    JobSpec::new(JOB, Kind::new("job").unwrap(), Payload::json("{}").unwrap())
+        .max_retries(2)
+        .priority(0)
+        .timeout(Duration::from_secs(1))
+        .queue(QueueName::default())
 }
 
 fn job(claim: ClaimId, attempt: u32) -> ClaimedJob {
-    let spec = spec();
-    ClaimedJob {
-        token: Token { job: JOB, claim },
-        kind: spec.kind,
-        queue: spec.queue,
-        priority: 0,
-        run_at: Timestamp::UNIX_EPOCH,
-        attempt,
-        max_retries: 2,
-        timeout: spec.timeout,
-        backoff: None,
-        payload: spec.payload,
-    }
+    ClaimedJob::new(claim, attempt, Timestamp::UNIX_EPOCH, spec())
 }
 
 fn claim_request(claim: ClaimId) -> ClaimRequest {
@@ -65,7 +50,7 @@ fn settle_request(claim: ClaimId, verdict: Verdict) -> SettleRequest {
 }
 
 fn completion(result: &[u8]) -> Verdict {
-    Verdict::Complete { result: Some(result.to_vec()) }
+    Verdict::Complete(Completion::new().result(result.to_vec()))
 }
 
 impl Tale {
@@ -81,8 +66,8 @@ impl Tale {
         self
     }
 
-    fn insert(self, inserted: bool) -> Self {
-        let fate = Ok(vec![Submitted { id: JOB, inserted }]);
+    fn insert(self, insertion: Insertion) -> Self {
+        let fate = Ok(vec![Submitted::new(JOB, insertion)]);
         self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(vec![fate]))
     }
 
@@ -109,32 +94,24 @@ impl Tale {
     }
 
     fn live(mut self, state: State, attempt: u32, claim: Option<ClaimId>) -> Self {
-        self.stored.live.push(LiveRow {
-            id: JOB,
-            queue: QueueName::default(),
-            priority: 0,
-            state,
-            run_at: Timestamp::UNIX_EPOCH,
-            attempt,
-            max_retries: 2,
-            claim,
-            worker: None,
-            deadline: None,
-        });
+        self.stored.live.push(
+            LiveRow::new(JOB, QueueName::default(), state, Timestamp::UNIX_EPOCH)
+                .priority(0)
+                .attempt(attempt)
+                .max_retries(2)
+                .claim(claim),
+        );
         self
     }
 
     fn ended(mut self, state: State, attempt: u32, claim: Option<ClaimId>, result: Option<&[u8]>) -> Self {
-        self.stored.outcomes.push(OutcomeRow {
-            id: JOB,
-            state,
-            finished_at: Timestamp::UNIX_EPOCH,
-            attempt,
-            max_retries: 2,
-            claim,
-            result: result.map(<[u8]>::to_vec),
-            error: None,
-        });
+        self.stored.outcomes.push(
+            OutcomeRow::new(JOB, state, Timestamp::UNIX_EPOCH)
+                .attempt(attempt)
+                .max_retries(2)
+                .claim(claim)
+                .result(result.map(<[u8]>::to_vec)),
+        );
         self
     }
 
@@ -165,7 +142,7 @@ fn tale() -> Tale {
 fn a_life_is_possible() {
     tale()
         .cancel(CancelReply::NotFound)
-        .insert(true)
+        .insert(Insertion::New)
         .claim(A, 1)
         .cancel(CancelReply::Running)
         .settle(A, Verdict::Release, Settled::Done)
@@ -174,15 +151,15 @@ fn a_life_is_possible() {
         .settle(B, completion(b"2"), Settled::Done)
         .settle(B, completion(b"2"), Settled::Done)
         .cancel(CancelReply::Finished(State::Completed))
-        .insert(false)
+        .insert(Insertion::Known)
         .ended(State::Completed, 1, Some(B), Some(b"2"))
         .can_be();
 }
 
 #[test]
 fn an_acknowledged_job_that_is_gone_is_lost() {
-    tale().insert(true).cannot_be("can only have been Waiting { attempt: 0 }");
-    tale().insert(true).claim(A, 1).cannot_be("can only have been Running");
+    tale().insert(Insertion::New).cannot_be("can only have been Waiting { attempt: 0 }");
+    tale().insert(Insertion::New).claim(A, 1).cannot_be("can only have been Running");
 }
 
 #[test]
@@ -200,11 +177,11 @@ fn an_unacknowledged_write_is_unknown_and_never_absent() {
         };
         tale().can_be();
         tale().live(State::Ready, 0, None).can_be();
-        tale().insert(true).live(State::Ready, 0, None).can_be();
-        tale().insert(false).live(State::Ready, 0, None).can_be();
+        tale().insert(Insertion::New).live(State::Ready, 0, None).can_be();
+        tale().insert(Insertion::Known).live(State::Ready, 0, None).can_be();
         // It may be late, but it is one job.
         tale().cancel(CancelReply::NotFound).live(State::Ready, 0, None).can_be();
-        tale().insert(true).cannot_be("Read(None)");
+        tale().insert(Insertion::New).cannot_be("Read(None)");
     }
 }
 
@@ -215,7 +192,7 @@ fn an_error_is_no_excuse_for_what_was_done_all_the_same() {
         tale().insert_fails(kind).live(State::Ready, 0, None).cannot_be("can only have been Absent");
         let completed = settle_request(A, completion(b"1"));
         tale()
-            .insert(true)
+            .insert(Insertion::New)
             .claim(A, 1)
             .tell(&completed, &error(kind))
             .ended(State::Completed, 1, Some(A), Some(b"1"))
@@ -225,19 +202,19 @@ fn an_error_is_no_excuse_for_what_was_done_all_the_same() {
 
 #[test]
 fn two_live_leases_are_impossible() {
-    let two = || tale().insert(true).claim(A, 1).claim(B, 2);
+    let two = || tale().insert(Insertion::New).claim(A, 1).claim(B, 2);
     two().live(State::Running, 2, Some(B)).cannot_be("Claimed { claim: 0b0b");
     two().settle(A, Verdict::Release, Settled::Done).cannot_be("can only have been Running");
     // Unless the first was taken back between them.
-    tale().insert(true).claim(A, 1).rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
-    tale().insert(true).rescue(1).claim(A, 1).claim(B, 2).cannot_be("can only have been Running");
-    tale().insert(true).claim(A, 1).rescue(0).claim(B, 2).cannot_be("can only have been Running");
+    tale().insert(Insertion::New).claim(A, 1).rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
+    tale().insert(Insertion::New).rescue(1).claim(A, 1).claim(B, 2).cannot_be("can only have been Running");
+    tale().insert(Insertion::New).claim(A, 1).rescue(0).claim(B, 2).cannot_be("can only have been Running");
 }
 
 #[test]
 fn operations_at_the_same_time_may_have_been_in_either_order() {
     let release = settle_request(A, Verdict::Release);
-    let tale = tale().insert(true).claim(A, 1);
+    let tale = tale().insert(Insertion::New).claim(A, 1);
     let noted = tale.history.asked(&release);
     let tale = tale.claim(B, 1);
     tale.history.answered(noted, &release, &Ok(vec![Ok(Settled::Done)]));
@@ -246,18 +223,18 @@ fn operations_at_the_same_time_may_have_been_in_either_order() {
 
 #[test]
 fn what_has_ended_stays_so() {
-    let completed = || tale().insert(true).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
+    let completed = || tale().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
     completed().live(State::Ready, 1, None).cannot_be("can only have been Ended");
     completed().claim(B, 2).cannot_be("can only have been Ended");
     completed().cancel(CancelReply::Cancelled).cannot_be("can only have been Ended");
     completed().rescue(5).claim(B, 2).cannot_be("can only have been Ended");
-    tale().insert(true).cancel(CancelReply::Cancelled).claim(A, 1).cannot_be("Cancelled");
+    tale().insert(Insertion::New).cancel(CancelReply::Cancelled).claim(A, 1).cannot_be("Cancelled");
 }
 
 #[test]
 fn a_job_is_completed_once() {
     tale()
-        .insert(true)
+        .insert(Insertion::New)
         .claim(A, 1)
         .rescue(1)
         .claim(B, 2)
@@ -265,7 +242,7 @@ fn a_job_is_completed_once() {
         .settle(A, completion(b"1"), Settled::Done)
         .ended(State::Completed, 2, Some(B), Some(b"2"))
         .cannot_be("answer: Done");
-    let completed = || tale().insert(true).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
+    let completed = || tale().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
     completed().ended(State::Completed, 1, Some(A), Some(b"2")).cannot_be("did not bring");
     completed().ended(State::Completed, 1, Some(B), Some(b"1")).cannot_be("can only have been Ended");
     completed().settle(A, Verdict::Bury { error: String::new() }, Settled::Done).cannot_be("answer: Done");
@@ -275,7 +252,7 @@ fn a_job_is_completed_once() {
 fn a_settle_of_unknown_outcome_may_be_done_again() {
     let unknown = || {
         let lost = settle_request(A, completion(b"1"));
-        tale().insert(true).claim(A, 1).tell(&lost, &error(ErrorKind::UnknownOutcome))
+        tale().insert(Insertion::New).claim(A, 1).tell(&lost, &error(ErrorKind::UnknownOutcome))
     };
     unknown().live(State::Running, 1, Some(A)).can_be();
     unknown().ended(State::Completed, 1, Some(A), Some(b"1")).can_be();
@@ -289,7 +266,7 @@ fn a_settle_of_unknown_outcome_may_be_done_again() {
 
 #[test]
 fn a_claim_of_unknown_outcome_may_have_taken_the_job() {
-    let unknown = || tale().insert(true).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    let unknown = || tale().insert(Insertion::New).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
     unknown().live(State::Ready, 0, None).can_be();
     unknown().live(State::Running, 1, Some(A)).can_be();
     unknown().live(State::Running, 1, Some(B)).cannot_be("can only have been");
@@ -301,17 +278,21 @@ fn a_claim_of_unknown_outcome_may_have_taken_the_job() {
     // Not heard of again: it cost an attempt only if it was taken back.
     unknown().claim(B, 2).cannot_be("can only have been");
     unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
-    tale().insert(true).rescue(1).claim(B, 2).cannot_be("can only have been Waiting { attempt: 0 }");
+    tale()
+        .insert(Insertion::New)
+        .rescue(1)
+        .claim(B, 2)
+        .cannot_be("can only have been Waiting { attempt: 0 }");
 }
 
 #[test]
 fn leases_tell_what_a_claim_holds() {
     let held = |jobs| (LeasesRequest::new(WORKER, A), Ok(jobs));
     let (request, reply) = held(vec![job(A, 1)]);
-    let unknown = || tale().insert(true).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    let unknown = || tale().insert(Insertion::New).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
     unknown().tell(&request, &reply).live(State::Ready, 0, None).cannot_be("can only have been Running");
     let (request, reply) = held(Vec::new());
-    let claimed = tale().insert(true).claim(A, 1).tell(&request, &reply);
+    let claimed = tale().insert(Insertion::New).claim(A, 1).tell(&request, &reply);
     claimed.live(State::Running, 1, Some(A)).cannot_be("Leased");
 }
 
@@ -319,7 +300,7 @@ fn leases_tell_what_a_claim_holds() {
 fn attempts_are_charged_once_and_bounded() {
     let failed = || Verdict::Retry { error: String::new(), delay: Duration::ZERO };
     let twice = || {
-        let first = tale().insert(true).claim(A, 1).settle(A, failed(), Settled::Done);
+        let first = tale().insert(Insertion::New).claim(A, 1).settle(A, failed(), Settled::Done);
         first.claim(B, 2).settle(B, failed(), Settled::Done)
     };
     twice().live(State::Retrying, 2, None).can_be();
@@ -327,7 +308,7 @@ fn attempts_are_charged_once_and_bounded() {
     twice().claim(A, 3).settle(A, failed(), Settled::Done).ended(State::Dead, 3, Some(A), None).can_be();
     twice().claim(A, 3).settle(A, failed(), Settled::Done).claim(B, 4).cannot_be("can only have been Ended");
     twice().claim(A, 3).rescue(1).ended(State::Dead, 3, None, None).can_be();
-    tale().insert(true).claim(A, 2).cannot_be("can only have been Waiting { attempt: 0 }");
+    tale().insert(Insertion::New).claim(A, 2).cannot_be("can only have been Waiting { attempt: 0 }");
 }
 
 #[test]
@@ -338,11 +319,12 @@ fn a_read_is_of_its_time() {
         tale
     };
     let ready = Seen { state: State::Ready, attempt: 0, claim: None };
-    read(tale().insert(true), Some(ready)).live(State::Ready, 0, None).can_be();
-    read(tale().insert(true), None).live(State::Ready, 0, None).cannot_be("Read(None)");
-    let seen_twice = read(read(tale().insert(true), Some(ready)), Some(ready));
+    read(tale().insert(Insertion::New), Some(ready)).live(State::Ready, 0, None).can_be();
+    read(tale().insert(Insertion::New), None).live(State::Ready, 0, None).cannot_be("Read(None)");
+    let seen_twice = read(read(tale().insert(Insertion::New), Some(ready)), Some(ready));
     assert_eq!(seen_twice.history.record().entries.len(), 2, "the second read says nothing new");
-    let stale = read(read(tale().insert(true), Some(ready)).cancel(CancelReply::Cancelled), Some(ready));
+    let stale =
+        read(read(tale().insert(Insertion::New), Some(ready)).cancel(CancelReply::Cancelled), Some(ready));
     stale.ended(State::Cancelled, 0, None, None).cannot_be("can only have been Ended");
 }
 
@@ -351,13 +333,13 @@ fn what_was_pruned_is_gone() {
     let mut reply = MaintainReply::default();
     reply.pruned = 1;
     let pruned = |tale: Tale| tale.tell(&MaintainRequest::prune(Default::default()), &Ok(reply.clone()));
-    pruned(tale().insert(true).cancel(CancelReply::Cancelled)).can_be();
-    pruned(tale().insert(true)).cannot_be("can only have been Waiting");
+    pruned(tale().insert(Insertion::New).cancel(CancelReply::Cancelled)).can_be();
+    pruned(tale().insert(Insertion::New)).cannot_be("can only have been Waiting");
 }
 
 #[test]
 fn a_job_with_many_operations_is_checked_in_time() {
-    let mut many = tale().insert(true);
+    let mut many = tale().insert(Insertion::New);
     for round in 0..2000_u32 {
         let claim = ClaimId::from_bytes([u8::try_from(round % 200).unwrap(); 16]);
         let lost = settle_request(claim, Verdict::Release);
@@ -371,7 +353,7 @@ fn a_job_with_many_operations_is_checked_in_time() {
 fn too_many_operations_at_the_same_time_are_not_passed_over() {
     // All of them have found the job running, by a claim that was asked for last and answered last.
     let tale_of = |many: usize| {
-        let tale = tale().insert(true);
+        let tale = tale().insert(Insertion::New);
         let (cancel, claim) = (CancelRequest::new(vec![JOB]), claim_request(A));
         let cancels: Vec<Noted> = (1..many).map(|_| tale.history.asked(&cancel)).collect();
         let claimed = tale.history.asked(&claim);

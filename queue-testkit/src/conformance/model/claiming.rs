@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use queue_core::backend::{ClaimRequest, ClaimedJob, Cursor};
-use queue_core::{ClaimId, JobId, QueueName, Timestamp, Token, WorkerId};
+use queue_core::{ClaimId, JobId, QueueName, Timestamp, WorkerId};
 
 use super::{Job, Lease, Model, Standing};
 
@@ -101,16 +101,5 @@ impl Model {
 }
 
 fn claimed(job: &Job, claim: ClaimId) -> ClaimedJob {
-    ClaimedJob {
-        token: Token { job: job.spec.id, claim },
-        kind: job.spec.kind.clone(),
-        queue: job.spec.queue.clone(),
-        priority: job.spec.priority,
-        run_at: job.run_at,
-        attempt: job.attempt,
-        max_retries: job.spec.max_retries,
-        timeout: job.spec.timeout,
-        backoff: job.spec.backoff,
-        payload: job.spec.payload.clone(),
-    }
+    ClaimedJob::new(claim, job.attempt, job.run_at, job.spec.clone())
 }

@@ -1,6 +1,6 @@
 //! Settling in the model.
 
-use queue_core::backend::{Settled, Verdict};
+use queue_core::backend::{Completion, Settled, Verdict};
 use queue_core::{State, Timestamp, Token};
 
 use super::{Job, Model, Reason};
@@ -19,7 +19,7 @@ impl Model {
 
 fn ended_so(verdict: &Verdict, state: State) -> bool {
     match verdict {
-        Verdict::Complete { .. } => state == State::Completed,
+        Verdict::Complete(_) => state == State::Completed,
         Verdict::Retry { .. } | Verdict::Bury { .. } => state == State::Dead,
         Verdict::Cancel { .. } => state == State::Cancelled,
         _ => false,
@@ -28,7 +28,7 @@ fn ended_so(verdict: &Verdict, state: State) -> bool {
 
 fn apply(job: &mut Job, now: Timestamp, token: Token, verdict: &Verdict) {
     match verdict {
-        Verdict::Complete { result } => {
+        Verdict::Complete(Completion { result, .. }) => {
             job.result.clone_from(result);
             job.finish(State::Completed, now, Some(token.claim), Reason::None);
         }

@@ -14,7 +14,7 @@ impl Session {
     /// Inserts one batch of new jobs.
     pub(crate) async fn insert(&self, specs: Vec<Spec>) -> anyhow::Result<Vec<JobId>> {
         let submitted = self.try_insert(specs).await??;
-        ensure!(submitted.iter().all(|job| job.inserted), "new jobs were there already: {submitted:?}");
+        ensure!(submitted.iter().all(|job| job.is_new()), "new jobs were there already: {submitted:?}");
         Ok(submitted.into_iter().map(|job| job.id).collect())
     }
 
@@ -139,7 +139,7 @@ impl Session {
     /// A job as it stands, if it exists.
     pub(crate) async fn find(&self, id: JobId) -> anyhow::Result<Option<JobRecord>> {
         let backend = self.backend()?;
-        let inspect = backend.inspect().context("the backend offers no `inspect`")?;
+        let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let mut records = inspect.jobs(&[id]).await?;
         ensure!(records.len() == 1, "one id was answered with {} records", records.len());
         Ok(records.remove(0))
@@ -152,13 +152,13 @@ impl Session {
     /// The raw rows; the backend's answer may be an error.
     pub(crate) async fn try_stored(&self) -> queue_core::Result<Stored> {
         let backend = self.backend().map_err(closed)?;
-        backend.audit().ok_or_else(|| closed("the backend offers no `audit`"))?.stored().await
+        backend.extensions().audit.ok_or_else(|| closed("the backend offers no `audit`"))?.stored().await
     }
 
     /// The raw rows.
     pub(crate) async fn stored(&self) -> anyhow::Result<Stored> {
         let backend = self.backend()?;
-        Ok(backend.audit().context("the backend offers no `audit`")?.stored().await?)
+        Ok(backend.extensions().audit.context("the backend offers no `audit`")?.stored().await?)
     }
 }
 

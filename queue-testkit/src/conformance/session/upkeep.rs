@@ -39,7 +39,7 @@ impl Session {
         done: u64,
     ) -> anyhow::Result<()> {
         let mut request = HeartbeatRequest::new(worker).at(self.now());
-        request.progress.push(ProgressReport { token, progress: Progress { done, total: 100 } });
+        request.progress.push(ProgressReport::new(token, Progress { done, total: 100 }));
         self.backend()?.heartbeat(request).await?;
         Ok(())
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use queue_core::backend::Verdict;
+use queue_core::backend::{Completion, Verdict};
 
 pub(crate) fn complete() -> Verdict {
-    Verdict::Complete { result: None }
+    Verdict::Complete(Completion::new())
 }
 
 pub(crate) fn complete_with(result: &[u8]) -> Verdict {
-    Verdict::Complete { result: Some(result.to_vec()) }
+    Verdict::Complete(Completion::new().result(result.to_vec()))
 }
 
 pub(crate) fn retry(error: &str, seconds: u64) -> Verdict {

@@ -90,14 +90,14 @@ impl Says {
 fn outcome(state: State, claim: Option<ClaimId>, attempt: u32, result: Option<&[u8]>) -> OutcomeRow {
     let finished_at = queue_core::Timestamp::UNIX_EPOCH;
     let result = result.map(<[u8]>::to_vec);
-    OutcomeRow { id: JOB, state, finished_at, attempt, max_retries: 3, claim, result, error: None }
+    OutcomeRow::new(JOB, state, finished_at).attempt(attempt).max_retries(3).claim(claim).result(result)
 }
 
 /// The first fault, if there is one.
 #[track_caller]
 fn check(says: Vec<Says>, jobs: &[JobId], outcomes: Vec<OutcomeRow>) -> Result<(), String> {
     let testimonies: Vec<Testimony> = says.into_iter().map(Says::testimony).collect();
-    let stored = Stored { jobs: jobs.to_vec(), outcomes, ..Stored::default() };
+    let stored = Stored::new(jobs.to_vec(), Vec::new(), outcomes, Vec::new());
     Ledger::new(&testimonies).check(&stored).map_err(|error| error.to_string())
 }
 
@@ -131,7 +131,11 @@ fn what_is_not_known_may_have_happened_or_not() {
     let sent = || Says::default().ask(0, Asked::Insert(vec![vec![JOB, OTHER]]));
     assert_eq!(check(vec![sent()], &[], vec![]), Ok(()));
     let both = |sent: Says| {
-        let ended = [JOB, OTHER].map(|id| OutcomeRow { id, ..outcome(State::Dead, None, 4, None) });
+        let ended = [JOB, OTHER].map(|id| {
+            let mut dead = outcome(State::Dead, None, 4, None);
+            dead.id = id;
+            dead
+        });
         check(vec![sent], &[JOB, OTHER], ended.to_vec())
     };
     assert_eq!(both(sent()), Ok(()));

@@ -25,7 +25,7 @@ impl Run<'_> {
         let fate = fates.remove(0);
         match self.model.insert(now, &batch) {
             Ok(inserted) => {
-                let seen: Vec<_> = fate?.iter().map(|job| (job.id, job.inserted)).collect();
+                let seen: Vec<_> = fate?.iter().map(|job| (job.id, job.is_new())).collect();
                 let expected: Vec<_> = batch.iter().map(|spec| (spec.id, inserted)).collect();
                 ensure_eq!(seen, expected, "the answers");
                 if inserted {
@@ -72,7 +72,7 @@ impl Run<'_> {
             Row::Again(index) => Ok(before(index)),
             Row::Clash(index) => {
                 let payload = Payload::json("[\"another\"]")?;
-                Ok(before(index).map(|spec| JobSpec { payload, ..spec }))
+                Ok(before(index).map(|spec| spec.payload(payload)))
             }
         }
     }

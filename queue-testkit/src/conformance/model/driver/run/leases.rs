@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use proptest::sample::Index;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, Cursor, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
+    ClaimReply, ClaimRequest, Completion, Cursor, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
 };
 use queue_core::{ErrorKind, Kind, State, WorkerId};
 
@@ -128,7 +128,9 @@ fn place(mut cursor: Cursor, from: &From, now: queue_core::Timestamp) -> Option<
 
 fn verdict(ending: &Ending) -> Verdict {
     match ending {
-        Ending::Complete(result) => Verdict::Complete { result: result.map(|byte| vec![byte]) },
+        Ending::Complete(result) => {
+            Verdict::Complete(Completion::new().result(result.map(|byte| vec![byte])))
+        }
         Ending::Retry { seconds } => {
             Verdict::Retry { error: "failed".to_owned(), delay: Duration::from_secs(*seconds) }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{Beat, HeartbeatRequest, Pause, ProgressReport, Prune};
+use queue_core::backend::{Beat, HeartbeatRequest, Manage, ProgressReport, Prune};
 use queue_core::{ErrorKind, JobId, Progress, WorkerId};
 
 use super::super::super::super::case::CaseResult;
@@ -26,7 +26,7 @@ impl Run<'_> {
         let mut request = HeartbeatRequest::new(worker).at(now);
         let report = |(lease, done): &(Lease, u64)| {
             let progress = Progress { done: *done, total: 100 };
-            Some(ProgressReport { token: self.token(lease)?, progress })
+            Some(ProgressReport::new(self.token(lease)?, progress))
         };
         request.progress.extend(progress.and_then(report));
         let answer = self.kit.backend()?.heartbeat(request.clone()).await;
@@ -62,27 +62,27 @@ impl Run<'_> {
 
     pub(super) async fn pause(&mut self, name: &str) -> CaseResult {
         let (backend, name) = (self.kit.backend()?, queue(name)?);
-        if let Some(pausing) = backend.pausing() {
-            pausing.pause(&name).await?;
+        if let Some(manage) = backend.extensions().manage {
+            manage.pause(&name).await?;
             self.model.paused.insert(name);
-            self.agree_on_paused(pausing).await?;
+            self.agree_on_paused(manage).await?;
         }
         Ok(())
     }
 
     pub(super) async fn resume(&mut self, name: &str) -> CaseResult {
         let (backend, name) = (self.kit.backend()?, queue(name)?);
-        if let Some(pausing) = backend.pausing() {
-            pausing.resume(&name).await?;
+        if let Some(manage) = backend.extensions().manage {
+            manage.resume(&name).await?;
             self.model.paused.remove(&name);
-            self.agree_on_paused(pausing).await?;
+            self.agree_on_paused(manage).await?;
         }
         Ok(())
     }
 
-    async fn agree_on_paused(&self, pausing: &dyn Pause) -> CaseResult {
+    async fn agree_on_paused(&self, manage: &dyn Manage) -> CaseResult {
         let expected: Vec<_> = self.model.paused.iter().cloned().collect();
-        ensure_eq!(pausing.paused().await?, expected, "the paused queues");
+        ensure_eq!(manage.paused().await?, expected, "the paused queues");
         Ok(())
     }
 
@@ -105,13 +105,12 @@ impl Run<'_> {
     }
 
     pub(super) async fn prune(&mut self, retention: Duration, tally: &mut Tally) -> CaseResult {
-        let prune = Prune {
-            completed: retention,
-            cancelled: retention / 2,
-            dead: retention * 2,
-            idempotency_window: retention,
-            limit: u32::MAX,
-        };
+        let prune = Prune::default()
+            .completed(retention)
+            .cancelled(retention / 2)
+            .dead(retention * 2)
+            .idempotency_window(retention)
+            .limit(u32::MAX);
         let pruned = self.kit.prune(prune.clone()).await?.pruned;
         let expected = self.model.prune(self.kit.now(), &prune);
         ensure_eq!(usize::try_from(pruned)?, expected, "the jobs pruned");

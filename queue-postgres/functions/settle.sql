@@ -3,7 +3,7 @@
 --
 -- The answer names those that need a word, by their place in the list: a job that lives on, with the state it is in, and, if
 -- there was one at all that changed nothing, what each of the others ended as under its claim (NULL: the lease was lost).
-CREATE FUNCTION {schema}.settle(
+CREATE OR REPLACE FUNCTION {schema}.settle(
     p_now timestamptz,
     p_jobs uuid[],
     p_claims uuid[],

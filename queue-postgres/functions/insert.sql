@@ -1,6 +1,9 @@
 -- Q1, Q5, Q14: stores jobs, all or none; each is live at once: ready if its time has come, else
 -- scheduled. An id that is known fails the call as a unique violation. Answers the time of the insert.
-CREATE FUNCTION {schema}.insert_jobs(
+--
+-- p_more has what few jobs have, as one JSON object per job, so that a field can be added without a new signature: `attributes`, a
+-- text. It is empty if no job has anything of it.
+CREATE OR REPLACE FUNCTION {schema}.insert_jobs(
     p_now timestamptz,
     p_ids uuid[],
     p_kinds text[],
@@ -12,7 +15,8 @@ CREATE FUNCTION {schema}.insert_jobs(
     p_backoff_bases interval[],
     p_backoff_caps interval[],
     p_backoff_jitters smallint[],
-    p_payloads text[]
+    p_payloads text[],
+    p_more text[] DEFAULT '{}'
 ) RETURNS timestamptz
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -21,19 +25,20 @@ DECLARE
 BEGIN
     WITH job AS (
         INSERT INTO jobs (
-            id, created_at, run_at, timeout, backoff_base, backoff_cap, max_retries, priority, backoff_jitter, kind, queue, payload
+            id, created_at, run_at, timeout, backoff_base, backoff_cap, max_retries, priority, backoff_jitter, kind, queue, payload,
+            attributes
         )
         SELECT
             id, v_now, coalesce(run_at, v_now), timeout,
             -- A cap below its base means nothing, and no jitter is one of 0 percent.
             backoff_base, greatest(backoff_base, backoff_cap), max_retries, priority,
             CASE WHEN backoff_base IS NOT NULL THEN coalesce(backoff_jitter, 0::smallint) END,
-            kind, queue, payload::json
+            kind, queue, payload::json, (more::json ->> 'attributes')::json
         FROM unnest(
             p_ids, p_kinds, p_queues, p_priorities, p_run_ats, p_max_retries, p_timeouts, p_backoff_bases, p_backoff_caps,
-            p_backoff_jitters, p_payloads
+            p_backoff_jitters, p_payloads, p_more
         ) AS new (
-            id, kind, queue, priority, run_at, max_retries, timeout, backoff_base, backoff_cap, backoff_jitter, payload
+            id, kind, queue, priority, run_at, max_retries, timeout, backoff_base, backoff_cap, backoff_jitter, payload, more
         )
         RETURNING id, run_at, max_retries, priority, queue, kind
     )
@@ -46,7 +51,7 @@ $$;
 
 -- Q16: the jobs that are stored under these ids, to be compared with those that are submitted again. The payload is told
 -- only to those who know it; one that is not the submitted one is answered as the empty text, which no payload is.
-CREATE FUNCTION {schema}.known_jobs(p_ids uuid[], p_payloads text[])
+CREATE OR REPLACE FUNCTION {schema}.known_jobs(p_ids uuid[], p_payloads text[])
 RETURNS TABLE (
     id uuid, created_at timestamptz, run_at timestamptz, timeout interval, backoff_base interval, backoff_cap interval,
     max_retries integer, priority smallint, backoff_jitter smallint, kind text, queue text, payload text

@@ -1,15 +1,15 @@
-//! Stopping queues for a while.
+//! Commands of operators.
 
 use async_trait::async_trait;
 
 use crate::{QueueName, Result};
 
-/// Pauses queues and resumes them, for all processes that share the storage.
+/// Commands of operators, for all processes that share the storage.
 ///
 /// A paused queue gives nothing to claims. All else goes on: jobs enter it and become due, those that run
 /// are settled, cancelled and rescued.
 #[async_trait]
-pub trait Pause: Send + Sync {
+pub trait Manage: Send + Sync {
     /// Pauses a queue, whether or not it has jobs. Pausing a paused one changes nothing.
     ///
     /// # To be correct

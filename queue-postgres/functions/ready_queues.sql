@@ -3,7 +3,7 @@
 -- A paused queue has nothing that is ready.
 --
 -- A look at the head of each queue's stretch of an index comes first: most queues are empty, and the number of kinds does not count.
-CREATE FUNCTION {schema}.ready_queues(p_now timestamptz, p_queues text[], p_kinds text[])
+CREATE OR REPLACE FUNCTION {schema}.ready_queues(p_now timestamptz, p_queues text[], p_kinds text[])
 RETURNS TABLE (queue text, is_ready boolean, due_at timestamptz, now timestamptz)
 LANGUAGE plpgsql STABLE {function_settings}
 AS $$

@@ -10,7 +10,7 @@
 --
 -- The limits and defaults are those of the library: names of 1 to 128 bytes without white space and control
 -- characters, a payload of 1 MiB and 128 levels at the most. This interface stays as it is.
-CREATE FUNCTION {schema}.enqueue(
+CREATE OR REPLACE FUNCTION {schema}.enqueue(
     kind text,
     payload json,
     queue text DEFAULT 'default',
@@ -73,7 +73,7 @@ END
 $$;
 
 -- How deep arrays and objects are nested in a JSON text.
-CREATE FUNCTION {schema}.json_depth(json_text text) RETURNS integer
+CREATE OR REPLACE FUNCTION {schema}.json_depth(json_text text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
 DECLARE

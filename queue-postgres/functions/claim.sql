@@ -1,62 +1,3 @@
--- Q14: makes these jobs ready, which the caller has locked; answers the least time of each priority that became ready.
-CREATE FUNCTION {schema}.make_ready(p_jobs uuid[]) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint)
-LANGUAGE plpgsql {function_settings}
-AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
-    WITH promoted AS (
-        UPDATE live l SET state = 'ready' WHERE l.id = ANY (p_jobs) RETURNING l.priority, l.run_at
-    )
-    SELECT promoted.priority, min(promoted.run_at), count(*) FROM promoted GROUP BY promoted.priority;
-END
-$$;
-
--- Q14, Q19: makes due jobs of a queue ready, those that are due longest first. Only what waits for a time after p_after is looked
--- at, and none that p_without names. If one of them cannot be written, each is made ready by itself; one that cannot be is passed over and named, with the reason.
-CREATE FUNCTION {schema}.promote(
-    p_now timestamptz,
-    p_queue text,
-    p_limit integer,
-    p_after timestamptz,
-    p_without uuid[]
-) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint, passed_over uuid, fault text)
-LANGUAGE plpgsql {function_settings}
-AS $$
-#variable_conflict use_column
-DECLARE
-    v_due uuid[];
-    v_job uuid;
-BEGIN
-    v_due := ARRAY(
-        SELECT l.id FROM live l
-        WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_after AND l.run_at <= p_now
-            AND l.id <> ALL (p_without)
-        ORDER BY l.run_at
-        LIMIT p_limit
-        FOR UPDATE SKIP LOCKED
-    );
-    BEGIN
-        RETURN QUERY SELECT r.*, NULL::uuid, NULL::text FROM make_ready(v_due) r;
-        RETURN;
-    EXCEPTION WHEN OTHERS THEN
-        IF NOT is_of_a_row(SQLSTATE) THEN
-            RAISE;
-        END IF;
-    END;
-    FOREACH v_job IN ARRAY v_due LOOP
-        BEGIN
-            RETURN QUERY SELECT r.*, NULL::uuid, NULL::text FROM make_ready(ARRAY[v_job]) r;
-        EXCEPTION WHEN OTHERS THEN
-            IF NOT is_of_a_row(SQLSTATE) THEN
-                RAISE;
-            END IF;
-            RETURN QUERY SELECT NULL::smallint, NULL::timestamptz, 0::bigint, v_job, SQLERRM;
-        END;
-    END LOOP;
-END
-$$;
-
 -- Q3, Q7, Q13, Q14, Q19: takes up to p_limit ready jobs of a queue.
 --
 -- It goes down the levels of priority. For each kind that is asked for a level is one stretch of the index live_ready, in the
@@ -70,7 +11,7 @@ $$;
 -- The answer is a row for each job that was taken (they are not sorted), one for each level to which jobs were
 -- promoted (only priority and run_at), one for each job of which a row could not be written (its id, and the reason as its payload),
 -- and a last one with the time of the claim and when a waiting job is due next.
-CREATE FUNCTION {schema}.claim(
+CREATE OR REPLACE FUNCTION {schema}.claim(
     p_now timestamptz,
     p_worker uuid,
     p_claim uuid,
@@ -87,7 +28,7 @@ CREATE FUNCTION {schema}.claim(
     p_each boolean
 ) RETURNS TABLE (
     id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz, attributes text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -237,7 +178,8 @@ BEGIN
         FROM jobs j
         WHERE l.id = ANY (v_taken) AND j.id = ANY (v_taken) AND j.id = l.id
         RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-            j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz;
+            j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz,
+            j.attributes::text;
     ELSE
         FOREACH v_job IN ARRAY v_taken LOOP
             BEGIN
@@ -263,10 +205,10 @@ $$;
 
 -- Q19: as the last statement of claim, for one job: in a function of its own, so that nothing is answered of it if its row cannot be
 -- written. If claim called it for all, a claim would cost some percent more.
-CREATE FUNCTION {schema}.lease(p_now timestamptz, p_job uuid, p_worker uuid, p_claim uuid, p_grace interval)
+CREATE OR REPLACE FUNCTION {schema}.lease(p_now timestamptz, p_job uuid, p_worker uuid, p_claim uuid, p_grace interval)
 RETURNS TABLE (
     id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz
+    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz, attributes text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -279,26 +221,7 @@ BEGIN
     FROM jobs j
     WHERE l.id = p_job AND j.id = l.id
     RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz;
-END
-$$;
-
--- Q3: the live leases of one claim of a worker. The lock waits for a claim of the worker that is still under way.
-CREATE FUNCTION {schema}.leases(p_worker uuid, p_claim uuid)
-RETURNS TABLE (
-    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, queue text
-)
-LANGUAGE plpgsql {function_settings}
-AS $$
-#variable_conflict use_column
-BEGIN
-    PERFORM 1 FROM workers w WHERE w.id = p_worker FOR UPDATE;
-    RETURN QUERY
-    SELECT l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, l.queue
-    FROM live l
-    CROSS JOIN LATERAL (SELECT * FROM jobs WHERE jobs.id = l.id LIMIT 1) j
-    WHERE l.state = 'running' AND l.worker = p_worker AND l.claim = p_claim;
+        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz,
+            j.attributes::text;
 END
 $$;

@@ -1,6 +1,6 @@
 -- Q19: whether an error is about the row that is written, and not about the server, the session, the rights or the
 -- schema. The library has the same list (`error.rs`). What an application's triggers raise is about the row.
-CREATE FUNCTION {schema}.is_of_a_row(state text) RETURNS boolean
+CREATE OR REPLACE FUNCTION {schema}.is_of_a_row(state text) RETURNS boolean
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT left(state, 2) NOT IN ('08', '0A', '25', '28', '3D', '3F', '40', '42', '53', '55', '57', '58', 'F0', 'HV')

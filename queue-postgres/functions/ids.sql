@@ -1,12 +1,15 @@
+-- Q2, Q16: ids are ULIDs. A new one is random, so that no two jobs share it. The order of ids is
+-- that of age, by which pruning keeps all ids of the idempotency window.
+
 -- The least id of a moment: a ULID begins with its milliseconds since 1970, 48 bits.
-CREATE FUNCTION {schema}.least_id(at timestamptz) RETURNS uuid
+CREATE OR REPLACE FUNCTION {schema}.least_id(at timestamptz) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT (lpad(to_hex(greatest(floor(extract(epoch FROM at) * 1000), 0)::bigint), 12, '0') || '00000000000000000000')::uuid
 $$;
 
 -- A new id of a moment, with 80 random bits.
-CREATE FUNCTION {schema}.new_id(at timestamptz) RETURNS uuid
+CREATE OR REPLACE FUNCTION {schema}.new_id(at timestamptz) RETURNS uuid
 LANGUAGE sql VOLATILE STRICT PARALLEL SAFE
 AS $$
     SELECT (
@@ -17,7 +20,7 @@ AS $$
 $$;
 
 -- An id as programs and logs write it: 26 characters of Crockford's base 32, see https://github.com/ulid/spec.
-CREATE FUNCTION {schema}.ulid(id uuid) RETURNS text
+CREATE OR REPLACE FUNCTION {schema}.ulid(id uuid) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT string_agg(substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + substr(bits, 1 + 5 * digit, 5)::bit(5)::integer, 1), '' ORDER BY digit)
@@ -26,7 +29,7 @@ AS $$
 $$;
 
 -- The id of such a text; fails if it is none.
-CREATE FUNCTION {schema}.id(ulid text) RETURNS uuid
+CREATE OR REPLACE FUNCTION {schema}.id(ulid text) RETURNS uuid
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
 DECLARE

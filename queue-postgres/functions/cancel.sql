@@ -3,7 +3,7 @@
 --
 -- The locks are waited for first, in the order of the ids; what is said is read afterwards, afresh. Where that finds a job alive that
 -- was entered between the two, all of it is to be done again: the job waits, or runs and has no mark.
-CREATE FUNCTION {schema}.cancel(p_now timestamptz, p_jobs uuid[], p_signal boolean)
+CREATE OR REPLACE FUNCTION {schema}.cancel(p_now timestamptz, p_jobs uuid[], p_signal boolean)
 RETURNS TABLE (place bigint, is_cancelled_now boolean, state text)
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -43,7 +43,7 @@ END
 $$;
 
 -- Q9: which of these jobs run and somebody wants cancelled, for whoever was told so by a notification: that can be anybody's.
-CREATE FUNCTION {schema}.wanted_cancels(p_jobs uuid[]) RETURNS SETOF uuid
+CREATE OR REPLACE FUNCTION {schema}.wanted_cancels(p_jobs uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql STABLE {function_settings}
 AS $$
 BEGIN

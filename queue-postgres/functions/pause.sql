@@ -1,12 +1,12 @@
 -- Q17: claims hold this lock of their queue while they look whether it is paused, and until they are committed.
-CREATE FUNCTION {schema}.pause_lock(p_queue text) RETURNS bigint
+CREATE OR REPLACE FUNCTION {schema}.pause_lock(p_queue text) RETURNS bigint
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT hashtextextended('{schema} ' || p_queue, 0)
 $$;
 
 -- Q17: pauses a queue. To be committed before the claims that are under way are waited for: those that begin later see it.
-CREATE FUNCTION {schema}.pause(p_queue text) RETURNS void
+CREATE OR REPLACE FUNCTION {schema}.pause(p_queue text) RETURNS void
 LANGUAGE plpgsql {function_settings}
 AS $$
 BEGIN
@@ -16,7 +16,7 @@ END
 $$;
 
 -- Q17: waits for the claims of a queue that are under way.
-CREATE FUNCTION {schema}.await_claims(p_queue text) RETURNS void
+CREATE OR REPLACE FUNCTION {schema}.await_claims(p_queue text) RETURNS void
 LANGUAGE plpgsql {function_settings}
 AS $$
 BEGIN
@@ -25,7 +25,7 @@ END
 $$;
 
 -- Q17: lets a queue go on. Whether it was paused.
-CREATE FUNCTION {schema}.resume(p_queue text) RETURNS boolean
+CREATE OR REPLACE FUNCTION {schema}.resume(p_queue text) RETURNS boolean
 LANGUAGE plpgsql {function_settings}
 AS $$
 BEGIN
@@ -35,7 +35,7 @@ END
 $$;
 
 -- Q17: the queues that are paused.
-CREATE FUNCTION {schema}.paused() RETURNS SETOF text
+CREATE OR REPLACE FUNCTION {schema}.paused() RETURNS SETOF text
 LANGUAGE plpgsql STABLE {function_settings}
 AS $$
 BEGIN

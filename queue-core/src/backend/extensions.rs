@@ -1,0 +1,87 @@
+//! What a backend offers beyond the operations of the contract.
+
+use std::fmt;
+
+use super::{Audit, Backend, Inspect, Manage};
+use crate::{Error, ErrorKind, Result};
+
+/// The extensions of a backend: `Some` declares that the backend implements all of it.
+///
+/// ```
+/// use queue_core::backend::Backend as _;
+/// use queue_core::MemoryBackend;
+///
+/// let backend = MemoryBackend::new();
+/// let extensions = backend.extensions();
+/// assert!(extensions.inspect.is_some() && extensions.manage.is_some());
+/// ```
+#[derive(Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Extensions<'a> {
+    /// Reading jobs.
+    pub inspect: Option<&'a dyn Inspect>,
+    /// Commands of operators.
+    pub manage: Option<&'a dyn Manage>,
+    /// The raw rows, for the kit's audit.
+    pub audit: Option<&'a dyn Audit>,
+}
+
+impl<'a> Extensions<'a> {
+    /// No extension.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { inspect: None, manage: None, audit: None }
+    }
+
+    /// Declares that the backend reads jobs.
+    #[must_use]
+    pub const fn inspect(mut self, inspect: &'a dyn Inspect) -> Self {
+        self.inspect = Some(inspect);
+        self
+    }
+
+    /// Declares that the backend takes commands of operators.
+    #[must_use]
+    pub const fn manage(mut self, manage: &'a dyn Manage) -> Self {
+        self.manage = Some(manage);
+        self
+    }
+
+    /// Declares that the backend shows its rows.
+    #[must_use]
+    pub const fn audit(mut self, audit: &'a dyn Audit) -> Self {
+        self.audit = Some(audit);
+        self
+    }
+}
+
+impl fmt::Debug for Extensions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extensions")
+            .field("inspect", &self.inspect.is_some())
+            .field("manage", &self.manage.is_some())
+            .field("audit", &self.audit.is_some())
+            .finish()
+    }
+}
+
+/// The extension for reading jobs.
+///
+/// # Errors
+/// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
+pub(crate) fn inspect(backend: &dyn Backend) -> Result<&dyn Inspect> {
+    backend.extensions().inspect.ok_or_else(|| missing(backend, "read jobs"))
+}
+
+/// The extension for commands of operators.
+///
+/// # Errors
+/// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
+pub(crate) fn manage(backend: &dyn Backend) -> Result<&dyn Manage> {
+    backend.extensions().manage.ok_or_else(|| missing(backend, "manage queues"))
+}
+
+fn missing(backend: &dyn Backend, operation: &'static str) -> Error {
+    let message = format!("the backend `{}` does not offer it", backend.name());
+    Error::new(ErrorKind::Unsupported, operation, message)
+}

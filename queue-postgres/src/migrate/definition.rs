@@ -1,0 +1,128 @@
+//! The parts that make a schema: steps, functions and views, rights.
+
+use crate::catalog::{FUNCTIONS, Function, VIEWS, closed_to_everybody, signature};
+use crate::config::Schema;
+use crate::statements::filled;
+
+/// One step of the schema. It is applied once, and recorded in the ledger.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Migration {
+    pub(super) version: i32,
+    pub(super) name: &'static str,
+    /// The least version of a program that can serve the schema after this step: a step that only
+    /// adds what older programs may leave alone keeps it low, so that deployments can roll.
+    pub(super) oldest_compatible: i32,
+    /// Changes what holds state: types, domains, tables, indexes. A step for new texts of functions
+    /// alone is a comment that says so.
+    pub(super) sql: &'static str,
+}
+
+/// Everything that a program's version of the schema consists of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Definition<'a> {
+    /// All steps, in order.
+    pub(super) steps: &'a [Migration],
+    /// The functions and views, which are replaced after the last step of an upgrade.
+    pub(super) operations: &'a [&'static str],
+    /// The same functions by name, with the roles that may call them.
+    pub(super) functions: &'a [Function],
+}
+
+/// The schema of this program. How to change it is in `migrations/README.md`.
+pub(super) const CURRENT: Definition<'static> = Definition {
+    steps: &[Migration {
+        version: 1,
+        name: "tables",
+        oldest_compatible: 1,
+        sql: include_str!("../../migrations/0001_tables.sql"),
+    }],
+    operations: &[
+        include_str!("../../functions/ids.sql"),
+        include_str!("../../functions/rows.sql"),
+        include_str!("../../functions/insert.sql"),
+        include_str!("../../functions/pause.sql"),
+        include_str!("../../functions/promote.sql"),
+        include_str!("../../functions/claim.sql"),
+        include_str!("../../functions/leases.sql"),
+        include_str!("../../functions/ready_queues.sql"),
+        include_str!("../../functions/settle.sql"),
+        include_str!("../../functions/cancel.sql"),
+        include_str!("../../functions/register.sql"),
+        include_str!("../../functions/heartbeat.sql"),
+        include_str!("../../functions/retire.sql"),
+        include_str!("../../functions/write_workers.sql"),
+        include_str!("../../functions/rescue.sql"),
+        include_str!("../../functions/prune.sql"),
+        include_str!("../../functions/maintain.sql"),
+        include_str!("../../functions/enqueue.sql"),
+        include_str!("../../functions/overview.sql"),
+    ],
+    functions: FUNCTIONS,
+};
+
+/// What every function has set. It acts with the rights of its owner, so that a role needs no
+/// rights on the tables. Its plans are fixed, whatever the statistics of the tables say: one that
+/// is made while a table is empty would otherwise read all of it later on. For that each statement
+/// enters a table by an array of ids, by the leading columns of an index, or row by row in a
+/// LATERAL with a LIMIT (the only nested loop that is left); what is joined is hashed.
+const FUNCTION_SETTINGS: &str = "SECURITY DEFINER SET search_path = {schema}, pg_temp \
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off \
+    SET enable_nestloop = off SET enable_mergejoin = off SET jit = off";
+
+const LEDGER_LOCK: &str = include_str!("../sql/ledger_lock.sql");
+const LEDGER_CREATE: &str = include_str!("../sql/ledger_create.sql");
+const NAMES_ARE_FREE: &str = include_str!("../sql/names_are_free.sql");
+
+impl Definition<'_> {
+    /// The version of the schema after the last step.
+    pub(super) fn version(&self) -> i32 {
+        self.steps.last().map_or(0, |last| last.version)
+    }
+
+    /// The statements of a step.
+    pub(super) fn step(&self, step: &Migration, schema: &Schema) -> [String; 2] {
+        [self.names_are_free(step.version, schema), expanded(step.sql, schema)]
+    }
+
+    fn names_are_free(&self, version: i32, schema: &Schema) -> String {
+        let functions = self.functions.iter().filter(|function| function.since == version);
+        let functions = functions.map(|function| literal(&signature(schema, function)));
+        let views = VIEWS.iter().filter(|view| view.since == version);
+        let views = views.map(|view| literal(&format!("{}.{}", schema.quoted(), view.name)));
+        NAMES_ARE_FREE
+            .replace("{functions}", &functions.collect::<Vec<_>>().join(", "))
+            .replace("{views}", &views.collect::<Vec<_>>().join(", "))
+    }
+
+    /// The statements after the last step. They close to everybody what PostgreSQL opens to
+    /// everybody: here alone, because only now all functions are there.
+    pub(super) fn operations(&self, schema: &Schema) -> impl Iterator<Item = String> {
+        let operations = self.operations.iter().map(|operation| expanded(operation, schema));
+        operations.chain([closed_to_everybody(schema, self.functions)])
+    }
+}
+
+/// The statement that waits for other programs that migrate.
+pub(super) fn lock(schema: &Schema) -> String {
+    LEDGER_LOCK.replace("{name}", schema.as_str())
+}
+
+/// The statements that make the schema and its ledger where they are missing.
+pub(super) fn ledger(schema: &Schema) -> String {
+    expanded(LEDGER_CREATE, schema)
+}
+
+/// Puts in what depends on the name of the schema, and the settings of functions.
+fn expanded(sql: &str, schema: &Schema) -> String {
+    let sql = sql
+        .replace("{function_settings}", FUNCTION_SETTINGS)
+        .replace("{channel}", &literal(&schema.channel()))
+        .replace("{wake_setting}", &schema.wake_setting())
+        .replace("{schema_name}", &literal(schema.as_str()));
+    filled(&sql, schema)
+}
+
+/// Of a text of ours, which holds no quotes.
+fn literal(text: &str) -> String {
+    format!("'{text}'")
+}
