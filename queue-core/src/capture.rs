@@ -1,7 +1,9 @@
 //! Where a handler leaves its result.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::poison::ignore_poison;
 
 /// A place for the result of one attempt. Clones share it.
 ///
@@ -28,16 +30,16 @@ impl ResultCapture {
     /// What was captured last; `None` if nothing was.
     #[must_use]
     pub fn result(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        ignore_poison(self.0.lock()).clone()
     }
 
     pub(crate) fn put(&self, bytes: Vec<u8>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+        *ignore_poison(self.0.lock()) = Some(bytes);
     }
 
     #[cfg(feature = "runtime")]
     pub(crate) fn take(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        ignore_poison(self.0.lock()).take()
     }
 }
 

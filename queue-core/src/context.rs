@@ -1,6 +1,6 @@
 //! What a handler knows of the job it runs.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::payload::to_json;
+use crate::poison::ignore_poison;
 use crate::state::StateMap;
 use crate::{Attributes, Error, JobId, Kind, QueueName, Result, ResultCapture};
 
@@ -218,13 +219,13 @@ impl JobContext {
     /// Says how far the job has come. It is stored with the worker's next heartbeat.
     pub fn set_progress(&self, done: u64, total: u64) {
         let progress = Progress { done, total };
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        *ignore_poison(self.progress.lock()) = Some(progress);
     }
 
     /// How far the job has come, as last said in this attempt.
     #[must_use]
     pub fn progress(&self) -> Option<Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        ignore_poison(self.progress.lock()).clone()
     }
 
     /// The application state of this type.

@@ -5,6 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use crate::JobId;
+use crate::error_chain::sources;
 
 /// A result with the workspace's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -196,12 +197,7 @@ impl Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} ({})", self.0.kind)?;
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            write!(f, "; caused by: {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        sources(self).try_for_each(|source| write!(f, "; caused by: {source}"))
     }
 }
 

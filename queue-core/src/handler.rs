@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::error_chain::error_chain;
 use crate::{JobContext, Payload};
 
 /// How a handler ends: well, or with a [`JobError`] that says what becomes of the job.
@@ -150,16 +151,7 @@ impl fmt::Display for JobError {
 /// Not an `Error` itself, so that every error can become one.
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
     fn from(error: E) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let inner_text = inner.to_string();
-            if !text.ends_with(&inner_text) {
-                text = format!("{text}: {inner_text}");
-            }
-            cause = inner.source();
-        }
-        Self::Retry { error: text, after: None }
+        Self::Retry { error: error_chain(&error), after: None }
     }
 }
 

@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ulid::{Generator, Overflow, Ulid};
 
+use crate::poison::ignore_poison;
 use crate::{Error, Result, Timestamp};
 
 static GENERATOR: Mutex<Generator> = Mutex::new(Generator::new());
 
 fn generate(many: usize) -> Vec<Ulid> {
-    let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut generator = ignore_poison(GENERATOR.lock());
     (0..many).map(|_| generator.generate().unwrap_or_else(Overflow::commit_overflow_increment)).collect()
 }
 

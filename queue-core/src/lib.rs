@@ -18,6 +18,7 @@ mod client;
 mod context;
 mod enqueuer;
 mod error;
+mod error_chain;
 mod handler;
 mod id;
 mod job;
@@ -27,6 +28,7 @@ mod memory;
 mod name;
 mod parked;
 mod payload;
+mod poison;
 mod queue;
 mod retry;
 #[cfg(feature = "runtime")]

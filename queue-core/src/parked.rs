@@ -5,11 +5,12 @@
 //! worker as always, and it withdraws its claim.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
 use crate::backend::{ClaimReply, ClaimRequest};
+use crate::poison::ignore_poison;
 use crate::{Error, ErrorKind, JobSpec, Result};
 
 /// The most that may be enqueued at once with a parked claim.
@@ -115,7 +116,7 @@ impl ParkedClaims {
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.0.lock())
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 
 use crate::backend::{self, Inspect};
 use crate::parked::ParkedClaims;
+use crate::poison::ignore_poison;
 use crate::{
     Backend, Dequeued, Enqueuer, Error, ErrorKind, Handler, JobId, Kind, Limits, NewJob, Result, Submitted,
     TaskOptions, border, enqueuer,
@@ -79,7 +80,7 @@ struct Shared {
 
 impl Shared {
     fn registrations(&self) -> Registrations {
-        self.registrations.read().unwrap_or_else(PoisonError::into_inner).clone()
+        ignore_poison(self.registrations.read()).clone()
     }
 }
 
@@ -214,7 +215,7 @@ impl Enqueuer for JobQueue {
 impl Queue for JobQueue {
     fn handle(&mut self, kind: &str, handler: Arc<dyn Handler>, options: TaskOptions) -> Result<()> {
         let kind = Kind::new(kind)?;
-        let mut registrations = self.shared.registrations.write().unwrap_or_else(PoisonError::into_inner);
+        let mut registrations = ignore_poison(self.shared.registrations.write());
         if registrations.contains_key(&kind) {
             let operation = format!("register a handler for kind `{kind}`");
             return Err(Error::new(ErrorKind::Conflict, operation, "the kind has a handler already"));

@@ -7,10 +7,11 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use queue_core::backend::{error_chain, ignore_poison};
 use scopeguard::ScopeGuard;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
@@ -20,7 +21,6 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Client, Config, Connection, Socket};
 
 use crate::config::PostgresConfig;
-use crate::error::chain;
 use crate::tls::Tls;
 
 const DEFAULT_PORT: u16 = 5432;
@@ -83,7 +83,7 @@ impl Connector {
         let (client, connection) = self.connect(tls).await?;
         let driving = tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(error = chain(&error), "a connection broke; its request is told");
+                tracing::debug!(error = error_chain(&error), "a connection broke; its request is told");
             }
         });
         Ok(ClientWrapper::new(client, driving))
@@ -133,12 +133,12 @@ impl Connector {
                 let random = usize::from(queue_core::JobId::generate().to_bytes()[15]);
                 Position { host: random.checked_rem(hosts).unwrap_or(0), address: 0 }
             }
-            _ => *self.first.lock().unwrap_or_else(PoisonError::into_inner),
+            _ => *ignore_poison(self.first.lock()),
         }
     }
 
     fn set_first(&self, position: Position) {
-        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = position;
+        *ignore_poison(self.first.lock()) = position;
     }
 
     /// What an attempt leaves that is dropped before the guard is.
@@ -285,7 +285,7 @@ impl fmt::Display for Failure {
             Self::Silent(after) => write!(f, "no connection came up within {after:?}"),
             Self::Driver(error) => match error.as_db_error() {
                 Some(refusal) => write!(f, "the server refused the connection: {}", refusal.message()),
-                None => f.write_str(&chain(error)),
+                None => f.write_str(&error_chain(error)),
             },
         }
     }

@@ -2,12 +2,13 @@
 
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, Object, Pool, QueueMode};
 use deadpool_postgres::ClientWrapper;
 use futures_util::StreamExt as _;
+use queue_core::backend::ignore_poison;
 use queue_core::{Error, ErrorKind, Result};
 use scopeguard::ScopeGuard;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -290,7 +291,7 @@ impl Connections {
 
     /// Takes a place away, unless it is the last one.
     fn do_without(&self, place: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = ignore_poison(self.refused.lock());
         refused.again_at = Instant::now() + WITHOUT_REFUSED;
         if refused.many + 1 >= self.most {
             return Some(place);
@@ -311,7 +312,7 @@ impl Connections {
 
     /// Gives back one of the places that were taken away, once in a while.
     fn try_refused_again(&self) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = ignore_poison(self.refused.lock());
         if refused.many > 0 && refused.again_at <= Instant::now() {
             refused.many -= 1;
             if refused.many == 0 {

@@ -1,9 +1,10 @@
 //! Jobs that cannot be read, and jobs and workers of which a row cannot be written.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use queue_core::backend::ignore_poison;
 use queue_core::{JobId, WorkerId};
 use tokio_postgres::Row;
 use tracing::field::display;
@@ -67,7 +68,7 @@ impl RefusedRows {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Refused, Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.0.lock())
     }
 }
 

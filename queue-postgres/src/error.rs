@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use queue_core::backend::error_chain;
 use queue_core::{Error, ErrorKind};
 use tokio_postgres::error::{Severity, SqlState};
 
@@ -225,7 +226,7 @@ fn translate(error: tokio_postgres::Error, operation: &'static str, effect: Effe
             let said = refusal.message();
             (kind, cause.map_or_else(|| said.to_owned(), |cause| format!("{cause} ({said})")))
         }
-        None => (lost(effect), format!("the connection was lost: {}", chain(&error))),
+        None => (lost(effect), format!("the connection was lost: {}", error_chain(&error))),
     };
     Error::new(kind, operation, message).with_source(error)
 }
@@ -271,20 +272,6 @@ fn meaning(code: &SqlState) -> (ErrorKind, Option<&'static str>) {
             _ => (ErrorKind::Invalid, Some("the database does not accept the row")),
         },
     }
-}
-
-/// The driver's errors leave the cause to the source.
-pub(crate) fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -337,7 +324,7 @@ mod tests {
             ("user=ada sslmode=disable", kerberos, "unsupported authentication method"),
         ] {
             let error = connect_error(configuration, answers).await;
-            assert!(chain(&error).contains(fault), "{error:?}");
+            assert!(error_chain(&error).contains(fault), "{error:?}");
             assert_eq!(unconnected_kind(&error), ErrorKind::Misconfigured, "{error:?}");
         }
         let nowhere = tokio_postgres::Config::new();

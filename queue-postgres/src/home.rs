@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use queue_core::backend::OwnProcess;
+use queue_core::backend::{OwnProcess, ignore_poison};
 use queue_core::{Error, ErrorKind, Result};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
@@ -111,7 +111,7 @@ impl Drop for Home {
             return;
         }
         self.closing.cancel();
-        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let ended = ignore_poison(self.ended.get_mut());
         // What is not done by then goes on behind.
         let _ = ended.recv_timeout(LAST_WAIT);
     }

@@ -1,8 +1,8 @@
 //! Upkeep, in bounded pieces.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
-use queue_core::backend::{Hint, MaintainReply, MaintainRequest, Prune};
+use queue_core::backend::{Hint, MaintainReply, MaintainRequest, Prune, ignore_poison};
 use queue_core::{JobId, Result, WorkerId};
 use tokio_postgres::Row;
 
@@ -80,5 +80,5 @@ fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
 }
 
 fn swept(core: &Core) -> MutexGuard<'_, Place> {
-    core.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    ignore_poison(core.swept.lock())
 }

@@ -1,17 +1,18 @@
 //! Reading what is stored, with nothing taken for granted.
 
+use queue_core::backend::error_chain;
 use queue_core::{
     Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, State, Timestamp, WorkerId,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
 
-use crate::error::{Outcome, chain, corrupt};
+use crate::error::{Outcome, corrupt};
 use crate::types::{Id, Interval, Time};
 
 /// A value of a row.
 pub(crate) fn get<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Outcome<T> {
-    row.try_get(column).map_err(|error| corrupt(format!("a value is malformed: {}", chain(&error))))
+    row.try_get(column).map_err(|error| corrupt(format!("a value is malformed: {}", error_chain(&error))))
 }
 
 /// A stored time.

@@ -1,9 +1,10 @@
 //! From when on jobs wait: what keeps the search for them from walking over entries that are long gone.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use queue_core::backend::ignore_poison;
 use queue_core::{QueueName, Timestamp};
 
 /// How far behind the last look waiting jobs are looked for again: their commit may be late.
@@ -29,6 +30,6 @@ impl Waits {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<QueueName, Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.0.lock())
     }
 }

@@ -1,14 +1,14 @@
 //! The handle that programs hold.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use queue_core::backend::{
     CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
     MaintainRequest, OwnProcess, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, WakeHub, WakeReceiver,
+    SettleRequest, Settled, WakeHub, WakeReceiver, ignore_poison,
 };
 use queue_core::{Backend, ErrorKind, Result};
 use rusqlite::Connection;
@@ -125,9 +125,7 @@ impl SqliteBackend {
         let look = Arc::new(Mutex::new(look));
         let read = || {
             let look = Arc::clone(&look);
-            readers.read(operation, move |connection| {
-                look.lock().unwrap_or_else(PoisonError::into_inner)(connection)
-            })
+            readers.read(operation, move |connection| ignore_poison(look.lock())(connection))
         };
         match read().await {
             Err(error) if error.kind() == ErrorKind::Unavailable => {

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use queue_core::backend::OwnProcess;
+use queue_core::backend::{OwnProcess, ignore_poison};
 use queue_core::{Error, ErrorKind, Result};
 use rusqlite::MAIN_DB;
 use tokio::sync::oneshot;
@@ -92,7 +92,7 @@ impl Backups {
                 Error::new(ErrorKind::Unavailable, OPERATION, "no thread can be started").with_source(error)
             })?;
         {
-            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut threads = ignore_poison(self.threads.lock());
             threads.retain(|thread| !thread.is_finished());
             threads.push(thread);
         }
@@ -103,7 +103,7 @@ impl Backups {
 
 impl Drop for Backups {
     fn drop(&mut self) {
-        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let threads = ignore_poison(self.threads.get_mut());
         if !self.process.is_current() {
             // A forked child has no such threads.
             return std::mem::forget(std::mem::take(threads));

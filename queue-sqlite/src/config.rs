@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use queue_core::{Error, ErrorKind, Result};
 
-use crate::connection::IfMissing;
-
 /// How long an operation waits for a lock that another program holds, unless set otherwise.
 pub const DEFAULT_BUSY_WAIT: Duration = Duration::from_secs(5);
 
@@ -28,6 +26,16 @@ pub const DEFAULT_READERS: u32 = 2;
 
 /// How often other processes' commits are looked for, unless set otherwise.
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_millis(4);
+
+/// What an opening does where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IfMissing {
+    /// Creates it.
+    Create,
+    /// Fails. A file that was removed is never created again: the program that removed it may have
+    /// moved it away, and its jobs with it.
+    Fail,
+}
 
 /// Where the jobs are stored, and how.
 ///

@@ -1,4 +1,4 @@
-//! Opening connections, and the plain steps of a transaction.
+//! Opening connections.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use queue_core::{Error, ErrorKind};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
-use crate::config::{Location, SqliteConfig};
+use crate::config::{IfMissing, Location, SqliteConfig};
 use crate::error::{Fault, Outcome, is_busy};
 use crate::file_connection::FileConnection;
 use crate::identity::OpenFiles;
 use crate::migrate::{MIGRATIONS, Migrated, migrate};
+use crate::transaction::{Patience, rollback, try_begin};
 
 /// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
 pub(crate) const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
@@ -29,27 +30,6 @@ const STATEMENTS: usize = 128;
 
 /// SQLite 3.37, the first with STRICT tables.
 const OLDEST_SQLITE: i32 = 3_037_000;
-
-/// How long to wait for locks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience(pub(crate) Duration);
-
-impl Patience {
-    /// Whether who waits since `start` has waited long enough.
-    pub(crate) fn is_over(self, start: Instant) -> bool {
-        start.elapsed() >= self.0
-    }
-}
-
-/// What an opening does where there is no file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum IfMissing {
-    /// Creates it.
-    Create,
-    /// Fails. A file that was removed is never created again: the program that removed it may have
-    /// moved it away, and its jobs with it.
-    Fail,
-}
 
 /// Opens the connection that writes, and brings the tables to this program's version.
 pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outcome<FileConnection> {
@@ -136,43 +116,6 @@ pub(crate) fn open_copier(
     let connection = open_file(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     set_up(&connection, config)?;
     Ok(FileConnection::to(files, connection))
-}
-
-/// Begins a transaction that may write, however often that has to be tried since `start`.
-pub(crate) fn begin(
-    connection: &Connection,
-    patience: &Patience,
-    start: Instant,
-) -> Result<(), rusqlite::Error> {
-    loop {
-        match try_begin(connection) {
-            Err(error) if is_busy(&error) && !patience.is_over(start) => {}
-            result => return result,
-        }
-    }
-}
-
-/// Begins a transaction that may write, waiting a short time only.
-pub(crate) fn try_begin(connection: &Connection) -> Result<(), rusqlite::Error> {
-    run(connection, "BEGIN IMMEDIATE")
-}
-
-/// Commits. After an error nothing is left of the transaction.
-pub(crate) fn commit(connection: &Connection) -> Result<(), rusqlite::Error> {
-    run(connection, "COMMIT").inspect_err(|_| {
-        // The error of the commit is the one to tell.
-        let _ = rollback(connection);
-    })
-}
-
-/// Undoes the transaction, unless SQLite did so already.
-pub(crate) fn rollback(connection: &Connection) -> Result<(), rusqlite::Error> {
-    if connection.is_autocommit() { Ok(()) } else { run(connection, "ROLLBACK") }
-}
-
-/// Runs a statement that has neither parameters nor rows.
-pub(crate) fn run(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
-    connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 
 fn open_file(path: &Path, flags: OpenFlags) -> Outcome<Connection> {

@@ -50,6 +50,7 @@ mod rescue;
 mod row;
 mod settle;
 mod state;
+mod transaction;
 mod unwritable;
 mod url;
 mod wake;

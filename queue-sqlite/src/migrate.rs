@@ -5,8 +5,8 @@ use std::time::Instant;
 use queue_core::{Error, ErrorKind, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::connection::{self, Patience};
 use crate::error::{Fault, Outcome};
+use crate::transaction::{self, Patience};
 
 /// One step of the schema.
 #[derive(Debug)]
@@ -70,15 +70,15 @@ pub(crate) fn migrate(
     if serves(known, version(connection)?)? == Serves::AsItIs {
         return Ok(Migrated::NothingToDo);
     }
-    connection::begin(connection, patience, Instant::now())?;
+    transaction::begin(connection, patience, Instant::now())?;
     let applied = apply(connection, known, migrations);
     match applied {
         Ok(()) => {
-            connection::commit(connection)?;
+            transaction::commit(connection)?;
             Ok(Migrated::InATransaction)
         }
         Err(fault) => {
-            connection::rollback(connection)?;
+            transaction::rollback(connection)?;
             Err(fault)
         }
     }

@@ -3,8 +3,8 @@
 
 use rusqlite::Connection;
 
-use crate::config::SqliteConfig;
-use crate::connection::{IfMissing, open_writer};
+use crate::config::{IfMissing, SqliteConfig};
+use crate::connection::open_writer;
 
 /// Each statement, and the steps that its plan has.
 const PLANS: &[(&str, &[&str])] = &[

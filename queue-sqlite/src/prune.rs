@@ -135,8 +135,8 @@ fn remove_together(session: &mut Session, jobs: &[i64]) -> Outcome<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::SqliteConfig;
-    use crate::connection::{IfMissing, open_writer};
+    use crate::config::{IfMissing, SqliteConfig};
+    use crate::connection::open_writer;
 
     /// 3,000 dead jobs, behind them one that completed as long ago, then recent ones.
     const FILL: &str = "

@@ -4,11 +4,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use queue_core::backend::OwnProcess;
+use queue_core::backend::{OwnProcess, ignore_poison};
 use queue_core::{Error, ErrorKind, Result};
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
@@ -159,7 +159,7 @@ impl Looks {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 
     /// Waits for the next thing to do. `connected` are the files of the thread's connection, if it
@@ -177,7 +177,7 @@ impl Looks {
             }
             match state.waiting.pop_front() {
                 Some(look) => return Next::Read(look),
-                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => state = ignore_poison(self.changed.wait(state)),
             }
         }
     }

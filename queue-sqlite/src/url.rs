@@ -164,7 +164,7 @@ mod tests {
     use queue_core::ErrorKind;
 
     use super::*;
-    use crate::connection::IfMissing;
+    use crate::config::IfMissing;
 
     fn location(url: &str) -> Location {
         SqliteConfig::from_url(url).unwrap().location

@@ -1,5 +1,6 @@
 //! `cargo xtask lint`: everything that can be checked without running the code. It changes nothing.
 
+mod circles;
 mod commands;
 mod compiler;
 mod feature_sets;
@@ -22,6 +23,7 @@ pub(crate) fn run() -> Result<()> {
     report.step("source files", || source::check(&workspace));
     report.step("names in Markdown", || markdown::check(&workspace));
     report.step("dropped futures", || futures::check(&workspace));
+    report.step("circles of imports", || circles::check(&workspace));
     report.step("rustfmt", || format::check(&workspace));
     report.step("dependencies kept apart", kept_apart::check);
     report.step("clippy", compiler::clippy);

@@ -32,6 +32,8 @@ pub(crate) struct Package {
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) kind: Vec<String>,
+    /// The absolute path of its first file.
+    pub(crate) src_path: PathBuf,
 }
 
 #[derive(Deserialize)]

@@ -14,8 +14,7 @@ use tokio::process::{ChildStdout, Command};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::latency::Start;
-use super::parcel::{Parcel, task};
+use super::parcel::{Parcel, Start, task};
 use super::store;
 use crate::cli::BackendName;
 

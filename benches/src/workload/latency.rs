@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Measured;
 use super::child::Child;
-use super::parcel::{Parcel, task};
+use super::parcel::{Parcel, Start, task};
 use super::store::Store;
 use crate::plan::{PAUSE, Plan};
 use crate::progress;
@@ -21,9 +21,6 @@ use crate::samples::{Percentiles, rounded};
 const WARM_UP: usize = 50;
 /// A job that has not started by then is lost.
 const LOST: Duration = Duration::from_secs(30);
-
-/// When which job started. By the system's clock, which is the same for both processes.
-pub(super) type Start = (usize, SystemTime);
 
 /// In this process, and where another one can reach the store, across two.
 pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {

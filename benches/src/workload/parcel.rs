@@ -1,12 +1,16 @@
 //! The payload of every job: a number, and enough beside it for the length asked for.
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::time::SystemTime;
 
 use queue::{HandlerResult, JobContext, TaskDefinition};
 use serde::{Deserialize, Serialize};
 
 /// What the JSON text has around the two values.
 const FRAME: usize = r#"{"number":,"padding":""}"#.len();
+
+/// When the job with this number started, by the system's clock, which is the same for all processes.
+pub(super) type Start = (usize, SystemTime);
 
 /// A payload that no other job has.
 #[derive(Debug, Clone, Hash, Serialize, Deserialize)]

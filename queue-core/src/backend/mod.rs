@@ -80,6 +80,11 @@ pub use wake::{Hint, WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
 pub use wrapper::Wrapper;
 
+#[doc(hidden)]
+pub use crate::error_chain::error_chain;
+#[doc(hidden)]
+pub use crate::poison::ignore_poison;
+
 /// What a backend offers beyond the core of the contract, and what no [extension](Extensions) declares by its presence.
 /// Core never sends what is not declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::store::{Live, Stage};
+use super::live::{Live, Stage};
 use crate::backend::Position;
 use crate::{JobId, JobSpec, Kind, QueueName, State, Timestamp, WorkerId};
 

@@ -6,6 +6,7 @@ mod claim;
 mod index;
 mod insert;
 mod inspect;
+mod live;
 mod maintain;
 mod news;
 mod settle;
@@ -13,7 +14,7 @@ mod store;
 mod worker;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 
@@ -23,6 +24,7 @@ use crate::backend::{
     LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
+use crate::poison::ignore_poison;
 use crate::{JobId, QueueName, Result, Timestamp};
 use store::Store;
 
@@ -64,7 +66,7 @@ impl MemoryBackend {
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.store.lock())
     }
 }
 

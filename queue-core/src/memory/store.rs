@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
+pub(super) use super::live::{Lease, Live, Stage};
 use super::news::News;
 use crate::backend::AttemptError;
-use crate::{ClaimId, JobId, JobSpec, Progress, QueueName, State, Timestamp, Token, WorkerId};
+use crate::{ClaimId, JobId, JobSpec, QueueName, State, Timestamp, Token, WorkerId};
 
 /// Every row there is, and what is to be told once the lock is released.
 #[derive(Default)]
@@ -32,31 +33,6 @@ pub(super) struct Job {
     /// Its `run_at` is always set.
     pub(super) spec: JobSpec,
     pub(super) created_at: Timestamp,
-}
-
-/// What changes while a job is unfinished.
-pub(super) struct Live {
-    pub(super) stage: Stage,
-    pub(super) run_at: Timestamp,
-    pub(super) attempt: u32,
-    /// Somebody wants it cancelled. The wish outlives a lease, or a rescue would undo the cancel.
-    pub(super) cancel_wanted: bool,
-}
-
-/// The states of an unfinished job.
-pub(super) enum Stage {
-    Scheduled,
-    Retrying,
-    Ready,
-    Running(Lease),
-}
-
-/// The right of a worker to run and settle one attempt.
-pub(super) struct Lease {
-    pub(super) claim: ClaimId,
-    pub(super) worker: WorkerId,
-    pub(super) deadline: Timestamp,
-    pub(super) progress: Option<Progress>,
 }
 
 /// How a job ended.

@@ -1,4 +1,4 @@
-//! What the runtime needs of the world: time, chance, and somewhere to run.
+//! What the runtime needs from outside: time, random numbers, and threads for its tasks.
 
 use std::fmt;
 use std::future::Future;
@@ -10,24 +10,24 @@ use tokio::sync::oneshot;
 
 use crate::{Error, ErrorKind, Result};
 
-/// A future that the environment runs, or that waits for it.
+/// A task that the environment runs, or a wait that it ends.
 pub type EnvironmentFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where a task runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Where claims, settles, heartbeats and shutdown run; nothing of the user's does.
+    /// With claims, settles, heartbeats and the shutdown. No user code runs here.
     Control,
-    /// Where handlers run, which may hold up their threads.
+    /// With the handlers, which may block their threads.
     Handlers,
 }
 
-/// Time, chance, and somewhere to run, so that the runtime can be simulated.
+/// Time, random numbers and threads, so that a test can simulate them.
 pub trait Environment: fmt::Debug + Send + Sync + 'static {
     /// The monotonic clock.
     fn now(&self) -> Instant;
 
-    /// Waits.
+    /// Waits for this long.
     fn sleep(&self, duration: Duration) -> EnvironmentFuture;
 
     /// A random number over all of `u64`.
@@ -37,46 +37,40 @@ pub trait Environment: fmt::Debug + Send + Sync + 'static {
     fn spawn(&self, place: Place, task: EnvironmentFuture);
 }
 
-/// A moment after `now`. What is too far to be reckoned with is a year.
-pub(super) fn later(now: Instant, by: Duration) -> Instant {
-    const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    now + by.min(FAR)
-}
-
-/// The real world: handlers on the caller's tokio runtime, everything else on a thread of its own,
-/// so that a handler that holds up its thread delays no heartbeat.
+/// Runs handlers on the caller's tokio runtime and everything else on a thread of its own, so that
+/// a handler that blocks its thread delays no heartbeat.
 #[derive(Debug)]
-pub(super) struct TokioEnvironment {
+pub(crate) struct TokioEnvironment {
     control: Handle,
     handlers: Handle,
 }
 
-/// Ends the control thread, and with it all tasks there, when dropped.
+/// Ends the control thread and all tasks on it when dropped.
 #[derive(Debug)]
-pub(super) struct ControlThread {
+pub(crate) struct ControlThread {
     _stop: oneshot::Sender<()>,
 }
 
 impl TokioEnvironment {
-    /// Starts the control thread; handlers run on the runtime of the caller.
-    pub(super) fn start() -> Result<(Self, ControlThread)> {
+    /// Starts the control thread. Handlers run on the tokio runtime of the caller.
+    pub(crate) fn start() -> Result<(Self, ControlThread)> {
         let failed = |message: &'static str| Error::new(ErrorKind::Unavailable, "start a worker", message);
         let handlers = Handle::try_current().map_err(|error| {
-            Error::invalid("start a worker", "it must be started within a tokio runtime").with_source(error)
+            Error::invalid("start a worker", "it must be called within a tokio runtime").with_source(error)
         })?;
         let runtime = Builder::new_current_thread()
             .enable_time()
             .build()
-            .map_err(|error| failed("its control runtime cannot be made").with_source(error))?;
+            .map_err(|error| failed("the control runtime could not be built").with_source(error))?;
         let control = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         std::thread::Builder::new()
             .name("queue-control".into())
             .spawn(move || {
-                // Ends when the sender is dropped; nothing is ever sent.
+                // Ends when the sender is dropped, because nothing is ever sent.
                 let _ = runtime.block_on(stopped);
             })
-            .map_err(|error| failed("its control thread cannot be started").with_source(error))?;
+            .map_err(|error| failed("the control thread could not be started").with_source(error))?;
         Ok((Self { control, handlers }, ControlThread { _stop: stop }))
     }
 }
@@ -87,7 +81,7 @@ impl Environment for TokioEnvironment {
     }
 
     fn sleep(&self, duration: Duration) -> EnvironmentFuture {
-        // The control runtime's timer serves handlers too: theirs may have none.
+        // For handlers too, because their runtime may have no timer.
         let _entered = self.control.enter();
         Box::pin(tokio::time::sleep(duration))
     }

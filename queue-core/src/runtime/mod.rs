@@ -1,43 +1,69 @@
-//! The worker runtime: claims jobs of a list of backends, runs them, and settles them.
+//! The worker runtime: claims jobs from a list of backends, runs them, and settles them.
 //!
-//! Each part can be read by itself:
+//! # Who does what
 //!
-//! | part | what it does |
-//! |---|---|
-//! | `planner` | decides what to claim next, from which queue and from where in it |
-//! | `claim` | the claim loop of a backend: plan, claim, hand over, wait |
-//! | `buffer` | claimed jobs that wait for a slot, in the order of their priority |
-//! | `slots`, `run` | take a job, run one attempt of it, find its verdict |
-//! | `settle` | verdicts on their way to the backend, as many together as arrive |
-//! | `heartbeat` | the life of the worker on a backend |
-//! | `upkeep` | rescue and pruning |
-//! | `shutdown` | stop claiming, release, let finish, cancel, release |
-//! | `station`, `engine` | what the loops of one backend share, and those of all |
-//! | `environment` | time, chance, and where tasks run |
+//! | folder | contents | may use |
+//! |---|---|---|
+//! | `decide` | decisions without side effects, to which time is passed | |
+//! | `shared` | state that several loops use, one lock or signal per type | `decide` |
+//! | `run` | one attempt of a job: handler, timeout, panic, verdict | `shared` |
+//! | `loops` | the tasks: await, ask `decide`, act | `run`, `shared`, `decide` |
+//! | `worker` | the public face: builds the state and starts the loops | all of them |
 //!
-//! The deciding parts (`planner`, `buffer`, the heartbeat's rhythm, what a settle's answer means)
-//! are plain values to which time is passed; the loops around them act in an [`Environment`].
+//! Everything may use `environment` (time, random numbers, threads) and `settings`.
+//!
+//! # Which part signals which, and by what
+//!
+//! There is one claim, settle, heartbeat and upkeep loop per backend, and one slot loop per slot.
+//! The claim, settle, heartbeat and upkeep loops run where no handler does.
+//!
+//! ```text
+//!                    Membership: worker id, may_rescue
+//!  ┌────────────────┐  set_id ──► registered     ┌─────────────┐
+//!  │ heartbeat loop │ ─────────────────────────► │ upkeep loop │
+//!  └─┬──────────────┘                            └──────┬──────┘
+//!    │   ▲ Membership::report_loss                      │
+//!    │   │ (a claim was told WorkerLost)                │ ClaimSignals::change_plan
+//!    │   │                                              │ (jobs were rescued)
+//!    │   │      ClaimSignals::change_plan               │
+//!    │   │      (registered; a job is due)              │
+//!    │ ┌─┴───────────────────────────────────┐          │
+//!    ├►│             claim loop              │◄─────────┘
+//!    │ │  Planner: which queue, from where   │◄── wake-ups; replies to parked claims
+//!    │ └─┬───────────────────────────────────┘
+//!    │   │ Slots::add         ▲  ▲
+//!    │   ▼                    │  │ ClaimSignals::end_settle_outage
+//!    │ ┌───────────────────┐  │  │ (while settles fail, may_claim is false)
+//!    │ │ Slots             │  │  │
+//!    │ │  Buffer │ running │  │  └───────────────────────────┐
+//!    │ └─┬───────────────┬─┘  │                              │
+//!    │   │ next_job      │    │ ClaimSignals::check_again    │
+//!    │   ▼               │    │ (room, if want_room was set) │
+//!    │ ┌───────────┐     │    │                              │
+//!    │ │ slot loop ├─────┼────┘                              │
+//!    │ │  Attempt  │     │   SettlementQueue::push    ┌──────┴──────┐
+//!    │ └───┬───────┘     │   ┌──────────────────────► │ settle loop │
+//!    │     └─────────────┼───┤                        └─────────────┘
+//!    │      a verdict    │   │ a job that was released or cancelled before it started
+//!    │                   └───┘
+//!    └► Slots::interrupt (job cancelled, lease lost), Slots::running (progress to report)
+//! ```
+//!
+//! The claim loop (for wake-ups) and the heartbeat loop (for replies) cancel jobs by
+//! `Slots::remove` and `Slots::interrupt`. A shutdown ends the loops by `StopSignals`: claims; then
+//! the slots, by `Slots::close`; then settles; then heartbeats and upkeep.
 
-mod buffer;
-mod claim;
-mod engine;
+mod decide;
 mod environment;
-mod heartbeat;
-mod outage;
-mod panic;
-mod planner;
+mod loops;
 mod run;
 mod settings;
-mod settle;
-mod shutdown;
-mod slots;
-mod station;
+mod shared;
 #[cfg(test)]
 mod testing;
-mod upkeep;
 mod worker;
 
 pub use environment::{Environment, EnvironmentFuture, Place};
+pub use loops::shutdown::ShutdownReport;
 pub use settings::{DEFAULT_SLOTS, WorkerSettings};
-pub use shutdown::ShutdownReport;
 pub use worker::{RunningWorker, Worker};

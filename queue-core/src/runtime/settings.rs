@@ -1,4 +1,4 @@
-//! Everything about a worker that can be set.
+//! The settings of a worker.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use crate::backend::Prune;
 use crate::limits::{DEFAULT_HEARTBEAT_INTERVAL, DEFAULT_LEASE_GRACE, DEFAULT_WORKER_EXPIRY};
 use crate::{Error, Result};
 
-/// Jobs that run at the same time unless set otherwise.
+/// Jobs that run at the same time, by default.
 pub const DEFAULT_SLOTS: usize = 32;
 
-/// The settings of a worker; each has a default.
+/// The settings of a worker. Each has a default.
 ///
 /// ```
 /// use queue_core::runtime::WorkerSettings;
@@ -20,42 +20,48 @@ pub const DEFAULT_SLOTS: usize = 32;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WorkerSettings {
-    /// Jobs that run at the same time, over all backends; [`DEFAULT_SLOTS`].
+    /// Jobs that run at the same time, over all backends (default: [`DEFAULT_SLOTS`]).
     pub slots: usize,
-    /// How often the worker shows that it lives; 5 s. At most a third of `worker_expiry`.
+    /// Interval between two heartbeats (default: 5 s). At most a third of `worker_expiry`.
     pub heartbeat_interval: Duration,
-    /// How long after its last heartbeat others give the worker up; 15 s.
+    /// How long after its last heartbeat the worker is lost (default: 15 s). Another worker then
+    /// rescues its jobs.
     pub worker_expiry: Duration,
-    /// How far a lease's deadline lies behind the job's own timeout; 30 s. More than
-    /// `cancellation_grace`, or a job that is being stopped runs a second time elsewhere.
+    /// How long a lease lasts after the job's own timeout (default: 30 s). More than
+    /// `cancellation_grace`: otherwise a job that is being stopped runs a second time elsewhere.
     pub lease_grace: Duration,
-    /// How long a handler may go on after its token was cancelled, before its future is dropped; 1 s.
+    /// How long a handler may run after its token was cancelled, before its future is dropped
+    /// (default: 1 s).
     pub cancellation_grace: Duration,
-    /// The longest time that a claimed job should wait for a slot; 20 ms. This bounds the buffer.
+    /// How long a claimed job should wait for a slot at most (default: 20 ms). This bounds the
+    /// buffer.
     pub buffer_time: Duration,
-    /// The most jobs of one claim; 1000. A settle has up to twice as many.
+    /// The most jobs per claim (default: 1000). A settle has up to twice as many.
     pub batch: usize,
-    /// The most jobs of an insert that the [parked claim](crate::backend::ParkedClaims) of the idle worker is made with; 100. To
-    /// save a commit is worth nothing beside more jobs, and the worker would wait for the whole insert. With 0 none is parked.
+    /// An insert of at most this many jobs makes the [claim](crate::backend::InsertRequest::claim)
+    /// of an idle worker in the same transaction (default: 100). With more jobs the saved commit is
+    /// worth little, and the worker would wait for the whole insert. With 0 no claim is parked.
     pub parked_batch: usize,
-    /// The most bytes that the payloads of such an insert have together; 1 MiB.
+    /// The same for the bytes of all payloads of the insert (default: 1 MiB).
     pub parked_batch_bytes: usize,
-    /// How often the jobs of dead workers are looked for; 1 s.
+    /// Interval between two rescues of the jobs of lost workers (default: 1 s).
     pub rescue_interval: Duration,
-    /// How often old jobs are removed; 60 s.
+    /// Interval between two removals of old jobs (default: 60 s).
     pub prune_interval: Duration,
-    /// Which jobs are old; `None` keeps everything.
+    /// Which jobs are old (default: [`Prune::default`]). `None` keeps everything.
     pub prune: Option<Prune>,
-    /// The longest time between two claims from the head of a queue; 5 s. This bounds how late a job
-    /// starts of which no wake-up told.
+    /// The longest time between two claims from the head of a queue (default: 5 s). This bounds how
+    /// late a job starts whose wake-up was lost.
     pub head_interval: Duration,
-    /// How far behind its cursor a worker looks for jobs that were committed late; 2 s.
+    /// How far before its cursor a worker looks for jobs that were committed late (default: 2 s).
     pub look_back: Duration,
-    /// How often it does; 100 ms, for as long as `look_back` after the last activity.
+    /// Interval between two such looks (default: 100 ms), until `look_back` after the last
+    /// activity.
     pub look_back_interval: Duration,
-    /// The first wait after the storage failed; 50 ms. Doubled each time.
+    /// The wait after the first failure of the storage (default: 50 ms). It doubles with each
+    /// failure.
     pub outage_backoff: Duration,
-    /// The longest wait after the storage failed; 5 s.
+    /// The longest wait after a failure of the storage (default: 5 s).
     pub outage_backoff_cap: Duration,
 }
 
@@ -92,42 +98,42 @@ impl WorkerSettings {
         self
     }
 
-    /// Sets how often the worker shows that it lives.
+    /// Sets the interval between two heartbeats.
     #[must_use]
     pub const fn heartbeat_interval(mut self, heartbeat_interval: Duration) -> Self {
         self.heartbeat_interval = heartbeat_interval;
         self
     }
 
-    /// Sets how long after its last heartbeat others give the worker up.
+    /// Sets how long after its last heartbeat the worker is lost.
     #[must_use]
     pub const fn worker_expiry(mut self, worker_expiry: Duration) -> Self {
         self.worker_expiry = worker_expiry;
         self
     }
 
-    /// Sets how far a lease's deadline lies behind the job's own timeout.
+    /// Sets how long a lease lasts after the job's own timeout.
     #[must_use]
     pub const fn lease_grace(mut self, lease_grace: Duration) -> Self {
         self.lease_grace = lease_grace;
         self
     }
 
-    /// Sets how long a handler may go on after its token was cancelled.
+    /// Sets how long a handler may run after its token was cancelled.
     #[must_use]
     pub const fn cancellation_grace(mut self, cancellation_grace: Duration) -> Self {
         self.cancellation_grace = cancellation_grace;
         self
     }
 
-    /// Sets the longest time that a claimed job should wait for a slot.
+    /// Sets how long a claimed job should wait for a slot at most.
     #[must_use]
     pub const fn buffer_time(mut self, buffer_time: Duration) -> Self {
         self.buffer_time = buffer_time;
         self
     }
 
-    /// Sets the most jobs of one claim.
+    /// Sets the most jobs per claim.
     #[must_use]
     pub const fn batch(mut self, batch: usize) -> Self {
         self.batch = batch;
@@ -148,14 +154,14 @@ impl WorkerSettings {
         self
     }
 
-    /// Sets how often the jobs of dead workers are looked for.
+    /// Sets the interval between two rescues of the jobs of lost workers.
     #[must_use]
     pub const fn rescue_interval(mut self, rescue_interval: Duration) -> Self {
         self.rescue_interval = rescue_interval;
         self
     }
 
-    /// Sets how often old jobs are removed.
+    /// Sets the interval between two removals of old jobs.
     #[must_use]
     pub const fn prune_interval(mut self, prune_interval: Duration) -> Self {
         self.prune_interval = prune_interval;
@@ -176,47 +182,47 @@ impl WorkerSettings {
         self
     }
 
-    /// Sets how far behind its cursor a worker looks for late commits.
+    /// Sets how far before its cursor a worker looks for late commits.
     #[must_use]
     pub const fn look_back(mut self, look_back: Duration) -> Self {
         self.look_back = look_back;
         self
     }
 
-    /// Sets how often it does.
+    /// Sets the interval between two such looks.
     #[must_use]
     pub const fn look_back_interval(mut self, look_back_interval: Duration) -> Self {
         self.look_back_interval = look_back_interval;
         self
     }
 
-    /// Sets the first wait after the storage failed.
+    /// Sets the wait after the first failure of the storage.
     #[must_use]
     pub const fn outage_backoff(mut self, outage_backoff: Duration) -> Self {
         self.outage_backoff = outage_backoff;
         self
     }
 
-    /// Sets the longest wait after the storage failed.
+    /// Sets the longest wait after a failure of the storage.
     #[must_use]
     pub const fn outage_backoff_cap(mut self, outage_backoff_cap: Duration) -> Self {
         self.outage_backoff_cap = outage_backoff_cap;
         self
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let fault = if self.slots == 0 {
-            "it has no slots".to_owned()
+            "`slots` is 0".to_owned()
         } else if self.batch == 0 {
-            "its batch is 0".to_owned()
+            "`batch` is 0".to_owned()
         } else if self.heartbeat_interval.saturating_mul(3) > self.worker_expiry {
             format!(
-                "its heartbeat interval of {:?} is more than a third of the worker expiry of {:?}",
+                "`heartbeat_interval` is {:?}, more than a third of `worker_expiry`, which is {:?}",
                 self.heartbeat_interval, self.worker_expiry
             )
         } else if self.cancellation_grace >= self.lease_grace {
             format!(
-                "its cancellation grace of {:?} is not below the lease grace of {:?}",
+                "`cancellation_grace` is {:?}, not less than `lease_grace`, which is {:?}",
                 self.cancellation_grace, self.lease_grace
             )
         } else {
@@ -231,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contradictions_are_refused() {
+    fn contradictory_settings_are_refused() {
         let defaults = WorkerSettings::default();
         assert!(defaults.check().is_ok());
         for bad in [

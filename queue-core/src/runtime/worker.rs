@@ -1,18 +1,22 @@
-//! Putting a worker together, and holding it while it runs.
+//! The public face of the runtime: building a worker, and holding it while it runs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::engine::Engine;
-use super::environment::{ControlThread, TokioEnvironment};
-use super::run::Interruption;
-use super::shutdown::{ShutdownReport, Tasks, shut_down, spawn, wait_all};
-use super::station::Station;
-use super::{Environment, Place, WorkerSettings, claim, heartbeat, settle, slots, upkeep};
+use tokio::sync::oneshot;
+
+use crate::runtime::environment::{ControlThread, Environment, Place, TokioEnvironment};
+use crate::runtime::loops::shutdown::{ShutdownReport, shut_down};
+use crate::runtime::loops::tasks::{WorkerTasks, spawn, wait_all};
+use crate::runtime::loops::{claim, heartbeat, settle, slot, upkeep};
+use crate::runtime::settings::WorkerSettings;
+use crate::runtime::shared::running::Interruption;
+use crate::runtime::shared::served_backend::ServedBackend;
+use crate::runtime::shared::worker_state::WorkerState;
 use crate::state::StateMap;
 use crate::{Error, JobQueue, QueueName, Result};
 
-/// A worker that is being put together: the queues it serves, its slots, the state of its handlers.
+/// Builds a worker: the queues that it serves, its slots, the state of its handlers.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -37,7 +41,7 @@ use crate::{Error, JobQueue, QueueName, Result};
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
 ///
-/// One worker may serve several queues on backends of different kinds; they share its slots.
+/// One worker may serve several queues on backends of different kinds. They share its slots.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Worker {
@@ -71,42 +75,43 @@ impl Worker {
         self
     }
 
-    /// Runs this many jobs at the same time; [`DEFAULT_SLOTS`](super::DEFAULT_SLOTS) unless said.
+    /// Runs this many jobs at the same time (default: [`DEFAULT_SLOTS`](super::DEFAULT_SLOTS)).
     pub fn slots(mut self, slots: usize) -> Self {
         self.settings.slots = slots;
         self
     }
 
-    /// Uses these settings; [`slots`](Self::slots) after it overrides theirs.
+    /// Uses these settings. A later call of [`slots`](Self::slots) overrides their slots.
     pub fn settings(mut self, settings: WorkerSettings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Gives the handlers a value, which they find by its type with
+    /// Gives the handlers a value. They find it by its type with
     /// [`JobContext::state`](crate::JobContext::state).
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.state.insert(Arc::new(value));
         self
     }
 
-    /// Starts on the tokio runtime of the caller: handlers run there, everything else on a thread of
-    /// its own. A storage that is away does not fail the start; it is waited for.
+    /// Starts the worker. Handlers run on the tokio runtime of the caller, everything else on a
+    /// thread of its own. If the storage cannot be reached, the worker starts all the same and
+    /// retries.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if there is nothing to serve, a handler needs a state
-    /// that was not given, the settings contradict each other, or there is no tokio runtime;
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the thread cannot be started.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): no handler is registered, a handler needs a state
+    ///   that the worker lacks, the settings contradict each other, or there is no tokio runtime.
+    /// - [`Unavailable`](crate::ErrorKind::Unavailable): the thread cannot be started.
     pub fn start(self) -> Result<RunningWorker> {
         self.check()?;
         let (environment, control) = TokioEnvironment::start()?;
         Ok(RunningWorker::start(self, &(Arc::new(environment) as Arc<dyn Environment>), Some(control)))
     }
 
-    /// Starts in an environment of the caller's, e.g. a simulated one.
+    /// Starts the worker in an environment of the caller, e.g. a simulated one.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// Those of [`start`](Self::start).
     pub fn start_in(self, environment: &Arc<dyn Environment>) -> Result<RunningWorker> {
         self.check()?;
         Ok(RunningWorker::start(self, environment, None))
@@ -115,13 +120,13 @@ impl Worker {
     fn check(&self) -> Result<()> {
         self.settings.check()?;
         if self.served.iter().all(|served| served.queue.kinds().is_empty()) {
-            return Err(Error::invalid("start a worker", "no handler is registered on what it serves"));
+            return Err(Error::invalid("start a worker", "no handler is registered on its queues"));
         }
         for served in &self.served {
             for (kind, registration) in served.queue.registrations() {
                 if let Some(need) = registration.options.needs.iter().find(|need| !self.state.has(**need)) {
                     let fault =
-                        format!("the handler of `{kind}` needs a `{}`, and none was given", need.name);
+                        format!("the handler of `{kind}` needs a `{}`, which the worker lacks", need.name);
                     return Err(Error::invalid("start a worker", fault));
                 }
             }
@@ -132,78 +137,88 @@ impl Worker {
 
 /// A worker that runs.
 ///
-/// Dropped without [`shutdown`](Self::shutdown) it stops at once: its heartbeat ends, handlers are
-/// asked to stop, and its jobs are taken over by others when it expires.
+/// If it is dropped without [`shutdown`](Self::shutdown), it stops at once: its heartbeats end,
+/// handlers are asked to stop, and other workers rescue its jobs when it expires.
 #[derive(Debug)]
 pub struct RunningWorker {
-    engine: Arc<Engine>,
-    tasks: Option<Tasks>,
+    state: Arc<WorkerState>,
+    tasks: Option<WorkerTasks>,
     control: Option<ControlThread>,
 }
 
 impl RunningWorker {
     fn start(worker: Worker, environment: &Arc<dyn Environment>, control: Option<ControlThread>) -> Self {
         let Worker { served, settings, state } = worker;
-        let station = |(index, served): (usize, &Served)| {
-            Arc::new(Station::new(index, &served.queue, served.names.as_deref(), settings.lease_grace))
+        let backend = |(index, served): (usize, &Served)| {
+            let names = served.names.as_deref();
+            Arc::new(ServedBackend::new(index, &served.queue, names, settings.lease_grace))
         };
-        let stations: Vec<_> = served.iter().enumerate().map(station).collect();
-        let slots = settings.slots;
-        let engine = Arc::new(Engine::new(Arc::clone(environment), settings, stations.clone(), state));
-        let mut tasks = Tasks::default();
-        for station in stations {
-            let control = |task| spawn(&**environment, Place::Control, task);
-            let shared = || (Arc::clone(&engine), Arc::clone(&station));
-            let (engine, station) = shared();
-            tasks.beats.push(control(Box::pin(heartbeat::serve(engine, station))));
-            let (engine, station) = shared();
-            tasks.beats.push(control(Box::pin(upkeep::serve(engine, station))));
-            let (engine, station) = shared();
-            tasks.settles.push(control(Box::pin(settle::serve(engine, station))));
-            let (engine, station) = shared();
-            tasks.claims.push(control(Box::pin(claim::serve(engine, station))));
-        }
-        for slot in 0..slots {
-            let task = Box::pin(slots::serve(Arc::clone(&engine), slot));
-            tasks.slots.push(spawn(&**environment, Place::Handlers, task));
-        }
-        Self { engine, tasks: Some(tasks), control }
+        let backends: Vec<_> = served.iter().enumerate().map(backend).collect();
+        let state = WorkerState::new(Arc::clone(environment), settings, backends, state);
+        let state = Arc::new(state);
+        let tasks = Some(start_tasks(&state));
+        Self { state, tasks, control }
     }
 
-    /// Shuts down: claims nothing more, gives back what has not started, lets handlers finish for at
-    /// most `grace`, then cancels their tokens and gives back what they leave unfinished. Handlers
-    /// see the end coming by [`JobContext::deadline`](crate::JobContext::deadline).
+    /// Shuts the worker down: claims nothing more, releases jobs that have not started, and lets
+    /// handlers finish for at most `grace`. Then cancels their tokens, and releases the jobs that
+    /// they leave unfinished. Handlers read the end of the grace from
+    /// [`JobContext::deadline`](crate::JobContext::deadline).
     ///
     /// # Cancellation
-    /// Dropping this future is dropping the worker.
+    /// Dropping this future drops the worker.
     pub async fn shutdown(mut self, grace: Duration) -> ShutdownReport {
         let Some(tasks) = self.tasks.take() else { return ShutdownReport::default() };
-        let (end, ended) = tokio::sync::oneshot::channel();
-        let engine = Arc::clone(&self.engine);
-        // On the control thread: handlers may hold up those of the caller.
+        let (end, ended) = oneshot::channel();
+        let state = Arc::clone(&self.state);
+        // On the control thread, because handlers may block the threads of the caller.
         let shutdown = async move {
-            let _ = end.send(shut_down(engine, tasks, grace).await);
+            let _ = end.send(shut_down(state, tasks, grace).await);
         };
-        self.engine.environment.spawn(Place::Control, Box::pin(shutdown));
+        self.state.environment.spawn(Place::Control, Box::pin(shutdown));
         ended.await.unwrap_or_default()
     }
 }
 
+/// Starts the loops of each backend, and then one loop per slot.
+fn start_tasks(state: &Arc<WorkerState>) -> WorkerTasks {
+    let environment = &*state.environment;
+    let mut tasks = WorkerTasks::default();
+    for backend in &state.backends {
+        let control = |task| spawn(environment, Place::Control, task);
+        let shared = || (Arc::clone(state), Arc::clone(backend));
+        let (worker, backend) = shared();
+        tasks.heartbeats.push(control(Box::pin(heartbeat::serve(worker, backend))));
+        let (worker, backend) = shared();
+        tasks.heartbeats.push(control(Box::pin(upkeep::serve(worker, backend))));
+        let (worker, backend) = shared();
+        tasks.settles.push(control(Box::pin(settle::serve(worker, backend))));
+        let (worker, backend) = shared();
+        tasks.claims.push(control(Box::pin(claim::serve(worker, backend))));
+    }
+    for slot in 0..state.settings.slots {
+        let task = Box::pin(slot::serve(Arc::clone(state), slot));
+        tasks.slots.push(spawn(environment, Place::Handlers, task));
+    }
+    tasks
+}
+
 impl Drop for RunningWorker {
     fn drop(&mut self) {
-        self.engine.stop_claims.cancel();
-        self.engine.stop_settles.cancel();
-        self.engine.stop_beats.cancel();
-        self.engine.close_slots();
-        self.engine.interrupt(Interruption::LeaseLost, |_| true);
+        self.state.stop.claims.cancel();
+        self.state.stop.settles.cancel();
+        self.state.stop.heartbeats.cancel();
+        self.state.slots.close();
+        self.state.slots.interrupt(Interruption::LeaseLost, |_| true);
         if let Some(tasks) = self.tasks.take() {
-            // The timers of handlers that are still stopping belong to the control thread.
+            // The control thread must outlive the slots, because it has the timers of handlers that
+            // are still stopping.
             let control = self.control.take();
             let last = async move {
                 wait_all(tasks.slots).await;
                 drop(control);
             };
-            self.engine.environment.spawn(Place::Handlers, Box::pin(last));
+            self.state.environment.spawn(Place::Handlers, Box::pin(last));
         }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, RwLock, Weak};
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{TaskFn, TaskFuture, TaskHandle, encode};
+use crate::poison::ignore_poison;
 use crate::{
     Enqueuer, Error, ErrorKind, Handler, HandlerResult, JobContext, JobError, Kind, NewJob, Payload, Queue,
     Result, Stop, TaskOptions,
@@ -98,7 +99,7 @@ where
         let handler = TypedHandler { run: self.run.clone() };
         queue.handle(self.name, Arc::new(handler), self.options())?;
         let enqueuer = queue.enqueuer();
-        *self.registered.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::downgrade(&enqueuer));
+        *ignore_poison(self.registered.write()) = Some(Arc::downgrade(&enqueuer));
         Ok(TaskHandle::new(Kind::new(self.name)?, enqueuer))
     }
 
@@ -107,7 +108,7 @@ where
             let message = format!("task `{}` {fault}", self.name);
             Error::new(ErrorKind::NotFound, "enqueue a job", message)
         };
-        let registered = self.registered.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let registered = ignore_poison(self.registered.read()).clone();
         let enqueuer = registered.ok_or_else(|| fault("was never registered on a queue"))?;
         let enqueuer =
             enqueuer.upgrade().ok_or_else(|| fault("was registered on a queue that is there no more"))?;

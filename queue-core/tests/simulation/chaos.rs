@@ -1,5 +1,5 @@
-//! Everything at once: processes are killed and stopped, the network loses what it likes, the clock jumps,
-//! jobs are cancelled; then the faults end, and what is stored must be what happened.
+//! All faults together: processes are killed and stopped, requests and replies are lost, the clock
+//! jumps, jobs are cancelled. Then the faults end, and the stored rows must agree with the log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::script::{Script, SharedLog, serve, submit_all, task, wait_until_finis
 use crate::storage::{Faults, Storage};
 use crate::tally::Rare;
 
-/// The processes that work at the same time.
+/// Processes that run at the same time.
 const PROCESSES: usize = 3;
 
 /// A run under way.
@@ -25,8 +25,8 @@ pub(crate) struct Chaos {
     running: Vec<(u32, RunningWorker)>,
     processes: u32,
     enqueued: Vec<JobId>,
-    /// Jobs that somebody wanted cancelled, and how often each had been claimed when the answer was that it
-    /// is.
+    /// Jobs for which a cancel was sent. If the reply was `Cancelled`: how often the job had been
+    /// claimed by then.
     unwanted: BTreeMap<JobId, Option<u32>>,
 }
 
@@ -49,7 +49,7 @@ impl Chaos {
         chaos
     }
 
-    /// Lets things happen, then has them come to an end, and checks it.
+    /// Enqueues jobs and brings about faults, then ends all faults and checks every job.
     pub(crate) async fn run(mut self) {
         for _ in 0..8 + self.random_below(16) {
             self.enqueue().await;
@@ -58,7 +58,7 @@ impl Chaos {
         }
         self.storage.set_faults(Faults::default());
         self.storage.set_ahead(Duration::ZERO);
-        // Longer than any process stands still.
+        // Longer than any process is stopped.
         self.world.sleep(Duration::from_secs(60)).await;
         wait_until_finished(&self.world, &self.storage).await;
         for (_, worker) in std::mem::take(&mut self.running) {
@@ -93,7 +93,7 @@ impl Chaos {
         };
         let job = |script| {
             let job = self.handle.job(&script).unwrap();
-            // Some of them die of a second loss.
+            // Some with few retries, so that they die when they are rescued twice.
             if self.random_below(3) == 0 { job.max_retries(1) } else { job }
         };
         let jobs = (0..many).map(script).map(job).collect();
@@ -119,12 +119,12 @@ impl Chaos {
             self.storage.tally.count(Rare::KilledWhileRunning);
         }
         self.world.kill(process);
-        // A process that is killed drops nothing.
+        // Because a killed process runs no destructors.
         std::mem::forget(worker);
         self.start();
     }
 
-    /// Has a process stand still, up to thrice its expiry.
+    /// Stops a process for up to three times its expiry.
     fn stop(&self) {
         let process = self.running[self.random_below(PROCESSES as u64) as usize].0;
         let pause = Duration::from_secs(1 + self.random_below(45));
@@ -138,7 +138,7 @@ impl Chaos {
     async fn shut_down(&mut self) {
         let (_, worker) = self.running.swap_remove(self.random_below(PROCESSES as u64) as usize);
         let report = worker.shutdown(Duration::from_millis(self.random_below(5000))).await;
-        assert_eq!(report.abandoned, 0, "every handler here stops when it is told to");
+        assert_eq!(report.abandoned, 0, "each handler stops when its token is cancelled");
         self.storage.tally.count(Rare::LeftByShutdown);
         self.start();
     }
@@ -150,14 +150,14 @@ impl Chaos {
         self.later(pause, move |chaos| chaos.storage.set_faults(usual));
     }
 
-    /// The storage's clock is up to a minute ahead for a while, so that it jumps there and back.
+    /// Sets the storage's clock up to a minute ahead for a while, so that it jumps twice.
     fn jump(&self) {
         self.storage.set_ahead(Duration::from_secs(self.random_below(60)));
         let pause = Duration::from_millis(self.random_below(20_000));
         self.later(pause, |chaos| chaos.storage.set_ahead(Duration::ZERO));
     }
 
-    /// While the queue is paused nothing is claimed.
+    /// Pauses the queue for a while. Nothing may be claimed meanwhile.
     async fn pause(&self) {
         let manage = self.storage.extensions().manage.unwrap();
         let queue = QueueName::default();
@@ -179,7 +179,7 @@ impl Chaos {
         *noted = noted.or(claims);
     }
 
-    /// Does something after a while.
+    /// Makes a change after a while.
     fn later(&self, pause: Duration, change: impl FnOnce(Remote) + Send + 'static) {
         let remote = Remote { world: self.world.clone(), storage: self.storage.clone() };
         let timer = self.world.sleep(pause);
@@ -193,7 +193,7 @@ impl Chaos {
     }
 }
 
-/// What a later change is made to.
+/// What a later change may change.
 struct Remote {
     world: World,
     storage: Storage,
@@ -205,12 +205,12 @@ impl Chaos {
             self.storage.extensions().inspect.unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
         let stored: BTreeSet<JobId> = records.iter().map(|record| record.job.id).collect();
         let enqueued: BTreeSet<JobId> = self.enqueued.iter().copied().collect();
-        assert_eq!(stored, enqueued, "nothing is lost, and nothing was made up");
+        assert_eq!(stored, enqueued, "the stored jobs are not the enqueued ones");
         for record in &records {
             self.check_record(record);
         }
         let rows = self.storage.extensions().audit.unwrap().stored().await.unwrap();
-        assert!(rows.live.is_empty(), "every job is finished: {:?}", rows.live);
+        assert!(rows.live.is_empty(), "unfinished jobs: {:?}", rows.live);
     }
 
     fn check_record(&self, record: &JobRecord) {
@@ -221,30 +221,30 @@ impl Chaos {
         let log = self.log.lock().unwrap();
         match record.state {
             State::Completed => {
-                assert!(log.succeeded.contains(&(id, record.attempt)), "no handler said so: {record:?}");
+                assert!(log.succeeded.contains(&(id, record.attempt)), "no handler succeeded: {record:?}");
                 if is_unwanted {
-                    self.storage.tally.count(Rare::CompletedAllTheSame);
+                    self.storage.tally.count(Rare::CompletedDespiteCancel);
                 }
             }
             State::Dead => assert_eq!(record.attempt, most, "{record:?}"),
-            State::Cancelled => assert!(is_unwanted, "nobody wanted it cancelled: {record:?}"),
+            State::Cancelled => assert!(is_unwanted, "no cancel was sent: {record:?}"),
             _ => panic!("{record:?}"),
         }
         if let Some(Some(claims)) = self.unwanted.get(&id) {
-            assert_eq!(self.storage.claims_of(id), *claims, "claimed once it was cancelled: {record:?}");
+            assert_eq!(self.storage.claims_of(id), *claims, "claimed after its cancel: {record:?}");
             assert_eq!(record.state, State::Cancelled);
         }
         let starts = log.started.iter().filter(|(job, _)| *job == id).count();
         self.storage.tally.count_many(Rare::RanAgain, starts.saturating_sub(1) as u64);
-        assert_eq!(record.errors.len(), charged_failures(record), "each loss has its error: {record:?}");
+        assert_eq!(record.errors.len(), charged_failures(record), "one error per failed attempt: {record:?}");
     }
 }
 
-/// Attempts that were charged and did not end well.
+/// Attempts that were charged and failed.
 fn charged_failures(record: &JobRecord) -> usize {
     let failed = match record.state {
         State::Completed => record.attempt - 1,
-        // A cancel charges what had failed before, and the attempt that it ended, if there was one.
+        // Depends on whether the cancel ended an attempt.
         State::Cancelled => return record.errors.len(),
         _ => record.attempt,
     };

@@ -1,4 +1,4 @@
-//! A shutdown that is given up half-way is the end of the worker: what it held is found by others.
+//! A shutdown whose future is dropped ends the worker: other workers rescue its jobs.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -11,7 +11,7 @@ use crate::environment::World;
 use crate::script::{Script, SharedLog, enqueue_all, serve, states, wait_until_finished};
 use crate::storage::{Faults, Storage};
 
-/// Polls a future so often, and drops it; whether it had ended.
+/// Polls a future this many times and drops it. Returns whether it had ended.
 async fn is_over_after(polls: u32, future: impl Future) -> bool {
     let mut future = pin!(future);
     for _ in 0..polls {
@@ -23,7 +23,7 @@ async fn is_over_after(polls: u32, future: impl Future) -> bool {
 }
 
 #[test]
-fn a_dropped_shutdown_leaves_no_lease_without_an_owner() {
+fn dropped_shutdown_leaves_no_lease_without_worker() {
     for polls in 0..6 {
         let world = World::new(u64::from(polls));
         let log = SharedLog::default();
@@ -34,7 +34,7 @@ fn a_dropped_shutdown_leaves_no_lease_without_an_owner() {
             enqueue_all(&world, &handle, &vec![Script::Take(300); 30]).await;
             world.sleep(Duration::from_millis(500)).await;
             let is_over = is_over_after(polls, worker.shutdown(Duration::from_secs(60))).await;
-            assert!(!is_over, "its handlers run for longer than a poll");
+            assert!(!is_over, "the handlers run for longer than a poll");
             for row in storage.extensions().audit.unwrap().stored().await.unwrap().live {
                 assert_eq!(row.worker.is_some(), row.state == State::Running, "{row:?}");
             }
@@ -43,7 +43,7 @@ fn a_dropped_shutdown_leaves_no_lease_without_an_owner() {
             assert_eq!(states(&storage).await, [State::Completed; 30]);
             other.shutdown(Duration::from_secs(1)).await;
             let rows = storage.extensions().audit.unwrap().stored().await.unwrap();
-            assert!(rows.workers.is_empty(), "the dropped worker was given up, the other has retired");
+            assert!(rows.workers.is_empty(), "the dropped worker is lost, and the other has retired");
         });
     }
 }

@@ -1,17 +1,18 @@
-//! A world with a virtual clock, in which a seed decides which task goes on next.
+//! A simulated environment: a virtual clock, and a seed that decides which task is polled next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use queue_core::Timestamp;
+use queue_core::backend::ignore_poison;
 use queue_core::runtime::{Environment, EnvironmentFuture, Place};
 
-/// A run that takes longer than this in virtual time hangs.
+/// A run that takes longer than this in virtual time counts as hung.
 const HANGS_AFTER: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
@@ -21,14 +22,14 @@ struct State {
     next: u64,
     tasks: BTreeMap<u64, (u32, EnvironmentFuture)>,
     ready: BTreeSet<u64>,
-    /// Processes that stand still, and those of their tasks that would go on.
+    /// Processes that are stopped, and their tasks that were woken since.
     stopped: BTreeSet<u32>,
-    held_up: BTreeSet<u64>,
+    held_back: BTreeSet<u64>,
     trace: u64,
     timers: BTreeMap<(Duration, u64), Waker>,
 }
 
-/// The world. Clones are the same world.
+/// The simulation. Clones are the same simulation.
 #[derive(Clone)]
 pub(crate) struct World {
     start: Instant,
@@ -42,11 +43,11 @@ impl World {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A run that panics while it holds the lock drops its timers, which take it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        // Because a run that panics while it holds the lock drops its timers, which need the lock.
+        ignore_poison(self.state.lock())
     }
 
-    /// The clock of the storage, which runs with the virtual one.
+    /// The time of the storage, by the virtual clock.
     pub(crate) fn time(&self) -> Timestamp {
         Timestamp::from_micros(1_700_000_000_000_000).unwrap().saturating_add(self.state().now)
     }
@@ -60,12 +61,12 @@ impl World {
         state.random.wrapping_mul(0x2545_F491_4F6C_DD1D) % bound
     }
 
-    /// A process in this world.
+    /// The environment of one process.
     pub(crate) fn process(&self, id: u32) -> Arc<dyn Environment> {
         Arc::new(Process { world: self.clone(), id })
     }
 
-    /// Ends a process at once, wherever its tasks stand.
+    /// Kills a process: drops its tasks at once.
     pub(crate) fn kill(&self, process: u32) {
         let mut state = self.state();
         let ids: Vec<u64> =
@@ -75,20 +76,20 @@ impl World {
         drop(killed);
     }
 
-    /// Has a process stand still, as SIGSTOP does: what it asked for goes on without it.
+    /// Stops a process, as SIGSTOP does. The requests that it sent go on.
     pub(crate) fn stop(&self, process: u32) {
         self.state().stopped.insert(process);
     }
 
-    /// Lets a process go on.
+    /// Continues a process, as SIGCONT does.
     pub(crate) fn go_on(&self, process: u32) {
         let mut state = self.state();
         state.stopped.remove(&process);
-        let tasks = std::mem::take(&mut state.held_up);
+        let tasks = std::mem::take(&mut state.held_back);
         state.ready.extend(tasks);
     }
 
-    /// A number that tells runs apart: of each step, which task took it and when.
+    /// A hash over the task and the time of each step, which differs between runs that differ.
     pub(crate) fn trace(&self) -> u64 {
         self.state().trace
     }
@@ -101,7 +102,7 @@ impl World {
         Box::pin(Sleep { world: self.clone(), timer })
     }
 
-    /// Runs everything until this future has ended.
+    /// Polls all tasks until this future has ended.
     pub(crate) fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> T {
         let result = Arc::new(Mutex::new(None));
         let place = Arc::clone(&result);
@@ -115,7 +116,8 @@ impl World {
         }
     }
 
-    /// Drops what still runs: tasks and timers hold the world that holds them, and there are thousands of worlds.
+    /// Drops what still runs. Otherwise it would leak, because tasks and timers hold the simulation
+    /// that holds them, and there are thousands of simulations.
     fn end(&self) {
         let mut state = self.state();
         let left = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.timers));
@@ -139,12 +141,13 @@ impl World {
         let pick = self.random_below(many) as usize;
         let (id, taken) = {
             let mut state = self.state();
-            // By number: in which order tasks were woken at one moment is not the seed's choice alone.
+            // By number, because the order in which tasks were woken does not depend on the seed
+            // alone.
             let Some(id) = state.ready.iter().nth(pick).copied() else { return };
             state.ready.remove(&id);
             let owner = state.tasks.get(&id).map(|(owner, _)| *owner);
             if owner.is_some_and(|owner| state.stopped.contains(&owner)) {
-                state.held_up.insert(id);
+                state.held_back.insert(id);
                 return;
             }
             (id, state.tasks.remove(&id))
@@ -168,15 +171,16 @@ impl World {
 
     fn advance(&self) {
         let mut state = self.state();
-        let ((at, _), waker) = state.timers.pop_first().expect("nothing will ever happen again");
-        assert!(at < HANGS_AFTER, "it hangs");
+        let ((at, _), waker) = state.timers.pop_first().expect("no task is ready and no timer is set");
+        assert!(at < HANGS_AFTER, "the run hangs");
         state.now = state.now.max(at);
         drop(state);
         waker.wake();
     }
 }
 
-/// Has one timer, however often it is polled: a task that is woken for nothing would otherwise leave one more each time.
+/// A wait with one timer, however often it is polled. Otherwise each needless wake of its task
+/// would leave another timer.
 struct Sleep {
     world: World,
     timer: (Duration, u64),
@@ -212,7 +216,7 @@ struct TaskWaker {
 impl Wake for TaskWaker {
     fn wake(self: Arc<Self>) {
         let mut state = self.world.state();
-        if !state.held_up.contains(&self.id) {
+        if !state.held_back.contains(&self.id) {
             state.ready.insert(self.id);
         }
     }

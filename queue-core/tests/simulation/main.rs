@@ -1,4 +1,4 @@
-//! The runtime in a simulated world: a virtual clock, and a seed that decides every order and fault.
+//! The runtime in a simulation: a virtual clock, and a seed that decides each order and each fault.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -36,11 +36,11 @@ use storage::{Faults, Storage};
 use tally::{Rare, Tally};
 
 const SEEDS: Seeds = Seeds::new(40, 500);
-/// Of the runs in which everything fails.
+/// For the runs with all faults together.
 const CHAOS: Seeds = Seeds::new(60, 2000);
 
 #[test]
-fn two_workers_complete_everything_once() {
+fn two_workers_complete_each_job_once() {
     SEEDS.each(|seed| {
         let world = World::new(seed);
         let log = SharedLog::default();
@@ -62,7 +62,7 @@ fn two_workers_complete_everything_once() {
 }
 
 #[test]
-fn a_network_that_loses_requests_and_replies_loses_no_job() {
+fn lost_requests_and_replies_lose_no_job() {
     let tally = Tally::default();
     let extent = SEEDS.each(|seed| {
         let world = World::new(seed);
@@ -83,8 +83,9 @@ fn a_network_that_loses_requests_and_replies_loses_no_job() {
     assert!(extent == Extent::Part || struck > SEEDS.few * 10, "only {struck} faults struck");
 }
 
+/// The other process runs the jobs, and no job runs twice at the same time.
 #[test]
-fn the_jobs_of_a_killed_process_are_run_by_the_other() {
+fn killed_process_has_its_jobs_rescued() {
     let mut ran_twice = 0;
     let extent = SEEDS.each(|seed| {
         let world = World::new(seed);
@@ -106,13 +107,13 @@ fn the_jobs_of_a_killed_process_are_run_by_the_other() {
             }
         });
         let log = log.lock().unwrap();
-        assert_eq!(log.overlaps, 0, "seed {seed}: a killed job's future is gone before it runs again");
+        assert_eq!(log.overlaps, 0, "seed {seed}: a job ran twice at the same time");
         ran_twice += log.started.iter().filter(|(_, attempt)| *attempt > 1).count();
     });
     assert!(extent == Extent::Part || ran_twice > 0, "no job was ever rescued");
 }
 
-/// A run of everything at once; the trace of it.
+/// Runs all faults together. Returns the trace.
 fn chaos(seed: u64, tally: &Tally) -> u64 {
     let world = World::new(seed);
     let log = SharedLog::default();
@@ -126,8 +127,10 @@ fn chaos(seed: u64, tally: &Tally) -> u64 {
     world.trace()
 }
 
+/// Processes are killed and stopped, requests and replies are lost, the clock jumps, jobs are
+/// cancelled.
 #[test]
-fn whatever_fails_every_job_ends_as_it_should() {
+fn all_faults_together_lose_no_job() {
     let tally = Tally::default();
     let extent = CHAOS.each(|seed| {
         chaos(seed, &tally);
@@ -138,7 +141,7 @@ fn whatever_fails_every_job_ends_as_it_should() {
 }
 
 #[test]
-fn a_seed_gives_the_same_run_again() {
+fn same_seed_gives_the_same_run() {
     Seeds::new(4, 100).each(|seed| {
         let tally = Tally::default();
         assert_eq!(chaos(seed, &tally), chaos(seed, &tally), "the traces of two runs");
@@ -146,7 +149,7 @@ fn a_seed_gives_the_same_run_again() {
 }
 
 #[test]
-fn jobs_that_panic_or_never_end_harm_only_themselves() {
+fn panic_or_timeout_fails_only_its_job() {
     SEEDS.each(|seed| {
         let world = World::new(seed);
         let log = SharedLog::default();
@@ -157,19 +160,20 @@ fn jobs_that_panic_or_never_end_harm_only_themselves() {
             enqueue_all(&world, &handle, &scripts).await;
             wait_until_finished(&world, &storage).await;
             let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();
-            let fate: Vec<_> =
+            let ends: Vec<_> =
                 all.iter().map(|r| (r.state, r.attempt, r.errors.first().map(|e| &*e.error))).collect();
-            assert_eq!(fate[0], (State::Dead, 9, Some("panicked: as scripted")));
-            assert_eq!(fate[1], (State::Dead, 9, Some("timed out after 20s")));
-            assert_eq!(fate[2], (State::Dead, 9, Some("timed out after 20s: told to stop")));
-            assert_eq!(fate[3], (State::Completed, 1, None));
+            assert_eq!(ends[0], (State::Dead, 9, Some("panicked: as scripted")));
+            assert_eq!(ends[1], (State::Dead, 9, Some("timed out after 20s")));
+            assert_eq!(ends[2], (State::Dead, 9, Some("timed out after 20s: told to stop")));
+            assert_eq!(ends[3], (State::Completed, 1, None));
             assert_eq!(worker.shutdown(Duration::ZERO).await.abandoned, 0);
         });
     });
 }
 
+/// The cancel arrives by a wake-up, and does not wait for the next heartbeat.
 #[test]
-fn a_running_job_is_told_when_somebody_cancels_it() {
+fn cancel_reaches_a_running_job_at_once() {
     let world = World::new(1);
     let log = SharedLog::default();
     let storage = Storage::new(&world, Faults::default());
@@ -183,13 +187,17 @@ fn a_running_job_is_told_when_somebody_cancels_it() {
         storage.cancel(CancelRequest::new(vec![id]).signal_running()).await.unwrap();
         wait_until_finished(&world, &storage).await;
         assert_eq!(states(&storage).await, [State::Cancelled]);
-        assert!(before.until(world.time()) < Duration::from_secs(1), "it did not wait for the heartbeat");
+        assert!(
+            before.until(world.time()) < Duration::from_secs(1),
+            "the cancel must not wait for the heartbeat"
+        );
         worker.shutdown(Duration::ZERO).await;
     });
 }
 
+/// Jobs that have not started and jobs that do not end in time are ready again, without a charge.
 #[test]
-fn a_shutdown_gives_back_what_did_not_start_and_what_did_not_end() {
+fn shutdown_releases_unfinished_jobs() {
     SEEDS.each(|seed| {
         let world = World::new(seed);
         let log = SharedLog::default();
@@ -206,7 +214,7 @@ fn a_shutdown_gives_back_what_did_not_start_and_what_did_not_end() {
             let all = storage.extensions().inspect.unwrap().list(ListRequest::new(99)).await.unwrap();
             assert_eq!(all[0].state, State::Completed, "it had time to end");
             for record in &all[2..4] {
-                assert_eq!((record.state, record.attempt), (State::Ready, 0), "given back, free of charge");
+                assert_eq!((record.state, record.attempt), (State::Ready, 0), "released, without a charge");
             }
             assert!(all.iter().all(|record| record.state != State::Running), "seed {seed}: no lease is left");
             assert!(storage.extensions().audit.unwrap().stored().await.unwrap().workers.is_empty());
@@ -215,7 +223,7 @@ fn a_shutdown_gives_back_what_did_not_start_and_what_did_not_end() {
 }
 
 #[test]
-fn the_most_urgent_job_starts_next() {
+fn most_urgent_job_starts_next() {
     let world = World::new(7);
     let log = SharedLog::default();
     let storage = Storage::new(&world, Faults::default());
@@ -226,14 +234,14 @@ fn the_most_urgent_job_starts_next() {
         let urgent = handle.job(&Script::Take(1)).unwrap().priority(9);
         let id = handle.submit(vec![urgent]).await.unwrap()[0].id;
         wait_until_finished(&world, &storage).await;
-        let place = log.lock().unwrap().started.iter().position(|(started, _)| *started == id).unwrap();
-        assert!((4..8).contains(&place), "started as number {place}, though only 4 were running");
+        let position = log.lock().unwrap().started.iter().position(|(started, _)| *started == id).unwrap();
+        assert!((4..8).contains(&position), "started as number {position}, though only 4 were running");
         worker.shutdown(Duration::ZERO).await;
     });
 }
 
 #[test]
-fn a_worker_that_was_given_up_drops_its_jobs_and_registers_anew() {
+fn lost_worker_drops_its_jobs_and_registers_again() {
     let world = World::new(3);
     let log = SharedLog::default();
     let storage = Storage::new(&world, Faults::default());
@@ -241,7 +249,7 @@ fn a_worker_that_was_given_up_drops_its_jobs_and_registers_anew() {
         let (worker, handle) = serve(&world, 1, &storage, &log);
         let id = handle.enqueue(&Script::Take(19_000)).await.unwrap();
         world.sleep(Duration::from_millis(500)).await;
-        // As if another worker's clock were far ahead.
+        // As a worker whose clock is far ahead would do.
         let far = world.time().saturating_add(Duration::from_secs(60));
         let memory = storage.backend();
         memory.maintain(queue_core::backend::MaintainRequest::rescue(10).at(far)).await.unwrap();
@@ -253,7 +261,7 @@ fn a_worker_that_was_given_up_drops_its_jobs_and_registers_anew() {
 }
 
 #[test]
-fn a_dequeued_job_never_starts() {
+fn dequeued_job_never_starts() {
     let world = World::new(5);
     let log = SharedLog::default();
     let storage = Storage::new(&world, Faults::default());
@@ -271,7 +279,7 @@ fn a_dequeued_job_never_starts() {
 }
 
 #[test]
-fn a_stalled_storage_does_not_hold_up_the_other() {
+fn stalled_backend_does_not_delay_another() {
     SEEDS.each(|seed| {
         let world = World::new(seed);
         let log = SharedLog::default();
@@ -298,7 +306,7 @@ fn a_stalled_storage_does_not_hold_up_the_other() {
 }
 
 #[test]
-fn a_shutdown_does_not_throw_away_what_a_handler_decided() {
+fn shutdown_keeps_a_handlers_decision() {
     let world = World::new(9);
     let storage = Storage::new(&world, Faults::default());
     world.clone().run(async move {
@@ -315,8 +323,9 @@ fn a_shutdown_does_not_throw_away_what_a_handler_decided() {
     });
 }
 
+/// The handler cancels its own token, which stops its own work only.
 #[test]
-fn a_handler_that_cancels_its_own_work_is_not_stopped() {
+fn handler_that_cancels_its_token_goes_on() {
     let world = World::new(9);
     let storage = Storage::new(&world, Faults::default());
     world.clone().run(async move {
@@ -338,8 +347,9 @@ fn a_handler_that_cancels_its_own_work_is_not_stopped() {
     });
 }
 
+/// `Duration::MAX` is a valid setting.
 #[test]
-fn settings_that_say_never_harm_nothing() {
+fn settings_of_never_lose_no_job() {
     let world = World::new(2);
     let log = SharedLog::default();
     let storage = Storage::new(&world, Faults::default());

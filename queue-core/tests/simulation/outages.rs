@@ -1,4 +1,5 @@
-//! A storage that refuses for a while: whatever the class of its error, a worker loses nothing that it holds.
+//! A storage that refuses requests for a while. Whatever the kind of its error, a worker keeps its
+//! results and leases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use crate::script::{
 };
 use crate::storage::{Faults, Storage};
 
-/// What an outage may look like: the server is gone, the role lacks a right, the schema was renamed, a page is damaged.
+/// The kinds of error in an outage: a lock is held, the server is gone, a right or a schema is
+/// missing, a page is damaged.
 const OUTAGES: [ErrorKind; 4] =
     [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Misconfigured, ErrorKind::Corrupt];
 
@@ -22,7 +24,7 @@ const EVERYTHING: &[&str] =
     &["insert", "claim", "leases", "settle", "heartbeat", "register", "maintain", "cancel"];
 
 #[test]
-fn results_outlive_an_outage_of_any_class() {
+fn results_outlive_an_outage_of_any_kind() {
     for (seed, refused) in [&["settle"][..], EVERYTHING].into_iter().enumerate() {
         for kind in OUTAGES {
             let world = World::new(seed as u64);
@@ -35,7 +37,7 @@ fn results_outlive_an_outage_of_any_class() {
                 world.sleep(Duration::from_secs(1)).await;
                 storage.refuse(refused, kind);
                 world.sleep(Duration::from_secs(6)).await;
-                assert_eq!(states(&storage).await, [State::Running; 4], "{kind}: the fault is there");
+                assert_eq!(states(&storage).await, [State::Running; 4], "{kind}: the settle is refused");
                 storage.refuse_nothing();
                 wait_until_finished(&world, &storage).await;
                 assert_eq!(states(&storage).await, [State::Completed; 4], "{kind}, {refused:?}");
@@ -46,8 +48,9 @@ fn results_outlive_an_outage_of_any_class() {
     }
 }
 
+/// Otherwise the worker would run jobs whose outcomes it cannot store.
 #[test]
-fn no_job_starts_whose_end_could_not_be_written() {
+fn settle_outage_stops_claims() {
     let world = World::new(1);
     let log = SharedLog::default();
     let storage = Storage::new(&world, Faults::default());
@@ -55,22 +58,23 @@ fn no_job_starts_whose_end_could_not_be_written() {
         let (worker, handle) = serve(&world, 1, &storage, &log);
         storage.refuse(&["settle"], ErrorKind::Misconfigured);
         enqueue_all(&world, &handle, &vec![Script::Take(100); 200]).await;
-        // Less than the leases last.
+        // For less time than the leases last.
         world.sleep(Duration::from_secs(40)).await;
         let started = log.lock().unwrap().started.len();
-        assert!(started < 50, "{started} jobs ran in vain");
+        assert!(started < 50, "{started} jobs started during the outage");
         storage.refuse_nothing();
         let before = world.time();
         wait_until_finished(&world, &storage).await;
-        assert!(before.until(world.time()) < Duration::from_secs(15), "the claims go on by themselves");
+        assert!(before.until(world.time()) < Duration::from_secs(15), "claims did not resume in time");
         assert_eq!(states(&storage).await, [State::Completed; 200]);
         assert_eq!(log.lock().unwrap().started.len(), 200, "each ran once");
         worker.shutdown(Duration::from_secs(1)).await;
     });
 }
 
+/// The reply to the claim is lost, and the storage then refuses to list its leases for a while.
 #[test]
-fn a_claim_of_unknown_outcome_is_adopted_after_an_outage_of_any_class() {
+fn unknown_claim_is_recovered_after_an_outage() {
     for kind in OUTAGES {
         let world = World::new(2);
         let log = SharedLog::default();
@@ -96,7 +100,7 @@ fn a_claim_of_unknown_outcome_is_adopted_after_an_outage_of_any_class() {
 }
 
 #[test]
-fn progress_that_is_refused_costs_a_worker_no_lease() {
+fn refused_progress_costs_no_lease() {
     let world = World::new(3);
     let storage = Storage::new(&world, Faults::default());
     world.clone().run(async move {
@@ -118,7 +122,7 @@ fn progress_that_is_refused_costs_a_worker_no_lease() {
         slow.enqueue(&()).await.unwrap();
         let worker = Worker::new().serve(&queue).settings(settings());
         let worker = worker.start_in(&world.process(1)).unwrap();
-        // Another one is there to take the jobs of the first, should that be given up.
+        // A second worker would rescue the job if the first were lost.
         let (other, _) = serve(&world, 2, &storage, &SharedLog::default());
         wait_until_finished(&world, &storage).await;
         let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Jobs that play a script, the workers that run them, and what is noted of them.
+//! Jobs whose payload says what they do, the workers that run them, and the log of their runs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -23,17 +23,17 @@ pub(crate) enum Script {
     FailUntil(u32),
     Panic,
     SnoozeOnce,
-    /// Runs until it is told to stop.
+    /// Runs until its token is cancelled.
     UntilCancelled,
-    /// Never ends, whatever it is told.
+    /// Never ends, even if its token is cancelled.
     Forever,
 }
 
-/// The order in which attempts started, and whether one job ever ran twice at once.
+/// The order in which attempts started, and how often a job ran twice at the same time.
 #[derive(Default)]
 pub(crate) struct Log {
     pub(crate) started: Vec<(JobId, u32)>,
-    /// The attempts whose handlers returned well.
+    /// The attempts whose handlers succeeded.
     pub(crate) succeeded: HashSet<(JobId, u32)>,
     running: HashMap<JobId, u32>,
     running_in: HashMap<u32, u32>,
@@ -51,11 +51,11 @@ struct ProcessId(u32);
 
 pub(crate) type SharedLog = Arc<Mutex<Log>>;
 
-/// Counts a run, also when its future is dropped.
-struct InLog(SharedLog, JobId, u32);
+/// Logs a run, and its end also if its future is dropped.
+struct LoggedRun(SharedLog, JobId, u32);
 
-impl InLog {
-    fn enter(log: &SharedLog, context: &JobContext) -> Self {
+impl LoggedRun {
+    fn begin(log: &SharedLog, context: &JobContext) -> Self {
         let process = context.state::<ProcessId>().map_or(0, |process| process.0);
         let mut entries = log.lock().unwrap();
         entries.started.push((context.id(), context.attempt()));
@@ -70,7 +70,7 @@ impl InLog {
     }
 }
 
-impl Drop for InLog {
+impl Drop for LoggedRun {
     fn drop(&mut self) {
         let mut entries = self.0.lock().unwrap();
         *entries.running.get_mut(&self.1).unwrap() -= 1;
@@ -88,7 +88,7 @@ pub(crate) fn task(world: &World, log: &SharedLog) -> TaskDefinition<Script> {
     TaskDefinition::from_fn("script", move |context: JobContext, script: Script| {
         let (world, log) = (world.clone(), Arc::clone(&log));
         async move {
-            let _in_log = InLog::enter(&log, &context);
+            let _logged = LoggedRun::begin(&log, &context);
             play(&world, &context, script).await?;
             log.lock().unwrap().succeeded.insert((context.id(), context.attempt()));
             Ok(())
@@ -143,13 +143,13 @@ pub(crate) async fn wait_until_finished(world: &World, storage: &Storage) {
     }
 }
 
-/// Enqueues until the storage takes it.
+/// Enqueues these scripts, and retries until the storage accepts them.
 pub(crate) async fn enqueue_all(world: &World, handle: &TaskHandle<Script>, scripts: &[Script]) {
     let jobs = scripts.iter().map(|script| handle.job(script).unwrap()).collect();
     submit_all(world, handle, jobs).await;
 }
 
-/// Submits until the storage takes it; the ids.
+/// Submits these jobs, and retries until the storage accepts them. Returns the ids.
 pub(crate) async fn submit_all(world: &World, handle: &TaskHandle<Script>, jobs: Vec<NewJob>) -> Vec<JobId> {
     let ids = JobId::generate_many(jobs.len());
     let jobs: Vec<NewJob> = jobs.into_iter().zip(&ids).map(|(job, id)| job.id(*id)).collect();

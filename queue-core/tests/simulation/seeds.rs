@@ -1,4 +1,4 @@
-//! Which seeds a test runs, and how one that fails is run again.
+//! Which seeds a test runs, and how a failed seed is run again.
 
 use std::any::type_name;
 use std::fmt::Display;
@@ -8,17 +8,17 @@ use std::str::FromStr;
 /// How many seeds a test runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seeds {
-    /// Unless something else is set.
+    /// By default.
     pub(crate) few: u64,
     /// In a run of all tiers.
     pub(crate) many: u64,
 }
 
-/// Whether a run was large enough for what is rare.
+/// Whether a run had enough seeds for rare events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     Full,
-    /// Fewer seeds than the test would run by itself.
+    /// Fewer seeds than by default.
     Part,
 }
 
@@ -27,8 +27,8 @@ impl Seeds {
         Self { few, many }
     }
 
-    /// Runs a test with each seed: `QUEUE_TEST_SEED` alone, or the first `QUEUE_TEST_SEEDS`, or as many as the tiers ask
-    /// for.
+    /// Runs a test with each seed: only `QUEUE_TEST_SEED`, or the first `QUEUE_TEST_SEEDS`, or as
+    /// many as the tiers need.
     pub(crate) fn each<F: FnMut(u64)>(self, mut run: F) -> Extent {
         let seeds = self.range();
         let extent = if seeds.start == 0 && seeds.end >= self.few { Extent::Full } else { Extent::Part };
@@ -48,7 +48,7 @@ impl Seeds {
     }
 }
 
-/// Says how to run a seed again, if the test panics.
+/// Prints how to run a seed again if the test panics.
 struct Replay {
     seed: u64,
     test: &'static str,

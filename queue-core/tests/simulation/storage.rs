@@ -1,4 +1,4 @@
-//! The in-memory backend on the virtual clock, with a network that delays, loses requests, and loses
+//! The in-memory backend on the virtual clock, behind a network that delays and loses requests and
 //! replies.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, Result, Submit
 use crate::environment::World;
 use crate::tally::{Rare, Tally};
 
-/// How often things go wrong, in percent of the requests.
+/// Faults of the network. Losses are in percent of the requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Faults {
     pub(crate) lost_requests: u64,
@@ -26,11 +26,11 @@ pub(crate) struct Faults {
     pub(crate) longest_delay: Duration,
 }
 
-/// What changes while a run goes on, and what was seen of it.
+/// What a test may change during a run, and what the storage has seen.
 #[derive(Debug, Default)]
-struct Course {
+struct StorageState {
     faults: Faults,
-    /// Operations that are refused, and how.
+    /// Operations that are refused, and the kind of the error.
     refusal: Option<(&'static [&'static str], ErrorKind)>,
     /// How far the storage's clock has jumped ahead.
     ahead: Duration,
@@ -44,7 +44,7 @@ struct Course {
 pub(crate) struct Storage {
     world: World,
     memory: MemoryBackend,
-    course: Arc<Mutex<Course>>,
+    state: Arc<Mutex<StorageState>>,
     pub(crate) tally: Tally,
 }
 
@@ -60,9 +60,9 @@ impl Storage {
     }
 
     pub(crate) fn counting(world: &World, faults: Faults, tally: Tally) -> Self {
-        let course = Course { faults, ..Course::default() };
-        let course = Arc::new(Mutex::new(course));
-        Self { world: world.clone(), memory: MemoryBackend::new(), course, tally }
+        let state = StorageState { faults, ..StorageState::default() };
+        let state = Arc::new(Mutex::new(state));
+        Self { world: world.clone(), memory: MemoryBackend::new(), state, tally }
     }
 
     /// The storage itself, without network and clock.
@@ -71,24 +71,24 @@ impl Storage {
     }
 
     pub(crate) fn faults(&self) -> Faults {
-        self.course().faults
+        self.state().faults
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
-        self.course().faults = faults;
+        self.state().faults = faults;
     }
 
-    /// Has these operations refused, by an error of this kind.
+    /// Refuses these operations with an error of this kind.
     pub(crate) fn refuse(&self, operations: &'static [&'static str], kind: ErrorKind) {
-        self.course().refusal = Some((operations, kind));
+        self.state().refusal = Some((operations, kind));
     }
 
     pub(crate) fn refuse_nothing(&self) {
-        self.course().refusal = None;
+        self.state().refusal = None;
     }
 
     fn check_refusal(&self, operation: &str) -> Result<()> {
-        match self.course().refusal {
+        match self.state().refusal {
             Some((operations, kind)) if operations.contains(&operation) => {
                 Err(Error::new(kind, "reach the storage", format!("it refuses to {operation}")))
             }
@@ -96,37 +96,37 @@ impl Storage {
         }
     }
 
-    /// Has the storage's clock jump ahead, or back to where it would be.
+    /// Sets how far the storage's clock is ahead of the virtual clock.
     pub(crate) fn set_ahead(&self, by: Duration) {
-        self.course().ahead = by;
+        self.state().ahead = by;
     }
 
     pub(crate) fn time(&self) -> Timestamp {
-        self.world.time().saturating_add(self.course().ahead)
+        self.world.time().saturating_add(self.state().ahead)
     }
 
-    /// How many leases there were.
+    /// How many leases were given.
     pub(crate) fn claims(&self) -> u32 {
-        self.course().claims.values().sum()
+        self.state().claims.values().sum()
     }
 
     pub(crate) fn claims_of(&self, job: JobId) -> u32 {
-        self.course().claims.get(&job).copied().unwrap_or_default()
+        self.state().claims.get(&job).copied().unwrap_or_default()
     }
 
-    fn course(&self) -> MutexGuard<'_, Course> {
-        self.course.lock().unwrap()
+    fn state(&self) -> MutexGuard<'_, StorageState> {
+        self.state.lock().unwrap()
     }
 
     async fn over_the_network<T>(&self, request: impl Future<Output = Result<T>>) -> Result<T> {
         self.delay().await;
-        if self.world.random_below(100) < self.course().faults.lost_requests {
+        if self.world.random_below(100) < self.state().faults.lost_requests {
             self.tally.count(Rare::LostRequest);
             return Err(Error::new(ErrorKind::Unavailable, "reach the storage", "the request was lost"));
         }
         let reply = request.await;
         self.delay().await;
-        if self.world.random_below(100) < self.course().faults.lost_replies {
+        if self.world.random_below(100) < self.state().faults.lost_replies {
             self.tally.count(Rare::LostReply);
             return Err(Error::new(ErrorKind::UnknownOutcome, "reach the storage", "the reply was lost"));
         }
@@ -134,7 +134,7 @@ impl Storage {
     }
 
     async fn delay(&self) {
-        let longest = self.course().faults.longest_delay.as_micros() as u64;
+        let longest = self.state().faults.longest_delay.as_micros() as u64;
         if longest > 0 {
             self.world.sleep(Duration::from_micros(self.world.random_below(longest))).await;
         }
@@ -146,7 +146,7 @@ impl Storage {
         let known = |batch: &&Result<Vec<Submitted>>| batch.iter().flatten().any(|job| !job.is_new());
         self.tally.count_many(Rare::InsertedAgain, reply.batches.iter().filter(known).count() as u64);
         if let Some(claim) = &reply.claim {
-            self.tally.count(Rare::ClaimedAsEntered);
+            self.tally.count(Rare::ClaimedWithInsert);
             self.saw_claim(claim);
         }
         Ok(reply)
@@ -155,14 +155,14 @@ impl Storage {
     fn saw_claim(&self, reply: &Result<ClaimReply>) {
         let Ok(reply) = reply else { return self.tally.count(Rare::WorkerLost) };
         for job in &reply.jobs {
-            *self.course().claims.entry(job.token.job).or_default() += 1;
+            *self.state().claims.entry(job.token.job).or_default() += 1;
         }
     }
 
     fn saw_settle(&self, tokens: &[Token], answers: &Result<Vec<Result<Settled>>>) {
         for (token, answer) in tokens.iter().zip(answers.iter().flatten()) {
             match answer {
-                Ok(Settled::Done) if !self.course().settled.insert(*token) => {
+                Ok(Settled::Done) if !self.state().settled.insert(*token) => {
                     self.tally.count(Rare::SettledAgain);
                 }
                 Ok(Settled::LeaseLost) => self.tally.count(Rare::LeaseLost),
@@ -183,7 +183,7 @@ impl Storage {
     }
 }
 
-/// Passes a request on with the storage's time in it; `$saw` looks at what the storage answers.
+/// Passes a request on with the storage's time. `$saw` inspects the reply.
 macro_rules! timed {
     ($self:ident, $method:ident, $request:ident $(, $saw:expr)?) => {
         $self
@@ -226,7 +226,7 @@ impl Backend for Storage {
             self.memory.leases(request).await
         };
         let reply = self.over_the_network(answer).await;
-        self.tally.count_many(Rare::Adopted, reply.iter().flatten().count() as u64);
+        self.tally.count_many(Rare::Recovered, reply.iter().flatten().count() as u64);
         reply
     }
 

@@ -1,18 +1,18 @@
-//! Which rare states the runs of a test came to.
+//! Which rare events the runs of a test have reached.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// Something that seldom happens, and must have happened for the runs to prove anything.
+/// A rare event. A test that never reaches it has not tested it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rare {
     LostRequest,
     LostReply,
-    /// A batch was inserted, its reply lost, and the same batch known when it came again.
+    /// A batch whose reply was lost was inserted again, and its jobs were known.
     InsertedAgain,
-    /// A claim whose reply was lost had taken jobs.
-    Adopted,
-    /// A settle whose reply was lost was repeated, and told that it had been done.
+    /// The jobs of a claim whose reply was lost were recovered.
+    Recovered,
+    /// A settle whose reply was lost was repeated, and the reply was `Done` again.
     SettledAgain,
     LeaseLost,
     WorkerLost,
@@ -25,11 +25,11 @@ pub(crate) enum Rare {
     Cancelled,
     CancelMetRunning,
     CancelMetFinished,
-    /// A job was completed though somebody wanted it cancelled.
-    CompletedAllTheSame,
+    /// A job completed although a cancel was sent.
+    CompletedDespiteCancel,
     RanAgain,
     /// A parked claim was made with an insert.
-    ClaimedAsEntered,
+    ClaimedWithInsert,
 }
 
 impl Rare {
@@ -37,7 +37,7 @@ impl Rare {
         Self::LostRequest,
         Self::LostReply,
         Self::InsertedAgain,
-        Self::Adopted,
+        Self::Recovered,
         Self::SettledAgain,
         Self::LeaseLost,
         Self::WorkerLost,
@@ -50,9 +50,9 @@ impl Rare {
         Self::Cancelled,
         Self::CancelMetRunning,
         Self::CancelMetFinished,
-        Self::CompletedAllTheSame,
+        Self::CompletedDespiteCancel,
         Self::RanAgain,
-        Self::ClaimedAsEntered,
+        Self::ClaimedWithInsert,
     ];
 }
 
@@ -75,10 +75,10 @@ impl Tally {
         self.0.lock().unwrap().get(&rare).copied().unwrap_or_default()
     }
 
-    /// Runs that never came to one of them have not tested it.
+    /// Fails if an event never happened.
     pub(crate) fn check(&self) {
         let missed: Vec<Rare> = Rare::ALL.into_iter().filter(|rare| self.of(*rare) == 0).collect();
         println!("{:?}", self.0.lock().unwrap());
-        assert!(missed.is_empty(), "the runs never came to {missed:?}");
+        assert!(missed.is_empty(), "the runs never reached {missed:?}");
     }
 }

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use queue_core::backend::error_chain;
 use queue_core::{Error, Result};
 use tokio_postgres::config::{ChannelBinding, SslMode, TargetSessionAttrs};
 
@@ -84,7 +85,7 @@ fn driver(parameters: &Parameters) -> Result<tokio_postgres::Config> {
         }
     }
     // The driver's message names the part that it cannot read, not its value.
-    let driver = text.parse().map_err(|error| refuse(&crate::error::chain(&error)));
+    let driver = text.parse().map_err(|error| refuse(&error_chain(&error)));
     let mut driver: tokio_postgres::Config = driver?;
     let (names, addresses, ports) =
         (driver.get_hosts().len(), driver.get_hostaddrs().len(), driver.get_ports().len());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::JobId;
-use queue_core::backend::WakeHub;
+use queue_core::backend::{WakeHub, error_chain};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -17,7 +17,6 @@ use super::message::take_in;
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
 use crate::connections::{Connections, Parameter};
-use crate::error::chain;
 use crate::row;
 use crate::statements::filled;
 use crate::tls::Tls;
@@ -171,7 +170,7 @@ async fn announce_cancels(ears: &Ears, client: &Client, named: &[JobId]) -> Resu
     let answer = async {
         match client.query_typed(&ears.wanted_cancels, &parameters).await {
             Err(error) if error.as_db_error().is_some() => {
-                let reason = chain(&error);
+                let reason = error_chain(&error);
                 tracing::warn!(reason, "cancels were not looked up; the next heartbeat brings them");
                 Ok(Vec::new())
             }
@@ -201,7 +200,7 @@ async fn in_time<T>(
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, String> {
     match timeout(ears.answer_timeout, answer).await {
-        Ok(answer) => answer.map_err(|error| chain(&error)),
+        Ok(answer) => answer.map_err(|error| error_chain(&error)),
         Err(_) => Err("the server did not answer in time".to_owned()),
     }
 }

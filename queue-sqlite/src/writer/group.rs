@@ -7,9 +7,9 @@ use rusqlite::ffi;
 use super::command::{Command, Effects, Lane};
 use super::mailbox::Mailbox;
 use super::session::Session;
-use crate::connection::{self, Patience};
 use crate::error::{Fault, is_busy};
 use crate::identity::FilesLost;
+use crate::transaction::{self, Patience};
 
 type Commands = Vec<Box<dyn Command>>;
 
@@ -195,10 +195,10 @@ fn commit(session: &mut Session) -> Committed {
     if let Err(lost) = session.check_files() {
         session.names.forget();
         // The connection is closed next, which undoes it as well.
-        let _ = connection::rollback(&session.connection);
+        let _ = transaction::rollback(&session.connection);
         return Committed::Elsewhere(lost, ErrorKind::Unavailable);
     }
-    if let Err(error) = connection::commit(&session.connection) {
+    if let Err(error) = transaction::commit(&session.connection) {
         return Committed::Not(error);
     }
     session.names.keep();
@@ -220,7 +220,7 @@ fn publish(session: &mut Session, hub: &WakeHub, done: &mut Commands) {
 /// if the connection is of no more use to them.
 fn unless_alone(session: &mut Session, mut commands: Commands, fault: Fault) -> Option<Commands> {
     session.names.forget();
-    if let Err(error) = connection::rollback(&session.connection) {
+    if let Err(error) = transaction::rollback(&session.connection) {
         fail_all(session, commands, &error);
         return None;
     }

@@ -1,8 +1,10 @@
 //! Where operations wait for the writer.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
+
+use queue_core::backend::ignore_poison;
 
 use super::command::{Command, Lane};
 
@@ -103,11 +105,10 @@ impl Mailbox {
             }
             waiting.writer_sleeps = true;
             waiting = if let Some(longest) = longest {
-                let (waiting, _) =
-                    self.arrived.wait_timeout(waiting, longest).unwrap_or_else(PoisonError::into_inner);
+                let (waiting, _) = ignore_poison(self.arrived.wait_timeout(waiting, longest));
                 waiting
             } else {
-                self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner)
+                ignore_poison(self.arrived.wait(waiting))
             };
             waiting.writer_sleeps = false;
             waited = true;
@@ -136,7 +137,7 @@ impl Mailbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        ignore_poison(self.state.lock())
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use queue_core::{Error, Timestamp};
 
-use crate::connection;
 use crate::damaged::Damaged;
 use crate::error::{Fault, Outcome};
 use crate::file_connection::FileConnection;
@@ -12,6 +11,7 @@ use crate::identity::FilesLost;
 use crate::names::Names;
 use crate::places::Places;
 use crate::prune::Place;
+use crate::transaction;
 use crate::unwritable::Unwritable;
 use crate::wake::data_version;
 
@@ -69,18 +69,18 @@ impl Session {
 
     /// Begins a transaction that may write, waiting a short time only.
     pub(crate) fn begin(&mut self) -> Result<(), rusqlite::Error> {
-        connection::try_begin(&self.connection)?;
+        transaction::try_begin(&self.connection)?;
         self.forget_what_changed().inspect_err(|_| {
             // The first error is the one to report.
-            let _ = connection::rollback(&self.connection);
+            let _ = transaction::rollback(&self.connection);
         })
     }
 
     /// Reads within one snapshot.
     pub(crate) fn in_snapshot<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> Result<T, rusqlite::Error> {
-        connection::run(&self.connection, "BEGIN")?;
+        transaction::run(&self.connection, "BEGIN")?;
         let result = self.forget_what_changed().map(|()| look(self));
-        connection::rollback(&self.connection)?;
+        transaction::rollback(&self.connection)?;
         result
     }
 
@@ -129,10 +129,10 @@ impl Session {
     /// Does something whole or not at all within the transaction. The outer error means that SQLite
     /// has undone the whole transaction, or left it in doubt.
     pub(crate) fn scoped<T>(&mut self, act: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<Outcome<T>> {
-        connection::run(&self.connection, "SAVEPOINT queue_scope")?;
+        transaction::run(&self.connection, "SAVEPOINT queue_scope")?;
         let result = act(self);
         if result.is_ok() {
-            connection::run(&self.connection, "RELEASE queue_scope")?;
+            transaction::run(&self.connection, "RELEASE queue_scope")?;
             return Ok(result);
         }
         self.names.forget();
@@ -140,8 +140,8 @@ impl Session {
             return result.map(Ok);
         }
         // To roll back to a savepoint leaves it open.
-        connection::run(&self.connection, "ROLLBACK TO queue_scope")?;
-        connection::run(&self.connection, "RELEASE queue_scope")?;
+        transaction::run(&self.connection, "ROLLBACK TO queue_scope")?;
+        transaction::run(&self.connection, "RELEASE queue_scope")?;
         Ok(result)
     }
 

@@ -13,10 +13,11 @@ use super::log_limit::LogLimit;
 use super::mailbox::{Mail, Mailbox};
 use super::session::{Files, Session};
 use super::{LEAST_INTERVAL, gone};
-use crate::config::SqliteConfig;
-use crate::connection::{IfMissing, Patience, open_writer};
+use crate::config::{IfMissing, SqliteConfig};
+use crate::connection::open_writer;
 use crate::identity::{FilesLost, OpenFiles};
 use crate::reader::Looks;
+use crate::transaction::Patience;
 use crate::wake::ForeignCommits;
 
 /// What the thread works with.

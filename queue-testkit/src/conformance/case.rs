@@ -3,17 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::str::FromStr;
 
-use anyhow::anyhow;
 use queue_core::backend::Capabilities;
 
+pub(crate) use super::check::CaseResult;
 use super::fault::Fault;
 use super::kit::Kit;
 use super::promise::Promise;
-
-/// How a case ends: an error says what it saw instead.
-pub(crate) type CaseResult = anyhow::Result<()>;
+pub(crate) use super::tier::Tier;
 
 pub(crate) type Run = for<'a> fn(&'a Kit) -> Pin<Box<dyn Future<Output = CaseResult> + Send + 'a>>;
 
@@ -37,61 +34,6 @@ impl Case {
     /// What it is called when it runs under a fault, or without any.
     pub(crate) fn trial_name(&self, fault: Option<Fault>) -> String {
         fault.map_or_else(|| self.name.to_owned(), |fault| format!("{}::{fault}", self.name))
-    }
-}
-
-/// By which means, and for how long, a case tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Tier {
-    /// One after another, in milliseconds.
-    Fast,
-    /// Several tasks at once.
-    Race,
-    /// The storage fails while it is used.
-    Fault,
-    /// Processes that use the storage are killed or stopped.
-    Crash,
-    /// For longer, with everything at once.
-    Soak,
-}
-
-impl Tier {
-    /// Those that run unless something else is asked for.
-    pub(crate) const USUAL: [Self; 2] = [Self::Fast, Self::Race];
-
-    /// All of them, the quickest first.
-    pub const ALL: [Self; 5] = [Self::Fast, Self::Race, Self::Fault, Self::Crash, Self::Soak];
-
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fast => "fast",
-            Self::Race => "race",
-            Self::Fault => "fault",
-            Self::Crash => "crash",
-            Self::Soak => "soak",
-        }
-    }
-
-    /// Whether everything that uses the storage of a case is seen, so that its history can be checked.
-    pub(crate) const fn is_seen_whole(self) -> bool {
-        match self {
-            Self::Fast | Self::Race | Self::Fault => true,
-            // Other processes use it as well.
-            Self::Crash | Self::Soak => false,
-        }
-    }
-}
-
-impl FromStr for Tier {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> anyhow::Result<Self> {
-        let known = || Self::ALL.map(Self::as_str).join(", ");
-        let tier = Self::ALL.into_iter().find(|tier| tier.as_str() == name);
-        tier.ok_or_else(|| anyhow!("there is no tier `{name}`; the tiers are {}, or `all`", known()))
     }
 }
 

@@ -1,5 +1,8 @@
 //! The checks that cases are written with.
 
+/// How a case ends: an error says what it saw instead.
+pub(crate) type CaseResult = anyhow::Result<()>;
+
 /// Fails unless both sides are equal, showing them and what they are.
 macro_rules! ensure_eq {
     ($seen:expr, $expected:expr, $($what:tt)+) => {

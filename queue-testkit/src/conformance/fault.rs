@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue_core::Backend;
 
-use super::subject::{SetupResult, Storage};
+use super::storage::{SetupResult, Storage};
 pub(crate) use effect::{DOUBTS, ENDURED, Fails, Manner, OUTAGES, STANDSTILLS, Work};
 
 /// How long the handles of [`FaultyStorage::open_impatient`] should wait, roughly, before they give up a lock or an

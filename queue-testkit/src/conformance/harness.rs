@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{anyhow, bail, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
 use queue_core::backend::Stored;
-use tokio::runtime::{Builder, Runtime};
 
 use super::audit::audit;
 use super::case::{Case, CaseResult, Offered, Tier};
@@ -23,6 +22,7 @@ use super::history::Rows;
 use super::journal::Journal;
 use super::kit::Kit;
 use super::report::Failure;
+use super::runtime::runtime;
 use super::settings::Settings;
 use super::subject::Subject;
 use crate::child::{Parent, role};
@@ -219,9 +219,4 @@ fn check_rows(stored: &Stored) -> CaseResult {
     let violations: Vec<String> = audit(stored).iter().map(ToString::to_string).collect();
     ensure!(violations.is_empty(), "the structural audit found:\n  {}", violations.join("\n  "));
     Ok(())
-}
-
-/// For a case, or for a child.
-pub(crate) fn runtime() -> anyhow::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().context("a runtime cannot be started")
 }

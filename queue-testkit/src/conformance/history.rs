@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use queue_core::backend::{JobRecord, Stored};
 use queue_core::{ClaimId, Error, ErrorKind, JobId, WorkerId};
 
-use super::case::CaseResult;
+use super::check::CaseResult;
 pub(crate) use observe::Observed;
 use step::{Seen, Step};
 

@@ -16,7 +16,8 @@ use super::journal::Journal;
 use super::recorded::Recorded;
 use super::session::{Session, Shared};
 use super::settings::Settings;
-use super::subject::{Storage, Subject};
+use super::storage::Storage;
+use super::subject::Subject;
 use crate::child::Record;
 
 /// What is waited for where an impatient handle is opened while no fault stands: on a busy machine it may give up a few

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use queue_core::ClaimId;
 
-use super::case::Tier;
+use super::tier::Tier;
 
 /// The settings of one run of the suite, read once.
 #[derive(Debug, Clone)]

@@ -11,7 +11,8 @@ use super::fault::Fault;
 use super::harness;
 use super::promise::Promise;
 use super::settings::Settings;
-use super::subject::{SetupResult, Subject};
+use super::storage::SetupResult;
+use super::subject::Subject;
 
 /// What is known of a case without running it.
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::config::SqliteConfig;
-use crate::connection::{IfMissing, open_writer};
+use crate::config::{IfMissing, SqliteConfig};
+use crate::connection::open_writer;
 use crate::error::Outcome;
 use crate::writer::command::{Pending, Request};
 #[cfg(unix)]
@@ -68,7 +68,7 @@ fn act(act: impl Fn(&mut Session) -> Outcome<()> + Send + 'static) -> (Box<dyn C
 
 /// Undoes the transaction it is in, as SQLite does when the disk is full.
 fn undo(session: &mut Session) -> Outcome<()> {
-    connection::run(&session.connection, "ROLLBACK")?;
+    transaction::run(&session.connection, "ROLLBACK")?;
     Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None).into())
 }
 

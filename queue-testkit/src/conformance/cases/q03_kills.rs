@@ -6,9 +6,9 @@ use tokio::time::timeout;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
-use crate::conformance::crash::actor::IDLE;
 use crate::conformance::crash::crew::{Crew, Hand};
 use crate::conformance::crash::event::Event;
+use crate::conformance::crash::messages::IDLE;
 use crate::conformance::crash::run::{self, Upkeep};
 use crate::conformance::crash::work::{self, Verdicts};
 use crate::conformance::kit::Kit;

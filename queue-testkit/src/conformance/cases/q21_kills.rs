@@ -7,8 +7,9 @@ use anyhow::{Context as _, ensure};
 use crate::conformance::audit::audit;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
-use crate::conformance::crash::actor::{OPENED, OPENING, Role};
+use crate::conformance::crash::actor::Role;
 use crate::conformance::crash::crew::Crew;
+use crate::conformance::crash::messages::{OPENED, OPENING};
 use crate::conformance::crash::testimony::Testimony;
 use crate::conformance::kit::Kit;
 

@@ -9,7 +9,7 @@ use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::at_last;
 use crate::conformance::session::{Session, complete};
-use crate::conformance::subject::{Backup, Storage};
+use crate::conformance::storage::{Backup, Storage};
 
 cases! {
     Fast q17_kinds_and_queues_are_what_they_are_called_after_a_restore [Backup, MultiProcess],

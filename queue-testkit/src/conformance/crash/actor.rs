@@ -2,16 +2,17 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use queue_core::{Backend, Timestamp};
+use queue_core::Backend;
 use serde::{Deserialize, Serialize};
 
+use super::messages::{END, OPENED, OPENING};
 use super::told::Told;
 use super::voice::Voice;
 use super::{enqueue, run, work};
 use crate::child::Parent;
+use crate::conformance::runtime::runtime;
 use crate::conformance::subject::Subject;
 
 /// What the children of the suite are called.
@@ -55,30 +56,6 @@ impl From<run::Orders> for Role {
     }
 }
 
-/// A time in an order.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct Micros(i64);
-
-impl From<Timestamp> for Micros {
-    fn from(time: Timestamp) -> Self {
-        Self(time.as_micros())
-    }
-}
-
-impl Micros {
-    pub(crate) fn time(self) -> Timestamp {
-        Timestamp::UNIX_EPOCH.saturating_add(Duration::from_micros(u64::try_from(self.0).unwrap_or_default()))
-    }
-}
-
-/// What a child says before and after it opened the storage.
-pub(crate) const OPENING: &str = "opening";
-pub(crate) const OPENED: &str = "opened";
-/// What it says when there is nothing left to do.
-pub(crate) const IDLE: &str = "idle";
-/// What its parent tells it when it is to end in good order.
-pub(crate) const END: &str = "end";
-
 /// Plays the role to its end, or until this process is killed.
 pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
     let parent = Arc::new(parent);
@@ -90,7 +67,7 @@ pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
         parent.say(OPENED);
         play(order.role, backend, &parent).await
     };
-    let outcome = crate::conformance::harness::runtime().and_then(|runtime| runtime.block_on(playing));
+    let outcome = runtime().and_then(|runtime| runtime.block_on(playing));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

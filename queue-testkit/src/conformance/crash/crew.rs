@@ -8,11 +8,12 @@ use queue_core::backend::{InsertRequest, JobRecord, Stored};
 use queue_core::{Backend, JobId, JobSpec, RunningWorker, State, Timestamp};
 use tokio::time::sleep;
 
-use super::actor::{OPENED, OPENING, Order, ROLE, Role};
+use super::actor::{Order, ROLE, Role};
 use super::enqueue::{self, Jobs};
 use super::event::{Asked, Named};
 use super::kills::{Found, Kills};
 use super::ledger::Ledger;
+use super::messages::{OPENED, OPENING};
 use super::run;
 use super::testimony::{Expires, Testimony};
 use super::told::Told;
@@ -21,7 +22,7 @@ use super::work::{self, KIND, Verdicts};
 use crate::child::{Child, Orders, moment};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, Session, complete_with};
-use crate::conformance::subject::Storage;
+use crate::conformance::storage::Storage;
 
 /// How often the storage is asked whether jobs have ended.
 const LOOK: Duration = Duration::from_millis(5);
@@ -154,7 +155,7 @@ impl<'a> Crew<'a> {
 
     /// Has a child end in good order.
     pub(crate) async fn dismiss(&mut self, mut hand: Hand) -> anyhow::Result<()> {
-        hand.child.tell(super::actor::END)?;
+        hand.child.tell(super::messages::END)?;
         let (status, record) = hand.child.ended().await?;
         ensure!(status.success(), "{} ended with {status}:\n{record}", hand.name);
         let (name, lines, gone_from) = (hand.name, record.lines(), hand.stopped_at);

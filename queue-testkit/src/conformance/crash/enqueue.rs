@@ -6,7 +6,7 @@ use queue_core::backend::InsertRequest;
 use queue_core::{Backend, Backoff, JobId, JobSpec, Kind, Payload, QueueName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::actor::{END, IDLE, Micros};
+use super::messages::{END, IDLE, Micros};
 use super::work::{KIND, heard_time};
 use crate::child::Parent;
 

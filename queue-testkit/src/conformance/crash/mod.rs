@@ -9,6 +9,7 @@ pub(crate) mod enqueue;
 pub(crate) mod event;
 pub(crate) mod kills;
 pub(crate) mod ledger;
+pub(crate) mod messages;
 pub(crate) mod rare;
 pub(crate) mod run;
 pub(crate) mod soak;

@@ -9,7 +9,7 @@ use queue_core::backend::{
 use queue_core::{Backend, ClaimId, ErrorKind, Kind, QueueName, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use super::actor::{END, IDLE, Micros};
+use super::messages::{END, IDLE, Micros};
 use crate::child::Parent;
 use crate::conformance::session::{EXPIRY, GRACE};
 

@@ -7,7 +7,7 @@ use queue_core::backend::Capabilities;
 use queue_core::{Backend, MemoryBackend};
 
 use super::super::case::{Need, Offered, Tier};
-use super::super::subject::{SetupResult, Storage};
+use super::super::storage::{SetupResult, Storage};
 use super::*;
 
 struct Memory;

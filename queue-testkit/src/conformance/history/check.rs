@@ -10,7 +10,7 @@ use queue_core::{ClaimId, JobId, State, WorkerId};
 use super::order::{Chance, Event, MOST_OPEN, NoOrder, Stretches, World, find};
 use super::step::{Seen, Stage, Step};
 use super::{Entry, NEVER, Rows};
-use crate::conformance::case::CaseResult;
+use crate::conformance::check::CaseResult;
 
 /// The most operations of a job that are shown.
 const MOST_SHOWN: usize = 60;

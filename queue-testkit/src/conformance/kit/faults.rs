@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio::try_join;
 
-use super::super::case::CaseResult;
+use super::super::check::CaseResult;
 use super::super::fault::{Fault, Injected, Place};
 use super::super::journal::Journal;
 use super::super::session::Session;

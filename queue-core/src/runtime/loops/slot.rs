@@ -1,0 +1,93 @@
+//! The loop of one slot: takes a job, runs it, and queues its settlement.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use crate::JobContext;
+use crate::backend::{ClaimedJob, Verdict};
+use crate::runtime::decide::buffer::BufferedJob;
+use crate::runtime::run::attempt::Attempt;
+use crate::runtime::run::panic::catch_panic;
+use crate::runtime::shared::worker_state::WorkerState;
+
+/// A slot yields to the other tasks of its thread after this many jobs.
+const JOBS_PER_TURN: u32 = 32;
+
+/// Runs jobs until the worker stops.
+pub(crate) async fn serve(worker: Arc<WorkerState>, slot: usize) {
+    let mut runs = 0;
+    while let Some(next) = worker.next_job().await {
+        let job = next.job.token.job;
+        // A panic of the handler itself is caught in the attempt. This one is for values of the
+        // handler that panic when they are dropped.
+        if let Err(message) = catch_panic(run_one(&worker, slot, next)).await {
+            tracing::error!(
+                %job, message,
+                "a value of the handler panicked when dropped; the job's lease runs to its deadline"
+            );
+            worker.slots.show(slot, None);
+        }
+        runs += 1;
+        if runs % JOBS_PER_TURN == 0 {
+            yield_now().await;
+        }
+    }
+}
+
+async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
+    let BufferedJob { job, backend, .. } = next;
+    let backend = &worker.backends[backend];
+    let token = job.token;
+    let started = worker.now();
+    let lease_end = backend.lease_end(&job, started);
+    let Some(registration) = backend.registrations.get(&job.kind) else {
+        let (job, kind) = (token.job, &job.kind);
+        tracing::error!(
+            %job, %kind,
+            "claim returned a job of a kind without a handler; it is released"
+        );
+        return backend.settle(token, Verdict::Release, lease_end);
+    };
+    let context = context(worker, &job);
+    let (limits, environment) = (&backend.limits, &*worker.environment);
+    let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
+    worker.slots.show(slot, Some(attempt.running(backend.index)));
+    let verdict = attempt.run().await;
+    worker.slots.learn_run(worker.now().saturating_duration_since(started));
+    worker.slots.show(slot, None);
+    match verdict {
+        Some(verdict) => backend.settle(token, verdict, lease_end),
+        None => {
+            tracing::warn!(
+                job = %token.job,
+                "job ended after its lease was lost; its outcome is dropped"
+            );
+        }
+    }
+}
+
+fn context(worker: &WorkerState, job: &ClaimedJob) -> JobContext {
+    JobContext::new(job.kind.clone())
+        .with_id(job.token.job)
+        .with_queue(job.queue.clone())
+        .with_attempt(job.attempt)
+        .with_max_retries(job.max_retries)
+        .with_attributes(job.attributes.clone())
+        .with_end(worker.now().checked_add(job.timeout))
+        .with_shared_state(Arc::clone(&worker.handler_state))
+        .with_shutdown(Arc::clone(&worker.shutdown_deadline))
+}
+
+async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

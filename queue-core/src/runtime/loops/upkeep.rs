@@ -1,0 +1,101 @@
+//! The upkeep loop of one backend: rescues the jobs of lost workers, and prunes old jobs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::WorkerId;
+use crate::backend::{MaintainReply, MaintainRequest, Prune};
+use crate::runtime::decide::deadline::later;
+use crate::runtime::loops::outage::Outage;
+use crate::runtime::shared::claim_signals::PlanChange;
+use crate::runtime::shared::served_backend::ServedBackend;
+use crate::runtime::shared::worker_state::WorkerState;
+
+/// The most leases that one rescue ends.
+const RESCUE_LIMIT: u32 = 1000;
+
+/// Rescues and prunes until the worker has shut down.
+///
+/// Apart from the heartbeat loop, because a heartbeat must not wait for a slow rescue. Every worker
+/// does it; the backend's locks keep two workers from doing the same.
+pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>) {
+    let mut upkeep = UpkeepLoop {
+        worker: &worker,
+        backend: &backend,
+        rescue_at: worker.now(),
+        prune_at: later(worker.now(), jittered(&worker, worker.settings.prune_interval)),
+        rescues: Outage::new(&worker, "rescue"),
+        prunes: Outage::new(&worker, "prune"),
+    };
+    loop {
+        let id = tokio::select! {
+            biased;
+            () = worker.stop.heartbeats.cancelled() => return,
+            id = backend.membership.registered() => id,
+        };
+        let next = upkeep.rescue_at.min(upkeep.prune_at);
+        tokio::select! {
+            biased;
+            () = worker.stop.heartbeats.cancelled() => return,
+            () = worker.environment.sleep(next.saturating_duration_since(worker.now())) => {}
+        }
+        upkeep.run_due(id).await;
+    }
+}
+
+struct UpkeepLoop<'a> {
+    worker: &'a WorkerState,
+    backend: &'a ServedBackend,
+    rescue_at: Instant,
+    prune_at: Instant,
+    rescues: Outage<'a>,
+    prunes: Outage<'a>,
+}
+
+impl UpkeepLoop<'_> {
+    async fn run_due(&mut self, id: WorkerId) {
+        let settings = &self.worker.settings;
+        if self.rescue_at <= self.worker.now() {
+            let has_more = self.backend.membership.may_rescue() && self.rescue(id).await;
+            self.rescue_at = self.next_time(has_more, settings.rescue_interval);
+        }
+        if self.prune_at <= self.worker.now() {
+            let has_more = match &settings.prune {
+                Some(prune) => self.prune(prune).await,
+                None => false,
+            };
+            self.prune_at = self.next_time(has_more, settings.prune_interval);
+        }
+    }
+
+    fn next_time(&self, has_more: bool, interval: Duration) -> Instant {
+        let wait = if has_more { Duration::ZERO } else { jittered(self.worker, interval) };
+        later(self.worker.now(), wait)
+    }
+
+    /// Whether there may be more to rescue at once.
+    async fn rescue(&mut self, id: WorkerId) -> bool {
+        let request = MaintainRequest::rescue(RESCUE_LIMIT).by(id);
+        let reply = self.backend.backend.maintain(request).await;
+        let Some(reply) = self.rescues.check(reply) else { return false };
+        let MaintainReply { rescued, died, workers_lost, .. } = reply;
+        if rescued + died > 0 || workers_lost > 0 {
+            tracing::warn!(workers_lost, rescued, died, "rescued the jobs of lost workers");
+            self.backend.claims.change_plan(PlanChange::LookEverywhere);
+        }
+        rescued + died >= u64::from(RESCUE_LIMIT)
+    }
+
+    /// Whether there may be more to prune at once.
+    async fn prune(&mut self, prune: &Prune) -> bool {
+        let reply = self.backend.backend.maintain(MaintainRequest::prune(prune.clone())).await;
+        self.prunes.check(reply).is_some_and(|reply| reply.pruned >= u64::from(prune.limit))
+    }
+}
+
+/// The interval, up to a tenth longer, so that the workers of a fleet do not act at the same
+/// moment.
+fn jittered(worker: &WorkerState, interval: Duration) -> Duration {
+    let tenth = u64::try_from((interval / 10).as_micros()).unwrap_or(u64::MAX);
+    interval.saturating_add(Duration::from_micros(worker.environment.random() % tenth.max(1)))
+}

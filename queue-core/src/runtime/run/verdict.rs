@@ -1,0 +1,91 @@
+//! The verdict on an attempt, from the end of its run.
+
+use std::time::Duration;
+
+use crate::backend::{ClaimedJob, Completion, Verdict};
+use crate::border::error_text;
+use crate::queue::Registration;
+use crate::runtime::run::panic::catch_panic_in;
+use crate::runtime::shared::running::Interruption;
+use crate::{HandlerResult, JobError, Limits, ResultCapture, RetryPolicy};
+
+/// How a run ended.
+#[derive(Debug)]
+pub(super) enum RunEnd {
+    Returned(HandlerResult),
+    Panicked(String),
+    /// Its future was dropped, because the handler did not stop in time.
+    Dropped,
+}
+
+/// What a verdict depends on besides the end of the run.
+pub(super) struct Judge<'a> {
+    pub(super) job: &'a ClaimedJob,
+    pub(super) registration: &'a Registration,
+    pub(super) limits: &'a Limits,
+    pub(super) capture: &'a ResultCapture,
+    /// For the jitter of the retry's delay.
+    pub(super) random: &'a dyn Fn() -> u64,
+}
+
+impl Judge<'_> {
+    pub(super) fn verdict(&self, end: RunEnd, interruption: Option<Interruption>) -> Verdict {
+        let error = match (end, interruption) {
+            // A handler that succeeded is done, even if it was asked to stop meanwhile.
+            (RunEnd::Returned(Ok(())), _) => return self.complete(),
+            (RunEnd::Returned(Err(error)), None) => error,
+            (RunEnd::Panicked(message), None) => JobError::retry(format!("panicked: {message}")),
+            (end, Some(Interruption::TimedOut)) => self.timed_out(&end),
+            (_, Some(Interruption::Cancelled)) => JobError::cancel("cancelled while it ran"),
+            // Final decisions of the handler count. An attempt that it left unfinished is not
+            // charged.
+            (RunEnd::Returned(Err(error)), Some(_)) if !matches!(error, JobError::Retry { .. }) => error,
+            (RunEnd::Dropped, None) => JobError::retry("stopped before it ended"),
+            (_, Some(Interruption::ShutDown | Interruption::LeaseLost)) => return Verdict::Release,
+        };
+        self.failure(error)
+    }
+
+    fn complete(&self) -> Verdict {
+        let result = self.capture.take();
+        let bytes = result.as_ref().map_or(0, Vec::len);
+        if bytes > self.limits.result_bytes {
+            let fault = format!("the result is {bytes} bytes, the limit is {}", self.limits.result_bytes);
+            return self.failure(JobError::retry(fault));
+        }
+        Verdict::Complete(Completion::new().result(result))
+    }
+
+    fn timed_out(&self, end: &RunEnd) -> JobError {
+        let timeout = self.job.timeout;
+        match end {
+            RunEnd::Returned(Err(error)) => JobError::retry(format!("timed out after {timeout:?}: {error}")),
+            _ => JobError::retry(format!("timed out after {timeout:?}")),
+        }
+    }
+
+    fn failure(&self, error: JobError) -> Verdict {
+        let cut = |text: String| error_text(&text, self.limits.error_bytes);
+        match error {
+            JobError::Retry { error, after } => {
+                let delay = after.unwrap_or_else(|| self.delay(&error));
+                Verdict::Retry { error: cut(error), delay }
+            }
+            JobError::Bury { error } => Verdict::Bury { error: cut(error) },
+            JobError::Snooze { delay } => Verdict::Snooze { delay },
+            JobError::Cancel { reason } => Verdict::Cancel { reason: cut(reason) },
+        }
+    }
+
+    /// The delay by the policy that is stored with the job, else by that of its registration, else
+    /// by the default.
+    fn delay(&self, error: &str) -> Duration {
+        let stored = self.job.backoff.map(RetryPolicy::Exponential);
+        let policy = stored.as_ref().or(self.registration.options.retry.as_ref());
+        let random = (self.random)();
+        let by = |policy: &RetryPolicy| policy.delay(self.job.attempt, error, random);
+        // The policy may be a function of the user, and panic.
+        let delay = policy.and_then(|policy| catch_panic_in(|| by(policy)).ok());
+        delay.unwrap_or_else(|| by(&RetryPolicy::default()))
+    }
+}

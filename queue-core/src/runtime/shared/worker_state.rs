@@ -1,0 +1,111 @@
+//! What all loops of a worker share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::JobId;
+use crate::backend::{ClaimedJob, Verdict};
+use crate::context::ShutdownDeadline;
+use crate::runtime::decide::buffer::BufferedJob;
+use crate::runtime::environment::Environment;
+use crate::runtime::settings::WorkerSettings;
+use crate::runtime::shared::running::Interruption;
+use crate::runtime::shared::served_backend::ServedBackend;
+use crate::runtime::shared::slots::Slots;
+use crate::state::StateMap;
+
+/// The signals that end the loops of a worker, in the order of a shutdown.
+#[derive(Debug, Default)]
+pub(crate) struct StopSignals {
+    /// Ends the claim loops.
+    pub(crate) claims: CancellationToken,
+    /// Ends the settle loops once nothing is left to settle.
+    pub(crate) settles: CancellationToken,
+    /// Ends the heartbeat and upkeep loops.
+    pub(crate) heartbeats: CancellationToken,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(crate) struct WorkerState {
+    pub(crate) environment: Arc<dyn Environment>,
+    pub(crate) settings: WorkerSettings,
+    pub(crate) backends: Vec<Arc<ServedBackend>>,
+    /// What the handlers share.
+    pub(crate) handler_state: Arc<StateMap>,
+    pub(crate) shutdown_deadline: ShutdownDeadline,
+    pub(crate) stop: StopSignals,
+    pub(crate) slots: Slots,
+}
+
+impl WorkerState {
+    pub(crate) fn new(
+        environment: Arc<dyn Environment>,
+        settings: WorkerSettings,
+        backends: Vec<Arc<ServedBackend>>,
+        handler_state: StateMap,
+    ) -> Self {
+        Self {
+            environment,
+            backends,
+            handler_state: Arc::new(handler_state),
+            shutdown_deadline: ShutdownDeadline::default(),
+            stop: StopSignals::default(),
+            slots: Slots::new(&settings),
+            settings,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.environment.now()
+    }
+
+    /// Hands claimed jobs to the slots. Releases those that must not wait.
+    pub(crate) fn add_jobs(&self, backend: &ServedBackend, jobs: Vec<ClaimedJob>) {
+        let refused = self.slots.add(backend.index, jobs, self.now());
+        backend.release(refused, self.now());
+    }
+
+    /// Waits for the next job of a slot; `None` when the worker stops. Signals the claim loops if
+    /// they wanted room.
+    pub(crate) async fn next_job(&self) -> Option<BufferedJob> {
+        let announce_room = || self.backends.iter().for_each(|backend| backend.claims.check_again());
+        self.slots.next_job(|| self.now(), announce_room).await
+    }
+
+    /// Cancels a job: settles it at once if it has not started, and otherwise asks it to stop.
+    pub(crate) fn cancel(&self, backend: &ServedBackend, id: JobId) {
+        if let Some(job) = self.slots.remove(backend.index, id) {
+            let verdict = Verdict::Cancel { reason: "cancelled before it started".into() };
+            return backend.settle(job.token, verdict, backend.lease_end(&job, self.now()));
+        }
+        self.slots.interrupt(Interruption::Cancelled, |running| {
+            running.backend == backend.index && running.token.job == id
+        });
+    }
+
+    /// Drops all jobs of a backend, because their leases are lost.
+    pub(crate) fn drop_jobs(&self, backend: &ServedBackend) {
+        self.slots.drain(backend.index);
+        self.slots.interrupt(Interruption::LeaseLost, |running| running.backend == backend.index);
+    }
+
+    /// Releases all jobs that have not started.
+    pub(crate) fn release_waiting(&self) {
+        for backend in &self.backends {
+            backend.release(self.slots.drain(backend.index), self.now());
+        }
+    }
+
+    /// Releases jobs that have waited far too long, so that other workers start them.
+    pub(crate) fn release_stale(&self, backend: &ServedBackend) {
+        backend.release(self.slots.take_stale(backend.index, self.now()), self.now());
+    }
+
+    /// Whether this worker holds or may hold a lease of the backend.
+    pub(crate) fn holds_lease(&self, backend: &ServedBackend) -> bool {
+        backend.claims.is_claiming() || self.slots.holds(backend.index) || !backend.settlements.is_idle()
+    }
+}
