@@ -14,7 +14,6 @@ use tokio::process::{ChildStdout, Command};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::latency::Start;
 use super::parcel::{Parcel, task};
 use super::store;
 use crate::cli::BackendName;
@@ -23,6 +22,9 @@ use crate::cli::BackendName;
 const READY: &str = "ready";
 /// How long the child's last job may take.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// When which job started. By the system's clock, which is the same for both processes.
+pub(super) type Start = (usize, SystemTime);
 
 /// A worker in another process, seen from its parent.
 #[derive(Debug)]

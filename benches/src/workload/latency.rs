@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
 use super::Measured;
-use super::child::Child;
+use super::child::{Child, Start};
 use super::parcel::{Parcel, task};
 use super::store::Store;
 use crate::plan::{PAUSE, Plan};
@@ -21,9 +21,6 @@ use crate::samples::{Percentiles, rounded};
 const WARM_UP: usize = 50;
 /// A job that has not started by then is lost.
 const LOST: Duration = Duration::from_secs(30);
-
-/// When which job started. By the system's clock, which is the same for both processes.
-pub(super) type Start = (usize, SystemTime);
 
 /// In this process, and where another one can reach the store, across two.
 pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {
