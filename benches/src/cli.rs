@@ -25,13 +25,19 @@ pub(crate) struct Cli {
     #[arg(long, default_value = "sqlite", value_name = "NAME")]
     pub(crate) backend: BackendName,
 
-    /// How many jobs [default: 200000; 100000 for enqueue-single and stalled; 2000 for latency]
+    /// How many jobs [default: 200000; 100000 for enqueue-single and stalled; 2000 for latency;
+    /// 10000 per round for held-snapshot]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
 
     /// How many queues the idle worker serves
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) queues: u32,
+
+    /// How many rounds held-snapshot measures
+    #[arg(long, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) rounds: u32,
 
     /// The length of each job's JSON payload
     #[arg(long, value_name = "BYTES", default_value_t = 40,
@@ -73,6 +79,10 @@ pub(crate) enum Workload {
     Stalled,
     /// Transactions a second of a worker that serves many queues and has nothing to do; the floor is one queue
     Idle,
+    /// Jobs finished per second in rounds of jobs, while another transaction holds a snapshot, so
+    /// that PostgreSQL can remove no dead row; the value is the median of the last quarter of the
+    /// rounds, the floor that of the first. Each round prints its processor time per job, too
+    HeldSnapshot,
 }
 
 /// The stores that can be measured.

@@ -7,11 +7,13 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
 mod cli;
+mod cpu;
 mod floor;
 mod plan;
 mod postgres;
 mod progress;
 mod report;
+mod rounds;
 mod samples;
 mod workload;
 
@@ -46,6 +48,9 @@ fn run(cli: &Cli) -> Result<()> {
     if cli.json {
         println!("{}", serde_json::to_string(&report)?);
     } else {
+        if let Some(rounds) = report.rounds() {
+            println!("{}", rounds.table());
+        }
         println!("{}", report.table());
     }
     Ok(())

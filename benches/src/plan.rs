@@ -16,6 +16,8 @@ const MANY_JOBS: usize = 200_000;
 const SINGLE_JOBS: usize = 100_000;
 /// In each of many rounds.
 const ROUND_JOBS: usize = 100_000;
+/// In each round: enough that starting and stopping a worker costs little of it.
+const SNAPSHOT_JOBS: usize = 10_000;
 /// They run one after the other.
 const LATENCY_JOBS: usize = 2_000;
 
@@ -31,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) payload_bytes: usize,
     /// Of the idle worker.
     pub(crate) queues: usize,
+    /// Under a held snapshot.
+    pub(crate) rounds: usize,
     dir: PathBuf,
     /// Stopped with the plan, if it was started for it.
     server: Option<Server>,
@@ -49,13 +53,15 @@ impl Plan {
         };
         let payload_bytes = usize::try_from(cli.payload)?;
         let queues = usize::try_from(cli.queues)?;
+        let rounds = usize::try_from(cli.rounds)?;
         let server = match (cli.backend, &cli.url) {
             (BackendName::Postgres, Some(url)) => Some(Server::given(url)),
             (BackendName::Postgres, None) => Some(Server::start(&dir)?),
             (backend, Some(_)) => bail!("--url names a PostgreSQL server, but the backend is {backend}"),
             (BackendName::Memory | BackendName::Sqlite, None) => None,
         };
-        Ok(Self { workload: cli.workload, backend: cli.backend, jobs, payload_bytes, queues, dir, server })
+        let (workload, backend) = (cli.workload, cli.backend);
+        Ok(Self { workload, backend, jobs, payload_bytes, queues, rounds, dir, server })
     }
 
     /// Where PostgreSQL is measured.
@@ -83,6 +89,7 @@ const fn default_jobs(workload: Workload) -> usize {
         Workload::EnqueueSingle => SINGLE_JOBS,
         Workload::Stalled => ROUND_JOBS,
         Workload::Latency => LATENCY_JOBS,
+        Workload::HeldSnapshot => SNAPSHOT_JOBS,
         Workload::Idle => 0,
     }
 }

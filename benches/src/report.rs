@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::cli::Workload;
 use crate::floor::Floor;
 use crate::plan::Plan;
+use crate::rounds::Rounds;
 use crate::samples::rounded;
 use crate::workload::Measured;
 
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     jobs: usize,
     payload_bytes: usize,
     settings: Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounds: Option<Rounds>,
 }
 
 impl Report {
@@ -40,7 +43,13 @@ impl Report {
             jobs: plan.jobs,
             payload_bytes: plan.payload_bytes,
             settings,
+            rounds: measured.rounds.clone(),
         }
+    }
+
+    /// Of a workload that is measured in rounds.
+    pub(crate) fn rounds(&self) -> Option<&Rounds> {
+        self.rounds.as_ref()
     }
 
     /// For people.
@@ -65,7 +74,11 @@ impl Report {
 
 const fn unit(workload: Workload) -> &'static str {
     match workload {
-        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain | Workload::Stalled => "jobs/s",
+        Workload::EnqueueBatch
+        | Workload::EnqueueSingle
+        | Workload::Drain
+        | Workload::Stalled
+        | Workload::HeldSnapshot => "jobs/s",
         Workload::Latency => "µs (p50)",
         Workload::Idle => "transactions/s",
     }
@@ -84,7 +97,8 @@ mod tests {
         let floor =
             Floor { value: 500_000.4, settings: Map::from_iter([("floor_batch".to_owned(), 500.into())]) };
         let settings = Map::from_iter([("slots".to_owned(), 8.into())]);
-        let report = Report::new(&plan, &floor, &Measured { value: 250_000.2, settings });
+        let measured = Measured { value: 250_000.2, settings, rounds: None };
+        let report = Report::new(&plan, &floor, &measured);
         assert_eq!(
             serde_json::to_string(&report).unwrap(),
             r#"{"workload":"drain","backend":"sqlite","value":250000.0,"unit":"jobs/s","floor":500000.0,"ratio":0.5,"jobs":10,"payload_bytes":40,"settings":{"floor_batch":500,"slots":8}}"#

@@ -41,6 +41,11 @@ impl Server {
         &self.url
     }
 
+    /// The first process of a server of our own.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.started.as_ref()?.process_id()
+    }
+
     /// What a figure depends on that was measured here.
     pub(crate) fn settings(&self) -> Result<Map<String, Value>> {
         let session = Session::open(&self.url, "")?;

@@ -31,13 +31,27 @@ struct Seen {
     all: Notify,
 }
 
-/// From the start of a worker on a full queue until it has shut down, everything settled.
+/// How long the two halves of a round took.
+#[derive(Debug)]
+pub(super) struct Took {
+    pub(super) enqueue: Duration,
+    /// From the start of a worker on a full queue until it has shut down, everything settled.
+    pub(super) drain: Duration,
+}
+
+/// The drain of one round.
 pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {
+    let took = round(plan, store).await?;
+    Ok(Measured::new(rate(plan.jobs, took.drain)).setting("slots", DEFAULT_SLOTS))
+}
+
+/// Enqueues all jobs, then has a new worker drain the queue.
+pub(super) async fn round(plan: &Plan, store: &Store) -> Result<Took> {
     let seen = Arc::new(Seen::default());
     let mut queue = JobQueue::new(store.backend.clone());
     let handle = counting(&seen, plan.jobs).register(&mut queue)?;
     let bar = progress::bar("fill the queue", plan.jobs)?;
-    enqueue::fill(plan, &handle, &bar).await?;
+    let enqueue = enqueue::fill(plan, &handle, &bar).await?;
 
     bar.set_position(0);
     bar.set_message("drain");
@@ -45,12 +59,12 @@ pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {
     let worker = Worker::new().serve(&queue).start()?;
     let watched = watch(&seen, plan.jobs, &bar).await;
     worker.shutdown(STALLED).await;
-    let took = start.elapsed();
+    let drain = start.elapsed();
     bar.finish_and_clear();
 
     watched?;
     ensure_same(plan, &seen)?;
-    Ok(Measured::new(rate(plan.jobs, took)).setting("slots", DEFAULT_SLOTS))
+    Ok(Took { enqueue, drain })
 }
 
 /// A task that does nothing but prove that it ran, on what.

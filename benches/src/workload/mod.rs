@@ -4,6 +4,7 @@ mod child;
 mod drain;
 mod enqueue;
 mod ground;
+mod held_snapshot;
 mod idle;
 mod latency;
 mod parcel;
@@ -17,6 +18,7 @@ use tokio::runtime::Runtime;
 use crate::cli::Workload;
 use crate::floor::{self, Floor};
 use crate::plan::Plan;
+use crate::rounds::Rounds;
 
 use self::ground::Ground;
 use self::store::Store;
@@ -30,15 +32,22 @@ pub(crate) struct Measured {
     pub(crate) value: f64,
     /// What belongs to the figure: slots, further percentiles.
     pub(crate) settings: Map<String, Value>,
+    /// If it was measured in rounds.
+    pub(crate) rounds: Option<Rounds>,
 }
 
 impl Measured {
     fn new(value: f64) -> Self {
-        Self { value, settings: Map::new() }
+        Self { value, settings: Map::new(), rounds: None }
     }
 
     fn setting(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.settings.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn rounds(mut self, rounds: Rounds) -> Self {
+        self.rounds = Some(rounds);
         self
     }
 }
@@ -51,6 +60,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
         }
         Workload::Stalled => stalled::measure(plan),
         Workload::Idle => idle::measure(plan),
+        Workload::HeldSnapshot => held_snapshot::measure(plan),
     }
 }
 
@@ -58,13 +68,11 @@ fn on_a_store(plan: &Plan) -> Result<Measured> {
     // In this order: the ground is removed when nobody stands on it any more.
     let ground = Ground::new(plan)?;
     let runtime = Runtime::new()?;
-    let address = ground.address();
-    let backend = runtime.block_on(store::open(plan.backend, address.as_deref()))?;
-    let store = Store { backend, address };
+    let store = runtime.block_on(Store::open(plan.backend, ground.address()))?;
     let meter = match plan.workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => ground.meter()?,
         // What is logged between the jobs is more than what they log.
-        Workload::Latency | Workload::Stalled | Workload::Idle => None,
+        Workload::Latency | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => None,
     };
 
     let mut measured = runtime.block_on(run(plan, &store))?;
@@ -82,7 +90,9 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::EnqueueSingle => enqueue::singles(plan, store).await,
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
-        Workload::Stalled | Workload::Idle => bail!("it has stores of its own"),
+        Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
+            bail!("it has stores of its own")
+        }
     }
 }
 
@@ -92,6 +102,6 @@ async fn check(plan: &Plan, store: &Store) -> Result<()> {
         Workload::EnqueueBatch | Workload::EnqueueSingle => store.ensure_stored(plan.jobs).await,
         Workload::Drain => store.ensure_completed(plan.jobs).await,
         // Each job was awaited.
-        Workload::Latency | Workload::Stalled | Workload::Idle => Ok(()),
+        Workload::Latency | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => Ok(()),
     }
 }

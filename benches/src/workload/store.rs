@@ -31,6 +31,12 @@ pub(super) async fn open(backend: BackendName, address: Option<&OsStr>) -> Resul
 }
 
 impl Store {
+    /// The backend with its defaults, on an address without jobs.
+    pub(super) async fn open(backend: BackendName, address: Option<OsString>) -> Result<Self> {
+        let backend = open(backend, address.as_deref()).await?;
+        Ok(Self { backend, address })
+    }
+
     /// A figure counts only if this many jobs were really stored.
     pub(super) async fn ensure_stored(&self, jobs: usize) -> Result<()> {
         let found = self.audit().await?.jobs.len();

@@ -22,7 +22,8 @@ pub(crate) struct Chaos {
     storage: Storage,
     log: SharedLog,
     handle: TaskHandle<Script>,
-    running: Vec<(u32, RunningWorker)>,
+    /// The processes, each with its worker and a handle on the queue that the worker serves.
+    running: Vec<(u32, RunningWorker, TaskHandle<Script>)>,
     processes: u32,
     enqueued: Vec<JobId>,
     /// Jobs for which a cancel was sent. If the reply was `Cancelled`: how often the job had been
@@ -61,7 +62,7 @@ impl Chaos {
         // Longer than any process is stopped.
         self.world.sleep(Duration::from_secs(60)).await;
         wait_until_finished(&self.world, &self.storage).await;
-        for (_, worker) in std::mem::take(&mut self.running) {
+        for (_, worker, _) in std::mem::take(&mut self.running) {
             worker.shutdown(Duration::from_secs(1)).await;
         }
         self.check().await;
@@ -77,8 +78,8 @@ impl Chaos {
 
     fn start(&mut self) {
         self.processes += 1;
-        let (worker, _) = serve(&self.world, self.processes, &self.storage, &self.log);
-        self.running.push((self.processes, worker));
+        let (worker, handle) = serve(&self.world, self.processes, &self.storage, &self.log);
+        self.running.push((self.processes, worker, handle));
     }
 
     async fn enqueue(&mut self) {
@@ -97,7 +98,12 @@ impl Chaos {
             if self.random_below(3) == 0 { job.max_retries(1) } else { job }
         };
         let jobs = (0..many).map(script).map(job).collect();
-        let ids = submit_all(&self.world, &self.handle, jobs).await;
+        // Half of the jobs come from a process with a worker, whose idle claim goes with the insert.
+        let handle = match self.random_below(2) {
+            0 => self.handle.clone(),
+            _ => self.running[self.random_below(self.running.len() as u64) as usize].2.clone(),
+        };
+        let ids = submit_all(&self.world, &handle, jobs).await;
         self.enqueued.extend(ids);
     }
 
@@ -114,7 +120,7 @@ impl Chaos {
     }
 
     fn kill(&mut self) {
-        let (process, worker) = self.running.swap_remove(self.random_below(PROCESSES as u64) as usize);
+        let (process, worker, _) = self.running.swap_remove(self.random_below(PROCESSES as u64) as usize);
         if self.log.lock().unwrap().is_running_in(process) {
             self.storage.tally.count(Rare::KilledWhileRunning);
         }
@@ -136,7 +142,7 @@ impl Chaos {
     }
 
     async fn shut_down(&mut self) {
-        let (_, worker) = self.running.swap_remove(self.random_below(PROCESSES as u64) as usize);
+        let (_, worker, _) = self.running.swap_remove(self.random_below(PROCESSES as u64) as usize);
         let report = worker.shutdown(Duration::from_millis(self.random_below(5000))).await;
         assert_eq!(report.abandoned, 0, "each handler stops when its token is cancelled");
         self.storage.tally.count(Rare::LeftByShutdown);
