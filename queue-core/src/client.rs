@@ -23,9 +23,9 @@ use crate::{
 /// let client = Client::new(Arc::new(MemoryBackend::new()));
 /// let job = NewJob::new(Kind::new("send-email")?, Payload::json(r#"{"to":"ada"}"#)?).priority(5);
 /// let submitted = client.submit(vec![job.clone().id(queue_core::JobId::generate())]).await?;
-/// assert!(submitted[0].inserted);
+/// assert!(submitted[0].is_new());
 /// let again = client.submit(vec![job.id(submitted[0].id)]).await?;
-/// assert!(!again[0].inserted);
+/// assert!(!again[0].is_new());
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone)]

@@ -22,6 +22,7 @@ mod error_chain;
 mod handler;
 mod id;
 mod job;
+mod job_state;
 pub mod limits;
 #[cfg(feature = "memory")]
 mod memory;
@@ -48,7 +49,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use handler::{Blocking, blocking};
 pub use handler::{Handler, HandlerResult, JobError, Stop};
 pub use id::{ClaimId, JobId, Token, WorkerId};
-pub use job::{Insertion, JobSpec, NewJob, State, Submitted, TaskOptions};
+pub use job::{Insertion, JobSpec, NewJob, Submitted, TaskOptions};
+pub use job_state::State;
 pub use limits::Limits;
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;

@@ -23,9 +23,6 @@ const READY: &str = "ready";
 /// How long the child's last job may take.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// When which job started. By the system's clock, which is the same for both processes.
-pub(super) type Start = (usize, SystemTime);
-
 /// A worker in another process, seen from its parent.
 #[derive(Debug)]
 pub(super) struct Child {
