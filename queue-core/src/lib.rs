@@ -27,6 +27,7 @@ pub mod limits;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;
+#[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker parks claims"))]
 mod parked;
 mod payload;
 mod poison;

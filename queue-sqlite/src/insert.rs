@@ -38,7 +38,7 @@ impl Request for InsertRequest {
         let now = time(self.now);
         let batches = insert_each(session, &self.batches, now)?;
         let claim = match &self.claim {
-            Some(claim) => Some(make_claim(session, effects, claim.clone().at(now))?),
+            Some(claim) => Some(make_claim(session, effects, &claim.clone().at(now))?),
             None => None,
         };
         let taken: HashSet<JobId> =
@@ -53,7 +53,7 @@ impl Request for InsertRequest {
 fn make_claim(
     session: &mut Session,
     effects: &mut Effects,
-    claim: ClaimRequest,
+    claim: &ClaimRequest,
 ) -> Outcome<Result<ClaimReply>> {
     let reply = session.scoped(|session| claim.apply(session, effects))?;
     Ok(reply.map_err(|fault| session.error(fault, ClaimRequest::OPERATION)))

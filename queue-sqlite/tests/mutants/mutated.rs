@@ -8,10 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use queue_core::Result;
 use queue_core::backend::{
-    Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
-    MaintainRequest, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, WakeReceiver,
+    Backend, HeartbeatReply, HeartbeatRequest, MaintainReply, MaintainRequest, SettleRequest, Settled,
+    Wrapper,
 };
 use queue_sqlite::SqliteBackend;
 use rusqlite::Connection;
@@ -65,42 +63,14 @@ impl fmt::Debug for Mutated {
 }
 
 #[async_trait]
-impl Backend for Mutated {
-    fn name(&self) -> &str {
-        self.sound.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.sound.capabilities()
-    }
-
-    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        self.sound.insert(request).await
-    }
-
-    async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        self.sound.claim(request).await
-    }
-
-    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
-        self.sound.ready_queues(request).await
-    }
-
-    async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
-        self.sound.leases(request).await
+impl Wrapper for Mutated {
+    fn inner(&self) -> &dyn Backend {
+        &self.sound
     }
 
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         self.before.settle(&self.beside, &request).await?;
         self.sound.settle(request).await
-    }
-
-    async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        self.sound.cancel(request).await
-    }
-
-    async fn register(&self, request: RegisterRequest) -> Result<()> {
-        self.sound.register(request).await
     }
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
@@ -109,22 +79,10 @@ impl Backend for Mutated {
         reply
     }
 
-    async fn retire(&self, request: RetireRequest) -> Result<()> {
-        self.sound.retire(request).await
-    }
-
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
         let before = self.before.maintain(&self.beside, &request).await?;
         let mut reply = self.sound.maintain(request).await?;
         reply.workers_lost += before.workers_lost;
         Ok(reply)
-    }
-
-    fn subscribe(&self) -> WakeReceiver {
-        self.sound.subscribe()
-    }
-
-    fn extensions(&self) -> Extensions<'_> {
-        self.sound.extensions()
     }
 }

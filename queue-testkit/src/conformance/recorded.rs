@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, WakeReceiver,
+    Backend, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Extensions, HeartbeatReply,
+    HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
+    MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
+    RetireRequest, SettleRequest, Settled, Wrapper,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result};
 
@@ -88,13 +88,9 @@ impl fmt::Debug for Recorded {
 }
 
 #[async_trait]
-impl Backend for Recorded {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Wrapper for Recorded {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
@@ -145,10 +141,6 @@ impl Backend for Recorded {
 
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
         self.observed("maintain", &request.clone(), self.inner.maintain(request)).await
-    }
-
-    fn subscribe(&self) -> WakeReceiver {
-        self.inner.subscribe()
     }
 
     fn extensions(&self) -> Extensions<'_> {

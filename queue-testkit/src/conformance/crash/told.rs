@@ -10,10 +10,9 @@ use std::task::Poll;
 use async_trait::async_trait;
 use queue_core::Result;
 use queue_core::backend::{
-    Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
-    MaintainRequest, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
-    Settled, WakeReceiver,
+    Backend, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
+    HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply, MaintainRequest,
+    RegisterRequest, SettleRequest, Settled, Wrapper,
 };
 
 use super::event::{Answered, Asked, Ending, Event, Failure, Lease, Named};
@@ -83,13 +82,9 @@ fn fates<T, U>(replies: &[Result<T>], fate: impl Fn(&T) -> U) -> Vec<std::result
 }
 
 #[async_trait]
-impl Backend for Told {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
+impl Wrapper for Told {
+    fn inner(&self) -> &dyn Backend {
+        &*self.inner
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
@@ -117,11 +112,6 @@ impl Backend for Told {
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
         let asked = Asked::Claim { claim: request.claim, worker: request.worker };
         self.told("claim", asked, self.inner.claim(request), claimed).await
-    }
-
-    async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
-        // It changes nothing.
-        self.inner.ready_queues(request).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
@@ -160,10 +150,6 @@ impl Backend for Told {
         self.told("heartbeat", asked, self.inner.heartbeat(request), |_| Answered::Alive).await
     }
 
-    async fn retire(&self, request: RetireRequest) -> Result<()> {
-        self.inner.retire(request).await
-    }
-
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
         let reply = self.inner.maintain(request).await?;
         let (jobs, workers) = (reply.rescued + reply.died, reply.workers_lost);
@@ -172,13 +158,5 @@ impl Backend for Told {
             self.voice.tell(&Event::Answers(number, Answered::Rescued { jobs, workers }));
         }
         Ok(reply)
-    }
-
-    fn subscribe(&self) -> WakeReceiver {
-        self.inner.subscribe()
-    }
-
-    fn extensions(&self) -> Extensions<'_> {
-        self.inner.extensions()
     }
 }
