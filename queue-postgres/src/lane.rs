@@ -1,9 +1,11 @@
 //! The lane of inserts: what arrives while a commit is under way waits together for the next.
 
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 
 use queue_core::backend::{InsertReply, InsertRequest};
-use queue_core::{Error, ErrorKind, Result, Timestamp};
+use queue_core::{Error, ErrorKind, JobSpec, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -41,6 +43,16 @@ impl Waiting {
         let jobs = self.request.batches.iter().flatten();
         jobs.fold((0, 0), |(jobs, bytes), job| (jobs + 1, bytes + columns::bytes(job)))
     }
+
+    /// Declines the request if it has a claim.
+    fn without_claim(self) -> Option<Self> {
+        if self.request.claim.is_none() {
+            return Some(self);
+        }
+        // The enqueuer may have been dropped.
+        let _ = self.reply.send(InsertReply::declined());
+        None
+    }
 }
 
 impl Lane {
@@ -63,22 +75,19 @@ impl Lane {
     }
 }
 
-async fn serve(core: Arc<Core>, mut arrivals: UnboundedReceiver<Waiting>) {
+async fn serve(core: Arc<Core>, arrivals: UnboundedReceiver<Waiting>) {
     let under_way = Arc::new(Semaphore::new(GROUPS_UNDER_WAY));
-    let mut next = None;
-    loop {
-        let first = match next.take() {
-            Some(first) => first,
-            None => match arrivals.recv().await {
-                Some(first) => first,
-                // All handles are gone.
-                None => break,
+    let mut line = Line { waiting: VecDeque::new(), arrivals };
+    while line.wait_for_one().await {
+        // The group is gathered only after this: what arrives meanwhile joins it.
+        let permit = match Arc::clone(&under_way).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => match line.decline_claims_until(Arc::clone(&under_way).acquire_owned()).await {
+                Ok(permit) => permit,
+                Err(_) => return,
             },
         };
-        // Only now: what arrives during the wait joins the group.
-        let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else { return };
-        let group;
-        (group, next) = gather(first, &mut arrivals);
+        let group = line.gather();
         let core = Arc::clone(&core);
         tokio::spawn(async move {
             write(&core, group).await;
@@ -90,54 +99,113 @@ async fn serve(core: Arc<Core>, mut arrivals: UnboundedReceiver<Waiting>) {
     let _ = under_way.acquire_many(all).await;
 }
 
-/// The requests that wait, up to the limits; and the first that does not fit.
-fn gather(first: Waiting, arrivals: &mut UnboundedReceiver<Waiting>) -> (Vec<Waiting>, Option<Waiting>) {
-    let now = first.request.now;
-    let (mut jobs, mut bytes) = first.size();
-    let mut group = vec![first];
-    while jobs < GROUP_JOBS && bytes < GROUP_BYTES {
-        let Ok(next) = arrivals.try_recv() else { break };
-        let (more_jobs, more_bytes) = next.size();
-        (jobs, bytes) = (jobs + more_jobs, bytes + more_bytes);
-        // One call has one time.
-        if next.request.now != now || jobs > GROUP_JOBS || bytes > GROUP_BYTES {
-            return (group, Some(next));
+/// The requests that are in no group yet, in their order.
+struct Line {
+    waiting: VecDeque<Waiting>,
+    arrivals: UnboundedReceiver<Waiting>,
+}
+
+impl Line {
+    /// Whether there will be another one: `false` once all handles are gone.
+    async fn wait_for_one(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            self.waiting.extend(self.arrivals.recv().await);
         }
-        group.push(next);
+        !self.waiting.is_empty()
     }
-    (group, None)
+
+    /// While all groups are under way, declines requests with claims: the workers of these claims do nothing else
+    /// meanwhile, and a transaction may wait for a lock.
+    async fn decline_claims_until<T>(&mut self, permit: impl Future<Output = T>) -> T {
+        let mut permit = pin!(permit);
+        for waiting in std::mem::take(&mut self.waiting) {
+            self.waiting.extend(waiting.without_claim());
+        }
+        loop {
+            tokio::select! {
+                biased;
+                permit = &mut permit => return permit,
+                Some(arrival) = self.arrivals.recv() => self.waiting.extend(arrival.without_claim()),
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<Waiting> {
+        self.waiting.pop_front().or_else(|| self.arrivals.try_recv().ok())
+    }
+
+    /// The requests that wait, up to the limits.
+    fn gather(&mut self) -> Vec<Waiting> {
+        let (mut group, mut jobs, mut bytes) = (Vec::<Waiting>::new(), 0, 0);
+        while jobs < GROUP_JOBS && bytes < GROUP_BYTES {
+            let Some(next) = self.next() else { break };
+            let (more_jobs, more_bytes) = next.size();
+            (jobs, bytes) = (jobs + more_jobs, bytes + more_bytes);
+            // One call has one time.
+            let fits = jobs <= GROUP_JOBS && bytes <= GROUP_BYTES;
+            if group.first().is_some_and(|first| first.request.now != next.request.now || !fits) {
+                self.waiting.push_front(next);
+                break;
+            }
+            group.push(next);
+        }
+        group
+    }
 }
 
 async fn write(core: &Core, mut group: Vec<Waiting>) {
-    let now: Option<Timestamp> = group.first().and_then(|first| first.request.now);
-    let claimant = claimant(&group);
-    let claim = claimant.and_then(|index| group[index].request.claim.take());
-    let (mut counts, mut batches) = (Vec::new(), Vec::new());
-    for waiting in &mut group {
-        counts.push(waiting.request.batches.len());
-        batches.append(&mut waiting.request.batches);
-    }
-    let mut reply = None;
-    if let (Some(index), Some(claim)) = (claimant, claim) {
-        reply = insert_with_claim(core, now, &batches, &claim).await;
-        if reply.is_none() {
-            // At once: its worker waits. It comes again without the claim.
-            let start: usize = counts[..index].iter().sum();
-            batches.drain(start..start + counts[index]);
-            counts.remove(index);
-            let _ = group.remove(index).reply.send(InsertReply::declined());
+    if let Some(claimant) = claimant(&group) {
+        match write_with_claim(core, group, claimant).await {
+            Ok(()) => return,
+            Err(declined) => group = declined,
         }
     }
-    let reply = match reply {
-        Some(reply) => reply,
-        None => InsertReply::new(insert(core, now, &batches).await),
-    };
-    let (mut batches, mut claim) = (reply.batches.into_iter(), reply.claim);
-    for (index, (waiting, many)) in group.into_iter().zip(counts).enumerate() {
+    // Those with claims first, because their workers wait.
+    let mut group: Vec<Waiting> = group.into_iter().filter_map(Waiting::without_claim).collect();
+    let now = group.first().and_then(|first| first.request.now);
+    let (counts, batches) = take_batches(&mut group);
+    let fates = insert(core, now, &batches).await;
+    answer(group, &counts, InsertReply::new(fates), None);
+}
+
+/// Gives the group back, as it was, if the claim of this request cannot be made at once.
+async fn write_with_claim(
+    core: &Core,
+    mut group: Vec<Waiting>,
+    claimant: usize,
+) -> std::result::Result<(), Vec<Waiting>> {
+    let InsertRequest { now, claim, .. } = &group[claimant].request;
+    let (now, Some(claim)) = (*now, claim.clone()) else { return Err(group) };
+    let (counts, batches) = take_batches(&mut group);
+    match insert_with_claim(core, now, &batches, &claim).await {
+        Some(reply) => {
+            answer(group, &counts, reply, Some(claimant));
+            Ok(())
+        }
+        None => {
+            let mut batches = batches.into_iter();
+            for (waiting, count) in group.iter_mut().zip(counts) {
+                waiting.request.batches = batches.by_ref().take(count).collect();
+            }
+            Err(group)
+        }
+    }
+}
+
+/// The batches of all requests, and how many each has.
+fn take_batches(group: &mut [Waiting]) -> (Vec<usize>, Vec<Vec<JobSpec>>) {
+    let counts = group.iter().map(|waiting| waiting.request.batches.len()).collect();
+    let batches = group.iter_mut().flat_map(|waiting| std::mem::take(&mut waiting.request.batches));
+    (counts, batches.collect())
+}
+
+fn answer(group: Vec<Waiting>, counts: &[usize], reply: InsertReply, claimant: Option<usize>) {
+    let (mut fates, mut claim) = (reply.batches.into_iter(), reply.claim);
+    for (index, (waiting, &count)) in group.into_iter().zip(counts).enumerate() {
         let claim = if Some(index) == claimant { claim.take() } else { None };
-        let batches = batches.by_ref().take(many).collect();
+        let fates = fates.by_ref().take(count).collect();
         // The enqueuer may have been dropped.
-        let _ = waiting.reply.send(InsertReply::new(batches).claim(claim));
+        let _ = waiting.reply.send(InsertReply::new(fates).claim(claim));
     }
 }
 
