@@ -1,9 +1,12 @@
 //! The lane of inserts: what arrives while a commit is under way waits together for the next.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use queue_core::backend::{InsertReply, InsertRequest};
 use queue_core::{Error, ErrorKind, JobSpec, Result};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -117,16 +120,18 @@ impl Line {
     /// While all groups are under way, declines requests with claims: the workers of these claims do nothing else
     /// meanwhile, and a transaction may wait for a lock.
     async fn decline_claims_until<T>(&mut self, permit: impl Future<Output = T>) -> T {
-        let mut permit = pin!(permit);
         for waiting in std::mem::take(&mut self.waiting) {
             self.waiting.extend(waiting.without_claim());
         }
-        loop {
-            tokio::select! {
-                biased;
-                permit = &mut permit => return permit,
-                Some(arrival) = self.arrivals.recv() => self.waiting.extend(arrival.without_claim()),
+        let declining = async {
+            while let Some(arrival) = self.arrivals.recv().await {
+                self.waiting.extend(arrival.without_claim());
             }
+            pending::<Infallible>().await
+        };
+        match select(pin!(permit), pin!(declining)).await {
+            Either::Left((permit, _)) => permit,
+            Either::Right((never, _)) => match never {},
         }
     }
 
