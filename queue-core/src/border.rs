@@ -3,27 +3,33 @@
 use std::collections::HashSet;
 
 use crate::backend::InsertRequest;
-use crate::parked::ParkedClaims;
 use crate::{
-    Backend, Error, ErrorKind, JobId, JobSpec, Limits, NewJob, Result, Submitted, TaskOptions, Timestamp,
+    Backend, Error, ErrorKind, JobId, JobSpec, Limits, NewJob, Prepared, Result, Submitted, TaskOptions,
+    Timestamp,
 };
 
-/// Checks a batch, makes every choice that is left open, and stores it.
-///
-/// If a worker parked a claim that would take one of the jobs, the insert makes it.
-pub(crate) async fn submit<'a>(
-    backend: &dyn Backend,
-    parked: Option<&ParkedClaims>,
+/// Checks a batch, and makes every choice that is left open.
+pub(crate) fn prepare<'a>(
     limits: &Limits,
     jobs: Vec<NewJob>,
     defaults: impl Fn(&NewJob) -> Result<&'a TaskOptions>,
-) -> Result<Vec<Submitted>> {
-    if jobs.is_empty() {
+) -> Result<Prepared> {
+    resolve(limits, jobs, defaults).map(Prepared::new)
+}
+
+/// Stores a batch by `insert`, and completes its error.
+pub(crate) async fn submit<F>(
+    batch: Prepared,
+    insert: impl FnOnce(Vec<JobSpec>) -> F + Send,
+) -> Result<Vec<Submitted>>
+where
+    F: Future<Output = Result<Vec<Result<Vec<Submitted>>>>> + Send,
+{
+    if batch.jobs().is_empty() {
         return Ok(Vec::new());
     }
-    let specs = resolve(limits, jobs, defaults)?;
-    let ids: Vec<JobId> = specs.iter().map(|spec| spec.id).collect();
-    let outcome = match insert(backend, parked, specs).await {
+    let ids = batch.ids();
+    let outcome = match insert(batch.into_jobs()).await {
         Ok(mut batches) if batches.len() == 1 => batches.remove(0),
         Ok(batches) => {
             let message = format!("the backend answered {} batches instead of 1", batches.len());
@@ -37,30 +43,12 @@ pub(crate) async fn submit<'a>(
     })
 }
 
-async fn insert(
+/// Inserts a batch as it is.
+pub(crate) async fn insert(
     backend: &dyn Backend,
-    parked: Option<&ParkedClaims>,
     batch: Vec<JobSpec>,
 ) -> Result<Vec<Result<Vec<Submitted>>>> {
-    let parked = parked.filter(|_| backend.capabilities().insert_and_claim);
-    let Some(claim) = parked.and_then(|parked| parked.take(&batch)) else {
-        return Ok(backend.insert(InsertRequest::new(vec![batch])).await?.batches);
-    };
-    let request = InsertRequest::new(vec![batch.clone()]).claim(claim.request().clone());
-    match backend.insert(request).await {
-        Ok(reply) if reply.batches.is_empty() => {
-            claim.answer(None);
-            Ok(backend.insert(InsertRequest::new(vec![batch])).await?.batches)
-        }
-        Ok(reply) => {
-            claim.answer(reply.claim);
-            Ok(reply.batches)
-        }
-        Err(error) => {
-            claim.insert_failed(&error);
-            Err(error)
-        }
-    }
+    Ok(backend.insert(InsertRequest::new(vec![batch])).await?.batches)
 }
 
 fn resolve<'a>(

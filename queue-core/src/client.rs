@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use crate::backend::{self, Inspect, Manage};
 use crate::{
-    Backend, Dequeued, Enqueuer, JobId, Limits, NewJob, Result, Submitted, TaskOptions, border, enqueuer,
+    Backend, Dequeued, Enqueuer, JobId, Limits, NewJob, Prepared, Result, Submitted, TaskOptions, border,
+    enqueuer,
 };
 
 /// Submits jobs of any valid kind, for programs whose workers are elsewhere.
@@ -48,6 +49,15 @@ impl Client {
         self
     }
 
+    /// Checks a batch, and makes every choice that is left open, without storing it.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if a job is refused.
+    pub fn prepare(&self, jobs: Vec<NewJob>) -> Result<Prepared> {
+        static LIBRARY_DEFAULTS: TaskOptions = TaskOptions::new();
+        border::prepare(&self.limits, jobs, |_| Ok(&LIBRARY_DEFAULTS))
+    }
+
     /// Reads jobs as they stand.
     ///
     /// # Errors
@@ -86,8 +96,7 @@ impl Client {
 #[async_trait]
 impl Enqueuer for Client {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
-        static LIBRARY_DEFAULTS: TaskOptions = TaskOptions::new();
-        border::submit(&*self.backend, None, &self.limits, jobs, |_| Ok(&LIBRARY_DEFAULTS)).await
+        border::submit(self.prepare(jobs)?, |batch| border::insert(&*self.backend, batch)).await
     }
 
     async fn dequeue(&self, id: JobId) -> Result<Dequeued> {

@@ -27,10 +27,11 @@ pub mod limits;
 #[cfg(feature = "memory")]
 mod memory;
 mod name;
-#[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker parks claims"))]
+#[cfg(feature = "runtime")]
 mod parked;
 mod payload;
 mod poison;
+mod prepared;
 mod queue;
 mod retry;
 #[cfg(feature = "runtime")]
@@ -57,6 +58,7 @@ pub use limits::Limits;
 pub use memory::MemoryBackend;
 pub use name::{Kind, QueueName};
 pub use payload::Payload;
+pub use prepared::Prepared;
 pub use queue::{HasJobs, JobQueue, Queue};
 pub use retry::{Backoff, DelayFn, RetryPolicy};
 #[cfg(feature = "runtime")]

@@ -4,14 +4,17 @@
 //! that there is one commit and one round trip where there were two. Jobs that come by other ways, or in a great batch, wake the
 //! worker as always, and it withdraws its claim.
 
+mod insert;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
+use self::insert::{InsertUnderWay, TakenClaim};
 use crate::backend::{ClaimReply, ClaimRequest};
 use crate::poison::ignore_poison;
-use crate::{Error, ErrorKind, JobSpec, Result};
+use crate::{JobSpec, Result};
 
 /// The most that may be enqueued at once with a parked claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +58,7 @@ struct Place {
     requests: Vec<ClaimRequest>,
     most: BatchSize,
     room: Box<dyn Fn() -> Room + Send>,
-    answer: oneshot::Sender<Option<Answer>>,
+    worker: oneshot::Sender<InsertUnderWay>,
 }
 
 impl Place {
@@ -80,26 +83,26 @@ impl ParkedClaims {
         most: BatchSize,
         room: impl Fn() -> Room + Send + 'static,
     ) -> ParkedClaim {
-        let (answer, answered) = oneshot::channel();
+        let (worker, taken) = oneshot::channel();
         let mut places = self.lock();
         let number = places.next;
         places.next += 1;
-        places.occupied.push(Place { number, requests, most, room: Box::new(room), answer });
-        ParkedClaim { parking: self.clone(), number, answered: Some(answered) }
+        places.occupied.push(Place { number, requests, most, room: Box::new(room), worker });
+        ParkedClaim { parking: self.clone(), number, stage: Stage::Parked(taken) }
     }
 
     /// For a queue that is about to insert `jobs`: the first claim that would take one of them.
-    pub(crate) fn take(&self, jobs: &[JobSpec]) -> Option<TakenClaim> {
+    fn take(&self, jobs: &[JobSpec]) -> Option<TakenClaim> {
         let mut places = self.lock();
         let (index, mut request, room) = places.occupied.iter().enumerate().find_map(|(index, place)| {
             let request = place.most.has_room_for(jobs).then(|| place.wanting(jobs))??;
             let room = (place.room)();
             (room.limit > 0).then(|| (index, request.clone(), room))
         })?;
-        let Place { answer, .. } = places.occupied.remove(index);
+        let Place { worker, .. } = places.occupied.remove(index);
         request.limit = request.limit.min(room.limit);
         request.last_attempts = request.last_attempts.min(room.last_attempts);
-        Some(TakenClaim { request, answer: Some(answer) })
+        Some(TakenClaim::new(request, worker))
     }
 
     /// How many are parked.
@@ -141,7 +144,14 @@ pub(crate) struct Answer {
 pub(crate) struct ParkedClaim {
     parking: ParkedClaims,
     number: u64,
-    answered: Option<oneshot::Receiver<Option<Answer>>>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Parked(oneshot::Receiver<InsertUnderWay>),
+    Made(InsertUnderWay),
+    Over,
 }
 
 impl ParkedClaim {
@@ -150,13 +160,13 @@ impl ParkedClaim {
     /// # Cancellation
     /// Nothing is lost when this future is dropped.
     pub(crate) async fn answered(&mut self) -> Option<Answer> {
-        let answer = match &mut self.answered {
-            Some(answered) => answered.await,
-            None => return None,
-        };
-        self.answered = None;
-        // Whoever takes it says something, also by being dropped.
-        answer.ok().flatten()
+        if let Stage::Parked(taken) = &mut self.stage {
+            self.stage = taken.await.map_or(Stage::Over, Stage::Made);
+        }
+        let Stage::Made(insert) = &mut self.stage else { return None };
+        let answer = insert.answer().await;
+        self.stage = Stage::Over;
+        answer
     }
 
     /// Takes the claim back. If it is being made at this moment, waits for its answer.
@@ -171,48 +181,6 @@ impl ParkedClaim {
 impl Drop for ParkedClaim {
     fn drop(&mut self) {
         self.parking.remove(self.number);
-    }
-}
-
-/// A claim that an insert makes. Dropped, as when the future of the enqueuer is dropped, it is answered an unknown outcome: the
-/// worker looks for leases.
-#[derive(Debug)]
-pub(crate) struct TakenClaim {
-    request: ClaimRequest,
-    answer: Option<oneshot::Sender<Option<Answer>>>,
-}
-
-impl TakenClaim {
-    /// What to claim.
-    pub(crate) const fn request(&self) -> &ClaimRequest {
-        &self.request
-    }
-
-    /// Tells the worker what came of it; `None` if it was not made.
-    pub(crate) fn answer(mut self, reply: Option<Result<ClaimReply>>) {
-        self.say(reply);
-    }
-
-    /// Tells the worker that the insert failed which it was to be made with: nothing came of it, unless that is not known.
-    pub(crate) fn insert_failed(mut self, error: &Error) {
-        match error.kind() {
-            // What is told when it is dropped.
-            ErrorKind::UnknownOutcome => drop(self),
-            _ => self.say(None),
-        }
-    }
-
-    fn say(&mut self, reply: Option<Result<ClaimReply>>) {
-        let Some(answer) = self.answer.take() else { return };
-        // Nobody waits if the worker was dropped.
-        let _ = answer.send(reply.map(|reply| Answer { request: self.request.clone(), reply }));
-    }
-}
-
-impl Drop for TakenClaim {
-    fn drop(&mut self) {
-        let message = "the answer to the insert that it was made with is missing";
-        self.say(Some(Err(Error::new(ErrorKind::UnknownOutcome, "claim jobs", message))));
     }
 }
 

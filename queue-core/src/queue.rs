@@ -7,11 +7,12 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 
 use crate::backend::{self, Inspect};
+#[cfg(feature = "runtime")]
 use crate::parked::ParkedClaims;
 use crate::poison::ignore_poison;
 use crate::{
-    Backend, Dequeued, Enqueuer, Error, ErrorKind, Handler, JobId, Kind, Limits, NewJob, Result, Submitted,
-    TaskOptions, border, enqueuer,
+    Backend, Dequeued, Enqueuer, Error, ErrorKind, Handler, JobId, Kind, Limits, NewJob, Prepared, Result,
+    Submitted, TaskOptions, border, enqueuer,
 };
 
 /// An [`Enqueuer`] that also knows who handles what.
@@ -75,6 +76,7 @@ struct Shared {
     limits: Limits,
     registrations: RwLock<Registrations>,
     /// The claims of the workers that serve this queue and have nothing to do.
+    #[cfg(feature = "runtime")]
     parked: ParkedClaims,
 }
 
@@ -82,22 +84,28 @@ impl Shared {
     fn registrations(&self) -> Registrations {
         ignore_poison(self.registrations.read()).clone()
     }
+
+    fn prepare(&self, jobs: Vec<NewJob>) -> Result<Prepared> {
+        let known = self.registrations();
+        border::prepare(&self.limits, jobs, |job| match known.get(&job.kind) {
+            Some(registration) => Ok(&registration.options),
+            None => {
+                let operation = format!("enqueue a job of kind `{}`", job.kind);
+                Err(Error::new(ErrorKind::NotFound, operation, "no handler was registered for this kind"))
+            }
+        })
+    }
 }
 
 #[async_trait]
 impl Enqueuer for Shared {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
-        let known = self.registrations();
-        border::submit(&*self.backend, Some(&self.parked), &self.limits, jobs, |job| {
-            match known.get(&job.kind) {
-                Some(registration) => Ok(&registration.options),
-                None => {
-                    let operation = format!("enqueue a job of kind `{}`", job.kind);
-                    Err(Error::new(ErrorKind::NotFound, operation, "no handler was registered for this kind"))
-                }
-            }
-        })
-        .await
+        let batch = self.prepare(jobs)?;
+        #[cfg(feature = "runtime")]
+        let stored = border::submit(batch, |batch| self.parked.insert(&self.backend, batch)).await;
+        #[cfg(not(feature = "runtime"))]
+        let stored = border::submit(batch, |batch| border::insert(&*self.backend, batch)).await;
+        stored
     }
 
     async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
@@ -143,9 +151,18 @@ impl JobQueue {
                 backend,
                 limits,
                 registrations: RwLock::default(),
+                #[cfg(feature = "runtime")]
                 parked: ParkedClaims::default(),
             }),
         }
+    }
+
+    /// Checks a batch, and makes every choice that is left open, without storing it.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if a job is refused, and [`NotFound`](ErrorKind::NotFound) if its kind has no handler.
+    pub fn prepare(&self, jobs: Vec<NewJob>) -> Result<Prepared> {
+        self.shared.prepare(jobs)
     }
 
     /// Reads jobs as they stand.

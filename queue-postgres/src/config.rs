@@ -203,7 +203,7 @@ impl PostgresConfig {
         self
     }
 
-    /// How long an insert with the claim of an idle worker waits for each lock that it needs before it goes on without the claim;
+    /// How long an insert with the claim of an idle worker waits for each lock that it needs before it is sent again without the claim;
     /// [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole milliseconds, from 1 to [`i32::MAX`]. To be far below
     /// [`request_timeout`](Self::request_timeout), at which the insert itself is given up.
     pub const fn parked_lock_timeout(mut self, timeout: Duration) -> Self {

@@ -45,7 +45,8 @@ impl InsertRequest {
 pub struct InsertReply {
     /// Each batch by itself, in the order of the request; empty if the request was [declined](Self::declined).
     pub batches: Vec<Result<Vec<Submitted>>>,
-    /// What [`claim`](super::Backend::claim) would have answered; `None` if the claim was not made.
+    /// What [`claim`](super::Backend::claim) would have answered; `None` if the claim was not made. If whether it was made is
+    /// not known, an [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome).
     pub claim: Option<Result<ClaimReply>>,
 }
 

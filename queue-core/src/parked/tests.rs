@@ -1,10 +1,16 @@
-//! Who takes a parked claim, and what its worker is told.
+//! Which claim goes with an insert, and what its worker and the enqueuer are answered.
 
+use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
+use async_trait::async_trait;
+
 use super::*;
-use crate::{ClaimId, JobId, Kind, NewJob, Payload, TaskOptions, Timestamp, WorkerId};
+use crate::backend::{Backend, InsertReply, InsertRequest, RegisterRequest, Wrapper};
+use crate::{
+    ClaimId, Error, ErrorKind, JobId, Kind, MemoryBackend, NewJob, Payload, TaskOptions, Timestamp, WorkerId,
+};
 
 const ANY: BatchSize = BatchSize { jobs: 9, bytes: 9 };
 const ROOM: Room = Room { limit: 2, last_attempts: 1 };
@@ -20,31 +26,80 @@ fn job(queue: &str, kind: &str) -> JobSpec {
     job.queue(queue.parse().unwrap()).resolve(id, &TaskOptions::default())
 }
 
-#[tokio::test]
-async fn a_claim_is_taken_for_a_ready_job_of_its_queue_and_kinds() {
-    let parking = ParkedClaims::default();
-    let mut parked =
-        parking.park(vec![request("mail", &["a"]), request("default", &["a", "b"])], ANY, || ROOM);
-    assert!(parking.take(&[job("mail", "b"), job("other", "a")]).is_none());
-    let later = JobSpec { run_at: Some(Timestamp::UNIX_EPOCH), ..job("mail", "a") };
-    assert!(parking.take(std::slice::from_ref(&later)).is_none());
+/// How the backend under it answers an insert with a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    /// As it should.
+    Rightly,
+    /// Once it was polled a fourth time.
+    Slowly,
+    Declines,
+    FailsFor(ErrorKind),
+    /// The batch by itself, without a word on the claim.
+    LeavesTheBatchOpen,
+}
 
-    let taken = parking.take(&[later, job("default", "b")]).unwrap();
-    let made = taken.request();
-    assert_eq!((made.queue.as_str(), made.limit, made.last_attempts), ("default", 2, 1));
-    assert!(parking.take(&[job("default", "b")]).is_none(), "it is made once");
-    taken.answer(Some(Ok(ClaimReply::default())));
-    let answer = parked.answered().await.unwrap();
-    assert_eq!(answer.request.queue.as_str(), "default");
-    assert!(parked.withdraw().await.is_none(), "it has been answered");
+#[derive(Debug)]
+struct Storage(MemoryBackend, Answers);
+
+#[async_trait]
+impl Wrapper for Storage {
+    fn inner(&self) -> &dyn Backend {
+        &self.0
+    }
+
+    async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
+        if request.claim.is_none() {
+            return self.0.insert(request).await;
+        }
+        let error = |kind| Error::new(kind, "insert jobs", "as the test wants");
+        match self.1 {
+            Answers::Rightly => {}
+            Answers::Slowly => {
+                for _ in 0..3 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            Answers::Declines => return Ok(InsertReply::declined()),
+            Answers::FailsFor(kind) => return Err(error(kind)),
+            Answers::LeavesTheBatchOpen => {
+                return Ok(InsertReply::new(vec![Err(error(ErrorKind::UnknownOutcome))]));
+            }
+        }
+        self.0.insert(request).await
+    }
+}
+
+/// A storage with a worker whose claim is parked.
+async fn parked(answers: Answers) -> (Arc<dyn Backend>, ParkedClaims, ParkedClaim) {
+    let (memory, parking) = (MemoryBackend::new(), ParkedClaims::default());
+    let request = request("default", &["a"]);
+    let expiry = std::time::Duration::from_secs(60);
+    memory.register(RegisterRequest::new(request.worker, "test", expiry)).await.unwrap();
+    let claim = parking.park(vec![request], ANY, || ROOM);
+    (Arc::new(Storage(memory, answers)), parking, claim)
 }
 
 #[test]
-fn a_claim_stays_while_more_is_entered_than_it_is_for() {
+fn a_claim_is_taken_for_a_ready_job_of_its_queue_and_kinds() {
+    let parking = ParkedClaims::default();
+    let requests = vec![request("mail", &["a"]), request("default", &["a", "b"])];
+    let _claim = parking.park(requests, ANY, || ROOM);
+    assert!(parking.take(&[job("mail", "b"), job("other", "a")]).is_none());
+    let later = job("mail", "a").run_at(Timestamp::UNIX_EPOCH);
+    assert!(parking.take(std::slice::from_ref(&later)).is_none());
+
+    let made = parking.take(&[later, job("default", "b")]).unwrap().request;
+    assert_eq!((made.queue.as_str(), made.limit, made.last_attempts), ("default", 2, 1));
+    assert!(parking.take(&[job("default", "b")]).is_none(), "it is made once");
+}
+
+#[test]
+fn a_claim_stays_while_more_is_inserted_than_it_is_for() {
     let parking = ParkedClaims::default();
     let jobs: Vec<JobSpec> = (0..3).map(|_| job("default", "a")).collect();
     for most in [BatchSize { jobs: 2, bytes: 9 }, BatchSize { jobs: 9, bytes: 2 }] {
-        let _parked = parking.park(vec![request("default", &["a"])], most, || ROOM);
+        let _claim = parking.park(vec![request("default", &["a"])], most, || ROOM);
         assert!(parking.take(&jobs).is_none(), "{most:?}");
         assert!(parking.take(&jobs[1..]).is_some(), "{most:?}");
     }
@@ -53,32 +108,79 @@ fn a_claim_stays_while_more_is_entered_than_it_is_for() {
 #[tokio::test]
 async fn a_claim_stays_while_there_is_no_room() {
     let parking = ParkedClaims::default();
-    let parked = parking.park(vec![request("default", &["a"])], ANY, Room::default);
+    let claim = parking.park(vec![request("default", &["a"])], ANY, Room::default);
     assert!(parking.take(&[job("default", "a")]).is_none());
-    assert!(parked.withdraw().await.is_none());
+    assert!(claim.withdraw().await.is_none());
     assert_eq!(parking.count(), 0);
 }
 
 #[tokio::test]
-async fn who_withdraws_while_it_is_made_waits_for_the_answer() {
-    let parking = ParkedClaims::default();
-    let parked = parking.park(vec![request("default", &["a"])], ANY, || ROOM);
-    let taken = parking.take(&[job("default", "a")]).unwrap();
-    let withdrawn = tokio::spawn(parked.withdraw());
-    taken.answer(Some(Ok(ClaimReply::default())));
-    assert!(withdrawn.await.unwrap().is_some());
+async fn a_claim_is_made_with_the_insert() {
+    let (backend, parking, claim) = parked(Answers::Rightly).await;
+    let batch = vec![job("default", "a"), job("default", "a")];
+    let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();
+    let stored = parking.insert(&backend, batch).await.unwrap().remove(0).unwrap();
+    assert!(stored.iter().all(|job| job.is_new()));
+    let jobs = claim.withdraw().await.unwrap().reply.unwrap().jobs;
+    assert_eq!(jobs.iter().map(|job| job.token.job).collect::<Vec<_>>(), ids);
+}
+
+/// An enqueuer that does something else before it looks at its enqueue again.
+#[tokio::test]
+async fn a_worker_waits_for_no_enqueuer() {
+    let (backend, parking, mut claim) = parked(Answers::Slowly).await;
+    let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
+    assert!(enqueue.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let answer = claim.answered().await.unwrap();
+    assert_eq!(answer.reply.unwrap().jobs.len(), 1);
+    assert!(enqueue.await.unwrap()[0].as_ref().unwrap()[0].is_new(), "it is answered, too");
 }
 
 #[tokio::test]
-async fn a_claim_that_is_declined_took_nothing_and_one_that_is_forgotten_may_have() {
-    let parking = ParkedClaims::default();
-    let mut parked = parking.park(vec![request("default", &["a"])], ANY, || ROOM);
-    parking.take(&[job("default", "a")]).unwrap().answer(None);
-    assert!(parked.answered().await.is_none());
-    let mut parked = parking.park(vec![request("default", &["a"])], ANY, || ROOM);
-    drop(parking.take(&[job("default", "a")]).unwrap());
-    let error = parked.answered().await.unwrap().reply.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::UnknownOutcome);
+async fn a_worker_gets_its_answer_though_the_enqueuer_was_dropped() {
+    let (backend, parking, claim) = parked(Answers::Slowly).await;
+    {
+        let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
+        assert!(enqueue.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let withdrawn = claim.withdraw().await.unwrap();
+    assert_eq!(withdrawn.reply.unwrap().jobs.len(), 1);
+}
+
+#[tokio::test]
+async fn an_enqueuer_gets_its_answer_though_the_worker_was_dropped() {
+    let (backend, parking, claim) = parked(Answers::Slowly).await;
+    let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
+    assert!(enqueue.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(claim);
+    assert!(enqueue.await.unwrap()[0].as_ref().unwrap()[0].is_new());
+}
+
+#[tokio::test]
+async fn a_declined_insert_is_made_without_the_claim() {
+    let (backend, parking, claim) = parked(Answers::Declines).await;
+    let stored = parking.insert(&backend, vec![job("default", "a")]).await.unwrap();
+    assert!(stored[0].as_ref().unwrap()[0].is_new());
+    assert!(claim.withdraw().await.is_none());
+}
+
+#[tokio::test]
+async fn a_claim_is_as_uncertain_as_its_insert() {
+    let uncertain = [Answers::FailsFor(ErrorKind::UnknownOutcome), Answers::LeavesTheBatchOpen];
+    for answers in uncertain {
+        let (backend, parking, claim) = parked(answers).await;
+        let stored = parking.insert(&backend, vec![job("default", "a")]).await;
+        let error = stored.and_then(|mut batches| batches.remove(0)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnknownOutcome);
+        let answer = claim.withdraw().await.unwrap();
+        assert_eq!(answer.reply.unwrap_err().kind(), ErrorKind::UnknownOutcome, "{answers:?}");
+    }
+    let (backend, parking, claim) = parked(Answers::FailsFor(ErrorKind::Unavailable)).await;
+    assert_eq!(
+        parking.insert(&backend, vec![job("default", "a")]).await.unwrap_err().kind(),
+        ErrorKind::Unavailable
+    );
+    assert!(claim.withdraw().await.is_none(), "nothing was done");
 }
 
 #[test]
@@ -93,12 +195,14 @@ fn a_claim_that_is_dropped_is_withdrawn() {
 
 #[tokio::test]
 async fn an_answer_is_not_lost_with_the_wait_for_it() {
-    let parking = ParkedClaims::default();
-    let mut parked = parking.park(vec![request("default", &["a"])], ANY, || ROOM);
+    let (backend, parking, mut claim) = parked(Answers::Slowly).await;
+    let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(enqueue.as_mut().poll(&mut context).is_pending());
     {
-        let mut wait = pin!(parked.answered());
-        assert!(wait.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let mut wait = pin!(claim.answered());
+        assert!(wait.as_mut().poll(&mut context).is_pending());
     }
-    parking.take(&[job("default", "a")]).unwrap().answer(Some(Ok(ClaimReply::default())));
-    assert!(parked.answered().await.is_some());
+    assert!(enqueue.await.is_ok());
+    assert!(claim.answered().await.is_some());
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use queue_core::backend::{ClaimReply, InsertRequest, Settled};
-use queue_core::{Enqueuer as _, ErrorKind, JobId, State, WorkerId};
+use queue_core::backend::{ClaimReply, InsertReply, InsertRequest, Settled};
+use queue_core::{Enqueuer as _, Error, ErrorKind, JobId, State, Submitted, WorkerId};
 
 use super::doubts::in_doubt;
 use crate::conformance::act::persist;
@@ -265,7 +265,10 @@ async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> Case
             let reply = backend.insert(request).await;
             Ok(reply.and_then(|mut reply| reply.batches.remove(0)))
         };
-        let with_claim = || insert(request.clone().claim(claim.clone()));
+        let with_claim = || async {
+            let reply = backend.insert(request.clone().claim(claim.clone())).await;
+            Ok(reply.and_then(outcome_with_claim))
+        };
         in_doubt(kit, &specs[1].id.to_bytes(), with_claim).await?;
         let held = persist("leases", || async { Ok(handle.try_leases(worker, name).await) }).await??;
         let stored = kit.stored().await?.jobs.iter().filter(|job| jobs.contains(job)).count();
@@ -283,4 +286,20 @@ async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> Case
         kit.settle(ends).await?;
     }
     Ok(())
+}
+
+/// What became of the batch of an insert with a claim. If that is not known, it must not be said of the claim either.
+fn outcome_with_claim(mut reply: InsertReply) -> queue_core::Result<Vec<Submitted>> {
+    let is_unknown = |error: &Error| error.kind() == ErrorKind::UnknownOutcome;
+    let Some(batch) = reply.batches.pop() else {
+        // It is tried again.
+        return Err(Error::new(ErrorKind::Unavailable, "insert jobs", "the insert was declined"));
+    };
+    if batch.as_ref().is_err_and(is_unknown)
+        && !reply.claim.as_ref().is_some_and(|claim| claim.as_ref().is_err_and(is_unknown))
+    {
+        let message = format!("the outcome of the batch is unknown, that of its claim is {:?}", reply.claim);
+        return Err(Error::new(ErrorKind::Corrupt, "insert jobs", message));
+    }
+    batch
 }

@@ -1,0 +1,61 @@
+//! A batch that is ready to be stored.
+
+use crate::backend::InsertRequest;
+use crate::{JobId, JobSpec};
+
+/// A batch that was checked, with an id per job and every choice made: what [`submit`](crate::Enqueuer::submit) stores.
+///
+/// Made by [`JobQueue::prepare`](crate::JobQueue::prepare) and [`Client::prepare`](crate::Client::prepare), for whoever stores
+/// jobs otherwise: by a backend's own request, or in a transaction of the application. Nothing is stored yet. The same
+/// batch can be stored again after an unknown outcome, because its ids are fixed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use queue_core::backend::{Backend, InsertRequest};
+/// use queue_core::{Client, MemoryBackend, NewJob, Payload};
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let backend = Arc::new(MemoryBackend::new());
+/// let client = Client::new(backend.clone());
+/// let prepared = client.prepare(vec![NewJob::new("send-email".parse()?, Payload::json("{}")?)])?;
+/// let id = prepared.ids()[0];
+/// let mut reply = backend.insert(prepared.into()).await?;
+/// assert_eq!(reply.batches.remove(0)?[0].id, id);
+/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Prepared(Vec<JobSpec>);
+
+impl Prepared {
+    /// What was checked.
+    pub(crate) const fn new(jobs: Vec<JobSpec>) -> Self {
+        Self(jobs)
+    }
+
+    /// The jobs, in the order in which they were submitted.
+    #[must_use]
+    pub fn jobs(&self) -> &[JobSpec] {
+        &self.0
+    }
+
+    /// Their ids.
+    #[must_use]
+    pub fn ids(&self) -> Vec<JobId> {
+        self.0.iter().map(|job| job.id).collect()
+    }
+
+    /// The jobs, to be taken apart.
+    #[must_use]
+    pub fn into_jobs(self) -> Vec<JobSpec> {
+        self.0
+    }
+}
+
+/// The request that stores the batch; one without batches if there are no jobs.
+impl From<Prepared> for InsertRequest {
+    fn from(prepared: Prepared) -> Self {
+        let batches = if prepared.0.is_empty() { Vec::new() } else { vec![prepared.0] };
+        Self::new(batches)
+    }
+}
