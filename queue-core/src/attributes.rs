@@ -8,10 +8,12 @@ use serde::de::DeserializeOwned;
 use crate::limits::MAX_ATTRIBUTES_BYTES;
 use crate::{Error, Payload, Result};
 
-/// The attributes of a job: a JSON object, kept byte for byte, at most [`MAX_ATTRIBUTES_BYTES`] long.
+/// The attributes of a job: a JSON object, kept byte for byte, at most [`MAX_ATTRIBUTES_BYTES`]
+/// long.
 ///
-/// For what no query needs: tags, trace context, the codec of the payload, who enqueued the job. No storage reads them,
-/// so a new attribute needs no migration. `Debug` shows the size only.
+/// For data that no query needs: tags, trace context, the codec of the payload, the name of the
+/// enqueuer. No storage reads attributes, so a new one needs no migration. `Debug` shows the size
+/// only.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -31,7 +33,8 @@ impl Attributes {
     /// Takes the JSON text of an object as it is.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not a JSON object, too long, or nested too deep.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not a JSON object, too long, or nested too
+    /// deep.
     pub fn json(text: impl Into<Box<str>>) -> Result<Self> {
         Self::checked(Payload::json(text))
     }
@@ -39,7 +42,8 @@ impl Attributes {
     /// Writes a map or a struct as JSON.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not written as an object, or as [`json`](Self::json).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not written as an object, or as
+    /// [`json`](Self::json).
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         Self::checked(Payload::encode(value))
     }

@@ -219,10 +219,11 @@ pub struct JobSpec {
     pub timeout: Duration,
     /// Its lane.
     pub queue: QueueName,
-    /// When it is tried again; `None` leaves that to the worker that runs it. Its durations are not rounded
-    /// and can be as long as [`Duration::MAX`].
+    /// When it is tried again; `None` leaves that to the worker that runs it. Its durations are not
+    /// rounded and can be as long as [`Duration::MAX`].
     pub backoff: Option<Backoff>,
-    /// What is stored with it beside the payload. A backend stores the text as it is, and never reads it.
+    /// What is stored with it beside the payload. A backend stores the text as it is, and never
+    /// reads it.
     pub attributes: Option<Attributes>,
 }
 
@@ -322,8 +323,9 @@ impl JobSpec {
 
     /// Whether `self`, submitted again, is the job that is stored as `stored` since `created_at`.
     ///
-    /// A job without a time of its own runs from its insert on, so there the stored time must be that. Attributes are not
-    /// compared, because an attempt to enqueue the same job again has another trace; those stored first stay.
+    /// A job without a time of its own runs from its insert on, so there the stored time must be
+    /// that. Attributes are not compared, because a repeated enqueue has another trace; the
+    /// attributes stored first stay.
     #[must_use]
     pub fn is_same_as(&self, stored: &Self, created_at: Timestamp) -> bool {
         let comparable = |job: &Self| job.clone().run_at(job.run_at.unwrap_or(created_at)).attributes(None);

@@ -1,8 +1,9 @@
 //! Claims of idle workers, which wait for the jobs that are enqueued on the same queue.
 //!
-//! A worker that finds nothing to do *parks* a claim. The next enqueue of a job that it would take sends the claim along with the insert, so
-//! that there is one commit and one round trip where there were two. Jobs that come by other ways, or in a great batch, wake the
-//! worker as always, and it withdraws its claim.
+//! A worker that finds nothing to do *parks* a claim. The next enqueue of a job that the claim
+//! would take sends the claim with its insert, so that one commit and one round trip replace two. A
+//! job that arrives otherwise, or in a large batch, wakes the worker, which then withdraws its
+//! claim.
 
 mod insert;
 
@@ -62,7 +63,8 @@ struct Place {
 }
 
 impl Place {
-    /// The request that would take one of the jobs, of which those with a time of their own may not be due.
+    /// The request that would take one of the jobs, of which those with a time of their own may not
+    /// be due.
     fn wanting(&self, jobs: &[JobSpec]) -> Option<&ClaimRequest> {
         self.requests.iter().find(|request| {
             let is_wanted = |job: &JobSpec| job.queue == request.queue && request.kinds.contains(&job.kind);
@@ -72,11 +74,12 @@ impl Place {
 }
 
 impl ParkedClaims {
-    /// Leaves a claim: one request for each queue, of which one is made. It stays where it is while more than `most` is entered
-    /// at once.
+    /// Parks a claim: one request per queue, of which one insert makes one. Inserts of more than
+    /// `most` do not take it.
     ///
-    /// `room` is asked when the claim is about to be made, on the thread of the enqueuer and under a lock, and caps the
-    /// limits of the request; if there is none, the claim stays. Neither the call nor its drop may block or come back here.
+    /// An insert calls `room` before it takes the claim, on the enqueuer's thread and under a lock.
+    /// The result caps the limits of the request; without room the claim stays parked. Neither the
+    /// call nor its drop may block, or call this type.
     pub(crate) fn park(
         &self,
         requests: Vec<ClaimRequest>,
@@ -138,8 +141,9 @@ pub(crate) struct Answer {
     pub(crate) reply: Result<ClaimReply>,
 }
 
-/// The worker's side of a claim that it parked. Dropped, the claim is withdrawn; if it is being made at that moment, its
-/// leases are found by [`leases`](crate::Backend::leases), or by the worker's expiry.
+/// The worker's side of a claim that it parked. Dropped, the claim is withdrawn; if it is being
+/// made at that moment, its leases are found by [`leases`](crate::Backend::leases), or by the
+/// worker's expiry.
 #[derive(Debug)]
 pub(crate) struct ParkedClaim {
     parking: ParkedClaims,

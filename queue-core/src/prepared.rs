@@ -3,11 +3,13 @@
 use crate::backend::InsertRequest;
 use crate::{JobId, JobSpec};
 
-/// A batch that was checked, with an id per job and every choice made: what [`submit`](crate::Enqueuer::submit) stores.
+/// A batch that was checked, with an id per job and every choice made: what
+/// [`submit`](crate::Enqueuer::submit) stores.
 ///
-/// Made by [`JobQueue::prepare`](crate::JobQueue::prepare) and [`Client::prepare`](crate::Client::prepare), for whoever stores
-/// jobs otherwise: by a backend's own request, or in a transaction of the application. Nothing is stored yet. The same
-/// batch can be stored again after an unknown outcome, because its ids are fixed.
+/// [`JobQueue::prepare`](crate::JobQueue::prepare) and [`Client::prepare`](crate::Client::prepare)
+/// make it, for callers that store jobs by a backend's own request or in a transaction of the
+/// application. Nothing is stored yet. After an unknown outcome the caller can store the same batch
+/// again, because its ids are fixed.
 ///
 /// ```
 /// # use std::sync::Arc;

@@ -24,12 +24,12 @@ pub trait Queue: Enqueuer {
     /// here; what is stored with a job decides how it runs.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the kind is no valid name, [`Conflict`](ErrorKind::Conflict)
-    /// if it has a handler already.
+    /// [`Invalid`](ErrorKind::Invalid) if the kind is no valid name,
+    /// [`Conflict`](ErrorKind::Conflict) if it has a handler already.
     fn handle(&mut self, kind: &str, handler: Arc<dyn Handler>, options: TaskOptions) -> Result<()>;
 
-    /// An enqueuer for the same kinds, which can outlive the borrow of this queue: the same one each
-    /// time, kept by the queue.
+    /// An enqueuer for the same kinds, which can outlive the borrow of this queue: the same one
+    /// each time, kept by the queue.
     fn enqueuer(&self) -> Arc<dyn Enqueuer>;
 }
 
@@ -160,7 +160,8 @@ impl JobQueue {
     /// Checks a batch, and makes every choice that is left open, without storing it.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if a job is refused, and [`NotFound`](ErrorKind::NotFound) if its kind has no handler.
+    /// [`Invalid`](ErrorKind::Invalid) if a job is refused, and [`NotFound`](ErrorKind::NotFound)
+    /// if its kind has no handler.
     pub fn prepare(&self, jobs: Vec<NewJob>) -> Result<Prepared> {
         self.shared.prepare(jobs)
     }

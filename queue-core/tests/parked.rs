@@ -52,7 +52,8 @@ impl Program {
         Self { queue, worker, noted }
     }
 
-    /// Enqueues these payloads in a batch, waits for the jobs, and says whether the insert had a claim with it.
+    /// Enqueues these payloads in a batch, waits for the jobs, and says whether the insert had a
+    /// claim with it.
     async fn enqueue(&self, payloads: &[&str]) -> bool {
         let job = |json: &&str| NewJob::new("job".parse().unwrap(), Payload::json(*json).unwrap());
         let jobs = self.queue.submit(payloads.iter().map(job).collect()).await.unwrap();

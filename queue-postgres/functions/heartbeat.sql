@@ -1,5 +1,5 @@
--- Q4, Q9, Q12: extends a worker's expiry, never back; stores what its jobs say of their progress, each only under a live
--- token; tells which of them somebody wants cancelled.
+-- Q4, Q9, Q12: extends a worker's expiry, never back; stores what its jobs say of their progress,
+-- each only under a live token; returns those for which a cancel was requested.
 CREATE OR REPLACE FUNCTION {schema}.heartbeat(
     p_now timestamptz,
     p_worker uuid,

@@ -1,8 +1,9 @@
 -- Q1, Q5, Q14: stores jobs, all or none; each is live at once: ready if its time has come, else
--- scheduled. An id that is known fails the call as a unique violation. Answers the time of the insert.
+-- scheduled. An id that is known fails the call as a unique violation. Answers the time of the
+-- insert.
 --
--- p_more has what few jobs have, as one JSON object per job, so that a field can be added without a new signature: `attributes`, a
--- text. It is empty if no job has anything of it.
+-- p_more has what few jobs have, as one JSON object per job, so that a field can be added without a
+-- new signature: `attributes`, a text. It is empty if no job has anything of it.
 CREATE OR REPLACE FUNCTION {schema}.insert_jobs(
     p_now timestamptz,
     p_ids uuid[],
@@ -49,8 +50,9 @@ BEGIN
 END
 $$;
 
--- Q16: the jobs that are stored under these ids, to be compared with those that are submitted again. The payload is told
--- only to those who know it; one that is not the submitted one is answered as the empty text, which no payload is.
+-- Q16: the jobs that are stored under these ids, to be compared with those that are submitted
+-- again. The payload is told only to those who know it; one that is not the submitted one is
+-- answered as the empty text, which no payload is.
 CREATE OR REPLACE FUNCTION {schema}.known_jobs(p_ids uuid[], p_payloads text[])
 RETURNS TABLE (
     id uuid, created_at timestamptz, run_at timestamptz, timeout interval, backoff_base interval, backoff_cap interval,

@@ -1,9 +1,12 @@
--- Q3, Q7, Q11: gives up the workers that are expired, for good, and takes back up to p_limit leases: those of workers that
--- were given up, then those past their deadline. Leaves alone the jobs and workers that p_without names. Takes nothing if p_worker, who asks, is expired or gone itself.
+-- Q3, Q7, Q11: gives up the workers that are expired, for good, and takes back up to p_limit
+-- leases: those of workers that were given up, then those past their deadline. Leaves alone the
+-- jobs and workers that p_without names. Takes nothing if p_worker, who asks, is expired or gone
+-- itself.
 --
--- The row of a worker is locked, and its expiry checked under the lock, before anything of it is touched: a heartbeat that
--- comes first saves it, and a claim of it that is under way has it passed over. The answer is a row for each level that has
--- ready jobs again, one for each job or worker that could not be written, and a last one with the counts.
+-- The row of a worker is locked, and its expiry checked under the lock, before anything of it is
+-- touched: a heartbeat that comes first saves it, and a claim of it that is under way has it passed
+-- over. The answer is a row for each level that has ready jobs again, one for each job or worker
+-- that could not be written, and a last one with the counts.
 CREATE OR REPLACE FUNCTION {schema}.rescue(p_now timestamptz, p_worker uuid, p_limit integer, p_without uuid[])
 RETURNS TABLE (
     queue text, priority smallint, run_at timestamptz, workers_lost bigint, rescued bigint, died bigint, passed_over uuid,
@@ -74,8 +77,8 @@ BEGIN
 END
 $$;
 
--- Q19: as take_back. If a row of a job cannot be written, each job is taken back by itself; one that cannot be is passed over and
--- named, with the reason.
+-- Q19: as take_back. If a row of a job cannot be written, each job is taken back by itself; one
+-- that cannot be is passed over and named, with the reason.
 CREATE OR REPLACE FUNCTION {schema}.take_back_each(p_now timestamptz, p_jobs uuid[], p_error text)
 RETURNS TABLE (queue text, priority smallint, run_at timestamptz, rescued bigint, died bigint, passed_over uuid, fault text)
 LANGUAGE plpgsql {function_settings}
@@ -108,9 +111,10 @@ BEGIN
 END
 $$;
 
--- Q7, Q11: takes these leases back, which the caller has locked: a job that has attempts left is ready again with its run_at
--- unchanged, any other is dead. No claim is kept: the one that is lost did not end the job, and must not be told that it did.
--- A row for each level that has ready jobs again, and a last one with how many died.
+-- Q7, Q11: takes these leases back, which the caller has locked: a job that has attempts left is
+-- ready again with its run_at unchanged, any other is dead. No claim is kept: the one that is lost
+-- did not end the job, and must not be told that it did. A row for each level that has ready jobs
+-- again, and a last one with how many died.
 CREATE OR REPLACE FUNCTION {schema}.take_back(p_now timestamptz, p_jobs uuid[], p_error text)
 RETURNS TABLE (queue text, priority smallint, run_at timestamptz, rescued bigint, died bigint)
 LANGUAGE plpgsql {function_settings}

@@ -12,12 +12,13 @@ use crate::url;
 /// The schema of the tables unless set otherwise.
 pub const DEFAULT_SCHEMA: &str = "queue";
 
-/// The most connections that a handle shares among its requests, unless set otherwise. One more is kept for heartbeats, and
-/// one to listen for wake-ups. Where the server has fewer for the role, a handle does with two: one for heartbeats, and one for
-/// requests.
+/// The most connections that a handle shares among its requests, unless set otherwise. One more is
+/// kept for heartbeats, and one to listen for wake-ups. Where the server has fewer for the role, a
+/// handle does with two: one for heartbeats, and one for requests.
 pub const DEFAULT_CONNECTIONS: usize = 6;
 
-/// How long a new connection may take to come up at one address, TCP, TLS and login together, unless set otherwise.
+/// How long a new connection may take to come up at one address, TCP, TLS and login together,
+/// unless set otherwise.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a request waits for one of the connections, unless set otherwise.
@@ -30,24 +31,25 @@ pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// silent is given up early enough for another try before the worker expires.
 pub const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long an insert with [the claim of an idle worker](queue_core::backend::InsertRequest::claim) waits for each lock, unless
-/// set otherwise.
-/// Then its jobs are entered without the claim, with all the patience of an insert, and the worker is free.
+/// How long an insert with [the claim of an idle worker](queue_core::backend::InsertRequest::claim)
+/// waits for each lock, unless set otherwise. Then its jobs are entered without the claim, with all
+/// the patience of an insert, and the worker is free.
 pub const DEFAULT_PARKED_LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The least time between two notifications of a handle, unless set otherwise. The first after a
 /// pause goes out at once, and what comes meanwhile goes out together at the end.
 pub const DEFAULT_NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How often the connection that listens is tried, so that one that is cut off is noticed, unless set
-/// otherwise.
+/// How often the connection that listens is tried, so that one that is cut off is noticed, unless
+/// set otherwise.
 pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often a handle that cannot listen looks for jobs that other processes entered, unless set otherwise.
+/// How often a handle that cannot listen looks for jobs that other processes entered, unless set
+/// otherwise.
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// After how long a silent connection is tried by TCP, and how long after that again, unless the driver's configuration
-/// says otherwise; it is lost after three of them.
+/// After how long a silent connection is tried by TCP, and how long after that again, unless the
+/// driver's configuration says otherwise; it is lost after three of them.
 const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -69,10 +71,12 @@ pub enum Pooler {
 /// What to do about the schema when a handle is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Migrate {
-    /// Bring it to the version of this program. If there is nothing to do, no right to change it is needed.
+    /// Bring it to the version of this program. If there is nothing to do, no right to change it is
+    /// needed.
     #[default]
     Automatically,
-    /// Only check that it can be served; [`migrations_sql`](crate::migrations_sql) is for whoever changes it.
+    /// Only check that it can be served; [`migrations_sql`](crate::migrations_sql) is for whoever
+    /// changes it.
     Never,
 }
 
@@ -125,9 +129,10 @@ impl PostgresConfig {
         }
     }
 
-    /// From a [URL](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING) such as
-    /// `postgres://user:password@host:5432/database`, with the parameters of libpq and sqlx as far as they make sense for
-    /// a queue. [`database_urls`](crate::database_urls) lists all of them. These are this library's own:
+    /// From a [URL](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING)
+    /// such as `postgres://user:password@host:5432/database`, with the parameters of libpq and sqlx
+    /// as far as they make sense for a queue. [`database_urls`](crate::database_urls) lists all of
+    /// them. These are this library's own:
     ///
     /// | parameter | meaning |
     /// |---|---|
@@ -136,27 +141,29 @@ impl PostgresConfig {
     /// | `pgbouncer=true` | [`Pooler::Transaction`] |
     /// | `migrate=never` | [`Migrate::Never`] |
     ///
-    /// A URL without a password takes it from `PGPASSWORD`, or else from the password file, when this function is called.
+    /// A URL without a password takes it from `PGPASSWORD`, or else from the password file, when
+    /// this function is called.
     ///
     /// # Errors
-    /// [`Invalid`](queue_core::ErrorKind::Invalid) says what is wrong with it, without its password.
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) says what is wrong with it, without its
+    /// password.
     pub fn from_url(url: &str) -> Result<Self> {
         url::parse(url)
     }
 
-    /// The schema that holds the tables, [`DEFAULT_SCHEMA`] unless said. Several work side by side in
-    /// one database, each a queue of its own.
+    /// The schema that holds the tables, [`DEFAULT_SCHEMA`] unless said. Several work side by side
+    /// in one database, each a queue of its own.
     ///
     /// # Errors
-    /// [`Invalid`](queue_core::ErrorKind::Invalid) unless it is 1 to 48 lower-case letters, digits and
-    /// underscores, and begins with none of the digits.
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) unless it is 1 to 48 lower-case letters, digits
+    /// and underscores, and begins with none of the digits.
     pub fn schema(mut self, name: &str) -> Result<Self> {
         self.schema = name.parse()?;
         Ok(self)
     }
 
-    /// The most connections that requests share, at least 1; [`DEFAULT_CONNECTIONS`] unless said. They
-    /// are opened as they are needed.
+    /// The most connections that requests share, at least 1; [`DEFAULT_CONNECTIONS`] unless said.
+    /// They are opened as they are needed.
     pub const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -174,23 +181,25 @@ impl PostgresConfig {
         self
     }
 
-    /// How long a new connection may take at each address of each host; [`DEFAULT_CONNECT_TIMEOUT`] unless said. A limit in the
-    /// driver's configuration, or `connect_timeout` in a URL, comes first.
+    /// How long a new connection may take at each address of each host; [`DEFAULT_CONNECT_TIMEOUT`]
+    /// unless said. A limit in the driver's configuration, or `connect_timeout` in a URL, comes
+    /// first.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long a request waits for a connection (default: [`DEFAULT_POOL_TIMEOUT`]). Then it fails with
-    /// [`Busy`](queue_core::ErrorKind::Busy) if all are in use, and with [`Unavailable`](queue_core::ErrorKind::Unavailable) if
-    /// a new one did not come up; the next attempt begins with the next address.
+    /// How long a request waits for a connection (default: [`DEFAULT_POOL_TIMEOUT`]). Then it fails
+    /// with [`Busy`](queue_core::ErrorKind::Busy) if all are in use, and with
+    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) if a new one did not come up; the next
+    /// attempt begins with the next address.
     pub const fn pool_timeout(mut self, timeout: Duration) -> Self {
         self.pool_timeout = timeout;
         self
     }
 
-    /// How long a request waits for the server's answer; [`DEFAULT_REQUEST_TIMEOUT`] unless said. One
-    /// that would have changed something is of unknown outcome then.
+    /// How long a request waits for the server's answer; [`DEFAULT_REQUEST_TIMEOUT`] unless said.
+    /// One that would have changed something is of unknown outcome then.
     pub const fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
@@ -203,8 +212,9 @@ impl PostgresConfig {
         self
     }
 
-    /// How long an insert with the claim of an idle worker waits for each lock that it needs before it is sent again without the claim;
-    /// [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole milliseconds, from 1 to [`i32::MAX`]. To be far below
+    /// How long an insert with the claim of an idle worker waits for each lock that it needs before
+    /// it is sent again without the claim; [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole
+    /// milliseconds, from 1 to [`i32::MAX`]. To be far below
     /// [`request_timeout`](Self::request_timeout), at which the insert itself is given up.
     pub const fn parked_lock_timeout(mut self, timeout: Duration) -> Self {
         self.parked_lock_timeout = timeout;
@@ -230,15 +240,15 @@ impl PostgresConfig {
         self
     }
 
-    /// Connects only by TLS, to a server whose certificate is signed by one of those in this file, in PEM
-    /// form, instead of those that the system trusts. Needs the feature `tls`.
+    /// Connects only by TLS, to a server whose certificate is signed by one of those in this file,
+    /// in PEM form, instead of those that the system trusts. Needs the feature `tls`.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.root_certificates = Some(file.into());
         self
     }
 
-    /// Connects only by TLS, to a server whose certificate is valid for its name and signed by one that the
-    /// system trusts.
+    /// Connects only by TLS, to a server whose certificate is valid for its name and signed by one
+    /// that the system trusts.
     #[cfg(feature = "tls")]
     pub fn require_tls(mut self) -> Self {
         self.driver.ssl_mode(SslMode::Require);
@@ -251,7 +261,8 @@ impl PostgresConfig {
         if driver.get_application_name().is_none() {
             driver.application_name("queue");
         }
-        // An idle connection that was cut without a word is to be found before a request waits on it.
+        // An idle connection that was cut without a word is to be found before a request waits on
+        // it.
         if driver.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
             let interval = driver.get_keepalives_interval().unwrap_or(KEEPALIVES_INTERVAL);
             let retries = driver.get_keepalives_retries().unwrap_or(3);

@@ -1,7 +1,8 @@
-//! Making a connection: each address of each host has a time of its own, for TCP, TLS and login together.
+//! Making a connection: each address of each host has a time of its own, for TCP, TLS and login
+//! together.
 //!
-//! The driver's own time limit is for TCP alone, and a limit around all hosts would be used up by a first one that drops
-//! packets, so that the second is never tried.
+//! The driver's own time limit is for TCP alone, and a limit around all hosts would be used up by a
+//! first one that drops packets, so that the second is never tried.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -27,8 +28,8 @@ const DEFAULT_PORT: u16 = 5432;
 
 /// Connects to the first address that lets it, beginning with the last one that did.
 ///
-/// A caller may wait for less time than all addresses take together. An attempt that it drops is not in vain: the next one
-/// begins with the next address.
+/// A caller may time out before all addresses were tried. The next attempt then begins with the
+/// next address.
 #[derive(Debug)]
 pub(crate) struct Connector {
     driver: Config,
@@ -38,7 +39,8 @@ pub(crate) struct Connector {
     first: Mutex<Position>,
 }
 
-/// Where an attempt begins: a host of the configuration, and which of the addresses that its name has.
+/// Where an attempt begins: a host of the configuration, and which of the addresses that its name
+/// has.
 #[derive(Debug, Clone, Copy, Default)]
 struct Position {
     host: usize,
@@ -176,7 +178,8 @@ fn addresses(driver: &Config) -> Vec<Address> {
     (0..hosts.len().max(ips.len())).map(address).collect()
 }
 
-/// The configuration with this address instead of all others. The driver's cannot be taken out of it.
+/// The configuration with this address instead of all others. The driver's cannot be taken out of
+/// it.
 fn alone(driver: &Config, address: &Address) -> Config {
     let mut alone = Config::new();
     match &address.host {

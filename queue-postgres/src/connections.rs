@@ -61,8 +61,9 @@ impl Statement {
 
 /// Connections that are shared.
 ///
-/// A server that has no connection left for this role does not fail a request for which one exists: the places of those that it
-/// refused are taken away for a while, and requests wait for the others.
+/// A server that has no connection left for this role does not fail a request for which one exists:
+/// the places of those that it refused are taken away for a while, and requests wait for the
+/// others.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pool: Pool<Sessions>,
@@ -162,9 +163,10 @@ impl Connections {
         })?;
         let unless_given_back = match config.pooler {
             Pooler::None => drop,
-            // If it was cut off, it owes the rest of an answer. PgBouncer takes a session for idle when that comes,
-            // whatever was asked since; if this process dies at that moment, it gives the session to somebody else, who gets our
-            // answer for theirs: <https://github.com/pgbouncer/pgbouncer/issues/759>.
+            // If it was cut off, it owes the rest of an answer. PgBouncer takes a session for idle
+            // when that comes, whatever was asked since; if this process dies at that moment, it
+            // gives the session to somebody else, who gets our answer for theirs:
+            // <https://github.com/pgbouncer/pgbouncer/issues/759>.
             Pooler::Transaction => close,
         };
         Ok(Self {
@@ -180,8 +182,8 @@ impl Connections {
         })
     }
 
-    /// The rows of an answer. Transactions that stood in each other's way are made again, and so is a
-    /// read whose connection broke.
+    /// The rows of an answer. Transactions that stood in each other's way are made again, and so is
+    /// a read whose connection broke.
     pub(crate) async fn query(
         &self,
         statement: &Statement,
@@ -323,8 +325,8 @@ impl Connections {
         }
     }
 
-    /// Closes one of the connections, so that the server has one for what must not wait. Waits for it a moment only; whether
-    /// there was one.
+    /// Closes one of the connections, so that the server has one for a heartbeat. Waits at most
+    /// [`WHILE_CROWDED`] for it. Returns whether it closed one.
     pub(crate) async fn give_one_up(&self) -> bool {
         let Ok(connection) = self.connection_within(WHILE_CROWDED).await else { return false };
         let Lent { session, _place: place } = connection;
@@ -338,7 +340,8 @@ impl Connections {
         drop(self.pool.retain(|_, _| false));
     }
 
-    /// Takes a connection back after the last answer on it, which is whole if nothing more comes after it.
+    /// Takes a connection back after the last answer on it, which is whole if nothing more comes
+    /// after it.
     pub(crate) fn give_back<T>(&self, connection: Lent, answer: &Outcome<T>, is_whole: bool) {
         if answer.as_ref().is_err_and(Fault::is_read_only) {
             self.close_idle();
@@ -351,7 +354,8 @@ impl Connections {
     }
 }
 
-/// The rows of an answer, or its error, once nothing more comes: only then a transaction that failed has let go of its locks.
+/// The rows of an answer, or its error, once nothing more comes: only then a transaction that
+/// failed has let go of its locks.
 async fn whole(stream: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
     let mut stream = pin!(stream);
     let mut answer = Ok(Vec::new());

@@ -15,7 +15,8 @@ pub(crate) struct InsertedAndClaimed {
     pub(crate) reply: Result<ClaimReply>,
 }
 
-/// Inserts jobs and makes the claim; `None` if the server refused one of both, or a lock was not free at once.
+/// Inserts jobs and makes the claim; `None` if the server refused one of both, or a lock was not
+/// free at once.
 pub(crate) async fn insert_and_claim(
     core: &Core,
     columns: &Columns<'_>,

@@ -117,8 +117,8 @@ impl Line {
         !self.waiting.is_empty()
     }
 
-    /// While all groups are under way, declines requests with claims: the workers of these claims do nothing else
-    /// meanwhile, and a transaction may wait for a lock.
+    /// Until `permit` is ready, declines requests with claims. Otherwise their workers would wait
+    /// for groups that may wait for locks.
     async fn decline_claims_until<T>(&mut self, permit: impl Future<Output = T>) -> T {
         for waiting in std::mem::take(&mut self.waiting) {
             self.waiting.extend(waiting.without_claim());
@@ -214,8 +214,8 @@ fn answer(group: Vec<Waiting>, counts: &[usize], reply: InsertReply, claimant: O
     }
 }
 
-/// Whose claim the group makes: the first one's, if the group is small. A worker waits for all of it, and to save a commit is worth
-/// little beside many jobs.
+/// The request whose claim the group makes: the first with a claim, if the group is small. Its
+/// worker waits for the whole group, and a saved commit is worth little beside many jobs.
 fn claimant(group: &[Waiting]) -> Option<usize> {
     let (jobs, bytes) = group
         .iter()

@@ -58,8 +58,9 @@ async fn beat(core: &Core, request: &HeartbeatRequest) -> Outcome<HeartbeatReply
     Ok(HeartbeatReply::new(beat, cancels, row::count(row, 1)?, due_at.map(|due_at| now.until(due_at))))
 }
 
-/// Asks on the connection of the heartbeats. If the server has none left, a request gives one of its connections up: requests can
-/// wait for the others. The server takes a moment to see that it is closed.
+/// Sends the heartbeat on its own connection. If the server has no connection left, one of the
+/// requests' connections is closed, because requests can wait for the others. The server needs a
+/// moment to notice.
 async fn ask(core: &Core, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
     let mut was_given_up = false;
     for _ in 1..MOST_TRIES_WHILE_CROWDED {

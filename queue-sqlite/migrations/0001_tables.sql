@@ -1,12 +1,14 @@
--- The tables of the first version. A job is one row of queue_jobs for as long as it is known, one of
--- queue_live while it is unfinished, and one of queue_outcomes afterwards; `seq` joins them, and is
--- never shown to anybody: it can be given again once its job was pruned.
+-- The tables of the first version. A job is one row of queue_jobs for as long as it is known, one
+-- of queue_live while it is unfinished, and one of queue_outcomes afterwards; `seq` joins them, and
+-- is never shown to anybody: it can be given again once its job was pruned.
 --
--- Times and durations are whole microseconds, times since 1970. Ids are 16 bytes, most significant first.
--- State: 0 scheduled, 1 ready, 2 running, 3 retrying, 4 completed, 5 dead, 6 cancelled. 7 to 9 are kept for unfinished states
--- to come, because a check cannot be changed without writing the table anew.
+-- Times and durations are whole microseconds, times since 1970. Ids are 16 bytes, most significant
+-- first. State: 0 scheduled, 1 ready, 2 running, 3 retrying, 4 completed, 5 dead, 6 cancelled. 7 to
+-- 9 are kept for unfinished states to come, because a check cannot be changed without writing the
+-- table anew.
 
--- Names of queues and kinds (queue_jobs.queue, .kind): integers in the rows and indexes make a drain a tenth faster than texts.
+-- Names of queues and kinds (queue_jobs.queue, .kind): integers in the rows and indexes make a
+-- drain a tenth faster than texts.
 CREATE TABLE queue_names (
     name_id INTEGER PRIMARY KEY,
     name    TEXT NOT NULL UNIQUE
@@ -81,8 +83,8 @@ CREATE TABLE queue_paused (
     queue INTEGER PRIMARY KEY
 ) STRICT;
 
--- State: 0 lives, 1 was given up and its leases are being moved, 2 was given up and has none left, 3 retired.
--- Rows of workers that are gone stay for a day, so that no id is used twice.
+-- State: 0 lives, 1 was given up and its leases are being moved, 2 was given up and has none left,
+-- 3 retired. Rows of workers that are gone stay for a day, so that no id is used twice.
 CREATE TABLE queue_workers (
     worker_id  INTEGER PRIMARY KEY,
     id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),

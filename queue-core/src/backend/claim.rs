@@ -19,8 +19,8 @@ pub struct ClaimRequest {
     pub claim: ClaimId,
     /// The queue.
     pub queue: QueueName,
-    /// The kinds that the worker handles, in any order; others are passed over. A job is taken once even
-    /// if its kind is named twice.
+    /// The kinds that the worker handles, in any order; others are passed over. A job is taken once
+    /// even if its kind is named twice.
     pub kinds: Arc<[Kind]>,
     /// The most jobs.
     pub limit: u32,
@@ -73,8 +73,9 @@ pub struct ClaimReply {
     /// Where the next claim of this worker on this queue may go on. A backend that has no use for
     /// cursors always answers `None`.
     pub cursor: Option<Cursor>,
-    /// How long until the first waiting job of this queue is due, if the backend knows of one: the worker
-    /// may sleep until then, so `None` is better than the time of a later job, or of another queue.
+    /// How long until the first waiting job of this queue is due, if the backend knows of one: the
+    /// worker may sleep until then, so `None` is better than the time of a later job, or of another
+    /// queue.
     pub next_due: Option<Duration>,
 }
 
@@ -115,8 +116,8 @@ pub struct ClaimedJob {
 }
 
 impl ClaimedJob {
-    /// A stored job under a lease of this claim. `attempt` is the one that the lease is charged for, and `run_at` when it
-    /// was to run this time.
+    /// A stored job under a lease of this claim. `attempt` is the one that the lease is charged
+    /// for, and `run_at` when it was to run this time.
     #[must_use]
     pub fn new(claim: ClaimId, attempt: u32, run_at: Timestamp, job: JobSpec) -> Self {
         Self {

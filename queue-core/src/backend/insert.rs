@@ -11,8 +11,8 @@ pub struct InsertRequest {
     pub now: Option<Timestamp>,
     /// The batches; none of them is empty, and no id stands twice within one.
     pub batches: Vec<Vec<JobSpec>>,
-    /// A claim to make after the batches are stored, in the same transaction: that of a worker with nothing to do. Its
-    /// own `now` says nothing. Sent only to a backend that declares
+    /// A claim to make after the batches are stored, in the same transaction: the claim of an
+    /// idle worker. The backend ignores its `now`. Core sends it only to a backend that declares
     /// [`insert_and_claim`](super::Capabilities::insert_and_claim).
     pub claim: Option<ClaimRequest>,
 }
@@ -43,10 +43,12 @@ impl InsertRequest {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct InsertReply {
-    /// Each batch by itself, in the order of the request; empty if the request was [declined](Self::declined).
+    /// Each batch by itself, in the order of the request; empty if the request was
+    /// [declined](Self::declined).
     pub batches: Vec<Result<Vec<Submitted>>>,
-    /// What [`claim`](super::Backend::claim) would have answered; `None` if the claim was not made. If whether it was made is
-    /// not known, an [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome).
+    /// The reply to the claim, as [`claim`](super::Backend::claim) returns it; `None` if the claim
+    /// was not made. If the backend does not know whether it was made, it must return an
+    /// [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome).
     pub claim: Option<Result<ClaimReply>>,
 }
 
@@ -57,8 +59,8 @@ impl InsertReply {
         Self { batches, claim: None }
     }
 
-    /// For a request with a claim that could not be granted at once: nothing was done. The queue sends the batches again,
-    /// without the claim.
+    /// Declines a request with a claim that the backend cannot grant at once. Nothing was stored.
+    /// The queue sends the batches again without the claim.
     #[must_use]
     pub const fn declined() -> Self {
         Self::new(Vec::new())

@@ -1,10 +1,11 @@
 //! The contract between the queue and a storage: what a backend must do, and nothing more.
 //!
-//! The core is small: ten operations, each with one request. What comes later are fields of requests, and
-//! [extensions](Extensions) that a backend may offer, so that new features do not break backends that exist.
-//! [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit` proves a
-//! backend right, promise by promise. The guide *Writing a backend* (`docs/writing-a-backend.md` in the
-//! repository) goes from an empty file to that proof, with `examples/custom_backend` to copy from.
+//! The core is small: ten operations, each with one request. New features add fields to requests,
+//! or [extensions](Extensions) that a backend may offer. Therefore they do not break existing
+//! backends. [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit`
+//! proves a backend right, promise by promise. The guide *Writing a backend*
+//! (`docs/writing-a-backend.md` in the repository) goes from an empty file to that proof, with
+//! `examples/custom_backend` to copy from.
 //!
 //! # Time
 //! Every request that depends on time carries `now`. `None` is the backend's own clock (a database
@@ -14,28 +15,31 @@
 //!
 //! # Transactions
 //! Each method is one transaction unless it says otherwise: all of its effects are there when it
-//! answers `Ok`, and none after an error, except for [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome).
-//! Transient failures of the storage (deadlock, serialisation, a lock held briefly) are retried
-//! inside.
+//! answers `Ok`, and none after an error, except for
+//! [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome). Transient failures of the storage
+//! (deadlock, serialisation, a lock held briefly) are retried inside.
 //!
 //! An empty request (no batches, no settlements, no kinds, a limit of zero) is answered `Ok`, with
 //! nothing; only a claim, however little it asks for, fails for a worker that was given up.
 //!
 //! # Errors
 //! A worker holds results that exist nowhere else, and drops one only for an error that is
-//! [final](crate::ErrorKind::is_final). A backend must give such an error only for a row or a request that it refuses
-//! whatever happens: a value that it cannot store, a verdict that it does not know. A missing right, a missing table, a
-//! refused password or a damaged file is an outage: an operator can put it right while the results wait.
+//! [final](crate::ErrorKind::is_final). A backend must give such an error only for a row or a
+//! request that it refuses whatever happens: a value that it cannot store, a verdict that it does
+//! not know. A missing right, a missing table, a refused password or a damaged file is an outage:
+//! an operator can put it right while the results wait.
 //!
 //! # Cancellation
 //! A future that is dropped leaves nothing half done: the request takes effect whole or not at all.
 //! Requests of one handle that were made later see it: a dropped claim takes no effect after
-//! [`leases`](Backend::leases) was answered. A backend whose requests go through one queue, in the order in
-//! which they were made, has this for nothing; one that starts a task or a thread for each has not.
+//! [`leases`](Backend::leases) was answered. A backend whose requests go through one queue, in the
+//! order in which they were made, has this for nothing; one that starts a task or a thread for each
+//! has not.
 //!
 //! # Closing
-//! When the last handle is dropped the storage is closed: it can be opened again at once, with all that
-//! was acknowledged. A backend that works on threads of its own waits for them, or `open` does.
+//! When the last handle is dropped the storage is closed: it can be opened again at once, with all
+//! that was acknowledged. A backend that works on threads of its own waits for them, or `open`
+//! does.
 //!
 //! # What is newer than a backend
 //! Enums and requests of this module grow. A [`Verdict`] that a backend does not know is answered
@@ -85,7 +89,7 @@ pub use crate::error_chain::error_chain;
 #[doc(hidden)]
 pub use crate::poison::ignore_poison;
 
-/// What a backend offers beyond the core of the contract, and what no [extension](Extensions) declares by its presence.
+/// The properties of a backend that no [extension](Extensions) declares by its presence.
 /// Core never sends what is not declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -96,8 +100,8 @@ pub struct Capabilities {
     pub multi_process: bool,
     /// The schema is versioned and migrates (Q21).
     pub migrations: bool,
-    /// An insert can make a claim in its transaction ([`InsertRequest::claim`]), so that an idle worker starts a job after
-    /// one commit instead of two.
+    /// An insert can make a claim in its transaction ([`InsertRequest::claim`]), so that an idle
+    /// worker starts a job after one commit instead of two.
     pub insert_and_claim: bool,
 }
 
@@ -133,8 +137,8 @@ impl Capabilities {
 
 /// A storage for jobs.
 ///
-/// A job that is unfinished has a *live* row; a finished one has an *outcome* instead; both have the
-/// job itself, which never changes. See [`Audit`] for these rows as the kit checks them.
+/// A job that is unfinished has a *live* row; a finished one has an *outcome* instead; both have
+/// the job itself, which never changes. See [`Audit`] for these rows as the kit checks them.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// A short name for messages, e.g. `sqlite`.
@@ -150,50 +154,55 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// # To be correct
     /// - A batch is atomic: every job of it is stored, or none.
     /// - A job is `ready` if its time is not after `now`, else `scheduled`; its attempt is 0.
-    /// - An id that is stored already with the same content ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)),
-    ///   whatever its state, is answered [`Known`](crate::Insertion::Known) and changes nothing, provided that *every*
-    ///   job of its batch is known so. A batch known in part, or an id with other content, is a
+    /// - An id that is stored already with the same content
+    ///   ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)), whatever its state, is answered
+    ///   [`Known`](crate::Insertion::Known) and changes nothing, provided that *every* job of its
+    ///   batch is known so. A batch known in part, or an id with other content, is a
     ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
     /// - `Ok` is answered only once the batch is as durable as the backend promises.
-    /// - Subscribers are woken after the commit, never for a batch that failed or was known, nor for jobs that the request's
-    ///   own claim took.
-    /// - The request's claim, if it has one, is made as if [`claim`](Self::claim) had been called after the batches were stored,
-    ///   so that jobs that are there already may come first. A worker does nothing else meanwhile, so that a request with
-    ///   a claim must not wait for other transactions for long: [`declined`](InsertReply::declined) says that nothing was done.
-    ///   The batches never fail because of the claim.
+    /// - Subscribers are woken after the commit, never for a batch that failed or was known, nor
+    ///   for jobs that the request's own claim took.
+    /// - The request's claim, if it has one, is made as if [`claim`](Self::claim) had been called
+    ///   after the batches were stored, so that jobs stored earlier may come first. A request with
+    ///   a claim must not wait long for other transactions, because its worker waits: return
+    ///   [`declined`](InsertReply::declined) instead. The batches never fail because of the claim.
     ///
     /// # Errors
     /// The outer error concerns the request as a whole, and means that no batch was stored. A
-    /// [`Conflict`](crate::ErrorKind::Conflict) names its job by [`Error::with_jobs`](crate::Error::with_jobs);
-    /// to an [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) the queue itself adds the ids.
+    /// [`Conflict`](crate::ErrorKind::Conflict) names its job by
+    /// [`Error::with_jobs`](crate::Error::with_jobs); to an
+    /// [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) the queue itself adds the ids.
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply>;
 
     /// Takes up to `limit` ready jobs of one queue and gives each a lease.
     ///
     /// # To be correct
-    /// - Jobs of the queue that became due are promoted first, in an earlier statement of the transaction:
-    ///   at least 1000 of them. While more are due the reply's `next_due` is zero.
-    /// - No job is taken whose `run_at` is after `now`, whatever its state says: `now` may have gone back.
-    /// - Without a cursor the jobs are the first of the queue by (priority descending, `run_at`, id)
-    ///   among the kinds asked for, and are returned in that order. With one, see [`Cursor`].
+    /// - Jobs of the queue that became due are promoted first, in an earlier statement of the
+    ///   transaction: at least 1000 of them. While more are due the reply's `next_due` is zero.
+    /// - No job is taken whose `run_at` is after `now`, whatever its state says: `now` may have
+    ///   gone back.
+    /// - Without a cursor the jobs are the first of the queue by (priority descending, `run_at`,
+    ///   id) among the kinds asked for, and are returned in that order. With one, see [`Cursor`].
     /// - No job is in two live leases, however many claim at once.
     /// - Each job becomes `running`, is charged an attempt, and carries the request's claim id, the
     ///   worker, and the deadline `now + timeout + grace`.
-    /// - The reply ends before the job that would be the `last_attempts + 1`-th on its last permitted
-    ///   attempt.
-    /// - The claim fails with [`WorkerLost`](crate::ErrorKind::WorkerLost), and takes nothing, unless
-    ///   the worker is registered and not given up; that is checked under a lock that excludes a
-    ///   rescue of this worker at the same time.
+    /// - The reply ends before the job that would be the `last_attempts + 1`-th on its last
+    ///   permitted attempt.
+    /// - The claim fails with [`WorkerLost`](crate::ErrorKind::WorkerLost), and takes nothing,
+    ///   unless the worker is registered and not given up; that is checked under a lock that
+    ///   excludes a rescue of this worker at the same time.
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply>;
 
-    /// Says which of these queues have something for a worker, so that one that serves many queues does not claim from each of
-    /// them when it looks whether anything is there.
+    /// Says which of these queues have something for a worker, so that one that serves many queues
+    /// does not claim from each of them when it looks whether anything is there.
     ///
-    /// A backend that cannot say so cheaply names all of them, as this default does: then the worker claims from each.
+    /// A backend that cannot say so cheaply names all of them, as this default does: then the
+    /// worker claims from each.
     ///
     /// # To be correct
-    /// - Each queue that is not paused and has a ready job of one of the kinds is named, and so is each that has a waiting job,
-    ///   of any kind, whose time is not after `now`. Others may be named.
+    /// - Each queue that is not paused and has a ready job of one of the kinds is named, and so is
+    ///   each that has a waiting job, of any kind, whose time is not after `now`. Others may be
+    ///   named.
     /// - It changes nothing.
     async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
         Ok(ReadyQueuesReply::new(request.queues, None))
@@ -216,29 +225,31 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// The outer error concerns the request as a whole, and means that nothing was settled (or, for
-    /// an unknown outcome, that all may be repeated). A worker repeats it for as long as it is not final.
+    /// an unknown outcome, that all may be repeated). A worker repeats it for as long as it is not
+    /// final.
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>>;
 
     /// Cancels jobs; each is answered by itself, in the order of the request.
     ///
     /// # To be correct
     /// - A job that has not started is `cancelled` and never starts, or it was running and nothing
-    ///   but its flag is changed: there is no state between. The flag stays until the job is finished:
-    ///   if this lease ends otherwise, the next holder is told.
+    ///   but its flag is changed: there is no state between. The flag stays until the job is
+    ///   finished: if this lease ends otherwise, the next holder is told.
     /// - "Not found" is said only of what does not exist, after reading afresh.
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>>;
 
-    /// Enters a worker. An id that was entered before is a [`Conflict`](crate::ErrorKind::Conflict), also if
-    /// it was given up since: the id of a lost worker is kept for a day at the least after its expiry, though
-    /// all else about it may be removed. That of a worker that retired may be forgotten at once.
+    /// Enters a worker. An id that was entered before is a
+    /// [`Conflict`](crate::ErrorKind::Conflict), also if it was given up since: the id of a lost
+    /// worker is kept for a day at the least after its expiry, though all else about it may be
+    /// removed. That of a worker that retired may be forgotten at once.
     async fn register(&self, request: RegisterRequest) -> Result<()>;
 
     /// Says that a worker lives, and asks what it should know.
     ///
     /// # To be correct
     /// - Its expiry becomes `now + expiry`, but never moves back.
-    /// - [`WorkerLost`](crate::ErrorKind::WorkerLost) if the worker is unknown or was given up: that
-    ///   is final.
+    /// - [`WorkerLost`](crate::ErrorKind::WorkerLost) if the worker is unknown or was given up:
+    ///   that is final.
     /// - A worker that was not yet given up lives on, however late the heartbeat.
     /// - Progress is stored only under a live token.
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply>;
@@ -251,24 +262,25 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// those past their deadline, prunes what is old.
     ///
     /// # To be correct
-    /// - A rescue that names its worker takes nothing if that worker's own row is expired or gone, as
-    ///   seen in the rescue's transaction: it must beat first.
-    /// - A worker is dead when its expiry is not after `now`. The row of the worker is locked, with its
-    ///   expiry checked under that lock, and it is marked lost for good before its leases are moved,
-    ///   in the same transaction: a heartbeat that comes first saves it. A worker whose claim or heartbeat is
-    ///   under way may be passed over until the next call.
-    /// - A lease is past its deadline when that is not after `now`. The leases of a worker that was given
-    ///   up and do not fit the limit stay as they are until the next call, which takes them.
-    /// - A rescued job is `ready` again with its `run_at` unchanged and the attempt charged; one that
-    ///   has used all attempts is `dead`. The loss is recorded as the error of the attempt.
+    /// - A rescue that names its worker takes nothing if that worker's own row is expired or gone,
+    ///   as seen in the rescue's transaction: it must beat first.
+    /// - A worker is dead when its expiry is not after `now`. The row of the worker is locked, with
+    ///   its expiry checked under that lock, and it is marked lost for good before its leases are
+    ///   moved, in the same transaction: a heartbeat that comes first saves it. A worker whose
+    ///   claim or heartbeat is under way may be passed over until the next call.
+    /// - A lease is past its deadline when that is not after `now`. The leases of a worker that was
+    ///   given up and do not fit the limit stay as they are until the next call, which takes them.
+    /// - A rescued job is `ready` again with its `run_at` unchanged and the attempt charged; one
+    ///   that has used all attempts is `dead`. The loss is recorded as the error of the attempt.
     /// - Pruning removes finished jobs only, with all that belongs to them.
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;
 
-    /// A receiver of wake-ups from now on. It must be told of every job that becomes ready, but for those that
-    /// their insert's own claim took, though [`Wakes::unknown`] may stand for any number of them; [`WakeHub`] does the keeping of receivers.
+    /// Returns a receiver of wake-ups from now on. The backend must announce every job that becomes
+    /// ready, except jobs that the claim of their own insert took. [`Wakes::unknown`] may replace
+    /// any number of announcements. [`WakeHub`] keeps receivers.
     fn subscribe(&self) -> WakeReceiver;
 
-    /// What this backend offers beyond these operations. A wrapper returns those of the backend that it wraps, or
-    /// wraps them too.
+    /// Returns the extensions that this backend implements. A wrapper returns those of the wrapped
+    /// backend, or wraps them too.
     fn extensions(&self) -> Extensions<'_>;
 }

@@ -1,7 +1,7 @@
 //! The insert that makes a parked claim.
 //!
-//! The enqueuer and the worker drive it together: a worker must not depend on an enqueuer that is dropped, or that does
-//! something else before it looks at its enqueue again.
+//! The enqueuer and the worker poll it together. Otherwise a worker would wait for an enqueuer that
+//! was dropped, or that does not poll its enqueue for a while.
 
 use std::fmt;
 use std::future::Future;
@@ -125,7 +125,8 @@ async fn insert_and_claim(
     let _ = stored.send(end);
 }
 
-/// A claim whose worker waits for the answer. Dropped, it is answered an unknown outcome: the worker looks for leases.
+/// A claim whose worker waits for the answer. Dropped, it is answered an unknown outcome: the
+/// worker looks for leases.
 struct Unanswered {
     request: ClaimRequest,
     sender: Option<oneshot::Sender<Option<Answer>>>,

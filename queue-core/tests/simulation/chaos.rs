@@ -98,7 +98,8 @@ impl Chaos {
             if self.random_below(3) == 0 { job.max_retries(1) } else { job }
         };
         let jobs = (0..many).map(script).map(job).collect();
-        // Half of the jobs come from a process with a worker, whose idle claim goes with the insert.
+        // Half of the jobs come from a process with a worker, whose idle claim goes with the
+        // insert.
         let handle = match self.random_below(2) {
             0 => self.handle.clone(),
             _ => self.running[self.random_below(self.running.len() as u64) as usize].2.clone(),

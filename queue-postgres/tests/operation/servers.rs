@@ -54,8 +54,8 @@ async fn a_host_that_never_answers_leaves_time_for_the_next() {
     database.remove().await;
 }
 
-/// A failover to the last of three hosts, the others of which answer nothing: each request ends in its own time, and a
-/// heartbeat comes through at the third try.
+/// A failover to the last of three hosts, the others of which answer nothing: each request ends in
+/// its own time, and a heartbeat comes through at the third try.
 #[tokio::test]
 async fn a_wait_for_a_connection_ends_in_time_and_the_next_tries_another_host() {
     const PATIENCE: Duration = Duration::from_millis(500);
@@ -163,7 +163,8 @@ async fn started() -> (Server, Client) {
     (server, client)
 }
 
-/// As with a blue and a green deployment: the old server lives on read-only, with the connections that it has.
+/// As with a blue and a green deployment: the old server lives on read-only, with the connections
+/// that it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
     let (old, at_old) = started().await;

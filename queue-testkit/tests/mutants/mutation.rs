@@ -70,7 +70,8 @@ pub(crate) trait Mutation: Send + Sync + 'static {
         sound
     }
 
-    /// A mutant of the claims of inserts declares them; the others do not, so that every claim is theirs.
+    /// A mutant of the claims of inserts declares them; the others do not, so that every claim is
+    /// theirs.
     fn inserts_and_claims(&self) -> bool {
         false
     }

@@ -220,8 +220,8 @@ async fn insert_and_claim(handle: &Session, worker: WorkerId, task: usize) -> an
     Ok(mine)
 }
 
-/// The enqueuer tries again, and the job runs once, as its first attempt. Until an insert that had no answer had a claim of the
-/// worker with it.
+/// The enqueuer tries again, and the job runs once, as its first attempt. Repeats until an insert
+/// without an answer had the worker's claim with it.
 async fn q03_an_idle_worker_finds_what_it_was_given_without_an_answer(kit: &Kit) -> CaseResult {
     const KIND: &str = "a-kind-of-its-own";
     let handle = kit.impatient();
@@ -288,7 +288,7 @@ async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> Case
     Ok(())
 }
 
-/// What became of the batch of an insert with a claim. If that is not known, it must not be said of the claim either.
+/// The outcome of the batch. If it is unknown, the outcome of the claim must be unknown too.
 fn outcome_with_claim(mut reply: InsertReply) -> queue_core::Result<Vec<Submitted>> {
     let is_unknown = |error: &Error| error.kind() == ErrorKind::UnknownOutcome;
     let Some(batch) = reply.batches.pop() else {

@@ -88,8 +88,8 @@ async fn q20_durations_come_back_to_the_microsecond(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// In claim, leases and record: white space, the order of keys, numbers, escapes, the longest text, and none. In one batch, so
-/// that each job has its own.
+/// In claim, leases and record: white space, the order of keys, numbers, escapes, the longest text,
+/// and none. In one batch, so that each job has its own.
 async fn q20_attributes_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
     let longest = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ATTRIBUTES_BYTES - 8));
     let texts = [
@@ -122,7 +122,8 @@ async fn q20_attributes_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Of kinds and queues: long ones, quotes and wildcards, and those that differ by case or composition.
+/// Of kinds and queues: long ones, quotes and wildcards, and those that differ by case or
+/// composition.
 async fn q20_names_come_back_and_are_told_apart(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let long = "ж".repeat(64);
@@ -163,7 +164,8 @@ async fn q20_ids_at_the_ends_of_their_range_are_jobs_like_others(kit: &Kit) -> C
     Ok(())
 }
 
-/// Of failures, burials and cancels: empty, long, of every alphabet, and what looks like a statement.
+/// Of failures, burials and cancels: empty, long, of every alphabet, and what looks like a
+/// statement.
 async fn q20_texts_of_errors_come_back(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let long = "\u{1f980}".repeat(DEFAULT_MAX_ERROR_BYTES / 4);
