@@ -3,7 +3,8 @@
 -- It goes down the levels of priority. For each kind that is asked for a level is one stretch of the index live_ready, in the
 -- order of claims; so jobs of other kinds, of later times and of the past cost nothing. p_levels, descending, names
 -- levels of which only what stands behind (p_after_run_ats, p_after_ids) is looked at: under an old snapshot the
--- index entries of all jobs that were taken since stay at the head of a level.
+-- index entries of all jobs that were taken since stay at the head of a level. A job that this claim promotes
+-- is looked at in any case.
 --
 -- A queue that is paused gives nothing. Jobs that p_without names are passed over: a row of theirs could not be written. If another
 -- one cannot be, the whole claim fails; with p_each every lease is taken by itself, and a job that cannot be leased is named.
@@ -65,6 +66,8 @@ BEGIN
         LOOP
             IF id IS NOT NULL THEN
                 v_passed_over := v_passed_over || id;
+            ELSIF run_at <= p_after_run_ats[array_position(p_levels, priority)] THEN
+                p_after_run_ats[array_position(p_levels, priority)] := run_at - interval '1 microsecond';
             END IF;
             RETURN NEXT;
         END LOOP;

@@ -13,6 +13,7 @@ use queue_core::backend::{
 };
 use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
 
+use crate::claim::Positions;
 use crate::config::{Pooler, PostgresConfig};
 use crate::connect::Connector;
 use crate::core::Core;
@@ -20,7 +21,7 @@ use crate::error::Effect;
 use crate::home::Home;
 use crate::lane::Lane;
 use crate::tls::Tls;
-use crate::wake::{Ears, listen, notify, poll};
+use crate::wake::{Ears, LocalWaker, listen, notify, poll};
 use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, worker};
 
 /// Jobs in a PostgreSQL database, shared by any number of processes and machines.
@@ -71,7 +72,9 @@ impl PostgresBackend {
         let tls = Tls::new(&config)?;
         let home = Home::start()?;
         let connector = Arc::new(Connector::new(&config, tls));
-        let (core, news) = Core::new(&config, &connector, hub.clone())?;
+        let positions = Arc::new(Positions::new(config.head_interval, config.head_share));
+        let local = LocalWaker::new(hub.clone(), Arc::clone(&positions));
+        let (core, news) = Core::new(&config, &connector, local.clone(), positions)?;
         let core = Arc::new(core);
         let (opening, settings) = (Arc::clone(&core), config.clone());
         home.run(async move {
@@ -88,7 +91,7 @@ impl PostgresBackend {
         let (lane, serving) = Lane::new(Arc::clone(&core));
         home.serve(serving);
         let connections = Arc::clone(&core.connections);
-        let ears = Ears::new(&config, connector, connections, hub.clone(), ourselves);
+        let ears = Ears::new(&config, connector, connections, local, ourselves);
         Ok(Self(Arc::new(Shared { core, lane, hub, ears, listens: AtomicBool::new(false), config, home })))
     }
 
@@ -176,7 +179,7 @@ impl Backend for PostgresBackend {
         if !listens.swap(true, Ordering::SeqCst) {
             match config.pooler {
                 Pooler::None => home.keep(listen(ears.clone())),
-                Pooler::Transaction => home.keep(poll(hub.clone(), config.poll_interval)),
+                Pooler::Transaction => home.keep(poll(ears.local.clone(), config.poll_interval)),
             }
         }
         receiver

@@ -1,11 +1,17 @@
 //! Taking ready jobs for a worker.
 
-use std::cmp::Reverse;
-use std::time::Duration;
+mod cursor;
+mod positions;
 
-use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor, Hint, LeasesRequest};
-use queue_core::{ClaimId, JobSpec, Kind, QueueName, Result, Timestamp};
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+
+use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Hint, LeasesRequest};
+use queue_core::{ClaimId, ErrorKind, JobSpec, Kind, QueueName, Result, Timestamp};
 use tokio_postgres::Row;
+
+use self::cursor::Cursor;
+pub(crate) use self::positions::{Positions, Start};
 
 use crate::connections::Parameter;
 use crate::core::Core;
@@ -16,46 +22,65 @@ use crate::types::{After, Id, Interval, Time};
 
 pub(crate) const OPERATION: &str = "claim jobs";
 
-/// How long a worker leaves alone what is due and was not made ready: others have locked it, for as long as they like, and
-/// an idle worker would claim without a pause.
+/// The wait before the next claim if a due job was not made ready: another transaction has locked
+/// it, for as long as it likes, and an idle worker would claim without a pause.
 const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
-/// Takes jobs, and remembers how far that came.
+/// Claims from where the worker's last claim ended. If nothing is found there, it claims from the
+/// head.
 pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimReply> {
-    try_claim(core, &request).await.map_err(|fault| fault.into_error(OPERATION, Effect::Writes))
+    let start = core.positions.next(&request, Instant::now());
+    let reply = claim_from(core, &request, &start).await?;
+    if reply.jobs.is_empty()
+        && !positions::is_full(&request, &[])
+        && !start.is_head()
+        && let Some(head) = core.positions.head(&request, Instant::now())
+    {
+        return claim_from(core, &request, &head).await;
+    }
+    Ok(reply)
 }
 
-async fn try_claim(core: &Core, request: &ClaimRequest) -> Outcome<ClaimReply> {
-    let mut asked = Asked::of(core, request);
+async fn claim_from(core: &Core, request: &ClaimRequest, start: &Start) -> Result<ClaimReply> {
+    let reply = try_claim(core, request, start).await;
+    reply.map_err(|fault| {
+        core.positions.failed(&request.queue);
+        let error = fault.into_error(OPERATION, Effect::Writes);
+        if error.kind() == ErrorKind::WorkerLost {
+            core.positions.forget(request.worker);
+        }
+        error
+    })
+}
+
+async fn try_claim(core: &Core, request: &ClaimRequest, start: &Start) -> Outcome<ClaimReply> {
+    let mut asked = Asked::of(core, request, start);
     match core.connections.query(&core.statements.claim, &asked.parameters()).await {
         Err(fault) if fault.is_of_a_value() => {
-            // One row is in the way of all others. The next claim passes it over, and takes what the limit kept out of this one.
+            // One row is in the way of all others. The next claim passes it over, and takes what
+            // the limit kept out of this one.
             asked.each = true;
             let rows = core.connections.query(&core.statements.claim, &asked.parameters()).await?;
-            let mut reply = reply(core, request, &rows)?;
+            let mut reply = reply(core, request, start, &rows)?;
             // Where none could be leased, it may be as bad.
             reply.next_due = Some(if reply.jobs.is_empty() { WHILE_LOCKED } else { Duration::ZERO });
             Ok(reply)
         }
-        answer => reply(core, request, &answer?),
+        answer => reply(core, request, start, &answer?),
     }
 }
 
-/// What the rows of a claim say. The jobs are taken: one that cannot be read is not to cost the others.
-pub(crate) fn reply(core: &Core, request: &ClaimRequest, rows: &[Row]) -> Outcome<ClaimReply> {
+/// What the rows of a claim say. The jobs are taken: one that cannot be read must not cost the
+/// others.
+pub(crate) fn reply(core: &Core, request: &ClaimRequest, start: &Start, rows: &[Row]) -> Outcome<ClaimReply> {
     let taken = read(core, rows, request)?;
     let next_due = taken.next_due();
     let Taken { mut jobs, promoted, now, due_at, .. } = taken;
     jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
+    let waiting_after = due_at.is_none_or(|due_at| due_at > now).then_some(now);
+    core.positions.claimed(request, start, &jobs, waiting_after, Instant::now());
     core.waker.ready(promoted);
-    if due_at.is_none_or(|due_at| due_at > now) {
-        core.waits.promoted(&request.queue, now);
-    }
-    let mut cursor = request.cursor.clone().unwrap_or_default();
-    for job in &jobs {
-        cursor.advance(job.priority, (job.run_at, job.token.job));
-    }
-    Ok(ClaimReply::new(jobs, Some(cursor), next_due))
+    Ok(ClaimReply::new(jobs, next_due))
 }
 
 /// What a claim sends.
@@ -79,12 +104,12 @@ pub(crate) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn of(core: &Core, request: &'a ClaimRequest) -> Self {
+    pub(crate) fn of(core: &Core, request: &'a ClaimRequest, start: &Start) -> Self {
         let mut kinds: Vec<&str> = request.kinds.iter().map(Kind::as_str).collect();
         kinds.sort_unstable();
         kinds.dedup();
         let (mut levels, mut run_ats, mut ids) = (Vec::new(), Vec::new(), Vec::new());
-        for (level, (run_at, id)) in request.cursor.iter().flat_map(Cursor::levels) {
+        for (level, (run_at, id)) in start.cursor.iter().flat_map(Cursor::positions) {
             levels.push(level);
             run_ats.push(Time(run_at));
             ids.push(Id::from(id));
@@ -101,8 +126,7 @@ impl<'a> Asked<'a> {
             levels,
             run_ats,
             ids,
-            // A claim from the head looks at everything that waits, too.
-            waiting_after: After(request.cursor.as_ref().and_then(|_| core.waits.after(&request.queue))),
+            waiting_after: After(start.waiting_after),
             without: core.refused.left_alone(),
             each: false,
         }

@@ -48,6 +48,14 @@ pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(10);
 /// otherwise.
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The longest time between two claims of a worker that look at a whole queue, unless set
+/// otherwise.
+pub const DEFAULT_HEAD_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Between these, claims that look at a whole queue take at most one part in this many of a
+/// worker's time, unless set otherwise.
+pub const DEFAULT_HEAD_SHARE: u32 = 20;
+
 /// After how long a silent connection is tried by TCP, and how long after that again, unless the
 /// driver's configuration says otherwise; it is lost after three of them.
 const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
@@ -105,6 +113,8 @@ pub struct PostgresConfig {
     pub(crate) notify_interval: Duration,
     pub(crate) ping_interval: Duration,
     pub(crate) poll_interval: Duration,
+    pub(crate) head_interval: Duration,
+    pub(crate) head_share: u32,
     pub(crate) root_certificates: Option<PathBuf>,
 }
 
@@ -125,6 +135,8 @@ impl PostgresConfig {
             notify_interval: DEFAULT_NOTIFY_INTERVAL,
             ping_interval: DEFAULT_PING_INTERVAL,
             poll_interval: DEFAULT_POLL_INTERVAL,
+            head_interval: DEFAULT_HEAD_INTERVAL,
+            head_share: DEFAULT_HEAD_SHARE,
             root_certificates: None,
         }
     }
@@ -237,6 +249,24 @@ impl PostgresConfig {
     /// [`DEFAULT_POLL_INTERVAL`] unless said.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
+        self
+    }
+
+    /// Sets the longest time between two claims of a worker that look at a whole queue (default:
+    /// [`DEFAULT_HEAD_INTERVAL`]). The claims between them start behind the last job that the
+    /// worker claimed. Otherwise, while another transaction holds an old snapshot, each claim would
+    /// walk over the index entries of all jobs that were claimed since. This interval bounds how
+    /// long a job is passed over that became ready before that position, if its wake-up was lost.
+    pub const fn head_interval(mut self, interval: Duration) -> Self {
+        self.head_interval = interval;
+        self
+    }
+
+    /// Sets which part of a worker's time claims that look at a whole queue may take between these:
+    /// one in `share`, at least 1 (default: [`DEFAULT_HEAD_SHARE`]). With 1, each claim that finds
+    /// nothing behind the worker's position looks at the whole queue.
+    pub const fn head_share(mut self, share: u32) -> Self {
+        self.head_share = share;
         self
     }
 

@@ -3,16 +3,15 @@
 use std::sync::{Arc, Mutex};
 
 use queue_core::Result;
-use queue_core::backend::WakeHub;
 
+use crate::claim::Positions;
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
 use crate::connections::Connections;
 use crate::damaged::RefusedRows;
 use crate::prune::Place;
 use crate::statements::Statements;
-use crate::waits::Waits;
-use crate::wake::Waker;
+use crate::wake::{LocalWaker, Waker};
 
 /// The connections, the statements, and what is remembered between requests. Lives as long as the
 /// handle, or a request that it made.
@@ -22,7 +21,7 @@ pub(crate) struct Core {
     /// One connection, apart from the others, which may all be in use. It is the first that is opened, and kept.
     pub(crate) heartbeats: Connections,
     pub(crate) statements: Statements,
-    pub(crate) waits: Waits,
+    pub(crate) positions: Arc<Positions>,
     pub(crate) swept: Mutex<Place>,
     pub(crate) refused: RefusedRows,
     pub(crate) waker: Waker,
@@ -34,16 +33,17 @@ impl Core {
     pub(crate) fn new(
         config: &PostgresConfig,
         connector: &Arc<Connector>,
-        hub: WakeHub,
+        local: LocalWaker,
+        positions: Arc<Positions>,
     ) -> Result<(Self, crate::wake::News)> {
-        let (waker, news) = Waker::new(hub);
+        let (waker, news) = Waker::new(local);
         // 0 would be no limit at all, and more than an i32 is refused.
         let parked_lock_timeout = config.parked_lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let core = Self {
             connections: Arc::new(Connections::of_requests(config, connector)?),
             heartbeats: Connections::of_heartbeats(config, connector)?,
             statements: Statements::new(&config.schema),
-            waits: Waits::default(),
+            positions,
             swept: Mutex::default(),
             refused: RefusedRows::default(),
             waker,

@@ -1,5 +1,7 @@
 //! An insert, and the claim of an idle worker, in one transaction.
 
+use std::time::Instant;
+
 use queue_core::backend::{ClaimReply, ClaimRequest};
 use queue_core::{Result, Timestamp};
 
@@ -22,7 +24,8 @@ pub(crate) async fn insert_and_claim(
     columns: &Columns<'_>,
     claim: &ClaimRequest,
 ) -> Outcome<Option<InsertedAndClaimed>> {
-    let asked = Asked::of(core, claim);
+    let start = core.positions.next_with_insert(claim, Instant::now());
+    let asked = Asked::of(core, claim, &start);
     let parameters =
         [columns.parameters().as_slice(), &asked.parameters()[1..], &[&core.parked_lock_timeout]].concat();
     let rows = match core.connections.query(&core.statements.insert_and_claim, &parameters).await {
@@ -33,6 +36,7 @@ pub(crate) async fn insert_and_claim(
     };
     // The last row is that of the queue.
     let at = row::time(rows.last().ok_or_else(|| corrupt("a claim was answered nothing"))?, 2)?;
-    let reply = reply(core, claim, &rows).map_err(|fault| fault.into_error(OPERATION, Effect::Writes));
+    let reply =
+        reply(core, claim, &start, &rows).map_err(|fault| fault.into_error(OPERATION, Effect::Writes));
     Ok(Some(InsertedAndClaimed { at, reply }))
 }

@@ -77,6 +77,7 @@ async fn ask(core: &Core, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
 
 /// Takes a worker's leave.
 pub(crate) async fn retire(core: &Core, request: &RetireRequest) -> Result<()> {
+    core.positions.forget(request.worker);
     let worker = Id::from(request.worker);
     let answer = core.connections.query(&core.statements.retire, &[&worker]).await;
     answer.map(drop).map_err(|fault| fault.into_error("retire a worker", Effect::Writes))

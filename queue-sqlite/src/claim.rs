@@ -52,7 +52,7 @@ impl Request for ClaimRequest {
             return Ok(None);
         }
         if is_paused(&session.connection, queue)? {
-            return Ok(Some(ClaimReply::new(Vec::new(), None, due)));
+            return Ok(Some(ClaimReply::new(Vec::new(), due)));
         }
         let streams = streams(session, self)?;
         let Session { connection, damaged, unwritable, .. } = session;
@@ -62,7 +62,7 @@ impl Request for ClaimRequest {
                 return Ok(None);
             }
         }
-        Ok(Some(ClaimReply::new(Vec::new(), None, due)))
+        Ok(Some(ClaimReply::new(Vec::new(), due)))
     }
 
     fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<ClaimReply> {
@@ -78,7 +78,7 @@ impl Request for ClaimRequest {
             due = next_due(&session.connection, &session.unwritable, queue, now)?;
         }
         if is_paused(&session.connection, queue)? {
-            return Ok(ClaimReply::new(Vec::new(), None, due));
+            return Ok(ClaimReply::new(Vec::new(), due));
         }
         let streams = streams(session, self)?;
         let Session { connection, damaged, unwritable, .. } = session;
@@ -93,7 +93,7 @@ impl Request for ClaimRequest {
             due = Some(Duration::ZERO);
         }
         session.places.learn(leased.iter().map(|(seq, job)| (job.token.job, *seq)));
-        Ok(ClaimReply::new(leased.into_iter().map(|(_, job)| job).collect(), None, due))
+        Ok(ClaimReply::new(leased.into_iter().map(|(_, job)| job).collect(), due))
     }
 }
 

@@ -12,8 +12,8 @@
 //!
 //! A job is a row of `queue_jobs`, written once, and one of `queue_live` while it is unfinished or of
 //! `queue_outcomes` afterwards. The index of ready jobs has the kind before the order of claims, and a
-//! claim merges one stream a kind: neither future, nor finished, nor unhandled jobs stand in its way,
-//! and it needs no cursor: each starts at the head, and the cursor of a request changes nothing.
+//! claim merges one stream per kind, so that neither future, nor finished, nor unhandled jobs stand in
+//! its way.
 //! `SELECT * FROM queue_overview` shows all jobs to people.
 //!
 //! # What else is in the file

@@ -31,7 +31,7 @@ pub(crate) fn claim(tables: &mut Tables<'_>, news: &mut News, request: &ClaimReq
             jobs.push(lease(tables, request, now, id, &live)?);
         }
     }
-    Ok(ClaimReply::new(jobs, None, next_due(tables, &request.queue, now)?))
+    Ok(ClaimReply::new(jobs, next_due(tables, &request.queue, now)?))
 }
 
 /// The live leases of a claim.

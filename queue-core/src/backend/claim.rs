@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Cursor;
 use crate::limits::DEFAULT_LEASE_GRACE;
 use crate::{Attributes, Backoff, ClaimId, JobSpec, Kind, Payload, QueueName, Timestamp, Token, WorkerId};
 
@@ -28,13 +27,10 @@ pub struct ClaimRequest {
     pub last_attempts: u32,
     /// How far the lease's deadline lies behind the job's own timeout.
     pub grace: Duration,
-    /// Where to go on; `None` is the head of the queue.
-    pub cursor: Option<Cursor>,
 }
 
 impl ClaimRequest {
-    /// From the head, by the backend's clock, with the default grace; any of the jobs may be on its
-    /// last attempt.
+    /// By the backend's clock, with the default grace; any of the jobs may be on its last attempt.
     #[must_use]
     pub fn new(
         worker: WorkerId,
@@ -52,7 +48,6 @@ impl ClaimRequest {
             limit,
             last_attempts: limit,
             grace: DEFAULT_LEASE_GRACE,
-            cursor: None,
         }
     }
 
@@ -70,9 +65,6 @@ impl ClaimRequest {
 pub struct ClaimReply {
     /// The jobs, in the order in which they should start.
     pub jobs: Vec<ClaimedJob>,
-    /// Where the next claim of this worker on this queue may go on. A backend that has no use for
-    /// cursors always answers `None`.
-    pub cursor: Option<Cursor>,
     /// How long until the first waiting job of this queue is due, if the backend knows of one: the
     /// worker may sleep until then, so `None` is better than the time of a later job, or of another
     /// queue.
@@ -82,8 +74,8 @@ pub struct ClaimReply {
 impl ClaimReply {
     /// A reply with these jobs.
     #[must_use]
-    pub const fn new(jobs: Vec<ClaimedJob>, cursor: Option<Cursor>, next_due: Option<Duration>) -> Self {
-        Self { jobs, cursor, next_due }
+    pub const fn new(jobs: Vec<ClaimedJob>, next_due: Option<Duration>) -> Self {
+        Self { jobs, next_due }
     }
 }
 

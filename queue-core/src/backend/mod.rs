@@ -48,7 +48,6 @@
 mod audit;
 mod cancel;
 mod claim;
-mod cursor;
 mod extensions;
 mod insert;
 mod inspect;
@@ -70,7 +69,6 @@ use crate::Result;
 pub use audit::{Audit, LiveRow, OutcomeRow, Stored};
 pub use cancel::{CancelReply, CancelRequest, IfRunning};
 pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
-pub use cursor::{Cursor, Position};
 pub use extensions::Extensions;
 pub(crate) use extensions::{inspect, manage};
 pub use insert::{InsertReply, InsertRequest};
@@ -181,8 +179,11 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   transaction: at least 1000 of them. While more are due the reply's `next_due` is zero.
     /// - No job is taken whose `run_at` is after `now`, whatever its state says: `now` may have
     ///   gone back.
-    /// - Without a cursor the jobs are the first of the queue by (priority descending, `run_at`,
-    ///   id) among the kinds asked for, and are returned in that order. With one, see [`Cursor`].
+    /// - The jobs are the first of the queue by (priority descending, `run_at`, id) among the kinds
+    ///   asked for, and are returned in that order.
+    /// - Jobs that another transaction has locked are passed over. So may be, for a limited time
+    ///   that the backend states, jobs that another handle made ready. What was done by this handle
+    ///   is always seen.
     /// - No job is in two live leases, however many claim at once.
     /// - Each job becomes `running`, is charged an attempt, and carries the request's claim id, the
     ///   worker, and the deadline `now + timeout + grace`.

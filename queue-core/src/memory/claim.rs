@@ -1,12 +1,11 @@
 //! Taking ready jobs for a worker.
 
 use std::collections::HashSet;
-use std::ops::Bound;
 use std::time::Duration;
 
 use super::store::{Lease, Live, Stage, Standing, Store};
 use crate::backend::{
-    ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, Position, ReadyQueuesReply, ReadyQueuesRequest,
+    ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ReadyQueuesReply, ReadyQueuesRequest,
 };
 use crate::{Error, ErrorKind, JobId, JobSpec, Kind, QueueName, Result, Timestamp, WorkerId};
 
@@ -15,11 +14,8 @@ impl Store {
         self.check_worker(request.worker, "claim jobs")?;
         let promoted = self.promote_queue(now, &request.queue);
         let picked = self.pick(now, request);
-        let mut cursor = request.cursor.clone().unwrap_or_default();
         let mut jobs = Vec::with_capacity(picked.len());
-        for (priority, position) in picked {
-            cursor.advance(priority, position);
-            let id = position.1;
+        for id in picked {
             let lease = self.lease(id, now, request);
             self.change(id, |live| {
                 live.attempt += 1;
@@ -31,7 +27,7 @@ impl Store {
             self.tell_if_ready(id, now);
         }
         let next_due = self.index.due_in_queue(&request.queue).map(|due| now.until(due));
-        Ok(ClaimReply::new(jobs, Some(cursor), next_due))
+        Ok(ClaimReply::new(jobs, next_due))
     }
 
     /// Which of these queues have a ready job of one of the kinds, or a waiting one that is due.
@@ -76,9 +72,9 @@ impl Store {
         }
     }
 
-    /// The places of the jobs to take, in order. A job that was promoted and now lies in the future,
+    /// The jobs to take, in order. A job that was promoted and now lies in the future,
     /// since the clock went back, waits like any other.
-    fn pick(&self, now: Timestamp, request: &ClaimRequest) -> Vec<(i16, Position)> {
+    fn pick(&self, now: Timestamp, request: &ClaimRequest) -> Vec<JobId> {
         if self.paused.contains(&request.queue) {
             return Vec::new();
         }
@@ -87,26 +83,21 @@ impl Store {
         let last = (now, JobId::from_bytes([0xff; 16]));
         let mut last_attempts = 0;
         let mut picked = Vec::new();
-        for (priority, level) in self.index.ready.get(&request.queue).into_iter().flatten() {
-            let behind = request.cursor.as_ref().and_then(|cursor| cursor.position(priority.0));
-            if behind.is_some_and(|behind| behind >= last) {
-                continue;
-            }
-            let start = behind.map_or(Bound::Unbounded, Bound::Excluded);
-            for (&position, kind) in level.range((start, Bound::Included(last))) {
+        for (_, level) in self.index.ready.get(&request.queue).into_iter().flatten() {
+            for (&(_, id), kind) in level.range(..=last) {
                 if picked.len() == limit {
                     return picked;
                 }
                 if !kinds.contains(kind) {
                     continue;
                 }
-                if self.is_before_last_attempt(position.1) {
+                if self.is_before_last_attempt(id) {
                     if last_attempts == request.last_attempts {
                         return picked;
                     }
                     last_attempts += 1;
                 }
-                picked.push((priority.0, position));
+                picked.push(id);
             }
         }
         picked

@@ -4,8 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::{Live, Stage};
-use crate::backend::Position;
 use crate::{JobId, JobSpec, Kind, QueueName, State, Timestamp, WorkerId};
+
+/// A job in the order of its time.
+pub(super) type Position = (Timestamp, JobId);
 
 /// The ready jobs of one priority, in the order in which they are claimed.
 pub(super) type Level = BTreeMap<Position, Kind>;

@@ -50,14 +50,9 @@ pub struct WorkerSettings {
     pub prune_interval: Duration,
     /// Which jobs are old (default: [`Prune::default`]). `None` keeps everything.
     pub prune: Option<Prune>,
-    /// The longest time between two claims from the head of a queue (default: 5 s). This bounds how
-    /// late a job starts whose wake-up was lost.
-    pub head_interval: Duration,
-    /// How far before its cursor a worker looks for jobs that were committed late (default: 2 s).
-    pub look_back: Duration,
-    /// Interval between two such looks (default: 100 ms), until `look_back` after the last
-    /// activity.
-    pub look_back_interval: Duration,
+    /// The longest time between two claims from a queue (default: 5 s). This bounds how late a job
+    /// starts whose wake-up was lost.
+    pub poll_interval: Duration,
     /// The wait after the first failure of the storage (default: 50 ms). It doubles with each
     /// failure.
     pub outage_backoff: Duration,
@@ -80,9 +75,7 @@ impl Default for WorkerSettings {
             rescue_interval: Duration::from_secs(1),
             prune_interval: Duration::from_secs(60),
             prune: Some(Prune::default()),
-            head_interval: Duration::from_secs(5),
-            look_back: Duration::from_secs(2),
-            look_back_interval: Duration::from_millis(100),
+            poll_interval: Duration::from_secs(5),
             outage_backoff: Duration::from_millis(50),
             outage_backoff_cap: Duration::from_secs(5),
         }
@@ -175,24 +168,10 @@ impl WorkerSettings {
         self
     }
 
-    /// Sets the longest time between two claims from the head of a queue.
+    /// Sets the longest time between two claims from a queue.
     #[must_use]
-    pub const fn head_interval(mut self, head_interval: Duration) -> Self {
-        self.head_interval = head_interval;
-        self
-    }
-
-    /// Sets how far before its cursor a worker looks for late commits.
-    #[must_use]
-    pub const fn look_back(mut self, look_back: Duration) -> Self {
-        self.look_back = look_back;
-        self
-    }
-
-    /// Sets the interval between two such looks.
-    #[must_use]
-    pub const fn look_back_interval(mut self, look_back_interval: Duration) -> Self {
-        self.look_back_interval = look_back_interval;
+    pub const fn poll_interval(mut self, poll_interval: Duration) -> Self {
+        self.poll_interval = poll_interval;
         self
     }
 

@@ -360,9 +360,7 @@ fn settings_of_never_lose_no_job() {
         let settings = settings()
             .prune_interval(never)
             .rescue_interval(never)
-            .head_interval(never)
-            .look_back(never)
-            .look_back_interval(never)
+            .poll_interval(never)
             .buffer_time(never)
             .outage_backoff_cap(never);
         let worker = Worker::new().serve(&queue).settings(settings).start_in(&world.process(1)).unwrap();

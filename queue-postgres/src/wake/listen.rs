@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::JobId;
-use queue_core::backend::{WakeHub, error_chain};
+use queue_core::backend::error_chain;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -13,6 +13,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
 
+use super::LocalWaker;
 use super::message::take_in;
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
@@ -31,7 +32,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Ears {
     pub(crate) connector: Arc<Connector>,
     pub(crate) connections: Arc<Connections>,
-    pub(crate) hub: WakeHub,
+    pub(crate) local: LocalWaker,
     pub(crate) channel: String,
     pub(crate) wanted_cancels: String,
     pub(crate) ourselves: String,
@@ -45,13 +46,13 @@ impl Ears {
         config: &PostgresConfig,
         connector: Arc<Connector>,
         connections: Arc<Connections>,
-        hub: WakeHub,
+        local: LocalWaker,
         ourselves: String,
     ) -> Self {
         Self {
             connector,
             connections,
-            hub,
+            local,
             channel: config.schema.channel(),
             wanted_cancels: filled(include_str!("../sql/wanted_cancels.sql"), &config.schema),
             ourselves,
@@ -63,10 +64,10 @@ impl Ears {
 }
 
 /// Has receivers look at everything once in an interval, where nobody can listen.
-pub(crate) async fn poll(hub: WakeHub, interval: Duration) {
+pub(crate) async fn poll(local: LocalWaker, interval: Duration) {
     loop {
         sleep(interval).await;
-        hub.announce_unknown();
+        local.unknown();
     }
 }
 
@@ -101,7 +102,7 @@ pub(crate) async fn listen(ears: Ears) {
                     );
                 }
                 sleep(ears.poll_interval).await;
-                ears.hub.announce_unknown();
+                ears.local.unknown();
             }
             Deaf::Lost(reason) => {
                 if failures.is_power_of_two() {
@@ -136,7 +137,7 @@ where
         return (Deaf::Lost(reason), false);
     }
     // What was told before is found by looking, now that nothing further can be missed.
-    ears.hub.announce_unknown();
+    ears.local.unknown();
     (Deaf::Lost(hear(ears, &client, heard).await), true)
 }
 
@@ -145,7 +146,7 @@ async fn hear(ears: &Ears, client: &Client, mut heard: UnboundedReceiver<String>
     loop {
         match timeout(ears.ping_interval, heard.recv()).await {
             Ok(Some(text)) => {
-                let named = take_in(&ears.hub, &text, &ears.ourselves);
+                let named = take_in(&ears.local, &text, &ears.ourselves);
                 if let Err(reason) = announce_cancels(ears, client, &named).await {
                     return reason;
                 }
@@ -179,7 +180,7 @@ async fn announce_cancels(ears: &Ears, client: &Client, named: &[JobId]) -> Resu
     };
     let rows = in_time(ears, answer).await?;
     let stored: Vec<JobId> = rows.iter().filter_map(|row| row::job_id(row, 0).ok()).collect();
-    ears.hub.announce_cancels(&stored);
+    ears.local.cancels(&stored);
     Ok(())
 }
 

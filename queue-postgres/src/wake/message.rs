@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use queue_core::backend::{Hint, WakeHub};
+use queue_core::backend::Hint;
 use queue_core::{JobId, QueueName, Timestamp, saturating_micros};
 use serde::{Deserialize, Serialize};
 
-use super::Told;
+use super::{LocalWaker, Told};
 
 /// PostgreSQL's limit is 8000 bytes.
 const MOST_BYTES: usize = 7500;
@@ -92,9 +92,9 @@ impl Pending {
 
 /// Tells this process what a notification says; one that cannot be read may say anything. Answers which cancels it names:
 /// they end jobs, and anybody may send a notification, so that they are the database's to say.
-pub(super) fn take_in(hub: &WakeHub, text: &str, ourselves: &str) -> Vec<JobId> {
+pub(super) fn take_in(local: &LocalWaker, text: &str, ourselves: &str) -> Vec<JobId> {
     let Ok(message) = serde_json::from_str::<Message>(text) else {
-        hub.announce_unknown();
+        local.unknown();
         return Vec::new();
     };
     if message.from.as_deref() == Some(ourselves) {
@@ -102,8 +102,8 @@ pub(super) fn take_in(hub: &WakeHub, text: &str, ourselves: &str) -> Vec<JobId> 
     }
     let hints: Option<Vec<Hint>> = message.ready.iter().map(hint).collect();
     match hints {
-        Some(hints) if !message.unknown => hub.announce(&hints),
-        _ => hub.announce_unknown(),
+        Some(hints) if !message.unknown => local.ready(&hints),
+        _ => local.unknown(),
     }
     message.cancels
 }
@@ -117,7 +117,18 @@ fn hint((queue, priority, run_at, due_in): &(String, i16, i64, i64)) -> Option<H
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use queue_core::backend::WakeHub;
+
     use super::*;
+    use crate::claim::Positions;
+
+    fn local_waker() -> (WakeHub, LocalWaker) {
+        let hub = WakeHub::new();
+        let positions = Arc::new(Positions::new(Duration::ZERO, 1));
+        (hub.clone(), LocalWaker::new(hub, positions))
+    }
 
     fn ready(priority: i16, run_at: i64, due_in: u64) -> Hint {
         let run_at = Timestamp::from_micros(run_at).unwrap();
@@ -130,14 +141,14 @@ mod tests {
         let mut pending = Pending::default();
         pending.add(Told::Ready(vec![ready(0, 9, 0), ready(0, 5, 0), ready(3, 50, 40)]));
         pending.add(Told::Cancels(vec![job]));
-        let hub = WakeHub::new();
+        let (hub, local) = local_waker();
         let mut receiver = hub.subscribe();
-        assert_eq!(take_in(&hub, &pending.text("them"), "us"), [job]);
+        assert_eq!(take_in(&local, &pending.text("them"), "us"), [job]);
         let wakes = receiver.take();
         assert_eq!(wakes.ready, [ready(0, 5, 0)]);
         assert_eq!(wakes.due_in, Some(Duration::from_micros(40)));
         assert!(wakes.cancels.is_empty() && !wakes.unknown, "{wakes:?}");
-        assert_eq!(take_in(&hub, &pending.text("us"), "us"), []);
+        assert_eq!(take_in(&local, &pending.text("us"), "us"), []);
         assert!(receiver.take().is_empty(), "what this handle sent, it knows");
     }
 
@@ -148,9 +159,9 @@ mod tests {
         let text = pending.text("them");
         assert!(text.len() < MOST_BYTES);
         for text in [text.as_str(), "nonsense", r#"{"ready":[["",0,5,0]]}"#, r#"{"ready":[["a",0,-5,0]]}"#] {
-            let hub = WakeHub::new();
+            let (hub, local) = local_waker();
             let mut receiver = hub.subscribe();
-            assert_eq!(take_in(&hub, text, "us"), []);
+            assert_eq!(take_in(&local, text, "us"), []);
             assert!(receiver.take().unknown, "{text}");
         }
     }

@@ -19,9 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn waits_to_be_told() -> WorkerSettings {
     let never = Duration::from_secs(24 * 60 * 60);
     WorkerSettings::default()
-        .head_interval(never)
-        .look_back(Duration::ZERO)
-        .look_back_interval(never)
+        .poll_interval(never)
         .heartbeat_interval(never)
         .worker_expiry(never * 3)
         .rescue_interval(never)

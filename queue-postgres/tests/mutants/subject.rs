@@ -56,7 +56,7 @@ impl Subject for Mutant {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         let name = format!("{}_{}", self.name, self.schemas.fetch_add(1, Ordering::Relaxed));
         Ok(Arc::new(Schema {
-            config: PostgresConfig::new(driver()).schema(&name)?,
+            config: PostgresConfig::new(driver()).head_share(1).schema(&name)?,
             name,
             wrong: self.wrong,
             sequence: sequence(&self.name),

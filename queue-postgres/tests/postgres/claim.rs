@@ -1,8 +1,9 @@
-//! A claim beside a transaction of somebody else's that stays open.
+//! Where a claim looks for jobs.
 
 use std::time::Duration;
 
-use queue_core::{Backend, Timestamp};
+use queue_core::{Backend, JobId, Timestamp};
+use queue_postgres::PostgresBackend;
 
 use crate::common::{Place, claim, insert, register, spec};
 
@@ -18,14 +19,51 @@ async fn a_due_job_that_is_locked_is_left_alone_for_a_moment_and_found_afterward
     let open = client.transaction().await.unwrap();
     open.batch_execute(&format!("SELECT id FROM {}.live FOR UPDATE", place.schema())).await.unwrap();
 
-    // So long after it is due that a claim behind a cursor would not look back so far, if the job were taken for promoted.
+    // Far behind its time: a later claim would not look for it there if it were taken for promoted.
     let now = due.saturating_add(Duration::from_secs(60));
     let locked = backend.claim(claim(worker, 1).at(now)).await.unwrap();
     assert!(locked.jobs.is_empty(), "{locked:?}");
     assert!(locked.next_due.is_some_and(|wait| !wait.is_zero()), "{locked:?}");
     open.rollback().await.unwrap();
-    let mut behind = claim(worker, 1).at(now);
-    behind.cursor = locked.cursor;
-    assert!(behind.cursor.is_some());
-    assert_eq!(backend.claim(behind).await.unwrap().jobs.len(), 1);
+    assert_eq!(backend.claim(claim(worker, 1).at(now)).await.unwrap().jobs.len(), 1);
+}
+
+/// The job that nothing announces was moved there by a statement of this test.
+#[tokio::test]
+async fn claim_starts_behind_the_last_job_until_one_finds_nothing() {
+    let (claims, jobs) = claims_after_a_job_was_moved_to_the_head(Duration::from_secs(3600)).await;
+    assert_eq!(claims, [jobs[1], jobs[2], jobs[3]]);
+}
+
+#[tokio::test]
+async fn claim_after_the_head_interval_starts_at_the_head() {
+    let (claims, jobs) = claims_after_a_job_was_moved_to_the_head(Duration::ZERO).await;
+    assert_eq!(claims, [jobs[3], jobs[1], jobs[2]]);
+}
+
+/// Of four jobs the first is claimed, and the last moved before it. Returns the claims of the
+/// others, and all four jobs.
+async fn claims_after_a_job_was_moved_to_the_head(head_interval: Duration) -> (Vec<JobId>, Vec<JobId>) {
+    let place = Place::new();
+    let config = place.config().head_interval(head_interval).head_share(1);
+    let backend = PostgresBackend::open(config).await.unwrap();
+    let worker = register(&backend).await;
+    let specs: Vec<_> = (0..4).map(|number| spec(&number.to_string())).collect();
+    let jobs: Vec<JobId> = specs.iter().map(|spec| spec.id).collect();
+    insert(&backend, specs).await.unwrap();
+    assert_eq!(backend.claim(claim(worker, 1)).await.unwrap().jobs[0].token.job, jobs[0]);
+    let last = uuid_text(jobs[3]);
+    let moved =
+        format!("UPDATE {}.live SET run_at = run_at - interval '1 hour' WHERE id = '{last}'", place.schema());
+    place.connect().await.batch_execute(&moved).await.unwrap();
+    let mut claims = Vec::new();
+    for _ in 0..3 {
+        let reply = backend.claim(claim(worker, 1)).await.unwrap();
+        claims.extend(reply.jobs.iter().map(|job| job.token.job));
+    }
+    (claims, jobs)
+}
+
+fn uuid_text(id: JobId) -> String {
+    id.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }

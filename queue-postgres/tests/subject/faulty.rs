@@ -16,7 +16,7 @@ use queue_testkit::proxy::{Proxy, Traffic};
 use queue_testserver::{PgBouncer, Shutdown};
 use tokio::task::spawn_blocking;
 
-use super::{Schema, Way};
+use super::{Schema, Way, looking_at_all};
 use broken::{AtOnce, Contender, Lost, Restarted, Session, Through, Writable};
 use servers::Leased;
 
@@ -66,7 +66,10 @@ impl FaultySchema {
         }
         let mut driver: Config = url.parse()?;
         driver.application_name(&schema.name);
-        let config = PostgresConfig::new(driver).pooler(pooler).schema(&schema.name)?.ping_interval(PING);
+        let config = looking_at_all(PostgresConfig::new(driver))
+            .pooler(pooler)
+            .schema(&schema.name)?
+            .ping_interval(PING);
         Ok(Self { fault, schema, config, direct: direct.parse()?, proxy, server, _pooled: pooled })
     }
 

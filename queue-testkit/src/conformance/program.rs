@@ -88,7 +88,7 @@ impl Program {
             .worker_expiry(PATIENCE * 2)
             .cancellation_grace(SLOWEST_REQUEST)
             .rescue_interval(Duration::from_millis(50))
-            .head_interval(Duration::from_millis(500))
+            .poll_interval(Duration::from_millis(500))
             .outage_backoff(Duration::from_millis(10))
             .outage_backoff_cap(SLOWEST_REQUEST);
         change(&mut settings);

@@ -67,8 +67,8 @@ promises! {
     HeartbeatExtends = 12 "heartbeat-extends":
         "A beating worker keeps its jobs; expiry only moves forward.";
     PriorityOrder = 13 "priority-order":
-        "A claim from the head returns jobs by (priority descending, run_at, id), inside the batch too; \
-         a cursor claim misses nothing longer than its stated delay.";
+        "A claim returns jobs by (priority descending, run_at, id), inside the batch too; a job that \
+         another process makes ready is passed over no longer than the backend's stated delay.";
     NotBefore = 14 "not-before":
         "No job starts before its run_at.";
     UniqueOnce = 15 "unique-once":

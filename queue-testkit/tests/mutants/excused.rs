@@ -52,6 +52,7 @@ q04_a_worker_that_stood_still_past_its_expiry_settles_nothing: needs durable, wh
 q11_a_worker_that_stood_still_goes_on_as_a_new_one: needs durable, which the backend does not declare
 q11_a_program_that_stood_still_doubles_nothing_and_works_on: needs durable, which the backend does not declare
 q12_the_expiry_outlives_the_handle: needs durable, which the backend does not declare
+q13_an_earlier_job_of_another_handle_is_claimed: needs multi_process, which the backend does not declare
 q13_the_order_outlives_the_handle: needs durable, which the backend does not declare
 q16_a_job_is_known_when_the_storage_is_opened_again: needs durable, which the backend does not declare
 q17_a_pause_outlives_the_handle: needs durable, which the backend does not declare

@@ -73,7 +73,7 @@ impl Mutation for TwoSteps {
                 job.token.claim = claim;
                 job
             });
-            return Ok(ClaimReply::new(taken.collect(), None, None));
+            return Ok(ClaimReply::new(taken.collect(), None));
         }
         let reply = sound.backend.claim(request).await?;
         self.seen.lock().unwrap().clone_from(&reply.jobs);

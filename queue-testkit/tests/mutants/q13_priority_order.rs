@@ -1,4 +1,4 @@
-//! Q13: jobs come in another order, or a cursor hides some for good.
+//! Q13: jobs come in another order, or those before the last claimed are hidden for good.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, Cursor, Hint, InsertReply, InsertRequest, LiveRow, MaintainReply,
-    MaintainRequest, SettleRequest, Settled, Verdict, WakeHub, WakeReceiver,
+    ClaimReply, ClaimRequest, Hint, InsertReply, InsertRequest, LiveRow, MaintainReply, MaintainRequest,
+    SettleRequest, Settled, Settlement, Verdict, WakeHub, WakeReceiver,
 };
-use queue_core::{Backend as _, JobId, JobSpec, QueueName, Result, Timestamp, WorkerId};
+use queue_core::{Backend as _, JobId, JobSpec, QueueName, Result, Timestamp, Token, WorkerId};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -18,8 +18,8 @@ mutants! {
     Q13 ignores_priorities => IgnoresPriorities,
     Q13 returns_a_claim_in_reverse => Reverses,
     Q13 claims_beyond_its_limit => BeyondTheLimit,
-    Q13 skips_jobs_behind_the_cursor => SkipsBehindTheCursor,
-    Q13 begins_at_the_last_cursor_when_asked_for_the_head => NoHead::default(),
+    Q13 claims_only_jobs_of_a_later_time => Hides::new(HIDES_THE_SAME_TIME),
+    Q13 claims_only_jobs_behind_the_last_claimed => Hides::new(None),
     Q13 moves_a_released_job_to_the_end => MovesTheReleased,
     Q13 wakes_with_a_later_time_for_what_is_given_back => WakesLater::default(),
 }
@@ -67,39 +67,56 @@ impl Mutation for BeyondTheLimit {
     }
 }
 
-/// The cursor names the time of the last job, and not its id.
-struct SkipsBehindTheCursor;
+/// No id is greater.
+const HIDES_THE_SAME_TIME: Option<JobId> = Some(JobId::from_bytes([0xff; 16]));
 
-#[async_trait]
-impl Mutation for SkipsBehindTheCursor {
-    async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
-        let mut reply = sound.backend.claim(request).await?;
-        let exact = reply.cursor.take().unwrap_or_default();
-        let mut coarse = Cursor::new();
-        for (priority, (run_at, _)) in exact.levels() {
-            sound.reached();
-            coarse.advance(priority, (run_at, JobId::from_bytes([0xff; 16])));
-        }
-        reply.cursor = Some(coarse);
-        Ok(reply)
+/// A position in a queue, for each worker and priority.
+type Places = BTreeMap<(WorkerId, QueueName, i16), (Timestamp, JobId)>;
+
+/// What comes to stand before the last claimed job is never seen by its worker. With an id, that id
+/// takes the place of the job's own.
+struct Hides {
+    id: Option<JobId>,
+    places: Mutex<Places>,
+}
+
+impl Hides {
+    fn new(id: Option<JobId>) -> Self {
+        Self { id, places: Mutex::default() }
+    }
+
+    /// Takes those jobs out of the reply that stand before the place.
+    fn hide(&self, worker: WorkerId, reply: &mut ClaimReply) -> Vec<Token> {
+        let mut places = self.places.lock().unwrap();
+        let before = places.clone();
+        let mut hidden = Vec::new();
+        reply.jobs.retain(|job| {
+            let key = (worker, job.queue.clone(), job.priority);
+            let is_hidden = before.get(&key).is_some_and(|place| (job.run_at, job.token.job) <= *place);
+            if is_hidden {
+                hidden.push(job.token);
+            } else {
+                places.insert(key, (job.run_at, self.id.unwrap_or(job.token.job)));
+            }
+            !is_hidden
+        });
+        hidden
     }
 }
 
-/// What comes to stand before the cursor is never seen.
-#[derive(Default)]
-struct NoHead(Mutex<BTreeMap<(WorkerId, QueueName), Cursor>>);
-
 #[async_trait]
-impl Mutation for NoHead {
-    async fn claim(&self, sound: &Sound, mut request: ClaimRequest) -> Result<ClaimReply> {
-        let place = (request.worker, request.queue.clone());
-        let last = self.0.lock().unwrap().get(&place).cloned();
-        if request.cursor.is_none() && last.is_some() {
+impl Mutation for Hides {
+    async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
+        let (worker, now) = (request.worker, request.now);
+        let mut reply = sound.backend.claim(request).await?;
+        let hidden = self.hide(worker, &mut reply);
+        if !hidden.is_empty() {
             sound.reached();
-            request.cursor = last;
+            let release = |token| Settlement::new(token, Verdict::Release);
+            let mut request = SettleRequest::new(worker, hidden.into_iter().map(release).collect());
+            request.now = now;
+            sound.backend.settle(request).await?;
         }
-        let reply = sound.backend.claim(request).await?;
-        self.0.lock().unwrap().insert(place, reply.cursor.clone().unwrap_or_default());
         Ok(reply)
     }
 }
@@ -120,7 +137,7 @@ impl Mutation for MovesTheReleased {
     }
 }
 
-/// A cursor that is rewound by it stays behind the job that was given back.
+/// A worker that begins at that time stays behind the job that was given back.
 #[derive(Default)]
 struct WakesLater(WakeHub);
 

@@ -1,4 +1,4 @@
-//! Decides what to claim next: from which queue, and from where in it.
+//! Decides from which queue to claim next, and when.
 
 mod queue_schedule;
 
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use self::queue_schedule::QueueSchedule;
 use crate::QueueName;
-use crate::backend::{Cursor, ReadyQueuesReply, Wakes};
+use crate::backend::{ReadyQueuesReply, Wakes};
 use crate::runtime::decide::deadline::later;
 use crate::runtime::settings::WorkerSettings;
 
@@ -23,31 +23,17 @@ pub(crate) enum PlannerStep {
     Look(Vec<QueueName>),
 }
 
-/// From where in a queue to claim.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClaimStart {
-    Head,
-    /// Behind the last claimed job.
-    Cursor,
-    /// Some time before the cursor, for jobs that were committed late.
-    LookBack,
-}
-
 /// One claim to make.
 #[derive(Debug, Clone)]
 pub(crate) struct ClaimPlan {
     index: usize,
     pub(crate) queue: QueueName,
-    pub(crate) start: ClaimStart,
-    pub(crate) cursor: Option<Cursor>,
 }
 
 /// What a claim returned.
 #[derive(Debug)]
 pub(crate) struct ClaimOutcome {
-    pub(crate) jobs: usize,
     pub(crate) more: MoreJobs,
-    pub(crate) cursor: Option<Cursor>,
     pub(crate) next_due: Option<Duration>,
 }
 
@@ -64,8 +50,8 @@ pub(crate) enum MoreJobs {
 
 /// The queues of one backend.
 ///
-/// While a claim is under way the caller holds wake-ups back until its reply, because the reply
-/// replaces the cursor that a wake-up moves back.
+/// While a claim is under way the caller holds wake-ups back until its reply, because an empty reply
+/// would hide a wake-up that came after the claim had looked.
 #[derive(Debug)]
 pub(crate) struct Planner {
     queues: Vec<QueueSchedule>,
@@ -94,45 +80,34 @@ impl Planner {
             return None;
         }
         let many = self.queues.len();
-        let (index, start) = (0..many)
+        let index = (0..many)
             .map(|step| (self.next + step) % many)
-            .find_map(|index| Some((index, self.queues[index].choose(now, idle)?)))?;
+            .find(|&index| self.queues[index].wants_claim(now, idle))?;
         self.next = (index + 1) % many;
         self.urgent = None;
-        let queue = &self.queues[index];
-        let cursor = match (start, &queue.cursor) {
-            (ClaimStart::Head, _) | (_, None) => None,
-            (ClaimStart::Cursor, Some(cursor)) => Some(cursor.clone()),
-            (ClaimStart::LookBack, Some(cursor)) => Some(cursor.look_back(self.settings.look_back)),
-        };
-        Some(ClaimPlan { index, queue: queue.queue.clone(), start, cursor })
+        Some(ClaimPlan { index, queue: self.queues[index].queue.clone() })
     }
 
     /// The claims to park while a slot is idle: one per queue, made with the next insert.
     pub(crate) fn parked(&self) -> Vec<ClaimPlan> {
-        let plan = |(index, queue): (usize, &QueueSchedule)| ClaimPlan {
-            index,
-            queue: queue.queue.clone(),
-            start: ClaimStart::Cursor,
-            cursor: queue.cursor.clone(),
-        };
+        let plan = |(index, queue): (usize, &QueueSchedule)| ClaimPlan { index, queue: queue.queue.clone() };
         self.queues.iter().enumerate().map(plan).collect()
     }
 
     /// Whether nothing may be claimed until a slot is free: a queue has needed one for so long, and
     /// no slot becomes free as long as the other queues fill the buffer.
     fn must_free_slot(&self, now: Instant, idle: usize) -> bool {
-        let longest = self.settings.head_interval;
+        let longest = self.settings.poll_interval;
         idle == 0 && self.queues.iter().any(|queue| queue.has_needed_slot_for(longest, now))
     }
 
     /// When to plan again if nothing happens before.
     pub(crate) fn next_time(&self, now: Instant, idle: usize) -> Instant {
-        let latest = later(now, self.settings.head_interval);
+        let latest = later(now, self.settings.poll_interval);
         if self.must_free_slot(now, idle) {
             return latest;
         }
-        self.queues.iter().map(|queue| queue.next_time(now, idle)).fold(latest, Instant::min)
+        self.queues.iter().map(QueueSchedule::next_time).fold(latest, Instant::min)
     }
 
     /// The highest priority in a wake-up since the last plan.
@@ -140,50 +115,34 @@ impl Planner {
         self.urgent
     }
 
-    /// Learns which of the queues that were looked at have anything. `started` is when the look
-    /// began.
-    pub(crate) fn looked(
-        &mut self,
-        asked: &[QueueName],
-        reply: &ReadyQueuesReply,
-        started: Instant,
-        now: Instant,
-    ) {
+    /// Learns which of the queues that were looked at have anything.
+    pub(crate) fn looked(&mut self, asked: &[QueueName], reply: &ReadyQueuesReply, now: Instant) {
         let (asked, named): (HashSet<_>, HashSet<_>) =
             (asked.iter().collect(), reply.queues.iter().collect());
-        let cost = now.saturating_duration_since(started);
         for queue in self.queues.iter_mut().filter(|queue| asked.contains(&queue.queue)) {
             if named.contains(&queue.queue) {
                 queue.found_by_look();
             } else {
-                queue.found_empty(cost, reply.next_due, now, &self.settings);
+                queue.found_empty(reply.next_due, now, &self.settings);
             }
         }
     }
 
-    /// Learns what a claim returned. `started` is when the claim was sent.
-    pub(crate) fn claimed(
-        &mut self,
-        plan: &ClaimPlan,
-        outcome: ClaimOutcome,
-        started: Instant,
-        now: Instant,
-    ) {
-        let cost = now.saturating_duration_since(started);
-        self.queues[plan.index].claimed(plan, outcome, cost, now, &self.settings);
+    /// Learns what a claim returned.
+    pub(crate) fn claimed(&mut self, plan: &ClaimPlan, outcome: &ClaimOutcome, now: Instant) {
+        self.queues[plan.index].claimed(outcome, now, &self.settings);
     }
 
-    /// Learns that a claim failed, which says nothing about its queue: the next claim from it reads
-    /// from the head.
-    pub(crate) fn failed(&mut self, plan: &ClaimPlan, now: Instant) {
-        self.queues[plan.index].want_head(now);
+    /// Learns that a claim failed, which says nothing about its queue.
+    pub(crate) fn failed(&mut self, plan: &ClaimPlan) {
+        self.queues[plan.index].want_claim();
     }
 
     /// Learns from the backend's wake-ups.
     pub(crate) fn wake(&mut self, wakes: &Wakes, now: Instant) {
         for hint in &wakes.ready {
             if let Some(queue) = self.queues.iter_mut().find(|queue| queue.queue == hint.queue) {
-                queue.job_ready(hint, now, &self.settings);
+                queue.job_ready();
                 self.urgent = self.urgent.max(Some(hint.priority));
             }
         }
@@ -191,7 +150,7 @@ impl Planner {
             self.due_in(wait, now);
         }
         if wakes.unknown {
-            self.look_everywhere(now);
+            self.look_everywhere();
         }
     }
 
@@ -202,8 +161,8 @@ impl Planner {
     }
 
     /// Learns that jobs may have become ready anywhere.
-    pub(crate) fn look_everywhere(&mut self, now: Instant) {
-        self.queues.iter_mut().for_each(|queue| queue.anything_ready(now, &self.settings));
+    pub(crate) fn look_everywhere(&mut self) {
+        self.queues.iter_mut().for_each(QueueSchedule::anything_ready);
     }
 }
 

@@ -4,7 +4,6 @@ mod parked;
 mod reply;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -42,7 +41,6 @@ struct SentClaim {
     claim: ClaimId,
     limit: usize,
     last_attempts: usize,
-    at: Instant,
 }
 
 impl ClaimLoop<'_> {
@@ -80,7 +78,7 @@ impl ClaimLoop<'_> {
     /// claims are parked at the backend.
     async fn wait(&mut self, id: WorkerId, has_room: bool, idle: usize) {
         let now = self.worker.now();
-        let latest = later(now, self.worker.settings.head_interval);
+        let latest = later(now, self.worker.settings.poll_interval);
         let next = if has_room { self.planner.next_time(now, idle) } else { latest };
         let timer = self.worker.environment.sleep(next.saturating_duration_since(now));
         let mut parked = if idle > 0 { self.park(id) } else { None };
@@ -117,10 +115,9 @@ impl ClaimLoop<'_> {
     }
 
     fn change_plan(&mut self, change: PlanChange) {
-        let now = self.worker.now();
         match change {
-            PlanChange::DueIn(wait) => self.planner.due_in(wait, now),
-            PlanChange::LookEverywhere => self.planner.look_everywhere(now),
+            PlanChange::DueIn(wait) => self.planner.due_in(wait, self.worker.now()),
+            PlanChange::LookEverywhere => self.planner.look_everywhere(),
         }
     }
 
@@ -130,7 +127,7 @@ impl ClaimLoop<'_> {
             Err(error) => return self.failed(plan, &error).await,
         };
         let (limit, last_attempts) = (room, idle.min(room));
-        let sent = SentClaim { worker: id, claim, limit, last_attempts, at: self.worker.now() };
+        let sent = SentClaim { worker: id, claim, limit, last_attempts };
         self.backend.claims.begin_claim();
         let reply = self.backend.backend.claim(self.request(plan, &sent)).await;
         self.take_reply(plan, &sent, reply).await;
@@ -143,18 +140,16 @@ impl ClaimLoop<'_> {
         let mut request = ClaimRequest::new(sent.worker, sent.claim, plan.queue.clone(), kinds, limit);
         request.last_attempts = saturating_u32(sent.last_attempts);
         request.grace = self.worker.settings.lease_grace;
-        request.cursor.clone_from(&plan.cursor);
         request
     }
 
     /// Asks which of many queues have anything.
     async fn look(&mut self, queues: Vec<QueueName>) {
-        let started = self.worker.now();
         let request = ReadyQueuesRequest::new(queues.clone(), Arc::clone(&self.backend.kinds));
         match self.backend.backend.ready_queues(request).await {
             Ok(reply) => {
                 self.outage.succeeded();
-                self.planner.looked(&queues, &reply, started, self.worker.now());
+                self.planner.looked(&queues, &reply, self.worker.now());
             }
             Err(error) => {
                 self.outage.failed(&error);

@@ -35,8 +35,8 @@ mod q11_rescue;
 mod q11_stops;
 mod q12_heartbeat_extends;
 mod q12_late_rescuer;
-mod q13_cursor;
 mod q13_head_order;
+mod q13_later_claims;
 mod q14_not_before;
 mod q16_border;
 mod q16_idempotent_enqueue;
@@ -90,7 +90,7 @@ const FILES: &[&[Case]] = &[
     q11_stops::CASES,
     q12_heartbeat_extends::CASES,
     q12_late_rescuer::CASES,
-    q13_cursor::CASES,
+    q13_later_claims::CASES,
     q13_head_order::CASES,
     q14_not_before::CASES,
     q16_border::CASES,

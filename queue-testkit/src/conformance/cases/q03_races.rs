@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use queue_core::backend::{Cursor, Settled, Verdict};
+use queue_core::backend::{Settled, Verdict};
 use queue_core::{Enqueuer as _, JobId, State, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -22,7 +22,7 @@ cases! {
     Race q03_workers_on_one_storage_run_each_job_once,
 }
 
-/// From the head and by cursors, in batches of different sizes: every job is in one claim.
+/// In batches of different sizes: every job is in one claim.
 async fn q03_sixteen_claimers_share_no_job(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..400).map(|index| kit.spec("job").priority(index % 3)).collect()).await?;
@@ -32,12 +32,9 @@ async fn q03_sixteen_claimers_share_no_job(kit: &Kit) -> CaseResult {
         let worker = kit.worker().await?;
         tasks.push(async move {
             let mut mine = Vec::new();
-            let mut cursor: Option<Cursor> = None;
             loop {
-                let reply = handle.claiming(worker, 1 + task % 7).cursor(cursor).take().await?;
+                let reply = handle.claiming(worker, 1 + task % 7).take().await?;
                 mine.extend(reply.jobs.iter().map(|job| job.token.job));
-                // Every other task starts at the head each time.
-                cursor = if task.is_multiple_of(2) { reply.cursor } else { None };
                 if reply.jobs.is_empty() {
                     return anyhow::Ok(mine);
                 }

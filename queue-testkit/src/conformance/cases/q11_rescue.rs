@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{AttemptError, Cursor, MaintainRequest, Settled, Wakes};
+use queue_core::backend::{AttemptError, MaintainRequest, Settled, Wakes};
 use queue_core::{JobId, State};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -137,8 +137,7 @@ async fn q11_what_did_not_fit_the_limit_may_still_be_settled(kit: &Kit) -> CaseR
     Ok(())
 }
 
-/// By a hint for each queue and priority in the reply, with the least time among its jobs, which is all
-/// that a cursor needs to find them; and by a wake-up.
+/// By a hint for each queue and priority in the reply, and by a wake-up.
 async fn q11_a_rescue_tells_what_became_ready(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let entered_at = kit.now();
@@ -168,11 +167,6 @@ async fn q11_a_rescue_tells_what_became_ready(kit: &Kit) -> CaseResult {
     };
     announced(&mut wakes, |all| levels.into_iter().all(|level| is_told(all, level))).await?;
 
-    let mut cursor = Cursor::new();
-    cursor.advance(3, (kit.now(), JobId::from_bytes([0xff; 16])));
-    cursor.rewind(3, entered_at);
-    let reply = kit.claiming(kit.worker().await?, 1).cursor(Some(cursor)).take().await?;
-    ensure_eq!(reply.jobs.first().map(|job| job.priority), Some(3), "what the rewound cursor finds first");
     Ok(())
 }
 

@@ -13,8 +13,8 @@ use crate::conformance::session::{EXPIRY, bury, cancelled, complete, complete_wi
 use crate::conformance::spec::Spec;
 
 cases! {
-    Fast q19_a_wall_of_unhandled_jobs_hides_nothing_from_the_head,
-    Fast q19_a_cursor_goes_on_behind_a_wall_of_unhandled_jobs,
+    Fast q19_a_wall_of_unhandled_jobs_hides_nothing,
+    Fast q19_claims_meet_each_job_in_a_wall_of_unhandled_ones,
     Fast q19_finite_urgent_input_lets_the_others_through,
     Fast q19_jobs_that_keep_failing_let_the_others_through,
     Fast q19_jobs_on_their_last_attempt_do_not_block_the_queue,
@@ -32,7 +32,7 @@ async fn build_wall(kit: &Kit, spec: impl Fn(usize) -> Spec) -> CaseResult {
 
 /// Half of the wall is more urgent, half stands before them in their own level; and both kinds of jobs,
 /// new and old, are found at once.
-async fn q19_a_wall_of_unhandled_jobs_hides_nothing_from_the_head(kit: &Kit) -> CaseResult {
+async fn q19_a_wall_of_unhandled_jobs_hides_nothing(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let first = kit.insert_one(kit.spec("mine").priority(-1)).await?;
     build_wall(kit, |index| kit.spec("theirs").priority(i16::from(index % 2 == 0))).await?;
@@ -48,28 +48,26 @@ async fn q19_a_wall_of_unhandled_jobs_hides_nothing_from_the_head(kit: &Kit) -> 
     Ok(())
 }
 
-/// Fifty jobs lie scattered in and behind it; the claims of one cursor meet all of them, in order, as
-/// they do what is added behind.
-async fn q19_a_cursor_goes_on_behind_a_wall_of_unhandled_jobs(kit: &Kit) -> CaseResult {
+/// Fifty jobs lie scattered in and behind it; the claims of one worker meet all of them, in order, and
+/// what is inserted behind them.
+async fn q19_claims_meet_each_job_in_a_wall_of_unhandled_ones(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     build_wall(kit, |index| kit.spec(if index % 200 == 199 { "mine" } else { "theirs" })).await?;
-    let mut cursor = None;
     let mut seen: Vec<JobId> = Vec::new();
     let mut more = None;
     for turn in 0..18 {
-        let reply = kit.claiming(worker, 3).kinds(&["mine"]).cursor(cursor).take().await?;
+        let reply = kit.claiming(worker, 3).kinds(&["mine"]).take().await?;
         for job in &reply.jobs {
             kit.settle_one(job.token, complete()).await?;
             seen.push(job.token.job);
         }
-        cursor = reply.cursor;
         if turn == 10 {
             kit.advance(Duration::from_secs(1));
             more = Some(kit.insert_one(kit.spec("mine")).await?);
         }
     }
     ensure_eq!((seen.len(), seen.last().copied()), (51, more), "jobs that were claimed, and the last");
-    ensure!(seen.is_sorted(), "the cursor went back");
+    ensure!(seen.is_sorted(), "the claims went back");
     Ok(())
 }
 
@@ -79,21 +77,16 @@ async fn q19_finite_urgent_input_lets_the_others_through(kit: &Kit) -> CaseResul
     let patient = kit.insert((0..10).map(|_| kit.spec("job")).collect()).await?;
     let mut urgent_left = 100;
     let mut seen = Vec::new();
-    let mut cursor = None;
-    for turn in 0..65 {
+    for _ in 0..65 {
         if urgent_left > 0 {
             kit.insert(vec![kit.spec("job").priority(9), kit.spec("job").priority(8)]).await?;
             urgent_left -= 2;
         }
         kit.advance(Duration::from_millis(10));
-        // As a worker does: by its cursor, and from the head now and then.
-        let from = if turn % 5 == 0 { None } else { cursor };
-        let reply = kit.claiming(worker, 2).cursor(from).take().await?;
-        for job in reply.jobs {
+        for job in kit.claim(worker, 2).await? {
             kit.settle_one(job.token, complete()).await?;
             seen.extend((job.priority == 0).then_some(job.token.job));
         }
-        cursor = reply.cursor;
     }
     ensure_eq!(seen, patient, "the jobs that had to wait, as they were claimed");
     Ok(())

@@ -51,7 +51,7 @@ async fn q07_random_losses_and_failures_agree_with_the_model(kit: &Kit) -> CaseR
     agree_on_random_operations(kit, Mixture::Failing, &expected).await
 }
 
-/// From the head, with cursors, looking back, rewound.
+/// While jobs become ready before those that were claimed last.
 async fn q13_random_claims_agree_with_the_model(kit: &Kit) -> CaseResult {
     let expected = [Rare::LeaseLost, Rare::CutByLastAttempts];
     agree_on_random_operations(kit, Mixture::Ordering, &expected).await

@@ -148,7 +148,7 @@ async fn q04_a_lease_of_before_a_restore_settles_nothing(kit: &Kit) -> CaseResul
     Ok(())
 }
 
-/// From the head, however far a cursor had come.
+/// However many later jobs its worker had claimed.
 async fn q13_jobs_that_a_restore_brought_back_are_claimed(kit: &Kit) -> CaseResult {
     let restored = Restored::new(kit).await?;
     let handle = &restored.handle;

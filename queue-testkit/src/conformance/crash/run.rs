@@ -83,7 +83,7 @@ fn settings(orders: &Orders) -> WorkerSettings {
             Upkeep::Often => EXPIRY / 9,
             Upkeep::Never => Duration::from_secs(24 * 60 * 60),
         })
-        .head_interval(EXPIRY)
+        .poll_interval(EXPIRY)
         .prune(None)
 }
 

@@ -76,7 +76,7 @@ impl Tale {
     }
 
     fn claim(self, claim: ClaimId, attempt: u32) -> Self {
-        self.tell(&claim_request(claim), &Ok(ClaimReply::new(vec![job(claim, attempt)], None, None)))
+        self.tell(&claim_request(claim), &Ok(ClaimReply::new(vec![job(claim, attempt)], None)))
     }
 
     fn settle(self, claim: ClaimId, verdict: Verdict, answer: Settled) -> Self {
@@ -360,7 +360,7 @@ fn too_many_operations_at_the_same_time_are_not_passed_over() {
         for cancelled in cancels {
             tale.history.answered(cancelled, &cancel, &Ok(vec![CancelReply::Running]));
         }
-        tale.history.answered(claimed, &claim, &Ok(ClaimReply::new(vec![job(A, 1)], None, None)));
+        tale.history.answered(claimed, &claim, &Ok(ClaimReply::new(vec![job(A, 1)], None)));
         tale.live(State::Running, 1, Some(A))
     };
     tale_of(order::MOST_OPEN).can_be();

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use queue_core::backend::{ClaimRequest, ClaimedJob, Cursor};
+use queue_core::backend::{ClaimRequest, ClaimedJob};
 use queue_core::{ClaimId, JobId, QueueName, Timestamp, WorkerId};
 
 use super::{Job, Lease, Model, Standing};
@@ -46,15 +46,11 @@ impl Model {
 
     /// The jobs that the claim may take, in order.
     fn candidates(&self, now: Timestamp, request: &ClaimRequest) -> Vec<JobId> {
-        let is_ahead = |job: &Job, cursor: &Cursor| {
-            cursor.position(job.spec.priority).is_none_or(|position| (job.run_at, job.spec.id) > position)
-        };
         let mut jobs: Vec<&Job> = self
             .jobs
             .iter()
             .filter(|job| job.spec.queue == request.queue && request.kinds.contains(&job.spec.kind))
             .filter(|job| job.can_be_claimed(now))
-            .filter(|job| request.cursor.as_ref().is_none_or(|cursor| is_ahead(job, cursor)))
             .collect();
         jobs.sort_by_key(|job| (Reverse(job.spec.priority), job.run_at, job.spec.id));
         jobs.into_iter().map(|job| job.spec.id).collect()

@@ -15,7 +15,6 @@ pub(super) enum Operation {
         kinds: Vec<&'static str>,
         limit: u32,
         last_attempts: u32,
-        from: From,
     },
     Settle(Vec<(Lease, Ending)>),
     Cancel {
@@ -81,15 +80,6 @@ pub(super) enum Who {
     Holder(Index),
     /// One with the lease of a job that somebody wants cancelled.
     Asked(Index),
-}
-
-/// Where a claim begins.
-#[derive(Debug, Clone)]
-pub(super) enum From {
-    Head,
-    Cursor,
-    LookBack { seconds: u64 },
-    Rewind { priority: i16, seconds: u64 },
 }
 
 /// Which token settles.
@@ -196,21 +186,14 @@ fn claim() -> impl Strategy<Value = Operation> {
         1 => Just(vec!["b"]),
         1 => Just(vec!["c", "a"]),
     ];
-    let from = prop_oneof![
-        3 => Just(From::Head),
-        4 => Just(From::Cursor),
-        1 => (0..20_u64).prop_map(|seconds| From::LookBack { seconds }),
-        1 => (priority(), 0..20_u64).prop_map(|(priority, seconds)| From::Rewind { priority, seconds }),
-    ];
     let last_attempts = prop_oneof![3 => Just(9_u32), 2 => 0..3_u32];
-    (claimer(), queue(), kinds, 0..6_u32, last_attempts, from).prop_map(
-        |(worker, queue, kinds, limit, last_attempts, from)| Operation::Claim {
+    (claimer(), queue(), kinds, 0..6_u32, last_attempts).prop_map(
+        |(worker, queue, kinds, limit, last_attempts)| Operation::Claim {
             worker,
             queue,
             kinds,
             limit,
             last_attempts,
-            from,
         },
     )
 }

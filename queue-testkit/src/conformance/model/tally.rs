@@ -17,7 +17,6 @@ pub(crate) enum Rare {
     InsertedAgain,
     BatchRefused,
     CutByLastAttempts,
-    ClaimedWithCursor,
     ClaimMetPause,
     LeasesFound,
     CancelTold,

@@ -1,7 +1,7 @@
 //! A claim whose parts the case sets.
 
 use anyhow::Context as _;
-use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Cursor, InsertRequest};
+use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, InsertRequest};
 use queue_core::{ClaimId, JobId, Kind, WorkerId};
 
 use super::{GRACE, Session, queue};
@@ -17,7 +17,6 @@ pub(crate) struct Claiming<'a> {
     last_attempts: Option<u32>,
     queue: &'a str,
     kinds: Option<Vec<&'a str>>,
-    cursor: Option<Cursor>,
 }
 
 impl Session {
@@ -31,11 +30,10 @@ impl Session {
             last_attempts: None,
             queue: "default",
             kinds: None,
-            cursor: None,
         }
     }
 
-    /// Claims up to `limit` jobs of the default queue from its head.
+    /// Claims up to `limit` jobs of the default queue.
     pub(crate) async fn claim(&self, worker: WorkerId, limit: u32) -> anyhow::Result<Vec<ClaimedJob>> {
         Ok(self.claiming(worker, limit).take().await?.jobs)
     }
@@ -64,11 +62,6 @@ impl<'a> Claiming<'a> {
 
     pub(crate) fn last_attempts(mut self, most: u32) -> Self {
         self.last_attempts = Some(most);
-        self
-    }
-
-    pub(crate) fn cursor(mut self, cursor: Option<Cursor>) -> Self {
-        self.cursor = cursor;
         self
     }
 
@@ -108,7 +101,6 @@ impl<'a> Claiming<'a> {
             .at(self.session.now());
         request.last_attempts = self.last_attempts.unwrap_or(self.limit);
         request.grace = GRACE;
-        request.cursor = self.cursor;
         self.session.shared.known().claimers.insert(self.claim, self.worker);
         Ok(request)
     }

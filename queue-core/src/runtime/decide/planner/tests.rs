@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Timestamp;
 use crate::backend::Hint;
-use crate::{JobId, Timestamp};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -17,7 +17,7 @@ fn planner(now: Instant) -> Planner {
 fn planner_of_two(now: Instant) -> Planner {
     let mut planner = Planner::new(vec![QueueName::default(), other()], WorkerSettings::default(), now);
     let first = planner.plan(now, 0).unwrap();
-    planner.claimed(&first, outcome(0, MoreJobs::WhenSlotFree), now, now);
+    planner.claimed(&first, &outcome(MoreJobs::WhenSlotFree), now);
     claim_of_other(&mut planner, now);
     planner
 }
@@ -29,13 +29,11 @@ fn other() -> QueueName {
 fn claim_of_other(planner: &mut Planner, now: Instant) {
     let plan = planner.plan(now, 0).unwrap();
     assert_eq!(plan.queue, other());
-    planner.claimed(&plan, outcome(500, MoreJobs::Yes), now, now);
+    planner.claimed(&plan, &outcome(MoreJobs::Yes), now);
 }
 
-fn outcome(jobs: usize, more: MoreJobs) -> ClaimOutcome {
-    let mut cursor = Cursor::new();
-    cursor.advance(0, (Timestamp::from_micros(10_000_000).unwrap(), JobId::generate()));
-    ClaimOutcome { jobs, more, cursor: Some(cursor), next_due: None }
+fn outcome(more: MoreJobs) -> ClaimOutcome {
+    ClaimOutcome { more, next_due: None }
 }
 
 fn hint(priority: i16, micros: i64) -> Wakes {
@@ -45,59 +43,38 @@ fn hint(priority: i16, micros: i64) -> Wakes {
 }
 
 #[test]
-fn full_queue_is_claimed_from_head_then_cursor_then_head() {
-    let start = Instant::now();
-    let mut planner = planner(start);
-    let head = planner.plan(start, 1).unwrap();
-    assert_eq!((head.start, &head.cursor), (ClaimStart::Head, &None));
-    planner.claimed(&head, outcome(500, MoreJobs::Yes), start, start + MILLI);
-    let next = planner.plan(start + MILLI, 1).unwrap();
-    assert_eq!(next.start, ClaimStart::Cursor);
-    assert!(next.cursor.is_some());
-    planner.claimed(&next, outcome(3, MoreJobs::No), start + MILLI, start + MILLI);
-    assert!(planner.plan(start + MILLI, 1).is_none(), "the head costs too much to be read again at once");
-    let last = planner.plan(start + MILLI * 21, 1).unwrap();
-    assert_eq!(last.start, ClaimStart::Head);
-    planner.claimed(&last, outcome(0, MoreJobs::No), start + MILLI * 21, start + MILLI * 21);
-    assert!(planner.plan(start + MILLI * 21, 1).is_none());
+fn queue_is_claimed_until_a_claim_is_not_full() {
+    let now = Instant::now();
+    let mut planner = planner(now);
+    for more in [MoreJobs::Yes, MoreJobs::Yes, MoreJobs::No] {
+        let plan = planner.plan(now, 1).unwrap();
+        planner.claimed(&plan, &outcome(more), now);
+    }
+    assert!(planner.plan(now, 1).is_none());
 }
 
 #[test]
-fn idle_queue_is_claimed_after_the_head_interval() {
+fn idle_queue_is_claimed_after_the_poll_interval() {
     let start = Instant::now();
     let mut planner = planner(start);
-    let head = planner.plan(start, 1).unwrap();
-    planner.claimed(&head, outcome(0, MoreJobs::No), start, start);
+    let first = planner.plan(start, 1).unwrap();
+    planner.claimed(&first, &outcome(MoreJobs::No), start);
     assert!(planner.plan(start + Duration::from_millis(4999), 1).is_none());
     assert_eq!(planner.next_time(start, 1), start + Duration::from_secs(5));
-    assert_eq!(planner.plan(start + Duration::from_secs(5), 1).unwrap().start, ClaimStart::Head);
+    assert!(planner.plan(start + Duration::from_secs(5), 1).is_some());
 }
 
 #[test]
-fn wake_up_moves_the_cursor_back_to_its_job() {
-    let start = Instant::now();
-    let mut planner = planner(start);
-    let head = planner.plan(start, 1).unwrap();
-    planner.claimed(&head, outcome(1, MoreJobs::No), start, start + MILLI);
-    planner.wake(&hint(0, 4), start + MILLI);
-    assert_eq!(planner.urgent(), Some(0));
-    let next = planner.plan(start + MILLI, 1).unwrap();
-    let position = next.cursor.unwrap().position(0).unwrap();
-    assert!(position.0 < Timestamp::from_micros(4).unwrap());
-}
-
-#[test]
-fn slow_head_is_replaced_by_looking_back() {
-    let start = Instant::now();
-    let mut planner = planner(start);
-    let head = planner.plan(start, 1).unwrap();
-    let dear = start + Duration::from_millis(200);
-    planner.claimed(&head, outcome(1, MoreJobs::No), start, dear);
-    assert!(planner.plan(dear, 1).is_none());
-    let back = planner.plan(dear + MILLI * 100, 1).unwrap();
-    assert_eq!(back.start, ClaimStart::LookBack);
-    let least = Timestamp::from_micros(8_000_000).unwrap();
-    assert!(back.cursor.unwrap().position(0).unwrap().0 < least);
+fn wake_up_is_claimed_at_once() {
+    let now = Instant::now();
+    for unknown in [false, true] {
+        let mut planner = planner(now);
+        let first = planner.plan(now, 1).unwrap();
+        planner.claimed(&first, &outcome(MoreJobs::No), now);
+        planner.wake(&if unknown { Wakes { unknown, ..Wakes::default() } } else { hint(7, 4) }, now);
+        assert_eq!(planner.urgent(), (!unknown).then_some(7));
+        assert!(planner.plan(now, 1).is_some());
+    }
 }
 
 #[test]
@@ -105,7 +82,7 @@ fn final_attempt_waits_for_a_free_slot() {
     let start = Instant::now();
     let mut planner = planner(start);
     let head = planner.plan(start, 0).unwrap();
-    planner.claimed(&head, outcome(0, MoreJobs::WhenSlotFree), start, start);
+    planner.claimed(&head, &outcome(MoreJobs::WhenSlotFree), start);
     assert!(planner.plan(start, 0).is_none());
     assert!(planner.plan(start, 1).is_some());
 }
@@ -117,38 +94,22 @@ fn wake_up_of_a_queue_without_slot_is_claimed() {
     claim_of_other(&mut planner, now);
     planner.wake(&hint(9, 0), now);
     let plan = planner.plan(now, 0).unwrap();
-    assert_eq!((plan.queue.clone(), plan.start), (QueueName::default(), ClaimStart::Cursor));
-    planner.claimed(&plan, outcome(1, MoreJobs::WhenSlotFree), now, now);
+    assert_eq!(plan.queue, QueueName::default());
+    planner.claimed(&plan, &outcome(MoreJobs::WhenSlotFree), now);
     claim_of_other(&mut planner, now);
 }
 
 #[test]
-fn queue_without_slot_keeps_its_head_interval() {
-    let start = Instant::now();
-    let mut planner = planner(start);
-    let head = planner.plan(start, 0).unwrap();
-    let dear = start + MILLI * 300;
-    planner.claimed(&head, outcome(500, MoreJobs::Yes), start, dear);
-    let next = planner.plan(dear + MILLI * 9, 0).unwrap();
-    assert_eq!(next.start, ClaimStart::Cursor);
-    planner.claimed(&next, outcome(0, MoreJobs::WhenSlotFree), dear + MILLI * 9, dear + MILLI * 9);
-    assert!(planner.plan(dear + MILLI * 9, 0).is_none());
-    let again = dear + WorkerSettings::default().head_interval;
-    assert_eq!(planner.next_time(dear + MILLI * 9, 0), again);
-    assert_eq!(planner.plan(again, 0).unwrap().start, ClaimStart::Head);
-}
-
-#[test]
-fn queue_gets_a_slot_after_the_head_interval() {
+fn queue_gets_a_slot_after_the_poll_interval() {
     let start = Instant::now();
     let mut planner = planner_of_two(start);
-    let later = start + WorkerSettings::default().head_interval;
+    let later = start + WorkerSettings::default().poll_interval;
     claim_of_other(&mut planner, later - MILLI);
     assert!(planner.plan(later, 0).is_none(), "the buffer drains");
     assert!(planner.next_time(later, 0) > later);
     let plan = planner.plan(later, 1).unwrap();
     assert_eq!(plan.queue, QueueName::default());
-    planner.claimed(&plan, outcome(1, MoreJobs::No), later, later);
+    planner.claimed(&plan, &outcome(MoreJobs::No), later);
     claim_of_other(&mut planner, later);
 }
 
@@ -157,8 +118,8 @@ fn due_job_is_claimed_when_due() {
     let start = Instant::now();
     let mut planner = planner(start);
     let head = planner.plan(start, 1).unwrap();
-    let scheduled = ClaimOutcome { next_due: Some(MILLI * 300), ..outcome(0, MoreJobs::No) };
-    planner.claimed(&head, scheduled, start, start);
+    let scheduled = ClaimOutcome { next_due: Some(MILLI * 300), ..outcome(MoreJobs::No) };
+    planner.claimed(&head, &scheduled, start);
     assert_eq!(planner.next_time(start, 1), start + MILLI * 300);
     assert!(planner.plan(start + MILLI * 299, 1).is_none());
     assert!(planner.plan(start + MILLI * 300, 1).is_some());
@@ -171,7 +132,7 @@ fn queues_take_turns() {
     let mut planner = Planner::new(names.to_vec(), WorkerSettings::default(), now);
     let mut turn = || {
         let plan = planner.plan(now, 1).unwrap();
-        planner.claimed(&plan, outcome(500, MoreJobs::Yes), now, now);
+        planner.claimed(&plan, &outcome(MoreJobs::Yes), now);
         plan.queue
     };
     let order: Vec<_> = (0..6).map(|_| turn()).collect();
@@ -185,18 +146,18 @@ enum Event {
     Hint(i16, i64),
     Unknown,
     DueIn(u64),
-    Claim { jobs: usize, more: usize, cost: u64, due: Option<u64> },
+    Claim { more: usize, cost: u64, due: Option<u64> },
     Fail,
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let claim = (0..9_usize, 0..3_usize, 0..400_u64, proptest::option::of(0..9000_u64));
+    let claim = (0..3_usize, 0..400_u64, proptest::option::of(0..9000_u64));
     prop_oneof![
         (0..3000_u64).prop_map(Event::Pass),
         (-2..3_i16, 0..20_000_000_i64).prop_map(|(priority, at)| Event::Hint(priority, at)),
         Just(Event::Unknown),
         (0..9000_u64).prop_map(Event::DueIn),
-        claim.prop_map(|(jobs, more, cost, due)| Event::Claim { jobs, more, cost, due }),
+        claim.prop_map(|(more, cost, due)| Event::Claim { more, cost, due }),
         Just(Event::Fail),
     ]
 }
@@ -206,20 +167,20 @@ fn apply(planner: &mut Planner, event: &Event, now: Instant, idle: usize) -> Ins
     match *event {
         Event::Pass(millis) => return now + Duration::from_millis(millis),
         Event::Hint(priority, at) => planner.wake(&hint(priority, at), now),
-        Event::Unknown => planner.look_everywhere(now),
+        Event::Unknown => planner.look_everywhere(),
         Event::DueIn(millis) => planner.due_in(Duration::from_millis(millis), now),
-        Event::Claim { jobs, more, cost, due } => {
+        Event::Claim { more, cost, due } => {
             if let Some(plan) = planner.plan(now, idle) {
                 let end = now + Duration::from_millis(cost);
                 let more = [MoreJobs::No, MoreJobs::Yes, MoreJobs::WhenSlotFree][more];
                 let next_due = due.map(Duration::from_millis);
-                planner.claimed(&plan, ClaimOutcome { next_due, ..outcome(jobs, more) }, now, end);
+                planner.claimed(&plan, &ClaimOutcome { next_due, ..outcome(more) }, end);
                 return end;
             }
         }
         Event::Fail => {
             if let Some(plan) = planner.plan(now, idle) {
-                planner.failed(&plan, now);
+                planner.failed(&plan);
             }
         }
     }
@@ -259,24 +220,24 @@ fn many_queues_are_looked_at_before_claims() {
     let mut planner = Planner::new(names.clone(), WorkerSettings::default(), start);
     assert_eq!(looked_at(planner.next_step(start, 1)), names);
     let reply = ReadyQueuesReply::new(vec![names[7].clone(), names[9].clone()], Some(MILLI * 500));
-    planner.looked(&names, &reply, start, start);
+    planner.looked(&names, &reply, start);
     for queue in [&names[7], &names[9]] {
         let Some(PlannerStep::Claim(plan)) = planner.next_step(start, 1) else { panic!("no claim") };
-        assert_eq!((&plan.queue, plan.start), (queue, ClaimStart::Head));
-        planner.claimed(&plan, outcome(0, MoreJobs::No), start, start);
+        assert_eq!(&plan.queue, queue);
+        planner.claimed(&plan, &outcome(MoreJobs::No), start);
     }
     assert!(planner.next_step(start, 1).is_none());
     // The due job is in a queue that is not known.
     assert_eq!(planner.next_time(start, 1), start + MILLI * 500);
     assert_eq!(looked_at(planner.next_step(start + MILLI * 500, 1)).len(), 998);
-    planner.looked(&names, &ReadyQueuesReply::default(), start + MILLI * 500, start + MILLI * 500);
+    planner.looked(&names, &ReadyQueuesReply::default(), start + MILLI * 500);
     let Some(next) = (501..6000).find(|milli| planner.next_step(start + MILLI * *milli, 1).is_some()) else {
         panic!("the queues are never looked at again")
     };
     assert!(next >= 5000, "after {next} ms");
     // A wake-up names its queue, so that no look is needed.
     let mut planner = Planner::new(names.clone(), WorkerSettings::default(), start);
-    planner.looked(&names, &ReadyQueuesReply::default(), start, start);
+    planner.looked(&names, &ReadyQueuesReply::default(), start);
     let woken =
         Hint { queue: names[3].clone(), priority: 0, run_at: Timestamp::UNIX_EPOCH, due_in: Duration::ZERO };
     planner.wake(&Wakes { ready: vec![woken], ..Wakes::default() }, start);

@@ -49,7 +49,7 @@ impl ClaimLoop<'_> {
         };
         let claim = ClaimId::generate().ok()?;
         let (limit, last_attempts) = (usize::MAX, usize::MAX);
-        let sent = SentClaim { worker: id, claim, limit, last_attempts, at: self.worker.now() };
+        let sent = SentClaim { worker: id, claim, limit, last_attempts };
         let requests = plans.iter().map(|plan| self.request(plan, &sent)).collect();
         Some(ParkedPlans { plans, claim: self.backend.parked.park(requests, most, room) })
     }
@@ -76,7 +76,6 @@ impl ClaimLoop<'_> {
             claim: request.claim,
             limit: size(request.limit),
             last_attempts: size(request.last_attempts),
-            at: self.worker.now(),
         };
         self.take_reply(plan, &sent, reply).await;
     }

@@ -28,8 +28,8 @@ impl ClaimLoop<'_> {
         } else {
             MoreJobs::No
         };
-        let outcome = ClaimOutcome { jobs, more, cursor: reply.cursor, next_due: reply.next_due };
-        self.planner.claimed(plan, outcome, sent.at, self.worker.now());
+        let outcome = ClaimOutcome { more, next_due: reply.next_due };
+        self.planner.claimed(plan, &outcome, self.worker.now());
         self.hand_over(sent.worker, reply.jobs);
     }
 
@@ -45,7 +45,7 @@ impl ClaimLoop<'_> {
     /// Stops claims until the heartbeat loop has registered the worker again. If it already has,
     /// the reply speaks of the earlier registration.
     fn lost(&mut self, plan: &ClaimPlan, id: WorkerId) {
-        self.planner.failed(plan, self.worker.now());
+        self.planner.failed(plan);
         if self.backend.membership.id() == Some(id) {
             self.backend.set_worker_id(None);
             self.backend.membership.report_loss();
@@ -53,7 +53,7 @@ impl ClaimLoop<'_> {
     }
 
     pub(super) async fn failed(&mut self, plan: &ClaimPlan, error: &Error) {
-        self.planner.failed(plan, self.worker.now());
+        self.planner.failed(plan);
         self.outage.failed(error);
         self.pause().await;
     }
@@ -61,7 +61,7 @@ impl ClaimLoop<'_> {
     /// Asks which jobs a claim took whose reply was lost. Until that is known, nothing new is
     /// claimed. A shutdown waits for it, too, as long as the storage answers.
     async fn recover(&mut self, plan: &ClaimPlan, sent: &SentClaim, mut error: Error) {
-        self.planner.failed(plan, self.worker.now());
+        self.planner.failed(plan);
         loop {
             self.outage.failed(&error);
             self.pause().await;

@@ -4,12 +4,10 @@ mod jobs;
 mod leases;
 mod upkeep;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::sample::Index;
-use queue_core::backend::Cursor;
-use queue_core::{JobId, JobSpec, QueueName, Token, WorkerId};
+use queue_core::{JobId, JobSpec, Token, WorkerId};
 
 use super::super::super::case::CaseResult;
 use super::super::super::kit::Kit;
@@ -28,21 +26,13 @@ pub(super) struct Run<'a> {
     tokens: Vec<Token>,
     /// Every worker that was ever registered.
     workers: Vec<WorkerId>,
-    /// Where the claims of a worker on a queue have come to.
-    cursors: BTreeMap<(WorkerId, QueueName), Cursor>,
 }
 
 impl<'a> Run<'a> {
     /// With two workers, since nothing happens without.
     pub(super) async fn begin(kit: &'a Kit) -> anyhow::Result<Self> {
-        let mut run = Self {
-            kit,
-            model: Model::default(),
-            specs: Vec::new(),
-            tokens: Vec::new(),
-            workers: Vec::new(),
-            cursors: BTreeMap::new(),
-        };
+        let mut run =
+            Self { kit, model: Model::default(), specs: Vec::new(), tokens: Vec::new(), workers: Vec::new() };
         run.register().await?;
         run.register().await?;
         Ok(run)
@@ -56,9 +46,9 @@ impl<'a> Run<'a> {
     pub(super) async fn step(&mut self, operation: &Operation, tally: &mut Tally) -> CaseResult {
         match operation {
             Operation::Insert(rows) => self.insert(rows, tally).await,
-            Operation::Claim { worker, queue, kinds, limit, last_attempts, from } => {
+            Operation::Claim { worker, queue, kinds, limit, last_attempts } => {
                 let (worker, limits) = (self.worker(worker), (*limit, *last_attempts));
-                self.claim(worker, queue, kinds, limits, from, tally).await
+                self.claim(worker, queue, kinds, limits, tally).await
             }
             Operation::Settle(settlements) => self.settle(settlements, tally).await,
             Operation::Cancel { job, signal } => self.cancel(self.job(job), *signal, tally).await,

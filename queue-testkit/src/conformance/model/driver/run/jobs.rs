@@ -59,7 +59,7 @@ impl Run<'_> {
             Row::New { kind, queue, priority, retries, delay, timeout } => {
                 let spec = self.kit.spec(kind).queue(queue).priority(*priority).max_retries(*retries);
                 let spec = spec.timeout(Duration::from_secs(*timeout));
-                // Five seconds into the past, so that jobs come to stand behind cursors.
+                // Five seconds into the past, so that jobs come before those that were claimed.
                 let run_at = |delay: u64| {
                     let start = self.kit.now().saturating_sub(Duration::from_secs(5));
                     start.saturating_add(Duration::from_secs(delay))

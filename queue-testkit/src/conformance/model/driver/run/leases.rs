@@ -6,14 +6,14 @@ use std::time::Duration;
 use anyhow::ensure;
 use proptest::sample::Index;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, Completion, Cursor, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
+    ClaimRequest, Completion, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
 };
 use queue_core::{ErrorKind, Kind, State, WorkerId};
 
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{ensure_eq, fails_with};
 use super::super::super::super::session::{GRACE, queue};
-use super::super::super::operation::{Ending, From, Lease};
+use super::super::super::operation::{Ending, Lease};
 use super::super::super::tally::{Rare, Tally};
 use super::Run;
 
@@ -24,7 +24,6 @@ impl Run<'_> {
         lane: &str,
         kinds: &[&str],
         (limit, last_attempts): (u32, u32),
-        from: &From,
         tally: &mut Tally,
     ) -> CaseResult {
         let now = self.kit.now();
@@ -33,8 +32,6 @@ impl Run<'_> {
             ClaimRequest::new(worker, self.kit.new_claim_id(), queue(lane)?, kinds, limit).at(now);
         request.last_attempts = last_attempts;
         request.grace = GRACE;
-        let held = self.cursors.get(&(worker, request.queue.clone())).cloned();
-        request.cursor = held.and_then(|cursor| place(cursor, from, now));
         let answer = self.kit.backend()?.claim(request.clone()).await;
         let Ok(expected) = self.model.claim(now, &request) else {
             fails_with(answer, ErrorKind::WorkerLost)?;
@@ -49,24 +46,7 @@ impl Run<'_> {
         }
         let was_cut = reply.jobs.len() < limit as usize && self.model.has_ready_last_attempt(now, &request);
         tally.reached_if(was_cut, Rare::CutByLastAttempts);
-        tally.reached_if(request.cursor.is_some() && !reply.jobs.is_empty(), Rare::ClaimedWithCursor);
-        self.keep_cursor(request, reply)
-    }
-
-    /// The cursor of the reply, if the backend has one, names what was claimed last.
-    fn keep_cursor(&mut self, request: ClaimRequest, reply: ClaimReply) -> CaseResult {
-        let key = (request.worker, request.queue);
         self.tokens.extend(reply.jobs.iter().map(|job| job.token));
-        let Some(seen) = reply.cursor else {
-            self.cursors.remove(&key);
-            return Ok(());
-        };
-        let mut expected = request.cursor.unwrap_or_default();
-        for job in &reply.jobs {
-            expected.advance(job.priority, (job.run_at, job.token.job));
-        }
-        ensure_eq!(seen, expected, "the cursor");
-        self.cursors.insert(key, seen);
         Ok(())
     }
 
@@ -111,18 +91,6 @@ impl Run<'_> {
         ensure_eq!(seen, self.model.leases(worker, token.claim), "the leases of the claim");
         tally.reached_if(!seen.is_empty(), Rare::LeasesFound);
         Ok(())
-    }
-}
-
-fn place(mut cursor: Cursor, from: &From, now: queue_core::Timestamp) -> Option<Cursor> {
-    match from {
-        From::Head => None,
-        From::Cursor => Some(cursor),
-        From::LookBack { seconds } => Some(cursor.look_back(Duration::from_secs(*seconds))),
-        From::Rewind { priority, seconds } => {
-            cursor.rewind(*priority, now.saturating_sub(Duration::from_secs(*seconds)));
-            Some(cursor)
-        }
     }
 }
 

@@ -1,0 +1,182 @@
+//! Where claims start, step by step.
+
+use queue_core::{ClaimId, JobId, JobSpec, Payload};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(5);
+
+fn positions() -> Positions {
+    Positions::new(INTERVAL, 20)
+}
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros).unwrap()
+}
+
+fn request(limit: u32) -> ClaimRequest {
+    let worker = WorkerId::from_bytes([1; 16]);
+    let kinds = vec![Kind::new("job").unwrap()];
+    ClaimRequest::new(worker, ClaimId::from_bytes([2; 16]), QueueName::default(), kinds, limit)
+}
+
+fn job(run_at: i64) -> ClaimedJob {
+    let payload = Payload::json("null").unwrap();
+    let spec = JobSpec::new(JobId::generate(), Kind::new("job").unwrap(), payload).max_retries(3);
+    ClaimedJob::new(ClaimId::from_bytes([2; 16]), 1, at(run_at), spec)
+}
+
+fn ready(run_at: i64) -> Hint {
+    Hint::new(QueueName::default(), 0, at(run_at))
+}
+
+fn waiting(run_at: i64) -> Hint {
+    ready(run_at).due_in(SECOND)
+}
+
+/// A full claim that returns one job of this time.
+fn claim_one(positions: &Positions, run_at: i64, now: Instant) -> Start {
+    let (request, start) = (request(1), positions.next(&request(1), now));
+    positions.claimed(&request, &start, &[job(run_at)], Some(at(run_at)), now);
+    start
+}
+
+/// The time behind which the next claim looks; `None` is the head.
+fn next(positions: &Positions, now: Instant) -> Option<Timestamp> {
+    let cursor = positions.next(&request(1), now).cursor?;
+    Some(cursor.positions().next().map_or(Timestamp::UNIX_EPOCH, |(_, (run_at, _))| run_at))
+}
+
+#[test]
+fn next_claim_starts_behind_a_full_one() {
+    let (positions, now) = (positions(), Instant::now());
+    assert!(claim_one(&positions, 100, now).is_head());
+    assert_eq!(next(&positions, now), Some(at(100)));
+}
+
+#[test]
+fn claims_start_at_the_head_after_the_interval() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    assert_eq!(next(&positions, now + INTERVAL - SECOND), Some(at(100)));
+    assert_eq!(next(&positions, now + INTERVAL), None);
+}
+
+#[test]
+fn claim_that_is_not_full_is_followed_by_one_from_the_head() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    let start = positions.next(&request(1), now);
+    positions.claimed(&request(1), &start, &[], None, now);
+    assert!(positions.head(&request(1), now).is_some());
+}
+
+#[test]
+fn claims_from_the_head_keep_to_their_share_of_the_time() {
+    let (positions, start) = (positions(), Instant::now());
+    let head = positions.next(&request(1), start);
+    let end = start + Duration::from_millis(10);
+    positions.claimed(&request(1), &head, &[job(100)], None, end);
+    let behind = positions.next(&request(1), end);
+    positions.claimed(&request(1), &behind, &[], None, end);
+    assert!(positions.head(&request(1), end + Duration::from_millis(189)).is_none());
+    assert!(positions.head(&request(1), end + Duration::from_millis(190)).is_some());
+}
+
+#[test]
+fn job_that_becomes_ready_before_the_position_moves_it_back() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    positions.rewind(&[ready(40)]);
+    assert_eq!(next(&positions, now), Some(at(39)));
+}
+
+#[test]
+fn job_that_becomes_ready_during_a_claim_is_not_passed() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    let start = positions.next(&request(1), now);
+    positions.rewind(&[ready(40)]);
+    positions.claimed(&request(1), &start, &[job(200)], None, now);
+    assert_eq!(next(&positions, now), Some(at(39)));
+}
+
+#[test]
+fn job_that_becomes_ready_during_a_claim_from_the_head_is_not_passed() {
+    let (positions, now) = (positions(), Instant::now());
+    let start = positions.next(&request(1), now);
+    positions.rewind(&[ready(40)]);
+    positions.claimed(&request(1), &start, &[job(200)], None, now);
+    assert_eq!(next(&positions, now), Some(at(39)));
+}
+
+/// Its reply may be older than what became ready since.
+#[test]
+fn claim_that_another_overtook_moves_nothing() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    let overtaken = positions.next(&request(1), now);
+    positions.rewind(&[ready(40)]);
+    positions.next(&request(1), now);
+    positions.claimed(&request(1), &overtaken, &[job(200)], None, now);
+    assert_eq!(next(&positions, now), Some(at(39)));
+}
+
+#[test]
+fn search_for_waiting_jobs_starts_behind_the_last_claim() {
+    let (positions, now) = (positions(), Instant::now());
+    assert_eq!(claim_one(&positions, 100, now).waiting_after, None);
+    assert_eq!(claim_one(&positions, 110, now).waiting_after, Some(at(100)));
+    positions.rewind(&[waiting(70)]);
+    assert_eq!(positions.next(&request(1), now).waiting_after, Some(at(69)));
+}
+
+#[test]
+fn job_that_waits_since_the_claim_started_is_not_passed() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    let start = positions.next(&request(1), now);
+    positions.rewind(&[waiting(105)]);
+    positions.claimed(&request(1), &start, &[job(110)], Some(at(110)), now);
+    assert_eq!(positions.next(&request(1), now).waiting_after, Some(at(104)));
+}
+
+#[test]
+fn unnamed_change_and_failed_claim_want_the_head() {
+    let (positions, now) = (positions(), Instant::now());
+    for change in [Positions::want_head, |positions: &Positions| positions.failed(&QueueName::default())] {
+        claim_one(&positions, 100, now);
+        assert_eq!(next(&positions, now), Some(at(100)));
+        change(&positions);
+        assert_eq!(next(&positions, now), None);
+    }
+}
+
+#[test]
+fn other_workers_and_other_kinds_have_positions_of_their_own() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    let mut other = request(1);
+    other.worker = WorkerId::from_bytes([9; 16]);
+    assert!(positions.next(&other, now).is_head());
+    let mut other = request(1);
+    other.kinds = vec![Kind::new("other").unwrap()].into();
+    assert!(positions.next(&other, now).is_head());
+}
+
+#[test]
+fn forgotten_worker_leaves_nothing() {
+    let (positions, now) = (positions(), Instant::now());
+    claim_one(&positions, 100, now);
+    positions.forget(WorkerId::from_bytes([1; 16]));
+    assert!(positions.lock().by_name.is_empty());
+}
+
+#[test]
+fn longest_interval_has_no_end() {
+    let (positions, now) = (Positions::new(Duration::MAX, u32::MAX), Instant::now());
+    let start = positions.next(&request(1), now);
+    positions.claimed(&request(1), &start, &[job(100)], None, now + SECOND);
+    assert_eq!(next(&positions, now + INTERVAL * 1000), Some(at(100)));
+}
