@@ -13,13 +13,13 @@ use queue_core::backend::{
 };
 use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
 
-use crate::claim::Positions;
 use crate::config::{Pooler, PostgresConfig};
 use crate::connect::Connector;
 use crate::core::Core;
 use crate::error::Effect;
 use crate::home::Home;
 use crate::lane::Lane;
+use crate::positions::Positions;
 use crate::tls::Tls;
 use crate::wake::{Ears, LocalWaker, listen, notify, poll};
 use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, worker};

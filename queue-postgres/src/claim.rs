@@ -1,8 +1,5 @@
 //! Taking ready jobs for a worker.
 
-mod cursor;
-mod positions;
-
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
@@ -10,13 +7,11 @@ use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, Hint, LeasesRequ
 use queue_core::{ClaimId, ErrorKind, JobSpec, Kind, QueueName, Result, Timestamp};
 use tokio_postgres::Row;
 
-use self::cursor::Cursor;
-pub(crate) use self::positions::{Positions, Start};
-
 use crate::connections::Parameter;
 use crate::core::Core;
 use crate::damaged::{Refused, pass_over};
 use crate::error::{Effect, Outcome, corrupt};
+use crate::positions::{Cursor, Start, is_full};
 use crate::row;
 use crate::types::{After, Id, Interval, Time};
 
@@ -32,7 +27,7 @@ pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimRep
     let start = core.positions.next(&request, Instant::now());
     let reply = claim_from(core, &request, &start).await?;
     if reply.jobs.is_empty()
-        && !positions::is_full(&request, &[])
+        && !is_full(&request, &[])
         && !start.is_head()
         && let Some(head) = core.positions.head(&request, Instant::now())
     {

@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use queue_core::Result;
 
-use crate::claim::Positions;
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
 use crate::connections::Connections;
 use crate::damaged::RefusedRows;
+use crate::positions::Positions;
 use crate::prune::Place;
 use crate::statements::Statements;
 use crate::wake::{LocalWaker, Waker};

@@ -27,6 +27,7 @@ mod migrate;
 mod parts;
 mod passfile;
 mod pause;
+mod positions;
 mod prune;
 mod ready_queues;
 mod rights;

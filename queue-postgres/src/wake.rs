@@ -10,7 +10,7 @@ use queue_core::JobId;
 use queue_core::backend::{Hint, WakeHub};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::claim::Positions;
+use crate::positions::Positions;
 
 pub(crate) use listen::{Ears, listen, poll};
 pub(crate) use notify::notify;

@@ -122,7 +122,7 @@ mod tests {
     use queue_core::backend::WakeHub;
 
     use super::*;
-    use crate::claim::Positions;
+    use crate::positions::Positions;
 
     fn local_waker() -> (WakeHub, LocalWaker) {
         let hub = WakeHub::new();

@@ -9,6 +9,8 @@
 //! repeated from the head, unless the head costs too much. At the latest after
 //! [`PostgresConfig::head_interval`](crate::PostgresConfig::head_interval) a claim starts there.
 
+mod cursor;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 use queue_core::backend::{ClaimRequest, ClaimedJob, Hint, ignore_poison};
 use queue_core::{Kind, QueueName, Timestamp, WorkerId};
 
-use super::cursor::Cursor;
+pub(crate) use self::cursor::Cursor;
 
 /// What a longer interval counts as: the clock of the system has an end.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -67,13 +69,13 @@ pub(crate) struct Start {
     claim: u64,
     at: Instant,
     /// `None` is the head of the queue.
-    pub(super) cursor: Option<Cursor>,
+    pub(crate) cursor: Option<Cursor>,
     /// Up to this time no job waits, as far as this handle knows.
-    pub(super) waiting_after: Option<Timestamp>,
+    pub(crate) waiting_after: Option<Timestamp>,
 }
 
 impl Start {
-    pub(super) const fn is_head(&self) -> bool {
+    pub(crate) const fn is_head(&self) -> bool {
         self.cursor.is_none()
     }
 }
@@ -85,7 +87,7 @@ impl Positions {
     }
 
     /// Where to start a claim.
-    pub(super) fn next(&self, request: &ClaimRequest, now: Instant) -> Start {
+    pub(crate) fn next(&self, request: &ClaimRequest, now: Instant) -> Start {
         self.start(request, now, |position| {
             position.head_at <= now || position.head_wanted && position.head_allowed <= now
         })
@@ -99,7 +101,7 @@ impl Positions {
 
     /// The head, after a claim that found nothing behind the position; `None` while claims from the
     /// head would take more than their share of the time.
-    pub(super) fn head(&self, request: &ClaimRequest, now: Instant) -> Option<Start> {
+    pub(crate) fn head(&self, request: &ClaimRequest, now: Instant) -> Option<Start> {
         let start = self.next(request, now);
         start.is_head().then_some(start)
     }
@@ -128,7 +130,7 @@ impl Positions {
 
     /// Moves the position of the worker behind these jobs. `waiting_after` is the time of
     /// the claim if it left no due job behind.
-    pub(super) fn claimed(
+    pub(crate) fn claimed(
         &self,
         request: &ClaimRequest,
         start: &Start,
@@ -169,7 +171,7 @@ impl Positions {
 
     /// Has the next claims from this queue start at the head, because a claim failed: jobs that it
     /// locked were passed over by other claims.
-    pub(super) fn failed(&self, queue: &QueueName) {
+    pub(crate) fn failed(&self, queue: &QueueName) {
         if let Some(queue) = self.lock().by_name.get_mut(queue) {
             queue.want_head();
         }
@@ -256,7 +258,7 @@ fn just_before(run_at: Timestamp) -> Timestamp {
 
 /// Whether more jobs may stand behind the last one: the claim came to its limit, or stopped before
 /// a job on its last attempt.
-pub(super) fn is_full(request: &ClaimRequest, jobs: &[ClaimedJob]) -> bool {
+pub(crate) fn is_full(request: &ClaimRequest, jobs: &[ClaimedJob]) -> bool {
     let is_at = |limit: u32, count: usize| u32::try_from(count).is_ok_and(|count| count >= limit);
     let last_attempts = jobs.iter().filter(|job| job.is_last_attempt()).count();
     is_at(request.limit, jobs.len()) || is_at(request.last_attempts, last_attempts)
