@@ -1,20 +1,22 @@
--- The tables of the first version. A job is one row of queue_jobs for as long as it is known, one
--- of queue_live while it is unfinished, and one of queue_outcomes afterwards; `seq` joins them, and
--- is never shown to anybody: it can be given again once its job was pruned.
+-- The tables of the first version. A job is one row of queue_jobs until it is pruned. It also has
+-- one row of queue_live while it is unfinished, and one row of queue_outcomes afterwards. `seq`
+-- joins them. It never leaves this crate, because it may be assigned again after its job was
+-- pruned.
 --
--- Times and durations are whole microseconds, times since 1970. Ids are 16 bytes, most significant
--- first. State: 0 scheduled, 1 ready, 2 running, 3 retrying, 4 completed, 5 dead, 6 cancelled. 7 to
--- 9 are kept for unfinished states to come, because a check cannot be changed without writing the
--- table anew.
+-- Times and durations are whole microseconds; times count from 1970. Ids are 16 bytes, most
+-- significant first. State: 0 scheduled, 1 ready, 2 running, 3 retrying, 4 completed, 5 dead, 6
+-- cancelled. 7 to 9 are reserved for future unfinished states, because a check cannot be changed
+-- without copying the table.
 
--- Names of queues and kinds (queue_jobs.queue, .kind): integers in the rows and indexes make a
--- drain a tenth faster than texts.
+-- Names of queues and kinds (queue_jobs.queue, .kind). Integers in rows and indexes make a drain 10
+-- % faster than texts.
 CREATE TABLE queue_names (
     name_id INTEGER PRIMARY KEY,
     name    TEXT NOT NULL UNIQUE
 ) STRICT;
 
--- Wide, written once. The payload stands last: reading what is before it walks no overflow pages.
+-- Wide, written once. The payload is the last column, so that reading the others needs no overflow
+-- pages.
 CREATE TABLE queue_jobs (
     seq            INTEGER PRIMARY KEY,
     id             BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -32,7 +34,7 @@ CREATE TABLE queue_jobs (
     payload        TEXT    NOT NULL
 ) STRICT;
 
--- Narrow, because each transition writes it.
+-- Narrow, because each state change writes it.
 CREATE TABLE queue_live (
     seq              INTEGER PRIMARY KEY,
     id               BLOB    NOT NULL,
@@ -51,14 +53,16 @@ CREATE TABLE queue_live (
     progress         BLOB
 ) STRICT;
 
--- The order of claims. The kind stands before the order, so that no number of jobs of kinds that a
--- worker does not handle stands in its way.
-CREATE INDEX queue_live_ready ON queue_live (queue, kind, priority DESC, run_at, id) WHERE state = 1;
+-- The claim order. The kind comes first, so that a worker never reads past jobs of kinds that it
+-- does not handle.
+CREATE INDEX queue_live_ready ON queue_live (queue, kind, priority DESC, run_at, id)
+    WHERE state = 1;
 CREATE INDEX queue_live_waiting ON queue_live (queue, run_at) WHERE state IN (0, 3);
 CREATE INDEX queue_live_running ON queue_live (worker, deadline) WHERE state = 2;
 CREATE INDEX queue_live_cancels ON queue_live (worker) WHERE state = 2 AND cancel_requested = 1;
 
--- Append-only, except for pruning, which goes by seq: an index by time would cost a drain a tenth.
+-- Append-only, except for pruning. Pruning goes by seq, because an index by time would make a drain
+-- 10 % slower.
 CREATE TABLE queue_outcomes (
     seq         INTEGER PRIMARY KEY,
     state       INTEGER NOT NULL CHECK (state BETWEEN 4 AND 6),
@@ -69,7 +73,7 @@ CREATE TABLE queue_outcomes (
     result      BLOB
 ) STRICT;
 
--- Keyed by what it describes, so that an attempt has one error however often it is recorded.
+-- The key allows one error per attempt, however often it is recorded.
 CREATE TABLE queue_attempt_errors (
     seq     INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
@@ -78,13 +82,13 @@ CREATE TABLE queue_attempt_errors (
     PRIMARY KEY (seq, attempt)
 ) STRICT, WITHOUT ROWID;
 
--- Queues that give nothing to claims.
+-- Queues from which no job is claimed.
 CREATE TABLE queue_paused (
     queue INTEGER PRIMARY KEY
 ) STRICT;
 
--- State: 0 lives, 1 was given up and its leases are being moved, 2 was given up and has none left,
--- 3 retired. Rows of workers that are gone stay for a day, so that no id is used twice.
+-- State: 0 alive, 1 lost with leases left, 2 lost without leases, 3 retired. Rows of lost and
+-- retired workers are kept for a day, so that no id is registered again.
 CREATE TABLE queue_workers (
     worker_id  INTEGER PRIMARY KEY,
     id         BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
@@ -96,7 +100,7 @@ CREATE TABLE queue_workers (
 
 CREATE INDEX queue_workers_watched ON queue_workers (state, expires_at);
 
--- For people: `SELECT * FROM queue_overview WHERE state = 'dead'`.
+-- For operators: `SELECT * FROM queue_overview WHERE state = 'dead'`.
 CREATE VIEW queue_overview AS
 SELECT hex(j.id) AS id, k.name AS kind, q.name AS queue, j.priority,
        CASE coalesce(l.state, o.state)

@@ -1,4 +1,4 @@
-//! The raw rows, for the kit.
+//! Reads the raw rows for the conformance kit.
 
 use async_trait::async_trait;
 use queue_core::backend::{Audit, LiveRow, OutcomeRow, Stored};

@@ -1,4 +1,4 @@
-//! The handle that programs hold.
+//! The handle of an application.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -23,19 +23,17 @@ use crate::writer::session::Session;
 
 /// Jobs in an SQLite file, or in memory.
 ///
-/// A handle is cheap to clone; all clones share one thread that writes and a few that read. When
-/// the last clone is dropped, what was asked for is still done, then the file is closed; the drop
-/// waits for that.
+/// A handle is cheap to clone. All clones share one writing thread and a few reading threads.
+/// Dropping the last clone waits until pending requests are done, then closes the file.
 ///
-/// Several processes, and several handles of one process, can use a file at once. A commit of
-/// another one is noticed within [`SqliteConfig::poll_interval`]. A child that is forked from the
-/// process opens a handle of its own: the threads of this one are not there, and each request fails
-/// with [`Unsupported`](queue_core::ErrorKind::Unsupported).
+/// Several processes, and several handles in one process, may use a file at once. A handle notices
+/// a commit of another connection within [`SqliteConfig::poll_interval`]. A forked child must open
+/// its own handle because it does not have the threads of its parent. On the parent's handle, each
+/// of its requests fails with [`Unsupported`](queue_core::ErrorKind::Unsupported).
 ///
-/// The file must stay at its path while handles are open. This is checked at each commit and each
-/// read: a request on a file that was removed, moved or replaced fails, and the next one opens what
-/// is at the path. Content that is copied over the same file (`cp backup.db jobs.db`) is not
-/// noticed.
+/// The file must stay at its path while handles are open. Each commit and each read checks this. A
+/// request on a removed, moved or replaced file fails; the next request opens the file that is at
+/// the path now. A copy over the same file (`cp backup.db jobs.db`) is not noticed.
 ///
 /// ```
 /// use queue_core::Backend;
@@ -50,9 +48,8 @@ use crate::writer::session::Session;
 #[derive(Clone)]
 pub struct SqliteBackend(Arc<Shared>);
 
-/// In the order in which they are to be dropped. Copies that are being made are waited for. The
-/// last connection that closes a file moves the write-ahead log into it, which one that only reads
-/// cannot.
+/// Fields are dropped in this order. Backups finish first. The writer closes last, because the last
+/// connection moves the write-ahead log into the file and a read-only connection cannot.
 struct Shared {
     backups: Backups,
     readers: Option<Readers>,
@@ -63,25 +60,26 @@ struct Shared {
 }
 
 impl SqliteBackend {
-    /// Opens the storage, and brings its tables to the version of this program. A relative path is
-    /// resolved here, once: the program may change its folder later.
+    /// Opens the storage and migrates its tables to the version of this program. A relative path is
+    /// resolved once, here, because the program may change its working directory later.
     ///
-    /// Async because it can take long: other programs that migrate, or hold the lock, are waited
-    /// for; the waiting is done on the thread that writes.
+    /// This may take long: it waits for other programs that migrate or hold the lock. The writing
+    /// thread does the waiting.
     ///
     /// # Errors
     /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the file cannot be opened or created.
     /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): this program may not write to the
     ///   file, to its folder, or to its log.
-    /// - [`Conflict`](queue_core::ErrorKind::Conflict): it has tables of another program with the
-    ///   names of ours.
-    /// - [`Corrupt`](queue_core::ErrorKind::Corrupt): the file is no SQLite database.
-    /// - [`Busy`](queue_core::ErrorKind::Busy): another connection held its lock all the time.
+    /// - [`Conflict`](queue_core::ErrorKind::Conflict): a table of another program has the name of
+    ///   a queue table.
+    /// - [`Corrupt`](queue_core::ErrorKind::Corrupt): the file is not an SQLite database.
+    /// - [`Busy`](queue_core::ErrorKind::Busy): another connection held the lock until the wait
+    ///   timed out.
     /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): its tables need a newer program, or
-    ///   the file system cannot do WAL.
+    ///   the file system does not support WAL.
     ///
     /// # Cancellation
-    /// The file may have been created and migrated when this future is dropped.
+    /// If this future is dropped, the file may have been created and migrated.
     pub async fn open(config: SqliteConfig) -> Result<Self> {
         let config = config.with_absolute_path()?;
         let (hub, looks) = (WakeHub::new(), Arc::<Looks>::default());
@@ -91,29 +89,28 @@ impl SqliteBackend {
         Ok(Self(Arc::new(Shared { backups: Backups::new(), readers, writer, hub, config, process })))
     }
 
-    /// Does a request in line with all others that write.
+    /// Sends a request to the writer, which serves requests in order.
     pub(crate) async fn write<R: Request>(&self, request: R) -> Result<R::Reply> {
         self.0.writer.call(request).await
     }
 
-    /// Has this process look at everything; others see the commit.
+    /// Wakes all subscribers of this process. Other processes see the commit.
     pub(crate) fn wake_all(&self) {
         self.0.hub.announce_unknown();
     }
 
-    /// The copies that are being made.
     pub(crate) fn backups(&self) -> &Backups {
         &self.0.backups
     }
 
-    /// The files that a copy is made of, and how to open them; `None` in memory.
+    /// The files to copy and the configuration to open them with; `None` in memory.
     pub(crate) fn files_to_copy(&self) -> Result<Option<(SqliteConfig, CountedFiles)>> {
         self.0.process.check("back up the database")?;
         let connecting = self.0.readers.as_ref().map(Readers::connecting).transpose()?;
         Ok(connecting.map(|files| (self.0.config.clone(), files)))
     }
 
-    /// Reads within one snapshot, beside the writer where that is possible.
+    /// Reads one snapshot, on a reading thread if the database is a file.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -129,8 +126,8 @@ impl SqliteBackend {
         };
         match read().await {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                // The files may have been removed or replaced, and only the writer opens them anew.
-                // The first request lets it find that out, the second has it open what is there
+                // The files may have been removed or replaced, and only the writer reopens them.
+                // Its first request notices the loss, its second opens the file that is at the path
                 // now.
                 let _ = self.0.writer.call(CheckFiles).await;
                 self.0.writer.call(CheckFiles).await?;
@@ -215,7 +212,7 @@ impl Backend for SqliteBackend {
     }
 }
 
-/// Has the writer check its files, as it does with every request.
+/// Makes the writer check its files, as each request does.
 struct CheckFiles;
 
 impl Request for CheckFiles {
@@ -240,7 +237,7 @@ impl Request for CheckFiles {
     }
 }
 
-/// A read that the writer does, in memory, where there is no other connection.
+/// A read on the writer's connection, because a database in memory has no other.
 struct Look<F>(F);
 
 impl<T, F> Request for Look<F>

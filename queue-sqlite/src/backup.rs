@@ -1,4 +1,4 @@
-//! A consistent copy of the database, made while others work.
+//! Copies the database while requests continue.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -23,17 +23,17 @@ use crate::writer::session::Session;
 const VACUUM_INTO: &str = include_str!("sql/vacuum_into.sql");
 const OPERATION: &str = "back up the database";
 
-/// Files that SQLite would take for a part of a database that is put beside them.
+/// SQLite treats files with these suffixes beside a database as parts of it.
 const SUFFIXES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 impl SqliteBackend {
-    /// Copies the database, with the application's tables in it, to a file that does not exist yet.
+    /// Copies the database, including the application's tables, to a file that must not exist.
     ///
-    /// The copy is one snapshot: what was acknowledged before the call is in it, and a batch is in
-    /// it whole or not at all. Jobs are enqueued, claimed and settled meanwhile; the write-ahead
-    /// log grows until the copy is complete. It is on disk when this answers `Ok`, without free
-    /// pages and without a log of its own. A handle opened on it finds the jobs as they were: those
-    /// that were running are taken back when their workers expire.
+    /// The copy is one snapshot. It contains each request acknowledged before the call, and each
+    /// batch whole or not at all. Requests continue during the copy, and the write-ahead log grows
+    /// until it is complete. When this returns `Ok`, the copy is on disk, without free pages and
+    /// without a log. A handle that opens the copy finds the jobs in the states of the snapshot.
+    /// Running jobs are rescued when their workers expire.
     ///
     /// ```
     /// use queue_sqlite::{SqliteBackend, SqliteConfig};
@@ -47,17 +47,17 @@ impl SqliteBackend {
     /// ```
     ///
     /// # Errors
-    /// After an error there is no file at the path, unless it was there before.
-    /// - [`Conflict`](ErrorKind::Conflict): there is a file at the path, or the log of one beside
-    ///   it.
-    /// - [`Unavailable`](ErrorKind::Unavailable): the copy cannot be created or written, or the
-    ///   disk is full, or the file of the handle was removed, moved or replaced.
-    /// - [`Misconfigured`](ErrorKind::Misconfigured): this program may not create a file there.
+    /// After an error the path has no file, unless it existed before.
+    /// - [`Conflict`](ErrorKind::Conflict): a file, or a log of that name, exists at the path.
+    /// - [`Unavailable`](ErrorKind::Unavailable): the copy cannot be created or written, the disk
+    ///   is full, or the file of the handle was removed, moved or replaced.
+    /// - [`Misconfigured`](ErrorKind::Misconfigured): this program may not create a file at the
+    ///   path.
     /// - [`Corrupt`](ErrorKind::Corrupt): a page of the database is damaged.
     ///
     /// # Cancellation
-    /// A copy that was begun is completed, or removed if it fails, though this future is dropped; a
-    /// drop of the last handle waits for it. A process that is killed leaves a part of it behind.
+    /// If this future is dropped, a copy that has begun is completed, or removed if it fails.
+    /// Dropping the last handle waits for the copy. A killed process leaves a partial file.
     pub async fn backup_to(&self, path: impl Into<PathBuf> + Send) -> Result<()> {
         let path: PathBuf = path.into();
         let target = std::path::absolute(&path).map_err(|error| failed(&path, error))?;
@@ -68,7 +68,7 @@ impl SqliteBackend {
     }
 }
 
-/// The copies that are being made. Each has a thread of its own, because it may take minutes.
+/// The running backups. Each has a thread of its own because it may take minutes.
 #[derive(Debug)]
 pub(crate) struct Backups {
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -85,7 +85,7 @@ impl Backups {
         let thread = thread::Builder::new()
             .name("queue-sqlite-backup".to_owned())
             .spawn(move || {
-                // The caller may have gone; the copy stays.
+                // The future of the caller may be dropped; the copy stays.
                 let _ = caller.send(create(&target, || copy_file(&config, &files, &target)));
             })
             .map_err(|error| {
@@ -96,8 +96,8 @@ impl Backups {
             threads.retain(|thread| !thread.is_finished());
             threads.push(thread);
         }
-        let ended = "the thread that copies has ended before it answered";
-        copied.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::UnknownOutcome, OPERATION, ended)))
+        let message = "the backup thread ended before it replied";
+        copied.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::UnknownOutcome, OPERATION, message)))
     }
 }
 
@@ -105,11 +105,11 @@ impl Drop for Backups {
     fn drop(&mut self) {
         let threads = ignore_poison(self.threads.get_mut());
         if !self.process.is_current() {
-            // A forked child has no such threads.
+            // A forked child does not have these threads.
             return std::mem::forget(std::mem::take(threads));
         }
         for thread in threads.drain(..) {
-            // An answer may wake a task that holds the last handle and is dropped right there.
+            // A reply may wake a task that holds the last handle and is dropped on this thread.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }
@@ -123,13 +123,13 @@ fn copy_file(config: &SqliteConfig, files: &CountedFiles, target: &Path) -> Resu
         target.to_str().ok_or_else(|| Error::invalid(OPERATION, "the path of the copy is not UTF-8"))?;
     let copied: Outcome<()> = files.check().map_err(Into::into).and_then(|()| {
         open_copier(config, source, Arc::clone(files.files()))?.execute(VACUUM_INTO, [text])?;
-        // The copy of a file that was replaced meanwhile is not what the caller expects.
+        // If the file was replaced during the copy, the copy is of the wrong file.
         Ok(files.check()?)
     });
     copied.map_err(|fault| fault.into_error(OPERATION, Some(source)))
 }
 
-/// The copy of a database in memory, made by its only connection.
+/// Copies a database in memory on its only connection.
 struct CopyMemory(PathBuf);
 
 impl Request for CopyMemory {
@@ -161,41 +161,42 @@ impl Request for CopyMemory {
     }
 }
 
-/// Creates the file, has it filled, and puts it on disk. Removes it again if that fails.
+/// Creates the file, calls `fill`, and syncs it to disk. Removes the file if any of this fails.
 fn create(target: &Path, fill: impl FnOnce() -> Result<()>) -> Result<()> {
     for suffix in SUFFIXES {
         let mut beside = OsString::from(target);
         beside.push(suffix);
         let beside = PathBuf::from(beside);
         if std::fs::exists(&beside).map_err(|error| failed(&beside, error))? {
-            let message = format!("`{}` exists, and would be taken for a part of the copy", beside.display());
+            let message =
+                format!("`{}` exists, and SQLite would read it as a part of the copy", beside.display());
             return Err(Error::new(ErrorKind::Conflict, OPERATION, message));
         }
     }
-    // In one step, so that nobody else's file is overwritten.
+    // One step, so that no file of another program is overwritten.
     OpenOptions::new().write(true).create_new(true).open(target).map_err(|error| failed(target, error))?;
     let filled = fill().and_then(|()| sync(target).map_err(|error| failed(target, error)));
     if filled.is_err()
         && let Err(error) = std::fs::remove_file(target)
     {
-        tracing::error!(file = ?target, %error, "a copy that was not completed cannot be removed; remove it");
+        tracing::error!(file = ?target, %error, "an incomplete backup could not be removed; delete this file");
     }
     filled
 }
 
-/// `VACUUM INTO` does not wait for the disk by itself.
+/// `VACUUM INTO` does not sync the file.
 fn sync(target: &Path) -> io::Result<()> {
     File::open(target)?.sync_all()?;
     sync_folder(target)
 }
 
-/// The name of a new file is on disk once its folder is.
+/// The name of a new file is on disk only after its folder is synced.
 #[cfg(unix)]
 fn sync_folder(target: &Path) -> io::Result<()> {
     target.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Other systems have no such call, and write names with the file.
+/// Other systems have no such call; they write names together with the file.
 #[cfg(not(unix))]
 fn sync_folder(_target: &Path) -> io::Result<()> {
     Ok(())
@@ -205,10 +206,10 @@ fn failed(target: &Path, error: io::Error) -> Error {
     let target = target.display();
     let (kind, message) = match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            (ErrorKind::Conflict, format!("`{target}` exists, and is not overwritten"))
+            (ErrorKind::Conflict, format!("`{target}` exists and is not overwritten"))
         }
         io::ErrorKind::PermissionDenied => {
-            (ErrorKind::Misconfigured, format!("`{target}`: this program may not create it: {error}"))
+            (ErrorKind::Misconfigured, format!("`{target}`: this program may not create the file: {error}"))
         }
         _ => (ErrorKind::Unavailable, format!("`{target}`: {error}")),
     };

@@ -1,11 +1,11 @@
-//! Cancelling jobs.
+//! Cancels jobs.
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
 use queue_core::{JobId, State, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
-use crate::ending::{Ending, end};
 use crate::error::{Outcome, corrupt};
+use crate::finish::{Finish, finish};
 use crate::state;
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::{Session, time};
@@ -45,9 +45,9 @@ fn cancel(
     match state {
         State::Scheduled | State::Ready | State::Retrying => {
             let attempt = attempt.unwrap_or_default();
-            let ending =
-                Ending { seq, state: State::Cancelled, attempt, claim: None, error: None, result: None };
-            end(connection, now, &[ending])?;
+            let finished =
+                Finish { seq, state: State::Cancelled, attempt, claim: None, error: None, result: None };
+            finish(connection, now, &[finished])?;
             Ok(CancelReply::Cancelled)
         }
         State::Running => {

@@ -38,7 +38,7 @@ impl Request for ClaimRequest {
     }
 
     fn can_look(&self, session: &Session) -> bool {
-        !session.is_stirred
+        !session.may_have_ready_jobs
     }
 
     fn look(&self, session: &mut Session) -> Outcome<Option<ClaimReply>> {
@@ -84,7 +84,7 @@ impl Request for ClaimRequest {
         let Session { connection, damaged, unwritable, .. } = session;
         let mut source = Source { connection, damaged, unwritable, queue, now };
         let Taken { jobs, seqs, .. } = take(&mut source, streams, self)?;
-        session.is_stirred = jobs.len() == usize::try_from(self.limit).unwrap_or(usize::MAX);
+        session.may_have_ready_jobs = jobs.len() == usize::try_from(self.limit).unwrap_or(usize::MAX);
         let picked: Vec<(i64, ClaimedJob)> = seqs.into_iter().zip(jobs).collect();
         let many = picked.len();
         let leased = lease_all(session, self, now, worker, picked)?;
@@ -92,7 +92,7 @@ impl Request for ClaimRequest {
             // The limit may have kept others out, which a claim that brings little does not say.
             due = Some(Duration::ZERO);
         }
-        session.places.learn(leased.iter().map(|(seq, job)| (job.token.job, *seq)));
+        session.row_cache.add(leased.iter().map(|(seq, job)| (job.token.job, *seq)));
         Ok(ClaimReply::new(leased.into_iter().map(|(_, job)| job).collect(), due))
     }
 }

@@ -1,47 +1,45 @@
-//! What a user may set, with its defaults.
+//! Settings and their defaults.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use queue_core::{Error, ErrorKind, Result};
 
-/// How long an operation waits for a lock that another program holds, unless set otherwise.
+/// Maximum wait of an operation for the lock of another program (default: 5 s).
 pub const DEFAULT_BUSY_WAIT: Duration = Duration::from_secs(5);
 
-/// The page cache of the writing connection unless set otherwise: 64 MiB.
+/// Page cache of the writing connection (default: 8 MiB).
 pub const DEFAULT_CACHE_BYTES: u64 = 8 << 20;
 
-/// After how many pages the write-ahead log is moved into the file, unless set otherwise.
+/// Number of pages after which the write-ahead log is moved into the file (default: 1000).
 pub const DEFAULT_CHECKPOINT_PAGES: u32 = 1000;
 
-/// How long the file of the write-ahead log may stay once nobody reads from it, unless set
-/// otherwise: 64 MiB.
+/// Maximum size of the write-ahead log while no connection reads from it (default: 64 MiB).
 pub const DEFAULT_LOG_BYTES: u64 = 64 << 20;
 
-/// The page size of a file that is created, in bytes, unless set otherwise.
+/// Page size of a new file in bytes (default: 4096).
 pub const DEFAULT_PAGE_BYTES: u32 = 4096;
 
-/// How many connections read beside the writer, unless set otherwise.
+/// Number of reading connections (default: 2).
 pub const DEFAULT_READERS: u32 = 2;
 
-/// How often other processes' commits are looked for, unless set otherwise.
+/// Interval between two checks for commits of other processes (default: 4 ms).
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_millis(4);
 
-/// What an opening does where there is no file.
+/// What `open` does if there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfMissing {
-    /// Creates it.
     Create,
-    /// Fails. A file that was removed is never created again: the program that removed it may have
-    /// moved it away, and its jobs with it.
+    /// Fails. A removed file must not be created again: an operator may have moved it away together
+    /// with its jobs.
     Fail,
 }
 
-/// Where the jobs are stored, and how.
+/// Where and how jobs are stored.
 ///
-/// The tables may stand in a file of their own or in the application's beside its tables: all names
-/// begin with `queue_`, and neither `user_version` nor `application_id` is touched. The file is put
-/// into WAL mode, and stays in it.
+/// The tables may be in a file of their own or in the application's database. All their names begin
+/// with `queue_`; `user_version` and `application_id` are never changed. The file is switched to
+/// WAL mode and stays in it.
 ///
 /// ```
 /// use queue_sqlite::{SqliteConfig, Synchronous};
@@ -73,19 +71,21 @@ pub(crate) enum Location {
     Memory,
 }
 
-/// What a commit waits for. See [`PRAGMA synchronous`](https://www.sqlite.org/pragma.html#pragma_synchronous).
+/// What a commit waits for, see [`PRAGMA
+/// synchronous`](https://www.sqlite.org/pragma.html#pragma_synchronous).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Synchronous {
     /// Nothing. A crash of the *machine* can lose any number of acknowledged jobs and can destroy
-    /// the whole file, with the application's tables in it; a crash of the program alone loses nothing.
+    /// the whole file, including the application's tables. A crash of only the program loses
+    /// nothing.
     Off,
     /// Only a checkpoint waits for the disk. A crash of the machine can lose the last acknowledged
-    /// commits, and a job that was completed in them runs again; the file stays sound.
+    /// commits. A job that one of them completed then runs again. The file stays intact.
     Normal,
-    /// Every commit is on disk before it is acknowledged. The default.
+    /// Every commit is on disk before it is acknowledged (default).
     #[default]
     Full,
-    /// Like `Full`; outside of WAL mode it also syncs the directory.
+    /// Like `Full`; outside WAL mode it also syncs the directory.
     Extra,
 }
 
@@ -101,12 +101,13 @@ impl Synchronous {
 }
 
 impl SqliteConfig {
-    /// The file at this path, which is created if it does not exist; its folder must.
+    /// Stores jobs in the file at this path. The file is created if it does not exist; its folder
+    /// must exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self::at(Location::File(path.into()))
     }
 
-    /// A storage of its own in this process's memory, gone when the last handle is dropped.
+    /// Stores jobs in the memory of this process until the last handle is dropped.
     pub const fn in_memory() -> Self {
         Self::at(Location::Memory)
     }
@@ -127,15 +128,15 @@ impl SqliteConfig {
         }
     }
 
-    /// Does not create the file: where there is none, `open` fails with
-    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) (default: it is created).
+    /// Requires an existing file: without one, `open` fails with
+    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) (default: the file is created).
     pub const fn must_exist(mut self) -> Self {
         self.if_missing = IfMissing::Fail;
         self
     }
 
-    /// With the path as it is from the current folder, because the program may change its folder
-    /// while the handle is open, and connections are opened later.
+    /// Resolves the path against the working directory. Connections are opened later, and the
+    /// program may have changed its working directory by then.
     pub(crate) fn with_absolute_path(mut self) -> Result<Self> {
         if let Location::File(path) = &mut self.location {
             *path = std::path::absolute(&*path).map_err(|error| {
@@ -146,76 +147,75 @@ impl SqliteConfig {
         Ok(self)
     }
 
-    /// What a commit waits for; [`Synchronous::Full`] unless said.
+    /// What a commit waits for (default: [`Synchronous::Full`]).
     pub const fn synchronous(mut self, synchronous: Synchronous) -> Self {
         self.synchronous = synchronous;
         self
     }
 
-    /// How long an operation waits for a lock that another program, or the application itself, holds
-    /// before it fails with [`Busy`](queue_core::ErrorKind::Busy); [`DEFAULT_BUSY_WAIT`] unless said.
+    /// Maximum wait of an operation for a lock of another program or of the application (default:
+    /// [`DEFAULT_BUSY_WAIT`]). The operation then fails with [`Busy`](queue_core::ErrorKind::Busy).
     pub const fn busy_wait(mut self, duration: Duration) -> Self {
         self.busy_wait = duration;
         self
     }
 
-    /// The page cache of the writing connection in bytes, at most; [`DEFAULT_CACHE_BYTES`] unless
-    /// said. It is filled only as far as the file is.
+    /// Maximum page cache of the writing connection in bytes (default: [`DEFAULT_CACHE_BYTES`]).
+    /// The cache never grows beyond the file.
     pub const fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self
     }
 
-    /// After how many pages of write-ahead log a commit also moves them into the file;
-    /// [`DEFAULT_CHECKPOINT_PAGES`] unless said. More makes bursts faster and the log longer; 0
-    /// leaves checkpoints to the application, and with them the length of the log.
+    /// Number of pages of write-ahead log after which a commit also moves them into the file
+    /// (default: [`DEFAULT_CHECKPOINT_PAGES`]). A larger number makes bursts faster and the log
+    /// longer. With 0, the application must make the checkpoints and thereby limit the log.
     pub const fn checkpoint_pages(mut self, pages: u32) -> Self {
         self.checkpoint_pages = pages;
         self
     }
 
-    /// How long the file of the write-ahead log may stay, in bytes (default:
-    /// [`DEFAULT_LOG_BYTES`]).
+    /// Maximum size of the write-ahead log file in bytes (default: [`DEFAULT_LOG_BYTES`]).
     ///
-    /// The log grows beyond it while a program reads one snapshot for long, because nothing behind
-    /// that snapshot may be overwritten. Afterwards the log is emptied within a second or two, also
-    /// if nothing is written. Choose several times what
-    /// [`checkpoint_pages`](Self::checkpoint_pages) come to, because an emptied log has to grow
-    /// again.
+    /// The log grows beyond it during a long read because SQLite keeps each page that a snapshot
+    /// needs. After the read, the log is emptied within two seconds, even without writes. Choose
+    /// several times the size of [`checkpoint_pages`](Self::checkpoint_pages), because an emptied
+    /// log has to grow again.
     pub const fn log_bytes(mut self, bytes: u64) -> Self {
         self.log_bytes = bytes;
         self
     }
 
-    /// The page size of a file that is created, a power of two from 512 to 65536;
-    /// [`DEFAULT_PAGE_BYTES`] unless said. A file that exists keeps its own.
+    /// Page size of a new file, a power of two from 512 to 65536 (default: [`DEFAULT_PAGE_BYTES`]).
+    /// An existing file keeps its page size.
     pub const fn page_bytes(mut self, bytes: u32) -> Self {
         self.page_bytes = bytes;
         self
     }
 
-    /// How large the queue lets the file grow, in bytes rounded up to pages; no limit unless said.
-    /// Beyond it, what would need space fails with [`Unavailable`](queue_core::ErrorKind::Unavailable).
+    /// Maximum size of the file in bytes, rounded up to pages (default: no limit). Beyond it, an
+    /// operation that needs space fails with [`Unavailable`](queue_core::ErrorKind::Unavailable).
     pub const fn max_file_bytes(mut self, bytes: u64) -> Self {
         self.max_file_bytes = Some(bytes);
         self
     }
 
-    /// How many connections serve reads, so that they never wait for writes; at least 1,
-    /// [`DEFAULT_READERS`] unless said. In memory the one connection serves all.
+    /// Number of connections that read, so that reads never wait for writes; at least 1 (default:
+    /// [`DEFAULT_READERS`]). In memory, one connection serves all requests.
     pub const fn readers(mut self, readers: u32) -> Self {
         self.readers = readers;
         self
     }
 
-    /// How often the file is looked at for commits of other processes, while somebody subscribes to
-    /// wake-ups; at least 1 ms, [`DEFAULT_POLL_INTERVAL`] unless said. One look takes a few microseconds.
+    /// Interval between two checks for commits of other processes, at least 1 ms (default:
+    /// [`DEFAULT_POLL_INTERVAL`]). The checks run while this process has subscribers to wake-ups.
+    /// One check takes a few microseconds.
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// The file; `None` in memory.
+    /// The path of the file; `None` in memory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.location {

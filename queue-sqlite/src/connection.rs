@@ -16,25 +16,26 @@ use crate::identity::OpenFiles;
 use crate::migrate::{MIGRATIONS, Migrated, migrate};
 use crate::transaction::{Patience, rollback, try_begin};
 
-/// How long one attempt to get a lock takes: between two of them, whatever arrived meanwhile joins.
+/// Maximum wait of one attempt to get a lock. Requests that arrive in the meantime join before the
+/// next attempt.
 pub(crate) const LOCK_ATTEMPT: Duration = Duration::from_millis(50);
 
-/// The driver takes no more than some weeks.
+/// The driver accepts at most some weeks.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Between two attempts to switch to WAL, which SQLite does not wait for by itself.
+/// Pause between two attempts to switch to WAL, because SQLite itself does not wait for that.
 const WAL_PAUSE: Duration = Duration::from_millis(5);
 
-/// More than there are statements, so that each is compiled once.
+/// More than the number of statements, so that each is compiled once.
 const STATEMENTS: usize = 128;
 
 /// SQLite 3.37, the first with STRICT tables.
 const OLDEST_SQLITE: i32 = 3_037_000;
 
-/// Opens the connection that writes, and brings the tables to this program's version.
+/// Opens the writing connection and migrates the tables.
 pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outcome<FileConnection> {
     if rusqlite::version_number() < OLDEST_SQLITE {
-        let message = format!("SQLite {} is too old, 3.37 is the oldest that will do", rusqlite::version());
+        let message = format!("SQLite {} is too old; at least 3.37 is required", rusqlite::version());
         return Err(Error::new(ErrorKind::Unsupported, "open the database", message).into());
     }
     let connection = match &config.location {
@@ -51,7 +52,7 @@ pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outco
         switch_to_wal(&connection, config)?;
         assert_setting(&connection, "synchronous", config.synchronous.level())?;
         set(&connection, "wal_autocheckpoint", i64::from(config.checkpoint_pages))?;
-        // While there are commits, SQLite cuts the log to this whenever it starts the log over.
+        // SQLite truncates the log to this size when a commit restarts it.
         set(&connection, "journal_size_limit", i64::try_from(config.log_bytes).unwrap_or(i64::MAX))?;
     }
     if let Some(bytes) = config.max_file_bytes {
@@ -70,14 +71,14 @@ pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outco
     FileConnection::new(connection, config.path())
 }
 
-/// Fails if the file cannot be written. An opening that had nothing to migrate has not written yet.
+/// Fails if the file cannot be written. An `open` without a migration has not written yet.
 fn check_writable(connection: &Connection) -> Outcome<()> {
     connection.busy_timeout(Duration::ZERO)?;
     let begun = try_begin(connection);
     connection.busy_timeout(LOCK_ATTEMPT)?;
     match begun {
         Ok(()) => Ok(rollback(connection)?),
-        // The program that holds the lock writes to the file, so it can be written.
+        // Another program holds the lock, so the file can be written.
         Err(error) if is_busy(&error) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -95,8 +96,8 @@ fn write_flags(path: &Path, if_missing: IfMissing) -> Outcome<OpenFlags> {
     }
 }
 
-/// Opens a connection that only reads, to the files that the writer has open and that are at their
-/// paths: if it began another log, it would take what it reads from two databases.
+/// Opens a reading connection to the files of the writer. They must be at their paths; otherwise
+/// the connection would begin another log and read from two databases.
 pub(crate) fn open_reader(
     config: &SqliteConfig,
     path: &Path,
@@ -107,7 +108,7 @@ pub(crate) fn open_reader(
     Ok(connection)
 }
 
-/// Opens a connection that copies the files that the writer has open.
+/// Opens a connection that copies the files of the writer.
 pub(crate) fn open_copier(
     config: &SqliteConfig,
     path: &Path,
@@ -119,22 +120,24 @@ pub(crate) fn open_copier(
 }
 
 fn open_file(path: &Path, flags: OpenFlags) -> Outcome<Connection> {
-    // Without SQLITE_OPEN_URI; the path is absolute, so no build of SQLite takes it for a URI.
+    // Without SQLITE_OPEN_URI and with an absolute path, no build of SQLite reads the path as a
+    // URI.
     Ok(Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
 }
 
 fn set_up(connection: &Connection, config: &SqliteConfig) -> Outcome<()> {
-    // Any statement may meet the last connection of another program, which locks the file while it closes it.
+    // Any statement may wait: the last connection of another program locks the file while it
+    // closes.
     connection.busy_timeout(config.busy_wait.min(LONGEST_WAIT))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // Otherwise SQLite plans by the values of some parameters, and compiles the statement anew for each
-    // other value: several times the cost of a claim's reads.
+    // Otherwise SQLite plans by the values of some parameters and compiles the statement again for
+    // each new value. That costs several times the reads of a claim.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     rusqlite::vtab::array::load_module(connection)?;
     let kibibytes = i64::try_from(config.cache_bytes.div_ceil(1024)).unwrap_or(i64::MAX);
     set(connection, "cache_size", -kibibytes.min(i64::from(i32::MAX)))?;
     set(connection, "temp_store", 2)?;
-    // The application may want its own checked; ours hold without.
+    // The queue needs no foreign keys; the application may set them on its own connections.
     set(connection, "foreign_keys", 0)
 }
 

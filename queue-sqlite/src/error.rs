@@ -1,4 +1,4 @@
-//! From SQLite's errors to ours.
+//! Translates errors of SQLite.
 
 use std::path::Path;
 
@@ -6,16 +6,16 @@ use queue_core::{Error, ErrorKind};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
-/// Why an operation did not succeed.
+/// Why an operation failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// The request cannot be granted; the transaction is sound.
+    /// The request is refused; the transaction is intact.
     Refused(Error),
-    /// SQLite failed; what it left of the transaction must be looked at.
+    /// SQLite failed and may have rolled back the transaction.
     Driver(rusqlite::Error),
 }
 
-/// The result of something done within a transaction.
+/// The result of a step within a transaction.
 pub(crate) type Outcome<T> = Result<T, Fault>;
 
 impl From<rusqlite::Error> for Fault {
@@ -31,7 +31,7 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    /// Whether a stored value could not be understood, and nothing else is wrong.
+    /// Whether the only fault is an unreadable stored value.
     pub(crate) fn is_of_a_value(&self) -> bool {
         match self {
             Self::Refused(error) => error.kind() == ErrorKind::Corrupt,
@@ -39,8 +39,7 @@ impl Fault {
         }
     }
 
-    /// Whether a row cannot be read or written, and nothing else is wrong: the other rows of a set
-    /// can.
+    /// Whether the only fault is one row that cannot be read or written. Other rows of the set can.
     pub(crate) fn is_of_a_row(&self) -> bool {
         match self {
             Self::Refused(error) => matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid),
@@ -51,7 +50,7 @@ impl Fault {
         }
     }
 
-    /// The error for the caller: what was attempted on which file, and why it failed.
+    /// The error for the caller: the operation, the file and the cause.
     pub(crate) fn into_error(self, operation: &str, file: Option<&Path>) -> Error {
         match self {
             Self::Refused(error) => error,
@@ -60,12 +59,12 @@ impl Fault {
     }
 }
 
-/// Whether somebody else holds the lock.
+/// Whether another connection holds the lock.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// A stored value that cannot be understood.
+/// An unreadable stored value.
 pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
     Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message))
 }
@@ -74,16 +73,16 @@ pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
 pub(crate) fn translate(error: rusqlite::Error, operation: &str, file: Option<&Path>) -> Error {
     let error = without_statement(error);
     let (kind, cause) = meaning(&error);
-    let place = file.map_or_else(|| "memory".to_owned(), |file| format!("`{}`", file.display()));
+    let location = file.map_or_else(|| "memory".to_owned(), |file| format!("`{}`", file.display()));
     let message = match cause {
-        Some(cause) => format!("{place}: {cause} ({error})"),
-        None => format!("{place}: {error}"),
+        Some(cause) => format!("{location}: {cause} ({error})"),
+        None => format!("{location}: {error}"),
     };
     Error::new(kind, operation.to_owned(), message).with_source(error)
 }
 
-/// Without the text of the statement, which the driver adds: that of a migration has a hundred
-/// lines, and says nothing to an operator.
+/// Removes the text of the statement, which the driver adds. A migration has a hundred lines, which
+/// do not help an operator.
 fn without_statement(error: rusqlite::Error) -> rusqlite::Error {
     match error {
         rusqlite::Error::SqlInputError { error, msg, .. } => rusqlite::Error::SqliteFailure(error, Some(msg)),
@@ -91,8 +90,8 @@ fn without_statement(error: rusqlite::Error) -> rusqlite::Error {
     }
 }
 
-/// Only the fault of a row may be `Invalid`, because a worker drops the result that is refused by
-/// it.
+/// Only the fault of a row may be `Invalid`, because a worker drops the result of a job whose
+/// settle is `Invalid`.
 fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
     let Some(failure) = error.sqlite_error() else {
         return match error {
@@ -104,7 +103,7 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
                 (ErrorKind::Corrupt, Some("a stored value is malformed"))
             }
             rusqlite::Error::InvalidPath(_) | rusqlite::Error::NulError(_) => {
-                (ErrorKind::Invalid, Some("this is no path of a file"))
+                (ErrorKind::Invalid, Some("the path is not a valid file path"))
             }
             _ => (ErrorKind::Corrupt, None),
         };
@@ -141,7 +140,7 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
             (ErrorKind::Unavailable, Some("the disk failed"))
         }
         ErrorCode::FileLockingProtocolFailed => {
-            (ErrorKind::Busy, Some("others kept changing the lock of the write-ahead log"))
+            (ErrorKind::Busy, Some("other connections kept changing the lock of the write-ahead log"))
         }
         ErrorCode::SchemaChanged => (
             ErrorKind::Unavailable,
@@ -150,10 +149,10 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
         ErrorCode::OutOfMemory | ErrorCode::OperationInterrupted | ErrorCode::OperationAborted => {
             (ErrorKind::Unavailable, None)
         }
-        ErrorCode::NotADatabase => (ErrorKind::Corrupt, Some("the file is no SQLite database")),
+        ErrorCode::NotADatabase => (ErrorKind::Corrupt, Some("the file is not an SQLite database")),
         ErrorCode::DatabaseCorrupt => (ErrorKind::Corrupt, Some("the file is damaged")),
-        // No row that is new can have a number that is taken, unless one table has rows that belong
-        // to another copy of the database.
+        // A new row never has a number that is taken, unless one table has rows of another copy of
+        // the database.
         ErrorCode::ConstraintViolation
             if matches!(
                 failure.extended_code,
@@ -165,7 +164,7 @@ fn meaning(error: &rusqlite::Error) -> (ErrorKind, Option<&'static str>) {
         ErrorCode::ConstraintViolation | ErrorCode::TooBig => {
             (ErrorKind::Invalid, Some("the database does not accept the row"))
         }
-        _ => (ErrorKind::Misconfigured, Some("the tables are not as they should be")),
+        _ => (ErrorKind::Misconfigured, Some("the tables do not have the expected columns")),
     }
 }
 
@@ -174,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_a_statement_is_in_no_error() {
+    fn error_never_contains_the_statement() {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         let error = connection.execute_batch("CREATE TABLE t (id); SELECT secret FROM t").unwrap_err();
         let error = translate(error, "open the database", None);
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_fault_of_a_row_is_final_to_a_worker() {
+    fn only_a_row_fault_is_final() {
         for code in 1..=28 {
             let is_of_a_row = [ffi::SQLITE_CONSTRAINT, ffi::SQLITE_TOOBIG].contains(&code);
             assert_eq!(translated(code).is_final(), is_of_a_row, "{code}");
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_has_its_meaning_and_names_the_file() {
+    fn sqlite_failure_has_kind_and_file() {
         for (code, kind, retryable) in [
             (ffi::SQLITE_BUSY, ErrorKind::Busy, true),
             (ffi::SQLITE_LOCKED, ErrorKind::Busy, true),

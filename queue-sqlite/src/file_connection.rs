@@ -1,4 +1,4 @@
-//! A connection that knows which files it has open.
+//! A connection that checks its files.
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::wake::data_version;
 
 const TRUNCATE: &str = include_str!("sql/log_truncate.sql");
 
-/// A connection to files, or to memory. Closing it never touches files that replaced its own.
+/// A connection to files or to memory. Closing it never changes files that replaced its own.
 pub(crate) struct FileConnection {
     connection: Connection,
     /// `None` in memory.
@@ -22,7 +22,7 @@ pub(crate) struct FileConnection {
 }
 
 impl FileConnection {
-    /// Takes the identity of the files. The connection must have its log open.
+    /// Records the identity of the files. The connection must already have its log open.
     pub(crate) fn new(connection: Connection, path: Option<&Path>) -> Outcome<Self> {
         let mut this = Self { connection, files: None };
         if let Some(path) = path {
@@ -37,29 +37,29 @@ impl FileConnection {
         Ok(this)
     }
 
-    /// Another connection to files that are open already, and at their paths.
+    /// Another connection to open files, which must be at their paths.
     pub(crate) fn to(files: Arc<OpenFiles>, connection: Connection) -> Self {
         Self { connection, files: Some(files) }
     }
 
-    /// Checks that the files are at their paths; returns the bytes of the log.
+    /// Checks that the files are at their paths. Returns the size of the log in bytes.
     pub(crate) fn check(&self) -> Result<u64, FilesLost> {
         self.files.as_ref().map_or(Ok(0), |files| files.check())
     }
 
-    /// The same for the files into which a commit just went.
+    /// Checks the files of the last commit, like [`check`](Self::check).
     pub(crate) fn check_commit(&self) -> Result<u64, FilesLost> {
         self.files.as_ref().map_or(Ok(0), |files| files.check_commit())
     }
 
-    /// Moves what is in the log of lost files into the database that is open, because all of it was
-    /// acknowledged: a log that was removed goes with its last connection, and one that is left at
-    /// its path would be taken for a part of the database that is there now.
+    /// Moves the log of lost files into the open database, because its commits were acknowledged.
+    /// Otherwise a removed log is deleted with its last connection, and a log left at its path is
+    /// read as a part of the new database.
     ///
-    /// Nothing is done where another program may use the log. `version` is the version of the data
-    /// when the files were last at their paths: a later one is another program's, perhaps on the
-    /// new database. The program that committed last to the old one finds no later version, and
-    /// saves the log.
+    /// Does nothing if another program may use the log. `version` is the data version when the
+    /// files were last at their paths. A later version is a commit of another program, perhaps to
+    /// the new database. The program that made the last commit to the old database finds no later
+    /// version and saves the log.
     pub(crate) fn save_log(&self, version: Option<i64>) {
         let Err(lost) = self.check() else {
             return;
@@ -80,13 +80,13 @@ impl FileConnection {
         }
     }
 
-    /// The files that it has open; `None` in memory.
+    /// The open files; `None` in memory.
     pub(crate) fn files(&self) -> Option<Arc<OpenFiles>> {
         self.files.clone()
     }
 
-    /// Has the close neither move the log into the database nor remove it: the files at the paths
-    /// may belong to other programs.
+    /// Makes the close leave the log as it is, because the files at the paths may belong to other
+    /// programs.
     fn leave_log(&self) -> Result<(), rusqlite::Error> {
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
     }
@@ -95,7 +95,7 @@ impl FileConnection {
 impl Drop for FileConnection {
     fn drop(&mut self) {
         if self.check().is_err() {
-            // It fails for no connection that is open.
+            // It never fails on an open connection.
             let _ = self.leave_log();
         }
     }
@@ -115,17 +115,17 @@ impl DerefMut for FileConnection {
     }
 }
 
-/// What became of the log.
+/// The result of truncating the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogTruncated {
-    /// All of it is in the database, and its file is empty.
+    /// The database contains all of the log, and the log file is empty.
     Wholly,
-    /// Another connection still reads from it, or writes.
+    /// Another connection reads from the log or writes.
     Blocked,
 }
 
-/// Moves the log into the database and empties its file, without waiting for other connections
-/// longer than the connection's busy timeout.
+/// Moves the log into the database and empties its file. Waits for other connections at most for
+/// the busy timeout of the connection.
 pub(crate) fn truncate_log(connection: &Connection) -> Result<LogTruncated, rusqlite::Error> {
     let is_blocked: bool = connection.prepare_cached(TRUNCATE)?.query_row([], |row| row.get(0))?;
     Ok(if is_blocked { LogTruncated::Blocked } else { LogTruncated::Wholly })
@@ -133,7 +133,7 @@ pub(crate) fn truncate_log(connection: &Connection) -> Result<LogTruncated, rusq
 
 fn identity(connection: &Connection, path: &Path) -> Result<OpenFiles, FilesLost> {
     let files = OpenFiles::of(path)?;
-    // The file that was opened may have been moved before its path was looked at.
+    // The file may have been moved after it was opened and before its path was checked.
     if has_moved(connection) { Err(FilesLost::replaced(path)) } else { Ok(files) }
 }
 

@@ -1,4 +1,4 @@
-//! Reading jobs.
+//! Reads jobs for inspection.
 
 use async_trait::async_trait;
 use queue_core::backend::{AttemptError, Inspect, JobRecord, ListRequest};
@@ -47,7 +47,7 @@ fn list(connection: &Connection, request: &ListRequest) -> Outcome<Vec<JobRecord
     Ok(records)
 }
 
-/// A job in the columns that both statements select.
+/// Reads the columns that both statements select.
 fn record(connection: &Connection, row: &Row<'_>) -> Outcome<JobRecord> {
     let kind = Kind::new(row.get::<_, String>(13)?).map_err(|error| corrupt(error.to_string()))?;
     let queue = QueueName::new(row.get::<_, String>(14)?).map_err(|error| corrupt(error.to_string()))?;

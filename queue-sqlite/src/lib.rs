@@ -1,24 +1,24 @@
 //! SQLite backend of the queue workspace.
 //!
-//! [`SqliteBackend`] keeps jobs in an SQLite file: one of its own, or the application's beside the
-//! application's tables. Programs use it through the facade `queue`; [`SqliteConfig`] has what may be
-//! set.
+//! [`SqliteBackend`] stores jobs in an SQLite file: one of its own, or the application's database.
+//! Applications use it through the facade `queue`. [`SqliteConfig`] has the settings.
 //!
 //! # How it works
-//! One thread writes. Whatever waits for it shares a transaction and is answered after the commit; so
-//! 64 tasks that each enqueue one job share a few commits. If one of them fails midway, all are done
-//! again, each in a savepoint, and only that one fails. Other processes that write take turns by
-//! SQLite's own lock.
+//! One thread writes. Requests that wait for it share a transaction, and each caller is answered
+//! after the commit. So 64 tasks that each enqueue one job share a few commits. If one request
+//! fails midway, the writer repeats all of them, each in a savepoint, and only that one fails.
+//! Other processes that write take turns through SQLite's lock.
 //!
-//! A job is a row of `queue_jobs`, written once, and one of `queue_live` while it is unfinished or of
-//! `queue_outcomes` afterwards. The index of ready jobs has the kind before the order of claims, and a
-//! claim merges one stream per kind, so that neither future, nor finished, nor unhandled jobs stand in
-//! its way.
-//! `SELECT * FROM queue_overview` shows all jobs to people.
+//! A job is one row of `queue_jobs`, written once. It also has one row of `queue_live` while it is
+//! unfinished, and one row of `queue_outcomes` afterwards. The index of ready jobs has the kind
+//! before the claim order, and a claim merges one stream per kind. So it never reads future jobs,
+//! finished jobs, or jobs of kinds that the worker does not handle. Operators can see all jobs with
+//! `SELECT * FROM queue_overview`.
 //!
 //! # What else is in the file
-//! The tables `queue_names`, `queue_paused`, `queue_attempt_errors`, `queue_workers`, and `queue_migrations`, the
-//! ledger. The application's tables, `user_version` and `application_id` are left alone.
+//! The tables `queue_names`, `queue_paused`, `queue_attempt_errors` and `queue_workers`, and the
+//! migration ledger `queue_migrations`. The application's tables, `user_version` and
+//! `application_id` are never changed.
 
 mod audit;
 mod backend;
@@ -28,9 +28,9 @@ mod claim;
 mod config;
 mod connection;
 mod damaged;
-mod ending;
 mod error;
 mod file_connection;
+mod finish;
 mod identity;
 mod insert;
 mod inspect;
@@ -39,7 +39,6 @@ mod maintain;
 mod migrate;
 mod names;
 mod pause;
-mod places;
 #[cfg(test)]
 mod plans;
 mod promote;
@@ -48,6 +47,7 @@ mod reader;
 mod ready_queues;
 mod rescue;
 mod row;
+mod row_cache;
 mod settle;
 mod state;
 mod transaction;
@@ -63,5 +63,5 @@ pub use config::{
     DEFAULT_POLL_INTERVAL, DEFAULT_READERS, SqliteConfig, Synchronous,
 };
 
-/// The driver, in the version that this crate speaks.
+/// The driver, in the version that this crate uses.
 pub use rusqlite;

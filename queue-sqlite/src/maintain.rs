@@ -1,4 +1,4 @@
-//! Upkeep, in bounded pieces.
+//! Maintenance in bounded steps.
 
 use queue_core::Timestamp;
 use queue_core::backend::{MaintainReply, MaintainRequest};
@@ -26,18 +26,18 @@ impl Request for MaintainRequest {
 
     fn look(&self, session: &mut Session) -> Outcome<Option<MaintainReply>> {
         let now = time(self.now);
-        let Session { connection, swept, unwritable, .. } = session;
+        let Session { connection, sweep_position, unwritable, .. } = session;
         let due = next_due_of_any(connection, unwritable, now)?;
         let is_idle = (self.promote == 0 || due.is_none_or(|due| !due.is_zero()))
             && (self.rescue == 0 || !rescue::is_needed(connection, now)?)
             && match &self.prune {
                 Some(prune) => {
-                    let piece = prune::find(connection, *swept, now, prune)?;
-                    // What was found here has to be found again under the lock.
-                    if piece.jobs.is_empty() {
-                        *swept = piece.next;
+                    let step = prune::find(connection, *sweep_position, now, prune)?;
+                    // The transaction under the lock has to find the jobs again.
+                    if step.jobs.is_empty() {
+                        *sweep_position = step.next;
                     }
-                    piece.jobs.is_empty() && !prune::has_gone_workers(connection, now)?
+                    step.jobs.is_empty() && !prune::has_removable_workers(connection, now)?
                 }
                 None => true,
             };
@@ -53,9 +53,9 @@ impl Request for MaintainRequest {
         let mut reply = MaintainReply::default();
         self.promote_and_rescue(session, now, &mut reply)?;
         if let Some(prune) = &self.prune {
-            let piece = prune::find(&session.connection, session.swept, now, prune)?;
-            reply.pruned = prune::remove(session, now, &piece.jobs)?;
-            session.swept = piece.next;
+            let step = prune::find(&session.connection, session.sweep_position, now, prune)?;
+            reply.pruned = prune::remove(session, now, &step.jobs)?;
+            session.sweep_position = step.next;
         }
         reply.next_due = next_due_of_any(&session.connection, &session.unwritable, now)?;
         effects.ready.extend(reply.ready.iter().cloned());

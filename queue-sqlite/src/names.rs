@@ -1,4 +1,4 @@
-//! Queues and kinds as the numbers that stand in the rows.
+//! Numbers of queues and kinds, which the rows store instead of names.
 
 use std::collections::HashMap;
 
@@ -11,20 +11,21 @@ const NAME_INSERT: &str = include_str!("sql/name_insert.sql");
 const NAME_FIND: &str = include_str!("sql/name_find.sql");
 const NAME_READ: &str = include_str!("sql/name_read.sql");
 
-/// The names that were met. They are never removed, and there are few.
+/// A cache of names and their numbers. Names are never removed, and there are few.
 ///
-/// Forgotten when a transaction is undone, and when another connection has committed: it may have
-/// restored a copy into the file, in which the same numbers stand for other names.
+/// The cache is cleared when a transaction is rolled back, because its numbers are free again. It
+/// is also cleared after a commit of another connection. That connection may have restored a copy
+/// in which the numbers belong to other names.
 #[derive(Default)]
 pub(crate) struct Names {
     numbers: HashMap<String, i64>,
     texts: HashMap<i64, String>,
-    /// Those of a transaction that is not committed yet.
+    /// The names of the open transaction.
     fresh: Vec<(String, i64)>,
 }
 
 impl Names {
-    /// The number of a name, which is entered if it is new.
+    /// Returns the number of a name; inserts the name if it is new.
     pub(crate) fn intern(&mut self, connection: &Connection, name: &str) -> Outcome<i64> {
         if let Some(number) = self.find(connection, name)? {
             return Ok(number);
@@ -35,7 +36,7 @@ impl Names {
         Ok(number)
     }
 
-    /// The number of a name; `None` if no job ever had it.
+    /// Returns the number of a name; `None` if no job ever had the name.
     pub(crate) fn find(&mut self, connection: &Connection, name: &str) -> Outcome<Option<i64>> {
         if let Some(number) = self.numbers.get(name) {
             return Ok(Some(*number));
@@ -48,29 +49,27 @@ impl Names {
         Ok(found)
     }
 
-    /// The queue of this number.
     pub(crate) fn queue(&mut self, connection: &Connection, number: i64) -> Outcome<QueueName> {
         self.text(connection, number, |text| QueueName::new(text).map_err(|error| corrupt(error.to_string())))
     }
 
-    /// The kind of this number.
     pub(crate) fn kind(&mut self, connection: &Connection, number: i64) -> Outcome<Kind> {
         self.text(connection, number, |text| Kind::new(text).map_err(|error| corrupt(error.to_string())))
     }
 
-    /// The transaction is committed: what it entered stays.
+    /// Keeps the names of the transaction, after its commit.
     pub(crate) fn keep(&mut self) {
         self.fresh.clear();
     }
 
-    /// Another connection has committed: it may have given the numbers to other names.
+    /// Clears the cache, after a commit of another connection.
     pub(crate) fn clear(&mut self) {
         self.numbers.clear();
         self.texts.clear();
         self.fresh.clear();
     }
 
-    /// The transaction, or a part of it, was undone: its numbers may be given to others.
+    /// Removes the names of the transaction, after it was rolled back in whole or in part.
     pub(crate) fn forget(&mut self) {
         for (name, number) in self.fresh.drain(..) {
             self.numbers.remove(&name);

@@ -1,4 +1,4 @@
-//! Stopping queues for a while.
+//! Pauses and resumes queues.
 
 use async_trait::async_trait;
 use queue_core::backend::Manage;
@@ -15,12 +15,12 @@ const RESUME: &str = include_str!("sql/resume.sql");
 const IS_PAUSED: &str = include_str!("sql/is_paused.sql");
 const PAUSED: &str = include_str!("sql/paused.sql");
 
-/// Whether claims of a queue take nothing.
 pub(crate) fn is_paused(connection: &Connection, queue: i64) -> Outcome<bool> {
     Ok(connection.prepare_cached(IS_PAUSED)?.query_row([queue], |row| row.get(0))?)
 }
 
-/// In line with the claims: those before it have ended, those after it see it.
+/// The writer serves it in order with the claims: earlier claims are committed, later ones see the
+/// pause.
 struct PauseQueue(QueueName);
 
 impl Request for PauseQueue {
@@ -33,7 +33,7 @@ impl Request for PauseQueue {
     }
 
     fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
-        // Numbered now if it has no jobs yet.
+        // A queue without jobs may not have a number yet.
         let queue = session.names.intern(&session.connection, self.0.as_str())?;
         session.connection.prepare_cached(PAUSE)?.execute([queue])?;
         Ok(())

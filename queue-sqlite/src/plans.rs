@@ -1,12 +1,11 @@
-//! The plans of the statements on a job's path must depend neither on what a table holds nor on
-//! statistics.
+//! Checks that query plans depend neither on the rows of a table nor on statistics.
 
 use rusqlite::Connection;
 
 use crate::config::{IfMissing, SqliteConfig};
 use crate::connection::open_writer;
 
-/// Each statement, and the steps that its plan has.
+/// Each statement and the steps of its plan.
 const PLANS: &[(&str, &[&str])] = &[
     (
         include_str!("sql/claim_pick.sql"),
@@ -125,7 +124,7 @@ const FILL: &str = "
     SELECT i, randomblob(16), 2, 1, 0, i, 3, 1000, i, '{}' FROM n;";
 
 #[test]
-fn plans_are_the_same_on_empty_full_and_analysed_tables() {
+fn plans_are_equal_on_empty_and_full_tables() {
     let connection = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
     assert_plans(&connection);
     connection.execute_batch(FILL).unwrap();

@@ -1,4 +1,4 @@
-//! Making jobs ready whose time has come.
+//! Promotes due jobs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 const WAITING: &str = include_str!("sql/waiting.sql");
 const NEXT_WAITING_QUEUE: &str = include_str!("sql/next_waiting_queue.sql");
 
-/// What became ready: for each level of a queue the least `run_at`.
+/// The earliest `run_at` of the promoted jobs of a queue, per priority.
 pub(crate) type Levels = BTreeMap<i16, Timestamp>;
 
 struct Due {
@@ -28,8 +28,7 @@ struct Due {
     run_at: Timestamp,
 }
 
-/// Makes up to `limit` due jobs of a queue ready, those that are due longest first. One that cannot
-/// be written is passed over.
+/// Promotes up to `limit` due jobs of a queue, earliest first. Skips a job that cannot be written.
 pub(crate) fn promote_queue(
     session: &mut Session,
     queue: i64,
@@ -50,7 +49,7 @@ pub(crate) fn promote_queue(
     Ok((many, levels))
 }
 
-/// The jobs that are due and not left alone.
+/// The due jobs, without the unwritable ones.
 fn due(session: &mut Session, queue: i64, now: Timestamp, limit: u32) -> Outcome<Vec<Due>> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let Session { connection, unwritable, .. } = session;
@@ -90,7 +89,7 @@ fn promote(session: &mut Session, jobs: &[Due]) -> Outcome<(usize, Levels)> {
     Ok((promoted, levels))
 }
 
-/// Makes up to `limit` due jobs ready, of all queues. Adds hints to `ready`.
+/// Promotes up to `limit` due jobs of all queues. Adds hints to `ready`.
 pub(crate) fn promote_all(
     session: &mut Session,
     now: Timestamp,
@@ -107,7 +106,7 @@ pub(crate) fn promote_all(
         if !levels.is_empty() {
             match session.names.queue(&session.connection, queue) {
                 Ok(name) => hint(ready, &name, levels),
-                // Nobody can claim from a queue without a name.
+                // No worker can claim from a queue whose name is unreadable.
                 Err(fault) if fault.is_of_a_value() => {}
                 Err(fault) => return Err(fault),
             }
@@ -117,14 +116,14 @@ pub(crate) fn promote_all(
     Ok(promoted)
 }
 
-/// Adds a hint for each level.
+/// Adds one hint per priority.
 pub(crate) fn hint(ready: &mut Vec<Hint>, queue: &QueueName, levels: Levels) {
     let hints = levels.into_iter().map(|(priority, run_at)| Hint::new(queue.clone(), priority, run_at));
     ready.extend(hints);
 }
 
-/// How long until a waiting job of the queue is due; zero if one is. A job that cannot be written
-/// is due when it is tried again.
+/// Time until a waiting job of the queue is due; zero if one is due. An unwritable job is due when
+/// the next attempt to write it is.
 pub(crate) fn next_due(
     connection: &Connection,
     unwritable: &Unwritable,
@@ -138,7 +137,7 @@ pub(crate) fn next_due(
     Ok(first.map(|run_at| now.until(due_time(run_at))))
 }
 
-/// The same, past the jobs that are left alone.
+/// Like [`next_due`], without the unwritable jobs.
 fn next_writable_due(
     connection: &Connection,
     unwritable: &Unwritable,
@@ -153,7 +152,7 @@ fn next_writable_due(
         let tried_again_at = unwritable.tried_again_at(Row::Job(seq), now);
         let due = now.until(tried_again_at.map_or(run_at, |at| at.max(run_at)));
         first = Some(first.map_or(due, |first| first.min(due)));
-        // Those behind it are due later.
+        // Later jobs are due later.
         if tried_again_at.is_none() {
             break;
         }
@@ -161,12 +160,12 @@ fn next_writable_due(
     Ok(first)
 }
 
-/// A time that cannot be read is due: the job is found and passed over then.
+/// An unreadable time counts as due, so that the promotion finds the job and skips it.
 fn due_time(run_at: i64) -> Timestamp {
     Timestamp::from_micros(run_at).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-/// How long until a waiting job of any queue is due; zero if one is.
+/// Time until a waiting job of any queue is due; zero if one is due.
 pub(crate) fn next_due_of_any(
     connection: &Connection,
     unwritable: &Unwritable,

@@ -1,4 +1,4 @@
-//! Removing finished jobs that are old.
+//! Removes old finished jobs.
 
 use std::time::Duration;
 
@@ -17,74 +17,82 @@ const FIND: &str = include_str!("sql/prune_find.sql");
 const OUTCOMES: &str = include_str!("sql/prune_outcomes.sql");
 const ERRORS: &str = include_str!("sql/prune_attempt_errors.sql");
 const JOBS: &str = include_str!("sql/prune_jobs.sql");
-const GONE_WORKERS: &str = include_str!("sql/workers_gone.sql");
+const REMOVABLE_WORKERS: &str = include_str!("sql/workers_gone.sql");
 const WORKERS: &str = include_str!("sql/prune_workers.sql");
 
 const FINISHED: [State; 3] = [State::Completed, State::Cancelled, State::Dead];
 
-/// How long the row of a worker that is gone protects from a second use of its id.
-const GONE_WORKERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long the row of a lost or retired worker is kept, so that its id is not registered again.
+const WORKER_ROWS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How many finished jobs are looked at for each that may be removed, and at least.
-const LOOKS_A_JOB: u32 = 4;
-const LEAST_LOOKS: u32 = 1000;
+/// Maximum number of finished jobs that one step reads: this many per job of the limit, but at
+/// least `MIN_READS`.
+const READS_PER_JOB: u32 = 4;
+const MIN_READS: u32 = 1000;
 
-/// The finished job behind which the sweep goes on; by default it begins with the first.
+/// The finished job after which the sweep continues. The default is before the first job.
 ///
-/// Only a hint: each job is checked when it is found. Commits of other connections must not reset
-/// it, otherwise two processes that prune keep each other at the first jobs. It begins anew by
-/// itself.
+/// Only a hint, because each job is checked when it is found. Commits of other connections must not
+/// reset it. Otherwise two processes that prune keep each other at the first jobs. A wrong position
+/// ends with the sweep.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Place(i64);
+pub(crate) struct SweepPosition(i64);
 
-/// A piece of the sweep.
+/// One step of the sweep.
 #[derive(Debug, Default)]
-pub(crate) struct Piece {
-    /// The rows of jobs that are to be removed.
+pub(crate) struct SweepStep {
+    /// The rows of the jobs to remove.
     pub(crate) jobs: Vec<i64>,
-    /// Where the next piece begins.
-    pub(crate) next: Place,
+    /// Where the next step begins.
+    pub(crate) next: SweepPosition,
 }
 
-/// Looks from `place` on for up to `prune.limit` jobs that are to be removed.
+/// Finds up to `prune.limit` jobs to remove, after `position`.
 ///
-/// The sweep goes by age, as rows are numbered, and no job ends before it is created: at the first one
-/// that is younger than what is kept shortest the sweep is over, and the next piece begins anew. So
-/// only old jobs cost a look, and none an index. If a clock goes back, the sweep ends too early until
-/// that time has passed again.
-pub(crate) fn find(connection: &Connection, place: Place, now: Timestamp, prune: &Prune) -> Outcome<Piece> {
+/// Rows are numbered by age, and no job finishes before it is created. So the sweep ends at the
+/// first job that is younger than the shortest retention, and the next step starts over. It reads
+/// only old jobs and needs no index. After a clock was set back, the sweep ends too early until the
+/// clock has caught up.
+pub(crate) fn find(
+    connection: &Connection,
+    position: SweepPosition,
+    now: Timestamp,
+    prune: &Prune,
+) -> Outcome<SweepStep> {
     let cutoffs = Cutoffs::new(now, prune);
-    let mut piece = Piece::default();
+    let mut step = SweepStep::default();
     let mut statement = connection.prepare_cached(FIND)?;
-    let mut rows = statement.query([place.0])?;
-    for _ in 0..prune.limit.saturating_mul(LOOKS_A_JOB).max(LEAST_LOOKS) {
-        if piece.jobs.len() >= usize::try_from(prune.limit).unwrap_or(usize::MAX) {
+    let mut rows = statement.query([position.0])?;
+    for _ in 0..prune.limit.saturating_mul(READS_PER_JOB).max(MIN_READS) {
+        if step.jobs.len() >= usize::try_from(prune.limit).unwrap_or(usize::MAX) {
             break;
         }
         let row = match rows.next()? {
             Some(row) if row.get::<_, i64>(1)? < cutoffs.young => row,
             _ => {
-                piece.next = Place::default();
+                step.next = SweepPosition::default();
                 break;
             }
         };
         let (seq, created_at): (i64, i64) = (row.get(0)?, row.get(1)?);
         if cutoffs.are_passed(row)? {
-            piece.jobs.push(seq);
+            step.jobs.push(seq);
         }
-        // Those that are kept for their ids alone can be very many: they are no place to go on from.
-        piece.next = if created_at < cutoffs.protected { Place(seq) } else { Place::default() };
+        // A job kept only for its id is no position to continue from, because there may be very
+        // many.
+        step.next =
+            if created_at < cutoffs.protected { SweepPosition(seq) } else { SweepPosition::default() };
     }
-    Ok(piece)
+    Ok(step)
 }
 
-/// What is older than these is not kept.
+/// Times before which jobs are removed.
 struct Cutoffs {
     ended: [(i64, i64); FINISHED.len()],
     oldest_kept: JobId,
-    /// Jobs created since then are all kept, and
+    /// All jobs created later are kept.
     young: i64,
-    /// those since then, unless their id is older than they are.
+    /// Jobs created later are kept, unless their id is older than they are.
     protected: i64,
 }
 
@@ -110,16 +118,16 @@ impl Cutoffs {
     }
 }
 
-/// Whether there are workers that were given up long ago.
-pub(crate) fn has_gone_workers(connection: &Connection, now: Timestamp) -> Outcome<bool> {
-    let cutoff = now.saturating_sub(GONE_WORKERS_KEPT).as_micros();
-    Ok(connection.prepare_cached(GONE_WORKERS)?.exists([cutoff])?)
+/// Whether rows of lost or retired workers are old enough to remove.
+pub(crate) fn has_removable_workers(connection: &Connection, now: Timestamp) -> Outcome<bool> {
+    let cutoff = now.saturating_sub(WORKER_ROWS_KEPT).as_micros();
+    Ok(connection.prepare_cached(REMOVABLE_WORKERS)?.exists([cutoff])?)
 }
 
-/// Removes these jobs with all that belongs to them, and workers that were given up long ago. A row
-/// that cannot be removed is passed over.
+/// Removes these jobs with all their rows, and old rows of lost or retired workers. Skips a row
+/// that cannot be removed.
 pub(crate) fn remove(session: &mut Session, now: Timestamp, jobs: &[i64]) -> Outcome<u64> {
-    write_workers(session, now.saturating_sub(GONE_WORKERS_KEPT), GONE_WORKERS, WORKERS)?;
+    write_workers(session, now.saturating_sub(WORKER_ROWS_KEPT), REMOVABLE_WORKERS, WORKERS)?;
     let removed = write_all_or_each(session, now, jobs, |job| unwritable::Row::Job(*job), remove_together)?;
     Ok(removed.into_iter().map(|many| u64::try_from(many).unwrap_or(u64::MAX)).sum())
 }
@@ -138,7 +146,7 @@ mod tests {
     use crate::config::{IfMissing, SqliteConfig};
     use crate::connection::open_writer;
 
-    /// 3,000 dead jobs, behind them one that completed as long ago, then recent ones.
+    /// 3,000 dead jobs, then a completed job of the same age, then recent jobs.
     const FILL: &str = "
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
         INSERT INTO queue_jobs (seq, id, kind, queue, priority, run_at, max_retries, timeout, created_at, payload)
@@ -148,20 +156,20 @@ mod tests {
         UPDATE queue_jobs SET id = zeroblob(16) WHERE seq = 3001;";
 
     #[test]
-    fn the_sweep_comes_past_what_is_kept_in_bounded_pieces_and_begins_anew() {
+    fn sweep_passes_kept_jobs_in_bounded_steps() {
         let connection = open_writer(&SqliteConfig::in_memory(), IfMissing::Create).unwrap();
         connection.execute_batch(FILL).unwrap();
         let second = Duration::from_secs(1);
         let prune = Prune::default().completed(second * 10).idempotency_window(second).limit(10);
         let now = Timestamp::UNIX_EPOCH.saturating_add(second * 61);
-        let mut place = Place::default();
+        let mut position = SweepPosition::default();
         let mut pieces = Vec::new();
         for _ in 0..5 {
-            let piece = find(&connection, place, now, &prune).unwrap();
-            place = piece.next;
-            pieces.push((piece.jobs, place.0));
+            let step = find(&connection, position, now, &prune).unwrap();
+            position = step.next;
+            pieces.push((step.jobs, position.0));
         }
-        let nothing = |place| (Vec::new(), place);
+        let nothing = |position| (Vec::new(), position);
         assert_eq!(pieces, [nothing(1000), nothing(2000), nothing(3000), (vec![3001], 0), nothing(1000)]);
     }
 }

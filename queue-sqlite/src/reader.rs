@@ -1,5 +1,5 @@
-//! Threads that read, so that whoever only looks never waits for the writer, and no task's thread is
-//! blocked.
+//! Reading threads, so that reads never wait for the writer and never block a thread of the async
+//! runtime.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,8 +21,7 @@ use crate::identity::{FilesLost, OpenFiles};
 
 type Look = Box<dyn FnOnce(Outcome<&mut Connection>) + Send>;
 
-/// The reading threads, which end when this is dropped. Each opens its connection when it is first
-/// needed.
+/// The reading threads. They end when this is dropped. Each opens its connection at its first read.
 pub(crate) struct Readers {
     looks: Arc<Looks>,
     threads: Vec<JoinHandle<()>>,
@@ -30,7 +29,7 @@ pub(crate) struct Readers {
     process: OwnProcess,
 }
 
-/// What the threads have to read, and which of them are connected.
+/// The pending reads, and the number of connected threads.
 #[derive(Default)]
 pub(crate) struct Looks {
     state: Mutex<State>,
@@ -41,13 +40,12 @@ pub(crate) struct Looks {
 struct State {
     waiting: VecDeque<Look>,
     is_closed: bool,
-    /// The files that the writer has open. A connection to others must be closed.
+    /// The open files of the writer. A connection to any other files must be closed.
     files: Option<Arc<OpenFiles>>,
     connected: usize,
 }
 
 impl Readers {
-    /// Starts the threads.
     pub(crate) fn start(config: &SqliteConfig, file: &Path, looks: Arc<Looks>) -> Result<Self> {
         let mut readers =
             Self { looks, threads: Vec::new(), file: file.to_owned(), process: OwnProcess::current() };
@@ -65,15 +63,15 @@ impl Readers {
         Ok(readers)
     }
 
-    /// The files that another connection beside the writer may open now.
+    /// The files that another connection may open now.
     pub(crate) fn connecting(&self) -> Result<CountedFiles> {
         self.looks.connecting()
     }
 
-    /// Reads within one snapshot.
+    /// Reads one snapshot.
     ///
     /// # Cancellation
-    /// Nothing is left behind when this future is dropped.
+    /// Dropping this future leaves nothing behind.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -83,7 +81,7 @@ impl Readers {
         let (caller, answer) = oneshot::channel();
         let file = self.file.clone();
         let look: Look = Box::new(move |connection| {
-            // Nobody waits any more: a look that takes long would be for nothing.
+            // The future was dropped, so a long read would be wasted.
             if !caller.is_closed() {
                 let result = connection.and_then(|connection| in_snapshot(connection, look));
                 let _ = caller.send(result.map_err(|fault| fault.into_error(operation, Some(&file))));
@@ -92,7 +90,7 @@ impl Readers {
         self.looks.lock().waiting.push_back(look);
         self.looks.changed.notify_all();
         answer.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, operation, "the thread that reads has ended"))
+            Err(Error::new(ErrorKind::Unavailable, operation, "the reading thread has ended"))
         })
     }
 }
@@ -100,13 +98,14 @@ impl Readers {
 impl Drop for Readers {
     fn drop(&mut self) {
         if !self.process.is_current() {
-            // A forked child has neither the threads nor, perhaps, the lock that one of them held.
+            // A forked child does not have these threads, and one of them may hold the lock for
+            // ever.
             return std::mem::forget(std::mem::take(&mut self.threads));
         }
         self.looks.lock().is_closed = true;
         self.looks.changed.notify_all();
         for thread in self.threads.drain(..) {
-            // An answer may wake a task that holds the last handle and is dropped right there.
+            // A reply may wake a task that holds the last handle and is dropped on this thread.
             if thread.thread().id() != thread::current().id() {
                 let _ = thread.join();
             }
@@ -120,7 +119,7 @@ impl fmt::Debug for Readers {
     }
 }
 
-/// Reads within one snapshot of a connection.
+/// Reads one snapshot of a connection.
 pub(crate) fn in_snapshot<T>(
     connection: &mut Connection,
     look: impl FnOnce(&Connection) -> Outcome<T>,
@@ -129,27 +128,26 @@ pub(crate) fn in_snapshot<T>(
     look(&snapshot)
 }
 
-/// What a thread has to do next.
+/// The next step of a thread.
 enum Next {
     Read(Look),
-    /// Close the connection.
     Disconnect,
     End,
 }
 
 impl Looks {
-    /// Lets the threads connect to the files that the writer has open.
+    /// Allows the threads to connect to the open files of the writer.
     pub(crate) fn connect_to(&self, files: Arc<OpenFiles>) {
         self.lock().files = Some(files);
     }
 
-    /// Whether a connection beside the writer is open.
+    /// Whether a reading or copying connection is open.
     pub(crate) fn is_connected(&self) -> bool {
         self.lock().connected > 0
     }
 
-    /// Has all threads close their connections. Waits until they have, though no longer than
-    /// `patience`: one may be in the middle of a long read.
+    /// Makes all threads close their connections. Waits for that at most `patience`, because one of
+    /// them may be in a long read.
     pub(crate) fn disconnect(&self, patience: Duration) {
         let mut state = self.lock();
         state.files = None;
@@ -162,8 +160,8 @@ impl Looks {
         ignore_poison(self.state.lock())
     }
 
-    /// Waits for the next thing to do. `connected` are the files of the thread's connection, if it
-    /// has one.
+    /// Waits for the next step. `connected` are the files of the thread's connection, if it has
+    /// one.
     fn next(&self, connected: Option<&Arc<OpenFiles>>) -> Next {
         let mut state = self.lock();
         loop {
@@ -182,11 +180,12 @@ impl Looks {
         }
     }
 
-    /// The files that a connection may open now. It is counted, so that a disconnect waits for it.
+    /// Returns the files that a connection may open now. Counts the connection, so that
+    /// `disconnect` waits for it.
     fn connecting(self: &Arc<Self>) -> Result<CountedFiles> {
         let mut state = self.lock();
         let Some(files) = state.files.clone() else {
-            let message = "its files were removed, moved or replaced, and are not opened anew yet";
+            let message = "its files were removed, moved or replaced, and are not reopened yet";
             return Err(Error::new(ErrorKind::Unavailable, CountedFiles::OPERATION, message));
         };
         state.connected += 1;
@@ -194,7 +193,7 @@ impl Looks {
     }
 }
 
-/// Files that a connection beside the writer has open, for as long as this lives.
+/// The files of a reading or copying connection, which is counted until this is dropped.
 pub(crate) struct CountedFiles {
     looks: Arc<Looks>,
     files: Arc<OpenFiles>,
@@ -203,12 +202,10 @@ pub(crate) struct CountedFiles {
 impl CountedFiles {
     const OPERATION: &'static str = "open the database";
 
-    /// The files.
     pub(crate) fn files(&self) -> &Arc<OpenFiles> {
         &self.files
     }
 
-    /// Fails unless they are at their paths.
     pub(crate) fn check(&self) -> Result<()> {
         let lost = |lost: FilesLost| lost.error(ErrorKind::Unavailable, Self::OPERATION);
         self.files.check().map(|_| ()).map_err(lost)
@@ -222,7 +219,8 @@ impl Drop for CountedFiles {
     }
 }
 
-/// The connection of a thread. It is closed before it is counted no more.
+/// The connection of a thread. Fields are dropped in this order: the connection closes before the
+/// count drops.
 struct Connected {
     connection: FileConnection,
     files: CountedFiles,

@@ -1,4 +1,4 @@
-//! Which queues have something for a worker.
+//! Finds the queues with jobs for a worker.
 
 use queue_core::backend::{ReadyQueuesReply, ReadyQueuesRequest};
 use rusqlite::Connection;
@@ -33,7 +33,7 @@ impl Request for ReadyQueuesRequest {
         }
         let mut reply = ReadyQueuesReply::default();
         for queue in &self.queues {
-            // One that has no number never had a job.
+            // A queue without a number never had a job.
             let Some(number) = names.find(connection, queue.as_str())? else { continue };
             let due = next_due(connection, unwritable, number, now)?;
             if due.is_some_and(|due| due.is_zero()) || is_ready(connection, number, &kinds)? {

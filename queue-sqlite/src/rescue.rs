@@ -1,4 +1,4 @@
-//! Taking leases back from dead workers, and those past their deadline.
+//! Rescues the jobs of lost workers and the jobs past their deadline.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use queue_core::backend::Hint;
 use queue_core::{State, Timestamp};
 use rusqlite::Connection;
 
-use crate::ending::{Ending, Failure, end, record};
 use crate::error::Outcome;
+use crate::finish::{AttemptFailure, Finish, finish, record_failures};
 use crate::lists::array;
 use crate::promote::{Levels, hint};
 use crate::row;
-use crate::settle::{Next, move_on};
+use crate::settle::{NextState, end_lease};
 use crate::unwritable::{Row, write_all_or_each};
 use crate::writer::session::Session;
 
@@ -26,7 +26,7 @@ const SETTLE: &str = include_str!("sql/worker_lost_done.sql");
 const WORKER_LOST: &str = "the worker that ran the job was given up: it did not show in time that it lives";
 const OVERDUE_ERROR: &str = "the lease passed its deadline";
 
-/// What was taken back.
+/// The result of a rescue.
 #[derive(Default)]
 pub(crate) struct Rescued {
     pub(crate) workers_lost: u64,
@@ -35,13 +35,12 @@ pub(crate) struct Rescued {
     pub(crate) ready: Vec<Hint>,
 }
 
-/// Whether there is anything to take back.
 pub(crate) fn is_needed(connection: &Connection, now: Timestamp) -> Outcome<bool> {
     Ok(connection.prepare_cached(NEEDED)?.query_row([now.as_micros()], |row| row.get(0))?)
 }
 
-/// Gives up the workers that are expired, for good, and then takes back up to `limit` leases. A row
-/// that cannot be written is passed over.
+/// Marks expired workers as lost, which is final, and then takes back up to `limit` leases. Skips a
+/// row that cannot be written.
 pub(crate) fn rescue(session: &mut Session, now: Timestamp, limit: u32) -> Outcome<Rescued> {
     let workers_lost = write_workers(session, now, EXPIRED, LOSE)?;
     let mut done = Rescued { workers_lost, ..Rescued::default() };
@@ -60,8 +59,8 @@ pub(crate) fn rescue(session: &mut Session, now: Timestamp, limit: u32) -> Outco
     Ok(done)
 }
 
-/// Writes to the workers that `find` finds, each as far as it can be written. Returns how many
-/// were.
+/// Runs `write` on the workers that `find` returns, except on unwritable ones. Returns the number
+/// of workers written.
 pub(crate) fn write_workers(session: &mut Session, time: Timestamp, find: &str, write: &str) -> Outcome<u64> {
     let mut workers: Vec<i64> = Vec::new();
     {
@@ -96,7 +95,7 @@ struct Lease {
     max_retries: u16,
 }
 
-/// Up to `limit` leases that can be read and are not left alone.
+/// Up to `limit` readable leases, without the unwritable ones.
 fn leases(session: &mut Session, sql: &str, now: Timestamp, limit: u32) -> Outcome<Vec<Lease>> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let Session { connection, unwritable, .. } = session;
@@ -132,17 +131,18 @@ fn lease(row: &rusqlite::Row<'_>) -> Outcome<Lease> {
 fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &str) -> Outcome<Rescued> {
     let Session { connection, names, .. } = session;
     let mut done = Rescued::default();
-    let mut endings = Vec::new();
+    let mut finished = Vec::new();
     let mut failures = Vec::with_capacity(leases.len());
     let mut ready: BTreeMap<i64, Levels> = BTreeMap::new();
     for &Lease { seq, queue, priority, run_at, attempt, max_retries } in leases {
-        failures.push(Failure { seq, attempt, error });
+        failures.push(AttemptFailure { seq, attempt, error });
         if attempt > u32::from(max_retries) {
-            // No claim: the one that is lost did not end it, and must not be told that it did.
+            // No claim, because the lost one did not finish the job: its settle must return
+            // `LeaseLost`.
             let (claim, result) = (None, None);
-            endings.push(Ending { seq, state: State::Dead, attempt, claim, error: Some(error), result });
+            finished.push(Finish { seq, state: State::Dead, attempt, claim, error: Some(error), result });
         } else {
-            move_on(connection, seq, &Next { state: State::Ready, run_at, attempt })?;
+            end_lease(connection, seq, &NextState { state: State::Ready, run_at, attempt })?;
             let least = ready.entry(queue).or_default().entry(priority).or_insert(run_at);
             *least = run_at.min(*least);
             done.rescued += 1;
@@ -151,8 +151,8 @@ fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &st
     for (queue, levels) in ready {
         hint(&mut done.ready, &names.queue(connection, queue)?, levels);
     }
-    done.died += u64::try_from(endings.len()).unwrap_or(u64::MAX);
-    record(connection, now, &failures)?;
-    end(connection, now, &endings)?;
+    done.died += u64::try_from(finished.len()).unwrap_or(u64::MAX);
+    record_failures(connection, now, &failures)?;
+    finish(connection, now, &finished)?;
     Ok(done)
 }

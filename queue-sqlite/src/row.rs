@@ -1,4 +1,4 @@
-//! Reading what is stored, with nothing taken for granted.
+//! Reads stored values and checks each of them.
 
 use std::time::Duration;
 
@@ -10,12 +10,10 @@ use rusqlite::Row;
 
 use crate::error::{Outcome, corrupt};
 
-/// A stored time.
 pub(crate) fn time(row: &Row<'_>, column: usize) -> Outcome<Timestamp> {
     Timestamp::from_micros(row.get(column)?).map_err(|error| corrupt(error.to_string()))
 }
 
-/// A stored time that may be absent.
 pub(crate) fn time_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<Timestamp>> {
     let micros: Option<i64> = row.get(column)?;
     micros
@@ -23,40 +21,34 @@ pub(crate) fn time_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<Timest
         .transpose()
 }
 
-/// A stored duration.
 pub(crate) fn duration(row: &Row<'_>, column: usize) -> Outcome<Duration> {
     micros(row.get(column)?)
 }
 
-/// A stored job id.
 pub(crate) fn job_id(row: &Row<'_>, column: usize) -> Outcome<JobId> {
     Ok(JobId::from_bytes(bytes(row, column)?))
 }
 
-/// A stored worker id that may be absent.
 pub(crate) fn worker_id_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<WorkerId>> {
     Ok(bytes_if_any(row, column)?.map(WorkerId::from_bytes))
 }
 
-/// A stored claim id that may be absent.
 pub(crate) fn claim_id_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<ClaimId>> {
     Ok(bytes_if_any(row, column)?.map(ClaimId::from_bytes))
 }
 
-/// A stored payload.
 pub(crate) fn payload(row: &Row<'_>, column: usize) -> Outcome<Payload> {
     let text = row.get_ref(column)?.as_str().map_err(|error| corrupt(format!("a payload: {error}")))?;
     Ok(Payload::from_stored(text))
 }
 
-/// Stored attributes, or none.
 pub(crate) fn attributes(row: &Row<'_>, column: usize) -> Outcome<Option<Attributes>> {
     let text = row.get_ref(column)?.as_str_or_null();
     let text = text.map_err(|error| corrupt(format!("attributes: {error}")))?;
     Ok(text.map(Attributes::from_stored))
 }
 
-/// A backoff in three columns, or none.
+/// Reads a backoff from three columns.
 pub(crate) fn backoff(row: &Row<'_>, column: usize) -> Outcome<Option<Backoff>> {
     let Some(base) = row.get::<_, Option<i64>>(column)? else {
         return Ok(None);
@@ -66,7 +58,7 @@ pub(crate) fn backoff(row: &Row<'_>, column: usize) -> Outcome<Option<Backoff>> 
     Ok(Some(backoff))
 }
 
-/// A duration as it comes back from the database: in whole microseconds.
+/// The duration as the database returns it: in whole microseconds.
 pub(crate) fn stored_duration(duration: Duration) -> Duration {
     Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
 }
@@ -88,7 +80,7 @@ fn bytes_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<[u8; 16]>> {
     stored.map(|bytes| <[u8; 16]>::try_from(bytes).map_err(malformed)).transpose()
 }
 
-/// A stored job whose names are still numbers.
+/// A stored job before its names are looked up.
 pub(crate) struct Nameless {
     id: JobId,
     priority: i16,
@@ -101,7 +93,7 @@ pub(crate) struct Nameless {
 }
 
 impl Nameless {
-    /// With its names.
+    /// Adds the names.
     pub(crate) fn named(self, kind: Kind, queue: QueueName) -> JobSpec {
         JobSpec::new(self.id, kind, self.payload)
             .run_at(self.run_at)
@@ -114,8 +106,8 @@ impl Nameless {
     }
 }
 
-/// A stored job in the columns priority, `run_at`, `max_retries`, timeout, three of the backoff, payload,
-/// attributes.
+/// Reads a job from the columns priority, `run_at`, `max_retries`, timeout, three of the backoff,
+/// payload and attributes.
 pub(crate) fn job(row: &Row<'_>, id: JobId, column: usize) -> Outcome<Nameless> {
     Ok(Nameless {
         id,

@@ -1,4 +1,4 @@
-//! Ending leases.
+//! Settles jobs.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, 
 use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::ending::{Ending, Failure, end, record};
 use crate::error::{Fault, Outcome, corrupt};
+use crate::finish::{AttemptFailure, Finish, finish, record_failures};
 use crate::lists::array;
 use crate::names::Names;
-use crate::places::{Places, look_up};
+use crate::row_cache::{RowCache, look_up};
 use crate::writer::command::{Effects, Request};
 use crate::writer::session::{Session, time};
 use crate::{row, state};
@@ -32,36 +32,38 @@ impl Request for SettleRequest {
         let now = time(self.now);
         let together = session.scoped(|session| settle(session, now, &self.settlements))?;
         let Ok((settled, mut hints)) = together else {
-            return one_by_one(session, effects, now, &self.settlements);
+            return settle_each(session, effects, now, &self.settlements);
         };
         effects.ready.append(&mut hints);
         Ok(settled.into_iter().map(Ok).collect())
     }
 }
 
-/// After they failed together: each by itself, so that only the one that cannot be settled fails.
-fn one_by_one(
+/// Settles each job on its own after the batch failed, so that only the jobs that cannot be settled
+/// fail.
+fn settle_each(
     session: &mut Session,
     effects: &mut Effects,
     now: Timestamp,
     settlements: &[Settlement],
 ) -> Outcome<Vec<Result<Settled>>> {
-    let mut fates = Vec::with_capacity(settlements.len());
+    let mut results = Vec::with_capacity(settlements.len());
     for settlement in settlements {
-        let fate = session.scoped(|session| settle(session, now, std::slice::from_ref(settlement)))?;
-        fates.push(match fate {
+        let result = session.scoped(|session| settle(session, now, std::slice::from_ref(settlement)))?;
+        results.push(match result {
             Ok((settled, mut hints)) => {
                 effects.ready.append(&mut hints);
                 settled.first().copied().map_or_else(|| Ok(Settled::LeaseLost), Ok)
             }
             Err(fault) => match session.error(fault, SettleRequest::OPERATION) {
-                // Nothing can be settled until an operator has put it right: an outage, and no fault of the row.
+                // The whole request fails: no job can be settled until an operator has repaired the
+                // tables.
                 error if error.kind() == ErrorKind::Misconfigured => return Err(Fault::Refused(error)),
                 error => Err(error),
             },
         });
     }
-    Ok(fates)
+    Ok(results)
 }
 
 fn settle(
@@ -69,25 +71,25 @@ fn settle(
     now: Timestamp,
     settlements: &[Settlement],
 ) -> Outcome<(Vec<Settled>, Vec<Hint>)> {
-    let Session { connection, names, places, .. } = session;
-    let leases = leases(connection, places, settlements)?;
-    let mut work = Work::default();
+    let Session { connection, names, row_cache, .. } = session;
+    let leases = leases(connection, row_cache, settlements)?;
+    let mut changes = Changes::default();
     let mut settled = Vec::with_capacity(settlements.len());
     for (settlement, lease) in settlements.iter().zip(leases) {
         settled.push(match lease {
             Some(lease) => {
-                work.add(connection, names, now, &lease, settlement)?;
+                changes.add(connection, names, now, &lease, settlement)?;
                 Settled::Done
             }
-            None => repeated(connection, settlement)?,
+            None => repeated_settle(connection, settlement)?,
         });
     }
-    record(connection, now, &work.failures)?;
-    end(connection, now, &work.endings)?;
-    Ok((settled, work.hints))
+    record_failures(connection, now, &changes.failures)?;
+    finish(connection, now, &changes.finished)?;
+    Ok((settled, changes.hints))
 }
 
-/// A lease that the token opens.
+/// A lease that matches its token.
 struct Lease {
     seq: i64,
     attempt: u32,
@@ -97,32 +99,36 @@ struct Lease {
     run_at: Timestamp,
 }
 
-/// The lease of each token; `None` where it was lost. Nobody can come between this look and the
-/// change: the transaction holds the lock.
+/// The lease of each token; `None` if it was lost. No other connection can change it before the
+/// settle, because the transaction holds the lock.
 fn leases(
     connection: &Connection,
-    places: &mut Places,
+    row_cache: &mut RowCache,
     settlements: &[Settlement],
 ) -> Outcome<Vec<Option<Lease>>> {
     let mut seqs = Vec::with_capacity(settlements.len());
     for settlement in settlements {
-        // No row has the number 0, which keeps the list aligned.
-        seqs.push(places.take(connection, settlement.token.job)?.unwrap_or_default());
+        // No row has the number 0. It keeps the list aligned.
+        seqs.push(row_cache.take(connection, settlement.token.job)?.unwrap_or_default());
     }
-    let mut leases = held(connection, &seqs, settlements)?;
+    let mut leases = held_leases(connection, &seqs, settlements)?;
     for ((lease, seq), settlement) in leases.iter_mut().zip(seqs).zip(settlements) {
         if lease.is_none()
             && let Some(actual) = look_up(connection, settlement.token.job)?
             && actual != seq
         {
-            let afresh = held(connection, &[actual], std::slice::from_ref(settlement))?;
+            let afresh = held_leases(connection, &[actual], std::slice::from_ref(settlement))?;
             *lease = afresh.into_iter().next().flatten();
         }
     }
     Ok(leases)
 }
 
-fn held(connection: &Connection, seqs: &[i64], settlements: &[Settlement]) -> Outcome<Vec<Option<Lease>>> {
+fn held_leases(
+    connection: &Connection,
+    seqs: &[i64],
+    settlements: &[Settlement],
+) -> Outcome<Vec<Option<Lease>>> {
     let mut leases = Vec::with_capacity(seqs.len());
     let mut statement = connection.prepare_cached(FENCES)?;
     let mut rows = statement.query([array(seqs.iter().copied())])?;
@@ -152,13 +158,13 @@ fn lease(row: &rusqlite::Row<'_>, token: Token) -> Outcome<Option<Lease>> {
 }
 
 #[derive(Default)]
-struct Work<'a> {
-    endings: Vec<Ending<'a>>,
-    failures: Vec<Failure<'a>>,
+struct Changes<'a> {
+    finished: Vec<Finish<'a>>,
+    failures: Vec<AttemptFailure<'a>>,
     hints: Vec<Hint>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Changes<'a> {
     fn add(
         &mut self,
         connection: &Connection,
@@ -169,35 +175,42 @@ impl<'a> Work<'a> {
     ) -> Outcome<()> {
         let &Lease { seq, attempt, .. } = lease;
         let claim = Some(settlement.token.claim.to_bytes());
-        let ending = |state, error, result| Ending { seq, state, attempt, claim, error, result };
+        let finish = |state, error, result| Finish { seq, state, attempt, claim, error, result };
         match &settlement.verdict {
             Verdict::Complete(Completion { result, .. }) => {
-                self.endings.push(ending(State::Completed, None, result.as_deref()));
+                self.finished.push(finish(State::Completed, None, result.as_deref()));
             }
             Verdict::Bury { error } => {
-                self.failures.push(Failure { seq, attempt, error });
-                self.endings.push(ending(State::Dead, Some(error), None));
+                self.failures.push(AttemptFailure { seq, attempt, error });
+                self.finished.push(finish(State::Dead, Some(error), None));
             }
-            Verdict::Cancel { reason } => self.endings.push(ending(State::Cancelled, Some(reason), None)),
+            Verdict::Cancel { reason } => self.finished.push(finish(State::Cancelled, Some(reason), None)),
             Verdict::Retry { error, delay } => {
-                self.failures.push(Failure { seq, attempt, error });
+                self.failures.push(AttemptFailure { seq, attempt, error });
                 if attempt > u32::from(lease.max_retries) {
-                    self.endings.push(ending(State::Dead, Some(error), None));
+                    self.finished.push(finish(State::Dead, Some(error), None));
                 } else {
-                    let next = Next { state: State::Retrying, run_at: now.saturating_add(*delay), attempt };
-                    self.live_on(connection, names, now, lease, &next)?;
+                    let next =
+                        NextState { state: State::Retrying, run_at: now.saturating_add(*delay), attempt };
+                    self.reschedule(connection, names, now, lease, &next)?;
                 }
             }
             Verdict::Snooze { delay } => {
                 let state = if delay.is_zero() { State::Ready } else { State::Scheduled };
-                let next =
-                    Next { state, run_at: now.saturating_add(*delay), attempt: attempt.saturating_sub(1) };
-                self.live_on(connection, names, now, lease, &next)?;
+                let next = NextState {
+                    state,
+                    run_at: now.saturating_add(*delay),
+                    attempt: attempt.saturating_sub(1),
+                };
+                self.reschedule(connection, names, now, lease, &next)?;
             }
             Verdict::Release => {
-                let next =
-                    Next { state: State::Ready, run_at: lease.run_at, attempt: attempt.saturating_sub(1) };
-                self.live_on(connection, names, now, lease, &next)?;
+                let next = NextState {
+                    state: State::Ready,
+                    run_at: lease.run_at,
+                    attempt: attempt.saturating_sub(1),
+                };
+                self.reschedule(connection, names, now, lease, &next)?;
             }
             _ => {
                 let message = "this version does not know the verdict";
@@ -207,15 +220,15 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn live_on(
+    fn reschedule(
         &mut self,
         connection: &Connection,
         names: &mut Names,
         now: Timestamp,
         lease: &Lease,
-        next: &Next,
+        next: &NextState,
     ) -> Outcome<()> {
-        move_on(connection, lease.seq, next)?;
+        end_lease(connection, lease.seq, next)?;
         self.hints.push(
             Hint::new(names.queue(connection, lease.queue)?, lease.priority, next.run_at)
                 .due_in(if next.state == State::Ready { Duration::ZERO } else { now.until(next.run_at) }),
@@ -224,15 +237,15 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Where a job goes on whose lease ended.
-pub(crate) struct Next {
+/// The next state of a job whose lease ended.
+pub(crate) struct NextState {
     pub(crate) state: State,
     pub(crate) run_at: Timestamp,
     pub(crate) attempt: u32,
 }
 
-/// Takes the lease from a job that lives on.
-pub(crate) fn move_on(connection: &Connection, seq: i64, next: &Next) -> Outcome<()> {
+/// Ends the lease of a job that stays unfinished.
+pub(crate) fn end_lease(connection: &Connection, seq: i64, next: &NextState) -> Outcome<()> {
     let moved = connection.prepare_cached(MOVE)?.execute(params![
         seq,
         state::number(next.state),
@@ -242,8 +255,9 @@ pub(crate) fn move_on(connection: &Connection, seq: i64, next: &Next) -> Outcome
     if moved == 1 { Ok(()) } else { Err(corrupt("a job under lease is not live")) }
 }
 
-/// The answer to a token that opens no lease: `Done` if it ended the job before, by the same verdict.
-fn repeated(connection: &Connection, settlement: &Settlement) -> Outcome<Settled> {
+/// The answer to a token without a lease: `Done` if the token finished the job with the same
+/// verdict.
+fn repeated_settle(connection: &Connection, settlement: &Settlement) -> Outcome<Settled> {
     let Token { job, claim } = settlement.token;
     let mut statement = connection.prepare_cached(OUTCOME)?;
     let ended: Option<i64> =

@@ -1,10 +1,10 @@
-//! States as the numbers that stand in the rows.
+//! Numbers of states, which the rows store.
 
 use queue_core::State;
 
 use crate::error::{Outcome, corrupt};
 
-/// The number of a state, for good: it is stored.
+/// The number of a state. It must never change, because it is stored.
 pub(crate) const fn number(state: State) -> i64 {
     match state {
         State::Scheduled => 0,
@@ -14,12 +14,11 @@ pub(crate) const fn number(state: State) -> i64 {
         State::Completed => 4,
         State::Dead => 5,
         State::Cancelled => 6,
-        // No row has it: a state that this version does not know is never stored.
+        // Never stored: this version does not know the state.
         _ => -1,
     }
 }
 
-/// The state of a number.
 pub(crate) fn state(stored: i64) -> Outcome<State> {
     State::ALL
         .iter()
@@ -33,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_state_has_a_number_of_its_own() {
+    fn each_state_has_its_own_number() {
         for &known in State::ALL {
             assert_eq!(state(number(known)).unwrap(), known);
         }

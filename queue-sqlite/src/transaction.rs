@@ -1,4 +1,4 @@
-//! The plain steps of a transaction.
+//! Statements that begin and end transactions.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,18 @@ use rusqlite::Connection;
 
 use crate::error::is_busy;
 
-/// How long to wait for locks.
+/// Maximum wait for a lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Patience(pub(crate) Duration);
 
 impl Patience {
-    /// Whether who waits since `start` has waited long enough.
+    /// Whether a wait since `start` has timed out.
     pub(crate) fn is_over(self, start: Instant) -> bool {
         start.elapsed() >= self.0
     }
 }
 
-/// Begins a transaction that may write, however often that has to be tried since `start`.
+/// Begins a transaction that may write. Retries until the wait since `start` times out.
 pub(crate) fn begin(
     connection: &Connection,
     patience: &Patience,
@@ -31,25 +31,25 @@ pub(crate) fn begin(
     }
 }
 
-/// Begins a transaction that may write, waiting a short time only.
+/// Begins a transaction that may write. Waits for the lock at most for the busy timeout.
 pub(crate) fn try_begin(connection: &Connection) -> Result<(), rusqlite::Error> {
     run(connection, "BEGIN IMMEDIATE")
 }
 
-/// Commits. After an error nothing is left of the transaction.
+/// Commits. Rolls the transaction back after an error.
 pub(crate) fn commit(connection: &Connection) -> Result<(), rusqlite::Error> {
     run(connection, "COMMIT").inspect_err(|_| {
-        // The error of the commit is the one to tell.
+        // Returns the error of the commit, not of the rollback.
         let _ = rollback(connection);
     })
 }
 
-/// Undoes the transaction, unless SQLite did so already.
+/// Rolls the transaction back, unless SQLite already did.
 pub(crate) fn rollback(connection: &Connection) -> Result<(), rusqlite::Error> {
     if connection.is_autocommit() { Ok(()) } else { run(connection, "ROLLBACK") }
 }
 
-/// Runs a statement that has neither parameters nor rows.
+/// Runs a statement without parameters and rows.
 pub(crate) fn run(connection: &Connection, sql: &str) -> Result<(), rusqlite::Error> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }

@@ -1,4 +1,4 @@
-//! Rows that cannot be written, for instance because a trigger of the application refuses it.
+//! Unwritable rows, for instance because a trigger of the application refuses a change.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,24 +8,24 @@ use queue_core::{Error, ErrorKind, Timestamp};
 use crate::error::{Fault, Outcome};
 use crate::writer::session::Session;
 
-/// How long such a row is left alone before it is tried again. Otherwise a due job that cannot be
-/// made ready would have an idle worker claim without a pause.
+/// Pause before the next attempt to write such a row. Otherwise an idle worker would claim without
+/// a pause because of a due job that cannot be promoted.
 pub(crate) const LEFT_ALONE: Duration = Duration::from_secs(60);
 
-/// More than can be expected; some megabytes.
-const MOST: usize = 1 << 17;
+/// More than expected. The map takes some megabytes.
+const MAX_ENTRIES: usize = 1 << 17;
 
-/// A row that is written as one of many.
+/// A row that is written together with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Row {
     Job(i64),
     Worker(i64),
 }
 
-/// The rows that could not be written, and when each is tried again. Each is logged once.
+/// The unwritable rows and the time of the next attempt for each. Each is logged once.
 ///
-/// Only a hint, which ends by itself: a row that was mended, or another one that a restored copy
-/// has under the same number, is left alone a minute longer.
+/// Only a hint, which expires. A repaired row, or another row with the same number from a restored
+/// copy, waits a minute longer.
 #[derive(Default)]
 pub(crate) struct Unwritable {
     tried_again: HashMap<Row, Timestamp>,
@@ -37,7 +37,7 @@ pub(crate) struct Unwritable {
 pub(crate) enum Sets {
     #[default]
     Together,
-    /// Each row by itself: one of a set, and it is not known which, undid the whole transaction.
+    /// Each row on its own, because an unknown row of a set rolled back the whole transaction.
     Apart,
 }
 
@@ -46,24 +46,24 @@ impl Unwritable {
         self.tried_again.is_empty()
     }
 
-    /// Whether the row is to be left alone now.
+    /// Whether the row must not be written now.
     pub(crate) fn is_left_alone(&self, row: Row, now: Timestamp) -> bool {
         self.tried_again_at(row, now).is_some()
     }
 
-    /// When the row is tried again; `None` if it may be written now.
+    /// The time of the next attempt; `None` if the row may be written now.
     pub(crate) fn tried_again_at(&self, row: Row, now: Timestamp) -> Option<Timestamp> {
-        // A time that is further away is that of a clock that was put back since.
+        // A later time means that the clock was set back.
         let latest = now.saturating_add(LEFT_ALONE);
         self.tried_again.get(&row).copied().filter(|at| *at > now && *at <= latest)
     }
 
-    /// Leaves a row as it is, for a while. A fault that is not the row's own is given back.
+    /// Skips a row for a while. Returns a fault that is not of this row.
     pub(crate) fn pass_over(&mut self, row: Row, now: Timestamp, fault: Fault) -> Outcome<()> {
         if !fault.is_of_a_row() {
             return Err(fault);
         }
-        if self.tried_again.len() > MOST {
+        if self.tried_again.len() > MAX_ENTRIES {
             self.tried_again.clear();
         }
         if self.tried_again.insert(row, now.saturating_add(LEFT_ALONE)).is_none() {
@@ -71,13 +71,14 @@ impl Unwritable {
             tracing::error!(
                 ?row,
                 %error,
-                "a row cannot be written; it is left as it is and tried again in a minute, the others go on"
+                "a row cannot be written; skipping it and retrying in a minute"
             );
         }
         Ok(())
     }
 
-    /// After one row of a set undid the whole transaction: the next attempt finds out which it is.
+    /// Called after an unknown row of a set rolled back the transaction. The next attempt writes
+    /// each row on its own to find it.
     pub(crate) fn undone_by_one_of_many(&mut self, fault: Fault) -> Fault {
         if !fault.is_of_a_row() {
             return fault;
@@ -86,7 +87,7 @@ impl Unwritable {
         undone()
     }
 
-    /// After this row undid the whole transaction: the next attempt leaves it alone.
+    /// Called after this row rolled back the transaction. The next attempt skips the row.
     fn undone_by(&mut self, row: Row, now: Timestamp, fault: Fault) -> Fault {
         match self.pass_over(row, now, fault) {
             Ok(()) => undone(),
@@ -101,15 +102,14 @@ impl Unwritable {
     }
 }
 
-/// The request can be repeated, and then goes without the row.
+/// A retry of the request skips the row.
 fn undone() -> Fault {
-    let message =
-        "the refusal of one row undid the whole transaction; the next attempt goes without that row";
+    let message = "one row was refused and rolled back the whole transaction; a retry skips that row";
     Error::new(ErrorKind::Unavailable, "write rows", message).into()
 }
 
-/// Writes a set of rows together. If one of them cannot be written, writes each by itself, and
-/// passes over those that fail. Returns what `write` returned for each set that it wrote.
+/// Writes a set of rows together. If that fails because of a row, writes each row on its own and
+/// skips the ones that fail. Returns the result of `write` for each set written.
 pub(crate) fn write_all_or_each<T, R>(
     session: &mut Session,
     now: Timestamp,
@@ -134,7 +134,7 @@ pub(crate) fn write_all_or_each<T, R>(
     write_each(session, now, rows, name, |session, row| write(session, std::slice::from_ref(row)))
 }
 
-/// Writes each row by itself, and passes over those that fail.
+/// Writes each row on its own and skips the ones that fail.
 pub(crate) fn write_each<T, R>(
     session: &mut Session,
     now: Timestamp,

@@ -1,4 +1,4 @@
-//! The forms in which a database is named by a text.
+//! Reads database URLs.
 
 use queue_core::{Error, Result};
 
@@ -7,7 +7,7 @@ use crate::config::{Location, SqliteConfig};
 const MEMORY: &str = ":memory:";
 
 impl SqliteConfig {
-    /// From a URL or a plain path.
+    /// Reads a URL or a plain path.
     ///
     /// | text | names |
     /// |---|---|
@@ -17,20 +17,19 @@ impl SqliteConfig {
     /// | `file:jobs.db`, `file:/var/lib/jobs.db`, `file:///var/lib/jobs.db`, `file://localhost/var/lib/jobs.db` | the same, as SQLite writes it |
     /// | `:memory:`, `sqlite::memory:`, `sqlite://:memory:`, `file::memory:` | a storage in this process's memory |
     ///
-    /// After `sqlite:` and `file:`, `%20` and the like stand for bytes, and these parameters may
-    /// follow:
+    /// After `sqlite:` and `file:`, percent-encoding is decoded, and these parameters may follow:
     ///
     /// | parameter | meaning |
     /// |---|---|
     /// | `mode=rwc` | the file is created if it does not exist (default) |
     /// | `mode=rw` | the file must exist ([`must_exist`](Self::must_exist)) |
-    /// | `mode=memory` | a storage in memory, whatever the name |
-    /// | `cache=private`, `immutable=0` | what is done anyway |
+    /// | `mode=memory` | a storage in memory, for any name |
+    /// | `cache=private`, `immutable=0` | the default |
     ///
     /// # Errors
-    /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty or names another database,
-    /// for `mode=ro`, `immutable=1`, `cache=shared` and `vfs`, which a queue cannot work with, and
-    /// for any other parameter: settings are made on the configuration.
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty or names another database.
+    /// Also for `mode=ro`, `immutable=1`, `cache=shared` and `vfs`, with which a queue cannot work.
+    /// Also for any other parameter, because settings are made on the configuration.
     pub fn from_url(url: &str) -> Result<Self> {
         if let Some(rest) = url.strip_prefix("sqlite:") {
             return named(url, rest.strip_prefix("//").unwrap_or(rest));
@@ -51,7 +50,7 @@ impl SqliteConfig {
     }
 }
 
-/// The path in `//localhost/absolute/path`. SQLite refuses every other host, too.
+/// The path in `//localhost/absolute/path`. SQLite refuses every other host.
 fn without_authority<'a>(url: &str, rest: &'a str) -> Result<&'a str> {
     let Some(behind) = rest.strip_prefix("//") else { return Ok(rest) };
     let path = behind.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(behind);
@@ -61,7 +60,7 @@ fn without_authority<'a>(url: &str, rest: &'a str) -> Result<&'a str> {
     Err(refuse(url, "between `file://` and the path only `localhost` may stand; write `file:relative/path`"))
 }
 
-/// A path and its parameters, after the scheme.
+/// Reads a path and its parameters, after the scheme.
 fn named(url: &str, rest: &str) -> Result<SqliteConfig> {
     if rest.contains('#') {
         return Err(refuse(url, "it has a fragment; write `#` as `%23` if it belongs to the name"));
@@ -82,7 +81,7 @@ fn named(url: &str, rest: &str) -> Result<SqliteConfig> {
             "vfs" => {
                 return Err(refuse(
                     url,
-                    "it chooses a `vfs`; the queue relies on the locks of the standard one",
+                    "it sets a `vfs`; the queue relies on the locks of the standard one",
                 ));
             }
             name => {
@@ -131,12 +130,10 @@ fn check_cache(url: &str, value: &str) -> Result<()> {
 }
 
 fn check_immutable(url: &str, value: &str) -> Result<()> {
-    // What SQLite takes for false.
+    // The values that SQLite reads as false.
     match value {
         "0" | "no" | "off" | "false" => Ok(()),
-        _ => {
-            Err(refuse(url, "`immutable` is for files that nobody writes, and a queue writes: leave it out"))
-        }
+        _ => Err(refuse(url, "`immutable` is for read-only files, and a queue writes: leave it out")),
     }
 }
 
@@ -171,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_and_paths_name_the_same_places() {
+    fn urls_and_paths_name_the_same_files() {
         for (url, path) in [
             ("sqlite:///abs/jobs.db", "/abs/jobs.db"),
             ("sqlite:/abs/jobs.db", "/abs/jobs.db"),
@@ -207,14 +204,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_must_exist_is_not_created() {
+    fn url_mode_rw_requires_an_existing_file() {
         for url in ["sqlite:app.db?mode=rw", "file:app.db?mode=rw"] {
             assert_eq!(SqliteConfig::from_url(url).unwrap().if_missing, IfMissing::Fail, "{url}");
         }
     }
 
     #[test]
-    fn what_names_no_file_is_refused_by_name() {
+    fn invalid_url_error_names_the_reason() {
         for (url, reason) in [
             ("", "empty"),
             ("sqlite:", "names no file"),

@@ -1,4 +1,4 @@
-//! The life of a worker.
+//! Registers workers, records heartbeats and retires workers.
 
 use queue_core::backend::{
     Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest,
@@ -9,19 +9,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::{Outcome, corrupt};
 use crate::promote::next_due_of_any;
 use crate::unwritable::write_all_or_each;
-use crate::writer::command::{Effects, Lane, Request};
+use crate::writer::command::{Effects, Request, Urgency};
 use crate::writer::session::{Session, time};
 use crate::{row, unwritable};
 
 const INSERT: &str = include_str!("sql/worker_insert.sql");
 const READ: &str = include_str!("sql/worker_read.sql");
-const BEAT: &str = include_str!("sql/worker_beat.sql");
+const HEARTBEAT: &str = include_str!("sql/worker_heartbeat.sql");
 const CANCELS: &str = include_str!("sql/worker_cancels.sql");
 const LEASES: &str = include_str!("sql/worker_leases.sql");
 const RETIRE: &str = include_str!("sql/worker_retire.sql");
 const PROGRESS: &str = include_str!("sql/progress.sql");
 
-/// The number of a worker that is registered and not given up; else [`ErrorKind::WorkerLost`].
+/// Returns the number of a live worker; fails with [`ErrorKind::WorkerLost`] for any other.
 pub(crate) fn live_worker(
     connection: &Connection,
     worker: WorkerId,
@@ -39,7 +39,7 @@ struct Row {
 impl Row {
     fn read(connection: &Connection, worker: WorkerId, operation: &'static str) -> Outcome<Self> {
         Self::find(connection, worker)?.ok_or_else(|| {
-            let message = format!("the worker {worker} is not registered, or was given up");
+            let message = format!("the worker {worker} is not registered, or is lost");
             Error::new(ErrorKind::WorkerLost, operation, message).into()
         })
     }
@@ -52,7 +52,7 @@ impl Row {
     }
 }
 
-/// Whether a worker lives and its own expiry is still to come.
+/// Whether a worker is alive and not expired.
 pub(crate) fn is_in_time(connection: &Connection, worker: WorkerId, now: Timestamp) -> Outcome<bool> {
     Ok(Row::find(connection, worker)?.is_some_and(|row| row.expires_at > now.as_micros()))
 }
@@ -85,9 +85,9 @@ impl Request for RegisterRequest {
 impl Request for HeartbeatRequest {
     type Reply = HeartbeatReply;
 
-    const OPERATION: &'static str = "show that a worker lives";
+    const OPERATION: &'static str = "send a heartbeat";
 
-    const LANE: Lane = Lane::Urgent;
+    const URGENCY: Urgency = Urgency::Urgent;
 
     fn rows(&self) -> usize {
         1 + self.progress.len()
@@ -99,9 +99,9 @@ impl Request for HeartbeatRequest {
         let row = Row::read(connection, self.worker, Self::OPERATION)?;
         let beat = if now.as_micros() < row.expires_at { Beat::InTime } else { Beat::Late };
         let expires_at = now.as_micros().saturating_add(row.expiry).min(Timestamp::MAX.as_micros());
-        connection.prepare_cached(BEAT)?.execute(params![row.number, expires_at])?;
-        // One report that cannot be stored must not cost the worker its other leases.
-        let seq = |report: &ProgressReport| session.places.find(connection, report.token.job);
+        connection.prepare_cached(HEARTBEAT)?.execute(params![row.number, expires_at])?;
+        // One report that cannot be stored must not make the worker lose its other leases.
+        let seq = |report: &ProgressReport| session.row_cache.find(connection, report.token.job);
         let mut reports = Vec::with_capacity(self.progress.len());
         for report in &self.progress {
             reports.extend(seq(report)?.map(|seq| (seq, report)));
@@ -141,7 +141,6 @@ fn progress_bytes(progress: &Progress) -> [u8; 16] {
     (u128::from(progress.done) << 64 | u128::from(progress.total)).to_be_bytes()
 }
 
-/// A stored progress.
 pub(crate) fn progress(row: &rusqlite::Row<'_>, column: usize) -> Outcome<Option<Progress>> {
     let Some(bytes) = row.get::<_, Option<[u8; 16]>>(column)? else {
         return Ok(None);

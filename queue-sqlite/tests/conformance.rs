@@ -17,11 +17,11 @@ use tokio::task::spawn_blocking;
 
 use faulty::{FAULTS, FaultyFile, patient, serve_as_locker};
 
-/// How long a restore waits for the lock.
+/// Maximum wait of a restore for the lock.
 const LONG: Duration = Duration::from_secs(60);
-/// More than any of these files has: a copy is one transaction.
+/// More pages than any of these files has, because a restore is one transaction.
 const PAGES: i32 = 100_000;
-/// Between two attempts to copy.
+/// Pause between two attempts to copy.
 const PAUSE: Duration = Duration::from_millis(5);
 
 struct Sqlite;
@@ -70,7 +70,7 @@ impl Storage for File {
     }
 }
 
-/// A copy that SQLite made, and writes back into the file as the shell's `.restore` does.
+/// A copy made by SQLite, restored into the file as the shell's `.restore` does.
 struct Copy {
     of: PathBuf,
     path: PathBuf,

@@ -138,7 +138,7 @@ fn bad_input_gets_one_clear_line() {
         (no_database.clone(), &database, "it is not a folder"),
         (empty, &database, "error: failed to find work: there is no file in `"),
         (place.path().to_owned(), &nowhere, "no/such/folder/jobs.db`: "),
-        (place.path().to_owned(), &no_database, "the file is no SQLite database"),
+        (place.path().to_owned(), &no_database, "the file is not an SQLite database"),
     ] {
         let (code, notes) = quickstart(&folder, database, Duration::ZERO).fail();
         let last = notes.lines().last().unwrap();

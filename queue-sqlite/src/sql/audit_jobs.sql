@@ -1,2 +1,2 @@
--- All jobs, as they are.
+-- All jobs, for the conformance kit.
 SELECT id FROM queue_jobs ORDER BY id

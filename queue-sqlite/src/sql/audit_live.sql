@@ -1,5 +1,6 @@
--- All unfinished jobs, as they are, whether or not the other tables agree.
-SELECT l.id, coalesce(q.name, ''), l.priority, l.state, l.run_at, l.attempt, l.max_retries, l.claim, w.id, l.deadline
+-- All unfinished jobs, even if the other tables do not match.
+SELECT l.id, coalesce(q.name, ''), l.priority, l.state, l.run_at, l.attempt, l.max_retries, l.claim,
+    w.id, l.deadline
 FROM queue_live l
 LEFT JOIN queue_names q ON q.name_id = l.queue
 LEFT JOIN queue_workers w ON w.worker_id = l.worker

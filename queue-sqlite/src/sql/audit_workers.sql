@@ -1,2 +1,2 @@
--- Workers that are registered and not given up.
+-- The live workers.
 SELECT id FROM queue_workers WHERE state = 0 ORDER BY id

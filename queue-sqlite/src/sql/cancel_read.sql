@@ -1,4 +1,4 @@
--- Q9: where a job stands, read within the transaction that cancels it.
+-- Q9: the state of a job, read in the transaction that cancels it.
 SELECT j.seq, coalesce(l.state, o.state), l.attempt
 FROM queue_jobs j
 LEFT JOIN queue_live l ON l.seq = j.seq

@@ -1,2 +1,2 @@
--- Q17: read in the transaction that claims: no pause can come between.
+-- Q17: read in the transaction of the claim, so that no pause happens in between.
 SELECT EXISTS (SELECT 1 FROM queue_paused WHERE queue = ?1)

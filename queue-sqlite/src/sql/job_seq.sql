@@ -1,2 +1,2 @@
--- Where a job's rows are.
+-- The row number of a job.
 SELECT seq FROM queue_jobs WHERE id = ?1

@@ -1,2 +1,2 @@
--- Q17: a queue or kind is what its text says, in every process; the number is given once.
+-- Q17: a queue or kind has the same number in every process.
 INSERT INTO queue_names (name) VALUES (?1)

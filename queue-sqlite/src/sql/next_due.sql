@@ -1,2 +1,2 @@
--- When the next waiting job of a queue is due: the first entry of its part of the index.
+-- The time at which the next waiting job of a queue is due: one step in the index.
 SELECT min(run_at) FROM queue_live WHERE state IN (0, 3) AND queue = ?1

@@ -1,2 +1,2 @@
--- The next queue in which jobs wait: a step in the index, however many they are.
+-- The next queue with waiting jobs: one step in the index, independent of their number.
 SELECT min(queue) FROM queue_live WHERE state IN (0, 3) AND queue > ?1

@@ -1,2 +1,2 @@
--- Q17: from the commit on claims of the queue take nothing.
+-- Q17: after the commit, claims take no jobs of the queue.
 INSERT INTO queue_paused (queue) VALUES (?1) ON CONFLICT (queue) DO NOTHING

@@ -1,4 +1,4 @@
--- Q14: waiting jobs of a queue whose time has come, read as far as needed.
+-- Q14: due jobs of a queue. The reader stops at its limit.
 -- ?1 queue, ?2 now
 SELECT seq, priority, run_at FROM queue_live
 WHERE state IN (0, 3) AND queue = ?1 AND run_at <= ?2

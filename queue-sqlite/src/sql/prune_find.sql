@@ -1,4 +1,4 @@
--- Q8, Q16: finished jobs from a place on, in the order in which they were created. Read as far as needed.
+-- Q8, Q16: finished jobs after a position, in order of creation. The reader stops at its limit.
 SELECT o.seq, j.created_at, o.state, o.finished_at, j.id
 FROM queue_outcomes o
 CROSS JOIN queue_jobs j ON j.seq = o.seq

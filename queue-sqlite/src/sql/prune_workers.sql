@@ -1,2 +1,2 @@
--- Q3: the id of a worker that is gone is kept from a second use for a while.
+-- Q3: removes old rows of lost and retired workers; until then, their ids are not registered again.
 DELETE FROM queue_workers WHERE worker_id IN (SELECT value FROM rarray(?1)) AND +state IN (2, 3)

@@ -1,4 +1,4 @@
--- Q11: whether a worker is expired, or was given up and still has leases, or a lease is past its deadline.
+-- Q11: whether a worker is expired, a lost worker has leases, or a lease is past its deadline.
 SELECT EXISTS (SELECT 1 FROM queue_workers WHERE state = 0 AND expires_at <= ?1)
     OR EXISTS (SELECT 1 FROM queue_workers WHERE state = 1)
     OR EXISTS (SELECT 1 FROM queue_workers w CROSS JOIN queue_live l

@@ -1,4 +1,4 @@
--- Q11: leases of workers that were given up. Read as far as needed. (?1, now, is not needed)
+-- Q11: leases of lost workers. The reader stops at its limit. (?1, now, is unused.)
 SELECT l.seq, l.queue, l.priority, l.run_at, l.attempt, l.max_retries
 FROM queue_workers w
 CROSS JOIN queue_live l ON l.state = 2 AND l.worker = w.worker_id

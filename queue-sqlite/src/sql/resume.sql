@@ -1,2 +1,2 @@
--- Q17: the queue goes on.
+-- Q17: after the commit, claims take jobs of the queue again.
 DELETE FROM queue_paused WHERE queue = ?1

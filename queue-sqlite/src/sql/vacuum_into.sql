@@ -1,2 +1,2 @@
--- A copy of one snapshot, without free pages. It needs no lock that a writer needs.
+-- Copies one snapshot without free pages. Takes no lock that blocks the writer.
 VACUUM INTO ?1

@@ -1,2 +1,2 @@
--- How many leases a worker has, from the index alone.
+-- The number of leases of a worker, from the index alone.
 SELECT count(*) FROM queue_live WHERE state = 2 AND worker = ?1

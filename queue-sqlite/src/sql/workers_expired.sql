@@ -1,2 +1,2 @@
--- Q11: workers that live by their rows and did not show it in time.
+-- Q11: live workers past their expiry.
 SELECT worker_id FROM queue_workers WHERE state = 0 AND expires_at <= ?1

@@ -1,4 +1,4 @@
-//! One operation on its way through the writer.
+//! One request and its answer, from the arrival to the reply.
 
 use std::time::Instant;
 
@@ -8,16 +8,16 @@ use queue_core::{Error, JobId, Result};
 use crate::error::{Fault, Outcome, is_busy};
 use crate::writer::session::Session;
 
-/// What is served first.
+/// Order of service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// Heartbeats: a worker whose heartbeat waits too long loses its jobs.
+pub(crate) enum Urgency {
+    /// Heartbeats, because a worker whose heartbeat waits too long loses its jobs.
     Urgent,
-    /// The rest.
+    /// All other requests.
     Normal,
 }
 
-/// What to tell subscribers once the operation is committed.
+/// What to announce to subscribers after the commit.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) ready: Vec<Hint>,
@@ -29,26 +29,24 @@ impl Effects {
         self.ready.is_empty() && self.cancels.is_empty()
     }
 
-    /// Adds those of another operation.
     pub(crate) fn append(&mut self, mut other: Self) {
         self.ready.append(&mut other.ready);
         self.cancels.append(&mut other.cancels);
     }
 }
 
-/// A request of the contract. It may be applied more than once, each time to a database that bears
-/// no trace of the time before.
+/// A request of the contract. The writer may apply it more than once, but each earlier attempt is
+/// rolled back first.
 pub(crate) trait Request: Send + 'static {
-    /// The answer.
     type Reply: Send + 'static;
 
     /// Completes the phrase "failed to …".
     const OPERATION: &'static str;
 
-    /// What is served first.
-    const LANE: Lane = Lane::Normal;
+    /// Order of service.
+    const URGENCY: Urgency = Urgency::Normal;
 
-    /// About how many rows it writes.
+    /// The approximate number of rows that it writes.
     fn rows(&self) -> usize;
 
     /// Whether [`look`](Self::look) may answer it. Otherwise no snapshot is taken.
@@ -56,41 +54,41 @@ pub(crate) trait Request: Send + 'static {
         false
     }
 
-    /// Answers by reading one snapshot, if there is nothing to write, so that idle workers do not
-    /// ask for the lock.
+    /// Answers from one snapshot if nothing has to be written, so that idle workers do not take the
+    /// lock.
     fn look(&self, _session: &mut Session) -> Outcome<Option<Self::Reply>> {
         Ok(None)
     }
 
-    /// Does it within the transaction that is open.
+    /// Applies the request in the open transaction.
     fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Self::Reply>;
 }
 
-/// A request of any type, together with who waits for its answer.
+/// A request of any type, with the callback for its reply.
 pub(crate) trait Command: Send {
-    fn lane(&self) -> Lane;
+    fn urgency(&self) -> Urgency;
     fn rows(&self) -> usize;
     fn arrived(&self) -> Instant;
     fn operation(&self) -> &'static str;
 
     fn can_look(&self, session: &Session) -> bool;
 
-    /// Tries to do without a transaction that writes; whether it is done.
+    /// Tries to answer without a transaction that writes. Returns whether it did.
     fn look(&mut self, session: &mut Session) -> bool;
 
-    /// Does it, keeping the answer until the commit.
+    /// Applies the request and keeps the answer until the commit.
     fn apply(&mut self, session: &mut Session) -> Result<(), Fault>;
 
-    /// Keeps an error until the commit instead.
+    /// Keeps an error as the answer until the commit.
     fn keep(&mut self, error: Error);
 
-    /// Takes what is to be told after the commit.
+    /// Takes the effects to announce after the commit.
     fn effects(&mut self) -> Option<Effects>;
 
-    /// Sends the answer that was kept.
+    /// Sends the kept answer.
     fn answer(self: Box<Self>);
 
-    /// Sends an error instead.
+    /// Sends an error.
     fn fail(self: Box<Self>, error: Error);
 }
 
@@ -99,19 +97,19 @@ pub(super) struct Pending<R: Request, F> {
     arrived: Instant,
     answer: Option<Result<R::Reply>>,
     effects: Effects,
-    tell: F,
+    reply: F,
 }
 
 impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Pending<R, F> {
-    /// `tell` is called with the answer, after the commit.
-    pub(super) fn new(request: R, tell: F) -> Self {
-        Self { request, arrived: Instant::now(), answer: None, effects: Effects::default(), tell }
+    /// Calls `reply` with the answer after the commit.
+    pub(super) fn new(request: R, reply: F) -> Self {
+        Self { request, arrived: Instant::now(), answer: None, effects: Effects::default(), reply }
     }
 }
 
 impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Command for Pending<R, F> {
-    fn lane(&self) -> Lane {
-        R::LANE
+    fn urgency(&self) -> Urgency {
+        R::URGENCY
     }
 
     fn rows(&self) -> usize {
@@ -137,7 +135,7 @@ impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Command for Pending<R, F> {
                 self.answer = Some(Ok(reply));
                 true
             }
-            // The lock is waited for where there is the patience to do so.
+            // `begin` waits for the lock, not this read.
             Err(Fault::Driver(error)) if is_busy(&error) => false,
             Err(fault) => {
                 self.answer = Some(Err(session.error(fault, R::OPERATION)));
@@ -163,11 +161,11 @@ impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Command for Pending<R, F> {
 
     fn answer(self: Box<Self>) {
         if let Some(answer) = self.answer {
-            (self.tell)(answer);
+            (self.reply)(answer);
         }
     }
 
     fn fail(self: Box<Self>, error: Error) {
-        (self.tell)(Err(error));
+        (self.reply)(Err(error));
     }
 }

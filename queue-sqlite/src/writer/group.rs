@@ -1,10 +1,10 @@
-//! One transaction for all that waits.
+//! Serves all waiting requests in one transaction.
 
 use queue_core::ErrorKind;
 use queue_core::backend::WakeHub;
 use rusqlite::ffi;
 
-use super::command::{Command, Effects, Lane};
+use super::command::{Command, Effects, Urgency};
 use super::mailbox::Mailbox;
 use super::session::Session;
 use crate::error::{Fault, is_busy};
@@ -13,8 +13,8 @@ use crate::transaction::{self, Patience};
 
 type Commands = Vec<Box<dyn Command>>;
 
-/// Does operations in one transaction, together with those that arrive meanwhile, and answers them
-/// after its commit. Each has a fate of its own: one that fails leaves the others alone.
+/// Applies requests in one transaction, together with those that arrive in the meantime, and
+/// answers them after the commit. Each request succeeds or fails on its own.
 pub(super) fn serve(
     session: &mut Session,
     mailbox: &Mailbox,
@@ -29,26 +29,26 @@ pub(super) fn serve(
     let Some(commands) = begin(session, mailbox, patience, commands) else {
         return;
     };
-    let (commands, fault) = match write(session, mailbox, commands, Scopes::Together) {
+    let (commands, fault) = match write(session, mailbox, commands, UndoBy::Transaction) {
         Written::All(done) => return finish(session, mailbox, hub, patience, done),
         Written::Undone(commands, fault) => (commands, fault),
     };
-    let Some(commands) = unless_alone(session, commands, fault) else {
+    let Some(commands) = roll_back(session, commands, fault) else {
         return;
     };
     let Some(commands) = begin(session, mailbox, patience, commands) else {
         return;
     };
-    match write(session, mailbox, commands, Scopes::Apart) {
+    match write(session, mailbox, commands, UndoBy::Savepoint) {
         Written::All(done) => finish(session, mailbox, hub, patience, done),
         Written::Undone(commands, fault) => {
-            repeat_alone(session, mailbox, hub, patience, commands, fault);
+            repeat_each(session, mailbox, hub, patience, commands, fault);
         }
     }
 }
 
-/// Answers what needs no transaction that writes; returns the rest. Not tried if such a transaction
-/// is needed anyway: then it is cheaper to do everything within it.
+/// Answers requests that need no transaction that writes, and returns the rest. Stops at the first
+/// request that needs one, because the others are then cheaper within it.
 fn answer_idle(session: &mut Session, mut commands: Commands) -> Commands {
     if !commands.first().is_some_and(|command| command.can_look(session)) {
         return commands;
@@ -57,7 +57,7 @@ fn answer_idle(session: &mut Session, mut commands: Commands) -> Commands {
         let answered = |command: &mut Box<dyn Command>| command.can_look(session) && command.look(session);
         commands.iter_mut().map(answered).take_while(|answered| *answered).count()
     });
-    // A lock is waited for, and every other error met again, where the transaction begins.
+    // `begin` waits for the lock and reports other errors.
     let looked = looked.unwrap_or_default();
     if looked == 0 {
         return commands;
@@ -71,8 +71,8 @@ fn answer_idle(session: &mut Session, mut commands: Commands) -> Commands {
     rest
 }
 
-/// Begins the transaction. While somebody else holds the lock, those who waited long enough are told
-/// so, and those who arrive join. `None` if nobody is left.
+/// Begins the transaction. While another connection holds the lock, requests whose wait timed out
+/// fail and new requests join. `None` if no request is left.
 fn begin(
     session: &mut Session,
     mailbox: &Mailbox,
@@ -90,7 +90,7 @@ fn begin(
         };
         let arrived = mailbox.take_beside(rows(&commands));
         let (mut urgent, normal): (Commands, Commands) =
-            arrived.into_iter().partition(|command| command.lane() == Lane::Urgent);
+            arrived.into_iter().partition(|command| command.urgency() == Urgency::Urgent);
         urgent.append(&mut commands);
         urgent.extend(normal);
         let closed = mailbox.is_closed();
@@ -104,25 +104,25 @@ fn begin(
     }
 }
 
-/// What undoes an operation that fails midway.
+/// What undoes a request that fails midway.
 #[derive(Clone, Copy)]
-enum Scopes {
-    /// The end of the transaction, and with it of all others in it, which are then done again. A
-    /// savepoint copies each page that is written after it, a good part of the work of a single
-    /// insert, so it is not taken before something has failed.
-    Together,
-    /// A savepoint of its own.
-    Apart,
+enum UndoBy {
+    /// A rollback of the whole transaction, after which all its requests are repeated. A savepoint
+    /// copies each page that is written after it, which is much of the cost of one insert. So
+    /// savepoints are used only after a failure.
+    Transaction,
+    /// A savepoint per request.
+    Savepoint,
 }
 
 enum Written {
-    /// What is done, or refused, and not yet committed.
+    /// Requests that were applied or refused, before the commit.
     All(Commands),
-    /// The transaction is undone, or has to be: nothing was done.
+    /// The transaction was or must be rolled back; no request took effect.
     Undone(Commands, Fault),
 }
 
-fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands, scopes: Scopes) -> Written {
+fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands, undo_by: UndoBy) -> Written {
     let mut done: Commands = Vec::with_capacity(commands.len());
     let mut written = 0;
     let mut next = commands;
@@ -130,13 +130,14 @@ fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands, scopes: S
         written += rows(&next);
         let mut rest = next.into_iter();
         while let Some(mut command) = rest.next() {
-            let applied = match scopes {
-                Scopes::Together => together(session, command.as_mut()),
-                Scopes::Apart => session.scoped(|session| command.apply(session)),
+            let applied = match undo_by {
+                UndoBy::Transaction => apply_without_savepoint(session, command.as_mut()),
+                UndoBy::Savepoint => session.scoped(|session| command.apply(session)),
             };
             match applied {
                 Ok(Ok(())) => done.push(command),
-                // What it was refused for may have been written by one before it, and be undone yet.
+                // The reason may be a row that an earlier request wrote and the commit can still
+                // undo.
                 Ok(Err(fault)) => {
                     command.keep(session.error(fault, command.operation()));
                     done.push(command);
@@ -148,15 +149,18 @@ fn write(session: &mut Session, mailbox: &Mailbox, commands: Commands, scopes: S
                 }
             }
         }
-        // Whoever arrived while these were written need not wait for another commit.
+        // Requests that arrived during the writes join this commit.
         next = mailbox.take_beside(written);
     }
     Written::All(done)
 }
 
-/// Applies an operation without a scope of its own. The inner error is one of an operation that had
-/// not written anything: the others are none the worse for it.
-fn together(session: &mut Session, command: &mut dyn Command) -> Result<Result<(), Fault>, Fault> {
+/// Applies a request without a savepoint. The inner error is of a request that had written nothing,
+/// so the other requests are intact.
+fn apply_without_savepoint(
+    session: &mut Session,
+    command: &mut dyn Command,
+) -> Result<Result<(), Fault>, Fault> {
     let before = session.connection.total_changes();
     let result = command.apply(session);
     if result.is_err() {
@@ -170,61 +174,60 @@ fn together(session: &mut Session, command: &mut dyn Command) -> Result<Result<(
 
 fn finish(session: &mut Session, mailbox: &Mailbox, hub: &WakeHub, patience: Patience, mut done: Commands) {
     match commit(session) {
-        Committed::Durably => {
+        Committed::InFilesAtTheirPaths => {
             publish(session, hub, &mut done);
             done.into_iter().for_each(Command::answer);
         }
-        Committed::Elsewhere(lost, kind) => refuse_all(done, &lost, kind),
-        Committed::Not(error) => repeat_alone(session, mailbox, hub, patience, done, error.into()),
+        Committed::FilesLost(lost, kind) => refuse_all(done, &lost, kind),
+        Committed::Failed(error) => repeat_each(session, mailbox, hub, patience, done, error.into()),
     }
 }
 
 enum Committed {
-    /// Into the files that are at their paths.
-    Durably,
-    /// Nothing was committed, or it was into files that the next program may not find; the kind
-    /// says which.
-    Elsewhere(FilesLost, ErrorKind),
-    /// Nothing is left of the transaction.
-    Not(rusqlite::Error),
+    InFilesAtTheirPaths,
+    /// The files are lost. The kind says whether the commit did not happen, or may have gone into
+    /// files that the next program does not find.
+    FilesLost(FilesLost, ErrorKind),
+    /// The commit failed and the transaction is rolled back.
+    Failed(rusqlite::Error),
 }
 
-/// Commits. Looks at the files before, so that nothing is written to lost ones, and again after,
-/// because they may be removed during the commit.
+/// Commits. Checks the files before, so that nothing is written to lost files, and after, because
+/// they may be removed during the commit.
 fn commit(session: &mut Session) -> Committed {
     if let Err(lost) = session.check_files() {
         session.names.forget();
-        // The connection is closed next, which undoes it as well.
+        // Closing the connection, which comes next, rolls back as well.
         let _ = transaction::rollback(&session.connection);
-        return Committed::Elsewhere(lost, ErrorKind::Unavailable);
+        return Committed::FilesLost(lost, ErrorKind::Unavailable);
     }
     if let Err(error) = transaction::commit(&session.connection) {
-        return Committed::Not(error);
+        return Committed::Failed(error);
     }
     session.names.keep();
     match session.check_commit() {
-        Ok(()) => Committed::Durably,
-        Err(lost) => Committed::Elsewhere(lost, ErrorKind::UnknownOutcome),
+        Ok(()) => Committed::InFilesAtTheirPaths,
+        Err(lost) => Committed::FilesLost(lost, ErrorKind::UnknownOutcome),
     }
 }
 
 fn publish(session: &mut Session, hub: &WakeHub, done: &mut Commands) {
     let mut effects = Effects::default();
     done.iter_mut().filter_map(|command| command.effects()).for_each(|more| effects.append(more));
-    session.is_stirred |= !effects.ready.is_empty();
+    session.may_have_ready_jobs |= !effects.ready.is_empty();
     hub.announce(&effects.ready);
     hub.announce_cancels(&effects.cancels);
 }
 
-/// Undoes what is left of the transaction. `None` if there was but one operation, which has failed, or
-/// if the connection is of no more use to them.
-fn unless_alone(session: &mut Session, mut commands: Commands, fault: Fault) -> Option<Commands> {
+/// Rolls back the transaction and returns the requests to repeat. `None` if the only request has
+/// failed, or if the connection can no longer be used.
+fn roll_back(session: &mut Session, mut commands: Commands, fault: Fault) -> Option<Commands> {
     session.names.forget();
     if let Err(error) = transaction::rollback(&session.connection) {
         fail_all(session, commands, &error);
         return None;
     }
-    // The fault may be that of a file that was removed.
+    // A removed file may have caused the fault.
     if let Err(lost) = session.check_files() {
         refuse_all(commands, &lost, ErrorKind::Unavailable);
         return None;
@@ -238,9 +241,9 @@ fn unless_alone(session: &mut Session, mut commands: Commands, fault: Fault) -> 
     None
 }
 
-/// After the transaction of a group was undone: each again in a transaction of its own, so that only
-/// the one that cannot be done fails. Heartbeats do not wait for all of them.
-fn repeat_alone(
+/// Repeats each request in a transaction of its own after the shared one failed, so that only the
+/// request at fault fails. Heartbeats that arrive are served first.
+fn repeat_each(
     session: &mut Session,
     mailbox: &Mailbox,
     hub: &WakeHub,
@@ -248,7 +251,7 @@ fn repeat_alone(
     commands: Commands,
     fault: Fault,
 ) {
-    let Some(mut waiting) = unless_alone(session, commands, fault) else {
+    let Some(mut waiting) = roll_back(session, commands, fault) else {
         return;
     };
     while !waiting.is_empty() {
@@ -259,26 +262,26 @@ fn repeat_alone(
         };
         let mut commands = begun.into_iter();
         if let Some(command) = commands.next() {
-            alone(session, hub, command);
+            serve_one(session, hub, command);
         }
         waiting = commands.collect();
     }
 }
 
-/// Does an operation as the only one of the transaction that is open, and answers it.
-fn alone(session: &mut Session, hub: &WakeHub, mut command: Box<dyn Command>) {
+/// Applies a request as the only one of the open transaction, and answers it.
+fn serve_one(session: &mut Session, hub: &WakeHub, mut command: Box<dyn Command>) {
     let committed = match command.apply(session) {
         Ok(()) => commit(session),
-        Err(fault) => return drop(unless_alone(session, vec![command], fault)),
+        Err(fault) => return drop(roll_back(session, vec![command], fault)),
     };
     let mut done = vec![command];
     match committed {
-        Committed::Durably => {
+        Committed::InFilesAtTheirPaths => {
             publish(session, hub, &mut done);
             done.into_iter().for_each(Command::answer);
         }
-        Committed::Elsewhere(lost, kind) => refuse_all(done, &lost, kind),
-        Committed::Not(error) => drop(unless_alone(session, done, error.into())),
+        Committed::FilesLost(lost, kind) => refuse_all(done, &lost, kind),
+        Committed::Failed(error) => drop(roll_back(session, done, error.into())),
     }
 }
 
@@ -287,7 +290,7 @@ fn refuse(session: &Session, command: Box<dyn Command>, fault: Fault) {
     command.fail(error);
 }
 
-/// Fails all because the files that are open are not the ones at their paths.
+/// Fails all requests because the open files are not at their paths.
 fn refuse_all(commands: Commands, lost: &FilesLost, kind: ErrorKind) {
     for command in commands {
         let error = lost.error(kind, command.operation());
@@ -295,13 +298,13 @@ fn refuse_all(commands: Commands, lost: &FilesLost, kind: ErrorKind) {
     }
 }
 
-/// Fails all by an error of the connection. Nothing was done.
+/// Fails all requests with an error of the connection. None of them took effect.
 fn fail_all(session: &mut Session, commands: Commands, error: &rusqlite::Error) {
     if let Err(lost) = session.check_files() {
         return refuse_all(commands, &lost, ErrorKind::Unavailable);
     }
     for command in commands {
-        // The driver's error cannot be copied; its code and text can.
+        // The driver's error cannot be cloned; its code and text can.
         let code = error.sqlite_error().copied().unwrap_or(ffi::Error::new(ffi::SQLITE_ERROR));
         let copy = rusqlite::Error::SqliteFailure(code, Some(error.to_string()));
         refuse(session, command, copy.into());

@@ -1,7 +1,7 @@
-//! Keeping the write-ahead log small.
+//! Limits the size of the write-ahead log.
 //!
-//! SQLite starts the log over once all of it is in the database and nobody reads from it, but its
-//! file stays as long as it ever was. One long reader therefore leaves a long file behind.
+//! SQLite restarts the log when the database has all of it and no connection reads from it. The
+//! file keeps its largest size, so one long read leaves a long file behind.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use crate::config::SqliteConfig;
 use crate::connection::LOCK_ATTEMPT;
 use crate::file_connection::{LogTruncated, truncate_log};
 
-/// How often a log that is too long is tried to be shortened. Each attempt goes over all of it.
+/// Interval between two attempts to truncate a long log, because each attempt reads all of it.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
-/// The limit, and when the log was last tried to be kept to it.
+/// The limit and the time of the last attempt.
 pub(super) struct LogLimit {
-    /// `None` where the application makes the checkpoints.
+    /// `None` if the application makes the checkpoints.
     bytes: Option<u64>,
     last_attempt: Option<Instant>,
 }
@@ -25,7 +25,7 @@ impl LogLimit {
         Self { bytes: (config.checkpoint_pages > 0).then_some(config.log_bytes), last_attempt: None }
     }
 
-    /// How long until the log has to be shortened; `None` if it is not too long.
+    /// Time until the next attempt; `None` if the log is within the limit.
     pub(super) fn due_in(&self, session: &Session, now: Instant) -> Option<Duration> {
         if session.log_bytes <= self.bytes? {
             return None;
@@ -34,22 +34,21 @@ impl LogLimit {
         Some(BETWEEN_ATTEMPTS.saturating_sub(since))
     }
 
-    /// Shortens the log if that is due. Waits for no reader and no other writer: if there is one,
-    /// the next attempt is made a second later, whether or not there are requests.
+    /// Truncates the log if that is due. Never waits for a reader or another writer: if there is
+    /// one, the next attempt is a second later, even without requests.
     pub(super) fn keep(&mut self, session: &mut Session, now: Instant) {
         if self.due_in(session, now) != Some(Duration::ZERO) {
             return;
         }
         self.last_attempt = Some(now);
-        // The log of files that were replaced may be another program's by now. The next request
-        // reports it.
+        // The log of replaced files may belong to another program now. The next request reports it.
         if session.check_files().is_err() {
             return;
         }
         match truncate_at_once(session) {
             Ok(LogTruncated::Wholly | LogTruncated::Blocked) => {}
             Err(error) => {
-                tracing::debug!(%error, "the write-ahead log was not shortened; retrying in a second");
+                tracing::debug!(%error, "the write-ahead log was not truncated; retrying in a second");
             }
         }
         // Measures the log.

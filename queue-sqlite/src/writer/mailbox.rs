@@ -1,4 +1,4 @@
-//! Where operations wait for the writer.
+//! Holds requests until the writer takes them.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use queue_core::backend::ignore_poison;
 
-use super::command::{Command, Lane};
+use super::command::{Command, Urgency};
 
-/// How many rows one transaction writes at most, unless a single operation has more. It bounds how
-/// long a heartbeat waits behind others' work: some 20 ms.
+/// Maximum number of rows that one transaction writes, unless a single request has more. It limits
+/// the wait of a heartbeat behind other requests to about 20 ms.
 pub(super) const TRANSACTION_ROWS: usize = 4096;
 
-/// Operations in the order in which they came, heartbeats before all others.
+/// Requests in the order of their arrival, heartbeats first.
 #[derive(Default)]
 pub(crate) struct Mailbox {
     state: Mutex<Waiting>,
@@ -28,47 +28,48 @@ struct Waiting {
     closed: bool,
 }
 
-/// What the writer wakes up for.
+/// Why the writer wakes up.
 pub(super) enum Mail {
-    /// Operations to do in one transaction.
+    /// Requests to serve in one transaction.
     Commands(Vec<Box<dyn Command>>),
-    /// Nothing came in the time it waits for. Chores are due, or may be.
+    /// No request arrived before the wait timed out. Maintenance may be due.
     Nothing,
-    /// Nothing is left, and nothing will come.
+    /// The mailbox is closed and empty.
     Closed,
 }
 
 impl Mailbox {
-    /// Adds an operation; gives it back if the mailbox is closed.
+    /// Adds a request; returns it if the mailbox is closed.
     pub(super) fn post(&self, command: Box<dyn Command>) -> Result<(), Box<dyn Command>> {
         let mut waiting = self.lock();
         if waiting.closed {
             return Err(command);
         }
-        match command.lane() {
-            Lane::Urgent => waiting.urgent.push_back(command),
-            Lane::Normal => waiting.normal.push_back(command),
+        match command.urgency() {
+            Urgency::Urgent => waiting.urgent.push_back(command),
+            Urgency::Normal => waiting.normal.push_back(command),
         }
         self.wake(waiting);
         Ok(())
     }
 
-    /// From now on the writer wakes up now and then to look for other processes' commits.
+    /// Makes the writer wake up at intervals to check for commits of other processes.
     pub(crate) fn watch(&self) {
         let mut waiting = self.lock();
         waiting.watched = true;
         self.wake(waiting);
     }
 
-    /// Whether somebody watches; if `still` says no more, the writer sleeps until there is work.
+    /// Whether the writer must check for commits of other processes. If `still` returns false, the
+    /// writer sleeps until the next request.
     pub(super) fn is_watched(&self, still: impl FnOnce() -> bool) -> bool {
         let mut waiting = self.lock();
-        // Under the lock: who begins to watch meanwhile says so after this.
+        // Under the lock, so that a later `watch` is not overwritten.
         waiting.watched = waiting.watched && still();
         waiting.watched
     }
 
-    /// Lets the writer end once it has done what waits.
+    /// Makes the writer end after it has served the waiting requests.
     pub(crate) fn close(&self) {
         let mut waiting = self.lock();
         waiting.closed = true;
@@ -79,15 +80,15 @@ impl Mailbox {
         self.lock().closed
     }
 
-    /// Closes, and takes what nobody will do any more.
+    /// Closes the mailbox and takes the requests that will not be served.
     pub(super) fn abandon(&self) -> Vec<Box<dyn Command>> {
         let mut waiting = self.lock();
         waiting.closed = true;
         waiting.take(usize::MAX)
     }
 
-    /// Waits for operations; while somebody watches, no longer than `interval`, and never longer
-    /// than `chore`, after which the writer has something to do by itself.
+    /// Waits for requests. Waits at most `interval` while the writer is watching, and at most
+    /// `chore`, when maintenance is due.
     pub(super) fn wait(&self, interval: Duration, chore: Option<Duration>) -> Mail {
         let mut waiting = self.lock();
         let mut waited = false;
@@ -115,7 +116,7 @@ impl Mailbox {
         }
     }
 
-    /// Takes what waits, as far as it fits beside `rows` that are being written.
+    /// Takes waiting requests that fit into a transaction of already `rows` rows.
     pub(super) fn take_beside(&self, rows: usize) -> Vec<Box<dyn Command>> {
         match TRANSACTION_ROWS.checked_sub(rows) {
             Some(room) if room > 0 => self.lock().take(room),
@@ -123,7 +124,6 @@ impl Mailbox {
         }
     }
 
-    /// Takes the heartbeats that wait.
     pub(super) fn take_urgent(&self) -> Vec<Box<dyn Command>> {
         self.lock().urgent.drain(..).collect()
     }
@@ -147,7 +147,7 @@ impl Waiting {
         let mut room = rows;
         taken.extend(self.urgent.drain(..));
         while let Some(next) = self.normal.front() {
-            // The first goes alone, however large it is.
+            // A request larger than the limit is taken alone.
             if next.rows() > room && !taken.is_empty() {
                 break;
             }

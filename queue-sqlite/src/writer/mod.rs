@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The writing thread and its handle.
 
 pub(crate) mod command;
 mod group;
@@ -22,10 +22,11 @@ use command::{Pending, Request};
 use mailbox::Mailbox;
 use thread::WriterThread;
 
-/// Looking for other processes' commits more often would only warm the machine.
+/// Minimum interval between two checks for commits of other processes. Checking more often would
+/// only waste processor time.
 const LEAST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The handle of the writing thread, which ends when this is dropped.
+/// The handle of the writing thread. The thread ends when this is dropped.
 pub(crate) struct Writer {
     mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<()>>,
@@ -33,7 +34,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which opens the file and migrates it.
+    /// Starts the thread, which opens and migrates the file.
     pub(crate) async fn start(config: &SqliteConfig, hub: WakeHub, readers: Arc<Looks>) -> Result<Self> {
         let mailbox = Arc::new(Mailbox::default());
         let (opened, opening) = oneshot::channel();
@@ -48,34 +49,35 @@ impl Writer {
                 Error::new(ErrorKind::Unavailable, "open the database", "no thread can be started")
                     .with_source(error)
             })?;
-        // Whoever gives up waiting must not wait for the thread either: it ends by itself.
+        // If this future is dropped, the drop must not wait for the thread. The thread ends on its
+        // own.
         let mut writer = Self { mailbox, thread: None, process: OwnProcess::current() };
-        opening.await.unwrap_or_else(|_| Err(gone("open the database")))?;
+        opening.await.unwrap_or_else(|_| Err(thread_ended("open the database")))?;
         writer.thread = Some(thread);
         Ok(writer)
     }
 
-    /// Has a request done in the next transaction.
+    /// Sends a request to the writer and waits for its reply.
     ///
     /// # Cancellation
-    /// Once this was polled, the request is done whole even if the future is dropped.
+    /// After the first poll the request is served even if the future is dropped.
     pub(crate) async fn call<R: Request>(&self, request: R) -> Result<R::Reply> {
         self.process.check(R::OPERATION)?;
         let (caller, answer) = oneshot::channel();
-        let tell = move |reply| {
-            // Whoever asked may have gone; what was done stays done.
+        let send = move |reply| {
+            // The future of the caller may be dropped; the request still took effect.
             let _ = caller.send(reply);
         };
-        if let Err(command) = self.mailbox.post(Box::new(Pending::new(request, tell))) {
-            command.fail(gone(R::OPERATION));
+        if let Err(command) = self.mailbox.post(Box::new(Pending::new(request, send))) {
+            command.fail(thread_ended(R::OPERATION));
         }
         answer.await.unwrap_or_else(|_| {
-            let message = "the thread that writes has ended before it answered";
+            let message = "the writing thread ended before it replied";
             Err(Error::new(ErrorKind::UnknownOutcome, R::OPERATION, message))
         })
     }
 
-    /// Has commits of other processes announced from now on.
+    /// Starts announcing commits of other processes.
     pub(crate) fn watch(&self) {
         if self.process.is_current() {
             self.mailbox.watch();
@@ -86,15 +88,15 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if !self.process.is_current() {
-            // A forked child has neither the thread nor, perhaps, the lock that the thread held.
+            // A forked child does not have this thread, and the thread may hold the lock for ever.
             return std::mem::forget(self.thread.take());
         }
         self.mailbox.close();
         if let Some(thread) = self.thread.take()
-            // An answer may wake a task that holds the last handle and is dropped right there.
+            // A reply may wake a task that holds the last handle and is dropped on this thread.
             && thread.thread().id() != std::thread::current().id()
         {
-            // It does not panic; if it did, there is nothing to be done about it here.
+            // It never panics.
             let _ = thread.join();
         }
     }
@@ -106,6 +108,6 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn gone(operation: &'static str) -> Error {
-    Error::new(ErrorKind::Unavailable, operation, "the thread that writes has ended")
+fn thread_ended(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Unavailable, operation, "the writing thread has ended")
 }

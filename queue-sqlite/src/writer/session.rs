@@ -1,4 +1,4 @@
-//! What the writer's operations work with.
+//! The state of the writer.
 
 use std::path::PathBuf;
 
@@ -9,39 +9,39 @@ use crate::error::{Fault, Outcome};
 use crate::file_connection::FileConnection;
 use crate::identity::FilesLost;
 use crate::names::Names;
-use crate::places::Places;
-use crate::prune::Place;
+use crate::prune::SweepPosition;
+use crate::row_cache::RowCache;
 use crate::transaction;
 use crate::unwritable::Unwritable;
 use crate::wake::data_version;
 
-/// The writing connection, and what is remembered of its tables.
+/// The writing connection and its caches.
 ///
-/// Nothing that is remembered outlives a change of the file by other programs. Each type says what
-/// invalidates it, or why it is only a hint. Statements are compiled anew by SQLite itself when the
-/// schema has changed, also by a restore. A connection that is opened anew has a new session.
+/// No cache outlives a change of the file by another program. Each type says what invalidates it,
+/// or why it is only a hint. SQLite recompiles statements when the schema changes, also after a
+/// restore. A reopened connection has a new session.
 pub(crate) struct Session {
     pub(crate) connection: FileConnection,
     pub(crate) file: Option<PathBuf>,
-    /// The version of the data under which `names` was filled.
+    /// The data version at which `names` was filled.
     version: Option<i64>,
-    /// The version of the data when the files were last seen at their paths.
+    /// The data version when the files were last at their paths.
     version_in_place: Option<i64>,
-    /// The bytes of the write-ahead log when the files were last checked.
+    /// The size of the write-ahead log at the last check of the files, in bytes.
     pub(crate) log_bytes: u64,
-    /// Whether the open files are still the ones at their paths, as last checked.
+    /// The result of the last check of the files.
     pub(crate) files: Files,
     pub(crate) names: Names,
-    pub(crate) places: Places,
-    pub(crate) swept: Place,
+    pub(crate) row_cache: RowCache,
+    pub(crate) sweep_position: SweepPosition,
     pub(crate) damaged: Damaged,
     pub(crate) unwritable: Unwritable,
-    /// Jobs became ready here since a claim last found fewer than it asked for. Only a hint: it
-    /// saves a look that would lead to a transaction anyway, and both read the tables.
-    pub(crate) is_stirred: bool,
+    /// Whether jobs became ready here after a claim that found fewer than its limit. Only a hint,
+    /// which saves a read before a transaction. Both read the tables.
+    pub(crate) may_have_ready_jobs: bool,
 }
 
-/// Whether the files that are open can be used.
+/// Whether the open files can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Files {
     AtTheirPaths,
@@ -59,24 +59,24 @@ impl Session {
             log_bytes: 0,
             files: Files::AtTheirPaths,
             names: Names::default(),
-            places: Places::default(),
-            swept: Place::default(),
+            row_cache: RowCache::default(),
+            sweep_position: SweepPosition::default(),
             damaged: Damaged::default(),
             unwritable: Unwritable::default(),
-            is_stirred: false,
+            may_have_ready_jobs: false,
         }
     }
 
-    /// Begins a transaction that may write, waiting a short time only.
+    /// Begins a transaction that may write. Waits for the lock at most for the busy timeout.
     pub(crate) fn begin(&mut self) -> Result<(), rusqlite::Error> {
         transaction::try_begin(&self.connection)?;
         self.forget_what_changed().inspect_err(|_| {
-            // The first error is the one to report.
+            // Returns the first error, not the one of the rollback.
             let _ = transaction::rollback(&self.connection);
         })
     }
 
-    /// Reads within one snapshot.
+    /// Reads one snapshot.
     pub(crate) fn in_snapshot<T>(&mut self, look: impl FnOnce(&mut Self) -> T) -> Result<T, rusqlite::Error> {
         transaction::run(&self.connection, "BEGIN")?;
         let result = self.forget_what_changed().map(|()| look(self));
@@ -90,7 +90,7 @@ impl Session {
         self.note(checked)
     }
 
-    /// Checks that the files into which a commit just went are at their paths.
+    /// Checks that the files of the last commit are at their paths.
     pub(crate) fn check_commit(&mut self) -> Result<(), FilesLost> {
         let checked = self.connection.check_commit();
         self.note(checked)
@@ -111,13 +111,13 @@ impl Session {
         }
     }
 
-    /// Saves what is in the log of lost files, before they are closed.
+    /// Saves the log of lost files before they are closed.
     pub(crate) fn save_log(&self) {
         self.connection.save_log(self.version_in_place);
     }
 
-    /// Forgets the names if another connection has committed since the last transaction. The answer
-    /// holds for the whole transaction, because all of it sees one snapshot.
+    /// Clears the names if another connection has committed after the last transaction. Checking
+    /// once per transaction is enough, because all of it sees one snapshot.
     fn forget_what_changed(&mut self) -> Result<(), rusqlite::Error> {
         let version = data_version(&self.connection)?;
         if self.version.replace(version) != Some(version) {
@@ -126,8 +126,8 @@ impl Session {
         Ok(())
     }
 
-    /// Does something whole or not at all within the transaction. The outer error means that SQLite
-    /// has undone the whole transaction, or left it in doubt.
+    /// Runs `act` in a savepoint. The outer error means that SQLite rolled back the whole
+    /// transaction, or may have.
     pub(crate) fn scoped<T>(&mut self, act: impl FnOnce(&mut Self) -> Outcome<T>) -> Outcome<Outcome<T>> {
         transaction::run(&self.connection, "SAVEPOINT queue_scope")?;
         let result = act(self);
@@ -139,20 +139,19 @@ impl Session {
         if self.connection.is_autocommit() {
             return result.map(Ok);
         }
-        // To roll back to a savepoint leaves it open.
+        // A rollback to a savepoint leaves it open.
         transaction::run(&self.connection, "ROLLBACK TO queue_scope")?;
         transaction::run(&self.connection, "RELEASE queue_scope")?;
         Ok(result)
     }
 
-    /// The error for the caller.
     pub(crate) fn error(&self, fault: Fault, operation: &str) -> Error {
         fault.into_error(operation, self.file.as_deref())
     }
 }
 
-/// The time of a request: the caller's, or the clock of this machine, which is the clock of all
-/// processes that can open the file.
+/// The time of a request: the caller's, otherwise the clock of this machine. All processes that can
+/// open the file share that clock.
 pub(crate) fn time(now: Option<Timestamp>) -> Timestamp {
     now.unwrap_or_else(Timestamp::now)
 }

@@ -1,4 +1,4 @@
-//! What the writing thread does, from the opening of the file to its end.
+//! The writing thread, from opening the file to closing it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::group;
 use super::log_limit::LogLimit;
 use super::mailbox::{Mail, Mailbox};
 use super::session::{Files, Session};
-use super::{LEAST_INTERVAL, gone};
+use super::{LEAST_INTERVAL, thread_ended};
 use crate::config::{IfMissing, SqliteConfig};
 use crate::connection::open_writer;
 use crate::identity::{FilesLost, OpenFiles};
@@ -20,25 +20,25 @@ use crate::reader::Looks;
 use crate::transaction::Patience;
 use crate::wake::ForeignCommits;
 
-/// What the thread works with.
+/// The input of the thread.
 pub(super) struct WriterThread {
     pub(super) config: SqliteConfig,
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) hub: WakeHub,
-    /// The readers of the same handle, which must let go of files that are lost.
+    /// The readers of the same handle, which must close lost files.
     pub(super) readers: Arc<Looks>,
 }
 
-/// What the thread has open.
+/// The database as the thread has it.
 enum Database {
-    /// A connection, with everything that is remembered about it.
+    /// An open connection with its caches.
     Open(Box<Session>, ForeignCommits),
-    /// Nothing, because these files were lost.
+    /// No connection, because these files were lost.
     Lost(Option<Arc<OpenFiles>>),
 }
 
 impl Database {
-    /// How long until the writer has something to do though nobody asks.
+    /// Time until maintenance is due without a request.
     fn chore_due_in(&self, log_limit: &LogLimit) -> Option<Duration> {
         match self {
             Self::Open(session, _) => log_limit.due_in(session, Instant::now()),
@@ -48,9 +48,9 @@ impl Database {
 }
 
 impl WriterThread {
-    /// Opens the file, says so, and serves requests until the mailbox is closed.
+    /// Opens the file, reports that, and serves requests until the mailbox is closed.
     pub(super) fn run(self, opened: oneshot::Sender<Result<()>>) {
-        let _abandon = Abandon(&self.mailbox);
+        let _abandon = FailWaitingRequests(&self.mailbox);
         let mut database = match self.open(self.config.if_missing) {
             Ok(database) => database,
             Err(error) => {
@@ -91,19 +91,19 @@ impl WriterThread {
             self.readers.connect_to(files);
         }
         let mut session = Session::new(connection, file.map(ToOwned::to_owned));
-        // Notes the version of the data and the length of the log that an earlier program left. A
-        // lock that is in the way, or files that are lost, are met again by the first request.
+        // Records the data version and the length of the log that an earlier program left. Errors
+        // can be ignored, because the first request meets them again.
         let _ = session.in_snapshot(|_| ());
         let _ = session.check_files();
         Ok(Database::Open(Box::new(session), others))
     }
 
-    /// Does requests on the connection that is open. If there is none, opens what is at the path
+    /// Serves requests on the open connection. If there is none, opens the file that is at the path
     /// now.
     fn serve(&self, database: Database, commands: Vec<Box<dyn Command>>) -> Database {
         let (mut session, others) = match database {
             Database::Open(session, others) => (session, others),
-            Database::Lost(files) => match self.open_again(files.as_deref()) {
+            Database::Lost(files) => match self.reopen(files.as_deref()) {
                 Ok(Database::Open(session, others)) => (session, others),
                 Ok(Database::Lost(_)) => return Database::Lost(files),
                 Err(error) => {
@@ -116,15 +116,15 @@ impl WriterThread {
         group::serve(&mut session, &self.mailbox, &self.hub, patience, commands);
         match session.files {
             Files::AtTheirPaths => Database::Open(session, others),
-            Files::Lost => Database::Lost(self.let_go(*session)),
+            Files::Lost => Database::Lost(self.close_lost(*session)),
         }
     }
 
-    fn open_again(&self, lost: Option<&OpenFiles>) -> Result<Database> {
+    fn reopen(&self, lost: Option<&OpenFiles>) -> Result<Database> {
         if self.readers.is_connected() {
-            // SQLite would share the index of the lost log with the new connection, and the locks of
-            // this process on it would end with the first of the two that is closed.
-            let message = "a read or a copy that takes long still has the lost files open";
+            // The new connection would share the index of the lost log. The locks of this process
+            // on that index would end when the first of the two connections closes.
+            let message = "a long read or backup still has the lost files open";
             return Err(Error::new(ErrorKind::Unavailable, "open the database", message));
         }
         if let Some(files) = lost {
@@ -132,19 +132,19 @@ impl WriterThread {
             files.check_left_log().map_err(refused)?;
         }
         let database = self.open(IfMissing::Fail)?;
-        tracing::warn!(file = ?self.config.path(), "opened the database that is now at the path");
-        // Whatever subscribers know may be about another file.
+        tracing::warn!(file = ?self.config.path(), "reopened the database from the file that is now at the path");
+        // The hints of subscribers may be about the lost file.
         self.hub.announce_unknown();
         Ok(database)
     }
 
-    /// Closes a connection whose files are lost, and those of the readers: SQLite shares the index
-    /// of the log among all connections of a process, so one that stays open keeps the lost index
-    /// in use.
-    fn let_go(&self, session: Session) -> Option<Arc<OpenFiles>> {
+    /// Closes the connections of writer and readers to lost files. SQLite shares the index of the
+    /// log among all connections of a process, so one open connection would keep the lost index in
+    /// use.
+    fn close_lost(&self, session: Session) -> Option<Arc<OpenFiles>> {
         tracing::error!(
             file = ?self.config.path(),
-            "an open database file was removed, moved or replaced; the next request opens what is at the path"
+            "an open database file was removed, moved or replaced; the next request opens the file at the path"
         );
         self.readers.disconnect(self.config.busy_wait);
         session.save_log();
@@ -161,13 +161,13 @@ fn fail_all(commands: Vec<Box<dyn Command>>, error: &Error) {
     }
 }
 
-/// Lets nobody wait for a thread that is no more, whatever ended it.
-struct Abandon<'a>(&'a Mailbox);
+/// Fails the waiting requests when the thread ends for any reason.
+struct FailWaitingRequests<'a>(&'a Mailbox);
 
-impl Drop for Abandon<'_> {
+impl Drop for FailWaitingRequests<'_> {
     fn drop(&mut self) {
         for command in self.0.abandon() {
-            let error = gone(command.operation());
+            let error = thread_ended(command.operation());
             command.fail(error);
         }
     }

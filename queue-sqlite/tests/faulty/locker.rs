@@ -1,4 +1,4 @@
-//! Another process that takes the write lock: this very program, started again.
+//! Another process that takes the write lock: this program, started again.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
@@ -14,29 +14,29 @@ use tokio::task::spawn_blocking;
 use super::connect;
 
 const FILE: &str = "QUEUE_SQLITE_TEST_LOCKED_FILE";
-const MANNER: &str = "QUEUE_SQLITE_TEST_LOCK_MANNER";
+const MODE: &str = "QUEUE_SQLITE_TEST_LOCK_MANNER";
 
-/// How long a contender holds the lock, and how long it leaves it alone.
+/// How long a contender holds the lock, and the pause before it takes the lock again.
 const HELD: Duration = Duration::from_millis(4);
-const LEFT: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(2);
 
-/// How it is taken.
+/// How the process takes the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum LockMode {
     /// Once, until the process ends.
     Holds,
-    /// Again and again, each time for a moment, with something to commit.
+    /// Repeatedly and briefly, with a commit each time.
     Contends,
 }
 
-/// The process. Dropped, it is ended.
+/// The locking process. It ends when this is dropped.
 pub(super) struct Locker(Child);
 
 impl Locker {
-    /// Starts it, and waits until it has the lock.
-    pub(super) fn start(path: &Path, manner: Manner) -> SetupResult<Self> {
+    /// Starts the process and waits until it has the lock.
+    pub(super) fn start(path: &Path, mode: LockMode) -> SetupResult<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.env(FILE, path).env(MANNER, format!("{manner:?}"));
+        command.env(FILE, path).env(MODE, format!("{mode:?}"));
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut locker = Self(child);
         let mut line = String::new();
@@ -48,7 +48,7 @@ impl Locker {
 
 impl Drop for Locker {
     fn drop(&mut self) {
-        // Its input ends, and so does it; nothing is to be done if it is gone already.
+        // The process ends with its input; it may have ended before.
         drop(self.0.stdin.take());
         let _ = self.0.wait();
     }
@@ -61,32 +61,32 @@ impl Injected for Locker {
     }
 }
 
-/// What the process does, if this is it.
+/// Runs the locking process, if this is it.
 pub(crate) fn serve_as_locker() -> Option<ExitCode> {
     let file = std::env::var_os(FILE)?;
-    let contends = std::env::var(MANNER).is_ok_and(|manner| manner == format!("{:?}", Manner::Contends));
-    let manner = if contends { Manner::Contends } else { Manner::Holds };
-    Some(match lock(Path::new(&file), manner) {
+    let contends = std::env::var(MODE).is_ok_and(|mode| mode == format!("{:?}", LockMode::Contends));
+    let mode = if contends { LockMode::Contends } else { LockMode::Holds };
+    Some(match lock(Path::new(&file), mode) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     })
 }
 
-fn lock(path: &Path, manner: Manner) -> SetupResult<()> {
+fn lock(path: &Path, mode: LockMode) -> SetupResult<()> {
     let connection = connect(path)?;
     let ended = end_of_input();
     connection.execute_batch("CREATE TABLE IF NOT EXISTS contended (turns INTEGER)")?;
     connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO contended VALUES (1)")?;
     writeln!(std::io::stdout(), "locked")?;
-    if manner == Manner::Holds {
-        // It is the same to this process whether its parent ends its input or itself.
+    if mode == LockMode::Holds {
+        // The result is the same if the parent closes the input or ends.
         let _ = ended.recv();
         return Ok(connection.execute_batch("ROLLBACK")?);
     }
     loop {
         sleep(HELD);
         connection.execute_batch("COMMIT")?;
-        if !matches!(ended.recv_timeout(LEFT), Err(RecvTimeoutError::Timeout)) {
+        if !matches!(ended.recv_timeout(PAUSE), Err(RecvTimeoutError::Timeout)) {
             return Ok(());
         }
         connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO contended VALUES (1)")?;
@@ -94,10 +94,10 @@ fn lock(path: &Path, manner: Manner) -> SetupResult<()> {
 }
 
 fn end_of_input() -> Receiver<()> {
-    let (tell, told) = channel();
+    let (sender, receiver) = channel();
     spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
-        let _ = tell.send(());
+        let _ = sender.send(());
     });
-    told
+    receiver
 }

@@ -1,5 +1,5 @@
-//! What can happen to an SQLite file: another process holds its lock, it is full, a table has another
-//! name, a row is refused.
+//! Faults of an SQLite file: another process holds its lock, it is full, a table is renamed, a row
+//! is refused.
 
 mod locker;
 
@@ -16,22 +16,23 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 pub(crate) use locker::serve_as_locker;
-use locker::{Locker, Manner};
+use locker::{LockMode, Locker};
 
-/// What can happen to it. There is no server that could be gone, and no answer that could be lost.
+/// The faults that apply to SQLite. There is no server and no reply on a network to lose.
 pub(crate) const FAULTS: &[Fault] =
     &[Fault::Locked, Fault::Contended, Fault::Full, Fault::Misconfigured, Fault::RowRefused];
 
-/// How large the file may get that is to be full.
+/// The size limit of the file that is to be full.
 const MOST_PAGES: i64 = 2048;
 const PAGE_BYTES: i64 = 4096;
 
-/// How long the test itself waits for the lock.
+/// Maximum wait of the test for the lock.
 const LONG: Duration = Duration::from_secs(60);
-/// How long its handles do. A process that is stopped may hold it until somebody has waited so long.
+/// Maximum wait of a handle for the lock. A stopped process may hold the lock until another process
+/// has waited that long.
 const PATIENT: Duration = Duration::from_secs(20);
 
-/// A file on which a fault can be brought about.
+/// A file with an injected fault.
 pub(crate) struct FaultyFile {
     fault: Fault,
     path: PathBuf,
@@ -77,8 +78,8 @@ impl FaultyStorage for FaultyFile {
 
 fn break_file(fault: Fault, path: &Path, target: &[u8]) -> SetupResult<Box<dyn Injected>> {
     Ok(match fault {
-        Fault::Locked => Box::new(Locker::start(path, Manner::Holds)?),
-        Fault::Contended => Box::new(Locker::start(path, Manner::Contends)?),
+        Fault::Locked => Box::new(Locker::start(path, LockMode::Holds)?),
+        Fault::Contended => Box::new(Locker::start(path, LockMode::Contends)?),
         Fault::Full => {
             fill(&connect(path)?)?;
             Box::new(Undo { path: path.to_owned(), sql: "DROP TABLE filler" })
@@ -95,11 +96,11 @@ fn break_file(fault: Fault, path: &Path, target: &[u8]) -> SetupResult<Box<dyn I
                 sql: "DROP TRIGGER refused_job; DROP TRIGGER refused_outcome",
             })
         }
-        fault => return Err(format!("nothing is known of the fault `{fault}`").into()),
+        fault => return Err(format!("the fault `{fault}` is unknown").into()),
     })
 }
 
-/// What a handle on the file is opened with, unless it is to give up soon.
+/// The configuration of a handle that must not time out early.
 pub(crate) fn patient(path: impl Into<PathBuf>) -> SqliteConfig {
     SqliteConfig::new(path).busy_wait(PATIENT)
 }
@@ -110,8 +111,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Takes every page up to the limit, those that are free within it included. The limit is one of the backend's own
-/// connections only.
+/// Fills every page up to the limit, including the free pages. The limit applies only to the
+/// backend's connections.
 fn fill(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE filler (bytes BLOB)")?;
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
@@ -132,7 +133,7 @@ fn refusal(job: &[u8]) -> String {
     )
 }
 
-/// Mends by a statement. If the case fails before that, the whole file goes with it.
+/// Repairs the file by a statement. If the case fails before, the whole file is removed.
 struct Undo {
     path: PathBuf,
     sql: &'static str,

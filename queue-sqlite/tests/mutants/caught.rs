@@ -1,4 +1,4 @@
-//! A mutant must be found out by a case of the promise that it breaks.
+//! Each mutant must make a case of the promise that it breaks fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use queue_testkit::conformance::Suite;
 
 use crate::subject::{Mutant, Mutation};
 
-/// After this time a case has hung, which finds no mutant.
+/// After this time a case counts as hung, which finds no mutant.
 const PATIENCE: Duration = Duration::from_secs(200);
-/// So that a run is like the other.
+/// A fixed seed, so that runs are equal.
 const SEED: u64 = 7;
 
-/// Enters the mutants of a file, each as a test.
+/// Declares each mutant of a file as a test.
 ///
 /// ```text
 /// mutants! {
@@ -30,7 +30,7 @@ macro_rules! mutants {
 }
 pub(crate) use mutants;
 
-/// Runs the cases of the promise (`Q4`) until one fails, in which the mutation must have happened.
+/// Runs the cases of the promise (`Q4`) until one fails. The mutation must have happened by then.
 pub(crate) fn is_caught(promise: &str, mutation: Mutation) {
     let reached = Arc::new(AtomicU64::new(0));
     let suite = Suite::new(Mutant { mutation, reached: Arc::clone(&reached) }).unwrap();

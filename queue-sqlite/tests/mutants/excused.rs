@@ -1,4 +1,4 @@
-//! The cases that the backend is excused from, to the letter; and that it is the mutations that are found.
+//! Checks the exact list of skipped cases, and that a mutation alone makes cases fail.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -8,7 +8,8 @@ use queue_testkit::conformance::{CaseInfo, Promise, Suite, Tier};
 use crate::mutated::Before;
 use crate::subject::{Mutant, Mutation};
 
-/// Each case, and the first thing that it needs and the backend does not declare. The mutants' storages are not backed up.
+/// Each skipped case and the first requirement that the backend does not declare. The storages of
+/// mutants have no backup.
 const EXCUSED: [&str; 5] = [
     "q17_kinds_and_queues_are_what_they_are_called_after_a_restore: needs a storage that can be restored, for which there is no `back_up`",
     "q16_a_job_that_a_restore_removed_is_entered_anew: needs a storage that can be restored, for which there is no `back_up`",
@@ -18,7 +19,7 @@ const EXCUSED: [&str; 5] = [
 ];
 
 #[test]
-fn the_backend_is_excused_from_these_cases_and_no_others() {
+fn backend_skips_exactly_these_cases() {
     let sound = Mutant { mutation: Mutation::None, reached: Arc::new(AtomicU64::new(0)) };
     let excused = Suite::new(sound).unwrap().excused();
     let excused: Vec<String> =
@@ -30,13 +31,13 @@ struct Nothing;
 
 impl Before for Nothing {}
 
-/// And triggers that only count.
+/// A trigger that only counts.
 const COUNTS: &str = "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF claim ON queue_live BEGIN
         UPDATE mutant_reached SET times = times + 1;
     END";
 
 #[test]
-fn what_surrounds_a_mutation_is_not_found() {
+fn harness_without_mutation_passes() {
     for mutation in [Mutation::Before(|| Arc::new(Nothing)), Mutation::Trigger(COUNTS)] {
         let suite = Suite::new(Mutant { mutation, reached: Arc::new(AtomicU64::new(0)) }).unwrap();
         let is_run = |case: &CaseInfo| {

@@ -1,7 +1,8 @@
-//! SQL that breaks a promise on this very database is found by a case of that promise.
+//! Checks that a case of a promise finds SQL that breaks the promise on this database.
 //!
-//! The statements of the backend are compiled into it, so a mutant has the file itself do what a mutated statement would:
-//! by a trigger, or by a statement on a connection of its own that comes before the backend's.
+//! The statements of the backend are compiled in. So a mutant makes the file do what a mutated
+//! statement would do: by a trigger, or by a statement on a connection of its own that runs before
+//! the backend's.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The backend, with statements before its own.
+//! Wraps the backend and runs statements before its own.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,23 +16,23 @@ use rusqlite::Connection;
 
 use crate::subject::connect;
 
-/// What is done on the file before the backend's own statements.
+/// The statements that run before the backend's own.
 #[async_trait]
 pub(crate) trait Before: Send + Sync + 'static {
     async fn settle(&self, _beside: &Beside, _request: &SettleRequest) -> Result<()> {
         Ok(())
     }
 
-    /// A heartbeat was answered.
-    async fn beaten(&self) {}
+    /// Called after a heartbeat.
+    async fn after_heartbeat(&self) {}
 
-    /// What it did is added to what the backend does.
+    /// The reply is added to the backend's reply.
     async fn maintain(&self, _beside: &Beside, _request: &MaintainRequest) -> Result<MaintainReply> {
         Ok(MaintainReply::default())
     }
 }
 
-/// The file, beside the backend.
+/// Connections to the file of the backend.
 pub(crate) struct Beside {
     pub(crate) path: PathBuf,
     pub(crate) reached: Arc<AtomicU64>,
@@ -43,7 +43,7 @@ impl Beside {
         connect(&self.path).and_then(|connection| act(&connection)).unwrap()
     }
 
-    /// Notes rows that were changed.
+    /// Counts changed rows.
     pub(crate) fn count(&self, changed: usize) {
         self.reached.fetch_add(u64::try_from(changed).unwrap(), Ordering::SeqCst);
     }
@@ -75,7 +75,7 @@ impl Wrapper for Mutated {
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
         let reply = self.sound.heartbeat(request).await;
-        self.before.beaten().await;
+        self.before.after_heartbeat().await;
         reply
     }
 

@@ -1,4 +1,4 @@
-//! Statements that a backend with a mutated one would run, on a connection beside it.
+//! Runs the statements of a mutated backend on a separate connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ mutants! {
     Q11 rescues_without_the_lock_of_the_worker => Statements(|| Arc::new(WithoutTheLock::default())),
 }
 
-/// Whatever token is shown, it becomes the one of the lease: there is nothing left to compare.
+/// Sets the token of the lease to the token of the request, so that the comparison always succeeds.
 struct WithoutTheToken;
 
 #[async_trait]
@@ -34,13 +34,13 @@ impl Before for WithoutTheToken {
     }
 }
 
-/// Looks which workers are expired in one transaction, and gives them up in another, in which their expiry is
-/// not looked at again: a heartbeat between the two saves nobody.
+/// Finds expired workers in one transaction and marks them as lost in another, without checking the
+/// expiry again. A heartbeat between the two has no effect.
 #[derive(Default)]
 struct WithoutTheLock(AtomicU64);
 
 impl WithoutTheLock {
-    /// Waits a while for a heartbeat that comes between.
+    /// Waits briefly for a heartbeat.
     async fn wait_for_a_heartbeat(&self) {
         let before = self.0.load(Ordering::SeqCst);
         for _ in 0..50 {
@@ -54,7 +54,7 @@ impl WithoutTheLock {
 
 #[async_trait]
 impl Before for WithoutTheLock {
-    async fn beaten(&self) {
+    async fn after_heartbeat(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 

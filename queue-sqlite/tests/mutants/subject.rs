@@ -1,4 +1,4 @@
-//! A file for each case, in which something is wrong.
+//! The mutants: one file per case, with one mutation.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,22 +14,22 @@ use tempfile::TempDir;
 
 use crate::mutated::{Before, Beside, Mutated};
 
-/// What is wrong with the database.
+/// The fault of the database.
 pub(crate) enum Mutation {
-    /// Nothing.
+    /// No fault.
     None,
-    /// Triggers, made once the tables are there. Each counts itself in `mutant_reached`.
+    /// Triggers, created after the tables. Each counts its runs in `mutant_reached`.
     Trigger(&'static str),
-    /// A statement before each opening of the file but the first.
+    /// A statement before each `open` except the first.
     Opening(&'static str),
-    /// Statements before the operations of a handle.
+    /// Statements before the requests of a handle.
     Before(fn() -> Arc<dyn Before>),
 }
 
-/// A mutant, as a subject of the suite.
+/// A mutant as a subject of the suite.
 pub(crate) struct Mutant {
     pub(crate) mutation: Mutation,
-    /// How often its mutation has happened, on all files of cases that are over.
+    /// How often the mutation happened, on the files of all finished cases.
     pub(crate) reached: Arc<AtomicU64>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct File {
     _folder: TempDir,
 }
 
-/// A connection beside the backend's.
+/// A separate connection to the file.
 pub(crate) fn connect(path: &PathBuf) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(20))?;

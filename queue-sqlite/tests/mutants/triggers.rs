@@ -1,17 +1,17 @@
-//! Rows that come to stand in the file as a mutated statement would leave them.
+//! Changes rows by triggers, as a mutated statement would.
 
 use crate::caught::mutants;
 use crate::subject::Mutation::{Opening, Trigger};
 
 mutants! {
-    // A claim that does not mark what it takes.
+    // A claim that does not mark its jobs.
     Q3 leaves_claimed_jobs_ready => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF claim ON queue_live WHEN new.state = 2 BEGIN
             UPDATE queue_live SET state = 1 WHERE seq = new.seq;
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
-    // `SET claim = coalesce(claim, ?2)`, if a claim were never taken away.
+    // `SET claim = coalesce(claim, ?2)`, and no settle removes the claim.
     Q4 keeps_the_first_token_of_a_job => Trigger(
         "CREATE TABLE IF NOT EXISTS mutant_first (seq INTEGER PRIMARY KEY, claim BLOB);
         CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF claim ON queue_live WHEN new.claim IS NOT NULL BEGIN
@@ -33,7 +33,7 @@ mutants! {
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
-    // A finished job whose live row stays.
+    // A settle that keeps the live row.
     Q8 leaves_a_finished_job_live => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER DELETE ON queue_live BEGIN
             INSERT INTO queue_live (seq, id, queue, kind, priority, state, run_at, attempt, max_retries, timeout)
@@ -55,7 +55,7 @@ mutants! {
         END"
     ),
     // `expires_at < ?1` for `expires_at <= ?1`.
-    Q11 gives_a_worker_up_a_tick_too_late => Trigger(
+    Q11 loses_a_worker_a_tick_too_late => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_workers BEGIN
             UPDATE queue_workers SET expires_at = new.expires_at + 1 WHERE worker_id = new.worker_id;
             UPDATE mutant_reached SET times = times + 1;
@@ -94,13 +94,13 @@ mutants! {
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
-    // A column of parsed JSON.
+    // Payloads stored as parsed JSON.
     Q20 stores_payloads_as_parsed => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_jobs BEGIN
             UPDATE queue_jobs SET payload = json(new.payload) WHERE seq = new.seq;
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
-    // A step that is not entered in the ledger in the transaction that applies it.
+    // A migration that is not recorded in its own transaction.
     Q21 forgets_which_steps_were_applied => Opening("DELETE FROM queue_migrations"),
 }

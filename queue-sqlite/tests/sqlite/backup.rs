@@ -1,4 +1,4 @@
-//! A copy of the database, made while others work.
+//! Tests backups during other requests.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,9 @@ use queue_core::{Backend, ErrorKind};
 use queue_sqlite::{SqliteBackend, SqliteConfig};
 use queue_testkit::drop_after;
 
-use crate::common::{Place, claim, count, insert, register, spec};
+use crate::common::{TestFolder, claim, count, insert, register, spec};
 
-/// How many jobs are in a copy, which is checked.
+/// Checks the integrity of a copy and returns the number of its jobs.
 fn jobs_in(file: &Path) -> i64 {
     let connection = rusqlite::Connection::open(file).unwrap();
     let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -18,9 +18,9 @@ fn jobs_in(file: &Path) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_has_whole_batches_while_others_enqueue() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn backup_during_enqueues_has_whole_batches() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     insert(&backend, (0..100).map(|_| spec("1")).collect()).await.unwrap();
     let enqueuer = tokio::spawn({
         let backend = backend.clone();
@@ -31,7 +31,7 @@ async fn a_backup_has_whole_batches_while_others_enqueue() {
         }
     });
     for number in 0..5 {
-        let copy = place.folder().join(format!("copy-{number}.db"));
+        let copy = folder.path().join(format!("copy-{number}.db"));
         backend.backup_to(&copy).await.unwrap();
         let jobs = jobs_in(&copy);
         assert!(jobs >= 100 && jobs % 10 == 0, "{jobs}");
@@ -40,12 +40,12 @@ async fn a_backup_has_whole_batches_while_others_enqueue() {
 }
 
 #[tokio::test]
-async fn a_handle_on_a_backup_works() {
+async fn backup_can_be_opened_and_used() {
     for config in [None, Some(SqliteConfig::in_memory())] {
-        let place = Place::new();
-        let backend = SqliteBackend::open(config.unwrap_or_else(|| place.config())).await.unwrap();
+        let folder = TestFolder::new();
+        let backend = SqliteBackend::open(config.unwrap_or_else(|| folder.config())).await.unwrap();
         insert(&backend, vec![spec("1"), spec("2")]).await.unwrap();
-        let copy = place.folder().join("copy.db");
+        let copy = folder.path().join("copy.db");
         backend.backup_to(&copy).await.unwrap();
         insert(&backend, vec![spec("3")]).await.unwrap();
         let copied = SqliteBackend::open(SqliteConfig::new(&copy)).await.unwrap();
@@ -56,68 +56,68 @@ async fn a_handle_on_a_backup_works() {
 }
 
 #[tokio::test]
-async fn a_backup_overwrites_nothing() {
-    let place = Place::new();
-    let backend = place.open().await;
-    let copy = place.folder().join("copy.db");
+async fn backup_to_an_existing_file_is_conflict() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
+    let copy = folder.path().join("copy.db");
     fs::write(&copy, "mine").unwrap();
     let error = backend.backup_to(&copy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     assert!(error.to_string().contains("copy.db` exists"), "{error}");
     assert_eq!(fs::read_to_string(&copy).unwrap(), "mine");
-    fs::rename(&copy, place.folder().join("copy.db-wal")).unwrap();
+    fs::rename(&copy, folder.path().join("copy.db-wal")).unwrap();
     let error = backend.backup_to(&copy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     assert!(!copy.exists());
-    let error = backend.backup_to(place.file()).await.unwrap_err();
+    let error = backend.backup_to(folder.file()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
 }
 
 #[tokio::test]
-async fn a_backup_that_fails_leaves_no_file() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn failed_backup_leaves_no_file() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     let large = format!("\"{}\"", "x".repeat(3_000));
     insert(&backend, (0..100).map(|_| spec(&large)).collect()).await.unwrap();
     drop(backend);
-    let mut bytes = fs::read(place.file()).unwrap();
+    let mut bytes = fs::read(folder.file()).unwrap();
     bytes[4096 * 20..4096 * 60].fill(0xa5);
-    fs::write(place.file(), bytes).unwrap();
-    let backend = place.open().await;
-    let copy = place.folder().join("copy.db");
+    fs::write(folder.file(), bytes).unwrap();
+    let backend = folder.open().await;
+    let copy = folder.path().join("copy.db");
     let error = backend.backup_to(&copy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert!(!copy.exists());
-    let error = backend.backup_to(place.folder().join("missing/copy.db")).await.unwrap_err();
+    let error = backend.backup_to(folder.path().join("missing/copy.db")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test]
-async fn a_backup_of_a_removed_file_is_an_error() {
-    let place = Place::new();
-    let backend = place.open().await;
-    fs::remove_file(place.file()).unwrap();
-    let copy = place.folder().join("copy.db");
+async fn backup_of_a_removed_file_is_an_error() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
+    fs::remove_file(folder.file()).unwrap();
+    let copy = folder.path().join("copy.db");
     let error = backend.backup_to(&copy).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(!copy.exists());
 }
 
 #[tokio::test]
-async fn a_dropped_backup_is_whole_or_absent() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn dropped_backup_is_whole_or_absent() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     insert(&backend, vec![spec("1"), spec("2")]).await.unwrap();
-    let copy = |polls: u32| place.folder().join(format!("copy-{polls}.db"));
+    let copy = |polls: u32| folder.path().join(format!("copy-{polls}.db"));
     let mut polls = 0;
     while drop_after(polls, backend.backup_to(copy(polls))).await.is_none() {
         polls += 1;
         insert(&backend, vec![spec("1")]).await.unwrap();
     }
-    // Waits for those that go on.
+    // Waits for the running copies.
     drop(backend);
     for copy in (0..=polls).map(copy) {
         assert!(!copy.exists() || jobs_in(&copy) >= 2, "{}", copy.display());
     }
-    assert!(place.folder().join(format!("copy-{polls}.db")).exists());
+    assert!(folder.path().join(format!("copy-{polls}.db")).exists());
 }

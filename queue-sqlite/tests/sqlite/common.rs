@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use queue_core::{Backend, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Res
 use queue_sqlite::{SqliteBackend, SqliteConfig};
 use tempfile::TempDir;
 
-/// A folder that goes with the test.
-pub(crate) struct Place(TempDir);
+/// A folder that is removed after the test.
+pub(crate) struct TestFolder(TempDir);
 
-impl Place {
+impl TestFolder {
     pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
@@ -21,7 +21,7 @@ impl Place {
         self.0.path().join("jobs.db")
     }
 
-    pub(crate) fn folder(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 

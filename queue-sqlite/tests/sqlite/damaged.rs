@@ -1,5 +1,5 @@
-//! Q22 on this backend: a file of which pages are overwritten. What SQLite can tell is an error of that kind; nothing
-//! panics, nothing hangs, and no job comes back that is not one of those that were stored.
+//! Tests Q22 on files with overwritten pages. If SQLite notices the damage, the error is `Corrupt`.
+//! Nothing panics or hangs, and no job is returned that was not stored.
 
 use std::collections::BTreeMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -9,11 +9,11 @@ use queue_core::backend::{Completion, ListRequest, SettleRequest, Settlement, Ve
 use queue_core::{Backend, Error, ErrorKind, JobId, JobSpec};
 use queue_sqlite::SqliteBackend;
 
-use crate::common::{Place, claim, insert, spec};
+use crate::common::{TestFolder, claim, insert, spec};
 
 const PAGE: u64 = 4096;
 
-/// Bytes that are no page: neither all alike nor a pattern.
+/// Bytes that are not a page: neither all equal nor a pattern.
 fn rubbish(seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
@@ -31,9 +31,9 @@ fn overwrite(file: &Path, page: u64, bytes: &[u8]) {
     file.write_all(bytes).unwrap();
 }
 
-/// A file with jobs in every state, closed, and the jobs by their ids.
-async fn filled(place: &Place) -> BTreeMap<JobId, JobSpec> {
-    let backend = place.open().await;
+/// Creates a file with jobs in every state and closes it. Returns the jobs by id.
+async fn filled(folder: &TestFolder) -> BTreeMap<JobId, JobSpec> {
+    let backend = folder.open().await;
     let specs: Vec<JobSpec> = (0..400).map(|number| spec(&format!("{{\"number\":{number}}}"))).collect();
     insert(&backend, specs.clone()).await.unwrap();
     let worker = crate::common::register(&backend).await;
@@ -46,7 +46,7 @@ async fn filled(place: &Place) -> BTreeMap<JobId, JobSpec> {
     specs.into_iter().map(|spec| (spec.id, spec)).collect()
 }
 
-/// What was answered, as far as it was an answer; which errors there were.
+/// Counts the replies without and with an error.
 #[derive(Debug, Default)]
 struct Met {
     corrupt: usize,
@@ -70,9 +70,9 @@ impl Met {
     }
 }
 
-/// Every operation on the file, whatever page is damaged.
-async fn try_everything(place: &Place, page: u64, known: &BTreeMap<JobId, JobSpec>, met: &mut Met) {
-    let Some(backend) = met.note("open", page, SqliteBackend::open(place.config()).await) else { return };
+/// Runs every operation on a file with the damaged page `page`.
+async fn try_everything(folder: &TestFolder, page: u64, known: &BTreeMap<JobId, JobSpec>, met: &mut Met) {
+    let Some(backend) = met.note("open", page, SqliteBackend::open(folder.config()).await) else { return };
     let worker = queue_core::WorkerId::generate();
     let register =
         queue_core::backend::RegisterRequest::new(worker, "test", std::time::Duration::from_secs(60));
@@ -111,36 +111,36 @@ async fn try_everything(place: &Place, page: u64, known: &BTreeMap<JobId, JobSpe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_that_is_overwritten_is_an_error_and_no_wrong_answer() {
-    let place = Place::new();
-    let known = filled(&place).await;
-    let sound = std::fs::read(place.file()).unwrap();
+async fn overwritten_page_gives_error_or_correct_reply() {
+    let folder = TestFolder::new();
+    let known = filled(&folder).await;
+    let sound = std::fs::read(folder.file()).unwrap();
     let pages = sound.len() as u64 / PAGE;
     let mut met = Met::default();
     for page in 1..pages {
         for suffix in ["db-wal", "db-shm"] {
-            std::fs::remove_file(place.file().with_extension(suffix)).ok();
+            std::fs::remove_file(folder.file().with_extension(suffix)).ok();
         }
-        std::fs::write(place.file(), &sound).unwrap();
-        overwrite(&place.file(), page, &rubbish(page));
-        try_everything(&place, page, &known, &mut met).await;
+        std::fs::write(folder.file(), &sound).unwrap();
+        overwrite(&folder.file(), page, &rubbish(page));
+        try_everything(&folder, page, &known, &mut met).await;
     }
     assert!(
         met.corrupt > usize::try_from(pages).unwrap(),
         "hardly any damage was met: {met:?} of {pages} pages"
     );
-    assert!(met.fine > met.corrupt, "what is not damaged goes on: {met:?}");
+    assert!(met.fine > met.corrupt, "most requests succeed: {met:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_is_damaged_under_an_open_handle_is_an_error() {
-    let place = Place::new();
-    let known = filled(&place).await;
-    // With so small a cache, pages are read anew.
-    let backend = SqliteBackend::open(place.config().cache_bytes(0)).await.unwrap();
-    let pages = std::fs::metadata(place.file()).unwrap().len() / PAGE;
+async fn damage_under_an_open_handle_is_corrupt() {
+    let folder = TestFolder::new();
+    let known = filled(&folder).await;
+    // Without a cache, each page is read from the file.
+    let backend = SqliteBackend::open(folder.config().cache_bytes(0)).await.unwrap();
+    let pages = std::fs::metadata(folder.file()).unwrap().len() / PAGE;
     for page in 1..pages {
-        overwrite(&place.file(), page, &rubbish(page));
+        overwrite(&folder.file(), page, &rubbish(page));
     }
     let ids: Vec<JobId> = known.keys().copied().collect();
     let error = backend.extensions().inspect.unwrap().jobs(&ids).await.unwrap_err();

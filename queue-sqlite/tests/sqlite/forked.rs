@@ -1,4 +1,4 @@
-//! A child that was forked from a process with a handle gets errors, and does not hang.
+//! Tests that a handle in a forked child returns errors and does not hang.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,12 +10,13 @@ use fork::{Fork, WEXITSTATUS, WIFEXITED, fork, waitpid_nohang};
 use queue_core::{Backend, ErrorKind, Result};
 use queue_sqlite::{SqliteBackend, SqliteConfig};
 
-use crate::common::{Place, claim, count, insert, register, spec};
+use crate::common::{TestFolder, claim, count, insert, register, spec};
 
 const FILE: &str = "QUEUE_SQLITE_TEST_FORKS";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the first poll gives. A child cannot wait: its runtime has no threads either.
+/// The result of the first poll. A forked child cannot wait, because its runtime has no threads
+/// either.
 fn first_poll<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -29,7 +30,7 @@ fn is_refused<T>(request: impl Future<Output = Result<T>>) -> bool {
     }
 }
 
-/// The exit code of a forked child: how many of its requests were not refused.
+/// The exit code of a forked child: the number of requests that were not refused.
 fn ask_everything(backend: SqliteBackend, worker: queue_core::WorkerId) -> i32 {
     let refused = [
         is_refused(insert(&backend, vec![spec("1")])),
@@ -40,7 +41,7 @@ fn ask_everything(backend: SqliteBackend, worker: queue_core::WorkerId) -> i32 {
     refused.into_iter().map(|refused| i32::from(!refused)).sum()
 }
 
-/// Waits for a child that was forked. One that hangs is killed.
+/// Waits for a forked child. Kills a child that hangs.
 fn exit_code(child: i32) -> Option<i32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -55,9 +56,9 @@ fn exit_code(child: i32) -> Option<i32> {
     }
 }
 
-/// Run by the test below, in a process in which no other test holds a lock.
+/// Runs in a separate process, in which no other test holds a lock.
 #[tokio::test]
-async fn child_that_forks() {
+async fn child_process_that_forks() {
     let Some(file) = std::env::var_os(FILE) else { return };
     let backend = SqliteBackend::open(SqliteConfig::new(file)).await.unwrap();
     let worker = register(&backend).await;
@@ -71,10 +72,10 @@ async fn child_that_forks() {
 }
 
 #[tokio::test]
-async fn a_forked_child_is_refused_and_does_not_hang() {
-    let place = Place::new();
+async fn request_in_a_forked_child_is_unsupported() {
+    let folder = TestFolder::new();
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "forked::child_that_forks"]).env(FILE, place.file());
+    command.args(["--exact", "forked::child_process_that_forks"]).env(FILE, folder.file());
     assert!(command.status().unwrap().success());
-    assert_eq!(count(&place.open().await).await, 1);
+    assert_eq!(count(&folder.open().await).await, 1);
 }

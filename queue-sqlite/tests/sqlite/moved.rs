@@ -1,5 +1,5 @@
-//! Nothing is acknowledged that the next program would not find: the files of an open handle are
-//! removed, moved or replaced.
+//! Tests that no commit is acknowledged that the next program would not find, when the files of an
+//! open handle are removed, moved or replaced.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use queue_core::backend::{HeartbeatRequest, LeasesRequest, MaintainRequest, Reti
 use queue_core::{Backend, Error, ErrorKind};
 use queue_sqlite::SqliteBackend;
 
-use crate::common::{Place, claim, count, insert, register, spec};
+use crate::common::{TestFolder, claim, count, insert, register, spec};
 
 const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
 
@@ -30,7 +30,7 @@ async fn refused(backend: &SqliteBackend) -> Error {
     error
 }
 
-/// How many jobs another program finds that opens the file now.
+/// The number of jobs that another program finds in the file.
 fn jobs_in(file: &Path) -> i64 {
     let connection = rusqlite::Connection::open(file).unwrap();
     let check: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -39,13 +39,13 @@ fn jobs_in(file: &Path) -> i64 {
 }
 
 #[tokio::test]
-async fn an_enqueue_into_removed_files_is_an_error() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn enqueue_into_removed_files_is_unavailable() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     let worker = register(&backend).await;
     insert(&backend, vec![spec("1")]).await.unwrap();
     for suffix in SUFFIXES {
-        fs::remove_file(with_suffix(&place.file(), suffix)).unwrap();
+        fs::remove_file(with_suffix(&folder.file(), suffix)).unwrap();
     }
     let error = refused(&backend).await;
     assert!(error.to_string().contains("no longer at its path: it was removed"), "{error}");
@@ -57,28 +57,28 @@ async fn an_enqueue_into_removed_files_is_an_error() {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     drop(backend);
     for suffix in SUFFIXES {
-        assert!(!with_suffix(&place.file(), suffix).exists(), "{suffix}");
+        assert!(!with_suffix(&folder.file(), suffix).exists(), "{suffix}");
     }
 }
 
 #[tokio::test]
-async fn a_claim_that_finds_nothing_in_removed_files_is_an_error() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn empty_claim_on_removed_files_is_unavailable() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     let worker = register(&backend).await;
     assert!(backend.claim(claim(worker, 1)).await.unwrap().jobs.is_empty());
-    rename_all(&place.file(), &place.file().with_file_name("away.db"));
+    rename_all(&folder.file(), &folder.file().with_file_name("away.db"));
     let error = backend.claim(claim(worker, 1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test]
-async fn each_request_of_a_worker_on_removed_files_fails() {
+async fn worker_request_on_removed_files_is_unavailable() {
     for request in 0..4 {
-        let place = Place::new();
-        let backend = place.open().await;
+        let folder = TestFolder::new();
+        let backend = folder.open().await;
         let worker = register(&backend).await;
-        rename_all(&place.file(), &place.file().with_file_name("away.db"));
+        rename_all(&folder.file(), &folder.file().with_file_name("away.db"));
         let error = match request {
             0 => backend.heartbeat(HeartbeatRequest::new(worker)).await.unwrap_err(),
             1 => {
@@ -93,39 +93,43 @@ async fn each_request_of_a_worker_on_removed_files_fails() {
 }
 
 #[tokio::test]
-async fn files_that_are_put_back_are_used_again() {
-    let place = Place::new();
-    let away = place.file().with_file_name("away.db");
-    let backend = place.open().await;
+async fn restored_files_are_used_again() {
+    let folder = TestFolder::new();
+    let away = folder.file().with_file_name("away.db");
+    let backend = folder.open().await;
     insert(&backend, vec![spec("1")]).await.unwrap();
     assert_eq!(count(&backend).await, 1);
-    rename_all(&place.file(), &away);
+    rename_all(&folder.file(), &away);
     refused(&backend).await;
     refused(&backend).await;
     let left: Vec<_> = SUFFIXES.iter().filter(|suffix| with_suffix(&away, suffix).exists()).collect();
     for suffix in left {
-        fs::rename(with_suffix(&away, suffix), with_suffix(&place.file(), suffix)).unwrap();
+        fs::rename(with_suffix(&away, suffix), with_suffix(&folder.file(), suffix)).unwrap();
     }
     let mut wakes = backend.subscribe();
     insert(&backend, vec![spec("1")]).await.unwrap();
     assert!(wakes.recv().await.unknown);
     assert_eq!(count(&backend).await, 2);
-    assert_eq!(jobs_in(&place.file()), 2);
+    assert_eq!(jobs_in(&folder.file()), 2);
 }
 
-/// A database with one job, as a backup that was put aside.
-async fn backup() -> Place {
-    let place = Place::new();
-    insert(&place.open().await, vec![spec("\"of the backup\"")]).await.unwrap();
-    place
+/// A backup: a database with one job.
+async fn backup() -> TestFolder {
+    let folder = TestFolder::new();
+    insert(&folder.open().await, vec![spec("\"of the backup\"")]).await.unwrap();
+    folder
 }
 
-async fn goes_on_in_the_new_file(place: &Place, backend: &SqliteBackend, worker: queue_core::WorkerId) {
+async fn assert_continues_in_the_new_file(
+    folder: &TestFolder,
+    backend: &SqliteBackend,
+    worker: queue_core::WorkerId,
+) {
     let error = refused(backend).await;
     assert!(error.to_string().contains("another file replaced it"), "{error}");
     insert(backend, vec![spec("1")]).await.unwrap();
     assert_eq!(count(backend).await, 2);
-    assert_eq!(jobs_in(&place.file()), 2);
+    assert_eq!(jobs_in(&folder.file()), 2);
     let error = backend.claim(claim(worker, 1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WorkerLost, "{error}");
     let worker = register(backend).await;
@@ -133,20 +137,20 @@ async fn goes_on_in_the_new_file(place: &Place, backend: &SqliteBackend, worker:
 }
 
 #[tokio::test]
-async fn jobs_go_to_the_file_that_replaced_the_open_one() {
-    let (place, new) = (Place::new(), backup().await);
-    let backend = place.open().await;
+async fn enqueue_after_replacement_uses_the_new_file() {
+    let (folder, new) = (TestFolder::new(), backup().await);
+    let backend = folder.open().await;
     let worker = register(&backend).await;
     insert(&backend, vec![spec("1"), spec("1"), spec("1")]).await.unwrap();
     assert_eq!(count(&backend).await, 3);
-    // The log of the old file stays where the new one looks for its own.
-    fs::rename(new.file(), place.file()).unwrap();
-    goes_on_in_the_new_file(&place, &backend, worker).await;
+    // The log of the old file stays at the path of the new file's log.
+    fs::rename(new.file(), folder.file()).unwrap();
+    assert_continues_in_the_new_file(&folder, &backend, worker).await;
 }
 
 const FILE: &str = "QUEUE_SQLITE_TEST_WRITES_AND_IS_KILLED";
 
-/// Run by the test below: another program, which is killed before it closes the file.
+/// Runs in a separate process, which is killed before it closes the file.
 #[test]
 fn child_that_writes_and_is_killed() {
     if let Some(file) = std::env::var_os(FILE) {
@@ -157,81 +161,81 @@ fn child_that_writes_and_is_killed() {
 }
 
 #[tokio::test]
-async fn a_log_that_another_program_may_use_is_left_and_not_taken_for_a_part_of_the_new_file() {
-    let (place, new) = (Place::new(), backup().await);
-    let backend = place.open().await;
+async fn log_used_by_another_program_is_kept() {
+    let (folder, new) = (TestFolder::new(), backup().await);
+    let backend = folder.open().await;
     insert(&backend, vec![spec("1")]).await.unwrap();
     // Another program opens the new file together with the log of the old one, and commits.
-    fs::rename(new.file(), place.file()).unwrap();
+    fs::rename(new.file(), folder.file()).unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "moved::child_that_writes_and_is_killed"]).env(FILE, place.file());
+    child.args(["--exact", "moved::child_that_writes_and_is_killed"]).env(FILE, folder.file());
     assert!(!child.output().unwrap().status.success());
-    let log = fs::read(with_suffix(&place.file(), "-wal")).unwrap();
+    let log = fs::read(with_suffix(&folder.file(), "-wal")).unwrap();
     refused(&backend).await;
     let error = refused(&backend).await;
     assert!(
         error.to_string().contains("it is the log of a database that was removed or replaced"),
         "{error}"
     );
-    assert_eq!(fs::read(with_suffix(&place.file(), "-wal")).unwrap(), log);
+    assert_eq!(fs::read(with_suffix(&folder.file(), "-wal")).unwrap(), log);
 }
 
 #[tokio::test]
-async fn the_log_of_the_file_that_replaced_the_open_one_stays() {
-    let (place, new) = (Place::new(), backup().await);
-    let backend = place.open().await;
+async fn log_of_the_replacing_file_is_kept() {
+    let (folder, new) = (TestFolder::new(), backup().await);
+    let backend = folder.open().await;
     let worker = register(&backend).await;
     insert(&backend, vec![spec("1")]).await.unwrap();
     for suffix in SUFFIXES {
-        fs::remove_file(with_suffix(&place.file(), suffix)).unwrap();
+        fs::remove_file(with_suffix(&folder.file(), suffix)).unwrap();
     }
-    fs::rename(new.file(), place.file()).unwrap();
-    // Another program uses the new file, and has its commits in its log.
-    let other = place.connection();
+    fs::rename(new.file(), folder.file()).unwrap();
+    // Another program uses the new file and has commits in its log.
+    let other = folder.connection();
     other.execute_batch("CREATE TABLE application (id); INSERT INTO application VALUES (1)").unwrap();
-    let log = fs::metadata(with_suffix(&place.file(), "-wal")).unwrap().len();
+    let log = fs::metadata(with_suffix(&folder.file(), "-wal")).unwrap().len();
     assert!(log > 0);
-    goes_on_in_the_new_file(&place, &backend, worker).await;
+    assert_continues_in_the_new_file(&folder, &backend, worker).await;
     drop(backend);
     other.query_row("SELECT id FROM application", [], |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!(jobs_in(&place.file()), 2);
+    assert_eq!(jobs_in(&folder.file()), 2);
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_outlives_the_removal_of_the_log() {
+async fn acknowledged_jobs_survive_removal_of_the_log() {
     for removed in [&["-wal", "-shm"][..], &["-wal"], &["-shm"]] {
-        let place = Place::new();
-        let backend = place.open().await;
+        let folder = TestFolder::new();
+        let backend = folder.open().await;
         insert(&backend, vec![spec("1"), spec("2")]).await.unwrap();
         assert_eq!(count(&backend).await, 2);
         for suffix in removed {
-            fs::remove_file(with_suffix(&place.file(), suffix)).unwrap();
+            fs::remove_file(with_suffix(&folder.file(), suffix)).unwrap();
         }
         refused(&backend).await;
         insert(&backend, vec![spec("3")]).await.unwrap();
         assert_eq!(count(&backend).await, 3, "{removed:?}");
         drop(backend);
-        assert_eq!(jobs_in(&place.file()), 3, "{removed:?}");
+        assert_eq!(jobs_in(&folder.file()), 3, "{removed:?}");
     }
 }
 
 #[tokio::test]
-async fn a_handle_that_is_dropped_after_the_removal_of_its_log_saves_it() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn dropped_handle_saves_a_removed_log() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     insert(&backend, vec![spec("1")]).await.unwrap();
     for suffix in ["-wal", "-shm"] {
-        fs::remove_file(with_suffix(&place.file(), suffix)).unwrap();
+        fs::remove_file(with_suffix(&folder.file(), suffix)).unwrap();
     }
     drop(backend);
-    assert_eq!(jobs_in(&place.file()), 1);
+    assert_eq!(jobs_in(&folder.file()), 1);
 }
 
 #[tokio::test]
-async fn readers_open_anew_though_nobody_writes() {
-    let (place, new) = (Place::new(), backup().await);
-    let backend = place.open().await;
+async fn readers_reopen_without_a_write() {
+    let (folder, new) = (TestFolder::new(), backup().await);
+    let backend = folder.open().await;
     assert_eq!(count(&backend).await, 0);
-    fs::rename(new.file(), place.file()).unwrap();
+    fs::rename(new.file(), folder.file()).unwrap();
     assert_eq!(count(&backend).await, 1);
 }

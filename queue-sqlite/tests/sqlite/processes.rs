@@ -1,19 +1,19 @@
-//! Several handles on one file, as several processes have them.
+//! Tests several handles on one file, as several processes have them.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::common::{Place, claim, insert, register, spec};
+use crate::common::{TestFolder, claim, insert, register, spec};
 use queue_core::Backend;
 
-/// The longest wait for what is bound to come.
+/// Timeout of the tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_of_another_process_is_noticed() {
-    let place = Place::new();
-    let (ours, theirs) = (place.open().await, place.open().await);
+async fn job_of_another_process_wakes_subscribers() {
+    let folder = TestFolder::new();
+    let (ours, theirs) = (folder.open().await, folder.open().await);
     let worker = register(&ours).await;
     let mut wakes = ours.subscribe();
     for _ in 0..20 {
@@ -32,20 +32,20 @@ async fn backend_is_empty(backend: &queue_sqlite::SqliteBackend, worker: queue_c
 }
 
 #[tokio::test]
-async fn own_commits_are_not_taken_for_those_of_others() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn own_commit_is_not_a_foreign_commit() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     let mut wakes = backend.subscribe();
     insert(&backend, vec![spec("1")]).await.unwrap();
-    let news = wakes.recv().await;
-    assert_eq!(news.ready.len(), 1);
-    assert!(!news.unknown, "{news:?}");
+    let wake = wakes.recv().await;
+    assert_eq!(wake.ready.len(), 1);
+    assert!(!wake.unknown, "{wake:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handles_that_claim_at_once_share_the_jobs() {
-    let place = Place::new();
-    let (ours, theirs) = (place.open().await, place.open().await);
+async fn concurrent_claims_share_the_jobs() {
+    let folder = TestFolder::new();
+    let (ours, theirs) = (folder.open().await, folder.open().await);
     let (our_worker, their_worker) = (register(&ours).await, register(&theirs).await);
     insert(&ours, (0..1000).map(|_| spec("1")).collect()).await.unwrap();
     let drain = |backend: queue_sqlite::SqliteBackend, worker| async move {

@@ -1,38 +1,38 @@
-//! A copy is restored into the file while a handle has it open.
+//! Tests a restore into the file of an open handle.
 
 use std::sync::Arc;
 
 use queue_core::{Backend, JobSpec, Kind, QueueName};
 use rusqlite::MAIN_DB;
 
-use crate::common::{Place, claim, insert, register, spec};
+use crate::common::{TestFolder, claim, insert, register, spec};
 use queue_core::backend::ClaimRequest;
 
 fn job(kind: &str, queue: &str) -> JobSpec {
     spec("1").kind(Kind::new(kind).unwrap()).queue(QueueName::new(queue).unwrap())
 }
 
-/// A file in which kinds and queues have the numbers of this order.
-async fn file_with(jobs: Vec<JobSpec>) -> Place {
-    let place = Place::new();
-    let backend = place.open().await;
+/// A file in which kinds and queues have numbers in this order.
+async fn file_with(jobs: Vec<JobSpec>) -> TestFolder {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     insert(&backend, jobs).await.unwrap();
-    place
+    folder
 }
 
-/// As the `.restore` of the SQLite shell does it.
-fn restore(place: &Place, copy: &Place) {
-    place.connection().restore(MAIN_DB, copy.file(), None::<fn(_)>).unwrap();
+/// Restores as the `.restore` of the SQLite shell does.
+fn restore(folder: &TestFolder, copy: &TestFolder) {
+    folder.connection().restore(MAIN_DB, copy.file(), None::<fn(_)>).unwrap();
 }
 
 #[tokio::test]
-async fn a_job_keeps_its_kind_and_queue_after_a_restore() {
-    let place = file_with(vec![job("resize", "images"), job("thumb", "mail")]).await;
+async fn restored_job_keeps_kind_and_queue() {
+    let folder = file_with(vec![job("resize", "images"), job("thumb", "mail")]).await;
     let copy = file_with(vec![job("thumb", "mail"), job("resize", "images")]).await;
-    let backend = place.open().await;
-    // The handle has met all names now.
+    let backend = folder.open().await;
+    // Now the handle has cached all names.
     insert(&backend, vec![job("resize", "images"), job("thumb", "mail")]).await.unwrap();
-    restore(&place, &copy);
+    restore(&folder, &copy);
     let worker = register(&backend).await;
     insert(&backend, vec![job("resize", "images")]).await.unwrap();
     let resize = |queue: &str| {
@@ -43,7 +43,7 @@ async fn a_job_keeps_its_kind_and_queue_after_a_restore() {
     let jobs = backend.claim(resize("images")).await.unwrap().jobs;
     assert_eq!(jobs.len(), 2, "the restored job, and the one that was enqueued after the restore");
     assert!(backend.claim(resize("mail")).await.unwrap().jobs.is_empty());
-    let rows: i64 = place
+    let rows: i64 = folder
         .connection()
         .query_row(
             "SELECT count(*) FROM queue_overview WHERE kind = 'resize' AND queue = 'images'",
@@ -55,18 +55,18 @@ async fn a_job_keeps_its_kind_and_queue_after_a_restore() {
 }
 
 #[tokio::test]
-async fn a_look_forgets_names_after_a_restore() {
-    let place = file_with(vec![job("resize", "default"), job("thumb", "default")]).await;
+async fn read_after_a_restore_uses_no_cached_names() {
+    let folder = file_with(vec![job("resize", "default"), job("thumb", "default")]).await;
     let copy = file_with(vec![job("thumb", "default")]).await;
-    let backend = place.open().await;
+    let backend = folder.open().await;
     let worker = register(&backend).await;
     let resize = || {
         let kinds = Arc::from([Kind::new("resize").unwrap()]);
         ClaimRequest::new(worker, claim(worker, 1).claim, QueueName::default(), kinds, 1)
     };
     assert_eq!(backend.claim(resize()).await.unwrap().jobs.len(), 1);
-    assert!(backend.claim(resize()).await.unwrap().jobs.is_empty(), "the handle looks only");
-    restore(&place, &copy);
+    assert!(backend.claim(resize()).await.unwrap().jobs.is_empty(), "the handle only reads");
+    restore(&folder, &copy);
     let worker = register(&backend).await;
     let kinds = Arc::from([Kind::new("resize").unwrap()]);
     let request = ClaimRequest::new(worker, claim(worker, 1).claim, QueueName::default(), kinds, 1);

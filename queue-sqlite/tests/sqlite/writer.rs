@@ -1,26 +1,26 @@
-//! How operations share commits, and what becomes of callers that go away.
+//! Tests shared commits and dropped callers.
 
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::common::{Place, count, insert, spec};
+use crate::common::{TestFolder, count, insert, spec};
 use queue_core::ErrorKind;
 
-/// Frames of the write-ahead log that end a transaction say how large the file is then.
-fn commits(place: &Place) -> usize {
+/// Counts commits: a frame of the write-ahead log that ends a transaction has the size of the file.
+fn commits(folder: &TestFolder) -> usize {
     let (header, frame) = (32, 24 + 4096);
-    let log = std::fs::read(place.file().with_extension("db-wal")).unwrap();
+    let log = std::fs::read(folder.file().with_extension("db-wal")).unwrap();
     log[header..].chunks(frame).filter(|frame| frame[4..8] != [0; 4]).count()
 }
 
 #[tokio::test]
-async fn what_waits_together_is_committed_together() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn waiting_requests_share_one_commit() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     insert(&backend, vec![spec("0")]).await.unwrap();
-    let before = commits(&place);
-    let lock = place.connection();
+    let before = commits(&folder);
+    let lock = folder.connection();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut calls: Vec<_> = (0..50).map(|_| Box::pin(insert(&backend, vec![spec("1")]))).collect();
     for call in &mut calls {
@@ -30,14 +30,14 @@ async fn what_waits_together_is_committed_together() {
     for call in calls {
         call.await.unwrap();
     }
-    assert_eq!(commits(&place) - before, 1);
+    assert_eq!(commits(&folder) - before, 1);
     assert_eq!(count(&backend).await, 51);
 }
 
-async fn a_poisoned_job_among_others(trigger_action: &str) {
-    let place = Place::new();
-    let backend = place.open().await;
-    let lock = place.connection();
+async fn insert_with_a_poisoned_job(trigger_action: &str) {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
+    let lock = folder.connection();
     let trigger = format!(
         "CREATE TRIGGER poison AFTER INSERT ON queue_live
          WHEN (SELECT payload FROM queue_jobs WHERE seq = NEW.seq) = '\"poison\"'
@@ -67,19 +67,19 @@ async fn a_poisoned_job_among_others(trigger_action: &str) {
 }
 
 #[tokio::test]
-async fn one_that_fails_leaves_the_others_alone() {
-    a_poisoned_job_among_others("ABORT").await;
+async fn failed_request_fails_only_itself() {
+    insert_with_a_poisoned_job("ABORT").await;
 }
 
 #[tokio::test]
-async fn one_that_undoes_the_whole_transaction_leaves_the_others_alone() {
-    a_poisoned_job_among_others("ROLLBACK").await;
+async fn request_that_rolls_back_fails_only_itself() {
+    insert_with_a_poisoned_job("ROLLBACK").await;
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_is_done_whole_or_not_at_all() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn dropped_insert_is_stored_whole_or_absent() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     let mut started = 0;
     for round in 0..200 {
         let mut call = pin!(insert(&backend, vec![spec("1"), spec("2"), spec("3")]));
@@ -89,31 +89,31 @@ async fn a_call_that_is_dropped_is_done_whole_or_not_at_all() {
             started += 1;
         }
     }
-    // Behind the others in the same queue.
+    // The writer serves this insert after the others.
     insert(&backend, vec![spec("0")]).await.unwrap();
     assert_eq!(count(&backend).await, started * 3 + 1);
 }
 
 #[tokio::test]
-async fn dropping_the_last_handle_does_what_was_asked_and_closes_the_file() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn last_drop_finishes_requests_and_closes_file() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     let other = backend.clone();
     let mut call = Box::pin(insert(&backend, vec![spec("1")]));
     let _ = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     drop(call);
     drop((backend, other));
-    assert!(!place.file().with_extension("db-wal").exists(), "the log is moved into the file");
-    assert_eq!(count(&place.open().await).await, 1);
+    assert!(!folder.file().with_extension("db-wal").exists(), "the log is moved into the file");
+    assert_eq!(count(&folder.open().await).await, 1);
 }
 
 #[tokio::test]
-async fn the_last_handle_may_be_dropped_by_the_writer_itself() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn writer_thread_may_drop_the_last_handle() {
+    let folder = TestFolder::new();
+    let backend = folder.open().await;
     let task = tokio::spawn(async move {
         insert(&backend, vec![spec("1")]).await.unwrap();
     });
     task.await.unwrap();
-    assert_eq!(count(&place.open().await).await, 1);
+    assert_eq!(count(&folder.open().await).await, 1);
 }

@@ -1,4 +1,4 @@
-//! What becomes of a group, and of each operation in it.
+//! Tests the replies to the requests of a group.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use crate::writer::command::{Pending, Request};
 #[cfg(unix)]
 use crate::writer::session::Files;
 
-/// A request that does what the test says; its reply says when it was done.
+/// A request that runs a closure. Its reply is the time of the run.
 struct Act<F>(F);
 
 impl<F: Fn(&mut Session) -> Outcome<()> + Send + 'static> Request for Act<F> {
@@ -39,9 +39,9 @@ struct Heartbeat;
 impl Request for Heartbeat {
     type Reply = Instant;
 
-    const OPERATION: &'static str = "show that a test lives";
+    const OPERATION: &'static str = "send a test heartbeat";
 
-    const LANE: Lane = Lane::Urgent;
+    const URGENCY: Urgency = Urgency::Urgent;
 
     fn rows(&self) -> usize {
         1
@@ -56,17 +56,17 @@ type Answer = oneshot::Receiver<Result<Instant>>;
 
 fn command(request: impl Request<Reply = Instant>) -> (Box<dyn Command>, Answer) {
     let (caller, answer) = oneshot::channel();
-    let tell = move |reply| {
+    let send = move |reply| {
         let _ = caller.send(reply);
     };
-    (Box::new(Pending::new(request, tell)), answer)
+    (Box::new(Pending::new(request, send)), answer)
 }
 
 fn act(act: impl Fn(&mut Session) -> Outcome<()> + Send + 'static) -> (Box<dyn Command>, Answer) {
     command(Act(act))
 }
 
-/// Undoes the transaction it is in, as SQLite does when the disk is full.
+/// Rolls back the open transaction, as SQLite does when the disk is full.
 fn undo(session: &mut Session) -> Outcome<()> {
     transaction::run(&session.connection, "ROLLBACK")?;
     Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None).into())
@@ -76,11 +76,12 @@ fn session(config: &SqliteConfig) -> Session {
     Session::new(open_writer(config, IfMissing::Create).unwrap(), None)
 }
 
-/// How many commands a group has that is undone.
+/// The number of requests in the failing group.
 const MANY: usize = 60;
 
-/// A group of many that is undone twice, while another connection takes the lock and holds it; and how long it took.
-fn undone_under_a_lock(held: Duration, patience: Duration) -> (Vec<Option<ErrorKind>>, Duration) {
+/// Serves a group whose transaction is rolled back twice, while another connection takes the lock
+/// and holds it for `held`. Returns the errors and the duration.
+fn rolled_back_under_a_lock(held: Duration, patience: Duration) -> (Vec<Option<ErrorKind>>, Duration) {
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("jobs.db");
     let mut session = session(&SqliteConfig::new(&file));
@@ -103,33 +104,33 @@ fn undone_under_a_lock(held: Duration, patience: Duration) -> (Vec<Option<ErrorK
     let start = Instant::now();
     serve(&mut session, &Mailbox::default(), &WakeHub::default(), Patience(patience), commands);
     let took = start.elapsed();
-    let fate = |mut answer: Answer| answer.try_recv().unwrap().err().map(|error| error.kind());
-    (answers.into_iter().map(fate).collect(), took)
+    let error_kind = |mut answer: Answer| answer.try_recv().unwrap().err().map(|error| error.kind());
+    (answers.into_iter().map(error_kind).collect(), took)
 }
 
 #[test]
-fn those_done_again_alone_wait_for_a_lock_as_all_do() {
-    let (fates, _) = undone_under_a_lock(Duration::from_millis(300), Duration::from_secs(60));
+fn repeated_requests_wait_for_the_lock() {
+    let (errors, _) = rolled_back_under_a_lock(Duration::from_millis(300), Duration::from_secs(60));
     let mut expected = [None; MANY];
     expected[MANY - 1] = Some(ErrorKind::Unavailable);
-    assert_eq!(fates, expected);
+    assert_eq!(errors, expected);
 }
 
 #[test]
-fn those_done_again_alone_lose_patience_together() {
+fn repeated_requests_time_out_together() {
     let patience = Duration::from_millis(500);
-    let (fates, took) = undone_under_a_lock(Duration::from_secs(60), patience);
-    assert_eq!(fates, [Some(ErrorKind::Busy); MANY]);
-    // One after the other, each would wait out its own.
+    let (errors, took) = rolled_back_under_a_lock(Duration::from_secs(60), patience);
+    assert_eq!(errors, [Some(ErrorKind::Busy); MANY]);
+    // If each waited for its own timeout, this would take 30 s.
     assert!(took < patience * 30, "{took:?}");
 }
 
 #[test]
-fn a_heartbeat_passes_those_done_again_alone() {
+fn heartbeat_overtakes_repeated_requests() {
     let mut session = session(&SqliteConfig::in_memory());
     let mailbox = Arc::new(Mailbox::default());
     let times = AtomicU32::new(0);
-    let (heartbeat, mut beat) = command(Heartbeat);
+    let (heartbeat, mut heartbeat_reply) = command(Heartbeat);
     let heartbeat = Mutex::new(Some(heartbeat));
     let (first, _) = act({
         let mailbox = Arc::clone(&mailbox);
@@ -145,9 +146,9 @@ fn a_heartbeat_passes_those_done_again_alone() {
     let (second, mut done) = act(|_| Ok(()));
     let patience = Patience(Duration::from_secs(60));
     serve(&mut session, &mailbox, &WakeHub::default(), patience, vec![first, second]);
-    assert!(beat.try_recv().unwrap().unwrap() < done.try_recv().unwrap().unwrap());
+    assert!(heartbeat_reply.try_recv().unwrap().unwrap() < done.try_recv().unwrap().unwrap());
 }
-/// The answer to a request whose files are removed while its commit is under way.
+/// The error of a request whose files are removed during its commit.
 #[cfg(unix)]
 fn removed_in_a_commit() -> Error {
     let folder = tempfile::TempDir::new().unwrap();
@@ -170,7 +171,7 @@ fn removed_in_a_commit() -> Error {
 
 #[cfg(unix)]
 #[test]
-fn a_commit_into_files_that_are_removed_meanwhile_is_of_unknown_outcome() {
+fn commit_into_removed_files_has_unknown_outcome() {
     let error = removed_in_a_commit();
     assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error}");
     assert!(error.to_string().contains("no longer at its path"), "{error}");
@@ -189,10 +190,10 @@ fn refused_by_a_child(session: &mut Session) -> Outcome<()> {
 }
 
 #[test]
-fn nobody_is_refused_for_what_is_not_committed() {
+fn failed_commit_refuses_no_other_request() {
     let mut session = session(&SqliteConfig::in_memory());
     session.connection.execute_batch(DEFERRED).unwrap();
-    // An orphan, which only the commit finds out.
+    // An orphan, which only the commit detects.
     let (writer, mut written) =
         act(|session| Ok(session.connection.execute("INSERT INTO child VALUES (1)", []).map(|_| ())?));
     let (reader, mut read) = act(refused_by_a_child);
@@ -203,7 +204,7 @@ fn nobody_is_refused_for_what_is_not_committed() {
 }
 
 #[test]
-fn those_refused_for_what_is_committed_are_told_so() {
+fn commit_keeps_refusals_based_on_committed_rows() {
     let mut session = session(&SqliteConfig::in_memory());
     session.connection.execute_batch(DEFERRED).unwrap();
     let (writer, mut written) =

@@ -1,4 +1,4 @@
-//! The last move of a job, and the errors of its attempts.
+//! Moves finished jobs to the outcomes and records errors of attempts.
 
 use std::sync::LazyLock;
 
@@ -18,48 +18,50 @@ static ERROR_INSERT: LazyLock<Insert> =
     LazyLock::new(|| Insert::new(include_str!("sql/attempt_error_insert.sql"), ERROR_COLUMNS));
 const LIVE_DELETE: &str = include_str!("sql/live_delete.sql");
 
-/// How a job ends.
-pub(crate) struct Ending<'a> {
+/// A job and its outcome.
+pub(crate) struct Finish<'a> {
     pub(crate) seq: i64,
     pub(crate) state: State,
     pub(crate) attempt: u32,
-    /// The claim that ends it, if one does.
+    /// The claim that finished the job; `None` if a cancel or a rescue did.
     pub(crate) claim: Option<[u8; 16]>,
     pub(crate) error: Option<&'a str>,
     pub(crate) result: Option<&'a [u8]>,
 }
 
-/// What went wrong in an attempt.
-pub(crate) struct Failure<'a> {
+/// The error of an attempt.
+pub(crate) struct AttemptFailure<'a> {
     pub(crate) seq: i64,
     pub(crate) attempt: u32,
     pub(crate) error: &'a str,
 }
 
-/// Moves jobs from the live ones to the outcomes.
-pub(crate) fn end(connection: &Connection, now: Timestamp, endings: &[Ending<'_>]) -> Outcome<()> {
-    if endings.is_empty() {
+/// Moves jobs from the live rows to the outcomes.
+pub(crate) fn finish(connection: &Connection, now: Timestamp, jobs: &[Finish<'_>]) -> Outcome<()> {
+    if jobs.is_empty() {
         return Ok(());
     }
-    let deleted =
-        connection.prepare_cached(LIVE_DELETE)?.execute([array(endings.iter().map(|ending| ending.seq))])?;
-    if deleted != endings.len() {
+    let deleted = connection.prepare_cached(LIVE_DELETE)?.execute([array(jobs.iter().map(|job| job.seq))])?;
+    if deleted != jobs.len() {
         return Err(corrupt("a job that ends is not live, or ends twice"));
     }
-    OUTCOME_INSERT.run(connection, endings, OUTCOME_COLUMNS, |statement, from, ending| {
-        statement.raw_bind_parameter(from, ending.seq)?;
-        statement.raw_bind_parameter(from + 1, state::number(ending.state))?;
+    OUTCOME_INSERT.run(connection, jobs, OUTCOME_COLUMNS, |statement, from, job| {
+        statement.raw_bind_parameter(from, job.seq)?;
+        statement.raw_bind_parameter(from + 1, state::number(job.state))?;
         statement.raw_bind_parameter(from + 2, now.as_micros())?;
-        statement.raw_bind_parameter(from + 3, ending.attempt)?;
-        statement.raw_bind_parameter(from + 4, ending.claim)?;
-        statement.raw_bind_parameter(from + 5, ending.error)?;
-        statement.raw_bind_parameter(from + 6, ending.result)
+        statement.raw_bind_parameter(from + 3, job.attempt)?;
+        statement.raw_bind_parameter(from + 4, job.claim)?;
+        statement.raw_bind_parameter(from + 5, job.error)?;
+        statement.raw_bind_parameter(from + 6, job.result)
     })?;
     Ok(())
 }
 
-/// Records what went wrong.
-pub(crate) fn record(connection: &Connection, now: Timestamp, failures: &[Failure<'_>]) -> Outcome<()> {
+pub(crate) fn record_failures(
+    connection: &Connection,
+    now: Timestamp,
+    failures: &[AttemptFailure<'_>],
+) -> Outcome<()> {
     ERROR_INSERT.run(connection, failures, ERROR_COLUMNS, |statement, from, failure| {
         statement.raw_bind_parameter(from, failure.seq)?;
         statement.raw_bind_parameter(from + 1, failure.attempt)?;
