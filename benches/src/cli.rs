@@ -6,15 +6,16 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-/// Below it there is no room for the number of the job.
+/// A shorter payload has no room for the number of the job.
 const LEAST_PAYLOAD: i64 = 32;
-/// The queue's own limit, unless a program sets another.
+/// The default limit of the queue.
 const MOST_PAYLOAD: i64 = 1024 * 1024;
 
-/// Measure one workload of the queue, and beside it the floor: a bare loop over the same store
+/// Measure one workload of the queue and its floor: a bare loop over the same store
 ///
-/// The floor keeps the same protocol (fenced by tokens) and the same durability, and shares no code with the backend.
-/// Of four batch sizes the fastest counts, on PostgreSQL by one connection or by two at once. The ratio is the value divided by the floor.
+/// The floor keeps the same protocol (fenced by tokens) and the same durability, and shares no code
+/// with the backend. It is the fastest of four batch sizes, on PostgreSQL also of one and two
+/// connections. The ratio is the value divided by the floor.
 #[derive(Debug, Parser)]
 #[command(name = "queue-benches")]
 pub(crate) struct Cli {
@@ -25,16 +26,16 @@ pub(crate) struct Cli {
     #[arg(long, default_value = "sqlite", value_name = "NAME")]
     pub(crate) backend: BackendName,
 
-    /// How many jobs [default: 200000; 100000 for enqueue-single and stalled; 2000 for latency;
+    /// Number of jobs [default: 200000; 100000 for enqueue-single and stalled; 2000 for latency;
     /// 10000 per round for held-snapshot]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
 
-    /// How many queues the idle worker serves
+    /// Number of queues that the idle worker serves
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) queues: u32,
 
-    /// How many rounds held-snapshot measures
+    /// Number of rounds of held-snapshot
     #[arg(long, value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) rounds: u32,
@@ -48,40 +49,42 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Where database files and servers are made and removed again [default: beside this program]
+    /// Folder for database files and servers, removed afterwards [default: the folder of this
+    /// program]
     ///
-    /// Choose a real disk: in a file system that lives in memory a commit costs nothing.
+    /// Use a real disk, because a commit costs nothing in a file system in memory.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
 
-    /// The PostgreSQL server to measure on, in schemas that are made and dropped [default: one that is started]
+    /// The PostgreSQL server to measure on, in schemas that are created and dropped [default: the
+    /// bench starts one]
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
 
-    /// Be the second process of a latency workload, on the jobs at this address
+    /// Run as the second process of a latency workload, on the jobs at this address
     #[arg(long, value_name = "ADDRESS", hide = true)]
     pub(crate) worker_of: Option<OsString>,
 }
 
-/// What can be measured.
+/// The workloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Workload {
-    /// Jobs enqueued a second, in atomic batches of 1000
+    /// Jobs enqueued per second, in atomic batches of 1000
     EnqueueBatch,
-    /// Jobs enqueued a second by 64 concurrent tasks, one job a call
+    /// Jobs enqueued per second by 64 concurrent tasks, one job per call
     EnqueueSingle,
-    /// Jobs finished a second from a full queue
+    /// Jobs finished per second from a full queue
     Drain,
     /// Time from before the enqueue call to the start of the handler, on an idle queue
     Latency,
-    /// Jobs started a second from two SQLite files, while the connection to a third database of the same worker stalls;
-    /// the floor is the same without that
+    /// Jobs started per second from two SQLite files, while the connection to a third database of
+    /// the same worker stalls; the floor is the same without a stall
     Stalled,
-    /// Transactions a second of a worker that serves many queues and has nothing to do; the floor is one queue
+    /// Transactions per second of an idle worker that serves many queues; the floor is one queue
     Idle,
-    /// Jobs finished per second in rounds of jobs, while another transaction holds a snapshot, so
-    /// that PostgreSQL can remove no dead row; the value is the median of the last quarter of the
-    /// rounds, the floor that of the first. Each round prints its processor time per job, too
+    /// Jobs finished per second in rounds, while another transaction holds a snapshot and
+    /// PostgreSQL can remove no dead row. The value is the median of the last quarter of the
+    /// rounds, the floor that of the first. Each round also prints its processor time per job
     HeldSnapshot,
 }
 
@@ -92,11 +95,11 @@ pub(crate) enum BackendName {
     Memory,
     /// A database file in this process, in WAL mode with `synchronous=FULL`
     Sqlite,
-    /// A PostgreSQL server: the one that `--url` names, else one that is started for the measurement
+    /// A PostgreSQL server: that of `--url`, otherwise one that the bench starts
     Postgres,
 }
 
-/// The name as the command line knows it.
+/// Writes the name of the value on the command line.
 fn named(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     value.to_possible_value().map_or(Ok(()), |known| f.write_str(known.get_name()))
 }
@@ -120,12 +123,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_payload_too_short_for_its_number_is_refused() {
+    fn payload_too_short_for_its_number_is_refused() {
         let error = Cli::try_parse_from(["queue-benches", "drain", "--payload", "31"]).unwrap_err();
         assert!(error.to_string().contains("--payload"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Processor time of this program and of a server that runs beside it.
+//! Measures processor time of this program and of a server on this machine.
 
 use std::fs;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use anyhow::Result;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Linux counts the times of a `stat` file in these (`USER_HZ`), however often the kernel ticks.
+/// The unit of times in a `stat` file on Linux (`USER_HZ`), independent of the kernel's tick.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Measures what a piece of work costs in both places.
+/// Measures the processor time of a function in both programs.
 #[derive(Debug)]
 pub(crate) struct CpuMeter {
     server: Option<u32>,
 }
 
-/// What a piece of work cost.
+/// The processor time of a function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CpuTime {
     pub(crate) program: Duration,
@@ -24,14 +24,14 @@ pub(crate) struct CpuTime {
 }
 
 impl CpuMeter {
-    /// `server` is the first process of a server on this machine, if the bench started it.
+    /// `server` is the postmaster of a server on this machine, if the bench started it.
     pub(crate) fn new(server: Option<u32>) -> Self {
         let kernel_counts = fs::exists("/proc/self/schedstat").unwrap_or_default();
         Self { server: server.filter(|_| kernel_counts) }
     }
 
-    /// Runs the work. The program's clock is read inside of the server's readings, because these
-    /// take time of the program.
+    /// Runs the function. The program's time is read between the two readings of the server,
+    /// because these use processor time of the program.
     pub(crate) fn measure<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<(T, CpuTime)> {
         let server_before = self.server()?;
         let program_before = program()?;
@@ -48,19 +48,19 @@ impl CpuMeter {
     }
 }
 
-/// All threads of this process so far, also those that have ended.
+/// The time of all threads of this process, including ended threads.
 fn program() -> Result<Duration> {
     Ok(clock_gettime(ClockId::ProcessCPUTime).try_into()?)
 }
 
-/// A process and its children so far, also those that have ended.
+/// The time of a process and its children, including ended children.
 fn with_children(id: u32) -> Result<Duration> {
     let mut total = Duration::ZERO;
     for entry in fs::read_dir("/proc")? {
         let Some(process) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        // A process that ended since the folder was read is among the ended children of its parent.
+        // The time of a process that has just ended is counted in its parent.
         let Some(stat) = stat(process) else { continue };
         if process == id {
             total += stat.ended_children;
@@ -74,7 +74,7 @@ fn with_children(id: u32) -> Result<Duration> {
 
 /// The time of a process with one thread, which a server process of PostgreSQL is.
 ///
-/// To the nanosecond, unlike the time in its `stat`: a round may last only a few ticks.
+/// Reads nanoseconds, because a round may last only a few ticks of `stat`.
 fn ran(process: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{process}/schedstat")).ok()?;
     text.split(' ').next()?.parse().ok().map(Duration::from_nanos)
@@ -90,7 +90,8 @@ fn stat(process: u32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
 }
 
-/// The name of the program comes second, in brackets, and may itself contain blanks and brackets.
+/// Parses past the name of the program, which is in brackets and may itself contain blanks and
+/// brackets.
 fn parse(stat: &str) -> Option<Stat> {
     let (_, fields) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = fields.split_whitespace().collect();
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parent_and_ended_children_are_read_past_a_name_with_brackets() {
+    fn stat_is_parsed_past_a_name_with_brackets() {
         let text = "7 (a) b (c) S 3 7 7 0 -1 4194560 1 2 3 4 50 60 70 80 20 0 1 0 9 0 0";
         let expected = Stat { parent: 3, ended_children: Duration::from_millis(1500) };
         assert_eq!(parse(text), Some(expected));

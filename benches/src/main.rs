@@ -1,8 +1,8 @@
-//! Workloads of the queue, each beside its *floor*: what a bare loop over the same store reaches with the same
-//! protocol and the same durability, and no queue around it.
+//! Measures workloads of the queue next to their *floor*: a bare loop over the same store with the
+//! same protocol and the same durability, without a queue.
 //!
-//! The modules under `floor` share no code with any backend. A floor that was built from the code it judges would
-//! move with it.
+//! The modules under `floor` share no code with a backend, because a floor built from the measured
+//! code would change with it.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Returned from here, it would be buried under a backtrace wherever those are switched on.
+            // An error returned from `main` would be printed with a backtrace.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

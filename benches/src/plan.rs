@@ -1,4 +1,4 @@
-//! What is measured, with every default filled in.
+//! The options of a measurement, with defaults filled in.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use tempfile::TempDir;
 use crate::cli::{BackendName, Cli, Workload};
 use crate::postgres::Server;
 
-/// Enough for a second or two at the speed of the store.
+/// Enough for one or two seconds at the speed of the store.
 const MANY_JOBS: usize = 200_000;
-/// A commit holds 64 of these at the most.
+/// Fewer, because a commit has at most 64 of these.
 const SINGLE_JOBS: usize = 100_000;
-/// In each of many rounds.
+/// The number per round.
 const ROUND_JOBS: usize = 100_000;
-/// In each round: enough that starting and stopping a worker costs little of it.
+/// The number per round. Enough that starting and stopping a worker costs little of it.
 const SNAPSHOT_JOBS: usize = 10_000;
-/// They run one after the other.
+/// Few, because they run one after the other.
 const LATENCY_JOBS: usize = 2_000;
 
-/// The rest between two jobs whose latency is measured: after it a worker has settled and waits again.
+/// The pause between two measured jobs, after which a worker has settled and waits again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(2);
 
 /// One measurement.
@@ -31,17 +31,17 @@ pub(crate) struct Plan {
     pub(crate) backend: BackendName,
     pub(crate) jobs: usize,
     pub(crate) payload_bytes: usize,
-    /// Of the idle worker.
+    /// Number of queues of the idle worker.
     pub(crate) queues: usize,
-    /// Under a held snapshot.
+    /// Number of rounds under a held snapshot.
     pub(crate) rounds: usize,
     dir: PathBuf,
-    /// Stopped with the plan, if it was started for it.
+    /// A server that the bench started stops when this is dropped.
     server: Option<Server>,
 }
 
 impl Plan {
-    /// What the command line asks for.
+    /// The plan of a command line.
     pub(crate) fn new(cli: &Cli) -> Result<Self> {
         let jobs = match cli.jobs {
             Some(jobs) => usize::try_from(jobs)?,
@@ -49,7 +49,7 @@ impl Plan {
         };
         let dir = match &cli.dir {
             Some(dir) => dir.clone(),
-            None => beside_this_program()?,
+            None => folder_of_this_program()?,
         };
         let payload_bytes = usize::try_from(cli.payload)?;
         let queues = usize::try_from(cli.queues)?;
@@ -64,22 +64,22 @@ impl Plan {
         Ok(Self { workload, backend, jobs, payload_bytes, queues, rounds, dir, server })
     }
 
-    /// Where PostgreSQL is measured.
+    /// The PostgreSQL server to measure.
     pub(crate) fn server(&self) -> Result<&Server> {
         self.server.as_ref().context("no PostgreSQL server belongs to this measurement")
     }
 
-    /// What is known of the place where everything is measured.
+    /// Settings of the server, for the report.
     pub(crate) fn settings(&self) -> Result<Map<String, Value>> {
         self.server.as_ref().map_or_else(|| Ok(Map::new()), Server::settings)
     }
 
-    /// An empty folder for a database, gone with the value.
+    /// Creates an empty folder for a database, removed when this is dropped.
     pub(crate) fn scratch(&self) -> Result<TempDir> {
         tempfile::Builder::new()
             .prefix("queue-benches-")
             .tempdir_in(&self.dir)
-            .with_context(|| format!("failed to make a folder in {}", self.dir.display()))
+            .with_context(|| format!("failed to create a folder in {}", self.dir.display()))
     }
 }
 
@@ -94,8 +94,8 @@ const fn default_jobs(workload: Workload) -> usize {
     }
 }
 
-/// Unlike the system's folder for temporary files, it is on a disk.
-fn beside_this_program() -> Result<PathBuf> {
+/// The folder of this program, because it is on a disk, unlike the system's temporary folder.
+fn folder_of_this_program() -> Result<PathBuf> {
     let mut path = std::env::current_exe().context("failed to find the folder of this program")?;
     path.pop();
     Ok(path)
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn only_postgres_is_measured_at_a_url() {
+    fn url_is_only_for_postgres() {
         let url = ["--url", "postgres://me@host/jobs"];
         let error = plan(&url).unwrap_err().to_string();
         assert!(error.contains("--url") && error.contains("sqlite"), "{error}");

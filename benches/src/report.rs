@@ -1,4 +1,4 @@
-//! What a run says when it is over.
+//! The report of a run.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
@@ -12,7 +12,7 @@ use crate::rounds::Rounds;
 use crate::samples::rounded;
 use crate::workload::Measured;
 
-/// One line of JSON, or a small table.
+/// Printed as one line of JSON or as a table.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     workload: String,
@@ -29,7 +29,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// A workload beside its floor.
+    /// The report of a workload and its floor.
     pub(crate) fn new(plan: &Plan, floor: &Floor, measured: &Measured) -> Self {
         let mut settings = floor.settings.clone();
         settings.extend(measured.settings.clone());
@@ -47,12 +47,12 @@ impl Report {
         }
     }
 
-    /// Of a workload that is measured in rounds.
+    /// The rounds, if the workload has rounds.
     pub(crate) fn rounds(&self) -> Option<&Rounds> {
         self.rounds.as_ref()
     }
 
-    /// For people.
+    /// The report as a table.
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
         table
@@ -92,7 +92,7 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn the_line_has_the_promised_keys_in_order() {
+    fn json_line_has_its_keys_in_order() {
         let plan = Plan::new(&Cli::parse_from(["queue-benches", "drain", "--jobs", "10"])).unwrap();
         let floor =
             Floor { value: 500_000.4, settings: Map::from_iter([("floor_batch".to_owned(), 500.into())]) };

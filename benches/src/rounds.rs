@@ -1,4 +1,4 @@
-//! Rounds of the same work, and whether the last ones cost more than the first ones.
+//! Compares the first and the last rounds of the same work.
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
@@ -10,7 +10,7 @@ use crate::samples::{median, rounded};
 const HEADER: [&str; 6] =
     ["round", "drain jobs/s", "enqueue jobs/s", "program µs/job", "server µs/job", "both µs/job"];
 
-/// The figures of one round, or what several rounds have in common.
+/// The figures of one round, or of several rounds combined.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Round {
     pub(crate) drain_jobs_per_s: f64,
@@ -25,11 +25,11 @@ pub(crate) struct Round {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Rounds {
     each: Vec<Round>,
-    /// How many rounds each median is of.
+    /// The number of rounds in each median.
     quarter: usize,
     pub(crate) first: Round,
     pub(crate) last: Round,
-    /// The last quarter divided by the first one.
+    /// The last quarter divided by the first quarter.
     ratio: Round,
 }
 
@@ -52,18 +52,18 @@ impl Round {
         [drain, enqueue, Some(self.program_cpu_us), self.server_cpu_us, self.cpu_us]
     }
 
-    /// Combines the figures of some rounds one by one; a figure that a round lacks stays unknown.
+    /// Combines each figure of some rounds. A figure that one round lacks stays unknown.
     fn combined(rounds: &[Self], combine: impl Fn(Vec<f64>) -> f64) -> Self {
         let known = |figure: fn(&Self) -> f64| combine(rounds.iter().map(figure).collect());
-        let told = |figure: fn(&Self) -> Option<f64>| {
+        let known_or_none = |figure: fn(&Self) -> Option<f64>| {
             rounds.iter().map(figure).collect::<Option<Vec<_>>>().map(&combine)
         };
         Self {
             drain_jobs_per_s: known(|round| round.drain_jobs_per_s),
             enqueue_jobs_per_s: known(|round| round.enqueue_jobs_per_s),
             program_cpu_us: known(|round| round.program_cpu_us),
-            server_cpu_us: told(|round| round.server_cpu_us),
-            cpu_us: told(|round| round.cpu_us),
+            server_cpu_us: known_or_none(|round| round.server_cpu_us),
+            cpu_us: known_or_none(|round| round.cpu_us),
         }
     }
 
@@ -81,7 +81,7 @@ impl Round {
 }
 
 impl Rounds {
-    /// At least one round.
+    /// Must get at least one round.
     pub(crate) fn new(each: Vec<Round>) -> Self {
         let quarter = each.len().div_ceil(4);
         let middle = |rounds: &[Round]| Round::combined(rounds, median);
@@ -92,7 +92,7 @@ impl Rounds {
         Self { each, quarter, first: first.rounded(), last: last.rounded(), ratio: ratio.rounded() }
     }
 
-    /// For a terminal.
+    /// The rounds as a table.
     pub(crate) fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED).set_header(HEADER);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_quarter_is_divided_by_the_first() {
+    fn last_quarter_is_divided_by_the_first() {
         let drains = [90.0, 80.0, 100.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 60.0, 20.0, 40.0];
         let rounds = Rounds::new(drains.map(|drain| round(drain, Some(200))).into());
         assert_eq!(rounds.quarter, 3);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unmeasured_server_stays_unknown() {
+    fn unmeasured_server_stays_unknown() {
         let rounds = Rounds::new(vec![round(1.0, None), round(2.0, None)]);
         assert_eq!((rounds.last.server_cpu_us, rounds.ratio.cpu_us), (None, None));
         assert_eq!(rounds.ratio.program_cpu_us, 1.0);

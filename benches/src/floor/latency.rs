@@ -1,4 +1,4 @@
-//! The bare commits that lie between an enqueue call and the start of the handler.
+//! Measures the bare commits between an enqueue call and the start of the handler.
 
 use std::thread::sleep;
 use std::time::Instant;
@@ -12,11 +12,11 @@ use crate::plan::{PAUSE, Plan};
 use crate::progress;
 use crate::samples::{Percentiles, rounded};
 
-/// Rounds that only warm the store up.
+/// Rounds of warm-up, which are not counted.
 const WARM_UP: usize = 100;
 
-/// One insert commit, then one claim commit, job after job, in the rhythm of the workload: a commit
-/// after a rest costs more than one in a row of them. The settlement is outside of the measure.
+/// Measures one insert commit and one claim commit per job, with the pauses of the workload,
+/// because a commit after a pause costs more than one in a series. The settle is not measured.
 pub(super) fn measure(plan: &Plan, mut store: impl Store) -> Result<Floor> {
     let jobs = jobs(WARM_UP + plan.jobs, plan.payload_bytes);
     let bar = progress::bar("floor: commits in series", jobs.len())?;
@@ -24,7 +24,7 @@ pub(super) fn measure(plan: &Plan, mut store: impl Store) -> Result<Floor> {
     for job in jobs.chunks(1) {
         let start = Instant::now();
         store.insert(job)?;
-        let claim = store.turn(&Claim::of_none(), 1)?;
+        let claim = store.turn(&Claim::empty(), 1)?;
         samples.push(start.elapsed());
         ensure!(claim.keys.len() == 1, "the floor claimed {} jobs instead of one", claim.keys.len());
         store.turn(&claim, 0)?;

@@ -1,4 +1,4 @@
-//! The protocol on plain maps under one lock.
+//! The floor in memory: maps under one lock.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -14,7 +14,7 @@ use super::store::{Claim, Id, KINDS, LEASE, NewJob, QUEUE, Store, Token, WORKER}
 #[derive(Debug)]
 pub(super) struct MemoryStore {
     tables: Mutex<Tables>,
-    /// The clock counts from here.
+    /// The start of the clock.
     start: Instant,
 }
 
@@ -22,13 +22,13 @@ pub(super) struct MemoryStore {
 struct Tables {
     jobs: HashMap<Id, Job>,
     live: HashMap<Id, Live>,
-    /// The places of the ready jobs, by queue.
-    ready: HashMap<i64, BTreeSet<Place>>,
+    /// The ready jobs of each queue, in claim order.
+    ready: HashMap<i64, BTreeSet<ClaimOrder>>,
     outcomes: HashMap<Id, Outcome>,
 }
 
-/// Where a job stands in its queue: more urgent first, then what was due earlier.
-type Place = (Reverse<i64>, i64, Id);
+/// The position of a job in its queue: by priority, then by due time.
+type ClaimOrder = (Reverse<i64>, i64, Id);
 
 #[derive(Debug)]
 struct Job {
@@ -43,7 +43,7 @@ struct Live {
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "what a real store keeps is kept here, whether the loop asks for it or not")]
+#[expect(dead_code, reason = "a real store keeps it, even if the loop never reads it")]
 struct Lease {
     token: Token,
     worker: i64,
@@ -51,7 +51,7 @@ struct Lease {
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "what a real store keeps is kept here, whether the loop asks for it or not")]
+#[expect(dead_code, reason = "a real store keeps it, even if the loop never reads it")]
 struct Outcome {
     finished_at: i64,
     attempt: i64,
@@ -115,8 +115,9 @@ impl Tables {
     fn claim(&mut self, limit: usize, now: i64) -> Result<Claim<Id>> {
         let mut claim = Claim::fenced(limit);
         let Some(ready) = self.ready.get_mut(&QUEUE) else { return Ok(claim) };
-        let handled = |place: &&Place| self.jobs.get(&place.2).is_some_and(|job| KINDS.contains(&job.kind));
-        let taken: Vec<Place> = ready.iter().filter(handled).take(limit).copied().collect();
+        let handled =
+            |place: &&ClaimOrder| self.jobs.get(&place.2).is_some_and(|job| KINDS.contains(&job.kind));
+        let taken: Vec<ClaimOrder> = ready.iter().filter(handled).take(limit).copied().collect();
         for place in taken {
             ready.remove(&place);
             let id = place.2;

@@ -1,11 +1,12 @@
-//! What a bare loop over the store reaches: the measure for everything that the queue adds.
+//! Measures the floor of a workload: the speed of a bare loop over the same store, without a queue.
 //!
-//! A floor keeps the queue's protocol. A job is stored together with the row that makes it ready; a claim takes the
-//! most urgent jobs of a queue among a set of kinds, charges an attempt and leaves a random token; a settlement changes
-//! a job only where it finds that token, and leaves an outcome. Each step is committed before the next one relies on it.
+//! A floor keeps the queue's protocol. An insert stores a job together with its ready row. A claim
+//! takes the most urgent jobs of a queue and a set of kinds, counts the attempt and stores a random
+//! token. A settle changes only jobs with that token and stores an outcome. Each step is committed
+//! before the next step depends on it.
 //!
-//! What the protocol does not need is left out: no index for rescue or retention, no workers. Where a store serves
-//! several connections at once, one and two are tried.
+//! A floor has nothing that the protocol does not need: no index for rescue or retention, no
+//! workers. If a store supports several connections, the floor runs with one and with two.
 
 mod latency;
 mod memory;
@@ -26,17 +27,17 @@ use self::postgres::PostgresStore;
 use self::sqlite::SqliteStore;
 use self::store::Store;
 
-/// Batch sizes of which the fastest counts.
+/// The batch sizes to try; the fastest counts.
 const BATCHES: [usize; 4] = [100, 250, 500, 1000];
-/// 64 callers that wait for one job each cannot fill a larger commit.
+/// Batch sizes for 64 callers of one job each, who cannot fill a larger commit.
 const SHARED_COMMITS: [usize; 4] = [8, 16, 32, 64];
 
-/// The figure to compare with.
+/// The value to compare with.
 #[derive(Debug)]
 pub(crate) struct Floor {
     /// In the unit of the workload.
     pub(crate) value: f64,
-    /// How it came about.
+    /// The settings of the measurement.
     pub(crate) settings: Map<String, Value>,
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<Floor> {
     }
 }
 
-/// Every run gets a fresh store from `create`, seen by as many connections as it asks for.
+/// Each run gets a new store from `create` with the given number of connections.
 fn measure_on<S: Store>(
     plan: &Plan,
     connections: &[usize],

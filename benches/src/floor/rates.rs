@@ -1,4 +1,4 @@
-//! Jobs a second, in batches.
+//! Measures jobs per second in batches.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::plan::Plan;
 use crate::progress;
 use crate::samples::rate;
 
-/// The fastest of several batch sizes and numbers of connections, each on a fresh store.
+/// The fastest of several batch sizes and numbers of connections, each on a new store.
 pub(super) fn fastest<S: Store>(
     plan: &Plan,
     batches: [usize; 4],
@@ -48,7 +48,7 @@ fn settings<S: Store>(stores: &[S], batch: usize, jobs: usize) -> Result<Map<Str
     Ok(settings)
 }
 
-/// Stores all jobs.
+/// Inserts all jobs.
 pub(super) fn enqueue<S: Store>(
     stores: &mut [S],
     jobs: &[NewJob],
@@ -67,7 +67,7 @@ pub(super) fn enqueue<S: Store>(
     Ok(start.elapsed())
 }
 
-/// Stores all jobs, then claims and settles them; only the latter counts.
+/// Inserts all jobs, then measures claims and settles.
 pub(super) fn drain<S: Store>(
     stores: &mut [S],
     jobs: &[NewJob],
@@ -86,10 +86,10 @@ pub(super) fn drain<S: Store>(
     Ok(took)
 }
 
-/// Claims and settles until nothing is left, and says how many bytes of payload it read.
+/// Claims and settles until the queue is empty. Returns the number of payload bytes read.
 fn drain_one<S: Store>(store: &mut S, batch: usize, bar: &ProgressBar) -> Result<usize> {
     let mut payload_bytes = 0;
-    let mut running = Claim::of_none();
+    let mut running = Claim::empty();
     loop {
         running = store.turn(&running, batch)?;
         if running.keys.is_empty() {

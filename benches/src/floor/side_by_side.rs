@@ -1,15 +1,15 @@
-//! Several connections to one store at once.
+//! Runs several connections to one store at once.
 
 use std::thread;
 
 use anyhow::{Result, anyhow};
 
-/// Runs the work on every connection, each on a thread of its own, and waits for all.
+/// Runs the function on each connection, each on its own thread, and waits for all.
 pub(super) fn side_by_side<S: Send, T: Send>(
     stores: &mut [S],
     work: impl Fn(usize, &mut S) -> Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    // One alone is left on this thread, where nothing disturbs it.
+    // A single connection stays on this thread, where no other thread competes with it.
     if let [store] = stores {
         return Ok(vec![work(0, store)?]);
     }

@@ -1,4 +1,4 @@
-//! The protocol that every floor keeps, and the jobs that it is kept with.
+//! The protocol of all floors, and their jobs.
 
 use std::sync::Arc;
 
@@ -8,47 +8,47 @@ use ulid::{Generator, Overflow};
 
 use crate::postgres::Wal;
 
-/// The name of a job: the bytes of a ULID.
+/// A job id: the bytes of a ULID.
 pub(super) type Id = [u8; 16];
-/// The fence of a claim: random bytes that no other claim has.
+/// The token of a claim: random bytes.
 pub(super) type Token = [u8; 16];
 
-/// The kinds that the loop subscribes to; all jobs are of the first.
+/// The kinds of the claims; all jobs have the first.
 pub(super) const KINDS: [i64; 3] = [7, 8, 9];
 /// The queue of all jobs.
 pub(super) const QUEUE: i64 = 1;
-/// The one worker.
+/// The only worker.
 pub(super) const WORKER: i64 = 1;
-/// How often a job would be tried again.
+/// The maximum number of retries of a job.
 pub(super) const MAX_RETRIES: i64 = 3;
-/// How long a lease lasts, in microseconds.
+/// The duration of a lease in microseconds.
 pub(super) const LEASE: i64 = 960_000_000;
 
-/// A job to be stored.
+/// A job to insert.
 #[derive(Debug)]
 pub(super) struct NewJob {
     pub(super) id: Id,
-    /// Shared, because a loop over long payloads should fill the store and not this process.
+    /// Shared, because long payloads would otherwise fill the memory of this process.
     pub(super) payload: Arc<str>,
 }
 
-/// Jobs taken together, and the fence to settle them by.
+/// Claimed jobs and the token that settles them.
 #[derive(Debug)]
 pub(super) struct Claim<Key> {
     pub(super) token: Token,
-    /// By what the store finds each job again.
+    /// The keys of the jobs in the store.
     pub(super) keys: Vec<Key>,
-    /// The length of all payloads: proof that they were read.
+    /// The total length of the payloads, as proof that they were read.
     pub(super) payload_bytes: usize,
 }
 
 impl<Key> Claim<Key> {
-    /// A claim of nothing yet.
-    pub(super) fn of_none() -> Self {
+    /// An empty claim.
+    pub(super) fn empty() -> Self {
         Self { token: [0; 16], keys: Vec::new(), payload_bytes: 0 }
     }
 
-    /// A claim with a fence of its own.
+    /// A claim with a new token.
     pub(super) fn fenced(limit: usize) -> Self {
         let mut token = [0; 16];
         fastrand::fill(&mut token);
@@ -56,32 +56,33 @@ impl<Key> Claim<Key> {
     }
 }
 
-/// A place for jobs, seen as barely as possible. Each method is one transaction, durable when it returns.
+/// A minimal store of jobs. Each method is one transaction, durable when it returns.
 pub(super) trait Store: Send {
-    /// By what a claimed job is found again.
+    /// The key of a claimed job.
     type Key;
 
-    /// Stores the jobs, ready to run.
+    /// Inserts the jobs as ready.
     fn insert(&mut self, jobs: &[NewJob]) -> Result<()>;
 
     /// Settles `done` as completed and claims up to `limit` jobs.
     ///
-    /// One transaction for both is as safe as two: no job is settled before its own claim was committed.
+    /// One transaction for both is as safe as two, because the claim of a settled job was committed
+    /// before.
     fn turn(&mut self, done: &Claim<Self::Key>, limit: usize) -> Result<Claim<Self::Key>>;
 
-    /// How many jobs have an outcome.
+    /// The number of jobs with an outcome.
     fn outcomes(&self) -> Result<usize>;
 
-    /// What belongs to the figures of this store.
+    /// Settings for the report.
     fn settings(&self) -> Map<String, Value>;
 
-    /// How much was logged since the store was made, where that can be told.
+    /// The size of the log written since the store was created, if it can be measured.
     fn logged(&self) -> Result<Option<Wal>> {
         Ok(None)
     }
 }
 
-/// Jobs with ascending ids, as a process would make them.
+/// Creates jobs with ascending ids, as one process would.
 pub(super) fn jobs(many: usize, payload_bytes: usize) -> Vec<NewJob> {
     let mut generator = Generator::new();
     let payload: Arc<str> = format!("\"{}\"", "x".repeat(payload_bytes.saturating_sub(2))).into();

@@ -1,4 +1,4 @@
-//! A floor that breaks its protocol would be fast and worth nothing.
+//! Checks that each floor keeps the protocol, because a faster floor without it proves nothing.
 
 use anyhow::Result;
 
@@ -16,7 +16,7 @@ fn postgres(connections: usize) -> Vec<PostgresStore> {
     PostgresStore::create(&queue_testserver::url().unwrap(), connections).unwrap()
 }
 
-/// Claims that run side by side share nothing, and together take everything.
+/// Concurrent claims share no job, and together take all jobs.
 fn every_job_is_claimed_once<S: Store>(mut store: S) -> Result<()>
 where
     S::Key: Ord,
@@ -26,7 +26,7 @@ where
     let mut keys = Vec::new();
     let mut sizes = Vec::new();
     for _ in 0..4 {
-        let claim = store.turn(&Claim::of_none(), 50)?;
+        let claim = store.turn(&Claim::empty(), 50)?;
         sizes.push((claim.keys.len(), claim.payload_bytes));
         keys.extend(claim.keys);
     }
@@ -34,14 +34,14 @@ where
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 120);
-    assert_eq!(store.outcomes()?, 0, "a claim is no outcome");
+    assert_eq!(store.outcomes()?, 0, "a claim has no outcome");
     Ok(())
 }
 
-/// A stranger's token settles nothing; the claim's own settles once.
+/// A foreign token settles nothing; the token of the claim settles once.
 fn the_fence_holds<S: Store>(mut store: S) -> Result<()> {
     store.insert(&jobs(10, 40))?;
-    let mut claim = store.turn(&Claim::of_none(), 10)?;
+    let mut claim = store.turn(&Claim::empty(), 10)?;
     let token = std::mem::take(&mut claim.token);
     assert!(store.turn(&claim, 0).is_err());
     assert_eq!(store.outcomes()?, 0);
@@ -52,14 +52,14 @@ fn the_fence_holds<S: Store>(mut store: S) -> Result<()> {
     Ok(())
 }
 
-/// What is ready for longest is claimed first, and jobs that became ready together in the order of their ids.
+/// The job that is ready for longest is claimed first, and equal jobs in the order of their ids.
 fn the_order_is_kept(mut store: impl Store<Key = Id>) -> Result<()> {
     let (first, second) = (jobs(30, 40), jobs(30, 40));
-    // The later ids are stored earlier.
+    // The later ids are inserted first.
     store.insert(&second)?;
     store.insert(&first)?;
     for some in [&second[..20], &second[20..], &first[..20], &first[20..]] {
-        let mut keys = store.turn(&Claim::of_none(), some.len())?.keys;
+        let mut keys = store.turn(&Claim::empty(), some.len())?.keys;
         keys.sort_unstable();
         assert_eq!(keys, some.iter().map(|job| job.id).collect::<Vec<_>>());
     }
@@ -67,64 +67,64 @@ fn the_order_is_kept(mut store: impl Store<Key = Id>) -> Result<()> {
 }
 
 #[test]
-fn memory_gives_every_job_once() {
+fn memory_claims_each_job_once() {
     every_job_is_claimed_once(MemoryStore::new()).unwrap();
 }
 
 #[test]
-fn sqlite_gives_every_job_once() {
+fn sqlite_claims_each_job_once() {
     every_job_is_claimed_once(sqlite()).unwrap();
 }
 
 #[test]
-fn memory_is_fenced() {
+fn memory_settles_only_with_the_token() {
     the_fence_holds(MemoryStore::new()).unwrap();
 }
 
 #[test]
-fn sqlite_is_fenced() {
+fn sqlite_settles_only_with_the_token() {
     the_fence_holds(sqlite()).unwrap();
 }
 
 #[test]
-fn postgres_gives_every_job_once() {
+fn postgres_claims_each_job_once() {
     every_job_is_claimed_once(postgres(1).remove(0)).unwrap();
 }
 
 #[test]
-fn postgres_is_fenced() {
+fn postgres_settles_only_with_the_token() {
     the_fence_holds(postgres(1).remove(0)).unwrap();
 }
 
 #[test]
-fn memory_keeps_the_order() {
+fn memory_claims_in_order() {
     the_order_is_kept(MemoryStore::new()).unwrap();
 }
 
 #[test]
-fn postgres_keeps_the_order() {
+fn postgres_claims_in_order() {
     the_order_is_kept(postgres(1).remove(0)).unwrap();
 }
 
 #[test]
-fn connections_to_postgres_share_the_jobs_and_no_lease() {
+fn postgres_connections_share_jobs_but_no_lease() {
     let mut stores = postgres(2);
     stores[0].insert(&jobs(100, 40)).unwrap();
-    let claims = side_by_side(&mut stores, |_, store| store.turn(&Claim::of_none(), 50)).unwrap();
+    let claims = side_by_side(&mut stores, |_, store| store.turn(&Claim::empty(), 50)).unwrap();
     let mut keys: Vec<Id> = claims.iter().flat_map(|claim| claim.keys.iter().copied()).collect();
     keys.sort_unstable();
     keys.dedup();
     assert_eq!(keys.len(), 100);
     assert_ne!(claims[0].token, claims[1].token);
 
-    // Settled by the connection that did not claim it: the fence is the token, not the connection.
+    // Another connection settles, because the token counts and not the connection.
     stores[0].turn(&claims[1], 0).unwrap();
     assert!(stores[1].turn(&claims[1], 0).is_err(), "a lease ends once");
     assert_eq!(stores[1].outcomes().unwrap(), 50);
 }
 
 #[test]
-fn postgres_tells_what_it_logged() {
+fn postgres_measures_its_log() {
     let mut store = postgres(1).remove(0);
     store.insert(&jobs(1000, 40)).unwrap();
     let logged = store.logged().unwrap().unwrap().settings("", 1000).unwrap();

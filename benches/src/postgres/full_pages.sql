@@ -1,2 +1,2 @@
--- The bytes of whole pages in a stretch of the log.
+-- The size of whole-page images in a range of the log.
 SELECT coalesce(sum(fpi_size), 0)::bigint::text FROM {schema}.pg_get_wal_stats('{start}', '{end}')

@@ -4,11 +4,11 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::Session;
 
-/// Otherwise a server with this timeout ends the transaction, which waits for the bench.
+/// Otherwise a server with this timeout ends the transaction while it waits for the bench.
 const SETTINGS: &str = "-c idle_in_transaction_session_timeout=0";
 
-/// What a long report or a backup does to a server: while it lives, no row version and no index
-/// entry can be removed that was alive when it began, or was written since.
+/// A transaction with a snapshot, as a long report or a backup has. While it is open, no row
+/// version and no index entry can be removed that was alive at its start or was written later.
 #[derive(Debug)]
 pub(crate) struct HeldSnapshot {
     session: Session,
@@ -16,18 +16,18 @@ pub(crate) struct HeldSnapshot {
 }
 
 impl HeldSnapshot {
-    /// Opens the transaction. It locks no table, so that the schema can be dropped beside it.
+    /// Opens the transaction. It locks no table, so that the schema can still be dropped.
     pub(crate) fn take(url: &str) -> Result<Self> {
         let session = Session::open(url, SETTINGS)?;
         session
             .wait(session.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ"))
             .context("failed to open a transaction")?;
-        // The server takes the snapshot for the first query.
+        // The server takes the snapshot at the first query.
         let snapshot = current(&session)?;
         Ok(Self { session, snapshot })
     }
 
-    /// Fails if the transaction has ended, because then the measurement says nothing.
+    /// Fails if the transaction has ended, because the measurement is then void.
     pub(crate) fn ensure_held(&self) -> Result<()> {
         let snapshot = current(&self.session);
         let snapshot = snapshot.context("the snapshot was lost during the measurement")?;

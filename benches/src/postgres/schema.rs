@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::Session;
 
-/// An empty schema, dropped with the value.
+/// An empty schema, dropped from the server when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Schema {
     pub(crate) name: String,
@@ -12,26 +12,26 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    /// Makes a schema under a name that is used once.
+    /// Creates a schema with a unique name.
     pub(crate) fn create(url: &str) -> Result<Self> {
         let schema = Self::named(url);
         let session = Session::open(url, "")?;
         let create = format!("CREATE SCHEMA {}", schema.name);
-        session.wait(session.client.batch_execute(&create)).context("failed to make a schema")?;
+        session.wait(session.client.batch_execute(&create)).context("failed to create a schema")?;
         Ok(schema)
     }
 
-    /// A name for a schema that somebody else makes. It is dropped all the same.
+    /// A unique name for a schema that another process creates. It is dropped as well.
     pub(crate) fn named(url: &str) -> Self {
         Self { name: format!("bench_{:016x}", fastrand::u64(..)), url: url.to_owned() }
     }
 
-    /// The server's own URL.
+    /// The URL of the server.
     pub(crate) fn server(&self) -> &str {
         &self.url
     }
 
-    /// The server's URL with the schema as a parameter, as the queue reads it.
+    /// The URL of the server with the schema as a parameter.
     pub(crate) fn url(&self) -> String {
         with_schema(&self.url, &self.name)
     }
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_schema_is_added_to_what_the_url_says_already() {
+    fn schema_is_added_to_the_url_parameters() {
         for (url, expected) in [
             ("postgres://me@host/jobs", "postgres://me@host/jobs?schema=s"),
             ("postgres://host/jobs?sslmode=disable", "postgres://host/jobs?sslmode=disable&schema=s"),

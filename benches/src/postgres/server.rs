@@ -1,4 +1,4 @@
-//! A server that is given, or started for the measurement.
+//! The server of a measurement, given or started for it.
 
 use std::path::Path;
 
@@ -8,26 +8,26 @@ use serde_json::{Map, Value};
 
 use super::Session;
 
-/// What the report says of a server.
-const TOLD: [&str; 3] = ["server_version", "fsync", "synchronous_commit"];
+/// The settings in the report.
+const REPORTED: [&str; 3] = ["server_version", "fsync", "synchronous_commit"];
 
-/// A server to make schemas on.
+/// A server to create schemas on.
 #[derive(Debug)]
 pub(crate) struct Server {
     url: String,
-    /// Stopped with the value.
+    /// The server stops when this is dropped.
     started: Option<queue_testserver::Server>,
 }
 
 impl Server {
-    /// One that runs already.
+    /// A server that is already running.
     pub(crate) fn given(url: &str) -> Self {
         Self { url: url.to_owned(), started: None }
     }
 
-    /// A server of our own with its data in the folder, as durable as PostgreSQL is by default.
+    /// Starts a server with its data in the folder and the default durability of PostgreSQL.
     pub(crate) fn start(dir: &Path) -> Result<Self> {
-        // Checkpoints fall between the measurements, where each begins with one, and not into them.
+        // No checkpoint happens during a measurement. Each measurement begins with one.
         let options = Options::durable()
             .folder(dir)
             .parameter("max_wal_size", "4GB")
@@ -41,16 +41,16 @@ impl Server {
         &self.url
     }
 
-    /// The first process of a server of our own.
+    /// The process id of the postmaster, if the bench started the server.
     pub(crate) fn process_id(&self) -> Option<u32> {
         self.started.as_ref()?.process_id()
     }
 
-    /// What a figure depends on that was measured here.
+    /// Settings that the figures depend on.
     pub(crate) fn settings(&self) -> Result<Map<String, Value>> {
         let session = Session::open(&self.url, "")?;
         let mut settings = Map::new();
-        for name in TOLD {
+        for name in REPORTED {
             let value =
                 session.text(&format!("SHOW {name}")).context("failed to read the server's settings")?;
             settings.insert(name.to_owned(), Value::from(value));

@@ -1,25 +1,26 @@
-//! How much a server logs.
+//! Measures the log of a server.
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 
 use super::{Schema, Session};
 
-/// What pages cost that were changed for the first time since a checkpoint, as far as the log is still there.
+/// The size of whole-page images in the log, written at the first change of a page after a
+/// checkpoint, as far as the log still exists.
 const FULL_PAGES: &str = include_str!("full_pages.sql");
 
-/// Counts from when it was made.
+/// Measures the log from its start on.
 #[derive(Debug)]
 pub(crate) struct WalMeter {
     session: Session,
     start: String,
-    /// Where the extension is that looks into the log, if it may be used.
+    /// The schema of the extension that reads the log, if it may be used.
     inspect: Option<String>,
-    /// What was made for the extension.
+    /// The schema created for the extension.
     _schema: Schema,
 }
 
-/// What was logged.
+/// The size of the log written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wal {
     bytes: i64,
@@ -33,18 +34,18 @@ enum FullPages {
 }
 
 impl WalMeter {
-    /// Begins with a checkpoint, so that every measurement is as far from one.
+    /// Begins with a checkpoint, so that each measurement has the same distance from one.
     pub(crate) fn start(url: &str) -> Result<Self> {
         let session = Session::open(url, "-c client_min_messages=warning")?;
         let schema = Schema::create(url)?;
         let inspect = inspect(&session, &schema);
-        // Not everybody may; then the images of pages are more.
+        // Not every user may do this. Without it, there are more whole-page images.
         session.wait(session.client.batch_execute("CHECKPOINT")).ok();
         let start = position(&session)?;
         Ok(Self { session, start, inspect, _schema: schema })
     }
 
-    /// What everybody together has logged since.
+    /// The log that all sessions wrote since the start.
     pub(crate) fn read(&self) -> Result<Wal> {
         let Self { session, start, .. } = self;
         let end = position(session)?;
@@ -63,7 +64,7 @@ impl WalMeter {
 }
 
 impl Wal {
-    /// As settings of a report, under a name that begins with the prefix.
+    /// Settings for the report, whose names begin with the prefix.
     pub(crate) fn settings(self, prefix: &str, jobs: usize) -> Result<Map<String, Value>> {
         let each = self.bytes / i64::try_from(jobs)?.max(1);
         let images = match self.full_pages {
@@ -81,7 +82,7 @@ fn position(session: &Session) -> Result<String> {
     session.text("SELECT pg_current_wal_flush_lsn()::text")
 }
 
-/// The schema of the extension `pg_walinspect`: the one where it is, else our own.
+/// The schema of the extension `pg_walinspect`: the existing one, otherwise `own`.
 fn inspect(session: &Session, own: &Schema) -> Option<String> {
     let create = format!("CREATE EXTENSION IF NOT EXISTS pg_walinspect SCHEMA {}", own.name);
     session.wait(session.client.batch_execute(&create)).ok()?;

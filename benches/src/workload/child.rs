@@ -1,7 +1,7 @@
-//! The worker in a process of its own: this program once more, on the same jobs.
+//! Runs a worker in a second process of this program, on the same jobs.
 //!
-//! The child tells on its standard output which job started when, a line each, and ends when its standard input does,
-//! so that it never outlives its parent.
+//! The child prints one line per started job with the time of the start. It ends when its standard
+//! input ends, so that it never outlives its parent.
 
 use std::ffi::OsStr;
 use std::process::Stdio;
@@ -18,12 +18,12 @@ use super::parcel::{Parcel, Start, task};
 use super::store;
 use crate::cli::BackendName;
 
-/// The child's first line: its worker runs.
+/// The first line of the child: its worker runs.
 const READY: &str = "ready";
-/// How long the child's last job may take.
+/// Maximum time for the last job of the child.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A worker in another process, seen from its parent.
+/// The child as its parent sees it.
 #[derive(Debug)]
 pub(super) struct Child {
     process: tokio::process::Child,
@@ -31,7 +31,7 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts one where the jobs are, and waits until it serves.
+    /// Starts a child on the jobs at `address` and waits until its worker runs.
     pub(super) async fn start(backend: BackendName, address: &OsStr) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .args(["latency", "--backend", &backend.to_string(), "--worker-of"])
@@ -44,13 +44,13 @@ impl Child {
         let output = process.stdout.take().context("the second process has no output")?;
         let mut lines = BufReader::new(output).lines();
         let first = lines.next_line().await?;
-        ensure!(first.as_deref() == Some(READY), "the second process did not come up");
+        ensure!(first.as_deref() == Some(READY), "the second process did not start its worker");
         let (sender, starts) = unbounded_channel();
         tokio::spawn(forward(lines, sender));
         Ok(Self { process, starts })
     }
 
-    /// Lets it settle what it ran, and waits for its end.
+    /// Waits until the child has settled its jobs and ended.
     pub(super) async fn stop(mut self) -> Result<()> {
         drop(self.process.stdin.take());
         let status = self.process.wait().await?;
@@ -59,7 +59,8 @@ impl Child {
     }
 }
 
-/// Ends with the child's output; a line that cannot be read ends it early, and the parent misses the job.
+/// Forwards the lines of the child until its output ends. An invalid line ends this early, and the
+/// parent then misses the job.
 async fn forward(mut lines: Lines<BufReader<ChildStdout>>, sender: UnboundedSender<Start>) {
     while let Ok(Some(line)) = lines.next_line().await {
         let Some(start) = parse(&line) else { break };
@@ -81,7 +82,7 @@ fn parse(line: &str) -> Option<Start> {
     Some((number, UNIX_EPOCH + since))
 }
 
-/// Is the child: serves the jobs until standard input ends.
+/// Runs as the child: serves the jobs until standard input ends.
 pub(crate) fn serve(backend: BackendName, address: &OsStr) -> Result<()> {
     Runtime::new()?.block_on(async {
         let mut queue = JobQueue::new(store::open(backend, Some(address)).await?);
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_the_start_to_the_nanosecond() {
+    fn line_has_the_start_in_nanoseconds() {
         let start = (17, UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789));
         assert_eq!(parse(&line(start)), Some(start));
         assert_eq!(parse("17 x"), None);

@@ -1,4 +1,4 @@
-//! Jobs finished a second from a full queue.
+//! Measures jobs finished per second from a full queue.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,12 +18,12 @@ use crate::plan::Plan;
 use crate::progress;
 use crate::samples::rate;
 
-/// How often the progress is shown.
-const LOOK: Duration = Duration::from_millis(100);
-/// When no handler starts for so long, none will.
+/// Interval between two updates of the progress bar.
+const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
+/// Timeout of the wait for the next start of a handler.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// What the handlers saw.
+/// The jobs that the handlers got.
 #[derive(Debug, Default)]
 struct Seen {
     jobs: AtomicUsize,
@@ -31,11 +31,11 @@ struct Seen {
     all: Notify,
 }
 
-/// How long the two halves of a round took.
+/// The durations of the two halves of a round.
 #[derive(Debug)]
 pub(super) struct Took {
     pub(super) enqueue: Duration,
-    /// From the start of a worker on a full queue until it has shut down, everything settled.
+    /// From the start of a worker on a full queue to its shutdown with all jobs settled.
     pub(super) drain: Duration,
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {
     Ok(Measured::new(rate(plan.jobs, took.drain)).setting("slots", DEFAULT_SLOTS))
 }
 
-/// Enqueues all jobs, then has a new worker drain the queue.
+/// Enqueues all jobs, then drains the queue with a new worker.
 pub(super) async fn round(plan: &Plan, store: &Store) -> Result<Took> {
     let seen = Arc::new(Seen::default());
     let mut queue = JobQueue::new(store.backend.clone());
@@ -67,7 +67,7 @@ pub(super) async fn round(plan: &Plan, store: &Store) -> Result<Took> {
     Ok(Took { enqueue, drain })
 }
 
-/// A task that does nothing but prove that it ran, on what.
+/// A task whose handler only counts its jobs and their payloads.
 fn counting(seen: &Arc<Seen>, jobs: usize) -> queue::TaskDefinition<Parcel> {
     let seen = Arc::clone(seen);
     task(move |_, parcel| {
@@ -82,27 +82,24 @@ fn counting(seen: &Arc<Seen>, jobs: usize) -> queue::TaskDefinition<Parcel> {
 /// Waits until every job has started.
 async fn watch(seen: &Seen, jobs: usize, bar: &ProgressBar) -> Result<()> {
     let mut last = (0, Instant::now());
-    while timeout(LOOK, seen.all.notified()).await.is_err() {
+    while timeout(UPDATE_INTERVAL, seen.all.notified()).await.is_err() {
         let started = seen.jobs.load(Ordering::Relaxed);
         bar.set_position(u64::try_from(started)?);
         if started > last.0 {
             last = (started, Instant::now());
         }
-        ensure!(
-            last.1.elapsed() < STALLED,
-            "{started} of {jobs} jobs started, and then none for {STALLED:?}"
-        );
+        ensure!(last.1.elapsed() < STALLED, "{started} of {jobs} jobs started, then none for {STALLED:?}");
     }
     Ok(())
 }
 
-/// The handlers got what was enqueued, each payload once.
+/// Checks that the handlers got each enqueued payload once.
 fn ensure_same(plan: &Plan, seen: &Seen) -> Result<()> {
     let started = seen.jobs.load(Ordering::Relaxed);
     ensure!(started == plan.jobs, "{started} attempts were started for {} jobs", plan.jobs);
     let sum = |sum: u64, number| sum.wrapping_add(Parcel::new(number, plan.payload_bytes).checksum());
     let enqueued = (0..plan.jobs).fold(0, sum);
     let handled = seen.checksum.load(Ordering::Relaxed);
-    ensure!(handled == enqueued, "the payloads that were handled are not those that were enqueued");
+    ensure!(handled == enqueued, "the handlers got other payloads than those enqueued");
     Ok(())
 }

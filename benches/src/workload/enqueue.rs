@@ -1,4 +1,4 @@
-//! Jobs enqueued a second.
+//! Measures jobs enqueued per second.
 
 use std::time::{Duration, Instant};
 
@@ -14,14 +14,14 @@ use crate::plan::Plan;
 use crate::progress;
 use crate::samples::rate;
 
-/// Jobs of one atomic batch.
+/// Jobs per atomic batch.
 const BATCH: usize = 1000;
-/// Tasks that enqueue one batch after the other: as many as the floor has connections at the most.
+/// Tasks that enqueue batches: the maximum number of connections of the floor.
 const BATCH_CALLERS: usize = 2;
-/// Tasks that enqueue one job after the other.
+/// Tasks that enqueue single jobs.
 const CALLERS: usize = 64;
 
-/// Atomic batches.
+/// Enqueues atomic batches.
 pub(super) async fn batches(plan: &Plan, store: &Store) -> Result<Measured> {
     let bar = progress::bar("enqueue", plan.jobs)?;
     let took = fill(plan, &handle(store)?, &bar).await?;
@@ -29,7 +29,7 @@ pub(super) async fn batches(plan: &Plan, store: &Store) -> Result<Measured> {
     Ok(Measured::new(rate(plan.jobs, took)).setting("batch", BATCH).setting("callers", BATCH_CALLERS))
 }
 
-/// Enqueues all jobs in batches, and says how long that took.
+/// Enqueues all jobs in batches. Returns the duration.
 pub(super) async fn fill(plan: &Plan, handle: &TaskHandle<Parcel>, bar: &ProgressBar) -> Result<Duration> {
     let parcels: Vec<Parcel> = (0..plan.jobs).map(|number| Parcel::new(number, plan.payload_bytes)).collect();
     let mut work = vec![Vec::new(); BATCH_CALLERS];
@@ -54,7 +54,7 @@ pub(super) async fn fill(plan: &Plan, handle: &TaskHandle<Parcel>, bar: &Progres
     Ok(start.elapsed())
 }
 
-/// One job a call, from many callers at once.
+/// Enqueues one job per call from many callers.
 pub(super) async fn singles(plan: &Plan, store: &Store) -> Result<Measured> {
     let bar = progress::bar("enqueue", plan.jobs)?;
     let handle = handle(store)?;
@@ -79,7 +79,7 @@ pub(super) async fn singles(plan: &Plan, store: &Store) -> Result<Measured> {
     Ok(Measured::new(rate(plan.jobs, took)).setting("callers", CALLERS))
 }
 
-/// Enqueues on the store; nothing serves it.
+/// A handle that enqueues; no worker serves the store.
 fn handle(store: &Store) -> Result<TaskHandle<Parcel>> {
     let mut queue = JobQueue::new(store.backend.clone());
     Ok(task(|_, _| async { Ok(()) }).register(&mut queue)?)

@@ -1,17 +1,17 @@
-//! Whether rounds of jobs slow down while another transaction holds a snapshot.
+//! Measures whether rounds of jobs slow down while another transaction holds a snapshot.
 //!
-//! Each job leaves dead rows and index entries behind it, which the server cannot remove before the
-//! other transaction ends. A claim that walks over them costs more from round to round.
+//! Each job leaves dead rows and index entries, which the server cannot remove before the other
+//! transaction ends. A claim that reads past them costs more in each round.
 //!
-//! Each round has a new worker, as in the workload `drain`. A new worker remembers no position, so
-//! that its first claim starts before the entries of all earlier rounds.
+//! Each round has a new worker, as in the workload `drain`. A new worker has no position, so its
+//! first claim starts before the entries of all earlier rounds.
 
 use anyhow::{Result, ensure};
 use queue::runtime::DEFAULT_SLOTS;
 use serde_json::Map;
 use tokio::runtime::Runtime;
 
-use super::ground::Ground;
+use super::location::JobsLocation;
 use super::store::Store;
 use super::{Measured, drain};
 use crate::cli::BackendName;
@@ -22,18 +22,19 @@ use crate::postgres::HeldSnapshot;
 use crate::rounds::{Round, Rounds};
 use crate::samples::rate;
 
-/// Otherwise the first rounds pay for empty caches, and hide what the last ones pay.
+/// Not measured. Otherwise cold caches slow the first rounds and hide the slowdown of the last
+/// rounds.
 const WARM_UP: usize = 1;
 
-/// The rates of the last rounds beside those of the first ones.
+/// The rates of the first and the last rounds.
 pub(super) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
     ensure!(
         plan.backend == BackendName::Postgres,
         "only PostgreSQL keeps dead rows for a snapshot: use --backend postgres"
     );
-    let ground = Ground::new(plan)?;
+    let location = JobsLocation::new(plan)?;
     let runtime = Runtime::new()?;
-    let store = runtime.block_on(Store::open(plan.backend, ground.address()))?;
+    let store = runtime.block_on(Store::open(plan.backend, location.address()))?;
     for _ in 0..WARM_UP {
         runtime.block_on(drain::round(plan, &store))?;
     }

@@ -1,4 +1,4 @@
-//! What an idle worker of many queues asks of the server.
+//! Measures the transactions of an idle worker that serves many queues.
 
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use crate::plan::Plan;
 use crate::postgres::{Schema, Session};
 use crate::progress;
 
-/// Until the worker has looked at everything, and for as long as it looks more often after that.
+/// Wait before the measurement, until the worker has read all queues and no longer reads them more
+/// often.
 const SETTLING: Duration = Duration::from_secs(6);
-/// Several times as long as anything that a worker does by itself takes to come again.
+/// Duration of the measurement: several times the longest interval of a worker.
 const WATCHED: Duration = Duration::from_secs(30);
 const SLOWEST_SHUTDOWN: Duration = Duration::from_secs(30);
 
-/// Transactions a second of a worker that has nothing to do, of one queue and of many.
+/// Transactions per second of an idle worker, for one queue and for many.
 pub(super) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
     ensure!(
         plan.backend == BackendName::Postgres,
@@ -54,15 +55,15 @@ fn watch(plan: &Plan, queues: usize) -> Result<f64> {
         tokio::time::sleep(WATCHED).await;
         let after = tokio::task::block_in_place(|| transactions(&session))?;
         worker.shutdown(SLOWEST_SHUTDOWN).await;
-        // One of them is the first count.
+        // One of the transactions is the first count.
         Ok((after - before - 1.0).max(0.0) / WATCHED.as_secs_f64())
     })
 }
 
-/// Of all sessions in the database, as far as they have said: they do once a second.
+/// The transactions of all sessions in the database. Sessions report once per second.
 fn transactions(session: &Session) -> Result<f64> {
     let count = session.text(
         "SELECT (xact_commit + xact_rollback)::text FROM pg_stat_database WHERE datname = current_database()",
     )?;
-    count.parse().context("the server's count is no number")
+    count.parse().context("the server's count is not a number")
 }

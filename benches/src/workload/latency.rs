@@ -1,4 +1,4 @@
-//! The time from before the enqueue call to the start of the handler, on an idle queue.
+//! Measures the time from the enqueue call to the start of the handler, on an idle queue.
 
 use std::time::{Duration, SystemTime};
 
@@ -17,12 +17,12 @@ use crate::plan::{PAUSE, Plan};
 use crate::progress;
 use crate::samples::{Percentiles, rounded};
 
-/// Rounds that only warm everything up.
+/// Rounds of warm-up, which are not counted.
 const WARM_UP: usize = 50;
-/// A job that has not started by then is lost.
+/// Timeout of the wait for a start.
 const LOST: Duration = Duration::from_secs(30);
 
-/// In this process, and where another one can reach the store, across two.
+/// Measures in this process, and across two processes if another process can reach the store.
 pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {
     let bar = progress::bar("latency in one process", WARM_UP + plan.jobs)?;
     let here = in_one_process(plan, store, &bar).await?;
@@ -63,7 +63,7 @@ async fn across_two(plan: &Plan, store: &Store, mut child: Child, bar: &Progress
     percentiles
 }
 
-/// One job after the other, each on a queue that has gone idle.
+/// Runs jobs one after the other, each on an idle queue.
 async fn rounds(
     plan: &Plan,
     handle: &TaskHandle<Parcel>,
@@ -77,7 +77,7 @@ async fn rounds(
         handle.enqueue(&parcel).await?;
         let start =
             timeout(LOST, starts.recv()).await.with_context(|| format!("job {number} never started"))?;
-        let (started, at) = start.context("the worker is gone")?;
+        let (started, at) = start.context("the worker has ended")?;
         ensure!(started == number, "job {started} started in place of job {number}");
         samples.push(at.duration_since(before).context("the clock went back; measure again")?);
         bar.inc(1);

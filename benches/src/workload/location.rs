@@ -1,4 +1,4 @@
-//! What the store of one measurement lives in.
+//! The location of the jobs of one measurement.
 
 use std::ffi::OsString;
 
@@ -9,19 +9,19 @@ use crate::cli::BackendName;
 use crate::plan::Plan;
 use crate::postgres::{Schema, WalMeter};
 
-/// Empty at first, and removed with the value.
+/// The location of the jobs. Empty at first, and removed when this is dropped.
 #[derive(Debug)]
-pub(super) enum Ground {
+pub(super) enum JobsLocation {
     /// The memory of this process.
     Process,
     /// A folder for a file.
     Folder(TempDir),
-    /// A schema, which the backend makes.
+    /// A schema, which the backend creates.
     Schema(Schema),
 }
 
-impl Ground {
-    /// New ground for the plan.
+impl JobsLocation {
+    /// Creates the location for a plan.
     pub(super) fn new(plan: &Plan) -> Result<Self> {
         Ok(match plan.backend {
             BackendName::Memory => Self::Process,
@@ -30,7 +30,7 @@ impl Ground {
         })
     }
 
-    /// Where another process finds the same jobs, if one can.
+    /// The address of the jobs for another process, if it can have one.
     pub(super) fn address(&self) -> Option<OsString> {
         match self {
             Self::Process => None,
@@ -39,7 +39,7 @@ impl Ground {
         }
     }
 
-    /// Begins to count what the server logs, if there is one.
+    /// Starts to measure the log of the server, if there is one.
     pub(super) fn meter(&self) -> Result<Option<WalMeter>> {
         match self {
             Self::Process | Self::Folder(_) => Ok(None),

@@ -1,12 +1,12 @@
-//! The workloads: what a program reaches through the whole queue, with default settings.
+//! The workloads, through the whole queue with default settings.
 
 mod child;
 mod drain;
 mod enqueue;
-mod ground;
 mod held_snapshot;
 mod idle;
 mod latency;
+mod location;
 mod parcel;
 mod stalled;
 mod store;
@@ -20,19 +20,19 @@ use crate::floor::{self, Floor};
 use crate::plan::Plan;
 use crate::rounds::Rounds;
 
-use self::ground::Ground;
+use self::location::JobsLocation;
 use self::store::Store;
 
 pub(crate) use self::child::serve;
 
-/// What a workload reached.
+/// The result of a workload.
 #[derive(Debug)]
 pub(crate) struct Measured {
     /// In the unit of the workload.
     pub(crate) value: f64,
-    /// What belongs to the figure: slots, further percentiles.
+    /// Settings of the measurement, and further figures.
     pub(crate) settings: Map<String, Value>,
-    /// If it was measured in rounds.
+    /// The rounds, if the workload has rounds.
     pub(crate) rounds: Option<Rounds>,
 }
 
@@ -52,7 +52,7 @@ impl Measured {
     }
 }
 
-/// Runs a workload on a fresh store, after its floor.
+/// Runs a workload on a new store, after its floor.
 pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
     match plan.workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain | Workload::Latency => {
@@ -65,18 +65,18 @@ pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
 }
 
 fn on_a_store(plan: &Plan) -> Result<Measured> {
-    // In this order: the ground is removed when nobody stands on it any more.
-    let ground = Ground::new(plan)?;
+    // The location is dropped last, after the runtime and the store that use it.
+    let location = JobsLocation::new(plan)?;
     let runtime = Runtime::new()?;
-    let store = runtime.block_on(Store::open(plan.backend, ground.address()))?;
+    let store = runtime.block_on(Store::open(plan.backend, location.address()))?;
     let meter = match plan.workload {
-        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => ground.meter()?,
-        // What is logged between the jobs is more than what they log.
+        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => location.meter()?,
+        // The server logs more between the jobs than for them.
         Workload::Latency | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => None,
     };
 
     let mut measured = runtime.block_on(run(plan, &store))?;
-    // Before the check, which reads everything, and so may tidy up and log that.
+    // Before the check, because its reads may clean up pages and thereby write to the log.
     if let Some(meter) = meter {
         measured.settings.extend(meter.read()?.settings("", plan.jobs)?);
     }
@@ -91,12 +91,12 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
         Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
-            bail!("it has stores of its own")
+            bail!("this workload opens its own stores")
         }
     }
 }
 
-/// A figure counts only if the work was really done.
+/// Checks that all jobs were processed; otherwise the figure is void.
 async fn check(plan: &Plan, store: &Store) -> Result<()> {
     match plan.workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle => store.ensure_stored(plan.jobs).await,

@@ -1,4 +1,4 @@
-//! What two databases of a worker lose when the connection to a third one stalls.
+//! Measures the loss of two databases of a worker when the connection to a third one stalls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,23 +25,23 @@ use crate::postgres::Schema;
 use crate::progress;
 use crate::samples::{median, rate};
 
-/// Each with the connection stalled and without; the medians count.
+/// Rounds with and without a stalled connection; the medians count.
 const ROUNDS: usize = 7;
-/// Databases that go on.
+/// Databases that keep working.
 const FILES: usize = 2;
-/// Jobs in the database that stalls: enough that it stalls amid its work.
+/// Jobs in the database that stalls: enough that it stalls during work.
 const BACKLOG: usize = 5000;
-/// What has not happened by then never will.
+/// Timeout of each wait.
 const LOST: Duration = Duration::from_secs(60);
 
-/// What becomes of the third connection once its database is being served.
+/// The state of the third connection after its database is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Third {
-    GoesOn,
+    Continues,
     Stalls,
 }
 
-/// The rates of the others: while the third one has nothing to do, and while its connection stands still.
+/// The rates of the two databases while the third one is idle and while it stalls.
 pub(super) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
     ensure!(plan.backend == BackendName::Postgres, "only a connection can stall: use --backend postgres");
     let bar = progress::bar("two files beside a third database", ROUNDS * 2)?;
@@ -54,7 +54,7 @@ pub(super) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
     };
     let (mut free, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        free.push(round(Third::GoesOn)?);
+        free.push(round(Third::Continues)?);
         beside.push(round(Third::Stalls)?);
     }
     bar.finish_and_clear();
@@ -63,7 +63,7 @@ pub(super) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
     Ok((floor, Measured::new(median(beside)).setting("files", FILES).setting("stalled_jobs", BACKLOG)))
 }
 
-/// Jobs of the files that were started in a second, from the moment from which they can be.
+/// Jobs of the files started per second, from the resume of their queues.
 async fn round(plan: &Plan, schema: &Schema, third: Third) -> Result<f64> {
     let (proxy, far) = behind_a_proxy(schema).await?;
     let folder = plan.scratch()?;
@@ -75,7 +75,7 @@ async fn round(plan: &Plan, schema: &Schema, third: Third) -> Result<f64> {
     for number in 0..FILES {
         let config = SqliteConfig::new(folder.path().join(format!("{number}.db")));
         let backend: Arc<dyn Backend> = Arc::new(SqliteBackend::open(config).await?);
-        // Held back until everything is as it is to be measured.
+        // Paused until the measurement begins.
         manage(&*backend)?.pause(&QueueName::default()).await?;
         worker = worker.serve(&filled(plan, &backend, jobs, &near_starts).await?);
         files.push(backend);
@@ -126,7 +126,7 @@ fn manage(backend: &dyn Backend) -> Result<&dyn queue::backend::Manage> {
     backend.extensions().manage.context("the backend cannot pause")
 }
 
-/// A queue with this many jobs, whose handler counts their starts.
+/// A queue with this number of jobs. Their handler counts its starts.
 async fn filled(plan: &Plan, backend: &Arc<dyn Backend>, jobs: usize, starts: &Starts) -> Result<JobQueue> {
     let mut queue = JobQueue::new(Arc::clone(backend));
     let handle = counting(starts).register(&mut queue)?;
@@ -145,7 +145,7 @@ fn counting(starts: &Starts) -> TaskDefinition<Parcel> {
     })
 }
 
-/// Counts starts until there were enough.
+/// Counts starts up to a number.
 #[derive(Debug, Clone)]
 struct Starts(Arc<(AtomicUsize, usize, Notify)>);
 
@@ -161,7 +161,7 @@ impl Starts {
         }
     }
 
-    /// Waits until there were enough, once.
+    /// Waits until the number is reached.
     async fn all(&self) -> Result<()> {
         let (_, enough, reached) = &*self.0;
         timeout(LOST, reached.notified()).await.with_context(|| format!("{enough} jobs did not start"))

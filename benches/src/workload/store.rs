@@ -1,4 +1,4 @@
-//! The store of one measurement.
+//! Opens the store of one measurement.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -13,38 +13,38 @@ use crate::cli::BackendName;
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) backend: Arc<dyn Backend>,
-    /// Where another process finds the same jobs, if one can.
+    /// The address of the jobs for another process, if it can have one.
     pub(super) address: Option<OsString>,
 }
 
-/// The backend on what the address names, with its defaults.
+/// Opens the backend at the address with default settings.
 pub(super) async fn open(backend: BackendName, address: Option<&OsStr>) -> Result<Arc<dyn Backend>> {
     let address = || address.with_context(|| format!("the backend {backend} needs an address"));
     Ok(match backend {
         BackendName::Memory => Arc::new(MemoryBackend::new()),
         BackendName::Sqlite => Arc::new(SqliteBackend::open(SqliteConfig::new(address()?)).await?),
         BackendName::Postgres => {
-            let url = address()?.to_str().context("the address of the server is no Unicode")?;
+            let url = address()?.to_str().context("the address of the server is not Unicode")?;
             queue::connect(url).await?
         }
     })
 }
 
 impl Store {
-    /// The backend with its defaults, on an address without jobs.
+    /// Opens the backend with default settings at an address without jobs.
     pub(super) async fn open(backend: BackendName, address: Option<OsString>) -> Result<Self> {
         let backend = open(backend, address.as_deref()).await?;
         Ok(Self { backend, address })
     }
 
-    /// A figure counts only if this many jobs were really stored.
+    /// Checks that this number of jobs is stored.
     pub(super) async fn ensure_stored(&self, jobs: usize) -> Result<()> {
         let found = self.audit().await?.jobs.len();
         ensure!(found == jobs, "{found} jobs were stored instead of {jobs}");
         Ok(())
     }
 
-    /// A figure counts only if this many jobs really completed, and nothing is left of them.
+    /// Checks that this number of jobs completed and none is unfinished.
     pub(super) async fn ensure_completed(&self, jobs: usize) -> Result<()> {
         let stored = self.audit().await?;
         let completed = stored.outcomes.iter().filter(|outcome| outcome.state == State::Completed).count();

@@ -1,8 +1,9 @@
--- The most urgent jobs of a queue among a set of kinds are charged an attempt and carry the fence of their claim.
--- A row that somebody else is claiming is passed over. The array is filled once, before the update begins.
--- Each kind is a stretch of the index; so many rows of each are locked as might be taken, until the commit.
+-- Claims the most urgent jobs of a queue and a set of kinds: counts the attempt and stores the
+-- token. Skips rows locked by another claim. The array is filled once, before the update. Each kind
+-- is a range of the index. The statement locks up to the limit of rows per kind until the commit.
 UPDATE live
-SET state = 2, attempt = attempt + 1, token = $4, worker = $5, deadline = now() + $6::bigint * interval '1 microsecond'
+SET state = 2, attempt = attempt + 1, token = $4, worker = $5,
+    deadline = now() + $6::bigint * interval '1 microsecond'
 FROM jobs
 WHERE jobs.id = live.id AND live.id = ANY (ARRAY(
     SELECT ready.id
@@ -18,4 +19,5 @@ WHERE jobs.id = live.id AND live.id = ANY (ARRAY(
     ORDER BY ready.priority DESC, ready.run_at, ready.id
     LIMIT $3
 ))
-RETURNING live.id, jobs.kind, live.attempt, live.max_retries, jobs.timeout, jobs.backoff, jobs.payload
+RETURNING live.id, jobs.kind, live.attempt, live.max_retries, jobs.timeout, jobs.backoff,
+    jobs.payload

@@ -1,4 +1,4 @@
-//! Storing jobs.
+//! Inserts jobs.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::json::Json;
 use crate::floor::store::{KINDS, LEASE, MAX_RETRIES, NewJob, QUEUE};
 
-/// Stores every job and makes it ready.
+/// Inserts all jobs as ready.
 pub(super) async fn insert(client: &Client, statement: &Statement, jobs: &[NewJob]) -> Result<()> {
     let now = SystemTime::now();
     let many = jobs.len();

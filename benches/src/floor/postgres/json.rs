@@ -1,11 +1,11 @@
-//! JSON as the text that it is.
+//! JSON as text.
 
 use std::error::Error;
 
 use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
-/// A text that the server takes for JSON, or gave as it.
+/// JSON text to or from the server.
 #[derive(Debug)]
 pub(super) struct Json<'a>(pub(super) &'a str);
 

@@ -1,8 +1,9 @@
-//! The protocol on a PostgreSQL server, by one connection or by two at once.
+//! The floor on a PostgreSQL server, with one or two connections.
 //!
-//! The fastest that was measured with the design's tables and the backend's order of the ready index. Names are
-//! integers: as texts they cost the server 6 % more time and 34 bytes of log a job. Jobs come as arrays in one statement:
-//! COPY logs 50 to 100 bytes less a job and takes 5 to 15 % longer. A turn goes to the server and back once.
+//! The fastest variant measured with the backend's tables and its order of the ready index. Names
+//! are integers: as texts they cost 6 % more server time and 34 bytes of log per job. Jobs are sent
+//! as arrays in one statement: COPY logs 50 to 100 bytes less per job and takes 5 to 15 % longer. A
+//! turn is one round trip.
 
 mod insert;
 mod json;
@@ -17,47 +18,47 @@ use tokio_postgres::Statement;
 use super::store::{Claim, Id, NewJob, Store};
 use crate::postgres::{Schema, Session, Wal, WalMeter};
 
-/// Plans that depend neither on statistics nor on values; a commit is on the disk when it returns.
+/// Settings for plans that depend neither on statistics nor on values, and for durable commits.
 const SETTINGS: &str = "-c synchronous_commit=on -c jit=off -c plan_cache_mode=force_generic_plan \
                         -c enable_seqscan=off -c enable_bitmapscan=off";
 
-/// Jobs in a schema, seen by one connection.
+/// One connection to the tables.
 #[derive(Debug)]
 pub(super) struct PostgresStore {
     session: Session,
     insert: Statement,
     settle: Statement,
     claim: Statement,
-    /// Dropped after the last of the connections.
-    place: Arc<Place>,
+    /// Dropped after the last connection.
+    shared: Arc<SharedSchema>,
 }
 
-/// What the connections share.
+/// The schema that the connections share.
 #[derive(Debug)]
-struct Place {
+struct SharedSchema {
     connections: usize,
     wal: WalMeter,
     schema: Schema,
 }
 
 impl PostgresStore {
-    /// Empty tables on the server, and connections to them.
+    /// Creates empty tables and connections to them.
     pub(super) fn create(url: &str, connections: usize) -> Result<Vec<Self>> {
         let schema = Schema::create(url)?;
         let session = open(url, &schema)?;
         let tables = session.wait(session.client.batch_execute(include_str!("schema.sql")));
-        tables.context("failed to make the floor's tables")?;
-        let place = Arc::new(Place { connections, wal: WalMeter::start(url)?, schema });
-        (0..connections).map(|_| Self::connect(url, &place)).collect()
+        tables.context("failed to create the floor's tables")?;
+        let shared = Arc::new(SharedSchema { connections, wal: WalMeter::start(url)?, schema });
+        (0..connections).map(|_| Self::connect(url, &shared)).collect()
     }
 
-    fn connect(url: &str, place: &Arc<Place>) -> Result<Self> {
-        let session = open(url, &place.schema)?;
+    fn connect(url: &str, shared: &Arc<SharedSchema>) -> Result<Self> {
+        let session = open(url, &shared.schema)?;
         let prepare = |text| session.wait(session.client.prepare(text));
         let insert = prepare(include_str!("insert.sql"))?;
         let settle = prepare(include_str!("settle.sql"))?;
         let claim = prepare(include_str!("claim.sql"))?;
-        Ok(Self { session, insert, settle, claim, place: Arc::clone(place) })
+        Ok(Self { session, insert, settle, claim, shared: Arc::clone(shared) })
     }
 }
 
@@ -77,11 +78,11 @@ impl Store for PostgresStore {
     }
 
     fn settings(&self) -> Map<String, Value> {
-        Map::from_iter([("floor_connections".to_owned(), Value::from(self.place.connections))])
+        Map::from_iter([("floor_connections".to_owned(), Value::from(self.shared.connections))])
     }
 
     fn logged(&self) -> Result<Option<Wal>> {
-        Ok(Some(self.place.wal.read()?))
+        Ok(Some(self.shared.wal.read()?))
     }
 }
 

@@ -1,4 +1,4 @@
--- Every job, wide, written once.
+-- All jobs: wide, written once.
 CREATE TABLE jobs (
     id          uuid        PRIMARY KEY,
     run_at      timestamptz NOT NULL,
@@ -12,8 +12,8 @@ CREATE TABLE jobs (
     payload     json        NOT NULL
 );
 
--- Every unfinished job, narrow. States: 1 ready, 2 running. Half of each page is left for the second version that a claim
--- writes of each row: within a page it takes less of the log.
+-- All unfinished jobs: narrow. States: 1 ready, 2 running. Half of each page is free for the second
+-- version that a claim writes of each row, because an update within a page writes less log.
 CREATE TABLE live (
     id               uuid        PRIMARY KEY,
     run_at           timestamptz NOT NULL,
@@ -29,10 +29,10 @@ CREATE TABLE live (
     worker           bigint
 ) WITH (fillfactor = 50);
 
--- The order in which the ready jobs of a kind are claimed.
+-- The claim order of the ready jobs of a kind.
 CREATE INDEX live_ready ON live (queue, kind, priority DESC, run_at, id) WHERE state = 1;
 
--- Every finished job. State 4 is completed. By its id a settlement that is repeated finds the first.
+-- All finished jobs. State 4 is completed. A repeated settle finds the first one by the id.
 CREATE TABLE outcomes (
     id          uuid        PRIMARY KEY,
     finished_at timestamptz NOT NULL,

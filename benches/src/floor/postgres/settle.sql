@@ -1,4 +1,4 @@
--- An outcome for every job that still carries the fence, which then is no longer live.
+-- Stores an outcome for each job that still has the token, and removes its live row.
 WITH done AS (
     DELETE FROM live WHERE id = ANY ($1) AND token = $2 RETURNING id, attempt, token
 )

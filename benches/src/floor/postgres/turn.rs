@@ -1,4 +1,4 @@
-//! Settling and claiming.
+//! Settles and claims jobs.
 
 use anyhow::{Result, ensure};
 use tokio_postgres::Client;
@@ -9,19 +9,19 @@ use super::PostgresStore;
 use super::json::Json;
 use crate::floor::store::{Claim, Id, KINDS, LEASE, QUEUE, WORKER};
 
-/// The place of the payload among the columns of the claim.
+/// The index of the payload among the columns of the claim.
 const PAYLOAD: usize = 6;
 
-/// Settles and claims in one transaction. All of it is sent before the first answer is waited for, and what is
-/// one statement needs no more of a transaction than that.
+/// Settles and claims in one transaction. Sends all statements before it waits for a reply. A
+/// single statement needs no explicit transaction.
 pub(super) async fn turn(store: &PostgresStore, done: &Claim<Id>, limit: usize) -> Result<Claim<Id>> {
     let client = &store.session.client;
     match (done.keys.is_empty(), limit) {
-        (true, 0) => Ok(Claim::of_none()),
+        (true, 0) => Ok(Claim::empty()),
         (true, _) => claim(store, limit).await,
         (false, 0) => {
             settle(store, done).await?;
-            Ok(Claim::of_none())
+            Ok(Claim::empty())
         }
         (false, _) => {
             let (begun, settled, claimed, committed) = tokio::join!(
@@ -53,7 +53,7 @@ async fn settle(store: &PostgresStore, done: &Claim<Id>) -> Result<()> {
     Ok(())
 }
 
-/// Takes up to `limit` jobs and reads what a handler needs.
+/// Claims up to `limit` jobs and reads their data.
 async fn claim(store: &PostgresStore, limit: usize) -> Result<Claim<Id>> {
     let mut claim = Claim::fenced(limit);
     let kinds: Vec<i32> = KINDS.into_iter().map(i32::try_from).collect::<Result<_, _>>()?;

@@ -1,4 +1,4 @@
-//! Taking ready jobs.
+//! Claims ready jobs.
 
 use std::rc::Rc;
 
@@ -10,10 +10,10 @@ use crate::floor::store::{Claim, KINDS, LEASE, QUEUE, WORKER};
 
 const PICK: &str = include_str!("pick.sql");
 const MARK: &str = include_str!("mark.sql");
-/// The place of the payload among the columns of [`PICK`].
+/// The index of the payload among the columns of [`PICK`].
 const PAYLOAD: usize = 7;
 
-/// Takes up to `limit` jobs for the worker and reads what a handler needs.
+/// Claims up to `limit` jobs for the worker and reads their data.
 pub(super) fn claim(connection: &Connection, limit: usize, now: i64) -> Result<Claim<i64>> {
     let mut claim = Claim::fenced(limit);
     if limit == 0 {
@@ -36,7 +36,7 @@ fn pick(connection: &Connection, limit: usize, claim: &mut Claim<i64>) -> Result
     Ok(())
 }
 
-/// The transaction is immediate: what was picked a moment ago is still ready.
+/// The transaction is immediate, so the picked jobs are still ready.
 fn mark(connection: &Connection, claim: &Claim<i64>, now: i64) -> Result<()> {
     let keys: Rc<Vec<Value>> = Rc::new(claim.keys.iter().copied().map(Value::from).collect());
     let marked = connection.prepare_cached(MARK)?.execute(params![

@@ -1,4 +1,4 @@
--- An outcome for every job that still carries the fence.
+-- Stores an outcome for each job that still has the token.
 INSERT INTO outcomes (seq, state, finished_at, attempt, token)
 SELECT live.seq, 4, ?3, live.attempt, live.token
 FROM rarray(?1) AS done CROSS JOIN live ON live.seq = done.value

@@ -1,11 +1,11 @@
-//! Storing jobs.
+//! Inserts jobs.
 
 use anyhow::{Context as _, Result};
 use rusqlite::{Connection, params};
 
 use crate::floor::store::{KINDS, LEASE, MAX_RETRIES, NewJob, QUEUE};
 
-/// Rows in a list of values: a third less time than a statement a row, and more rows gain nothing further.
+/// Rows per statement. A third faster than one statement per row; more rows are no faster.
 const ROWS: usize = 50;
 
 const INSERT_JOBS: &str = include_str!("insert_jobs.sql");
@@ -13,12 +13,12 @@ const INSERT_LIVE: &str = include_str!("insert_live.sql");
 /// The values of one row of [`INSERT_JOBS`].
 const ROW: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// Stores every job and makes it ready.
+/// Inserts all jobs as ready.
 pub(super) fn insert(connection: &Connection, jobs: &[NewJob], now: i64) -> Result<()> {
     let mut first = None;
     for some in jobs.chunks(ROWS) {
         insert_jobs(connection, some, now)?;
-        // One writer, one statement: the keys of its rows are consecutive.
+        // The keys are consecutive, because one writer inserts the rows in one statement.
         let last = connection.last_insert_rowid();
         first = first.or(Some(last + 1 - i64::try_from(some.len())?));
     }

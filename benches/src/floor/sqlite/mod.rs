@@ -1,8 +1,9 @@
-//! The protocol in one database file: one connection, one writer.
+//! The floor in one SQLite file with one connection.
 //!
-//! The fastest layout that was measured with one live row for a job from its insert to its outcome. The three tables share one integer key, names are integers, and
-//! every step is a few statements over many rows rather than a statement a row. The only indexes are those that the
-//! protocol itself needs: the id of a job, and the order of the ready ones.
+//! The fastest layout measured with one live row per job from its insert to its outcome. The three
+//! tables share one integer key and names are integers. Each step is a few statements on many rows
+//! instead of one statement per row. The only indexes are those that the protocol needs: job ids
+//! and the claim order.
 
 mod claim;
 mod insert;
@@ -17,10 +18,10 @@ use tempfile::TempDir;
 
 use super::store::{Claim, NewJob, Store};
 
-/// More than there are texts of statements.
+/// More than the number of statements.
 const CACHED_STATEMENTS: usize = 32;
 
-/// Jobs in a database file.
+/// The database file.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
     connection: Connection,
@@ -29,7 +30,7 @@ pub(super) struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// An empty database in the folder.
+    /// Creates an empty database in the folder.
     pub(super) fn create(scratch: TempDir) -> Result<Self> {
         let connection = Connection::open(scratch.path().join("floor.db"))?;
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
@@ -46,7 +47,7 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    /// The integer key that the tables share.
+    /// The integer key of all tables.
     type Key = i64;
 
     fn insert(&mut self, jobs: &[NewJob]) -> Result<()> {
@@ -77,7 +78,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// A misspelt pragma is no error, so what was set is read back.
+/// Reads the settings back, because a misspelt pragma is no error.
 fn assert_durable(connection: &Connection) -> Result<()> {
     let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
     ensure!(journal == "wal", "the floor's journal mode is `{journal}`, not `wal`");
@@ -88,6 +89,6 @@ fn assert_durable(connection: &Connection) -> Result<()> {
 
 /// Microseconds since 1970.
 fn now() -> Result<i64> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     Ok(i64::try_from(since.as_micros())?)
 }

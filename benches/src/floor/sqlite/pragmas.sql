@@ -1,4 +1,4 @@
--- The same durability as the queue: a commit is on the disk when it returns.
+-- The durability of the queue: a commit is on disk when it returns.
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA temp_store = MEMORY;

@@ -1,4 +1,5 @@
--- Every job, wide, written once. The payload stands last and in a rowid table: elsewhere a long one would take a page of its own.
+-- All jobs: wide, written once. The payload is last and in a rowid table, because elsewhere a long
+-- payload would take a page of its own.
 CREATE TABLE jobs (
     seq         INTEGER PRIMARY KEY,
     id          BLOB NOT NULL UNIQUE,
@@ -13,7 +14,7 @@ CREATE TABLE jobs (
     payload     TEXT NOT NULL
 );
 
--- Every unfinished job, narrow. States: 1 ready, 2 running.
+-- All unfinished jobs: narrow. States: 1 ready, 2 running.
 CREATE TABLE live (
     seq              INTEGER PRIMARY KEY,
     queue            INTEGER NOT NULL,
@@ -29,10 +30,10 @@ CREATE TABLE live (
     token            BLOB
 );
 
--- The order in which the ready jobs of a queue are claimed; `seq` ends every entry by itself.
+-- The claim order of the ready jobs of a queue; SQLite appends `seq` to each entry.
 CREATE INDEX live_ready ON live (queue, priority DESC, run_at) WHERE state = 1;
 
--- Every finished job. State 4 is completed.
+-- All finished jobs. State 4 is completed.
 CREATE TABLE outcomes (
     seq         INTEGER PRIMARY KEY,
     state       INTEGER NOT NULL,

@@ -1,4 +1,4 @@
-//! Ending leases.
+//! Settles jobs.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use crate::floor::store::Claim;
 const COMPLETE: &str = include_str!("complete.sql");
 const REMOVE: &str = include_str!("remove.sql");
 
-/// Completes every job of the claim; both statements look at the fence.
+/// Completes all jobs of the claim; both statements check the token.
 pub(super) fn settle(connection: &Connection, done: &Claim<i64>, now: i64) -> Result<()> {
     if done.keys.is_empty() {
         return Ok(());
