@@ -1,4 +1,5 @@
-//! The unprivileged account that runs a server for root, whom PostgreSQL and PgBouncer refuse.
+//! The unprivileged account that runs a server for root, because PostgreSQL and PgBouncer refuse
+//! root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
@@ -6,10 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-/// The accounts to look for, best first.
+/// The accounts to look for, preferred first.
 const NAMES: [&str; 2] = ["postgres", "nobody"];
 
-/// A line of the system's list of accounts.
+/// An entry of `/etc/passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) name: String,
@@ -18,8 +19,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Who is to run programs that refuse root: `None` if that is not who we are, else the account `postgres`
-    /// if there is one, else `nobody`.
+    /// The account for programs that refuse root: `None` if this process is not root, otherwise the
+    /// account `postgres`, otherwise `nobody`.
     pub(crate) fn for_programs() -> Result<Option<Self>> {
         if !is_root()? {
             return Ok(None);
@@ -35,8 +36,8 @@ impl Account {
         chown(path, Some(self.uid), Some(self.gid)).with_context(failed)
     }
 
-    /// Whether the account may reach what is in a folder.
-    pub(crate) fn may_enter(&self, folder: &Path) -> bool {
+    /// Whether the account has access to the content of a folder.
+    pub(crate) fn has_access_to(&self, folder: &Path) -> bool {
         fs::metadata(folder).is_ok_and(|metadata| {
             let class = match (metadata.uid() == self.uid, metadata.gid() == self.gid) {
                 (true, _) => 0o100,
@@ -48,7 +49,8 @@ impl Account {
     }
 }
 
-/// Whoever owns what we make is who we are; the standard library has no other way to ask.
+/// The standard library cannot return the user of this process, so this reads the owner of a new
+/// file.
 pub(crate) fn is_root() -> Result<bool> {
     let made = tempfile::tempfile().and_then(|file| file.metadata());
     Ok(made.context("failed to make a temporary file")?.uid() == 0)
@@ -77,7 +79,7 @@ mod tests {
                         postgres:x:101:104:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash\n";
 
     #[test]
-    fn an_account_is_read_with_its_group() {
+    fn account_is_read_with_its_group() {
         let expected = Account { name: "postgres".to_owned(), uid: 101, gid: 104 };
         assert_eq!(find(LIST, "postgres"), Some(expected));
     }
@@ -89,12 +91,12 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_folder_may_not_be_entered_by_others() {
+    fn private_folder_is_closed_to_other_accounts() {
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        let stranger = Account { name: "stranger".to_owned(), uid: 54321, gid: 54321 };
-        assert!(!stranger.may_enter(folder.path()));
+        let other = Account { name: "other".to_owned(), uid: 54321, gid: 54321 };
+        assert!(!other.has_access_to(folder.path()));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711)).unwrap();
-        assert!(stranger.may_enter(folder.path()));
+        assert!(other.has_access_to(folder.path()));
     }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::folder::Folder;
 use crate::options::{Durability, Options};
 
-/// Appends our settings to the file that `initdb` made; the last of a name counts.
+/// Appends settings to the file of `initdb`; the last value of a parameter counts.
 pub(crate) fn write(folder: &Folder, options: &Options) -> Result<()> {
     let mut settings = settings(options);
     if let Some(tls) = &options.tls {
@@ -18,7 +18,7 @@ pub(crate) fn write(folder: &Folder, options: &Options) -> Result<()> {
         settings.push_str(&setting("ssl_cert_file", &certificate.to_string_lossy()));
         settings.push_str(&setting("ssl_key_file", &key.to_string_lossy()));
     }
-    // What the caller asks for comes last, so that it wins.
+    // The caller's parameters come last, so that they override the others.
     let own = options.parameters.iter().map(|(name, value)| setting(name, value));
     settings.extend(own);
 
@@ -37,7 +37,7 @@ fn settings(options: &Options) -> String {
     };
     let common = [
         ("listen_addresses", "127.0.0.1"),
-        // Their paths may be 107 bytes at most, which a folder of the caller's may exceed.
+        // A socket path may have at most 107 bytes, which the caller's folder may exceed.
         ("unix_socket_directories", ""),
         ("max_connections", "400"),
     ];
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_throwaway_server_does_without_the_disk() {
+    fn only_a_throwaway_server_disables_fsync() {
         assert!(settings(&Options::throwaway()).contains("fsync = 'off'"));
         assert!(!settings(&Options::durable()).contains("fsync"));
     }

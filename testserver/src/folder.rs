@@ -1,4 +1,4 @@
-//! A folder for one server, which goes when the server and this process have gone.
+//! A folder for one server, removed after the server and this process have ended.
 
 use std::env;
 use std::fs::{self, Permissions};
@@ -13,28 +13,28 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 
-/// What a program is told to do once everybody has gone.
+/// The script that removes the folder after all users of it have ended.
 const GUARD: &str = include_str!("sh/guard.sh");
 
-/// Exists until it is dropped. After SIGKILL, which drops nothing, a process of its own removes it.
+/// Exists until it is dropped. After SIGKILL, which drops nothing, a separate process removes it.
 #[derive(Debug)]
 pub(crate) struct Folder {
     folder: Option<TempDir>,
-    /// The account that programs in this folder run as; `None` is our own.
+    /// The account that runs programs in this folder; `None` is the account of this process.
     account: Option<Account>,
     alive: Option<PipeWriter>,
     guard: Child,
 }
 
 impl Folder {
-    /// Makes a folder below `parent`, or below the system's folder for temporary files.
+    /// Creates a folder below `parent`, or below the system's folder for temporary files.
     pub(crate) fn create(parent: Option<&Path>) -> Result<Self> {
         let account = Account::for_programs()?;
         let parent = match parent {
-            Some(parent) => reachable(parent, account.as_ref())?,
-            // Some systems give each account a temporary folder that is closed to all others.
-            None => reachable(&env::temp_dir(), account.as_ref())
-                .or_else(|error| reachable(Path::new("/tmp"), account.as_ref()).map_err(|_| error))?,
+            Some(parent) => accessible(parent, account.as_ref())?,
+            // On some systems, the temporary folder of an account is closed to other accounts.
+            None => accessible(&env::temp_dir(), account.as_ref())
+                .or_else(|error| accessible(Path::new("/tmp"), account.as_ref()).map_err(|_| error))?,
         };
         let folder = tempfile::Builder::new()
             .prefix("queue-testserver-")
@@ -73,7 +73,8 @@ impl Folder {
         Ok(path)
     }
 
-    /// A shell with this script in the folder, run by the right account. The folder stays as long as it runs.
+    /// A shell that runs this script in the folder under the right account. The folder exists while
+    /// the shell runs.
     pub(crate) fn shell(&self, script: &str) -> Result<Command> {
         let mut command = shell(script, self.path());
         let alive = self.alive.as_ref().context("the folder is being removed")?;
@@ -87,26 +88,27 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // First here, where it takes no further process; what fails is left to the guard.
+        // Removes the folder here first, because that needs no other process. The guard removes
+        // what is left.
         drop(self.folder.take());
         drop(self.alive.take());
         self.guard.wait().ok();
     }
 }
 
-/// The folder without links on the way, if the account can get to it.
-fn reachable(folder: &Path, account: Option<&Account>) -> Result<PathBuf> {
+/// The folder with links resolved, if the account has access to it.
+fn accessible(folder: &Path, account: Option<&Account>) -> Result<PathBuf> {
     let folder = fs::canonicalize(folder)
         .with_context(|| format!("failed to find the folder {}", folder.display()))?;
     if let Some(account) = account
-        && let Some(closed) = folder.ancestors().find(|above| !account.may_enter(above))
+        && let Some(closed) = folder.ancestors().find(|above| !account.has_access_to(above))
     {
-        bail!("{} runs the server but may not enter {}", account.name, closed.display());
+        bail!("{} runs the server but has no access to {}", account.name, closed.display());
     }
     Ok(folder)
 }
 
-/// A shell that the signals of our terminal do not reach.
+/// A shell that does not receive the signals of this terminal.
 fn shell(script: &str, folder: &Path) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script, "sh"]).current_dir(folder).process_group(0);

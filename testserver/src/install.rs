@@ -1,4 +1,4 @@
-//! Installing a Debian package, for root on Debian only.
+//! Installs a Debian package, only for root and only on Debian.
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
@@ -9,13 +9,14 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::account::is_root;
 
-/// Installs without starting anything.
+/// Installs without starting a service.
 const INSTALL: &str = include_str!("sh/install.sh");
 
-/// Locked while a package is installed. Only root may write there, and it exists wherever apt-get does.
+/// Locked during an installation. Only root may write to this folder, and it exists on each system
+/// with apt-get.
 const LOCK: &str = "/var/cache/apt/queue-testserver.lock";
 
-/// Installs a package unless it is `present`, which is asked again when nobody else is installing.
+/// Installs a package unless `present` returns true. Calls `present` again under the lock.
 pub(crate) fn package(name: &str, progress: fn(&str), present: impl Fn() -> Result<bool>) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("please install {name}");
@@ -29,7 +30,8 @@ pub(crate) fn package(name: &str, progress: fn(&str), present: impl Fn() -> Resu
         return Ok(());
     }
     progress(&format!("installing the Debian package {name}, once for this machine"));
-    // Not in our process group: what Ctrl-C interrupts here would have to be repaired by hand.
+    // A separate process group, because an installation interrupted by Ctrl-C needs a manual
+    // repair.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", INSTALL, "sh", name]).process_group(0).stdin(Stdio::null());
     let output = shell.output().context("failed to start a shell")?;

@@ -1,4 +1,4 @@
-//! A program that cannot outlive the process that runs it, even if that one is killed.
+//! Runs a program that ends with this process, even after SIGKILL.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::folder::Folder;
 
 const KEEPER: &str = include_str!("sh/keeper.sh");
 
-/// How often to look whether something has happened; there is nothing that would wake us.
+/// Interval between two checks of the program, because no event signals a change.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The longest time that a server may take to start, or to stop.
+/// Maximum time that a server may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The keeper of a running program; dropped, it ends the program and waits for that.
+/// A running program. Dropping this ends the program and waits for its end.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     child: Child,
@@ -26,8 +26,8 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts a program in a folder, which its output goes to, and which stays as long as it runs.
-    /// `ending` is the signal by which the program ends at once.
+    /// Starts a program in a folder, which also gets its output and exists while the program runs.
+    /// `ending` is the signal that ends the program at once.
     pub(crate) fn start(folder: &Folder, ending: &str, output: &str, program: &Command) -> Result<Self> {
         let output = folder.path().join(output);
         let mut shell = folder.shell(KEEPER)?;
@@ -42,20 +42,20 @@ impl Keeper {
         Ok(Self { child: child.context("failed to start the shell that runs a program")?, output })
     }
 
-    /// Waits until the program is `ready`, which fails if it ends before; `None` if it ended because somebody
-    /// else listens on its port.
+    /// Waits until the program is `ready`. Fails if the program ends before. `None` if it ended
+    /// because another process listens on its port.
     pub(crate) fn listening(mut self, ready: impl Fn() -> bool) -> Result<Option<Self>> {
         let deadline = Instant::now() + PATIENCE;
         while !ready() {
             if let Some(status) = self.child.try_wait()? {
-                let said = self.last_words();
-                if said.contains("Address already in use") {
+                let text = self.end_of_output();
+                if text.contains("Address already in use") {
                     return Ok(None);
                 }
-                bail!("it ended with {status}: {said}");
+                bail!("it ended with {status}: {text}");
             }
             if Instant::now() > deadline {
-                bail!("it was not ready after {} s: {}", PATIENCE.as_secs(), self.last_words());
+                bail!("it was not ready after {} s: {}", PATIENCE.as_secs(), self.end_of_output());
             }
             thread::sleep(PAUSE);
         }
@@ -70,7 +70,7 @@ impl Keeper {
                 return Ok(status);
             }
             if Instant::now() > deadline {
-                bail!("it still ran after {} s: {}", PATIENCE.as_secs(), self.last_words());
+                bail!("it still ran after {} s: {}", PATIENCE.as_secs(), self.end_of_output());
             }
             thread::sleep(PAUSE);
         }
@@ -78,19 +78,19 @@ impl Keeper {
 
     /// Sends a signal to the program, by the name that `kill -s` takes.
     pub(crate) fn send(&mut self, signal: &str) -> Result<()> {
-        let pipe = self.child.stdin.as_mut().context("it has been told to end")?;
+        let pipe = self.child.stdin.as_mut().context("its end was requested before")?;
         writeln!(pipe, "{signal}").context("it has already ended")
     }
 
-    /// All that the programs with this output have written.
-    fn said(&self) -> String {
+    /// The whole output.
+    fn output_text(&self) -> String {
         fs::read(&self.output).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
-    /// The end of that in one line, for an error.
-    fn last_words(&self) -> String {
-        let said = self.said();
-        let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    /// The end of the output in one line, for an error.
+    fn end_of_output(&self) -> String {
+        let text = self.output_text();
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         lines[lines.len().saturating_sub(6)..].join(" | ")
     }
 }
@@ -102,13 +102,13 @@ impl Drop for Keeper {
     }
 }
 
-/// Runs a program to its end in a folder, and fails if it does.
+/// Runs a program to its end in a folder. Fails if the program fails.
 pub(crate) fn run(folder: &Folder, program: &Command) -> Result<()> {
     let name = Path::new(program.get_program()).file_name().unwrap_or_default().to_string_lossy();
     let mut keeper = Keeper::start(folder, "TERM", &format!("{name}.log"), program)?;
     let status = keeper.wait().with_context(|| format!("failed to run {name}"))?;
     if !status.success() {
-        bail!("{name} failed with {status}: {}", keeper.last_words());
+        bail!("{name} failed with {status}: {}", keeper.end_of_output());
     }
     Ok(())
 }

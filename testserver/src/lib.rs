@@ -1,15 +1,16 @@
-//! PostgreSQL servers for tests and benches, without any set-up: they are found, or on Debian installed for
-//! root, started on a free port of 127.0.0.1, and gone when the process that asked for them is.
+//! PostgreSQL servers for tests and benches, without setup. The programs are found, or installed
+//! for root on Debian. A server listens on a free port of 127.0.0.1 and ends with the process that
+//! started it.
 //!
 //! | to get | use |
 //! |---|---|
-//! | a server to make schemas and roles on, shared by the whole process | [`url`] |
+//! | a server to create schemas and roles on, shared by the whole process | [`url`] |
 //! | a server to stop, restart or configure | [`Server`] |
 //! | a PgBouncer in front of a server | [`PgBouncer`] |
 //! | the programs of PostgreSQL, such as `psql` | [`Programs`] |
 //!
-//! For Unix: it relies on its processes, pipes and accounts. Nothing here is asynchronous, and starting a
-//! server takes about a second.
+//! Only for Unix, because it uses processes, pipes and accounts of Unix. No function is async, and
+//! starting a server takes about a second.
 
 mod account;
 mod configuration;

@@ -1,5 +1,5 @@
-//! `cargo run -p queue-testserver`: a throwaway PostgreSQL server to try things on. It prints its URL, and is
-//! gone at the end of standard input or on Ctrl-C.
+//! `cargo run -p queue-testserver`: starts a throwaway PostgreSQL server and prints its URL. The
+//! server ends at the end of standard input or on Ctrl-C.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Returned from here, it would be buried under a backtrace wherever those are switched on.
+            // An error returned from `main` would be printed with a backtrace.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,4 +1,4 @@
-//! A PgBouncer of one's own.
+//! Runs a PgBouncer for one test or bench.
 
 use std::ffi::OsString;
 use std::path::{self, PathBuf};
@@ -12,17 +12,17 @@ use crate::keeper::Keeper;
 use crate::upstream::Upstream;
 use crate::{install, port};
 
-/// Names the program to use.
+/// Environment variable with the path of the program.
 const VARIABLE: &str = "QUEUE_TEST_PGBOUNCER";
 
-/// Where packages put it, which `PATH` often leaves out.
+/// The path used by packages, which `PATH` often lacks.
 const USUAL: &str = "/usr/sbin/pgbouncer";
 
-/// How often to try another port if somebody else has it.
+/// Maximum number of ports to try, because another process may take one.
 const TRIES: usize = 20;
 
-/// A PgBouncer on a free port of 127.0.0.1, which gives connections to a server to one transaction at a time
-/// (`pool_mode = transaction`), whoever asks. It is gone when it is dropped, or when this process is.
+/// A PgBouncer on a free port of 127.0.0.1. It assigns a server connection to a client for one
+/// transaction (`pool_mode = transaction`). It ends when this is dropped or when this process ends.
 ///
 /// ```no_run
 /// # fn main() -> anyhow::Result<()> {
@@ -33,17 +33,17 @@ const TRIES: usize = 20;
 /// ```
 #[derive(Debug)]
 pub struct PgBouncer {
-    // The order matters: dropped in this one, the program ends before its folder does.
+    // Fields are dropped in this order: the program ends before its folder is removed.
     _running: Keeper,
     _folder: Folder,
     url: String,
 }
 
 impl PgBouncer {
-    /// Starts a PgBouncer in front of a server, and waits until it accepts connections.
+    /// Starts a PgBouncer in front of a server and waits until it accepts connections.
     ///
-    /// The program is the one that `QUEUE_TEST_PGBOUNCER` names, else one in `PATH` or `/usr/sbin`; on Debian
-    /// it is installed for root if there is none. All clients share the user of `upstream_url`.
+    /// Uses the program in `QUEUE_TEST_PGBOUNCER`, otherwise one in `PATH` or `/usr/sbin`. On
+    /// Debian, root installs it if there is none. All clients share the user of `upstream_url`.
     pub fn start(upstream_url: &str) -> Result<Self> {
         let upstream = Upstream::parse(upstream_url)?;
         let program = program()?;
@@ -53,7 +53,8 @@ impl PgBouncer {
             folder.write("pgbouncer.ini", &configuration(&upstream, port))?;
             let mut command = Command::new(&program);
             command.arg("pgbouncer.ini").env("LC_ALL", "C");
-            // Newer ones wait for their clients when they are told to end otherwise; there is nothing to be saved.
+            // Because newer versions wait for their clients on other signals, and there is no data
+            // to save.
             let running = Keeper::start(&folder, "KILL", "pgbouncer.log", &command)?;
             let log = folder.path().join("pgbouncer.log");
             let ready = || fs::read_to_string(&log).is_ok_and(|text| text.contains("process up"));
@@ -73,7 +74,7 @@ impl PgBouncer {
 fn program() -> Result<PathBuf> {
     if let Some(chosen) = env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         let program = path::absolute(chosen).with_context(|| format!("failed to read {VARIABLE}"))?;
-        ensure!(program.is_file(), "{VARIABLE} names {}, which is no file", program.display());
+        ensure!(program.is_file(), "{VARIABLE} names {}, which is not a file", program.display());
         return Ok(program);
     }
     let path = env::var_os("PATH").unwrap_or_default();

@@ -17,11 +17,11 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds the programs, and on Debian installs them for root if there are none; `progress` is given a
-    /// line then.
+    /// Finds the programs. On Debian, root installs them if there are none, and `progress` gets a
+    /// line before.
     ///
-    /// Looked at, in this order: the folder that `QUEUE_TEST_POSTGRES_BIN` names, the folders of `PATH`, and
-    /// those that packages of PostgreSQL use, the newest version first.
+    /// Searches in this order: the folder in `QUEUE_TEST_POSTGRES_BIN`, the folders of `PATH`, and
+    /// the folders of PostgreSQL packages, newest version first.
     pub fn find(progress: fn(&str)) -> Result<Self> {
         let search = Search::of_this_system();
         if let Some(folder) = search.find()? {
@@ -33,7 +33,7 @@ impl Programs {
         Ok(Self { folder })
     }
 
-    /// The folder they are in.
+    /// The folder of the programs.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -48,14 +48,16 @@ impl Programs {
         Ok(version.to_owned())
     }
 
-    /// One of the programs, such as `psql`, free of settings that the environment has for other servers.
+    /// A command for one of the programs, such as `psql`, without environment settings for other
+    /// servers.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(self.folder.join(name));
         let theirs = |name: &OsStr| name.to_string_lossy().starts_with("PG");
         for (name, _) in env::vars_os().filter(|(name, _)| theirs(name)) {
             command.env_remove(name);
         }
-        // In English, since we read it. The time zone would otherwise be guessed, which takes long.
+        // English, because this crate parses the output. A set time zone avoids a slow guess by
+        // `initdb`.
         command.env("LC_ALL", "C").env("TZ", "UTC");
         command
     }

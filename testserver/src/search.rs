@@ -1,4 +1,4 @@
-//! Where the programs of a PostgreSQL server may be.
+//! Searches for the programs of a PostgreSQL server.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,13 @@ use std::{env, fs, path};
 
 use anyhow::{Context, Result, bail};
 
-/// Names the folder to use.
+/// Environment variable with the folder of the programs.
 const VARIABLE: &str = "QUEUE_TEST_POSTGRES_BIN";
 
-/// What there must be in a folder.
+/// The programs that a folder must contain.
 const NEEDED: [&str; 2] = ["initdb", "postgres"];
 
-/// The folders of packages, below the root; `*` is a part of a name, with the version.
+/// The folders of packages, relative to the root; `*` is a part of a name with the version.
 const USUAL: [&str; 6] = [
     "usr/lib/postgresql/*/bin",
     "usr/pgsql-*/bin",
@@ -22,7 +22,7 @@ const USUAL: [&str; 6] = [
     "Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
-/// What a search depends on.
+/// The inputs of a search.
 #[derive(Debug)]
 pub(crate) struct Search {
     chosen: Option<OsString>,
@@ -36,7 +36,7 @@ impl Search {
         Self { chosen, path: env::var_os("PATH").unwrap_or_default(), root: PathBuf::from("/") }
     }
 
-    /// The first folder with all that is needed; an error if the chosen one is not.
+    /// The first folder with all needed programs. Fails if the chosen folder lacks one.
     pub(crate) fn find(&self) -> Result<Option<PathBuf>> {
         if let Some(chosen) = &self.chosen {
             let folder = path::absolute(chosen).with_context(|| format!("failed to read {VARIABLE}"))?;
@@ -46,14 +46,15 @@ impl Search {
             return Ok(Some(folder));
         }
         let usual = USUAL.iter().flat_map(|pattern| matches(&self.root, pattern));
-        // The programs run in another folder than ours, from where a relative path leads elsewhere.
+        // A relative path is skipped, because the programs run in another working directory.
         let path = env::split_paths(&self.path).filter(|folder| folder.is_absolute());
         let mut candidates = path.flat_map(behind_links).chain(usual);
         Ok(candidates.find(|folder| missing(folder).is_none()))
     }
 }
 
-/// The folders that a folder of `PATH` stands for: some hold nothing but links to one of the programs.
+/// The folder itself and the folders that its links lead to, because some folders contain only
+/// links to one program.
 fn behind_links(folder: PathBuf) -> Vec<PathBuf> {
     let real = NEEDED.iter().filter_map(|name| fs::canonicalize(folder.join(name)).ok());
     let mut folders: Vec<PathBuf> =
@@ -66,7 +67,7 @@ fn missing(folder: &Path) -> Option<&'static str> {
     NEEDED.into_iter().find(|name| !folder.join(name).is_file())
 }
 
-/// The folders of a pattern with at most one `*`, the newest version first.
+/// The folders that match a pattern with at most one `*`, newest version first.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![root.to_path_buf()];
     for part in pattern.split('/') {

@@ -1,4 +1,4 @@
-//! The server that a process shares among its tests.
+//! The server that the tests of a process share.
 
 use std::env;
 use std::sync::OnceLock;
@@ -7,26 +7,26 @@ use anyhow::{Result, anyhow};
 
 use crate::{Options, Server};
 
-/// The variable that names a server to use instead of a throwaway one.
+/// Environment variable with the URL of a server to use instead of a throwaway server.
 pub const URL_VARIABLE: &str = "QUEUE_TEST_POSTGRES_URL";
 
 /// The URL of a server on which tests may create and drop schemas and roles.
 ///
-/// It is the one that `QUEUE_TEST_POSTGRES_URL` gives, else that of a throwaway server, started by the first
-/// call in a process and gone when the process ends.
+/// Returns the URL in `QUEUE_TEST_POSTGRES_URL`, otherwise that of a throwaway server. The first
+/// call in a process starts that server, and it ends with the process.
 pub fn url() -> Result<String> {
     static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
 
     if let Some(url) = given_url() {
         return Ok(url);
     }
-    // A failure is kept as well: it would only be repeated, slowly, for every test.
+    // A failure is kept, because each test would repeat it slowly.
     let server =
         SERVER.get_or_init(|| Server::start(&Options::throwaway()).map_err(|error| format!("{error:#}")));
     server.as_ref().map(Server::url).map_err(|error| anyhow!("{error}"))
 }
 
-/// What `QUEUE_TEST_POSTGRES_URL` says, if it says anything.
+/// The value of `QUEUE_TEST_POSTGRES_URL`, if it is set and not empty.
 pub fn given_url() -> Option<String> {
     env::var(URL_VARIABLE).ok().filter(|url| !url.is_empty())
 }

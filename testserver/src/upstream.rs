@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 
-/// The parts of a URL such as `postgres://user:password@host:5432/database?option=value`, as written.
+/// The parts of a URL such as `postgres://user:password@host:5432/database?option=value`, still
+/// encoded.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Upstream<'a> {
     user: &'a str,
@@ -38,12 +39,12 @@ impl<'a> Upstream<'a> {
         complete.then_some(Self { user, password, host, port, database })
     }
 
-    /// The same database and user at a port of 127.0.0.1 where nobody is asked for a password.
+    /// The URL of the same database and user at a port of 127.0.0.1 without a password.
     pub(crate) fn url_at(&self, port: u16) -> String {
         format!("postgres://{}@127.0.0.1:{port}/{}", self.user, self.database)
     }
 
-    /// How PgBouncer is to connect; the name of the database it takes from its client.
+    /// The connection settings for PgBouncer. The client names the database.
     pub(crate) fn connection(&self) -> String {
         let mut text = format!("host={} port={} user={}", self.host, self.port, quoted(self.user));
         if let Some(password) = self.password {
@@ -54,12 +55,12 @@ impl<'a> Upstream<'a> {
     }
 }
 
-/// A value in PgBouncer's form from one in that of a URL.
+/// Quotes a decoded value for PgBouncer.
 fn quoted(encoded: &str) -> String {
     format!("'{}'", decoded(encoded).replace('\'', "''"))
 }
 
-/// `%40` in a URL is `@`. What is no such code stays as it is.
+/// Decodes codes such as `%40`. Invalid codes stay as they are.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_split_into_its_parts() {
+    fn url_is_split_into_its_parts() {
         let upstream =
             Upstream::parse("postgres://me:p%40s%27s@db.example:6000/jobs?sslmode=disable").unwrap();
         assert_eq!(upstream.connection(), "host=db.example port=6000 user='me' password='p@s''s'");
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn port_and_password_may_be_missing() {
+    fn port_and_password_are_optional() {
         for (url, connection) in [
             ("postgresql://me@h/d", "host=h port=5432 user='me'"),
             ("postgres://me@[::1]/d", "host=::1 port=5432 user='me'"),
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_incomplete_is_refused() {
+    fn incomplete_url_is_refused() {
         for url in
             ["", "sqlite:x", "postgres://h/d", "postgres://me@h", "postgres://me@h:x/d", "mysql://me@h/d"]
         {
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_codes_are_decoded() {
+    fn only_valid_codes_are_decoded() {
         assert_eq!(decoded("a%20b%2fc%zz%2%"), "a b/c%zz%2%");
     }
 }

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A root folder with empty programs in the folders named.
+/// Creates a root folder with empty programs in the given folders.
 fn root(folders: &[&str]) -> TempDir {
     let root = tempfile::tempdir().unwrap();
     for folder in folders {
@@ -20,7 +20,7 @@ fn add(root: &TempDir, folder: &str, programs: &[&str]) {
     }
 }
 
-/// What is found below `root`, relative to it, with these folders in `PATH`.
+/// The result of a search below `root`, relative to it, with these folders in `PATH`.
 fn found(root: &TempDir, chosen: Option<&str>, path: &[&str]) -> Result<Option<String>> {
     let path = env::join_paths(path.iter().map(|folder| root.path().join(folder))).unwrap();
     let chosen = chosen.map(|folder| root.path().join(folder).into_os_string());
@@ -32,18 +32,18 @@ fn found(root: &TempDir, chosen: Option<&str>, path: &[&str]) -> Result<Option<S
 }
 
 #[test]
-fn nothing_is_found_where_nothing_is() {
+fn search_of_an_empty_root_finds_nothing() {
     assert_eq!(found(&root(&[]), None, &["bin"]).unwrap(), None);
 }
 
 #[test]
-fn the_chosen_folder_comes_first() {
+fn chosen_folder_comes_first() {
     let root = root(&["mine", "bin", "usr/lib/postgresql/15/bin"]);
     assert_eq!(found(&root, Some("mine"), &["bin"]).unwrap().as_deref(), Some("mine"));
 }
 
 #[test]
-fn a_chosen_folder_that_is_incomplete_is_an_error_even_if_there_are_others() {
+fn incomplete_chosen_folder_is_an_error() {
     let root = root(&["bin"]);
     add(&root, "mine", &["postgres"]);
     let error = found(&root, Some("mine"), &["bin"]).unwrap_err().to_string();
@@ -52,20 +52,20 @@ fn a_chosen_folder_that_is_incomplete_is_an_error_even_if_there_are_others() {
 }
 
 #[test]
-fn the_path_comes_before_the_usual_folders() {
+fn path_comes_before_package_folders() {
     let root = root(&["bin", "usr/lib/postgresql/15/bin"]);
     assert_eq!(found(&root, None, &["empty", "bin"]).unwrap().as_deref(), Some("bin"));
 }
 
 #[test]
-fn an_incomplete_folder_of_the_path_is_passed_over() {
+fn incomplete_folder_in_path_is_skipped() {
     let root = root(&["usr/lib/postgresql/15/bin"]);
     add(&root, "bin", &["postgres"]);
     assert_eq!(found(&root, None, &["bin"]).unwrap().as_deref(), Some("usr/lib/postgresql/15/bin"));
 }
 
 #[test]
-fn a_link_in_the_path_leads_to_the_folder_with_the_others() {
+fn link_in_path_leads_to_its_folder() {
     let root = root(&["real/14", "usr/lib/postgresql/15/bin"]);
     fs::create_dir(root.path().join("bin")).unwrap();
     symlink(root.path().join("real/14/postgres"), root.path().join("bin/postgres")).unwrap();
@@ -73,14 +73,14 @@ fn a_link_in_the_path_leads_to_the_folder_with_the_others() {
 }
 
 #[test]
-fn the_newest_version_of_the_first_kind_of_package_is_found() {
+fn newest_version_of_first_package_is_found() {
     let root = root(&["usr/lib/postgresql/9.6/bin", "usr/lib/postgresql/10/bin", "usr/pgsql-17/bin"]);
     add(&root, "usr/lib/postgresql/16/bin", &["postgres"]);
     assert_eq!(found(&root, None, &[]).unwrap().as_deref(), Some("usr/lib/postgresql/10/bin"));
 }
 
 #[test]
-fn each_usual_folder_is_looked_at() {
+fn each_package_folder_is_searched() {
     for folder in [
         "usr/lib/postgresql/15/bin",
         "usr/pgsql-16/bin",

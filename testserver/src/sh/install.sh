@@ -1,14 +1,14 @@
-# Installs a Debian package for its programs only: no service is started, no database is made.
+# Installs only the programs of a Debian package: starts no service, creates no database.
 #
-# Argument: the package. To be run by root, by one process at a time.
+# Argument: the package. Must be run by root and by one process at a time.
 
 set -e
 
 export DEBIAN_FRONTEND=noninteractive
 
-# Asked by every package that would start a service; the images of containers often have one already.
+# Each package with a service calls this policy. Container images often have one.
 policy=/usr/sbin/policy-rc.d
-# Read by the package of PostgreSQL, which would otherwise make and keep a server of its own.
+# The PostgreSQL package reads this setting, otherwise it would create a server.
 cluster=/etc/postgresql-common/createcluster.d/queue-testserver.conf
 
 cleanup() {
@@ -38,5 +38,5 @@ install "$1" || {
     install "$1"
 }
 
-# Nor at the next start of the machine. The service of PostgreSQL may stay: it has no database to start.
+# Services must not start at the next boot either. PostgreSQL's may, because it has no database.
 [ "$1" = postgresql ] || update-rc.d "$1" disable

@@ -1,11 +1,10 @@
-# Runs a program, and ends it when the process that asked for it has ended, for whatever reason.
+# Runs a program and ends it after the process that started it has ended, for any reason.
 #
-# Arguments: the signal to end it by, the file for its output, the program, its arguments.
-# Standard input: names of signals for the program, one a line. It is a pipe that only the asking
-# process can write to, so its end is the end of that process.
-# Exit status: that of the program.
+# Arguments: the signal that ends the program, the file for its output, the program, its arguments.
+# Standard input: one signal name per line, to send to the program. Only the starting process can
+# write to this pipe, so the end of input means that it has ended. Exit status: that of the program.
 
-# The signals of a terminal are for the process that asked; the program is ended by the pipe.
+# Ignores signals of the terminal, because they are meant for the starting process.
 trap '' HUP INT QUIT TERM
 
 ending=$1
@@ -20,7 +19,7 @@ program=$!
     while read -r signal; do
         kill -s "$signal" "$program"
     done
-    # A program that was stopped would not notice the first signal without the second.
+    # A stopped program handles the first signal only after the second.
     kill -s "$ending" "$program"
     kill -s CONT "$program"
 ) <&3 2>/dev/null &

@@ -1,4 +1,4 @@
-//! A process that is killed leaves neither its server nor the folder of that behind.
+//! Tests that a killed process leaves neither its server nor the server's folder.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
-fn after_sigkill_the_server_and_its_folder_go() {
+fn sigkill_ends_the_server_and_removes_its_folder() {
     let parent = crate::folder();
     let mut serving = serve(parent.path());
     let mut url = String::new();
@@ -25,7 +25,7 @@ fn after_sigkill_the_server_and_its_folder_go() {
 }
 
 #[test]
-fn after_an_early_sigkill_nothing_is_left_either() {
+fn sigkill_during_setup_removes_the_folder() {
     let parent = crate::folder();
     let mut serving = serve(parent.path());
     wait_until("initdb is at work", || {
@@ -37,7 +37,7 @@ fn after_an_early_sigkill_nothing_is_left_either() {
     wait_until("the folder is gone", || entries(parent.path()).next().is_none());
 }
 
-/// Starts the program of this crate, which runs a server in a folder that it makes below `parent`.
+/// Starts the program of this crate, which runs a server in a folder below `parent`.
 fn serve(parent: &Path) -> Child {
     let mut program = Command::new(env!("CARGO_BIN_EXE_queue-testserver"));
     program.env("TMPDIR", parent).stdin(Stdio::piped()).stdout(Stdio::piped());

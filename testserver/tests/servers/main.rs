@@ -1,4 +1,4 @@
-//! Servers that are really started, asked, stopped and killed.
+//! Tests with real servers, which are started, queried, stopped and killed.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,19 +13,20 @@ use std::process::{Command, Stdio};
 use queue_testserver::Programs;
 use tempfile::TempDir;
 
-/// A folder to make servers in. Run by root, these have another account, which must get through.
+/// A folder for servers. For root, a server runs under another account, which needs access.
 fn folder() -> TempDir {
     tempfile::Builder::new().permissions(Permissions::from_mode(0o755)).tempdir().unwrap()
 }
 
-/// Whether there is a process of this id. That its port refuses would say less: somebody else may have it since.
+/// Whether the process exists. A refused connection would prove less, because another process may
+/// use the port.
 fn is_running(process: &str) -> bool {
-    // The shell's own `kill`: the program of this name is not on every system.
+    // The `kill` of the shell, because not every system has the program.
     let mut shell = Command::new("sh");
     shell.args(["-c", "kill -0 \"$1\"", "sh", process]).stderr(Stdio::null()).status().unwrap().success()
 }
 
-/// What `psql` prints for a statement, without headings.
+/// The output of `psql` for a statement, without headings.
 fn query(programs: &Programs, url: &str, statement: &str) -> String {
     let mut psql = programs.command("psql");
     let output = psql.arg(url).args(["-X", "-A", "-t", "-q", "-c", statement]).output().unwrap();

@@ -1,4 +1,4 @@
-//! Servers, as tests and benches use them.
+//! Tests servers as tests and benches use them.
 
 use std::fs;
 use std::net::TcpListener;
@@ -18,7 +18,7 @@ fn show(server: &Server, parameter: &str) -> String {
 }
 
 #[test]
-fn a_throwaway_server_is_fast_and_otherwise_ordinary() {
+fn throwaway_server_only_disables_fsync() {
     let server = Server::start(&Options::throwaway()).unwrap();
     assert_eq!(query(&server, "select current_user, current_database()"), "postgres|postgres");
     let expected = [
@@ -38,7 +38,7 @@ fn a_throwaway_server_is_fast_and_otherwise_ordinary() {
 }
 
 #[test]
-fn a_durable_server_waits_for_the_disk() {
+fn durable_server_waits_for_the_disk() {
     let server = Server::start(&Options::durable().parameter("work_mem", "5MB")).unwrap();
     let on = ["fsync", "full_page_writes", "synchronous_commit"].map(|parameter| show(&server, parameter));
     assert_eq!(on, ["on", "on", "on"]);
@@ -46,7 +46,7 @@ fn a_durable_server_waits_for_the_disk() {
 }
 
 #[test]
-fn a_server_with_a_certificate_offers_tls() {
+fn server_with_a_certificate_offers_tls() {
     let names = ["localhost".to_owned()];
     let rcgen::CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(names).unwrap();
     let options = Options::throwaway().tls(cert.pem(), signing_key.serialize_pem());
@@ -59,7 +59,7 @@ fn a_server_with_a_certificate_offers_tls() {
 }
 
 #[test]
-fn what_was_committed_is_there_after_each_kind_of_restart() {
+fn commits_survive_each_kind_of_restart() {
     let mut server = Server::start(&Options::throwaway()).unwrap();
     let url = server.url();
     query(&server, "create table kept (n int); insert into kept values (1)");
@@ -77,7 +77,7 @@ fn what_was_committed_is_there_after_each_kind_of_restart() {
 }
 
 #[test]
-fn a_port_that_somebody_else_has_is_an_error_until_it_is_free() {
+fn restart_fails_while_its_port_is_taken() {
     let mut server = Server::start(&Options::throwaway()).unwrap();
     server.stop(Shutdown::Fast).unwrap();
     let other = TcpListener::bind(("127.0.0.1", server.port())).unwrap();
@@ -90,19 +90,19 @@ fn a_port_that_somebody_else_has_is_an_error_until_it_is_free() {
 }
 
 #[test]
-fn dropped_it_is_gone_whatever_other_programs_were_started_meanwhile() {
+fn dropped_server_ends_despite_other_child_processes() {
     let parent = crate::folder();
     let server = Server::start(&Options::throwaway().folder(parent.path())).unwrap();
     assert!(server.folder().starts_with(fs::canonicalize(parent.path()).unwrap()));
     let process = server.process_id().unwrap().to_string();
 
-    // It would keep the server alive if it had inherited the pipe by which the server knows of us.
-    let mut bystander = Command::new("sleep").arg("600").spawn().unwrap();
+    // It would keep the server running if it inherited the pipe to the server.
+    let mut other = Command::new("sleep").arg("600").spawn().unwrap();
     let started = Instant::now();
     drop(server);
     let took = started.elapsed();
-    bystander.kill().unwrap();
-    bystander.wait().unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
 
     assert!(took < Duration::from_secs(60), "{took:?}");
     assert!(!is_running(&process));
@@ -110,7 +110,7 @@ fn dropped_it_is_gone_whatever_other_programs_were_started_meanwhile() {
 }
 
 #[test]
-fn a_server_that_does_not_start_says_why_and_leaves_nothing() {
+fn failed_start_names_the_cause_and_leaves_nothing() {
     let parent = crate::folder();
     let options = Options::throwaway().folder(parent.path()).parameter("work_mem", "plenty");
     let error = format!("{:#}", Server::start(&options).unwrap_err());
@@ -120,7 +120,7 @@ fn a_server_that_does_not_start_says_why_and_leaves_nothing() {
 }
 
 #[test]
-fn a_shared_server_is_the_same_for_every_caller() {
+fn shared_server_is_equal_for_every_caller() {
     let [first, second] = [0, 1].map(|_| std::thread::spawn(queue_testserver::url));
     assert_eq!(first.join().unwrap().unwrap(), second.join().unwrap().unwrap());
 }
