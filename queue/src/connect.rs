@@ -1,21 +1,22 @@
-//! From a URL to a backend.
+//! Opens a backend by URL.
 
 use std::env::{self, VarError};
 use std::sync::Arc;
 
 use queue_core::{Backend, Error, Result};
 
-/// The variable that names the database of the jobs.
+/// Environment variable with the URL of the job database.
 pub const DATABASE_URL_VARIABLE: &str = "JOBS_DATABASE_URL";
 
-/// The variable that names the application's own database, which serves if there is no other.
+/// Environment variable with the URL of the application's database, used if the other one is not
+/// set.
 pub const FALLBACK_URL_VARIABLE: &str = "DATABASE_URL";
 
-/// Opens the backend that the URL's scheme names, and brings its schema up to date.
+/// Opens the backend for the scheme of the URL and migrates its schema.
 ///
 /// | URL | backend |
 /// |---|---|
-/// | `sqlite:jobs.db`, `sqlite:///var/lib/app/jobs.db` | a SQLite file, made if there is none |
+/// | `sqlite:jobs.db`, `sqlite:///var/lib/app/jobs.db` | an SQLite file, created if it does not exist |
 /// | `jobs.db`, `./data/jobs.db`, `/var/lib/app/jobs.db`, `C:\data\jobs.db`, `file:jobs.db` | the same, as diesel writes it |
 /// | `sqlite::memory:` | SQLite in memory |
 /// | `postgres://user:password@host/database`, `postgresql://…` | a PostgreSQL database, with the parameters of `PostgresConfig::from_url` |
@@ -29,8 +30,8 @@ pub const FALLBACK_URL_VARIABLE: &str = "DATABASE_URL";
 /// ```
 ///
 /// # Errors
-/// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty or no backend of this build serves it, and those of
-/// the backend.
+/// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty or if no backend of this build
+/// supports it, and the errors of the backend.
 pub async fn connect(url: &str) -> Result<Arc<dyn Backend>> {
     match Database::of(url)? {
         #[cfg(feature = "sqlite")]
@@ -39,18 +40,18 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Backend>> {
             Ok(Arc::new(queue_sqlite::SqliteBackend::open(config).await?))
         }
         #[cfg(not(feature = "sqlite"))]
-        Database::Sqlite => Err(unserved("`sqlite:` URLs and paths of files")),
+        Database::Sqlite => Err(unsupported("`sqlite:` URLs and paths of files")),
         #[cfg(feature = "postgres")]
         Database::Postgres => {
             let config = queue_postgres::PostgresConfig::from_url(url)?;
             Ok(Arc::new(queue_postgres::PostgresBackend::open(config).await?))
         }
         #[cfg(not(feature = "postgres"))]
-        Database::Postgres => Err(unserved("`postgres:` URLs")),
+        Database::Postgres => Err(unsupported("`postgres:` URLs")),
     }
 }
 
-/// The kind of database that a text names.
+/// The kind of database of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Database {
     Sqlite,
@@ -63,7 +64,9 @@ impl Database {
             return Err(refuse("the URL is empty"));
         }
         if is_key_value(url) {
-            return Err(refuse("pairs such as `host=…` are not read; write `postgres://user@host/database`"));
+            return Err(refuse(
+                "pairs such as `host=…` are not supported; write `postgres://user@host/database`",
+            ));
         }
         let Some((scheme, rest)) = url.split_once(':') else { return Ok(Self::Sqlite) };
         let is_drive = scheme.len() == 1 && rest.starts_with(['\\', '/']) && !rest.starts_with("//");
@@ -72,25 +75,25 @@ impl Database {
         match scheme {
             "sqlite" | "file" => Ok(Self::Sqlite),
             "postgres" | "postgresql" => Ok(Self::Postgres),
-            _ if is_scheme && !is_drive => Err(unserved(&format!("`{scheme}:` URLs"))),
+            _ if is_scheme && !is_drive => Err(unsupported(&format!("`{scheme}:` URLs"))),
             _ => Ok(Self::Sqlite),
         }
     }
 }
 
-/// Whether the text has libpq's other form, which diesel takes for PostgreSQL. It must not become the name of a file,
-/// because it may hold a password.
+/// Whether the text has the key-value form of libpq, which diesel accepts for PostgreSQL. It must
+/// not become a file name, because it may contain a password.
 fn is_key_value(text: &str) -> bool {
     let keys = ["dbname", "host", "hostaddr", "password", "port", "service", "user"];
     text.split_once('=').is_some_and(|(key, _)| keys.contains(&key.trim()))
 }
 
-/// [`connect`] to the URL in `JOBS_DATABASE_URL`, else to that in `DATABASE_URL`: jobs live beside the
-/// application's own tables unless they are given a database apart.
+/// Calls [`connect`] with the URL in `JOBS_DATABASE_URL`, otherwise with the URL in `DATABASE_URL`.
+/// So jobs are stored in the application's database unless they have one of their own.
 ///
 /// # Errors
-/// [`Invalid`](queue_core::ErrorKind::Invalid) if neither is set, or the one that counts is empty or no Unicode, and those
-/// of [`connect`].
+/// [`Invalid`](queue_core::ErrorKind::Invalid) if neither variable is set, or if the one used is
+/// empty or not Unicode, and the errors of [`connect`].
 pub async fn connect_from_env() -> Result<Arc<dyn Backend>> {
     connect(&url_from(|variable| env::var(variable))?).await
 }
@@ -111,11 +114,11 @@ fn url_from(read: impl Fn(&str) -> Result<String, VarError>) -> Result<String> {
     Err(refuse(&format!("neither {DATABASE_URL_VARIABLE} nor {FALLBACK_URL_VARIABLE} is set")))
 }
 
-fn unserved(what: &str) -> Error {
-    refuse(&format!("no backend of this build serves {what}; it serves {}", schemes()))
+fn unsupported(what: &str) -> Error {
+    refuse(&format!("no backend of this build supports {what}; it supports {}", schemes()))
 }
 
-/// Without the URL itself: it may hold a password.
+/// Security: the error never contains the URL, because it may contain a password.
 fn refuse(fault: &str) -> Error {
     Error::invalid("connect to the job database", fault)
 }
@@ -127,7 +130,7 @@ fn schemes() -> String {
         #[cfg(feature = "postgres")]
         "`postgres:`",
     ];
-    if known.is_empty() { "none: pick a backend by a feature".to_owned() } else { known.join(", ") }
+    if known.is_empty() { "none: enable the feature of a backend".to_owned() } else { known.join(", ") }
 }
 
 #[cfg(test)]
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_jobs_own_database_comes_before_the_applications() {
+    fn jobs_database_url_overrides_database_url() {
         let application = ("DATABASE_URL", "sqlite:app.db");
         assert_eq!(url(&[application]).unwrap(), "sqlite:app.db");
         assert_eq!(url(&[application, ("JOBS_DATABASE_URL", "sqlite:jobs.db")]).unwrap(), "sqlite:jobs.db");
@@ -151,13 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_empty_is_named() {
+    fn empty_variable_is_named_in_the_error() {
         let error = url(&[("JOBS_DATABASE_URL", " "), ("DATABASE_URL", "sqlite:app.db")]).unwrap_err();
         assert!(error.to_string().contains("JOBS_DATABASE_URL is empty"), "{error}");
     }
 
     #[test]
-    fn a_path_of_a_file_means_sqlite() {
+    fn file_path_selects_sqlite() {
         for url in [
             "app.db",
             "./data/app.db",
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_database_is_refused_without_its_password() {
+    fn invalid_url_error_hides_the_password() {
         for (url, fault) in [
             ("", "the URL is empty"),
             (" ", "the URL is empty"),

@@ -1,6 +1,6 @@
 //! A durable background job queue.
 //!
-//! This crate re-exports `queue-core` and the backends that its features pick:
+//! This crate re-exports `queue-core` and the backends of its enabled features:
 //!
 //! | feature | backend |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! Which URL opens what.
+//! Tests which URL opens which backend.
 
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -7,7 +7,7 @@ use queue::{Client, DATABASE_URL_VARIABLE, EnqueuerExt, ErrorKind, connect, conn
 use queue_testkit::drop_after;
 
 #[tokio::test]
-async fn a_scheme_that_no_backend_serves_is_named() {
+async fn unknown_scheme_is_named_in_the_error() {
     let error = connect("ftp://somewhere/jobs").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("`ftp:`"), "{error}");
@@ -16,7 +16,7 @@ async fn a_scheme_that_no_backend_serves_is_named() {
 }
 
 #[tokio::test]
-async fn a_plain_path_opens_a_file() {
+async fn plain_path_opens_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
     let client = Client::new(connect(path.to_str().unwrap()).await.unwrap());
@@ -27,7 +27,7 @@ async fn a_plain_path_opens_a_file() {
 
 #[cfg(feature = "postgres")]
 #[tokio::test]
-async fn a_postgres_url_opens_a_schema() {
+async fn postgres_url_opens_a_schema() {
     let server = queue_testserver::url().unwrap();
     let separator = if server.contains('?') { '&' } else { '?' };
     let name = format!("facade_{}", queue::JobId::generate().to_string().to_lowercase());
@@ -41,7 +41,7 @@ async fn a_postgres_url_opens_a_schema() {
 }
 
 #[tokio::test]
-async fn a_file_is_made_and_found_again() {
+async fn sqlite_file_is_created_and_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("jobs.db").display());
     let id = Client::new(connect(&url).await.unwrap()).enqueue_value("greet", "ada").await.unwrap();
@@ -50,7 +50,7 @@ async fn a_file_is_made_and_found_again() {
 }
 
 #[tokio::test]
-async fn jobs_live_beside_the_applications_tables() {
+async fn jobs_share_a_file_with_application_tables() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
     let application = queue::sqlite::rusqlite::Connection::open(&path).unwrap();
@@ -65,13 +65,13 @@ async fn jobs_live_beside_the_applications_tables() {
     let version: i64 = application.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     let note: String = application.query_row("SELECT text FROM notes", [], |row| row.get(0)).unwrap();
     assert_eq!((version, note.as_str()), (7, "mine"));
-    let strangers = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'queue!_%' ESCAPE '!' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'";
-    let others: i64 = application.query_row(strangers, [], |row| row.get(0)).unwrap();
-    assert_eq!(others, 1, "besides the application's table everything is named queue_…");
+    let foreign_tables = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE 'queue!_%' ESCAPE '!' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'";
+    let foreign: i64 = application.query_row(foreign_tables, [], |row| row.get(0)).unwrap();
+    assert_eq!(foreign, 1, "besides the application's table everything is named queue_…");
 }
 
-/// Drops a connection that is being opened at each of its polls; the one that is opened at last works.
-async fn connects_in_the_end<F>(connect: impl Fn() -> F)
+/// Drops the future of `connect` at each of its polls. Checks that the last call works.
+async fn assert_connects_after_drops<F>(connect: impl Fn() -> F)
 where
     F: Future<Output = queue::Result<std::sync::Arc<dyn queue::Backend>>>,
 {
@@ -86,23 +86,23 @@ where
 }
 
 #[tokio::test]
-async fn a_dropped_connect_can_be_repeated() {
+async fn dropped_connect_can_be_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("jobs.db").display());
-    connects_in_the_end(|| connect(&url)).await;
+    assert_connects_after_drops(|| connect(&url)).await;
 }
 
-/// In a process of its own, whose environment is set.
+/// Runs in a separate process, whose environment is set.
 #[tokio::test]
-async fn a_dropped_connect_from_the_environment_can_be_repeated() {
+async fn dropped_connect_from_env_can_be_repeated() {
     const CHILD: &str = "QUEUE_TEST_CHILD";
     if std::env::var_os(CHILD).is_some() {
-        return connects_in_the_end(connect_from_env).await;
+        return assert_connects_after_drops(connect_from_env).await;
     }
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("jobs.db").display());
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "a_dropped_connect_from_the_environment_can_be_repeated"]);
+    child.args(["--exact", "dropped_connect_from_env_can_be_repeated"]);
     let ended = child.env(CHILD, "1").env(DATABASE_URL_VARIABLE, url).status().unwrap();
     assert!(ended.success());
     assert!(
