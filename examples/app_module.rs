@@ -1,10 +1,10 @@
-//! A module of an application that brings its own jobs, and state that the whole application shares.
+//! A module of an application that has its own jobs, and state that the whole application shares.
 //!
 //! ```sh
 //! cargo run --release --example app_module
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it shows what it does")]
+#![expect(clippy::print_stdout, reason = "the example prints its steps")]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use queue::{HasJobs, JobQueue, Worker};
 use queue_examples::Result;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// What the application shares with its handlers: here a line to the post office.
+/// State that the application shares with its handlers: here a channel to the post office.
 #[derive(Debug)]
 struct PostOffice(UnboundedSender<String>);
 
-/// A module of the application: nobody else knows that it has jobs, or which.
+/// A module of the application. No other module depends on its jobs.
 mod mailing {
     use queue::{HandlerResult, HasJobs, JobContext, Queue, Result, TaskDefinition, TaskOptions};
 
@@ -25,7 +25,7 @@ mod mailing {
 
     static SEND_LETTER: TaskDefinition<String> =
         TaskDefinition::new("send-letter", |context, name| Box::pin(send_letter(context, name)))
-            // Checked when a worker starts, rather than when the first job runs.
+            // Checked when a worker starts, not when the first job runs.
             .with_options_fn(|| TaskOptions::new().needs_state::<PostOffice>());
 
     async fn send_letter(context: JobContext, name: String) -> HandlerResult {

@@ -1,11 +1,11 @@
-//! One process that only enqueues, and another that works, on the same SQLite file: how long a job
-//! takes from the one into the other.
+//! One process only enqueues, and another one works, on the same SQLite file. Shows the time from
+//! an enqueue to the start of its job in the other process.
 //!
 //! ```sh
 //! cargo run --release --example enqueue_only
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it shows what it does, and the worker answers by it")]
+#![expect(clippy::print_stdout, reason = "the worker prints the start of each job, which its parent reads")]
 
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use queue::{Backend, Client, Enqueuer, HandlerResult, JobQueue, TaskDefinition, 
 use queue_examples::Result;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-/// Says how long ago the payload was written, by the clock that both processes share.
+/// Prints the age of the payload by the system clock, which both processes share.
 static PING: TaskDefinition<i64> = TaskDefinition::new("ping", |_, sent| Box::pin(ping(sent)));
 
 async fn ping(sent: i64) -> HandlerResult {
@@ -28,7 +28,7 @@ async fn open(path: &str) -> Result<Arc<dyn Backend>> {
     Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(path)).await?))
 }
 
-/// The other process: works until its input ends, as it does when the first process is gone.
+/// The other process: works until its input ends, which also happens when the first process ends.
 async fn work(path: &str) -> Result {
     let mut queue = JobQueue::new(open(path).await?);
     PING.register(&mut queue)?;
@@ -52,7 +52,7 @@ async fn enqueue() -> Result {
     let mut answers = BufReader::new(answers).lines();
     println!("{}", answers.next_line().await?.ok_or("the worker ended")?);
     for number in 1..=5 {
-        // An idle queue: each job has to wake the other process.
+        // The queue becomes idle, so that each job has to wake the other process.
         tokio::time::sleep(Duration::from_millis(200)).await;
         client.submit(vec![PING.job(&Timestamp::now().as_micros())?]).await?;
         println!("job {number} started {}", answers.next_line().await?.ok_or("the worker ended")?);

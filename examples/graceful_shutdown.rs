@@ -1,10 +1,11 @@
-//! Ending a worker: what had time ends well, what had not is told to stop, and nothing is lost.
+//! Shuts down a worker. Jobs that finish in time complete; the others are asked to stop and run
+//! again later.
 //!
 //! ```sh
 //! cargo run --release --example graceful_shutdown
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it shows what it does")]
+#![expect(clippy::print_stdout, reason = "the example prints its steps")]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use queue::backend::ListRequest;
 use queue::{HandlerResult, JobContext, JobError, JobQueue, TaskDefinition, Worker};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-/// Works for so many milliseconds, unless it is asked to stop before.
+/// Works for this number of milliseconds, unless it is asked to stop.
 static WORK: TaskDefinition<u64> =
     TaskDefinition::new("work", |context, millis| Box::pin(work(context, millis)))
         .with_options_fn(|| queue::TaskOptions::new().needs_state::<Started>());
@@ -31,7 +32,7 @@ async fn work(context: JobContext, millis: u64) -> HandlerResult {
         () = context.cancellation().cancelled() => {
             let late = context.deadline().unwrap_or_else(Instant::now).elapsed();
             println!("  {millis} ms of work: asked to stop, {late:.0?} after the deadline");
-            // Whatever a handler answers now, its job is given back at no cost.
+            // The worker ignores this result and releases the job without counting the attempt.
             Err(JobError::retry("stopped"))
         }
     }

@@ -1,14 +1,14 @@
-//! An application that keeps its data in one database and its jobs in three others, two SQLite files and a
-//! PostgreSQL: one worker serves all of them, with one number of slots.
+//! An application with its data in one database and its jobs in three others: two SQLite files and
+//! one PostgreSQL database. One worker serves all of them with one set of slots.
 //!
 //! ```sh
 //! cargo run --release --example multi_db
 //! ```
 //!
-//! A PostgreSQL that `JOBS_DATABASE_URL` names is used in a schema of the example's own, which stays. Without
-//! one the example starts a server for itself, which is gone afterwards.
+//! If `JOBS_DATABASE_URL` names a PostgreSQL database, the example uses a schema of its own there,
+//! which it does not drop. Otherwise the example starts a temporary server.
 
-#![expect(clippy::print_stdout, reason = "it shows what it does")]
+#![expect(clippy::print_stdout, reason = "the example prints its steps")]
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,13 +26,13 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 const SLOTS: usize = 8;
 
-/// Each database has a job for each of them.
+/// The number of orders; each database has one job per order.
 const ORDERS: u32 = 100;
 
 static SEND_RECEIPT: TaskDefinition<u32> =
     TaskDefinition::new("send-receipt", |context, order| Box::pin(send_receipt(context, order)));
 
-/// The application's own data, and how many handlers run.
+/// The application's data, and the number of running handlers.
 struct Shop {
     data: Mutex<Connection>,
     running: AtomicUsize,
@@ -52,23 +52,25 @@ impl Shop {
         Ok(Self { data: Mutex::new(data), running: 0.into(), most: 0.into(), sent })
     }
 
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    fn with_data<T>(&self, question: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         question(&self.data.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Which database the job came from makes no difference to its handler.
+/// The handler does not depend on the database of the job.
 async fn send_receipt(context: JobContext, order: u32) -> HandlerResult {
     let shop = context.state::<Arc<Shop>>()?;
     shop.most.fetch_max(shop.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(10)).await;
     shop.running.fetch_sub(1, Ordering::SeqCst);
-    shop.ask(|data| data.execute("UPDATE orders SET receipts = receipts + 1 WHERE number = ?1", [order]))?;
+    shop.with_data(|data| {
+        data.execute("UPDATE orders SET receipts = receipts + 1 WHERE number = ?1", [order])
+    })?;
     shop.sent.send(order)?;
     Ok(())
 }
 
-/// A database of jobs, with those that are entered here.
+/// A database of jobs, and the ids of the jobs enqueued here.
 struct Jobs {
     name: &'static str,
     queue: JobQueue,
@@ -98,7 +100,7 @@ impl Jobs {
     }
 }
 
-/// What `JOBS_DATABASE_URL` names, if it is a PostgreSQL, else a server that ends when it is dropped.
+/// The PostgreSQL database in `JOBS_DATABASE_URL`, otherwise a server that ends when it is dropped.
 async fn postgres() -> Result<(String, Option<Server>)> {
     match std::env::var(queue::DATABASE_URL_VARIABLE) {
         Ok(url) if url.starts_with("postgres") => Ok((url, None)),
@@ -135,7 +137,7 @@ async fn run() -> Result {
     }
     println!("all in {took:.1?}, never more than {} at the same time", shop.most.load(Ordering::SeqCst));
     let receipts: u32 =
-        shop.ask(|data| data.query_row("SELECT sum(receipts) FROM orders", [], |row| row.get(0)))?;
+        shop.with_data(|data| data.query_row("SELECT sum(receipts) FROM orders", [], |row| row.get(0)))?;
     println!("the shop's own database counts {receipts} receipts");
     Ok(())
 }

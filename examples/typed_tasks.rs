@@ -1,10 +1,10 @@
-//! The three ways to write a typed task, and how to read what one returns.
+//! Three ways to write a typed task, and how to read a result.
 //!
 //! ```sh
 //! cargo run --release --example typed_tasks
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it shows what it does")]
+#![expect(clippy::print_stdout, reason = "the example prints its steps")]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use queue::{Backend, HandlerResult, JobContext, JobId, JobQueue, ResultTask, Task, TaskDefinition, Worker};
 use serde::{Deserialize, Serialize};
 
-/// A definition: a value with a name, a payload type and a handler. It may be a `static`.
+/// A definition has a name, a payload type and a handler. It may be a `static`.
 static GREET: TaskDefinition<String> = TaskDefinition::new("greet", |_, name| Box::pin(greet(name)));
 
 async fn greet(name: String) -> HandlerResult {
@@ -20,7 +20,7 @@ async fn greet(name: String) -> HandlerResult {
     Ok(())
 }
 
-/// A definition whose handler returns something, which is stored when the job completes.
+/// A definition with a result, which is stored when the job completes.
 static WORDS: ResultTask<String, usize> =
     ResultTask::new("count-words", |_, text| Box::pin(count_words(text)));
 
@@ -28,7 +28,7 @@ async fn count_words(text: String) -> HandlerResult<usize> {
     Ok(text.split_whitespace().count())
 }
 
-/// A payload that is the task.
+/// A payload type that is itself the task.
 #[derive(Debug, Serialize, Deserialize)]
 struct SendInvoice {
     to: String,
@@ -51,7 +51,7 @@ async fn run() -> queue_examples::Result {
     GREET.register(&mut queue)?;
     let worker = Worker::new().serve(&queue).start()?;
 
-    // Through the handle, which registering gave, or through the definition itself.
+    // Either through the handle from the registration, or through the definition.
     GREET.enqueue(&"Ada".to_owned()).await?;
     send_invoice.enqueue(&SendInvoice { to: "Grace".to_owned() }).await?;
     let texts = ["to be or not to be".to_owned(), "so be it".to_owned()];

@@ -1,13 +1,13 @@
-//! Measures each file of a folder in a background job, with everything a job queue is for: an atomic
-//! batch, typed payloads and results, retries, priorities, schedules, and going on after a crash.
+//! Measures each file of a folder in a background job. Shows an atomic batch, typed payloads and
+//! results, retries, priorities, schedules, and resuming after a crash.
 //!
 //! ```sh
 //! cargo run --release --example quickstart
 //! cargo run --release --example quickstart -- --help
 //! ```
 //!
-//! `tasks.rs` is what an application writes; `run.rs` enqueues; this file runs a worker; `follow.rs`
-//! reads what came of it.
+//! `tasks.rs` has the tasks; `run.rs` enqueues; this file runs a worker; `follow.rs` reads the
+//! results.
 
 mod follow;
 mod progress;
@@ -36,35 +36,36 @@ use report::{Report, span};
 use run::{Origin, Tasks};
 use tasks::{Run, Shared};
 
-/// The most files of a folder: a batch is one transaction, and the default limit is below this.
+/// Maximum number of files. A batch is one transaction, and its default limit is lower.
 const MOST_FILES: usize = 1_000_000;
 
-/// How often the finished jobs are read.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval between two reads of finished jobs.
+const READ_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long jobs may go on once the program is asked to stop.
+/// Time that jobs may continue after the program is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a shell calls a program that was ended by Ctrl-C.
+/// The exit code of a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 /// Measures each file of a folder in a background job: size, lines and SHA-256.
 ///
-/// The jobs are stored in an SQLite file. Kill the program halfway, start it again, and it goes on: no
-/// file is measured twice but for those that were being measured.
+/// The jobs are stored in an SQLite file. If the program is killed, start it again to resume. Only
+/// files that were being measured are measured twice.
 #[derive(Debug, Parser)]
 #[command(name = "quickstart")]
 struct Args {
-    /// The folder; `target`, `.git` and symbolic links in it are left out
+    /// The folder; skips `target`, `.git` and symbolic links
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// The SQLite file that keeps the jobs [default: queue-quickstart.db in the folder for temporary files]
+    /// The SQLite file with the jobs [default: queue-quickstart.db in the folder for temporary
+    /// files]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
-    /// How many jobs run at the same time
+    /// Number of jobs that run at the same time
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1000))]
     slots: u16,
-    /// Makes each job take this much longer, to have time to kill the program
+    /// Delays each job by this time, to have time to kill the program
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     delay: u64,
 }
@@ -105,7 +106,7 @@ async fn run(args: Args) -> Result<Ended> {
     }
 
     let worker = Worker::new()
-        .serve_queues(&queue, [tasks.lane.clone()])
+        .serve_queues(&queue, [tasks.queue.clone()])
         .settings(settings(args.slots))
         .state(Shared::new(Duration::from_millis(args.delay)))
         .start()?;
@@ -126,35 +127,35 @@ async fn run(args: Args) -> Result<Ended> {
         Ended::Interrupted => {
             follower.catch_up().await?;
             let (done, all) = (HumanCount(follower.tally.jobs), HumanCount(run.jobs()));
-            say(&format!("stopped at {done} of {all} jobs; start it again to go on"));
+            say(&format!("stopped at {done} of {all} jobs; start it again to continue"));
             Ok(Ended::Interrupted)
         }
     }
 }
 
-/// A worker that is noticed soon when it is gone: the example is about being killed. Others beat less
-/// often.
+/// A short expiry, so that the loss of a killed worker is noticed soon. Other programs send fewer
+/// heartbeats.
 fn settings(slots: u16) -> WorkerSettings {
     WorkerSettings::default()
         .slots(usize::from(slots))
         .heartbeat_interval(Duration::from_millis(300))
         .worker_expiry(Duration::from_secs(1))
         .rescue_interval(Duration::from_millis(250))
-        // A run that is resumed after weeks still counts what it had done before.
+        // Otherwise a run resumed after weeks would miss its finished jobs.
         .prune(None)
 }
 
-/// Reads the run until all of its jobs have finished, wherever they run.
+/// Reads the run until all its jobs have finished, in any process.
 async fn follow(follower: &mut Follower<'_>, progress: &mut Progress) -> Result<Ended> {
     while !follower.is_at_the_end() {
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(READ_INTERVAL).await;
         follower.catch_up().await?;
         progress.set(follower.tally.jobs);
     }
     Ok(Ended::Finished)
 }
 
-/// Lets what runs end; a second Ctrl-C does not wait for that.
+/// Waits for the running jobs; a second Ctrl-C ends the wait.
 async fn stop(worker: queue::RunningWorker) {
     tokio::select! {
         _ = worker.shutdown(GRACE) => {}
@@ -189,17 +190,17 @@ fn default_database() -> PathBuf {
     std::env::temp_dir().join("queue-quickstart.db")
 }
 
-/// The same file by its one name, so that it is recognised among the files of the folder.
+/// The absolute path of the file, so that a scan of the folder can skip it.
 fn absolute(database: PathBuf) -> PathBuf {
     let folder = database.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     match (folder.canonicalize(), database.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
-        // Opening it says what is wrong.
+        // Opening the file reports the error.
         _ => database,
     }
 }
 
-/// Prints the report; whoever reads may have seen enough.
+/// Prints the report. The reader may have closed the pipe.
 fn print(report: &str) -> Result {
     match std::io::stdout().write_all(report.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {

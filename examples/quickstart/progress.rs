@@ -1,4 +1,4 @@
-//! Showing how far a run has come: a bar at a terminal, lines elsewhere.
+//! Shows the progress of a run: a bar on a terminal, otherwise lines.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use queue_examples::Result;
 
-/// Lines that a whole run prints where there is no terminal.
+/// Number of lines per run without a terminal.
 const LINES: u64 = 20;
 
-/// How far the run has come.
+/// The progress display.
 #[derive(Debug)]
 pub(crate) enum Progress {
     Bar(ProgressBar),
@@ -40,7 +40,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away, so that what follows stands in its place.
+    /// Removes the bar, so that the next output replaces it.
     pub(crate) fn finish(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
@@ -48,7 +48,7 @@ impl Progress {
     }
 }
 
-/// Tells the person at the terminal, apart from the report. Nobody may be listening.
+/// Prints a line to standard error, apart from the report. Standard error may be closed.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }

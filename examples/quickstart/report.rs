@@ -1,4 +1,4 @@
-//! The tables at the end.
+//! Prints the tables of the report.
 
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
@@ -13,22 +13,22 @@ use queue::backend::JobRecord;
 use crate::tally::{Failure, Slow, Sum, Tally};
 use crate::tasks::{Feature, Run, Start};
 
-/// Rows of the table of extensions, before the rest is put together.
+/// Rows of the table of extensions; the rest is one row.
 const EXTENSIONS: usize = 12;
 
-/// The widest table, in characters; longer texts are wrapped.
+/// Maximum width of a table in characters; longer texts are wrapped.
 const WIDTH: u16 = 100;
 
-/// The widest path that is shown whole, in bytes.
+/// Maximum length of a complete path in bytes.
 const PATH: usize = 44;
 
-/// What a run has brought.
+/// The results of a run.
 pub(crate) struct Report<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) run: Run,
     pub(crate) tally: &'a Tally,
     pub(crate) took: Duration,
-    /// Jobs that had finished before this process started.
+    /// Jobs that finished before this process started.
     pub(crate) before: u64,
 }
 
@@ -40,9 +40,9 @@ impl Display for Report<'_> {
             writeln!(f, "\nSlowest jobs\n{}", slowest(&tally.slowest, self.folder))?;
         }
         if tally.failed > 0 {
-            writeln!(f, "\nWhat failed\n{}", failures(tally, self.folder))?;
+            writeln!(f, "\nFailures\n{}", failures(tally, self.folder))?;
         }
-        writeln!(f, "\nWhat else there was\n{}", self.features())?;
+        writeln!(f, "\nOther features\n{}", self.features())?;
         writeln!(
             f,
             "\n{} files, {}, {} lines; {} failed",
@@ -55,10 +55,10 @@ impl Display for Report<'_> {
         let done = if self.before > 0 { format!("{done} of {all}") } else { all.to_string() };
         write!(f, "{done} jobs in {}", span(self.took))?;
         let took = self.took.as_secs_f64();
-        // Below, the wait for the scheduled job is most of it.
+        // In a shorter run, most of the time is the wait for the scheduled job.
         if took > 3.0 {
             let rate = ((tally.jobs - self.before) as f64 / took).round();
-            write!(f, ", {rate} a second")?;
+            write!(f, ", {rate} per second")?;
         }
         writeln!(f)
     }
@@ -66,7 +66,7 @@ impl Display for Report<'_> {
 
 impl Report<'_> {
     fn features(&self) -> Table {
-        let mut table = table(&["job", "what became of it"], &[]);
+        let mut table = table(&["job", "result"], &[]);
         for feature in [Feature::FailsOnce, Feature::ComesLater, Feature::Overtakes] {
             let found = self.tally.demonstrations.iter().find(|(shown, ..)| *shown == feature);
             if let Some((_, record, start)) = found {
@@ -130,7 +130,7 @@ fn extensions(tally: &Tally) -> Table {
     }
     if !rest.is_empty() {
         let sum = rest.iter().fold(Sum::default(), |sum, (_, other)| sum.join(*other));
-        add_sum(&mut table, &format!("{} others", rest.len()), sum);
+        add_sum(&mut table, &format!("{} more", rest.len()), sum);
     }
     add_sum(&mut table, "total", tally.total);
     table
@@ -197,7 +197,7 @@ pub(crate) fn span(duration: Duration) -> String {
     }
 }
 
-/// The path as seen from the folder; of a long one only the last parts that fit.
+/// The path relative to the folder; only the last parts of a long one.
 fn short(path: &Path, folder: &Path) -> String {
     let path = path.strip_prefix(folder).unwrap_or(path).to_string_lossy();
     if path.len() <= PATH {
@@ -207,7 +207,7 @@ fn short(path: &Path, folder: &Path) -> String {
     let slashes = path.match_indices(std::path::is_separator).map(|(start, _)| start);
     match slashes.into_iter().find(fits) {
         Some(start) => format!("…{}", &path[start..]),
-        // The name alone is too long.
+        // The file name alone is too long.
         None => path.rsplit(std::path::is_separator).next().unwrap_or_default().to_owned(),
     }
 }

@@ -1,8 +1,8 @@
-//! Which run to work on: one that was interrupted, or a new one.
+//! Finds an interrupted run or begins a new one.
 //!
-//! The database itself remembers. The files of a folder are enqueued in one atomic batch, so either a
-//! run is there with all of its jobs or not at all; and each job carries its run, so any unfinished
-//! one is enough to find it again.
+//! The database stores the state. The files of a folder are enqueued in one atomic batch, so a run
+//! exists with all its jobs or not at all. Each job has its run in its payload, so any unfinished
+//! job identifies the run.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -19,19 +19,20 @@ use crate::tasks::{
     Demonstration, Feature, FileToMeasure, Measured, Run, Start, demonstrate_task, hex, measure_file_task,
 };
 
-/// How far ahead the scheduled job is.
+/// The delay of the scheduled job.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// How urgent the urgent job is; those that measure have 0.
+/// The priority of the urgent job; jobs that measure have 0.
 const URGENT: i16 = 100;
 
-/// Enough for what is scheduled or tried again not to wait behind a long batch once it is due.
+/// The priority of scheduled and retried jobs, so that they do not wait behind a long batch once
+/// they are due.
 const PUNCTUAL: i16 = 50;
 
 /// Jobs of a run that measure no file.
 const DEMONSTRATIONS: u64 = 3;
 
-/// How many interrupted jobs are remembered by name: more than there are slots.
+/// Maximum number of interrupted jobs kept by id: more than the number of slots.
 const MOST_INTERRUPTED: u32 = 10_000;
 
 impl Run {
@@ -40,19 +41,19 @@ impl Run {
     }
 }
 
-/// The two tasks, registered, and the lane of a folder.
+/// The two registered tasks and the queue of a folder.
 pub(crate) struct Tasks {
     pub(crate) measure: ResultTaskHandle<FileToMeasure, Measured>,
     pub(crate) demonstrate: ResultTaskHandle<Demonstration, Start>,
-    /// Each folder has a queue of its own, so that several can share a database.
-    pub(crate) lane: QueueName,
+    /// Each folder has its own queue, so that several folders can share a database.
+    pub(crate) queue: QueueName,
 }
 
-/// How a run came about.
+/// The origin of a run.
 pub(crate) enum Origin {
-    /// It was there, unfinished, with these jobs running when it was found.
+    /// An unfinished run was found, with these jobs running.
     Resumed { interrupted: Vec<JobId> },
-    /// It was made now.
+    /// The run is new.
     New { took: Duration, problems: Vec<String>, after_another: bool },
 }
 
@@ -62,18 +63,18 @@ impl Tasks {
         Ok(Self {
             measure: measure_file_task().register(queue)?,
             demonstrate: demonstrate_task().register(queue)?,
-            lane: QueueName::new(format!("folder-{name}"))?,
+            queue: QueueName::new(format!("folder-{name}"))?,
         })
     }
 
-    /// Goes on with the unfinished run of the folder, or makes a new one.
+    /// Resumes the unfinished run of the folder, or begins a new one.
     pub(crate) async fn resume_or_begin(
         &self,
         jobs: &dyn Inspect,
         folder: &Path,
         database: &Path,
     ) -> Result<(Run, Origin)> {
-        // Two programs that look at the same time must not both find nothing and begin.
+        // Under a lock, because two programs could otherwise both find no run and begin one.
         let _lock = lock(database)?;
         let (run, origin) = match self.unfinished(jobs).await? {
             Some(run) => {
@@ -112,15 +113,15 @@ impl Tasks {
         limit: u32,
     ) -> Result<Vec<queue::backend::JobRecord>> {
         let mut request = ListRequest::new(limit);
-        request.queue = Some(self.lane.clone());
+        request.queue = Some(self.queue.clone());
         request.state = state;
         Ok(jobs.list(request).await?)
     }
 
-    /// One batch: a job a file, one that fails once, and one that is scheduled ahead.
+    /// Enqueues one batch: one job per file, one that fails once, and one that is scheduled.
     async fn enqueue(&self, files: Vec<PathBuf>) -> Result<Run> {
         let run = Run { id: JobId::generate(), files: files.len() as u64 };
-        let file = |path| Ok(self.measure.job(&FileToMeasure { run, path })?.queue(self.lane.clone()));
+        let file = |path| Ok(self.measure.job(&FileToMeasure { run, path })?.queue(self.queue.clone()));
         let mut batch = files.into_iter().map(file).collect::<Result<Vec<NewJob>>>()?;
         batch.push(self.demonstration(run, Feature::FailsOnce)?.priority(PUNCTUAL));
         let ahead = Timestamp::now().saturating_add(AHEAD);
@@ -129,8 +130,8 @@ impl Tasks {
         Ok(run)
     }
 
-    /// The urgent job comes after the batch, and the program may be killed between the two. Its id is
-    /// known before, so that it can be enqueued again: that makes no second one.
+    /// Enqueues the urgent job after the batch. Its id is known before, so repeating this after a
+    /// crash inserts no second job.
     async fn enqueue_urgent(&self, jobs: &dyn Inspect, run: Run) -> Result<()> {
         if jobs.jobs(&[run.id]).await?.iter().flatten().next().is_none() {
             let urgent = self.demonstration(run, Feature::Overtakes)?.id(run.id).priority(URGENT);
@@ -140,11 +141,11 @@ impl Tasks {
     }
 
     fn demonstration(&self, run: Run, feature: Feature) -> Result<NewJob> {
-        Ok(self.demonstrate.job(&Demonstration { run, feature })?.queue(self.lane.clone()))
+        Ok(self.demonstrate.job(&Demonstration { run, feature })?.queue(self.queue.clone()))
     }
 }
 
-/// Held until it is dropped, or the program ends in whatever way.
+/// The lock is held until this is dropped or the program ends.
 fn lock(database: &Path) -> Result<File> {
     let mut path = database.as_os_str().to_owned();
     path.push(".lock");

@@ -1,22 +1,22 @@
-//! Finding the files of a folder.
+//! Finds the files of a folder.
 
 use std::path::{Path, PathBuf};
 
 use queue_examples::Result;
 use walkdir::{DirEntry, WalkDir};
 
-/// What is left out, with all that is in it: built and versioned by machines.
+/// Skipped folders, because programs generate their content.
 const LEFT_OUT: [&str; 2] = ["target", ".git"];
 
 /// The files of a folder, in the order of their paths.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     pub(crate) files: Vec<PathBuf>,
-    /// What could not be taken in, and why.
+    /// The files that could not be used, and why.
     pub(crate) problems: Vec<String>,
 }
 
-/// The folder's one absolute path, by which it is known again however it is spelled.
+/// The absolute path of the folder, which identifies it for each spelling.
 pub(crate) fn resolve(folder: &Path) -> Result<PathBuf> {
     let resolved = folder
         .canonicalize()
@@ -27,8 +27,8 @@ pub(crate) fn resolve(folder: &Path) -> Result<PathBuf> {
     Ok(resolved)
 }
 
-/// All regular files below `folder`, but for those that belong to `database`. Symbolic links are not
-/// followed: no file counts twice, and no loop has to be broken.
+/// All regular files below `folder`, without those of `database`. Symbolic links are skipped, so
+/// that no file counts twice and no loop is possible.
 pub(crate) fn scan(folder: &Path, database: &Path) -> Result<Scan> {
     let mut scan = Scan::default();
     let entries = WalkDir::new(folder).sort_by_file_name().into_iter().filter_entry(is_wanted);
@@ -54,7 +54,7 @@ fn is_wanted(entry: &DirEntry) -> bool {
     entry.depth() == 0 || !LEFT_OUT.iter().any(|name| entry.file_name() == *name)
 }
 
-/// The database, its write-ahead log and its like change while they are read.
+/// Whether this is the database or one of its files, which change while they are read.
 fn is_part_of(database: &Path, file: &Path) -> bool {
     file.parent() == database.parent() && file.to_string_lossy().starts_with(&*database.to_string_lossy())
 }

@@ -1,4 +1,5 @@
-//! What the finished jobs of a run add up to. It grows with the kinds of files, not with their number.
+//! Sums up the finished jobs of a run. Memory grows with the number of file types, not with the
+//! number of files.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ const SLOWEST: usize = 5;
 /// Rows of the table of failures.
 const FAILURES: usize = 10;
 
-/// Files, and what is in them.
+/// Number and size of files.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Sum {
     pub(crate) files: u64,
@@ -32,14 +33,14 @@ pub(crate) struct Slow {
     pub(crate) measured: Measured,
 }
 
-/// A job that ended otherwise than well.
+/// A job that did not complete.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) attempts: u32,
     pub(crate) error: String,
 }
 
-/// Everything the report shows.
+/// The data of the report.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) jobs: u64,
@@ -53,24 +54,24 @@ pub(crate) struct Tally {
     pub(crate) taken_over: TakenOver,
 }
 
-/// Jobs that were running when the run was found.
+/// Jobs that were running when an interrupted run was found.
 #[derive(Debug, Default)]
 pub(crate) struct TakenOver {
     waiting: HashSet<JobId>,
     since: Option<Timestamp>,
     pub(crate) jobs: u64,
-    /// From finding them until the last of them ran again.
+    /// Time from finding the run until the last of these jobs ran again.
     pub(crate) after: Duration,
 }
 
 impl Tally {
-    /// Has the jobs that are running now told apart.
+    /// Counts these interrupted jobs separately.
     pub(crate) fn watch(&mut self, interrupted: Vec<JobId>) {
         self.taken_over.waiting = interrupted.into_iter().collect();
         self.taken_over.since = Some(Timestamp::now());
     }
 
-    /// Takes in a finished job.
+    /// Adds a finished job.
     pub(crate) fn add(&mut self, tasks: &Tasks, record: JobRecord) -> Result {
         self.jobs += 1;
         let result = record.result.as_deref().unwrap_or_default();
@@ -131,7 +132,7 @@ impl TakenOver {
     fn add(&mut self, id: JobId, start: Start) -> Result {
         let Some(since) = self.since.filter(|_| self.waiting.remove(&id)) else { return Ok(()) };
         let started = Timestamp::from_micros(start.at_micros)?;
-        // One that had started before is of another process, which lives.
+        // A job that started earlier belongs to another live process.
         if started > since {
             self.jobs += 1;
             self.after = self.after.max(since.until(started));

@@ -1,4 +1,4 @@
-//! The two tasks of this program: what their jobs are given, what they do, what they return.
+//! The two tasks of this program: their payloads, handlers and results.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,12 +13,13 @@ use queue::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// One run over a folder. Each of its jobs carries it, so that whoever finds one knows the run.
+/// One run over a folder. Each of its jobs has it in the payload, so that any job identifies the
+/// run.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Run {
-    /// Made before all jobs of the run, hence smaller than their ids. It is the urgent job's own.
+    /// Generated before the ids of the other jobs, hence smaller. It is the id of the urgent job.
     pub(crate) id: JobId,
-    /// How many files it has.
+    /// The number of files.
     pub(crate) files: u64,
 }
 
@@ -39,7 +40,7 @@ pub(crate) struct Measured {
     pub(crate) start: Start,
 }
 
-/// What a job shows that measures nothing.
+/// The feature that a job without a file demonstrates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Feature {
@@ -48,7 +49,7 @@ pub(crate) enum Feature {
     Overtakes,
 }
 
-/// The payload of a job that shows a feature.
+/// The payload of a job that demonstrates a feature.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Demonstration {
     pub(crate) run: Run,
@@ -60,11 +61,11 @@ pub(crate) struct Demonstration {
 pub(crate) struct Start {
     /// Microseconds since 1970.
     pub(crate) at_micros: i64,
-    /// As which of the process's jobs: 1, 2, …
+    /// The position among the jobs of the process: 1, 2, …
     pub(crate) order: u64,
 }
 
-/// What the handlers share: application state, found by its type.
+/// Application state that the handlers share, found by its type.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     started: AtomicU64,
@@ -84,17 +85,17 @@ impl Shared {
 
 /// The task whose jobs measure a file.
 ///
-/// Made where it is registered: a `static` would keep the database open until the process ends.
+/// Created at registration, because a `static` would keep the database open until the process ends.
 pub(crate) fn measure_file_task() -> ResultTask<FileToMeasure, Measured> {
     ResultTask::from_fn("measure-file", measure_file).with_options(options())
 }
 
-/// The task whose jobs show a feature.
+/// The task whose jobs demonstrate a feature.
 pub(crate) fn demonstrate_task() -> ResultTask<Demonstration, Start> {
     ResultTask::from_fn("demonstrate", demonstrate).with_options(options())
 }
 
-/// Attempts enough to be killed a few times, and a backoff short enough to watch.
+/// Enough retries for a few kills, and a backoff short enough to watch.
 fn options() -> TaskOptions {
     let backoff = Backoff::from_base(Duration::from_millis(50));
     TaskOptions::new().max_retries(5).retry(RetryPolicy::Exponential(backoff)).needs_state::<Shared>()
@@ -131,7 +132,7 @@ struct Content {
     sha256: String,
 }
 
-/// Reads in pieces, so that a large file takes no memory, and stops when it is no longer wanted.
+/// Reads in pieces, so that a large file needs little memory. Stops when the job is cancelled.
 fn read(path: &Path, stop: &CancellationToken) -> std::io::Result<Content> {
     let mut file = File::open(path)?;
     let mut piece = vec![0; 128 << 10];
@@ -140,7 +141,7 @@ fn read(path: &Path, stop: &CancellationToken) -> std::io::Result<Content> {
     while !stop.is_cancelled() {
         let read = file.read(&mut piece)?;
         let Some(end) = piece[..read].last() else {
-            // The last line counts, whether it is ended or not.
+            // The last line counts with and without a line break.
             lines += u64::from(last != b'\n');
             return Ok(Content { bytes, lines, sha256: hex(&hash.finalize()) });
         };

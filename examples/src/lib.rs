@@ -1,13 +1,12 @@
-//! The examples are in this package's root folder, one program an idea. This is what they share: how
-//! they end when something fails.
+//! Error handling of the examples, which are in the root folder of this package.
 
 use std::error::Error;
 use std::process::ExitCode;
 
-/// A result whose error is for people to read.
+/// A result with an error for the user.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Says in one line what failed, as `main` itself would only with `Debug`.
+/// Prints the error in one line, because `main` itself would print `Debug`.
 #[must_use]
 #[expect(clippy::print_stderr, reason = "it speaks to the person at the terminal")]
 pub fn exit_code(result: Result) -> ExitCode {

@@ -1,4 +1,4 @@
-//! The examples, run as their users run them.
+//! Runs the examples as a user does.
 
 #[cfg(test)]
 mod program;

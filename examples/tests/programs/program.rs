@@ -1,4 +1,4 @@
-//! Running an example as its user does.
+//! Runs an example as a user does.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Longer than any of them takes, on any machine.
+/// Longer than any example takes on any machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// An example that runs; it is killed when this is dropped.
+/// A running example, which is killed when this is dropped.
 pub(crate) struct Program {
     child: Child,
     notes: Receiver<String>,
@@ -31,7 +31,7 @@ impl Program {
         Self { child, notes, output: Some(thread::spawn(move || read(stdout))) }
     }
 
-    /// Waits until it has said such a line on stderr.
+    /// Waits for a matching line on standard error.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, wanted: impl Fn(&str) -> bool) {
         let mut before = String::new();
@@ -40,18 +40,18 @@ impl Program {
             match self.notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) if wanted(&line) => return,
                 Ok(line) => before = before + &line + "\n",
-                Err(error) => panic!("it did not say what was waited for ({error}), but:\n{before}"),
+                Err(error) => panic!("no matching line ({error}); output:\n{before}"),
             }
         }
     }
 
-    /// By SIGKILL, where there is one: it can do nothing about that.
+    /// Kills the program, by SIGKILL on Unix.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Its output and what it said on stderr, once it has ended well.
+    /// Its standard output and standard error, after success.
     #[track_caller]
     pub(crate) fn finish(self) -> (String, String) {
         let (code, output, notes) = self.end();
@@ -59,7 +59,7 @@ impl Program {
         (output, notes)
     }
 
-    /// Its exit code and what it said on stderr.
+    /// Its exit code and standard error, after a failure.
     #[track_caller]
     pub(crate) fn fail(self) -> (i32, String) {
         let (code, _, notes) = self.end();
@@ -74,7 +74,7 @@ impl Program {
             match self.notes.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(line) => notes = notes + &line + "\n",
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("it does not end; it said:\n{notes}"),
+                Err(RecvTimeoutError::Timeout) => panic!("the program does not end; output:\n{notes}"),
             }
         }
         let status = self.child.wait().unwrap();

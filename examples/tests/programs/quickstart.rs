@@ -1,4 +1,4 @@
-//! The quickstart goes on after it was killed: each file is counted exactly once.
+//! Tests that the quickstart resumes after a kill and counts each file once.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ use serde::Deserialize;
 const FILES: usize = 400;
 const DEMONSTRATIONS: usize = 3;
 
-/// So that there is time to kill it: with 4 slots, 3 s in all.
+/// Enough time to kill the program: with 4 slots, 3 s in all.
 const DELAY: Duration = Duration::from_millis(30);
 
-/// How long a worker of the quickstart lives on without a heartbeat.
+/// The expiry of a worker of the quickstart without a heartbeat.
 const EXPIRY: Duration = Duration::from_secs(1);
-/// The longest wait for what is bound to come.
+/// Timeout of the test.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize)]
@@ -55,9 +55,9 @@ fn quickstart(folder: &Path, database: &Path, delay: Duration) -> Program {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_halfway_it_goes_on_and_counts_each_file_once() {
-    let place = tempfile::tempdir().unwrap();
-    let (folder, database) = (place.path().join("files"), place.path().join("jobs.db"));
+async fn killed_quickstart_resumes_and_counts_each_file_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let (folder, database) = (temporary.path().join("files"), temporary.path().join("jobs.db"));
     std::fs::create_dir(&folder).unwrap();
     let (bytes, lines) = write_files(&folder);
 
@@ -108,7 +108,8 @@ fn assert_each_file_once(records: &[JobRecord], bytes: u64, lines: u64) {
     assert_eq!(measurements(records).map(|(_, measured)| measured.lines).sum::<u64>(), lines);
 }
 
-/// What was running ran again when the old worker had expired, charged an attempt.
+/// Checks that interrupted jobs ran again after the worker expired, and that the attempt was
+/// counted.
 fn assert_soon_again(records: &[JobRecord], restarted: Timestamp) {
     let again: Vec<_> = measurements(records).filter(|(record, _)| !record.errors.is_empty()).collect();
     let by_attempt = again.iter().fold(HashMap::<u32, usize>::new(), |mut many, (record, _)| {
@@ -124,21 +125,21 @@ fn assert_soon_again(records: &[JobRecord], restarted: Timestamp) {
 }
 
 #[test]
-fn bad_input_gets_one_clear_line() {
-    let place = tempfile::tempdir().unwrap();
-    let empty = place.path().join("empty");
+fn invalid_input_prints_one_clear_line() {
+    let temporary = tempfile::tempdir().unwrap();
+    let empty = temporary.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
-    let database = place.path().join("jobs.db");
-    let nowhere = place.path().join("no/such/folder/jobs.db");
-    let no_database = place.path().join("no-database.txt");
+    let database = temporary.path().join("jobs.db");
+    let nowhere = temporary.path().join("no/such/folder/jobs.db");
+    let no_database = temporary.path().join("no-database.txt");
     std::fs::write(&no_database, "this is text, and rather more of it than fits into a header ".repeat(20))
         .unwrap();
     for (folder, database, error) in [
-        (place.path().join("missing"), &database, "error: failed to open the folder `"),
+        (temporary.path().join("missing"), &database, "error: failed to open the folder `"),
         (no_database.clone(), &database, "it is not a folder"),
         (empty, &database, "error: failed to find work: there is no file in `"),
-        (place.path().to_owned(), &nowhere, "no/such/folder/jobs.db`: "),
-        (place.path().to_owned(), &no_database, "the file is not an SQLite database"),
+        (temporary.path().to_owned(), &nowhere, "no/such/folder/jobs.db`: "),
+        (temporary.path().to_owned(), &no_database, "the file is not an SQLite database"),
     ] {
         let (code, notes) = quickstart(&folder, database, Duration::ZERO).fail();
         let last = notes.lines().last().unwrap();

@@ -1,8 +1,8 @@
-//! The small examples end by themselves, and show what they are there to show.
+//! Tests that the small examples end and print the expected lines.
 
 use crate::program::Program;
 
-/// Gives what it printed.
+/// Returns the output.
 #[track_caller]
 fn shows(example: &str, lines: &[&str]) -> String {
     let (output, notes) = Program::start(example, &[]).finish();
