@@ -10,20 +10,20 @@ pub(crate) struct Cli {
     pub(crate) chore: Chore,
 }
 
-/// What can be asked for.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Chore {
     /// Run every test of the workspace: unit, integration, conformance and documentation tests
     Test {
-        /// Run the tiers `fault`, `crash` and `soak` of the conformance suite too, which take some minutes more
+        /// Also run the tiers `fault`, `crash` and `soak` of the conformance suite, minutes longer
         #[arg(long)]
         all: bool,
-        /// Given to every test program as it is: a filter such as `claim`, or `--nocapture`
+        /// Passed to every test program, for example a filter such as `claim`, or `--nocapture`
         #[arg(last = true, value_name = "FILTER")]
         args: Vec<String>,
     },
-    /// Check everything that can be checked without running the code; changes nothing
+    /// Run all checks that do not run the code; changes nothing
     Lint,
-    /// Format the code and apply what clippy can correct by itself
+    /// Apply the fixes of clippy, then format the code
     Fix,
 }

@@ -1,12 +1,12 @@
-//! `cargo xtask fix`: the corrections that tools can make by themselves.
+//! `cargo xtask fix`: applies the corrections of tools.
 
 use anyhow::Result;
 
 use crate::process::{cargo, stream};
 
-/// Applies clippy's suggestions, then formats what they left.
+/// Applies clippy's suggestions, then formats the code.
 pub(crate) fn run() -> Result<()> {
-    // The point is to correct work in progress, which is not committed yet.
+    // Because `fix` is for uncommitted work.
     let unfinished_work = ["--allow-dirty", "--allow-staged"];
     let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--fix"];
     stream(cargo(clippy).args(unfinished_work))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: everything that can be checked without running the code. It changes nothing.
+//! `cargo xtask lint`: runs all checks that do not run the code. It changes nothing.
 
 mod circles;
 mod commands;
@@ -16,7 +16,7 @@ use anyhow::Result;
 use crate::report::Report;
 use crate::workspace::Workspace;
 
-/// Runs every check, the quick ones first, and fails at the end if any found a problem.
+/// Runs every check, quick ones first, and fails at the end if any found a problem.
 pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::load()?;
     let mut report = Report::begin("lint");

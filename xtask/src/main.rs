@@ -1,4 +1,4 @@
-//! The chores of the workspace in plain Rust: `cargo xtask test`, `cargo xtask lint`, `cargo xtask fix`.
+//! Development tasks of the workspace: `cargo xtask test`, `cargo xtask lint`, `cargo xtask fix`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool talks to its terminal")]
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Returned from here, it would be buried under a backtrace wherever those are switched on.
+            // An error returned from `main` would be printed with a backtrace.
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }

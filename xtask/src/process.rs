@@ -1,4 +1,4 @@
-//! Running other programs, with errors that name the command.
+//! Runs other programs. Errors name the command.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,14 +8,15 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-/// The cargo that started us, so that a toolchain chosen on the command line stays chosen.
+/// A command of the cargo that started this program, so that a toolchain from the command line is
+/// kept.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args);
     command
 }
 
-/// Runs a command whose output goes straight to ours, and fails if it does.
+/// Runs a command with inherited output. Fails if the command fails.
 pub(crate) fn stream(command: &mut Command) -> Result<()> {
     let line = command_line(command);
     println!("$ {line}");
@@ -24,8 +25,8 @@ pub(crate) fn stream(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command whose output goes straight to ours, and fails if it does; `read` is shown each line of its
-/// standard output.
+/// Runs a command with inherited output and calls `read` with each line of its standard output.
+/// Fails if the command fails.
 pub(crate) fn stream_lines(command: &mut Command, mut read: impl FnMut(&str)) -> Result<()> {
     let line = command_line(command);
     println!("$ {line}");
@@ -51,12 +52,12 @@ pub(crate) fn stream_lines(command: &mut Command, mut read: impl FnMut(&str)) ->
     Ok(())
 }
 
-/// Runs a command and keeps what it wrote; whether it succeeded is the caller's question.
+/// Runs a command and returns its output and status.
 pub(crate) fn capture(command: &mut Command) -> Result<Output> {
     command.output().with_context(|| format!("failed to start `{}`", command_line(command)))
 }
 
-/// Runs a command that must succeed, and gives its standard output.
+/// Runs a command that must succeed and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let output = capture(command)?;
     let line = command_line(command);
@@ -65,7 +66,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` wrote something other than UTF-8"))
 }
 
-/// The command as a person would type it.
+/// The command as typed in a shell.
 pub(crate) fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_stem().unwrap_or_default();
     let words = [program].into_iter().chain(command.get_args());
@@ -77,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_names_the_command_and_its_words() {
+    fn error_names_the_command_and_arguments() {
         let error = read(&mut cargo(["no-such-subcommand"])).unwrap_err().to_string();
         assert!(error.starts_with("`cargo no-such-subcommand` failed with exit status"), "{error}");
         assert!(error.contains("no such command"), "{error}");

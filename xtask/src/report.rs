@@ -1,50 +1,51 @@
-//! A chore of several steps: all of them run, each says how it went, the problems fail the chore at its end.
+//! Runs the steps of a task. All steps run, each prints its result, and problems fail the task at
+//! the end.
 
 use std::fmt;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-/// One thing to correct, and where.
+/// A problem and its location.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    place: String,
+    location: String,
     message: String,
 }
 
 impl Problem {
     /// A problem on one line of a file; lines count from 1.
     pub(crate) fn at(path: &str, line: usize, message: impl Into<String>) -> Self {
-        Self { place: format!("{path}:{line}"), message: message.into() }
+        Self { location: format!("{path}:{line}"), message: message.into() }
     }
 
     /// A problem of a whole file, package or command.
-    pub(crate) fn of(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { place: place.into(), message: message.into() }
+    pub(crate) fn of(location: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { location: location.into(), message: message.into() }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.location, self.message)
     }
 }
 
-/// The steps of one chore so far.
+/// The results of the steps so far.
 pub(crate) struct Report {
     chore: &'static str,
     started: Instant,
     steps: usize,
     problems: usize,
-    troubled_steps: Vec<String>,
+    failed_steps: Vec<String>,
 }
 
 impl Report {
     pub(crate) fn begin(chore: &'static str) -> Self {
-        Self { chore, started: Instant::now(), steps: 0, problems: 0, troubled_steps: Vec::new() }
+        Self { chore, started: Instant::now(), steps: 0, problems: 0, failed_steps: Vec::new() }
     }
 
-    /// Runs a step and prints its problems; one that cannot run at all is a problem as well.
+    /// Runs a step and prints its problems. A step that cannot run counts as a problem.
     pub(crate) fn step(&mut self, name: &str, run: impl FnOnce() -> Result<Vec<Problem>>) {
         println!("-- {name}");
         let started = Instant::now();
@@ -59,17 +60,17 @@ impl Report {
         } else {
             println!("   {}, {seconds:.1} s", counted(problems.len(), "problem"));
             self.problems += problems.len();
-            self.troubled_steps.push(name.to_owned());
+            self.failed_steps.push(name.to_owned());
         }
     }
 
-    /// Prints the sum of it, and fails if any step had a problem.
+    /// Prints the totals. Fails if any step had a problem.
     pub(crate) fn finish(self) -> Result<()> {
-        let Self { chore, started, steps, problems, troubled_steps } = self;
+        let Self { chore, started, steps, problems, failed_steps } = self;
         let (steps, seconds) = (counted(steps, "step"), started.elapsed().as_secs_f64());
         println!("{chore}: {} in {steps}, {seconds:.1} s", counted(problems, "problem"));
         if problems > 0 {
-            bail!("{chore} found {} in: {}", counted(problems, "problem"), troubled_steps.join("; "));
+            bail!("{chore} found {} in: {}", counted(problems, "problem"), failed_steps.join("; "));
         }
         Ok(())
     }
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn later_steps_run_and_every_troubled_one_is_named() {
+    fn later_steps_run_and_failed_ones_are_named() {
         let mut report = Report::begin("lint");
         report.step("first", || Ok(vec![Problem::at("a.rs", 3, "too long"), Problem::of("b", "missing")]));
         report.step("second", || Err(anyhow!("git is not there")));
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_can_be_clicked_in_a_terminal() {
+    fn problem_starts_with_path_and_line() {
         assert_eq!(Problem::at("a/b.md", 7, "no such crate").to_string(), "a/b.md:7: no such crate");
     }
 }

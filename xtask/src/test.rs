@@ -1,4 +1,4 @@
-//! `cargo xtask test`. What tests need around them, such as a database server, is started here before cargo.
+//! `cargo xtask test`: starts a database server for the tests, then runs cargo.
 
 mod failures;
 
@@ -10,15 +10,16 @@ use queue_testserver::{Options, Server, URL_VARIABLE, given_url};
 use crate::process::{cargo, stream_lines};
 use failures::Failures;
 
-/// What tells the conformance suite which tiers to run, unless whoever runs it says so already.
+/// Environment variable with the tiers of the conformance suite. A value of the caller is kept.
 const TIERS_VARIABLE: &str = "QUEUE_TEST_TIERS";
 
-/// Runs every test of the workspace, with `all` in every tier; `args` go to each test program.
+/// Runs every test of the workspace, in every tier if `all` is set. Passes `args` to each test
+/// program.
 pub(crate) fn run(all: bool, args: &[String]) -> Result<()> {
     let started = Instant::now();
-    // One server for all test programs. It goes when this function ends, and even if this process is killed.
+    // One server for all test programs. It ends with this function, even if this process is killed.
     let server = postgres()?;
-    // One failing program must not hide what the others would say.
+    // A failing program must not hide the failures of the others.
     let mut command = cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     if let Some(server) = &server {
         command.env(URL_VARIABLE, server.url());
@@ -32,14 +33,14 @@ pub(crate) fn run(all: bool, args: &[String]) -> Result<()> {
     let mut failures = Failures::default();
     let outcome = stream_lines(&mut command, |line| failures.read(line));
     if !failures.is_empty() {
-        println!("\ntest: what failed, once more\n\n{failures}");
+        println!("\ntest: all failures\n\n{failures}");
     }
-    outcome.context("not every test succeeded; what failed is named above")?;
+    outcome.context("tests failed; the failures are listed above")?;
     println!("test: every test program succeeded, {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// Starts a throwaway server, unless the environment names one to use.
+/// Starts a throwaway server, unless the environment has the URL of one.
 fn postgres() -> Result<Option<Server>> {
     if given_url().is_some() {
         println!("test: PostgreSQL at the address in {URL_VARIABLE}");

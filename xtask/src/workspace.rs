@@ -1,4 +1,4 @@
-//! What the workspace consists of, as cargo and git see it.
+//! The packages and files of the workspace, from cargo and git.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,25 +14,25 @@ use crate::process;
 pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     pub(crate) packages: Vec<Package>,
-    /// Relative to the root, with `/` between the parts.
+    /// Paths relative to the root, with `/` as separator.
     pub(crate) tracked: Vec<String>,
 }
 
-/// A package, as far as the chores look at it.
+/// The used fields of a package.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// Each feature with what it switches on.
+    /// Each feature with the features it enables.
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) targets: Vec<Target>,
 }
 
-/// Something a package builds: a library, a program, an example, a test.
+/// A target of a package: a library, a program, an example, a test.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) kind: Vec<String>,
-    /// The absolute path of its first file.
+    /// The absolute path of its root file.
     pub(crate) src_path: PathBuf,
 }
 
@@ -43,14 +43,14 @@ struct Metadata {
 }
 
 impl Workspace {
-    /// Reads the workspace that the current folder is in.
+    /// Reads the workspace of the working directory.
     pub(crate) fn load() -> Result<Self> {
         let json = process::read(&mut process::cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
         let Metadata { workspace_root: root, packages } =
             serde_json::from_str(&json).context("failed to read the answer of `cargo metadata`")?;
 
         let listing = process::read(Command::new("git").arg("-C").arg(&root).args(["ls-files", "-z"]))?;
-        // A file that was deleted but not yet committed is still listed.
+        // git also lists files that were deleted but not committed.
         let tracked = listing.split_terminator('\0').filter(|path| root.join(path).exists());
         Ok(Self { tracked: tracked.map(str::to_owned).collect(), packages, root })
     }

@@ -1,11 +1,12 @@
-//! No circle of imports among sibling modules.
+//! Checks that sibling modules do not import each other in a circle.
 //!
-//! Modules that import each other can only be understood, tested and changed together. A path counts as
-//! an import if it starts with `crate`, `self` or `super` and leads into another module, in a `use`, in
-//! code, or in a macro call. A name that a parent re-exports counts as the parent's.
+//! Modules that import each other can only be understood, tested and changed together. A path
+//! counts as an import if it starts with `crate`, `self` or `super` and leads into another module.
+//! The check reads `use` declarations, code and macro calls. A name that a parent re-exports counts
+//! as the parent's.
 //!
-//! Parsed with `syn`, which the check of dropped futures uses already. `proc-macro2` is a dependency
-//! only for `span-locations`, without which `syn` knows no line numbers.
+//! Parsed with `syn`, as for the check of dropped futures. The dependency `proc-macro2` only
+//! enables `span-locations`, without which `syn` has no line numbers.
 
 mod excused;
 mod graph;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use self::excused::{EXCUSED, Excuse};
-use self::graph::{Circle, Graph, Place};
+use self::graph::{Circle, Graph, Location};
 use self::modules::Crate;
 use crate::report::Problem;
 use crate::workspace::Workspace;
@@ -43,8 +44,8 @@ fn collect(parsed: &Crate, folders: &mut BTreeMap<String, Graph>) {
         // Otherwise one of the two is inside the other.
         if let (Some(from), Some(to)) = (import.from.get(shared), target.get(shared)) {
             let folder = parsed.folder(&import.from[..shared]);
-            let place = Place { path: import.path.clone(), line: import.line };
-            folders.entry(folder).or_default().add(from, to, place);
+            let location = Location { path: import.path.clone(), line: import.line };
+            folders.entry(folder).or_default().add(from, to, location);
         }
     }
 }
@@ -66,12 +67,12 @@ fn compare(folders: &BTreeMap<String, Graph>, excused: &[Excuse]) -> Vec<Problem
     problems
 }
 
-fn problem(folder: &str, Circle { modules, places }: &Circle) -> Problem {
+fn problem(folder: &str, Circle { modules, locations }: &Circle) -> Problem {
     let next = modules.iter().cycle().skip(1);
-    let import = |((from, to), place): ((&String, &String), &Place)| {
-        format!("`{from}` imports `{to}` ({}:{})", place.path, place.line)
+    let import = |((from, to), location): ((&String, &String), &Location)| {
+        format!("`{from}` imports `{to}` ({}:{})", location.path, location.line)
     };
-    let imports: Vec<String> = modules.iter().zip(next).zip(places).map(import).collect();
+    let imports: Vec<String> = modules.iter().zip(next).zip(locations).map(import).collect();
     Problem::of(folder, format!("circle of imports: {}", imports.join(", ")))
 }
 
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn excuse_is_reported_once_its_circle_is_gone() {
+    fn unneeded_excuse_is_reported() {
         let excuse = Excuse { folder: "a/src", from: "low", to: "high", reason: "a test" };
         let high = ("a/src/high.rs", "use crate::low::Low;");
         let circle = [LIB, high, ("a/src/low.rs", "use crate::high::High;")];

@@ -1,4 +1,4 @@
-//! Whether a cargo command that a document shows would find what it names.
+//! Checks the cargo commands that a document shows.
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -10,11 +10,11 @@ use crate::cli::Cli;
 const ON_PACKAGES: &[&str] =
     &["bench", "build", "check", "clippy", "doc", "fix", "run", "rustc", "test", "tree"];
 
-/// The other commands of cargo that a document may show.
-const OTHERS: &[&str] =
+/// Other cargo commands that a document may show.
+const OTHER_COMMANDS: &[&str] =
     &["add", "fetch", "fmt", "help", "init", "install", "metadata", "new", "remove", "search", "update"];
 
-/// What is wrong with the cargo commands in a line of shell.
+/// The problems of the cargo commands in a line of shell.
 pub(super) fn problems(line: &str, names: &Names) -> Vec<String> {
     let line = line.replace(';', " ; ");
     let words: Vec<&str> = line.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
@@ -22,7 +22,7 @@ pub(super) fn problems(line: &str, names: &Names) -> Vec<String> {
     commands.flat_map(|words| problems_of_one(words, names)).collect()
 }
 
-/// The program that a line of shell starts, after a prompt and settings of variables.
+/// The program in a line of shell, after a prompt and variable settings.
 pub(super) fn program(line: &str) -> Option<&str> {
     line.split_whitespace().find(|word| *word != "$" && !word.contains('='))
 }
@@ -36,14 +36,14 @@ fn problems_of_one(words: &[&str], names: &Names) -> Vec<String> {
         Some(name) if ON_PACKAGES.contains(&name) => {
             missing_targets(words.take_while(|word| *word != "--"), names)
         }
-        Some(name) if !OTHERS.contains(&name) && !is_placeholder(name) => {
+        Some(name) if !OTHER_COMMANDS.contains(&name) && !is_placeholder(name) => {
             vec![format!("no such command: cargo {name}")]
         }
         _ => Vec::new(),
     }
 }
 
-/// Asks the command line of `cargo xtask` itself.
+/// Checks a command against the command line of `cargo xtask`.
 fn not_a_chore<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     if words.first().is_some_and(|word| is_placeholder(word)) {
@@ -61,7 +61,7 @@ fn not_a_chore<'a>(words: impl Iterator<Item = &'a str>) -> Option<String> {
         .then(|| format!("no such command: cargo xtask {}: {reason}", words.join(" ")))
 }
 
-/// Looks up each `--example NAME` and `--package NAME`.
+/// Checks each `--example NAME` and `--package NAME`.
 fn missing_targets<'a>(words: impl Iterator<Item = &'a str>, names: &Names) -> Vec<String> {
     let mut problems = Vec::new();
     let mut words = words;
@@ -82,7 +82,7 @@ fn missing_targets<'a>(words: impl Iterator<Item = &'a str>, names: &Names) -> V
     problems
 }
 
-/// `NAME`, `<name>` and `…` stand for what the reader chooses.
+/// Whether the word is a placeholder such as `NAME`, `<name>` or `…`.
 fn is_placeholder(word: &str) -> bool {
     word.starts_with(['<', '…', '.']) || !word.contains(|c: char| c.is_lowercase() || c.is_ascii_digit())
 }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exists_is_no_problem() {
+    fn existing_command_is_no_problem() {
         for line in [
             "cargo run --release --example quickstart",
             "cargo run -p queue-benches -- WORKLOAD --backend memory|sqlite [--jobs N] --example other",
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_named() {
+    fn missing_command_or_target_is_named() {
         for (line, expected) in [
             ("cargo run --example=quikstart", "no such example: quikstart"),
             ("cargo build; cargo frob", "no such command: cargo frob"),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_stands_after_prompt_and_variables() {
+    fn program_follows_prompt_and_variables() {
         assert_eq!(program("$ A=1 .ci/run now"), Some(".ci/run"));
         assert_eq!(program("   "), None);
     }

@@ -1,4 +1,5 @@
-//! Clippy and rustdoc over the whole workspace, with warnings denied. They print their own findings.
+//! Runs clippy and rustdoc on the whole workspace with warnings denied. They print their own
+//! findings.
 
 use std::process::Command;
 
@@ -9,7 +10,7 @@ use crate::report::Problem;
 
 pub(super) fn clippy() -> Result<Vec<Problem>> {
     let everything = ["--workspace", "--all-targets", "--all-features"];
-    // Keep going: a problem in one crate should not hide those of the crates beside it.
+    // Otherwise a problem in one crate would hide the problems of other crates.
     let mut command = cargo(["clippy", "--locked", "--keep-going"]);
     Ok(verdict("clippy", command.args(everything).args(["--", "-D", "warnings"])))
 }

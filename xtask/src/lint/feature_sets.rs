@@ -1,6 +1,8 @@
-//! Each package compiles without warnings, by itself, with no feature, with each alone, with the default ones and with all.
+//! Checks that each package compiles without warnings with several feature sets. These are no
+//! feature, each feature alone, the default features, and all features.
 //!
-//! By itself matters: in a build of the whole workspace one package borrows the features another switched on.
+//! Each package is built alone, because in a workspace build it gets the features that other
+//! packages enable.
 
 use std::fmt;
 
@@ -10,14 +12,14 @@ use crate::process::{capture, cargo, command_line};
 use crate::report::Problem;
 use crate::workspace::Package;
 
-/// A package with some of its features and no others.
+/// A package with exactly these features.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FeatureSet {
     package: String,
     features: Vec<String>,
 }
 
-/// For each package: no feature, each feature alone, what is on by default, and all of them.
+/// For each package: no feature, each feature alone, the default features, and all features.
 pub(super) fn of(packages: &[Package]) -> Vec<FeatureSet> {
     let mut sets = Vec::new();
     for package in packages {
@@ -62,8 +64,8 @@ impl fmt::Display for FeatureSet {
     }
 }
 
-/// Reads `path:line:column: warning: message`. A warning is a problem too: cargo itself has no way to deny
-/// them that would not compile every dependency anew.
+/// Reads lines of the form `path:line:column: warning: message`. A warning counts as a problem
+/// here, because denying warnings in cargo would recompile every dependency.
 fn diagnostics(output: &str) -> Vec<Problem> {
     let diagnostic = |line: &str| {
         let (position, message) = line.split_once(": ")?;
@@ -94,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn a_set_that_comes_up_twice_is_checked_once() {
+    fn duplicate_feature_set_is_checked_once() {
         assert_eq!(sets_of(&[]), ["p with no feature"]);
         assert_eq!(sets_of(&[("default", &["a"]), ("a", &[])]), ["p with no feature", "p with a"]);
     }
 
     #[test]
-    fn warnings_and_errors_are_problems_and_the_rest_is_not() {
+    fn only_warnings_and_errors_are_problems() {
         let output = "queue-core/src/lib.rs:3:5: warning: unused import: `std::fmt`\n\
                       warning: `queue-core` (lib) generated 1 warning\n\
                       queue/src/lib.rs:9:1: error[E0432]: unresolved import\n";

@@ -1,4 +1,4 @@
-//! Whether rustfmt would change anything.
+//! Checks that rustfmt would change nothing.
 
 use anyhow::Result;
 
@@ -11,19 +11,19 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<Problem>> {
     let root = format!("{}/", workspace.root.display());
     let mut problems = differences(&String::from_utf8_lossy(&output.stdout), &root);
     if problems.is_empty() && !output.status.success() {
-        // A file that does not parse has no differences, only an error.
+        // A file with a syntax error has no differences, only an error.
         problems.push(Problem::of("cargo fmt", String::from_utf8_lossy(&output.stderr).trim()));
     }
     Ok(problems)
 }
 
-/// Reads `Diff in /root/path.rs:12:`, the line above each difference.
+/// Reads lines of the form `Diff in /root/path.rs:12:`, which precede each difference.
 fn differences(output: &str, root: &str) -> Vec<Problem> {
     let headings = output.lines().filter_map(|line| line.strip_prefix("Diff in "));
     let problem = |heading: &str| {
-        let place = heading.trim_end_matches(':');
-        let place = place.strip_prefix(root).unwrap_or(place);
-        Problem::of(place, "not formatted; `cargo xtask fix` formats it")
+        let location = heading.trim_end_matches(':');
+        let location = location.strip_prefix(root).unwrap_or(location);
+        Problem::of(location, "not formatted; `cargo xtask fix` formats it")
     };
     headings.map(problem).collect()
 }

@@ -1,4 +1,4 @@
-//! Every public future is named in the page on dropped futures, with the test that drops it.
+//! Checks that docs/cancel-safety.md names every public future and the test that drops it.
 
 mod list;
 mod source;
@@ -12,24 +12,24 @@ use self::source::Source;
 use crate::report::Problem;
 use crate::workspace::{Package, Workspace};
 
-/// Where they are named.
+/// The page with the list.
 const PAGE: &str = "docs/cancel-safety.md";
 
-/// Libraries that only this repository uses.
+/// Libraries used only in this repository.
 const PRIVATE: &[&str] = &["queue-testserver", "queue-examples", "queue-benches"];
 
-/// A future, or a type whose methods are some, by the name that the page uses.
+/// A future, or a type with async methods, by its name on the page.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
     package: String,
-    /// `function`, `Type::method`, `Trait::method`, or `Type: Trait` for what implements one.
+    /// `function`, `Type::method`, `Trait::method`, or `Type: Trait` for an implementation.
     item: String,
 }
 
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<Problem>> {
     let mut source = Source::default();
     for package in workspace.packages.iter().filter(|package| is_public(package)) {
-        // Public packages are in folders of their names.
+        // A public package is in a folder of the same name.
         let folder = format!("{}/src/", package.name);
         for path in workspace.with_extension(&["rs"]).filter(|path| path.starts_with(&folder)) {
             source.read(&package.name, path, &workspace.read(path)?)?;
@@ -48,7 +48,7 @@ fn is_public(package: &Package) -> bool {
     is_library && !PRIVATE.contains(&package.name.as_str())
 }
 
-/// The names of the functions in a file, as far as a line can tell.
+/// The names of the functions in a file, read line by line.
 fn functions_of(code: &str) -> impl Iterator<Item = &str> {
     code.lines().filter_map(|line| {
         let (_, rest) = line.split_once("fn ")?;
@@ -106,14 +106,14 @@ mod tests {
     }
 
     #[test]
-    fn the_page_of_this_repository_is_complete() {
+    fn page_of_this_repository_is_complete() {
         let problems = check(&Workspace::load().unwrap()).unwrap();
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(problems, [""; 0]);
     }
 
     #[test]
-    fn a_page_that_names_every_future_and_a_test_is_right() {
+    fn complete_page_has_no_problem() {
         let page = "## `a`\n\n| `Store::open` | x | `it_drops` |\n| `Store::close` | x | `and_this` |\n";
         assert_eq!(problems(page), [""; 0]);
         let together = "## `a`\n| `Store::open`, `Store::close` | x | `and_this`, `it_drops` |\n";
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_future_that_is_missing_is_found_in_its_file() {
+    fn missing_future_is_reported_with_its_file() {
         let page = "## `a`\n| `Store::open` | x | `it_drops` |\n";
         let expected = format!(
             "a/src/lib.rs: the public future `Store::close` is not in {PAGE}, with a test that drops it"
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_a_future_or_a_test_is_found_on_its_line() {
+    fn unknown_future_or_test_is_reported_with_line() {
         let both = "| `Store::open`, `Store::close` | x | `it_drops` |\n";
         let page = format!("## `a`\n{both}| `Store::hidden` | x | `gone` |\n| `Store::open` | x | none |\n");
         let expected = [

@@ -1,4 +1,5 @@
-//! What the features exist to keep apart stays apart: who does not ask for a driver does not compile one.
+//! Checks that features separate dependencies: a program without a driver's feature never compiles
+//! the driver.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use anyhow::Result;
 use crate::process::{cargo, read};
 use crate::report::Problem;
 
-/// A package built with these flags depends on none of these crates.
+/// A package with these flags must not depend on these crates.
 struct Promise {
     package: &'static str,
     flags: &'static [&'static str],
@@ -52,7 +53,7 @@ pub(super) fn check() -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// Reads one `name version …` a line; the first line is the package itself.
+/// Reads one `name version …` per line; the first line is the package itself.
 fn leaks(listing: &str, promise: &Promise) -> Vec<Problem> {
     let dependencies: BTreeSet<&str> =
         listing.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forbidden_dependency_is_found_at_any_depth() {
+    fn forbidden_dependency_is_found_at_any_depth() {
         let promise = Promise { package: "queue", flags: NO_FEATURE, without: SQLITE };
         let listing =
             "queue v0.1.0 (/w/queue)\nserde v1.0.0\nlibsqlite3-sys v0.30.0\nrusqlite-macros v1.0.0\n";
@@ -85,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_package_is_not_its_own_dependency() {
+    fn package_is_not_its_own_dependency() {
         let promise = Promise { package: "queue-sqlite", flags: ALL_FEATURES, without: &["queue-sqlite"] };
         assert_eq!(leaks("queue-sqlite v0.1.0 (/w/queue-sqlite)\n", &promise), []);
     }

@@ -1,4 +1,4 @@
-//! Each path, command, crate, example and conformance case that a Markdown file names must exist.
+//! Checks that each path, command, crate, example and conformance case in a Markdown file exists.
 //!
 //! | written | checked as |
 //! |---|---|
@@ -19,10 +19,11 @@ use super::names::{Names, case_ids};
 use crate::report::Problem;
 use crate::workspace::Workspace;
 
-/// A name that ends so is a file of ours even without a folder.
+/// A name with one of these endings is a file of this repository, even without a folder.
 const FILE_ENDINGS: &[&str] = &["lock", "md", "rs", "sh", "sql", "toml", "yaml", "yml"];
 
-/// A block marked so holds commands; in an unmarked block only a line that begins with `cargo` is one.
+/// A block marked with one of these contains commands. In an unmarked block, only lines that begin
+/// with `cargo` are commands.
 const SHELLS: &[&str] = &["sh", "bash", "shell", "console"];
 
 pub(super) fn check(workspace: &Workspace) -> Result<Vec<Problem>> {
@@ -34,7 +35,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<Problem>> {
     Ok(problems)
 }
 
-/// The names in one file that lead nowhere, in the order of their lines.
+/// The unresolved names in one file, in the order of their lines.
 fn unresolved(file: &str, text: &str, names: &Names) -> Vec<Problem> {
     let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
     let mut problems = Vec::new();
@@ -54,7 +55,7 @@ fn unresolved(file: &str, text: &str, names: &Names) -> Vec<Problem> {
     problems.into_iter().map(|(line, message)| Problem::at(file, line, message)).collect()
 }
 
-/// A place in a Markdown file that may name something.
+/// A text in a Markdown file that may be a name.
 #[derive(Debug, PartialEq, Eq)]
 enum Mention {
     Span(String),
@@ -62,7 +63,7 @@ enum Mention {
     Shell(String),
 }
 
-/// What to look at, each with its line.
+/// The texts to check, with their lines.
 fn mentions(text: &str) -> Vec<(usize, Mention)> {
     let line_at = |position: usize| text[..position].matches('\n').count() + 1;
     let mut mentions = Vec::new();
@@ -89,7 +90,7 @@ fn mentions(text: &str) -> Vec<(usize, Mention)> {
     mentions
 }
 
-/// A block of code while it is read.
+/// A code block during parsing.
 struct Block {
     language: String,
     lines: Vec<(usize, String)>,
@@ -104,7 +105,7 @@ impl Block {
         Self { language, lines: Vec::new() }
     }
 
-    /// The commands in it; one that is broken by `\` at the end of a line is one command.
+    /// The commands of the block. Lines joined by `\` are one command.
     fn commands(self) -> Vec<(usize, Mention)> {
         let mut commands: Vec<(usize, String)> = Vec::new();
         let mut continues = false;
@@ -137,7 +138,7 @@ fn in_shell(line: &str, folder: &str, names: &Names) -> Vec<String> {
 
 fn in_link(target: &str, folder: &str, names: &Names) -> Vec<String> {
     let path = target.split('#').next().unwrap_or_default();
-    let elsewhere = path.contains(':') || path.starts_with('/') || path.starts_with("../shared/");
+    let elsewhere = path.contains(':') || path.starts_with('/');
     let leads_nowhere = !path.is_empty() && !elsewhere && !names.has_path_from(folder, path);
     leads_nowhere.then(|| format!("link to a path that is not tracked: {path}")).into_iter().collect()
 }
@@ -159,7 +160,7 @@ fn no_such_path(span: &str, folder: &str, names: &Names) -> Option<String> {
     (!names.has_path(folder, path)).then(|| format!("no such tracked file or folder: {path}"))
 }
 
-/// The path that a span names, if it has the look of one in the repository.
+/// The path in a span, if it looks like a path in this repository.
 fn as_path(span: &str) -> Option<&str> {
     // `src/lib.rs:12` names a line of the file.
     let path = match span.rsplit_once(':') {
@@ -170,7 +171,7 @@ fn as_path(span: &str) -> Option<&str> {
     let lettered = path.bytes().any(|b| b.is_ascii_alphabetic());
     let ending = Path::new(path).extension().and_then(|ending| ending.to_str());
     let named = path.contains('/') || ending.is_some_and(|ending| FILE_ENDINGS.contains(&ending));
-    let elsewhere = ["/", "../shared/", "target/"].iter().any(|start| path.starts_with(start));
+    let elsewhere = ["/", "target/"].iter().any(|start| path.starts_with(start));
     let rate = path.ends_with("/s");
     (plain && lettered && named && !elsewhere && !rate).then_some(path)
 }

@@ -1,4 +1,4 @@
-//! The names a Markdown file may use: what there is to point at.
+//! The names that a Markdown file may use.
 
 use std::collections::BTreeSet;
 
@@ -6,13 +6,13 @@ use anyhow::Result;
 
 use crate::workspace::Workspace;
 
-/// Where the conformance cases are written.
+/// The folder of the conformance cases.
 const CASES: &str = "queue-testkit/src/";
 
-/// Everything in the repository that has a name.
+/// All names in the repository.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Tracked files and the folders they are in.
+    /// Tracked files and their folders.
     pub(super) paths: BTreeSet<String>,
     pub(super) packages: BTreeSet<String>,
     pub(super) examples: BTreeSet<String>,
@@ -44,16 +44,16 @@ impl Names {
         self.paths.insert(file.to_owned());
     }
 
-    /// Takes the case names from Rust code. A comment registers nothing; a function that nothing
-    /// registers is dead code, which the compiler reports.
+    /// Adds the case names of Rust code. Ignores comments, because a comment registers no case. An
+    /// unregistered function is dead code, which the compiler reports.
     pub(super) fn add_cases(&mut self, code: &str) {
         let without_comments = code.lines().filter_map(|line| line.split("//").next());
         self.cases.extend(without_comments.flat_map(case_ids).map(str::to_owned));
     }
 
-    /// Whether a path leads to something tracked, from the root or from `folder`.
+    /// Whether a path is tracked, relative to the root or to `folder`.
     ///
-    /// `*` stands for any part of one name; a pattern without a folder may match in every folder.
+    /// `*` matches any part of one name. A pattern without a folder matches in every folder.
     pub(super) fn has_path(&self, folder: &str, path: &str) -> bool {
         if path.contains('*') && !path.contains('/') {
             let mut file_names = self.paths.iter().filter_map(|path| path.rsplit('/').next());
@@ -62,7 +62,7 @@ impl Names {
         [folder, ""].iter().any(|base| self.has_path_from(base, path))
     }
 
-    /// Whether a path leads to something tracked from `base`, as a link in a file there does.
+    /// Whether a path is tracked relative to `base`, as for a link in a file there.
     pub(super) fn has_path_from(&self, base: &str, path: &str) -> bool {
         let Some(wanted) = resolve(base, path) else { return false };
         wanted.is_empty() || self.paths.contains(&wanted) || self.matches_pattern(&wanted)
@@ -93,7 +93,7 @@ fn is_case_id(word: &str) -> bool {
     numbered && !name.is_empty() && name.bytes().all(small)
 }
 
-/// Joins and removes `.` and `..`; `None` is outside the repository.
+/// Joins the paths and removes `.` and `..`. `None` if the result is outside the repository.
 fn resolve(base: &str, path: &str) -> Option<String> {
     let mut parts = Vec::new();
     for part in base.split('/').chain(path.split('/')) {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_looked_up_from_the_root_and_from_the_folder() {
+    fn path_is_relative_to_root_or_folder() {
         let names = tree();
         for path in [
             "README.md",
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_a_part_of_one_name() {
+    fn star_matches_a_part_of_one_name() {
         let names = tree();
         for path in ["*.sql", "queue-*/src/lib.rs", "queue-sqlite/src/sql/*.sql", "queue-core/*/le*s.md"] {
             assert!(names.has_path("", path), "{path}");
@@ -159,13 +159,13 @@ mod tests {
     }
 
     #[test]
-    fn case_names_have_a_form_of_their_own() {
+    fn case_names_are_recognised_by_form() {
         let text = "q1_a, `q13_head_claim_2` Q1 q1 q123_a q1_ q1_Big queue_name seq1_a q_a q7_x.";
         assert_eq!(case_ids(text).collect::<Vec<_>>(), ["q1_a", "q13_head_claim_2", "q7_x"]);
     }
 
     #[test]
-    fn a_comment_registers_no_case() {
+    fn comment_registers_no_case() {
         let mut names = Names::default();
         names.add_cases("/// Unlike q1_old.\nasync fn q2_new() {} // not q3_maybe\n");
         assert_eq!(names.cases.into_iter().collect::<Vec<_>>(), ["q2_new"]);

@@ -1,4 +1,4 @@
-//! Rules for source files that neither the compiler nor clippy knows.
+//! Checks rules for source files that neither the compiler nor clippy checks.
 
 use anyhow::Result;
 
@@ -6,9 +6,10 @@ use crate::report::Problem;
 use crate::workspace::Workspace;
 
 /// A longer file holds more than one idea.
-const MOST_LINES: usize = 400;
+const MAX_LINES: usize = 400;
 
-/// Each text that must not stand in a Rust file, in two halves so that this file keeps the rule, and why.
+/// Texts that must not be in a Rust file, and the advice for each. Each text is in two halves, so
+/// that this file passes the check.
 const FORBIDDEN: &[([&str; 2], &str)] = &[
     (["#[al", "low("], "use `#[expect(…, reason = \"…\")]`, which says when it is no longer needed"),
     (["#![al", "low("], "use `#![expect(…, reason = \"…\")]`, which says when it is no longer needed"),
@@ -32,8 +33,8 @@ pub(super) fn check(workspace: &Workspace) -> Result<Vec<Problem>> {
 
 fn overlong(path: &str, text: &str) -> Option<Problem> {
     let lines = text.lines().count();
-    let message = || format!("{lines} lines; a file of one idea has at most {MOST_LINES}");
-    (lines > MOST_LINES).then(|| Problem::at(path, MOST_LINES + 1, message()))
+    let message = || format!("{lines} lines; a file of one idea has at most {MAX_LINES}");
+    (lines > MAX_LINES).then(|| Problem::at(path, MAX_LINES + 1, message()))
 }
 
 fn forbidden(path: &str, text: &str) -> Vec<Problem> {
@@ -49,7 +50,7 @@ fn forbidden(path: &str, text: &str) -> Vec<Problem> {
     problems
 }
 
-/// Whether `needle` stands in the line, and not as a part of a longer word.
+/// Whether the line contains `needle` as a whole word.
 fn contains_word(line: &str, needle: &str) -> bool {
     let in_word = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(needle).any(|(start, _)| {
@@ -65,14 +66,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_over_the_limit_is_named() {
+    fn first_line_over_the_limit_is_named() {
         assert_eq!(overlong("a.rs", &"x\n".repeat(400)), None);
         let problem = overlong("a.rs", &"x\n".repeat(401)).unwrap();
         assert_eq!(problem.to_string(), "a.rs:401: 401 lines; a file of one idea has at most 400");
     }
 
     #[test]
-    fn every_forbidden_text_is_found_on_its_line() {
+    fn forbidden_text_is_reported_with_its_line() {
         for (halves, advice) in FORBIDDEN {
             let needle = halves.concat();
             let text = format!("fn a() {{}}\n    {needle} ");
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_word_is_another_word() {
+    fn longer_word_is_allowed() {
         let longer = ["AU", "TO", "DOC"].concat();
         assert_eq!(forbidden("a.rs", &longer), []);
     }

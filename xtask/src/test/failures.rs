@@ -1,16 +1,18 @@
-//! The failures of a run, told again at its end: thousands of lines of success lie in between.
+//! Collects the failures of a run to print them again at the end, because thousands of lines
+//! separate them.
 
 use std::fmt;
 
-/// The most lines of one failure that are told again: of its beginning, which says what was wrong, and of its
-/// end, where the conformance suite says how to run the case again.
+/// Maximum number of lines printed per failure: first lines, which have the error, and last lines.
+/// There the conformance suite prints how to run the case again.
 const FIRST_LINES: usize = 40;
 const LAST_LINES: usize = 4;
-/// The most characters of a line; the payloads in a dump can be long.
+/// Maximum number of characters per line, because payloads in a dump can be long.
 const LINE_CHARACTERS: usize = 300;
 
-/// Picks the failures out of the output of test programs, which libtest, libtest-mimic and rustdoc write alike:
-/// after the line `failures:`, each under `---- its name`, up to a second such line with all the names.
+/// Reads failures from the output of test programs. libtest, libtest-mimic and rustdoc print the
+/// line `failures:` first, then each failure under `---- name`. A second such line begins the list
+/// of names.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     failures: Vec<Vec<String>>,
@@ -22,7 +24,7 @@ impl Failures {
         self.failures.is_empty()
     }
 
-    /// Takes the next line of the output.
+    /// Reads the next line of output.
     pub(crate) fn read(&mut self, line: &str) {
         match line.trim_end() {
             "failures:" => self.is_inside = !self.is_inside,
@@ -68,14 +70,14 @@ fn shortened(line: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(output: &str) -> String {
+    fn printed(output: &str) -> String {
         let mut failures = Failures::default();
         output.lines().for_each(|line| failures.read(line));
         failures.to_string()
     }
 
     #[test]
-    fn each_failure_of_each_program_is_told_and_nothing_else() {
+    fn only_failures_are_printed() {
         let output = "\
 running 3 tests
 test one ... FAILED
@@ -124,21 +126,21 @@ three is wrong
 five is wrong
 
 ";
-        assert_eq!(told(output), expected);
+        assert_eq!(printed(output), expected);
     }
 
     #[test]
-    fn of_a_long_failure_the_beginning_and_the_end_are_told() {
+    fn long_failure_is_cut_in_the_middle() {
         let lines: Vec<String> = (1..100).map(|number| format!("line {number}")).collect();
-        let told =
-            told(&format!("failures:\n\n---- long ----\n{}\n\nfailures:\n    long\n", lines.join("\n")));
-        assert!(told.contains("line 39\n(56 lines are left out here)\nline 96\n"), "{told}");
-        assert!(told.ends_with("line 99\n\n"), "{told}");
+        let printed =
+            printed(&format!("failures:\n\n---- long ----\n{}\n\nfailures:\n    long\n", lines.join("\n")));
+        assert!(printed.contains("line 39\n(56 lines are left out here)\nline 96\n"), "{printed}");
+        assert!(printed.ends_with("line 99\n\n"), "{printed}");
     }
 
     #[test]
-    fn a_long_line_is_shortened_between_characters() {
-        let told = told(&format!("failures:\n---- wide ----\n{}\n", "ä".repeat(LINE_CHARACTERS + 1)));
-        assert_eq!(told, format!("---- wide ----\n{}…\n\n", "ä".repeat(LINE_CHARACTERS)));
+    fn long_line_is_cut_between_characters() {
+        let printed = printed(&format!("failures:\n---- wide ----\n{}\n", "ä".repeat(LINE_CHARACTERS + 1)));
+        assert_eq!(printed, format!("---- wide ----\n{}…\n\n", "ä".repeat(LINE_CHARACTERS)));
     }
 }

@@ -1,4 +1,4 @@
-//! Imports that close a circle which is known and not mended yet.
+//! Known circles of imports.
 
 /// An import that the check leaves out.
 #[derive(Debug, Clone, Copy)]
@@ -7,12 +7,12 @@ pub(super) struct Excuse {
     pub(super) folder: &'static str,
     pub(super) from: &'static str,
     pub(super) to: &'static str,
-    /// Why the import is still there.
+    /// Why the import exists.
     #[expect(dead_code, reason = "for the reader of the list")]
     pub(super) reason: &'static str,
 }
 
-/// Each entry is reported once its import closes no circle any more.
+/// The check reports an entry whose import is no longer part of a circle.
 pub(super) const EXCUSED: &[Excuse] = &[
     Excuse {
         folder: "queue-postgres/src",

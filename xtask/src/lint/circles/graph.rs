@@ -1,38 +1,38 @@
-//! Which of the modules in one folder import each other.
+//! The graph of imports among the modules of one folder.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Where an import is.
+/// The file and line of an import.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) path: String,
     pub(super) line: usize,
 }
 
 /// The modules of a folder and the first import of each by each.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Graph(BTreeMap<String, BTreeMap<String, Place>>);
+pub(super) struct Graph(BTreeMap<String, BTreeMap<String, Location>>);
 
-/// Modules of which each imports the next, and the last the first.
+/// Modules of which each imports the next, and the last imports the first.
 #[derive(Debug)]
 pub(super) struct Circle {
-    /// From the alphabetically first one on.
+    /// Starts with the alphabetically first module.
     pub(super) modules: Vec<String>,
-    /// Where each of them imports the next.
-    pub(super) places: Vec<Place>,
+    /// The import of the next module, for each module.
+    pub(super) locations: Vec<Location>,
 }
 
 impl Graph {
     /// Adds an import, unless one between the same modules is known.
-    pub(super) fn add(&mut self, from: &str, to: &str, place: Place) {
+    pub(super) fn add(&mut self, from: &str, to: &str, location: Location) {
         let imports = self.0.entry(from.to_owned()).or_default();
-        imports.entry(to.to_owned()).or_insert(place);
+        imports.entry(to.to_owned()).or_insert(location);
     }
 
-    /// Whether an import is there, and part of a circle.
+    /// Whether the import exists and is part of a circle.
     pub(super) fn is_in_circle(&self, from: &str, to: &str) -> bool {
-        let is_there = self.0.get(from).is_some_and(|imports| imports.contains_key(to));
-        is_there && self.shortest_way(to, from).is_some()
+        let exists = self.0.get(from).is_some_and(|imports| imports.contains_key(to));
+        exists && self.shortest_path(to, from).is_some()
     }
 
     /// The graph without some of its imports.
@@ -44,12 +44,12 @@ impl Graph {
         graph
     }
 
-    /// For each import that is part of a circle, the shortest such circle, each once.
+    /// The shortest circle of each import that is part of one, without duplicates.
     pub(super) fn circles(&self) -> Vec<Circle> {
         let mut found = BTreeSet::new();
         for (from, imports) in &self.0 {
             for to in imports.keys() {
-                if let Some(way) = self.shortest_way(to, from) {
+                if let Some(way) = self.shortest_path(to, from) {
                     found.insert(from_first(way));
                 }
             }
@@ -58,7 +58,7 @@ impl Graph {
     }
 
     /// The modules from `start` to `end`, both included.
-    fn shortest_way<'a>(&'a self, start: &'a str, end: &str) -> Option<Vec<&'a str>> {
+    fn shortest_path<'a>(&'a self, start: &'a str, end: &str) -> Option<Vec<&'a str>> {
         let mut before: BTreeMap<&str, &str> = BTreeMap::new();
         let mut next = VecDeque::from([start]);
         while let Some(module) = next.pop_front() {
@@ -80,12 +80,12 @@ impl Graph {
 
     fn circle(&self, modules: &[&str]) -> Circle {
         let next = modules.iter().cycle().skip(1);
-        let places = modules.iter().zip(next).map(|(from, to)| self.0[*from][*to].clone()).collect();
-        Circle { modules: modules.iter().map(|module| (*module).to_owned()).collect(), places }
+        let locations = modules.iter().zip(next).map(|(from, to)| self.0[*from][*to].clone()).collect();
+        Circle { modules: modules.iter().map(|module| (*module).to_owned()).collect(), locations }
     }
 }
 
-/// The same circle, from its alphabetically first module on.
+/// Rotates the circle to start with its alphabetically first module.
 fn from_first(mut circle: Vec<&str>) -> Vec<&str> {
     let first = circle.iter().enumerate().min_by_key(|(_, module)| **module);
     let first = first.map_or(0, |(index, _)| index);
@@ -100,7 +100,7 @@ mod tests {
     fn circles(imports: &[(&str, &str)]) -> Vec<String> {
         let mut graph = Graph::default();
         for (line, (from, to)) in (1..).zip(imports) {
-            graph.add(from, to, Place { path: format!("{from}.rs"), line });
+            graph.add(from, to, Location { path: format!("{from}.rs"), line });
         }
         graph.circles().iter().map(|circle| circle.modules.join(" ")).collect()
     }

@@ -1,4 +1,4 @@
-//! The modules of a crate, and the imports in them.
+//! Reads the modules of a crate and their imports.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use syn::{Attribute, Expr, ExprLit, Item, ItemMod, Lit, Meta};
 
 use super::paths::{Imports, ModulePath, is_for_tests};
 
-/// A path in a module that leads to something in the same crate.
+/// A path in a module that leads into the same crate.
 #[derive(Debug)]
 pub(super) struct Import {
     pub(super) from: ModulePath,
@@ -18,17 +18,17 @@ pub(super) struct Import {
     pub(super) line: usize,
 }
 
-/// What was read of a crate.
+/// The modules and imports of a crate.
 #[derive(Debug)]
 pub(super) struct Crate {
-    /// The folder of its first file.
+    /// The folder of the root file.
     folder: String,
     modules: BTreeSet<ModulePath>,
     pub(super) imports: Vec<Import>,
 }
 
 impl Crate {
-    /// Reads the crate whose first file this is, with all its modules but those of its unit tests.
+    /// Reads the crate with this root file, without the modules of its unit tests.
     pub(super) fn read(
         root: &str,
         read: &dyn Fn(&str) -> Result<String>,
@@ -41,14 +41,14 @@ impl Crate {
         Ok(reader.parsed)
     }
 
-    /// The longest part of a path that is a module.
+    /// The longest prefix of a path that is a module.
     pub(super) fn module_of<'a>(&self, path: &'a [String]) -> &'a [String] {
         let is_module = |end: &usize| self.modules.contains(&path[..*end]);
         let end = (1..=path.len()).take_while(is_module).last().unwrap_or(0);
         &path[..end]
     }
 
-    /// Where the modules inside a module usually are.
+    /// The usual folder of the modules inside a module.
     pub(super) fn folder(&self, module: &[String]) -> String {
         let parts = std::iter::once(self.folder.as_str()).chain(module.iter().map(String::as_str));
         parts.collect::<Vec<_>>().join("/")
@@ -62,7 +62,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Reads a file. `inside` is the folder of the modules in it.
+    /// Reads a file. `inside` is the folder of its child modules.
     fn file(&mut self, path: &str, inside: &str, module: &[String]) -> Result<()> {
         let code = (self.read)(path)?;
         let file = syn::parse_file(&code).with_context(|| format!("failed to parse {path}"))?;
@@ -97,7 +97,7 @@ impl Reader<'_> {
     }
 }
 
-/// Collects the imports of a module, and the modules inside it.
+/// Collects the imports of a module and its child modules.
 struct Visitor<'ast> {
     imports: Imports,
     inner: Vec<&'ast ItemMod>,

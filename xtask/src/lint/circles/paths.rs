@@ -1,12 +1,12 @@
-//! The paths in a module that begin at `crate`, `self` or `super`.
+//! Reads the paths in a module that begin with `crate`, `self` or `super`.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::{Attribute, Meta, Path, UseTree};
 
-/// A module, or something in one, by the names on the way to it from the root of the crate.
+/// The names from the root of the crate to a module or an item in it.
 pub(super) type ModulePath = Vec<String>;
 
-/// What one module imports from its own crate, each with its line.
+/// The imports of one module from its own crate, with lines.
 #[derive(Debug)]
 pub(super) struct Imports {
     module: ModulePath,
@@ -18,7 +18,7 @@ impl Imports {
         Self { module: module.to_vec(), found: Vec::new() }
     }
 
-    /// Adds what a `use` names.
+    /// Adds the paths of a `use`.
     pub(super) fn add_use(&mut self, tree: &UseTree) {
         self.add_tree(&[], tree);
     }
@@ -86,7 +86,7 @@ impl Imports {
     }
 }
 
-/// The names from the root of the crate on, if the path says where it begins.
+/// Resolves a path to names from the root of the crate. `None` if it does not begin there.
 fn resolve(module: &[String], names: &[String]) -> Option<ModulePath> {
     let mut path = match names.first()?.as_str() {
         "crate" => Vec::new(),
@@ -103,7 +103,7 @@ fn resolve(module: &[String], names: &[String]) -> Option<ModulePath> {
     Some(path)
 }
 
-/// Whether something is compiled for unit tests only.
+/// Whether an item is compiled only for unit tests.
 pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => {

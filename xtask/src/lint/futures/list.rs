@@ -1,4 +1,4 @@
-//! The page, read.
+//! Reads the page.
 
 use super::Name;
 
@@ -10,7 +10,8 @@ pub(super) struct Entry {
     pub(super) tests: Vec<String>,
 }
 
-/// Each row of the tables under a heading that is a package's name: the futures in the first cell, the tests in the last.
+/// Reads the rows of the tables under a heading with the name of a package. The first cell has the
+/// futures, the last cell the tests.
 pub(super) fn read(page: &str) -> Vec<Entry> {
     let mut package = String::new();
     let mut entries = Vec::new();
@@ -30,7 +31,7 @@ pub(super) fn read(page: &str) -> Vec<Entry> {
     entries
 }
 
-/// What stands between backticks.
+/// The texts in backticks.
 fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -1,4 +1,5 @@
-//! The public futures of Rust code. What is `pub` can be named by users: the compiler reports what cannot.
+//! Finds the public futures of Rust code. It trusts `pub`, because the compiler reports unreachable
+//! public items.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +12,14 @@ use syn::{
 
 use super::Name;
 
-/// What the files read so far hold.
+/// The futures and types of the files read.
 #[derive(Debug, Default)]
 pub(super) struct Source {
     futures: Vec<(Name, String)>,
-    /// The traits that have some.
+    /// The traits with async methods.
     traits: BTreeSet<String>,
     types: BTreeSet<Name>,
-    /// Which type implements which trait, and where.
+    /// The type, the trait and the file of each implementation.
     implementations: Vec<(Name, String, String)>,
 }
 
@@ -30,7 +31,8 @@ impl Source {
         Ok(())
     }
 
-    /// Every public future with its file, and every public type that implements a trait with some.
+    /// Every public future with its file, and every public type that implements a trait with async
+    /// methods.
     pub(super) fn futures(&self) -> Vec<(Name, String)> {
         let mut all = self.futures.clone();
         for (name, implemented, path) in &self.implementations {
@@ -129,7 +131,7 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(is_test)
 }
 
-/// An `async fn`, or one that returns something called a future.
+/// Whether this is an `async fn`, or returns a type whose name ends with `Future`.
 fn is_future(signature: &Signature) -> bool {
     let ReturnType::Type(_, returned) = &signature.output else { return signature.asyncness.is_some() };
     let mut finder = Finder::default();
@@ -137,7 +139,7 @@ fn is_future(signature: &Signature) -> bool {
     signature.asyncness.is_some() || finder.found
 }
 
-/// Looks for `Future`, `BoxFuture`, `EnvironmentFuture`, … in a type.
+/// Searches a type for `Future`, `BoxFuture`, `EnvironmentFuture`, ….
 #[derive(Default)]
 struct Finder {
     found: bool,
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_public_and_waits_is_found_in_every_form() {
+    fn each_form_of_public_future_is_found() {
         let code = "
             pub async fn connect() {}
             pub fn sleep() -> BoxFuture<'static, ()> { todo() }
@@ -178,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_type_that_implements_a_trait_with_futures_is_one_name() {
+    fn async_trait_implementation_is_one_name() {
         let code = "
             pub trait Store { async fn insert(&self); }
             pub struct Memory;
