@@ -1,15 +1,18 @@
 //! `cargo xtask lint`: runs all checks that do not run the code. It changes nothing.
 
 mod circles;
+mod columns;
 mod commands;
 mod compiler;
 mod feature_sets;
+mod finished;
 mod format;
 mod futures;
 mod kept_apart;
 mod markdown;
 mod names;
 mod source;
+mod words;
 
 use anyhow::Result;
 
@@ -21,6 +24,8 @@ pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::load()?;
     let mut report = Report::begin("lint");
     report.step("source files", || source::check(&workspace));
+    report.step("columns", || columns::check(&workspace));
+    report.step("words", || words::check(&workspace));
     report.step("names in Markdown", || markdown::check(&workspace));
     report.step("dropped futures", || futures::check(&workspace));
     report.step("circles of imports", || circles::check(&workspace));
