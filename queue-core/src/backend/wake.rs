@@ -1,43 +1,14 @@
 //! Telling workers that there is something to do.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::{Hint, WakeHints};
+use crate::JobId;
 use crate::poison::ignore_poison;
-use crate::{JobId, QueueName, Timestamp};
-
-/// Jobs of one queue and priority that are ready, or will be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Hint {
-    /// Their queue.
-    pub queue: QueueName,
-    /// Their priority.
-    pub priority: i16,
-    /// The least `run_at` among them, for the cursor.
-    pub run_at: Timestamp,
-    /// How long until the first of them is due; zero if it is ready now.
-    pub due_in: Duration,
-}
-
-impl Hint {
-    /// Jobs that are ready now.
-    #[must_use]
-    pub const fn new(queue: QueueName, priority: i16, run_at: Timestamp) -> Self {
-        Self { queue, priority, run_at, due_in: Duration::ZERO }
-    }
-
-    /// Jobs that are ready only after this time.
-    #[must_use]
-    pub const fn due_in(mut self, due_in: Duration) -> Self {
-        self.due_in = due_in;
-        self
-    }
-}
 
 /// What a receiver missed since it last looked, folded: however long it looks away, this stays as
 /// small as the number of queues and priorities.
@@ -62,43 +33,22 @@ impl Wakes {
     }
 }
 
-#[derive(Default)]
-struct Pending {
-    ready: BTreeMap<(QueueName, i16), Timestamp>,
-    due_in: Option<Duration>,
-    cancels: Vec<JobId>,
-    unknown: bool,
-}
-
-impl Pending {
-    fn add(&mut self, hint: &Hint) {
-        if hint.due_in.is_zero() {
-            let least = self.ready.entry((hint.queue.clone(), hint.priority)).or_insert(hint.run_at);
-            *least = hint.run_at.min(*least);
-        } else {
-            self.due_in = Some(self.due_in.map_or(hint.due_in, |due| due.min(hint.due_in)));
-        }
-    }
-
-    fn into_wakes(self) -> Wakes {
-        let hint = |((queue, priority), run_at)| Hint { queue, priority, run_at, due_in: Duration::ZERO };
-        Wakes {
-            ready: self.ready.into_iter().map(hint).collect(),
-            due_in: self.due_in,
-            cancels: self.cancels,
-            unknown: self.unknown,
-        }
+impl From<WakeHints> for Wakes {
+    fn from(hints: WakeHints) -> Self {
+        let ready = hints.ready();
+        let due_in = hints.hints().skip(ready.len()).map(|hint| hint.due_in).min();
+        Self { ready, due_in, cancels: hints.cancels, unknown: hints.unknown }
     }
 }
 
 #[derive(Default)]
 struct Mailbox {
-    pending: Mutex<Pending>,
+    pending: Mutex<WakeHints>,
     arrived: Notify,
 }
 
 impl Mailbox {
-    fn post(&self, change: impl FnOnce(&mut Pending)) {
+    fn post(&self, change: impl FnOnce(&mut WakeHints)) {
         change(&mut lock(&self.pending));
         self.arrived.notify_one();
     }
@@ -143,7 +93,7 @@ impl WakeHub {
     /// Says that jobs are ready, or will be. To be called after the commit.
     pub fn announce(&self, hints: &[Hint]) {
         if !hints.is_empty() {
-            self.each(|pending| hints.iter().for_each(|hint| pending.add(hint)));
+            self.each(|pending| pending.extend(hints.iter().cloned()));
         }
     }
 
@@ -154,12 +104,19 @@ impl WakeHub {
         }
     }
 
+    /// Announces everything that a transaction collected. To be called after the commit.
+    pub fn announce_all(&self, hints: &WakeHints) {
+        if !hints.is_empty() {
+            self.each(|pending| pending.append(hints));
+        }
+    }
+
     /// Says that something changed.
     pub fn announce_unknown(&self) {
         self.each(|pending| pending.unknown = true);
     }
 
-    fn each(&self, change: impl Fn(&mut Pending)) {
+    fn each(&self, change: impl Fn(&mut WakeHints)) {
         lock(&self.0).retain(|mailbox| match mailbox.upgrade() {
             Some(mailbox) => {
                 mailbox.post(&change);
@@ -196,7 +153,7 @@ impl WakeReceiver {
 
     /// Takes what there is now.
     pub fn take(&mut self) -> Wakes {
-        std::mem::take(&mut *lock(&self.0.pending)).into_wakes()
+        std::mem::take(&mut *lock(&self.0.pending)).into()
     }
 }
 
@@ -213,6 +170,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{QueueName, Timestamp};
 
     fn hint(priority: i16, run_at: i64, due_in: Duration) -> Hint {
         let run_at = Timestamp::from_micros(run_at).unwrap();

@@ -20,7 +20,7 @@ impl Store {
             (Stage::Running(_), IfRunning::Leave) => CancelReply::Running,
             (Stage::Running(_), IfRunning::Signal) => {
                 live.cancel_wanted = true;
-                self.news.cancels.push(id);
+                self.hints.add_cancel(id);
                 CancelReply::Running
             }
             (Stage::Scheduled | Stage::Retrying | Stage::Ready, _) => {

@@ -15,7 +15,7 @@ impl Store {
         if let Some(prune) = &request.prune {
             reply.pruned = self.prune(now, prune);
         }
-        reply.ready = self.news.ready_hints();
+        reply.ready = self.hints.ready();
         reply.next_due = self.index.first_waiting().map(|(due, _)| now.until(due));
         reply
     }

@@ -8,7 +8,6 @@ mod insert;
 mod inspect;
 mod live;
 mod maintain;
-mod news;
 mod settle;
 mod store;
 mod worker;
@@ -54,14 +53,14 @@ impl MemoryBackend {
         Self::default()
     }
 
-    /// One transaction: the lock is held for all of it, and what it has to tell is told afterwards.
+    /// One transaction: the lock is held for all of it, and its hints are announced afterwards.
     fn transaction<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
-        let (reply, news) = {
+        let (reply, hints) = {
             let mut store = self.lock();
             let reply = change(&mut store);
-            (reply, std::mem::take(&mut store.news))
+            (reply, std::mem::take(&mut store.hints))
         };
-        news.announce(&self.hub);
+        self.hub.announce_all(&hints);
         reply
     }
 

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
 pub(super) use super::live::{Lease, Live, Stage};
-use super::news::News;
-use crate::backend::AttemptError;
+use crate::backend::{AttemptError, Hint, WakeHints};
 use crate::{ClaimId, JobId, JobSpec, QueueName, State, Timestamp, Token, WorkerId};
 
-/// Every row there is, and what is to be told once the lock is released.
+/// Every row there is, and the hints of the transaction that holds the lock.
 #[derive(Default)]
 pub(super) struct Store {
     /// Every job.
@@ -25,7 +24,8 @@ pub(super) struct Store {
     pub(super) paused: BTreeSet<QueueName>,
     /// The orders in which live and finished jobs are looked for.
     pub(super) index: Index,
-    pub(super) news: News,
+    /// What is announced once the lock is released.
+    pub(super) hints: WakeHints,
 }
 
 /// What is written once.
@@ -137,7 +137,8 @@ impl Store {
     /// Notes that a job is ready, or will be, for whoever waits for one.
     pub(super) fn tell(&mut self, id: JobId, now: Timestamp) {
         if let (Some(job), Some(live)) = (self.jobs.get(&id), self.live.get(&id)) {
-            self.news.hint(&job.spec, live.run_at, now);
+            let hint = Hint::new(job.spec.queue.clone(), job.spec.priority, live.run_at);
+            self.hints.add(hint.due_in(now.until(live.run_at)));
         }
     }
 }

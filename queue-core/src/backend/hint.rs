@@ -1,0 +1,204 @@
+//! What is announced, and how a transaction collects it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::{JobId, JobSpec, QueueName, Timestamp};
+
+/// Jobs of one queue and priority that are ready, or will be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hint {
+    /// Their queue.
+    pub queue: QueueName,
+    /// Their priority.
+    pub priority: i16,
+    /// The least `run_at` among them, for the cursor.
+    pub run_at: Timestamp,
+    /// How long until the first of them is due; zero if it is ready now.
+    pub due_in: Duration,
+}
+
+impl Hint {
+    /// Jobs that are ready now.
+    #[must_use]
+    pub const fn new(queue: QueueName, priority: i16, run_at: Timestamp) -> Self {
+        Self { queue, priority, run_at, due_in: Duration::ZERO }
+    }
+
+    /// Jobs that are ready only after this time.
+    #[must_use]
+    pub const fn due_in(mut self, due_in: Duration) -> Self {
+        self.due_in = due_in;
+        self
+    }
+}
+
+/// Everything that a transaction has to announce, collected before its commit for
+/// [`WakeHub::announce_all`](super::WakeHub::announce_all) after it.
+///
+/// Hints are folded by queue and priority, so that they stay few however many jobs become ready.
+/// The ready jobs of a level, and those that wait, have a hint each.
+///
+/// ```
+/// use queue_core::backend::{Hint, WakeHints, WakeHub};
+/// use queue_core::{QueueName, Timestamp};
+///
+/// let hub = WakeHub::new();
+/// let mut receiver = hub.subscribe();
+///
+/// let mut hints = WakeHints::new();
+/// for second in [9, 5, 7] {
+///     let run_at = Timestamp::from_micros(second * 1_000_000)?;
+///     hints.add(Hint::new(QueueName::default(), 0, run_at));
+/// }
+/// // … commit …
+/// hub.announce_all(&hints);
+/// assert_eq!(receiver.take().ready, hints.ready());
+/// assert_eq!(hints.ready().len(), 1);
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WakeHints {
+    levels: BTreeMap<Level, (Duration, Timestamp)>,
+    pub(super) cancels: Vec<JobId>,
+    pub(super) unknown: bool,
+}
+
+/// Ready levels sort before those that wait.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Level {
+    is_waiting: bool,
+    queue: QueueName,
+    priority: i16,
+}
+
+impl WakeHints {
+    /// Nothing to announce.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The hints for jobs that are inserted at `now`.
+    #[must_use]
+    pub fn of_inserted<'a>(jobs: impl IntoIterator<Item = &'a JobSpec>, now: Timestamp) -> Self {
+        let hint = |job: &JobSpec| {
+            let run_at = job.run_at.unwrap_or(now);
+            Hint::new(job.queue.clone(), job.priority, run_at).due_in(now.until(run_at))
+        };
+        jobs.into_iter().map(hint).collect()
+    }
+
+    /// Adds a hint.
+    pub fn add(&mut self, hint: Hint) {
+        let Hint { queue, priority, run_at, due_in } = hint;
+        let level = Level { is_waiting: !due_in.is_zero(), queue, priority };
+        let first = self.levels.entry(level).or_insert((due_in, run_at));
+        *first = (due_in, run_at).min(*first);
+    }
+
+    /// Adds a running job that should be cancelled.
+    pub fn add_cancel(&mut self, job: JobId) {
+        self.cancels.push(job);
+    }
+
+    /// Makes every worker look at everything.
+    pub fn add_unknown(&mut self) {
+        self.unknown = true;
+    }
+
+    /// Adds the announcements of another transaction.
+    pub fn append(&mut self, other: &Self) {
+        self.extend(other.hints());
+        self.cancels.extend_from_slice(&other.cancels);
+        self.unknown |= other.unknown;
+    }
+
+    /// Whether there is nothing to announce.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.levels.is_empty() && self.cancels.is_empty() && !self.unknown
+    }
+
+    /// One hint for each queue and priority that is ready now, for
+    /// [`MaintainReply::ready`](super::MaintainReply::ready).
+    #[must_use]
+    pub fn ready(&self) -> Vec<Hint> {
+        self.hints().take_while(|hint| hint.due_in.is_zero()).collect()
+    }
+
+    /// The hints: first those of ready jobs, then those of jobs that wait.
+    pub fn hints(&self) -> impl Iterator<Item = Hint> + '_ {
+        self.levels.iter().map(|(level, &(due_in, run_at))| {
+            Hint::new(level.queue.clone(), level.priority, run_at).due_in(due_in)
+        })
+    }
+
+    /// The running jobs that should be cancelled.
+    #[must_use]
+    pub fn cancels(&self) -> &[JobId] {
+        &self.cancels
+    }
+
+    /// Whether every worker should look at everything.
+    #[must_use]
+    pub const fn is_unknown(&self) -> bool {
+        self.unknown
+    }
+}
+
+impl Extend<Hint> for WakeHints {
+    fn extend<I: IntoIterator<Item = Hint>>(&mut self, hints: I) {
+        hints.into_iter().for_each(|hint| self.add(hint));
+    }
+}
+
+impl FromIterator<Hint> for WakeHints {
+    fn from_iter<I: IntoIterator<Item = Hint>>(hints: I) -> Self {
+        let mut all = Self::new();
+        all.extend(hints);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Kind, Payload};
+
+    fn hint(priority: i16, run_at: i64, due_in: u64) -> Hint {
+        let run_at = Timestamp::from_micros(run_at).unwrap();
+        Hint::new(QueueName::default(), priority, run_at).due_in(Duration::from_micros(due_in))
+    }
+
+    #[test]
+    fn hints_fold_to_the_first_of_each_level() {
+        let hints = [hint(1, 8, 0), hint(0, 7, 0), hint(0, 90, 40), hint(0, 5, 0), hint(0, 80, 30)];
+        let hints = WakeHints::from_iter(hints);
+        assert_eq!(hints.ready(), [hint(0, 5, 0), hint(1, 8, 0)]);
+        assert!(hints.hints().eq([hint(0, 5, 0), hint(1, 8, 0), hint(0, 80, 30)]));
+    }
+
+    #[test]
+    fn inserted_jobs_are_ready_or_wait() {
+        let now = Timestamp::from_micros(5).unwrap();
+        let job = || JobSpec::new(JobId::generate(), Kind::new("a").unwrap(), Payload::from_stored("1"));
+        let later = job().run_at(Timestamp::from_micros(9).unwrap());
+        let hints = WakeHints::of_inserted(&[later, job()], now);
+        assert!(hints.hints().eq([hint(0, 5, 0), hint(0, 9, 4)]));
+    }
+
+    #[test]
+    fn appended_announcements_are_all_there() {
+        let mut hints = WakeHints::from_iter([hint(0, 5, 0)]);
+        let mut more = WakeHints::from_iter([hint(0, 3, 0)]);
+        let job = JobId::generate();
+        more.add_cancel(job);
+        more.add_unknown();
+        assert!(WakeHints::new().is_empty() && !more.is_empty());
+        hints.append(&more);
+        assert_eq!(hints.ready(), [hint(0, 3, 0)]);
+        assert_eq!((hints.cancels(), hints.is_unknown()), (&[job][..], true));
+    }
+}
