@@ -331,6 +331,18 @@ impl JobSpec {
         let comparable = |job: &Self| job.clone().run_at(job.run_at.unwrap_or(created_at)).attributes(None);
         comparable(self) == comparable(stored)
     }
+
+    /// The job as a storage returns it that keeps durations in whole microseconds.
+    #[must_use]
+    pub fn in_whole_micros(&self) -> Self {
+        let whole =
+            |duration| Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default());
+        let whole_backoff = |backoff: Backoff| {
+            let (base, cap) = (whole(backoff.base()), whole(backoff.cap()));
+            Backoff::new(base, cap, backoff.jitter()).unwrap_or(backoff)
+        };
+        self.clone().timeout(whole(self.timeout)).backoff(self.backoff.map(whole_backoff))
+    }
 }
 
 /// The answer to one submitted job.

@@ -48,6 +48,7 @@
 mod audit;
 mod cancel;
 mod claim;
+mod compare_batch;
 mod extensions;
 mod hint;
 mod insert;
@@ -70,6 +71,7 @@ use crate::Result;
 pub use audit::{Audit, LiveRow, OutcomeRow, Stored};
 pub use cancel::{CancelReply, CancelRequest, IfRunning};
 pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
+pub use compare_batch::compare_batch;
 pub use extensions::Extensions;
 pub(crate) use extensions::{inspect, manage};
 pub use hint::{Hint, WakeHints};

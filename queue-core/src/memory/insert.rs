@@ -1,8 +1,8 @@
 //! Storing batches.
 
 use super::store::{Job, Live, Stage, Store};
-use crate::backend::{InsertReply, InsertRequest};
-use crate::{Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
+use crate::backend::{InsertReply, InsertRequest, compare_batch};
+use crate::{Error, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
 
 impl Store {
     /// Stores each batch whole or not at all, in order, and then makes a claim that waited for them.
@@ -25,7 +25,8 @@ impl Store {
         batch: Vec<JobSpec>,
         entered: &mut Vec<JobId>,
     ) -> Result<Vec<Submitted>> {
-        let insertion = if self.is_known(&batch)? { Insertion::Known } else { Insertion::New };
+        let stored = |id| Ok::<_, Error>(self.jobs.get(&id).map(|job| (&job.spec, job.created_at)));
+        let insertion = compare_batch(&batch, stored)?;
         let answers = batch.iter().map(|spec| Submitted::new(spec.id, insertion)).collect();
         if insertion == Insertion::New {
             entered.extend(batch.iter().map(|spec| spec.id));
@@ -36,27 +37,6 @@ impl Store {
         Ok(answers)
     }
 
-    /// Whether all of the batch is stored already; it is a conflict if a part of it is, or an id
-    /// with other content.
-    fn is_known(&self, batch: &[JobSpec]) -> Result<bool> {
-        let mut known = None;
-        let mut missing = false;
-        for spec in batch {
-            match self.jobs.get(&spec.id) {
-                None => missing = true,
-                Some(stored) if spec.is_same_as(&stored.spec, stored.created_at) => {
-                    known.get_or_insert(spec);
-                }
-                Some(_) => return Err(conflict(spec, "is stored with other content")),
-            }
-        }
-        match known {
-            Some(spec) if missing => Err(conflict(spec, "is stored already, others of its batch are not")),
-            Some(_) => Ok(true),
-            None => Ok(false),
-        }
-    }
-
     fn insert_job(&mut self, now: Timestamp, mut spec: JobSpec) {
         let id = spec.id;
         let run_at = *spec.run_at.get_or_insert(now);
@@ -64,9 +44,4 @@ impl Store {
         self.jobs.insert(id, Job { spec, created_at: now });
         self.enter(id, Live { stage, run_at, attempt: 0, cancel_wanted: false });
     }
-}
-
-fn conflict(spec: &JobSpec, fault: &str) -> Error {
-    let message = format!("the id {} {fault}", spec.id);
-    Error::new(ErrorKind::Conflict, "insert jobs", message).with_jobs(vec![spec.id])
 }
