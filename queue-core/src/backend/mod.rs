@@ -7,6 +7,11 @@
 //! (`docs/writing-a-backend.md` in the repository) goes from an empty file to that proof, with
 //! `examples/custom_backend` to copy from.
 //!
+//! What every backend needs is here once: [`WakeHub`] and [`WakeHints`] for wake-ups,
+//! [`compare_batch`] for a repeated insert, [`missing_migrations`] for a versioned schema,
+//! [`WORKER_LOST_ERROR`] and [`DEADLINE_PASSED_ERROR`] for a rescue, [`OwnProcess`] for threads and
+//! forks, and [`Wrapper`] for a backend around another one.
+//!
 //! # Time
 //! Every request that depends on time carries `now`. `None` is the backend's own clock (a database
 //! server's, where there is one), the one truth across machines; tests pass `Some` and never sleep.
@@ -58,6 +63,7 @@ mod manage;
 mod migration;
 mod process;
 mod ready_queues;
+mod rescue;
 mod settle;
 mod wake;
 mod worker;
@@ -83,6 +89,7 @@ pub use manage::Manage;
 pub use migration::{Migration, SchemaVersion, missing_migrations};
 pub use process::OwnProcess;
 pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
+pub use rescue::{DEADLINE_PASSED_ERROR, WORKER_LOST_ERROR};
 pub use settle::{Completion, SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{WakeHub, WakeReceiver, Wakes};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
@@ -278,7 +285,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - A lease is past its deadline when that is not after `now`. The leases of a worker that was
     ///   given up and do not fit the limit stay as they are until the next call, which takes them.
     /// - A rescued job is `ready` again with its `run_at` unchanged and the attempt charged; one
-    ///   that has used all attempts is `dead`. The loss is recorded as the error of the attempt.
+    ///   that has used all attempts is `dead`. [`WORKER_LOST_ERROR`] or [`DEADLINE_PASSED_ERROR`] is
+    ///   recorded as the error of the attempt.
     /// - Pruning removes finished jobs only, with all that belongs to them.
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;
 

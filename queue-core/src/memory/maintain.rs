@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::store::{Ending, Stage, Standing, Store};
-use crate::backend::{MaintainReply, MaintainRequest, Prune};
+use crate::backend::{DEADLINE_PASSED_ERROR, MaintainReply, MaintainRequest, Prune, WORKER_LOST_ERROR};
 use crate::{JobId, QueueName, State, Timestamp, WorkerId};
 
 impl Store {
@@ -58,14 +58,14 @@ impl Store {
                 if taken(reply) >= limit {
                     return;
                 }
-                self.take_back(id, now, "its worker was lost", reply);
+                self.take_back(id, now, WORKER_LOST_ERROR, reply);
             }
         }
         while taken(reply) < limit
             && let Some(&(deadline, id)) = self.index.deadlines.first()
             && deadline <= now
         {
-            self.take_back(id, now, "its lease ran past its deadline", reply);
+            self.take_back(id, now, DEADLINE_PASSED_ERROR, reply);
         }
     }
 
