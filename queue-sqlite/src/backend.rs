@@ -8,7 +8,7 @@ use queue_core::backend::{
     CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
     MaintainRequest, OwnProcess, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, WakeHub, WakeReceiver, ignore_poison,
+    SettleRequest, Settled, WakeHints, WakeHub, WakeReceiver, ignore_poison,
 };
 use queue_core::{Backend, ErrorKind, Result};
 use rusqlite::Connection;
@@ -18,7 +18,7 @@ use crate::config::SqliteConfig;
 use crate::error::Outcome;
 use crate::reader::{CountedFiles, Looks, Readers};
 use crate::writer::Writer;
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::Session;
 
 /// Jobs in an SQLite file, or in memory.
@@ -232,7 +232,7 @@ impl Request for CheckFiles {
         Ok(Some(()))
     }
 
-    fn apply(&self, _session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+    fn apply(&self, _session: &mut Session, _hints: &mut WakeHints) -> Outcome<()> {
         Ok(())
     }
 }
@@ -261,7 +261,7 @@ where
         (self.0)(&session.connection).map(Some)
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<T> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<T> {
         (self.0)(&session.connection)
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use queue_core::backend::{OwnProcess, ignore_poison};
+use queue_core::backend::{OwnProcess, WakeHints, ignore_poison};
 use queue_core::{Error, ErrorKind, Result};
 use rusqlite::MAIN_DB;
 use tokio::sync::oneshot;
@@ -17,7 +17,7 @@ use crate::config::SqliteConfig;
 use crate::connection::open_copier;
 use crate::error::Outcome;
 use crate::reader::CountedFiles;
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::Session;
 
 const VACUUM_INTO: &str = include_str!("sql/vacuum_into.sql");
@@ -156,7 +156,7 @@ impl Request for CopyMemory {
         Ok(Some(copied?))
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<()> {
         self.look(session).map(|_| ())
     }
 }

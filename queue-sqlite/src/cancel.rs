@@ -1,13 +1,13 @@
 //! Cancels jobs.
 
-use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
+use queue_core::backend::{CancelReply, CancelRequest, IfRunning, WakeHints};
 use queue_core::{JobId, State, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Outcome, corrupt};
 use crate::finish::{Finish, finish};
 use crate::state;
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 
 const READ: &str = include_str!("sql/cancel_read.sql");
@@ -22,9 +22,9 @@ impl Request for CancelRequest {
         self.jobs.len()
     }
 
-    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Vec<CancelReply>> {
+    fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<Vec<CancelReply>> {
         let now = time(self.now);
-        self.jobs.iter().map(|job| cancel(&session.connection, now, *job, self.if_running, effects)).collect()
+        self.jobs.iter().map(|job| cancel(&session.connection, now, *job, self.if_running, hints)).collect()
     }
 }
 
@@ -33,7 +33,7 @@ fn cancel(
     now: Timestamp,
     job: JobId,
     if_running: IfRunning,
-    effects: &mut Effects,
+    hints: &mut WakeHints,
 ) -> Outcome<CancelReply> {
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let found = connection.prepare_cached(READ)?.query_row([job.to_bytes()], read).optional()?;
@@ -53,7 +53,7 @@ fn cancel(
         State::Running => {
             if if_running == IfRunning::Signal {
                 connection.prepare_cached(REQUEST)?.execute([seq])?;
-                effects.cancels.push(job);
+                hints.add_cancel(job);
             }
             Ok(CancelReply::Running)
         }

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
+use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, WakeHints};
 use queue_core::{ClaimId, JobId, JobSpec, Kind, Timestamp};
 use rusqlite::{Connection, Row, params};
 
@@ -13,10 +13,10 @@ use crate::error::{Outcome, corrupt};
 use crate::lists::array;
 use crate::names::Names;
 use crate::pause::is_paused;
-use crate::promote::{hint, next_due, promote_queue};
+use crate::promote::{next_due, promote_queue, ready};
 use crate::unwritable::{Sets, Unwritable, write_each};
 use crate::worker::live_worker;
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 use crate::{row, unwritable};
 
@@ -65,7 +65,7 @@ impl Request for ClaimRequest {
         Ok(Some(ClaimReply::new(Vec::new(), due)))
     }
 
-    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<ClaimReply> {
+    fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<ClaimReply> {
         let now = time(self.now);
         let worker = live_worker(&session.connection, self.worker, Self::OPERATION)?;
         let Some(queue) = session.names.find(&session.connection, self.queue.as_str())? else {
@@ -73,8 +73,8 @@ impl Request for ClaimRequest {
         };
         let mut due = next_due(&session.connection, &session.unwritable, queue, now)?;
         if due.is_some_and(|due| due.is_zero()) {
-            let (_, promoted) = promote_queue(session, queue, now, PROMOTED)?;
-            hint(&mut effects.ready, &self.queue, promoted);
+            let promoted = promote_queue(session, queue, now, PROMOTED)?;
+            hints.extend(ready(&self.queue, &promoted));
             due = next_due(&session.connection, &session.unwritable, queue, now)?;
         }
         if is_paused(&session.connection, queue)? {
@@ -362,7 +362,7 @@ impl Request for LeasesRequest {
         Ok(Some(jobs))
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<Self::Reply> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<Self::Reply> {
         Ok(self.look(session)?.unwrap_or_default())
     }
 }

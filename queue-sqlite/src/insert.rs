@@ -1,20 +1,19 @@
 //! Entering jobs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use queue_core::backend::{ClaimReply, ClaimRequest, Hint, InsertReply, InsertRequest};
+use queue_core::backend::{ClaimReply, ClaimRequest, InsertReply, InsertRequest, WakeHints, compare_batch};
 use queue_core::{
-    Attributes, Backoff, Error, ErrorKind, Insertion, JobId, JobSpec, QueueName, Result, Submitted,
-    Timestamp, saturating_micros,
+    Attributes, Backoff, Insertion, JobId, JobSpec, Result, Submitted, Timestamp, saturating_micros,
 };
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use crate::error::{Fault, Outcome};
+use crate::error::{Fault, Outcome, corrupt};
 use crate::lists::Insert;
 use crate::names::Names;
 use crate::row;
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 
 const COLUMNS: usize = 13;
@@ -34,17 +33,17 @@ impl Request for InsertRequest {
         jobs.saturating_add(self.claim.as_ref().map_or(0, Request::rows))
     }
 
-    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Self::Reply> {
+    fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<Self::Reply> {
         let now = time(self.now);
         let batches = insert_each(session, &self.batches, now)?;
         let claim = match &self.claim {
-            Some(claim) => Some(make_claim(session, effects, &claim.clone().at(now))?),
+            Some(claim) => Some(make_claim(session, hints, &claim.clone().at(now))?),
             None => None,
         };
         let taken: HashSet<JobId> =
             claim.iter().flatten().flat_map(|reply| &reply.jobs).map(|job| job.token.job).collect();
         let left = inserted(&self.batches, &batches).filter(|job| !taken.contains(&job.id));
-        effects.ready.append(&mut hints(left, now));
+        hints.append(&WakeHints::of_inserted(left, now));
         Ok(InsertReply::new(batches).claim(claim))
     }
 }
@@ -52,10 +51,10 @@ impl Request for InsertRequest {
 /// The jobs stay stored whatever becomes of the claim.
 fn make_claim(
     session: &mut Session,
-    effects: &mut Effects,
+    hints: &mut WakeHints,
     claim: &ClaimRequest,
 ) -> Outcome<Result<ClaimReply>> {
-    let reply = session.scoped(|session| claim.apply(session, effects))?;
+    let reply = session.scoped(|session| claim.apply(session, hints))?;
     Ok(reply.map_err(|fault| session.error(fault, ClaimRequest::OPERATION)))
 }
 
@@ -172,34 +171,14 @@ fn numbered<'a>(connection: &Connection, names: &mut Names, batch: &'a [JobSpec]
     Ok(rows)
 }
 
-/// Some ids are stored already: fine if all are, with the same content. Those from `fresh_seq` on are
-/// of this batch.
+/// Some ids are stored already. Those from `fresh_seq` on are of this batch.
 fn check_known(connection: &Connection, names: &mut Names, batch: &[JobSpec], fresh_seq: i64) -> Outcome<()> {
-    for job in batch {
-        let Some(stored) = stored(connection, names, job.id)? else {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                "enqueue jobs",
-                format!("the job {} vanished", job.id),
-            )
-            .into());
-        };
-        if stored.seq >= fresh_seq {
-            continue;
-        }
-        if fresh_seq != i64::MAX {
-            return Err(conflict(job.id, "is stored already, but others of its batch are not"));
-        }
-        if !as_stored(job).is_same_as(&stored.job, stored.created_at) {
-            return Err(conflict(job.id, "is stored already with other content"));
-        }
-    }
-    Ok(())
-}
-
-fn conflict(id: JobId, fault: &str) -> Fault {
-    let message = format!("the job {id} {fault}");
-    Error::new(ErrorKind::Conflict, "enqueue jobs", message).with_jobs(vec![id]).into()
+    let known = |id| {
+        let vanished = || corrupt(format!("the job {id} vanished"));
+        let stored = stored(connection, names, id)?.ok_or_else(vanished)?;
+        Ok::<_, Fault>((stored.seq < fresh_seq).then_some((stored.job, stored.created_at)))
+    };
+    compare_batch(batch.iter().map(JobSpec::in_whole_micros), known).map(drop)
 }
 
 struct StoredJob {
@@ -221,26 +200,4 @@ fn stored(connection: &Connection, names: &mut Names, id: JobId) -> Outcome<Opti
     };
     let job = job?.named(names.kind(connection, kind)?, names.queue(connection, queue)?);
     Ok(Some(StoredJob { seq, created_at: created_at?, job }))
-}
-
-/// The job as it would come back, in whole microseconds.
-fn as_stored(job: &JobSpec) -> JobSpec {
-    let rounded = |backoff: Backoff| {
-        let (base, cap) = (row::stored_duration(backoff.base()), row::stored_duration(backoff.cap()));
-        Backoff::new(base, cap, backoff.jitter()).unwrap_or(backoff)
-    };
-    job.clone().timeout(row::stored_duration(job.timeout)).backoff(job.backoff.map(rounded))
-}
-
-pub(crate) fn hints<'a>(jobs: impl Iterator<Item = &'a JobSpec>, now: Timestamp) -> Vec<Hint> {
-    let mut first: BTreeMap<(&QueueName, i16, bool), Timestamp> = BTreeMap::new();
-    for job in jobs {
-        let run_at = job.run_at.unwrap_or(now);
-        let least = first.entry((&job.queue, job.priority, run_at <= now)).or_insert(run_at);
-        *least = run_at.min(*least);
-    }
-    let hint = |((queue, priority, _), run_at): ((&QueueName, i16, bool), Timestamp)| {
-        Hint::new(queue.clone(), priority, run_at).due_in(now.until(run_at))
-    };
-    first.into_iter().map(hint).collect()
 }

@@ -1,12 +1,12 @@
 //! Maintenance in bounded steps.
 
 use queue_core::Timestamp;
-use queue_core::backend::{MaintainReply, MaintainRequest};
+use queue_core::backend::{MaintainReply, MaintainRequest, WakeHints};
 
 use crate::error::Outcome;
 use crate::promote::{next_due_of_any, promote_all};
 use crate::worker::is_in_time;
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 use crate::{prune, rescue};
 
@@ -48,17 +48,17 @@ impl Request for MaintainRequest {
         }))
     }
 
-    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<MaintainReply> {
+    fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<MaintainReply> {
         let now = time(self.now);
         let mut reply = MaintainReply::default();
-        self.promote_and_rescue(session, now, &mut reply)?;
+        self.promote_and_rescue(session, now, hints, &mut reply)?;
+        reply.ready = hints.ready();
         if let Some(prune) = &self.prune {
             let step = prune::find(&session.connection, session.sweep_position, now, prune)?;
             reply.pruned = prune::remove(session, now, &step.jobs)?;
             session.sweep_position = step.next;
         }
         reply.next_due = next_due_of_any(&session.connection, &session.unwritable, now)?;
-        effects.ready.extend(reply.ready.iter().cloned());
         Ok(reply)
     }
 }
@@ -68,6 +68,7 @@ trait Steps {
         &self,
         session: &mut Session,
         now: Timestamp,
+        hints: &mut WakeHints,
         reply: &mut MaintainReply,
     ) -> Outcome<()>;
 }
@@ -77,20 +78,21 @@ impl Steps for MaintainRequest {
         &self,
         session: &mut Session,
         now: Timestamp,
+        hints: &mut WakeHints,
         reply: &mut MaintainReply,
     ) -> Outcome<()> {
-        let promoted = promote_all(session, now, self.promote, &mut reply.ready)?;
+        let promoted = promote_all(session, now, self.promote, hints)?;
         reply.promoted = u64::from(promoted);
         let may_rescue = match self.worker {
             Some(worker) => is_in_time(&session.connection, worker, now)?,
             None => true,
         };
         if self.rescue > 0 && may_rescue {
-            let mut rescued = rescue::rescue(session, now, self.rescue)?;
+            let rescued = rescue::rescue(session, now, self.rescue)?;
             reply.workers_lost = rescued.workers_lost;
             reply.rescued = rescued.rescued;
             reply.died = rescued.died;
-            reply.ready.append(&mut rescued.ready);
+            hints.append(&rescued.hints);
         }
         Ok(())
     }

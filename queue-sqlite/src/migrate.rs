@@ -2,30 +2,16 @@
 
 use std::time::Instant;
 
+use queue_core::backend::{Migration, SchemaVersion, missing_migrations};
 use queue_core::{Error, ErrorKind, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Fault, Outcome};
 use crate::transaction::{self, Patience};
 
-/// One step of the schema.
-#[derive(Debug)]
-pub(crate) struct Migration {
-    version: i64,
-    name: &'static str,
-    /// The least version of a program that can serve the schema after this step: a step that only
-    /// adds what older programs may leave alone keeps it low, so that deployments can roll.
-    oldest_compatible: i64,
-    sql: &'static str,
-}
-
 /// All steps, in order.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "tables",
-    oldest_compatible: 1,
-    sql: include_str!("../migrations/0001_tables.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration::new(1, "tables", include_str!("../migrations/0001_tables.sql"))];
 
 /// The tables and views that the steps create, and the ledger.
 const OURS: &[&str] = &[
@@ -65,13 +51,12 @@ pub(crate) fn migrate(
     migrations: &[Migration],
     patience: &Patience,
 ) -> Outcome<Migrated> {
-    let known = migrations.last().map_or(0, |last| last.version);
     // A read first: a program that finds nothing to do must not wait for whoever writes.
-    if serves(known, version(connection)?)? == Serves::AsItIs {
+    if missing(migrations, version(connection)?)?.is_empty() {
         return Ok(Migrated::NothingToDo);
     }
     transaction::begin(connection, patience, Instant::now())?;
-    let applied = apply(connection, known, migrations);
+    let applied = apply(connection, migrations);
     match applied {
         Ok(()) => {
             transaction::commit(connection)?;
@@ -84,17 +69,17 @@ pub(crate) fn migrate(
     }
 }
 
-fn apply(connection: &Connection, known: i64, migrations: &[Migration]) -> Outcome<()> {
+fn apply(connection: &Connection, migrations: &[Migration]) -> Outcome<()> {
     let found = version(connection)?;
-    if serves(known, found)? == Serves::AsItIs {
+    let missing = missing(migrations, found)?;
+    if missing.is_empty() {
         return Ok(());
     }
     if found.is_none() {
         refuse_foreign_tables(connection)?;
     }
-    let found = found.map_or(0, |found| found.version);
     connection.execute_batch(LEDGER_CREATE)?;
-    for migration in migrations.iter().filter(|migration| migration.version > found) {
+    for migration in missing {
         connection.execute_batch(migration.sql)?;
         let now = Timestamp::now().as_micros();
         connection.execute(
@@ -105,32 +90,8 @@ fn apply(connection: &Connection, known: i64, migrations: &[Migration]) -> Outco
     Ok(())
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    version: i64,
-    oldest_compatible: i64,
-}
-
-#[derive(PartialEq)]
-enum Serves {
-    AsItIs,
-    OnceMigrated,
-}
-
-fn serves(known: i64, found: Option<Found>) -> Outcome<Serves> {
-    match found {
-        Some(found) if found.oldest_compatible > known => Err(Fault::Refused(Error::new(
-            ErrorKind::Unsupported,
-            "open the database",
-            format!(
-                "its queue tables are of schema version {}, which only programs that know version {} can serve; \
-                 this one knows up to {known}",
-                found.version, found.oldest_compatible
-            ),
-        ))),
-        Some(found) if found.version >= known => Ok(Serves::AsItIs),
-        Some(_) | None => Ok(Serves::OnceMigrated),
-    }
+fn missing(migrations: &[Migration], found: Option<SchemaVersion>) -> Outcome<&[Migration]> {
+    Ok(missing_migrations(migrations, found, "the schema of the queue's tables")?)
 }
 
 /// Fails if a table has one of our names though no step was applied.
@@ -155,7 +116,7 @@ fn belongs_to_another(table: &str) -> Fault {
     Error::new(ErrorKind::Conflict, "open the database", message).into()
 }
 
-fn version(connection: &Connection) -> Outcome<Option<Found>> {
+fn version(connection: &Connection) -> Outcome<Option<SchemaVersion>> {
     let exists: bool = connection.query_row(LEDGER_EXISTS, [], |row| row.get(0))?;
     if !exists {
         return Ok(None);
@@ -163,7 +124,7 @@ fn version(connection: &Connection) -> Outcome<Option<Found>> {
     if !connection.query_row(IS_LEDGER, [], |row| row.get::<_, bool>(0))? {
         return Err(belongs_to_another(LEDGER));
     }
-    let read = |row: &rusqlite::Row<'_>| Ok(Found { version: row.get(0)?, oldest_compatible: row.get(1)? });
+    let read = |row: &rusqlite::Row<'_>| Ok(SchemaVersion::new(row.get(0)?, row.get(1)?));
     Ok(connection.query_row(LEDGER_READ, [], read).optional()?)
 }
 
@@ -179,18 +140,13 @@ mod tests {
         let none = Patience(Duration::ZERO);
         migrate(&connection, MIGRATIONS, &none).unwrap();
         connection.execute("INSERT INTO queue_names (name) VALUES ('mail')", []).unwrap();
-        let next = |oldest_compatible| Migration {
-            version: 2,
-            name: "tags",
-            oldest_compatible,
-            sql: "ALTER TABLE queue_names ADD COLUMN tag TEXT DEFAULT 'none'",
-        };
+        let sql = "ALTER TABLE queue_names ADD COLUMN tag TEXT DEFAULT 'none'";
         let [first] = MIGRATIONS else { panic!("the test is about the second step") };
-        let first = || Migration { ..*first };
-        assert_eq!(migrate(&connection, &[first(), next(1)], &none).unwrap(), Migrated::InATransaction);
+        let both = [*first, Migration::new(2, "tags", sql).oldest_compatible(1)];
+        assert_eq!(migrate(&connection, &both, &none).unwrap(), Migrated::InATransaction);
         let tag: String = connection.query_row("SELECT tag FROM queue_names", [], |row| row.get(0)).unwrap();
         assert_eq!(tag, "none");
-        assert_eq!(migrate(&connection, &[first(), next(1)], &none).unwrap(), Migrated::NothingToDo);
+        assert_eq!(migrate(&connection, &both, &none).unwrap(), Migrated::NothingToDo);
         // A program of version 1 goes on, unless the step rules it out.
         assert_eq!(migrate(&connection, MIGRATIONS, &none).unwrap(), Migrated::NothingToDo);
         connection

@@ -1,13 +1,13 @@
 //! Pauses and resumes queues.
 
 use async_trait::async_trait;
-use queue_core::backend::Manage;
+use queue_core::backend::{Manage, WakeHints};
 use queue_core::{QueueName, Result};
 use rusqlite::Connection;
 
 use crate::backend::SqliteBackend;
 use crate::error::{Outcome, corrupt};
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::Session;
 
 const PAUSE: &str = include_str!("sql/pause.sql");
@@ -32,7 +32,7 @@ impl Request for PauseQueue {
         1
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<()> {
         // A queue without jobs may not have a number yet.
         let queue = session.names.intern(&session.connection, self.0.as_str())?;
         session.connection.prepare_cached(PAUSE)?.execute([queue])?;
@@ -51,7 +51,7 @@ impl Request for ResumeQueue {
         1
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<()> {
         if let Some(queue) = session.names.find(&session.connection, self.0.as_str())? {
             session.connection.prepare_cached(RESUME)?.execute([queue])?;
         }

@@ -1,9 +1,8 @@
 //! Promotes due jobs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use queue_core::backend::Hint;
+use queue_core::backend::{Hint, WakeHints};
 use queue_core::{QueueName, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -19,34 +18,25 @@ const NEXT_DUE: &str = include_str!("sql/next_due.sql");
 const WAITING: &str = include_str!("sql/waiting.sql");
 const NEXT_WAITING_QUEUE: &str = include_str!("sql/next_waiting_queue.sql");
 
-/// The earliest `run_at` of the promoted jobs of a queue, per priority.
-pub(crate) type Levels = BTreeMap<i16, Timestamp>;
-
-struct Due {
+/// A waiting job that is due.
+#[derive(Clone, Copy)]
+pub(crate) struct Due {
     seq: i64,
     priority: i16,
     run_at: Timestamp,
 }
 
-/// Promotes up to `limit` due jobs of a queue, earliest first. Skips a job that cannot be written.
+/// Promotes up to `limit` due jobs of a queue, earliest first, and returns them. Skips a job that
+/// cannot be written.
 pub(crate) fn promote_queue(
     session: &mut Session,
     queue: i64,
     now: Timestamp,
     limit: u32,
-) -> Outcome<(u32, Levels)> {
+) -> Outcome<Vec<Due>> {
     let due = due(session, queue, now, limit)?;
     let promoted = write_all_or_each(session, now, &due, |job| Row::Job(job.seq), promote)?;
-    let mut many = 0;
-    let mut levels = Levels::new();
-    for (count, more) in promoted {
-        many += u32::try_from(count).unwrap_or(u32::MAX);
-        for (priority, run_at) in more {
-            let least = levels.entry(priority).or_insert(run_at);
-            *least = run_at.min(*least);
-        }
-    }
-    Ok((many, levels))
+    Ok(promoted.concat())
 }
 
 /// The due jobs, without the unwritable ones.
@@ -75,37 +65,32 @@ fn read(row: &rusqlite::Row<'_>) -> Outcome<Due> {
     Ok(Due { seq: row.get(0)?, priority: row.get(1)?, run_at: row::time(row, 2)? })
 }
 
-fn promote(session: &mut Session, jobs: &[Due]) -> Outcome<(usize, Levels)> {
+fn promote(session: &mut Session, jobs: &[Due]) -> Outcome<Vec<Due>> {
     let seqs = array(jobs.iter().map(|job| job.seq));
     let promoted = session.connection.prepare_cached(PROMOTE)?.execute([seqs])?;
     if promoted != jobs.len() {
         return Err(corrupt("a due job was not made ready, though no error was reported"));
     }
-    let mut levels = Levels::new();
-    for job in jobs {
-        let least = levels.entry(job.priority).or_insert(job.run_at);
-        *least = job.run_at.min(*least);
-    }
-    Ok((promoted, levels))
+    Ok(jobs.to_vec())
 }
 
-/// Promotes up to `limit` due jobs of all queues. Adds hints to `ready`.
+/// Promotes up to `limit` due jobs of all queues. Returns how many.
 pub(crate) fn promote_all(
     session: &mut Session,
     now: Timestamp,
     limit: u32,
-    ready: &mut Vec<Hint>,
+    hints: &mut WakeHints,
 ) -> Outcome<u32> {
     let mut promoted = 0;
     let mut last = None;
     while promoted < limit
         && let Some(queue) = next_waiting_queue(&session.connection, last)?
     {
-        let (many, levels) = promote_queue(session, queue, now, limit - promoted)?;
-        promoted += many;
-        if !levels.is_empty() {
+        let jobs = promote_queue(session, queue, now, limit - promoted)?;
+        promoted += u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        if !jobs.is_empty() {
             match session.names.queue(&session.connection, queue) {
-                Ok(name) => hint(ready, &name, levels),
+                Ok(name) => hints.extend(ready(&name, &jobs)),
                 // No worker can claim from a queue whose name is unreadable.
                 Err(fault) if fault.is_of_a_value() => {}
                 Err(fault) => return Err(fault),
@@ -116,10 +101,9 @@ pub(crate) fn promote_all(
     Ok(promoted)
 }
 
-/// Adds one hint per priority.
-pub(crate) fn hint(ready: &mut Vec<Hint>, queue: &QueueName, levels: Levels) {
-    let hints = levels.into_iter().map(|(priority, run_at)| Hint::new(queue.clone(), priority, run_at));
-    ready.extend(hints);
+/// The hints for promoted jobs.
+pub(crate) fn ready<'a>(queue: &'a QueueName, jobs: &'a [Due]) -> impl Iterator<Item = Hint> + 'a {
+    jobs.iter().map(|job| Hint::new(queue.clone(), job.priority, job.run_at))
 }
 
 /// Time until a waiting job of the queue is due; zero if one is due. An unwritable job is due when

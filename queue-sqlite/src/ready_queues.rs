@@ -1,12 +1,12 @@
 //! Finds the queues with jobs for a worker.
 
-use queue_core::backend::{ReadyQueuesReply, ReadyQueuesRequest};
+use queue_core::backend::{ReadyQueuesReply, ReadyQueuesRequest, WakeHints};
 use rusqlite::Connection;
 
 use crate::error::Outcome;
 use crate::pause::is_paused;
 use crate::promote::next_due;
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 
 const IS_READY: &str = include_str!("sql/is_ready.sql");
@@ -45,7 +45,7 @@ impl Request for ReadyQueuesRequest {
         Ok(Some(reply))
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<ReadyQueuesReply> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<ReadyQueuesReply> {
         Ok(self.look(session)?.unwrap_or_default())
     }
 }

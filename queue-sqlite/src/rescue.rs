@@ -1,15 +1,12 @@
 //! Rescues the jobs of lost workers and the jobs past their deadline.
 
-use std::collections::BTreeMap;
-
-use queue_core::backend::Hint;
+use queue_core::backend::{DEADLINE_PASSED_ERROR, Hint, WORKER_LOST_ERROR, WakeHints};
 use queue_core::{State, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::Outcome;
 use crate::finish::{AttemptFailure, Finish, finish, record_failures};
 use crate::lists::array;
-use crate::promote::{Levels, hint};
 use crate::row;
 use crate::settle::{NextState, end_lease};
 use crate::unwritable::{Row, write_all_or_each};
@@ -23,16 +20,13 @@ const OVERDUE: &str = include_str!("sql/rescue_overdue.sql");
 const WITHOUT_LEASES: &str = include_str!("sql/workers_without_leases.sql");
 const SETTLE: &str = include_str!("sql/worker_lost_done.sql");
 
-const WORKER_LOST: &str = "the worker that ran the job was given up: it did not show in time that it lives";
-const OVERDUE_ERROR: &str = "the lease passed its deadline";
-
 /// The result of a rescue.
 #[derive(Default)]
 pub(crate) struct Rescued {
     pub(crate) workers_lost: u64,
     pub(crate) rescued: u64,
     pub(crate) died: u64,
-    pub(crate) ready: Vec<Hint>,
+    pub(crate) hints: WakeHints,
 }
 
 pub(crate) fn is_needed(connection: &Connection, now: Timestamp) -> Outcome<bool> {
@@ -47,12 +41,12 @@ pub(crate) fn rescue(session: &mut Session, now: Timestamp, limit: u32) -> Outco
     let of_lost = leases(session, OF_LOST, now, limit)?;
     let room = limit.saturating_sub(u32::try_from(of_lost.len()).unwrap_or(u32::MAX));
     let overdue = leases(session, OVERDUE, now, room)?;
-    for (leases, error) in [(of_lost, WORKER_LOST), (overdue, OVERDUE_ERROR)] {
+    for (leases, error) in [(of_lost, WORKER_LOST_ERROR), (overdue, DEADLINE_PASSED_ERROR)] {
         let take = |session: &mut Session, leases: &[Lease]| take_back(session, now, leases, error);
         for more in write_all_or_each(session, now, &leases, |lease| Row::Job(lease.seq), take)? {
             done.rescued += more.rescued;
             done.died += more.died;
-            done.ready.extend(more.ready);
+            done.hints.append(&more.hints);
         }
     }
     write_workers(session, now, WITHOUT_LEASES, SETTLE)?;
@@ -133,7 +127,6 @@ fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &st
     let mut done = Rescued::default();
     let mut finished = Vec::new();
     let mut failures = Vec::with_capacity(leases.len());
-    let mut ready: BTreeMap<i64, Levels> = BTreeMap::new();
     for &Lease { seq, queue, priority, run_at, attempt, max_retries } in leases {
         failures.push(AttemptFailure { seq, attempt, error });
         if attempt > u32::from(max_retries) {
@@ -143,13 +136,9 @@ fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &st
             finished.push(Finish { seq, state: State::Dead, attempt, claim, error: Some(error), result });
         } else {
             end_lease(connection, seq, &NextState { state: State::Ready, run_at, attempt })?;
-            let least = ready.entry(queue).or_default().entry(priority).or_insert(run_at);
-            *least = run_at.min(*least);
+            done.hints.add(Hint::new(names.queue(connection, queue)?, priority, run_at));
             done.rescued += 1;
         }
-    }
-    for (queue, levels) in ready {
-        hint(&mut done.ready, &names.queue(connection, queue)?, levels);
     }
     done.died += u64::try_from(finished.len()).unwrap_or(u64::MAX);
     record_failures(connection, now, &failures)?;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use queue_core::{
     Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, WorkerId,
-    saturating_micros,
 };
 use rusqlite::Row;
 
@@ -56,11 +55,6 @@ pub(crate) fn backoff(row: &Row<'_>, column: usize) -> Outcome<Option<Backoff>> 
     let backoff = Backoff::new(micros(base)?, duration(row, column + 1)?, row.get(column + 2)?)
         .map_err(|error| corrupt(error.to_string()))?;
     Ok(Some(backoff))
-}
-
-/// The duration as the database returns it: in whole microseconds.
-pub(crate) fn stored_duration(duration: Duration) -> Duration {
-    Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
 }
 
 fn micros(micros: i64) -> Outcome<Duration> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict, WakeHints};
 use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,7 +11,7 @@ use crate::finish::{AttemptFailure, Finish, finish, record_failures};
 use crate::lists::array;
 use crate::names::Names;
 use crate::row_cache::{RowCache, look_up};
-use crate::writer::command::{Effects, Request};
+use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 use crate::{row, state};
 
@@ -28,13 +28,13 @@ impl Request for SettleRequest {
         self.settlements.len()
     }
 
-    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Self::Reply> {
+    fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<Self::Reply> {
         let now = time(self.now);
         let together = session.scoped(|session| settle(session, now, &self.settlements))?;
-        let Ok((settled, mut hints)) = together else {
-            return settle_each(session, effects, now, &self.settlements);
+        let Ok((settled, more)) = together else {
+            return settle_each(session, hints, now, &self.settlements);
         };
-        effects.ready.append(&mut hints);
+        hints.append(&more);
         Ok(settled.into_iter().map(Ok).collect())
     }
 }
@@ -43,7 +43,7 @@ impl Request for SettleRequest {
 /// fail.
 fn settle_each(
     session: &mut Session,
-    effects: &mut Effects,
+    hints: &mut WakeHints,
     now: Timestamp,
     settlements: &[Settlement],
 ) -> Outcome<Vec<Result<Settled>>> {
@@ -51,8 +51,8 @@ fn settle_each(
     for settlement in settlements {
         let result = session.scoped(|session| settle(session, now, std::slice::from_ref(settlement)))?;
         results.push(match result {
-            Ok((settled, mut hints)) => {
-                effects.ready.append(&mut hints);
+            Ok((settled, more)) => {
+                hints.append(&more);
                 settled.first().copied().map_or_else(|| Ok(Settled::LeaseLost), Ok)
             }
             Err(fault) => match session.error(fault, SettleRequest::OPERATION) {
@@ -70,7 +70,7 @@ fn settle(
     session: &mut Session,
     now: Timestamp,
     settlements: &[Settlement],
-) -> Outcome<(Vec<Settled>, Vec<Hint>)> {
+) -> Outcome<(Vec<Settled>, WakeHints)> {
     let Session { connection, names, row_cache, .. } = session;
     let leases = leases(connection, row_cache, settlements)?;
     let mut changes = Changes::default();
@@ -161,7 +161,7 @@ fn lease(row: &rusqlite::Row<'_>, token: Token) -> Outcome<Option<Lease>> {
 struct Changes<'a> {
     finished: Vec<Finish<'a>>,
     failures: Vec<AttemptFailure<'a>>,
-    hints: Vec<Hint>,
+    hints: WakeHints,
 }
 
 impl<'a> Changes<'a> {
@@ -229,7 +229,7 @@ impl<'a> Changes<'a> {
         next: &NextState,
     ) -> Outcome<()> {
         end_lease(connection, lease.seq, next)?;
-        self.hints.push(
+        self.hints.add(
             Hint::new(names.queue(connection, lease.queue)?, lease.priority, next.run_at)
                 .due_in(if next.state == State::Ready { Duration::ZERO } else { now.until(next.run_at) }),
         );

@@ -1,7 +1,7 @@
 //! Registers workers, records heartbeats and retires workers.
 
 use queue_core::backend::{
-    Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest,
+    Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest, WakeHints,
 };
 use queue_core::{Error, ErrorKind, JobId, Progress, Timestamp, WorkerId, saturating_micros};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::error::{Outcome, corrupt};
 use crate::promote::next_due_of_any;
 use crate::unwritable::write_all_or_each;
-use crate::writer::command::{Effects, Request, Urgency};
+use crate::writer::command::{Request, Urgency};
 use crate::writer::session::{Session, time};
 use crate::{row, unwritable};
 
@@ -66,7 +66,7 @@ impl Request for RegisterRequest {
         1
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<()> {
         let expires_at = time(self.now).saturating_add(self.expiry).as_micros();
         let inserted = session.connection.prepare_cached(INSERT)?.execute(params![
             self.worker.to_bytes(),
@@ -93,7 +93,7 @@ impl Request for HeartbeatRequest {
         1 + self.progress.len()
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<HeartbeatReply> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<HeartbeatReply> {
         let now = time(self.now);
         let connection = &session.connection;
         let row = Row::read(connection, self.worker, Self::OPERATION)?;
@@ -161,7 +161,7 @@ impl Request for RetireRequest {
         1
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<()> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<()> {
         session.connection.prepare_cached(RETIRE)?.execute([self.worker.to_bytes()])?;
         Ok(())
     }

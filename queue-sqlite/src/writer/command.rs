@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use queue_core::backend::Hint;
-use queue_core::{Error, JobId, Result};
+use queue_core::backend::WakeHints;
+use queue_core::{Error, Result};
 
 use crate::error::{Fault, Outcome, is_busy};
 use crate::writer::session::Session;
@@ -15,24 +15,6 @@ pub(crate) enum Urgency {
     Urgent,
     /// All other requests.
     Normal,
-}
-
-/// What to announce to subscribers after the commit.
-#[derive(Debug, Default)]
-pub(crate) struct Effects {
-    pub(crate) ready: Vec<Hint>,
-    pub(crate) cancels: Vec<JobId>,
-}
-
-impl Effects {
-    fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.cancels.is_empty()
-    }
-
-    pub(crate) fn append(&mut self, mut other: Self) {
-        self.ready.append(&mut other.ready);
-        self.cancels.append(&mut other.cancels);
-    }
 }
 
 /// A request of the contract. The writer may apply it more than once, but each earlier attempt is
@@ -61,7 +43,7 @@ pub(crate) trait Request: Send + 'static {
     }
 
     /// Applies the request in the open transaction.
-    fn apply(&self, session: &mut Session, effects: &mut Effects) -> Outcome<Self::Reply>;
+    fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<Self::Reply>;
 }
 
 /// A request of any type, with the callback for its reply.
@@ -82,8 +64,8 @@ pub(crate) trait Command: Send {
     /// Keeps an error as the answer until the commit.
     fn keep(&mut self, error: Error);
 
-    /// Takes the effects to announce after the commit.
-    fn effects(&mut self) -> Option<Effects>;
+    /// Takes what to announce after the commit.
+    fn hints(&mut self) -> Option<WakeHints>;
 
     /// Sends the kept answer.
     fn answer(self: Box<Self>);
@@ -96,14 +78,14 @@ pub(super) struct Pending<R: Request, F> {
     request: R,
     arrived: Instant,
     answer: Option<Result<R::Reply>>,
-    effects: Effects,
+    hints: WakeHints,
     reply: F,
 }
 
 impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Pending<R, F> {
     /// Calls `reply` with the answer after the commit.
     pub(super) fn new(request: R, reply: F) -> Self {
-        Self { request, arrived: Instant::now(), answer: None, effects: Effects::default(), reply }
+        Self { request, arrived: Instant::now(), answer: None, hints: WakeHints::default(), reply }
     }
 }
 
@@ -145,18 +127,18 @@ impl<R: Request, F: FnOnce(Result<R::Reply>) + Send> Command for Pending<R, F> {
     }
 
     fn apply(&mut self, session: &mut Session) -> Result<(), Fault> {
-        self.effects = Effects::default();
-        self.answer = Some(Ok(self.request.apply(session, &mut self.effects)?));
+        self.hints = WakeHints::default();
+        self.answer = Some(Ok(self.request.apply(session, &mut self.hints)?));
         Ok(())
     }
 
     fn keep(&mut self, error: Error) {
-        self.effects = Effects::default();
+        self.hints = WakeHints::default();
         self.answer = Some(Err(error));
     }
 
-    fn effects(&mut self) -> Option<Effects> {
-        (!self.effects.is_empty()).then(|| std::mem::take(&mut self.effects))
+    fn hints(&mut self) -> Option<WakeHints> {
+        (!self.hints.is_empty()).then(|| std::mem::take(&mut self.hints))
     }
 
     fn answer(self: Box<Self>) {

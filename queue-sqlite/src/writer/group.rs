@@ -1,10 +1,10 @@
 //! Serves all waiting requests in one transaction.
 
 use queue_core::ErrorKind;
-use queue_core::backend::WakeHub;
+use queue_core::backend::{WakeHints, WakeHub};
 use rusqlite::ffi;
 
-use super::command::{Command, Effects, Urgency};
+use super::command::{Command, Urgency};
 use super::mailbox::Mailbox;
 use super::session::Session;
 use crate::error::{Fault, is_busy};
@@ -212,11 +212,10 @@ fn commit(session: &mut Session) -> Committed {
 }
 
 fn publish(session: &mut Session, hub: &WakeHub, done: &mut Commands) {
-    let mut effects = Effects::default();
-    done.iter_mut().filter_map(|command| command.effects()).for_each(|more| effects.append(more));
-    session.may_have_ready_jobs |= !effects.ready.is_empty();
-    hub.announce(&effects.ready);
-    hub.announce_cancels(&effects.cancels);
+    let mut hints = WakeHints::new();
+    done.iter_mut().filter_map(|command| command.hints()).for_each(|more| hints.append(&more));
+    session.may_have_ready_jobs |= hints.hints().next().is_some();
+    hub.announce_all(&hints);
 }
 
 /// Rolls back the transaction and returns the requests to repeat. `None` if the only request has

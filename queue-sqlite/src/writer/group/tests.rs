@@ -29,7 +29,7 @@ impl<F: Fn(&mut Session) -> Outcome<()> + Send + 'static> Request for Act<F> {
         1
     }
 
-    fn apply(&self, session: &mut Session, _effects: &mut Effects) -> Outcome<Instant> {
+    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<Instant> {
         self.0(session).map(|()| Instant::now())
     }
 }
@@ -47,7 +47,7 @@ impl Request for Heartbeat {
         1
     }
 
-    fn apply(&self, _session: &mut Session, _effects: &mut Effects) -> Outcome<Instant> {
+    fn apply(&self, _session: &mut Session, _hints: &mut WakeHints) -> Outcome<Instant> {
         Ok(Instant::now())
     }
 }
