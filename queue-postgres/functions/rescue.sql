@@ -59,10 +59,10 @@ BEGIN
         );
         RETURN QUERY
         SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, false, t.fault
-        FROM take_back_each(v_now, v_of_lost, 'the worker that ran the job was given up: it did not show in time that it lives') t;
+        FROM take_back_each(v_now, v_of_lost, {worker_lost_error}) t;
         RETURN QUERY
         SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, false, t.fault
-        FROM take_back_each(v_now, v_overdue, 'the lease passed its deadline') t;
+        FROM take_back_each(v_now, v_overdue, {deadline_passed_error}) t;
         RETURN QUERY
         SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, 0::bigint, 0::bigint, w.worker, true, w.fault
         FROM write_workers(ARRAY(

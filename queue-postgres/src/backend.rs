@@ -74,7 +74,7 @@ impl PostgresBackend {
         let connector = Arc::new(Connector::new(&config, tls));
         let positions = Arc::new(Positions::new(config.head_interval, config.head_share));
         let local = LocalWaker::new(hub.clone(), Arc::clone(&positions));
-        let (core, news) = Core::new(&config, &connector, local.clone(), positions)?;
+        let (core, unsent) = Core::new(&config, &connector, local.clone(), positions)?;
         let core = Arc::new(core);
         let (opening, settings) = (Arc::clone(&core), config.clone());
         home.run(async move {
@@ -87,7 +87,7 @@ impl PostgresBackend {
         .await?;
         let ourselves = WorkerId::generate().to_string();
         let (connections, channel) = (Arc::clone(&core.connections), config.schema.channel());
-        home.serve(notify(connections, channel, ourselves.clone(), config.notify_interval, news));
+        home.serve(notify(connections, channel, ourselves.clone(), config.notify_interval, unsent));
         let (lane, serving) = Lane::new(Arc::clone(&core));
         home.serve(serving);
         let connections = Arc::clone(&core.connections);

@@ -29,7 +29,7 @@ async fn try_cancel(core: &Core, request: &CancelRequest) -> Outcome<Vec<CancelR
     if signals {
         let is_running = |(_, reply): &(&JobId, &CancelReply)| **reply == CancelReply::Running;
         let running = request.jobs.iter().zip(&replies).filter(is_running).map(|(job, _)| *job);
-        core.waker.cancels(running.collect());
+        core.waker.cancels(running);
     }
     Ok(replies)
 }

@@ -35,8 +35,8 @@ impl Core {
         connector: &Arc<Connector>,
         local: LocalWaker,
         positions: Arc<Positions>,
-    ) -> Result<(Self, crate::wake::News)> {
-        let (waker, news) = Waker::new(local);
+    ) -> Result<(Self, crate::wake::Unsent)> {
+        let (waker, unsent) = Waker::new(local);
         // 0 would be no limit at all, and more than an i32 is refused.
         let parked_lock_timeout = config.parked_lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let core = Self {
@@ -49,6 +49,6 @@ impl Core {
             waker,
             parked_lock_timeout: format!("{parked_lock_timeout}ms"),
         };
-        Ok((core, news))
+        Ok((core, unsent))
     }
 }

@@ -1,11 +1,9 @@
 //! Entering jobs.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use queue_core::backend::{ClaimReply, ClaimRequest, Hint, InsertReply};
-use queue_core::{
-    Backoff, Error, ErrorKind, Insertion, JobId, JobSpec, QueueName, Result, Submitted, Timestamp,
-};
+use queue_core::backend::{ClaimReply, ClaimRequest, InsertReply, WakeHints, compare_batch};
+use queue_core::{Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
 
 use crate::columns::{Columns, bytes};
 use crate::core::Core;
@@ -13,7 +11,7 @@ use crate::error::{Effect, Fault, Outcome};
 use crate::insert_and_claim::{InsertedAndClaimed, insert_and_claim};
 use crate::parts::Parts;
 use crate::row;
-use crate::types::{Id, stored_duration};
+use crate::types::Id;
 
 const OPERATION: &str = "enqueue jobs";
 
@@ -92,40 +90,12 @@ async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) ->
                 Err(fault) => return Err(fault),
             }
         }
-        return compare(batch, &stored).map(|()| answers(batch, Insertion::Known));
+        let stored = |id| Ok::<_, Fault>(stored.get(&id).map(|(job, created_at)| (job, *created_at)));
+        let insertion = compare_batch(batch.iter().map(JobSpec::in_whole_micros), stored)?;
+        return Ok(answers(batch, insertion));
     }
     let message = "its ids come and go: somebody else enters and removes the same ones";
     Err(Error::new(ErrorKind::Busy, OPERATION, message).into())
-}
-
-fn compare(batch: &[JobSpec], stored: &HashMap<JobId, (JobSpec, Timestamp)>) -> Outcome<()> {
-    for job in batch {
-        if let Some((kept, created_at)) = stored.get(&job.id)
-            && !as_stored(job).is_same_as(kept, *created_at)
-        {
-            return Err(conflict(job.id, "is stored already with other content"));
-        }
-    }
-    match batch.iter().find(|job| stored.contains_key(&job.id)) {
-        Some(known) if stored.len() < batch.len() => {
-            Err(conflict(known.id, "is stored already, but others of its batch are not"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn conflict(id: JobId, fault: &str) -> Fault {
-    let message = format!("the job {id} {fault}");
-    Error::new(ErrorKind::Conflict, OPERATION, message).with_jobs(vec![id]).into()
-}
-
-/// The job as it would come back, in whole microseconds.
-fn as_stored(job: &JobSpec) -> JobSpec {
-    let rounded = |backoff: Backoff| {
-        let (base, cap) = (stored_duration(backoff.base()), stored_duration(backoff.cap()));
-        Backoff::new(base, cap, backoff.jitter()).unwrap_or(backoff)
-    };
-    job.clone().timeout(stored_duration(job.timeout)).backoff(job.backoff.map(rounded))
 }
 
 async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpec, Timestamp)>> {
@@ -144,7 +114,7 @@ async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> O
     let columns = columns(now, batches)?;
     let rows = core.connections.query(&core.statements.insert, &columns.parameters()).await?;
     let jobs = batches.iter().copied().flatten();
-    core.waker.ready(hints(jobs, row::time(row::only(&rows)?, 0)?));
+    core.waker.wake(WakeHints::of_inserted(jobs, row::time(row::only(&rows)?, 0)?));
     Ok(())
 }
 
@@ -160,7 +130,7 @@ async fn store_and_claim(
     };
     let taken: HashSet<JobId> = reply.iter().flat_map(|reply| &reply.jobs).map(|job| job.token.job).collect();
     let left = batches.iter().copied().flatten().filter(|job| !taken.contains(&job.id));
-    core.waker.ready(hints(left, at));
+    core.waker.wake(WakeHints::of_inserted(left, at));
     Ok(Some(reply))
 }
 
@@ -205,17 +175,4 @@ fn named(error: Error, batch: &[JobSpec]) -> Error {
 
 fn unanswered() -> Error {
     Error::new(ErrorKind::UnknownOutcome, OPERATION, "a batch was forgotten")
-}
-
-fn hints<'a>(jobs: impl Iterator<Item = &'a JobSpec>, now: Timestamp) -> Vec<Hint> {
-    let mut first: BTreeMap<(&QueueName, i16, bool), Timestamp> = BTreeMap::new();
-    for job in jobs {
-        let run_at = job.run_at.unwrap_or(now);
-        let least = first.entry((&job.queue, job.priority, run_at <= now)).or_insert(run_at);
-        *least = run_at.min(*least);
-    }
-    let hint = |((queue, priority, _), run_at): ((&QueueName, i16, bool), Timestamp)| {
-        Hint::new(queue.clone(), priority, run_at).due_in(now.until(run_at))
-    };
-    first.into_iter().map(hint).collect()
 }

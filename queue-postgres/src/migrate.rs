@@ -5,11 +5,12 @@ mod script;
 #[cfg(test)]
 mod tests;
 
+use queue_core::backend::{Migration, SchemaVersion, missing_migrations};
 use queue_core::{Error, ErrorKind, Result};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, GenericClient, Transaction};
 
-use self::definition::{CURRENT, Definition, Migration, ledger, lock};
+use self::definition::{CURRENT, Definition, ledger, lock};
 pub use self::script::migrations_sql;
 use crate::config::{Migrate, PostgresConfig, Schema};
 use crate::connections::{Connections, Parameter};
@@ -51,14 +52,14 @@ async fn migrate_on(
     config: &PostgresConfig,
     definition: &Definition<'_>,
 ) -> Outcome<()> {
-    let (schema, known) = (&config.schema, definition.version());
+    let schema = &config.schema;
     // A read first: a program that finds nothing to do needs no lock, and no right to change anything.
     let found = version(&*client, schema).await?;
-    if serves(found, known, schema)? == Serves::AsItIs {
+    if missing(definition, found, schema)?.is_empty() {
         return Ok(());
     }
     if config.migrate == Migrate::Never {
-        return Err(outdated(found, known, schema).into());
+        return Err(outdated(found, definition.version(), schema).into());
     }
     let transaction = client.build_transaction().start().await?;
     apply(&transaction, schema, definition).await?;
@@ -68,12 +69,12 @@ async fn migrate_on(
 async fn apply(transaction: &Transaction<'_>, schema: &Schema, definition: &Definition<'_>) -> Outcome<()> {
     transaction.batch_execute(&lock(schema)).await?;
     let found = version(transaction, schema).await?;
-    if serves(found, definition.version(), schema)? == Serves::AsItIs {
+    let missing = missing(definition, found, schema)?;
+    if missing.is_empty() {
         return Ok(());
     }
     transaction.batch_execute(&ledger(schema)).await?;
-    let found = found.map_or(0, |found| found.version);
-    for step in definition.steps.iter().filter(|step| step.version > found) {
+    for step in missing {
         for part in definition.step(step, schema) {
             transaction.batch_execute(&part).await?;
         }
@@ -93,46 +94,25 @@ async fn record(transaction: &Transaction<'_>, schema: &Schema, step: &Migration
     Ok(())
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Found {
-    version: i32,
-    oldest_compatible: i32,
+fn missing<'a>(
+    definition: &Definition<'a>,
+    found: Option<SchemaVersion>,
+    schema: &Schema,
+) -> Result<&'a [Migration]> {
+    missing_migrations(definition.steps, found, &format!("the schema `{}`", schema.as_str()))
 }
 
-#[derive(PartialEq)]
-enum Serves {
-    AsItIs,
-    OnceMigrated,
-}
-
-fn serves(found: Option<Found>, known: i32, schema: &Schema) -> Outcome<Serves> {
-    match found {
-        Some(found) if found.oldest_compatible > known => Err(unsupported(format!(
-            "the schema `{}` is of version {}, which only programs that know version {} can serve; this one knows up to {known}",
-            schema.as_str(),
-            found.version,
-            found.oldest_compatible
-        ))
-        .into()),
-        Some(found) if found.version >= known => Ok(Serves::AsItIs),
-        Some(_) | None => Ok(Serves::OnceMigrated),
-    }
-}
-
-fn outdated(found: Option<Found>, known: i32, schema: &Schema) -> Error {
+fn outdated(found: Option<SchemaVersion>, known: i32, schema: &Schema) -> Error {
     let is = found.map_or("is not there".to_owned(), |found| format!("is of version {}", found.version));
-    unsupported(format!(
+    let message = format!(
         "the schema `{}` {is}, this program needs version {known}, and it was told not to migrate; \
          `migrations_sql` gives the script",
         schema.as_str()
-    ))
-}
-
-fn unsupported(message: String) -> Error {
+    );
     Error::new(ErrorKind::Unsupported, "open the database", message)
 }
 
-async fn version(client: &impl GenericClient, schema: &Schema) -> Outcome<Option<Found>> {
+async fn version(client: &impl GenericClient, schema: &Schema) -> Outcome<Option<SchemaVersion>> {
     let name = schema.as_str();
     let ledger = client.query_typed(LEDGER_EXISTS, &[(&name, Type::TEXT)]).await?;
     let Some(ledger) = ledger.first() else { return Ok(None) };
@@ -143,7 +123,7 @@ async fn version(client: &impl GenericClient, schema: &Schema) -> Outcome<Option
         return Err(Error::new(ErrorKind::Conflict, "open the database", message).into());
     }
     let rows = client.query_typed(&filled(LEDGER_READ, schema), &[]).await?;
-    let read = |row| Ok(Found { version: row::get(row, 0)?, oldest_compatible: row::get(row, 1)? });
+    let read = |row| Ok(SchemaVersion::new(row::get(row, 0)?, row::get(row, 1)?));
     // It was written in the transaction that made the table.
     let first = rows.first().ok_or_else(|| {
         let message = format!(

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use queue_core::backend::{ClaimRequest, ClaimedJob, Hint, ignore_poison};
+use queue_core::backend::{ClaimRequest, ClaimedJob, Hint, WakeHints, ignore_poison};
 use queue_core::{Kind, QueueName, Timestamp, WorkerId};
 
 pub(crate) use self::cursor::Cursor;
@@ -177,19 +177,18 @@ impl Positions {
         }
     }
 
-    /// Moves positions back to jobs that became ready, or wait.
-    pub(crate) fn rewind(&self, hints: &[Hint]) {
+    /// Moves positions back to jobs that became ready, or wait. If any may have, the next claims
+    /// start at the head.
+    pub(crate) fn rewind(&self, hints: &WakeHints) {
         let mut queues = self.lock();
-        for hint in hints {
+        for hint in hints.hints() {
             if let Some(queue) = queues.by_name.get_mut(&hint.queue) {
-                queue.rewind(hint);
+                queue.rewind(&hint);
             }
         }
-    }
-
-    /// Has the next claims start at the head, because jobs became ready that nothing names.
-    pub(crate) fn want_head(&self) {
-        self.lock().by_name.values_mut().for_each(Queue::want_head);
+        if hints.is_unknown() {
+            queues.by_name.values_mut().for_each(Queue::want_head);
+        }
     }
 
     /// Forgets a worker that claims no more.

@@ -127,11 +127,6 @@ impl<'a> FromSql<'a> for Interval {
     accepts!(INTERVAL);
 }
 
-/// A duration as it comes back from the database: in whole microseconds.
-pub(crate) fn stored_duration(duration: Duration) -> Duration {
-    Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +143,8 @@ mod tests {
             assert_eq!(back(&Time(time), &Type::TIMESTAMPTZ), Time(time));
         }
         for duration in [Duration::ZERO, Duration::from_micros(1), Duration::MAX] {
-            let stored = Interval(stored_duration(duration));
+            let micros = u64::try_from(saturating_micros(duration)).unwrap();
+            let stored = Interval(Duration::from_micros(micros));
             assert_eq!(back(&Interval(duration), &Type::INTERVAL), stored);
         }
         let id = Id::from(JobId::generate());

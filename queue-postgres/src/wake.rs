@@ -7,7 +7,7 @@ mod notify;
 use std::sync::Arc;
 
 use queue_core::JobId;
-use queue_core::backend::{Hint, WakeHub};
+use queue_core::backend::{Hint, WakeHints, WakeHub};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::positions::Positions;
@@ -15,17 +15,8 @@ use crate::positions::Positions;
 pub(crate) use listen::{Ears, listen, poll};
 pub(crate) use notify::notify;
 
-/// What other processes are to be told.
-#[derive(Debug)]
-pub(crate) enum Told {
-    Ready(Vec<Hint>),
-    Cancels(Vec<JobId>),
-    /// Anything may be anywhere.
-    Unknown,
-}
-
-/// What waits to be told.
-pub(crate) type News = UnboundedReceiver<Told>;
+/// The hints that other processes have to be notified of.
+pub(crate) type Unsent = UnboundedReceiver<WakeHints>;
 
 /// Wakes the workers of this process. Before that it moves their positions back, so that the claim
 /// of a worker that was woken finds the job.
@@ -40,16 +31,17 @@ impl LocalWaker {
         Self { hub, positions }
     }
 
-    /// Jobs are ready, or wait for their time. Call it after the commit.
-    pub(crate) fn ready(&self, hints: &[Hint]) {
+    /// Call it after the commit.
+    pub(crate) fn wake(&self, hints: &WakeHints) {
         self.positions.rewind(hints);
-        self.hub.announce(hints);
+        self.hub.announce_all(hints);
     }
 
     /// Jobs may have become ready anywhere.
     pub(crate) fn unknown(&self) {
-        self.positions.want_head();
-        self.hub.announce_unknown();
+        let mut hints = WakeHints::new();
+        hints.add_unknown();
+        self.wake(&hints);
     }
 
     pub(crate) fn cancels(&self, jobs: &[JobId]) {
@@ -57,39 +49,43 @@ impl LocalWaker {
     }
 }
 
-/// Tells this process at once, and has the others told.
+/// Wakes this process at once, and has other processes notified.
 #[derive(Debug)]
 pub(crate) struct Waker {
     local: LocalWaker,
-    others: UnboundedSender<Told>,
+    others: UnboundedSender<WakeHints>,
 }
 
 impl Waker {
-    pub(crate) fn new(local: LocalWaker) -> (Self, News) {
-        let (others, news) = unbounded_channel();
-        (Self { local, others }, news)
+    pub(crate) fn new(local: LocalWaker) -> (Self, Unsent) {
+        let (others, unsent) = unbounded_channel();
+        (Self { local, others }, unsent)
     }
 
-    /// Jobs are ready, or will be. To be called after the commit.
-    pub(crate) fn ready(&self, hints: Vec<Hint>) {
+    /// To be called after the commit.
+    pub(crate) fn wake(&self, hints: WakeHints) {
         if !hints.is_empty() {
-            self.local.ready(&hints);
-            // Nobody takes it while the handle is being closed.
-            let _ = self.others.send(Told::Ready(hints));
+            self.local.wake(&hints);
+            // The receiver is gone while the handle is being closed.
+            let _ = self.others.send(hints);
         }
     }
 
-    /// Something changed that concerns any number of jobs.
+    pub(crate) fn ready(&self, hints: Vec<Hint>) {
+        self.wake(hints.into_iter().collect());
+    }
+
+    /// A change concerns any number of jobs.
     pub(crate) fn unknown(&self) {
-        self.local.unknown();
-        let _ = self.others.send(Told::Unknown);
+        let mut hints = WakeHints::new();
+        hints.add_unknown();
+        self.wake(hints);
     }
 
-    /// Somebody wants these running jobs cancelled.
-    pub(crate) fn cancels(&self, jobs: Vec<JobId>) {
-        if !jobs.is_empty() {
-            self.local.cancels(&jobs);
-            let _ = self.others.send(Told::Cancels(jobs));
-        }
+    /// These running jobs should be cancelled.
+    pub(crate) fn cancels(&self, jobs: impl IntoIterator<Item = JobId>) {
+        let mut hints = WakeHints::new();
+        jobs.into_iter().for_each(|job| hints.add_cancel(job));
+        self.wake(hints);
     }
 }

@@ -1,26 +1,16 @@
 //! The parts that make a schema: steps, functions and views, rights.
 
+use queue_core::backend::{DEADLINE_PASSED_ERROR, Migration, WORKER_LOST_ERROR};
+
 use crate::catalog::{FUNCTIONS, Function, VIEWS, closed_to_everybody, signature};
 use crate::config::Schema;
 use crate::statements::filled;
 
-/// One step of the schema. It is applied once, and recorded in the ledger.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Migration {
-    pub(super) version: i32,
-    pub(super) name: &'static str,
-    /// The least version of a program that can serve the schema after this step: a step that only
-    /// adds what older programs may leave alone keeps it low, so that deployments can roll.
-    pub(super) oldest_compatible: i32,
-    /// Changes what holds state: types, domains, tables, indexes. A step for new texts of functions
-    /// alone is a comment that says so.
-    pub(super) sql: &'static str,
-}
-
 /// Everything that a program's version of the schema consists of.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Definition<'a> {
-    /// All steps, in order.
+    /// All steps, in order. They change what holds state: types, domains, tables, indexes. A step for
+    /// new texts of functions alone is a comment that says so.
     pub(super) steps: &'a [Migration],
     /// The functions and views, which are replaced after the last step of an upgrade.
     pub(super) operations: &'a [&'static str],
@@ -30,12 +20,7 @@ pub(super) struct Definition<'a> {
 
 /// The schema of this program. How to change it is in `migrations/README.md`.
 pub(super) const CURRENT: Definition<'static> = Definition {
-    steps: &[Migration {
-        version: 1,
-        name: "tables",
-        oldest_compatible: 1,
-        sql: include_str!("../../migrations/0001_tables.sql"),
-    }],
+    steps: &[Migration::new(1, "tables", include_str!("../../migrations/0001_tables.sql"))],
     operations: &[
         include_str!("../../functions/ids.sql"),
         include_str!("../../functions/rows.sql"),
@@ -112,12 +97,14 @@ pub(super) fn ledger(schema: &Schema) -> String {
     expanded(LEDGER_CREATE, schema)
 }
 
-/// Puts in what depends on the name of the schema, and the settings of functions.
+/// Puts in what depends on the name of the schema, the settings of functions, and the texts of errors.
 fn expanded(sql: &str, schema: &Schema) -> String {
     let sql = sql
         .replace("{function_settings}", FUNCTION_SETTINGS)
         .replace("{channel}", &literal(&schema.channel()))
         .replace("{wake_setting}", &schema.wake_setting())
+        .replace("{worker_lost_error}", &literal(WORKER_LOST_ERROR))
+        .replace("{deadline_passed_error}", &literal(DEADLINE_PASSED_ERROR))
         .replace("{schema_name}", &literal(schema.as_str()));
     filled(&sql, schema)
 }

@@ -5,23 +5,20 @@
 
 use std::path::Path;
 
-use queue_core::backend::{Backend, RegisterRequest, RetireRequest};
+use queue_core::backend::{Backend, Migration, RegisterRequest, RetireRequest};
 use queue_core::{ErrorKind, JobId, Result, WorkerId};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::definition::{CURRENT, Definition, Migration};
+use super::definition::{CURRENT, Definition};
 use super::script::script;
 use super::{explained, migrate_on};
 use crate::catalog::{Callers, Function};
 use crate::config::PostgresConfig;
 use crate::{PostgresBackend, Rights};
 
-const REASONS: Migration = Migration {
-    version: 2,
-    name: "reasons to retire",
-    oldest_compatible: 1,
-    sql: "ALTER TABLE {schema}.workers ADD COLUMN reason text;",
-};
+const REASONS: Migration =
+    Migration::new(2, "reasons to retire", "ALTER TABLE {schema}.workers ADD COLUMN reason text;")
+        .oldest_compatible(1);
 
 const RETIRE: &str = "
     CREATE OR REPLACE FUNCTION {schema}.retire(p_worker uuid, p_reason text) RETURNS void
@@ -39,12 +36,9 @@ const FORMER_RETIRE: &str = "
     END
     $$;";
 
-const NO_FORMER_RETIRE: Migration = Migration {
-    version: 3,
-    name: "no retire without a reason",
-    oldest_compatible: 2,
-    sql: "DROP FUNCTION IF EXISTS {schema}.retire(uuid);",
-};
+const NO_FORMER_RETIRE: Migration =
+    Migration::new(3, "no retire without a reason", "DROP FUNCTION IF EXISTS {schema}.retire(uuid);")
+        .oldest_compatible(2);
 
 /// What lives as long as a definition borrows it.
 struct Version {

@@ -27,12 +27,22 @@ fn job(run_at: i64) -> ClaimedJob {
     ClaimedJob::new(ClaimId::from_bytes([2; 16]), 1, at(run_at), spec)
 }
 
-fn ready(run_at: i64) -> Hint {
+fn ready(run_at: i64) -> WakeHints {
+    [ready_hint(run_at)].into_iter().collect()
+}
+
+fn ready_hint(run_at: i64) -> Hint {
     Hint::new(QueueName::default(), 0, at(run_at))
 }
 
-fn waiting(run_at: i64) -> Hint {
-    ready(run_at).due_in(SECOND)
+fn waiting(run_at: i64) -> WakeHints {
+    [ready_hint(run_at).due_in(SECOND)].into_iter().collect()
+}
+
+fn unknown() -> WakeHints {
+    let mut hints = WakeHints::new();
+    hints.add_unknown();
+    hints
 }
 
 /// A full claim that returns one job of this time.
@@ -88,7 +98,7 @@ fn claims_from_the_head_keep_to_their_share_of_the_time() {
 fn job_that_becomes_ready_before_the_position_moves_it_back() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
-    positions.rewind(&[ready(40)]);
+    positions.rewind(&ready(40));
     assert_eq!(next(&positions, now), Some(at(39)));
 }
 
@@ -97,7 +107,7 @@ fn job_that_becomes_ready_during_a_claim_is_not_passed() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let start = positions.next(&request(1), now);
-    positions.rewind(&[ready(40)]);
+    positions.rewind(&ready(40));
     positions.claimed(&request(1), &start, &[job(200)], None, now);
     assert_eq!(next(&positions, now), Some(at(39)));
 }
@@ -106,7 +116,7 @@ fn job_that_becomes_ready_during_a_claim_is_not_passed() {
 fn job_that_becomes_ready_during_a_claim_from_the_head_is_not_passed() {
     let (positions, now) = (positions(), Instant::now());
     let start = positions.next(&request(1), now);
-    positions.rewind(&[ready(40)]);
+    positions.rewind(&ready(40));
     positions.claimed(&request(1), &start, &[job(200)], None, now);
     assert_eq!(next(&positions, now), Some(at(39)));
 }
@@ -117,7 +127,7 @@ fn claim_that_another_overtook_moves_nothing() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let overtaken = positions.next(&request(1), now);
-    positions.rewind(&[ready(40)]);
+    positions.rewind(&ready(40));
     positions.next(&request(1), now);
     positions.claimed(&request(1), &overtaken, &[job(200)], None, now);
     assert_eq!(next(&positions, now), Some(at(39)));
@@ -128,7 +138,7 @@ fn search_for_waiting_jobs_starts_behind_the_last_claim() {
     let (positions, now) = (positions(), Instant::now());
     assert_eq!(claim_one(&positions, 100, now).waiting_after, None);
     assert_eq!(claim_one(&positions, 110, now).waiting_after, Some(at(100)));
-    positions.rewind(&[waiting(70)]);
+    positions.rewind(&waiting(70));
     assert_eq!(positions.next(&request(1), now).waiting_after, Some(at(69)));
 }
 
@@ -137,7 +147,7 @@ fn job_that_waits_since_the_claim_started_is_not_passed() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let start = positions.next(&request(1), now);
-    positions.rewind(&[waiting(105)]);
+    positions.rewind(&waiting(105));
     positions.claimed(&request(1), &start, &[job(110)], Some(at(110)), now);
     assert_eq!(positions.next(&request(1), now).waiting_after, Some(at(104)));
 }
@@ -145,7 +155,9 @@ fn job_that_waits_since_the_claim_started_is_not_passed() {
 #[test]
 fn unnamed_change_and_failed_claim_want_the_head() {
     let (positions, now) = (positions(), Instant::now());
-    for change in [Positions::want_head, |positions: &Positions| positions.failed(&QueueName::default())] {
+    let changes: [fn(&Positions); 2] =
+        [|positions| positions.rewind(&unknown()), |positions| positions.failed(&QueueName::default())];
+    for change in changes {
         claim_one(&positions, 100, now);
         assert_eq!(next(&positions, now), Some(at(100)));
         change(&positions);

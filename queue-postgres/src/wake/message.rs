@@ -1,13 +1,12 @@
 //! What one notification says.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use queue_core::backend::Hint;
+use queue_core::backend::{Hint, WakeHints};
 use queue_core::{JobId, QueueName, Timestamp, saturating_micros};
 use serde::{Deserialize, Serialize};
 
-use super::{LocalWaker, Told};
+use super::LocalWaker;
 
 /// PostgreSQL's limit is 8000 bytes.
 const MOST_BYTES: usize = 7500;
@@ -30,63 +29,21 @@ struct Message {
     unknown: bool,
 }
 
-/// What is to be told, folded: it stays as small as the number of queues and priorities.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    ready: BTreeMap<(QueueName, i16), Timestamp>,
-    later: BTreeMap<(QueueName, i16), (Duration, Timestamp)>,
-    cancels: Vec<JobId>,
-    unknown: bool,
-}
-
-impl Pending {
-    pub(super) fn add(&mut self, told: Told) {
-        match told {
-            Told::Ready(hints) => hints.into_iter().for_each(|hint| self.hint(hint)),
-            Told::Cancels(jobs) => self.cancels.extend(jobs),
-            Told::Unknown => self.unknown = true,
-        }
-    }
-
-    fn hint(&mut self, hint: Hint) {
+/// The text that notifies other processes of these hints.
+pub(super) fn text(hints: &WakeHints, from: &str) -> String {
+    let level = |hint: Hint| {
         let Hint { queue, priority, run_at, due_in, .. } = hint;
-        if due_in.is_zero() {
-            let least = self.ready.entry((queue, priority)).or_insert(run_at);
-            *least = run_at.min(*least);
-        } else {
-            let least = self.later.entry((queue, priority)).or_insert((due_in, run_at));
-            *least = (due_in, run_at).min(*least);
-        }
-    }
-
-    /// What was to be told was not: they are to look at everything.
-    pub(super) fn lost(&mut self) {
-        *self = Self { unknown: true, ..Self::default() };
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        !self.unknown && self.ready.is_empty() && self.later.is_empty() && self.cancels.is_empty()
-    }
-
-    /// The text to send.
-    pub(super) fn text(&self, from: &str) -> String {
-        let ready = self
-            .ready
-            .iter()
-            .map(|((queue, priority), run_at)| (queue.to_string(), *priority, run_at.as_micros(), 0));
-        let later = self.later.iter().map(|((queue, priority), (due_in, run_at))| {
-            (queue.to_string(), *priority, run_at.as_micros(), saturating_micros(*due_in))
-        });
-        let message = Message {
-            from: Some(from.to_owned()),
-            ready: ready.chain(later).collect(),
-            cancels: self.cancels.clone(),
-            unknown: self.unknown,
-        };
-        match serde_json::to_string(&message) {
-            Ok(text) if text.len() <= MOST_BYTES => text,
-            _ => format!(r#"{{"from":"{from}","unknown":true}}"#),
-        }
+        (queue.to_string(), priority, run_at.as_micros(), saturating_micros(due_in))
+    };
+    let message = Message {
+        from: Some(from.to_owned()),
+        ready: hints.hints().map(level).collect(),
+        cancels: hints.cancels().to_vec(),
+        unknown: hints.is_unknown(),
+    };
+    match serde_json::to_string(&message) {
+        Ok(text) if text.len() <= MOST_BYTES => text,
+        _ => format!(r#"{{"from":"{from}","unknown":true}}"#),
     }
 }
 
@@ -100,9 +57,9 @@ pub(super) fn take_in(local: &LocalWaker, text: &str, ourselves: &str) -> Vec<Jo
     if message.from.as_deref() == Some(ourselves) {
         return Vec::new();
     }
-    let hints: Option<Vec<Hint>> = message.ready.iter().map(hint).collect();
+    let hints: Option<WakeHints> = message.ready.iter().map(hint).collect();
     match hints {
-        Some(hints) if !message.unknown => local.ready(&hints),
+        Some(hints) if !message.unknown => local.wake(&hints),
         _ => local.unknown(),
     }
     message.cancels
@@ -138,25 +95,23 @@ mod tests {
     #[test]
     fn another_process_is_told_what_was_folded() {
         let job = JobId::generate();
-        let mut pending = Pending::default();
-        pending.add(Told::Ready(vec![ready(0, 9, 0), ready(0, 5, 0), ready(3, 50, 40)]));
-        pending.add(Told::Cancels(vec![job]));
+        let mut hints = WakeHints::from_iter([ready(0, 9, 0), ready(0, 5, 0), ready(3, 50, 40)]);
+        hints.add_cancel(job);
         let (hub, local) = local_waker();
         let mut receiver = hub.subscribe();
-        assert_eq!(take_in(&local, &pending.text("them"), "us"), [job]);
+        assert_eq!(take_in(&local, &text(&hints, "them"), "us"), [job]);
         let wakes = receiver.take();
         assert_eq!(wakes.ready, [ready(0, 5, 0)]);
         assert_eq!(wakes.due_in, Some(Duration::from_micros(40)));
         assert!(wakes.cancels.is_empty() && !wakes.unknown, "{wakes:?}");
-        assert_eq!(take_in(&local, &pending.text("us"), "us"), []);
+        assert_eq!(take_in(&local, &text(&hints, "us"), "us"), []);
         assert!(receiver.take().is_empty(), "what this handle sent, it knows");
     }
 
     #[test]
     fn what_does_not_fit_or_cannot_be_read_is_unknown() {
-        let mut pending = Pending::default();
-        pending.add(Told::Ready((0..1000).map(|priority| ready(priority, 5, 0)).collect()));
-        let text = pending.text("them");
+        let hints = (0..1000).map(|priority| ready(priority, 5, 0)).collect();
+        let text = text(&hints, "them");
         assert!(text.len() < MOST_BYTES);
         for text in [text.as_str(), "nonsense", r#"{"ready":[["",0,5,0]]}"#, r#"{"ready":[["a",0,-5,0]]}"#] {
             let (hub, local) = local_waker();

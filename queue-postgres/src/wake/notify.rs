@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use queue_core::backend::WakeHints;
 use queue_core::{Error, ErrorKind};
 use tokio_postgres::types::Type;
 
-use super::News;
-use super::message::Pending;
+use super::Unsent;
+use super::message::text;
 use crate::connections::{Connections, Statement};
 use crate::error::Outcome;
 use crate::row;
@@ -21,20 +22,15 @@ pub(crate) async fn notify(
     channel: String,
     ourselves: String,
     interval: Duration,
-    mut news: News,
+    mut unsent: Unsent,
 ) {
     let statement =
         Statement::writes(include_str!("../sql/notify.sql").to_owned(), &[Type::TEXT, Type::TEXT]);
-    let mut pending = Pending::default();
     let mut failures = 0_u32;
-    while let Some(told) = news.recv().await {
-        pending.add(told);
+    while let Some(mut pending) = unsent.recv().await {
         while !pending.is_empty() {
-            while let Ok(told) = news.try_recv() {
-                pending.add(told);
-            }
-            let text = pending.text(&ourselves);
-            pending = Pending::default();
+            add_all(&mut pending, &mut unsent);
+            let text = text(&std::mem::take(&mut pending), &ourselves);
             match send(&connections, &statement, &channel, &text).await {
                 Ok(()) => {
                     failures = 0;
@@ -46,14 +42,19 @@ pub(crate) async fn notify(
                         let error = fault.into_error("notify other processes", statement.effect());
                         tracing::warn!(failures, %error, "other processes were not told of jobs; they find them by themselves");
                     }
-                    pending.lost();
+                    // They look at everything instead.
+                    pending.add_unknown();
                     tokio::time::sleep(WAIT_AFTER_FAILURE).await;
                 }
             }
-            while let Ok(told) = news.try_recv() {
-                pending.add(told);
-            }
+            add_all(&mut pending, &mut unsent);
         }
+    }
+}
+
+fn add_all(pending: &mut WakeHints, unsent: &mut Unsent) {
+    while let Ok(hints) = unsent.try_recv() {
+        pending.append(&hints);
     }
 }
 
