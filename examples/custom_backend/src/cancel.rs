@@ -5,21 +5,15 @@ use queue_core::{JobId, Result, State, Timestamp};
 
 use crate::rows::{Live, Outcome, live, outcome};
 use crate::tables::Tables;
-use crate::wake::News;
 
 /// Cancels each job, or says what it met.
-pub(crate) fn cancel(
-    tables: &mut Tables<'_>,
-    news: &mut News,
-    request: &CancelRequest,
-) -> Result<Vec<CancelReply>> {
+pub(crate) fn cancel(tables: &mut Tables<'_>, request: &CancelRequest) -> Result<Vec<CancelReply>> {
     let now = request.now.unwrap_or_else(Timestamp::now);
-    request.jobs.iter().map(|&id| cancel_one(tables, news, now, id, request.if_running)).collect()
+    request.jobs.iter().map(|&id| cancel_one(tables, now, id, request.if_running)).collect()
 }
 
 fn cancel_one(
     tables: &mut Tables<'_>,
-    news: &mut News,
     now: Timestamp,
     id: JobId,
     if_running: IfRunning,
@@ -31,7 +25,7 @@ fn cancel_one(
     if live.lease.is_some() {
         if if_running == IfRunning::Signal {
             tables.change_live(id, &live, &Live { cancel_wanted: true, ..live.clone() })?;
-            news.of_cancel(id);
+            tables.hints.add_cancel(id);
         }
         return Ok(CancelReply::Running);
     }

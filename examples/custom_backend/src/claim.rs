@@ -12,19 +12,18 @@ use crate::layout::{Id, Micros};
 use crate::promote::{next_due, promote};
 use crate::rows::{Lease, Live, job, job_id};
 use crate::tables::Tables;
-use crate::wake::News;
 use crate::{pause, worker};
 
 /// How many due jobs a claim promotes before it looks: the contract asks for 1000.
 const PROMOTED: usize = 1000;
 
 /// Takes the first jobs of the queue.
-pub(crate) fn claim(tables: &mut Tables<'_>, news: &mut News, request: &ClaimRequest) -> Result<ClaimReply> {
+pub(crate) fn claim(tables: &mut Tables<'_>, request: &ClaimRequest) -> Result<ClaimReply> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     // No rescue comes between this and the commit: there is one transaction at a time.
     worker::check(tables, request.worker)?;
     // Before the look into the index of ready jobs, or what is due now would be missed.
-    promote(tables, news, &request.queue, now, PROMOTED)?;
+    promote(tables, &request.queue, now, PROMOTED)?;
     let mut jobs = Vec::new();
     if !pause::is_paused(tables, &request.queue)? {
         for (id, live) in pick(tables, request, now)? {

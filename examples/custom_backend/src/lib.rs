@@ -13,7 +13,6 @@
 //! | `thread`, `writer`, `reader` | nothing blocks an async task, and what waits shares a commit |
 //! | `insert`, `claim`, `settle`, `cancel`, `worker`, `maintain` | the operations |
 //! | `promote`, `rescue`, `prune` | the parts of upkeep |
-//! | `wake` | telling workers what is ready |
 //! | `inspect`, `pause`, `audit` | what is offered beside the core |
 //! | `error` | what an error of redb means to the caller |
 //!
@@ -39,7 +38,6 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod thread;
-mod wake;
 mod worker;
 mod writer;
 
@@ -104,43 +102,40 @@ impl Backend for RedbBackend {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        self.writer
-            .write(move |tables, news| insert::insert(tables, news, &request))
-            .await
-            .map(InsertReply::new)
+        self.writer.write(move |tables| insert::insert(tables, &request)).await.map(InsertReply::new)
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        self.writer.write(move |tables, news| claim::claim(tables, news, &request)).await
+        self.writer.write(move |tables| claim::claim(tables, &request)).await
     }
 
     // Through the thread that writes: a claim that was made earlier must have taken effect.
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
-        self.writer.write(move |tables, _| claim::leases(tables, &request)).await
+        self.writer.write(move |tables| claim::leases(tables, &request)).await
     }
 
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
-        self.writer.write(move |tables, news| settle::settle(tables, news, &request)).await
+        self.writer.write(move |tables| settle::settle(tables, &request)).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        self.writer.write(move |tables, news| cancel::cancel(tables, news, &request)).await
+        self.writer.write(move |tables| cancel::cancel(tables, &request)).await
     }
 
     async fn register(&self, request: RegisterRequest) -> Result<()> {
-        self.writer.write(move |tables, _| worker::register(tables, &request)).await
+        self.writer.write(move |tables| worker::register(tables, &request)).await
     }
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
-        self.writer.write(move |tables, _| worker::heartbeat(tables, &request)).await
+        self.writer.write(move |tables| worker::heartbeat(tables, &request)).await
     }
 
     async fn retire(&self, request: RetireRequest) -> Result<()> {
-        self.writer.write(move |tables, _| worker::retire(tables, &request)).await
+        self.writer.write(move |tables| worker::retire(tables, &request)).await
     }
 
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
-        self.writer.write(move |tables, news| maintain::maintain(tables, news, &request)).await
+        self.writer.write(move |tables| maintain::maintain(tables, &request)).await
     }
 
     fn subscribe(&self) -> WakeReceiver {
@@ -168,12 +163,12 @@ impl Inspect for RedbBackend {
 impl Manage for RedbBackend {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         let queue = queue.clone();
-        self.writer.write(move |tables, _| pause::pause(tables, &queue)).await
+        self.writer.write(move |tables| pause::pause(tables, &queue)).await
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<()> {
         let queue = queue.clone();
-        self.writer.write(move |tables, news| pause::resume(tables, news, &queue)).await
+        self.writer.write(move |tables| pause::resume(tables, &queue)).await
     }
 
     async fn paused(&self) -> Result<Vec<QueueName>> {

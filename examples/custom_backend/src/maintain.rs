@@ -7,29 +7,24 @@ use crate::promote::{next_due_anywhere, promote, waiting_queues};
 use crate::prune::prune;
 use crate::rescue::rescue;
 use crate::tables::Tables;
-use crate::wake::News;
 
 /// Promotes, rescues and prunes, each as far as it was asked for.
-pub(crate) fn maintain(
-    tables: &mut Tables<'_>,
-    news: &mut News,
-    request: &MaintainRequest,
-) -> Result<MaintainReply> {
+pub(crate) fn maintain(tables: &mut Tables<'_>, request: &MaintainRequest) -> Result<MaintainReply> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     let mut reply = MaintainReply::default();
     let mut left = request.promote as usize;
     for queue in waiting_queues(tables)? {
-        let promoted = promote(tables, news, &queue, now, left)?;
+        let promoted = promote(tables, &queue, now, left)?;
         left -= promoted;
         reply.promoted += promoted as u64;
     }
     if request.rescue > 0 {
-        rescue(tables, news, request, now, &mut reply)?;
+        rescue(tables, request, now, &mut reply)?;
     }
     if let Some(asked) = &request.prune {
         reply.pruned = prune(tables, now, asked)?;
     }
-    reply.ready = news.ready();
+    reply.ready = tables.hints.ready();
     reply.next_due = next_due_anywhere(tables, now)?;
     Ok(reply)
 }

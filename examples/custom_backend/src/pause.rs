@@ -5,17 +5,16 @@ use redb::ReadableTable as _;
 
 use crate::error::{Doing as _, Stored as _};
 use crate::tables::{Snapshot, Tables};
-use crate::wake::News;
 
 /// Once this is committed no claim takes a job of the queue: claims are in transactions before or after.
 pub(crate) fn pause(tables: &mut Tables<'_>, queue: &QueueName) -> Result<()> {
     if is_paused(tables, queue)? { Ok(()) } else { tables.paused.put(queue.as_str(), ()) }
 }
 
-pub(crate) fn resume(tables: &mut Tables<'_>, news: &mut News, queue: &QueueName) -> Result<()> {
+pub(crate) fn resume(tables: &mut Tables<'_>, queue: &QueueName) -> Result<()> {
     if is_paused(tables, queue)? {
         tables.paused.remove(queue.as_str())?;
-        news.of_resumed_queue();
+        tables.hints.add_unknown();
     }
     Ok(())
 }

@@ -8,12 +8,10 @@ use crate::error::Stored as _;
 use crate::layout::{Id, Micros};
 use crate::rows::{job_id, time};
 use crate::tables::Tables;
-use crate::wake::News;
 
 /// Makes up to `limit` waiting jobs of a queue ready, those first that have waited longest. How many.
 pub(crate) fn promote(
     tables: &mut Tables<'_>,
-    news: &mut News,
     queue: &QueueName,
     now: Timestamp,
     limit: usize,
@@ -23,7 +21,7 @@ pub(crate) fn promote(
         let old = tables.indexed(id)?;
         let new = old.freed(State::Ready, old.run_at);
         tables.change_live(id, &old, &new)?;
-        news.of_job(&new, now);
+        tables.hints.add(new.hint(now));
     }
     Ok(due.len())
 }

@@ -1,6 +1,6 @@
 //! Taking back the leases of dead workers, and those past their deadline.
 
-use queue_core::backend::{MaintainReply, MaintainRequest};
+use queue_core::backend::{DEADLINE_PASSED_ERROR, MaintainReply, MaintainRequest, WORKER_LOST_ERROR};
 use queue_core::{JobId, Result, State, Timestamp, WorkerId};
 use redb::ReadableTable as _;
 
@@ -8,12 +8,10 @@ use crate::error::Doing as _;
 use crate::layout::{Id, Micros};
 use crate::rows::{AsId as _, Outcome, WorkerRow, job_id, worker, worker_id};
 use crate::tables::Tables;
-use crate::wake::News;
 
 /// Takes back up to `request.rescue` leases.
 pub(crate) fn rescue(
     tables: &mut Tables<'_>,
-    news: &mut News,
     request: &MaintainRequest,
     now: Timestamp,
     reply: &mut MaintainReply,
@@ -28,7 +26,7 @@ pub(crate) fn rescue(
     for id in dead_workers(tables, now, reply)? {
         let leases = tables.held_by(id, None)?;
         for &job in leases.iter().take(left) {
-            take_back(tables, news, now, job, &format!("worker {id} was given up"), reply)?;
+            take_back(tables, now, job, WORKER_LOST_ERROR, reply)?;
         }
         if leases.len() <= left {
             tables.workers.remove(id.as_id())?;
@@ -37,7 +35,7 @@ pub(crate) fn rescue(
         left = left.saturating_sub(leases.len());
     }
     for job in past_deadline(tables, now, left)? {
-        take_back(tables, news, now, job, "the attempt went on past its deadline", reply)?;
+        take_back(tables, now, job, DEADLINE_PASSED_ERROR, reply)?;
     }
     Ok(())
 }
@@ -70,7 +68,6 @@ fn past_deadline(tables: &Tables<'_>, now: Timestamp, limit: usize) -> Result<Ve
 /// The attempt stays charged: a job that kills its process each time must end.
 fn take_back(
     tables: &mut Tables<'_>,
-    news: &mut News,
     now: Timestamp,
     id: JobId,
     why: &str,
@@ -87,6 +84,6 @@ fn take_back(
     reply.rescued += 1;
     let new = old.freed(State::Ready, old.run_at);
     tables.change_live(id, &old, &new)?;
-    news.of_job(&new, now);
+    tables.hints.add(new.hint(now));
     Ok(())
 }

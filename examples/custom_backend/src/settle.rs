@@ -5,30 +5,20 @@ use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
 
 use crate::rows::{Live, Outcome, live, outcome};
 use crate::tables::Tables;
-use crate::wake::News;
 
 /// Ends each lease by itself.
-pub(crate) fn settle(
-    tables: &mut Tables<'_>,
-    news: &mut News,
-    request: &SettleRequest,
-) -> Result<Vec<Result<Settled>>> {
+pub(crate) fn settle(tables: &mut Tables<'_>, request: &SettleRequest) -> Result<Vec<Result<Settled>>> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     let settlements = request.settlements.iter();
-    settlements.map(|settlement| tables.apart(|tables| settle_one(tables, news, now, settlement))).collect()
+    settlements.map(|settlement| tables.apart(|tables| settle_one(tables, now, settlement))).collect()
 }
 
-fn settle_one(
-    tables: &mut Tables<'_>,
-    news: &mut News,
-    now: Timestamp,
-    settlement: &Settlement,
-) -> Result<Settled> {
+fn settle_one(tables: &mut Tables<'_>, now: Timestamp, settlement: &Settlement) -> Result<Settled> {
     let Settlement { token, verdict, .. } = settlement;
     // The fence: nothing is changed by a token that is not the job's own now.
     let live = live(&*tables.live, token.job)?;
     match live.filter(|live| live.lease_of(*token).is_some()) {
-        Some(live) => apply(tables, news, now, *token, &live, verdict).map(|()| Settled::Done),
+        Some(live) => apply(tables, now, *token, &live, verdict).map(|()| Settled::Done),
         None => repeated(tables, *token, verdict),
     }
 }
@@ -42,7 +32,6 @@ fn repeated(tables: &Tables<'_>, token: Token, verdict: &Verdict) -> Result<Sett
 
 fn apply(
     tables: &mut Tables<'_>,
-    news: &mut News,
     now: Timestamp,
     token: Token,
     live: &Live,
@@ -58,7 +47,7 @@ fn apply(
         }
         Verdict::Retry { error, delay } if !live.has_used_all_attempts() => {
             tables.add_error(token.job, live, now, error)?;
-            go_on(tables, news, now, token, live, &live.freed(State::Retrying, now.saturating_add(*delay)))
+            go_on(tables, now, token, live, &live.freed(State::Retrying, now.saturating_add(*delay)))
         }
         Verdict::Retry { error, .. } | Verdict::Bury { error } => {
             tables.add_error(token.job, live, now, error)?;
@@ -67,11 +56,11 @@ fn apply(
         Verdict::Snooze { delay } => {
             let state = if delay.is_zero() { State::Ready } else { State::Scheduled };
             let new = refunded(live.freed(state, now.saturating_add(*delay)));
-            go_on(tables, news, now, token, live, &new)
+            go_on(tables, now, token, live, &new)
         }
         Verdict::Release => {
             let new = refunded(live.freed(State::Ready, live.run_at));
-            go_on(tables, news, now, token, live, &new)
+            go_on(tables, now, token, live, &new)
         }
         _ => {
             Err(Error::new(ErrorKind::Unsupported, "settle a job", "the verdict is newer than this backend"))
@@ -79,16 +68,9 @@ fn apply(
     }
 }
 
-fn go_on(
-    tables: &mut Tables<'_>,
-    news: &mut News,
-    now: Timestamp,
-    token: Token,
-    old: &Live,
-    new: &Live,
-) -> Result<()> {
+fn go_on(tables: &mut Tables<'_>, now: Timestamp, token: Token, old: &Live, new: &Live) -> Result<()> {
     tables.change_live(token.job, old, new)?;
-    news.of_job(new, now);
+    tables.hints.add(new.hint(now));
     Ok(())
 }
 

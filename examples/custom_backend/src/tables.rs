@@ -6,6 +6,7 @@ use std::ops::{Deref, RangeBounds};
 use std::rc::Rc;
 
 use queue_core::Result;
+use queue_core::backend::WakeHints;
 use redb::{
     Database, Key, ReadOnlyTable, ReadTransaction, ReadableDatabase as _, ReadableTable as _, Table,
     TableDefinition, Value, WriteTransaction,
@@ -77,6 +78,8 @@ pub(crate) struct Tables<'a> {
     pub(crate) workers: Rows<'a, Id, WorkerValue>,
     pub(crate) lost: Rows<'a, Id, Nothing>,
     pub(crate) paused: Rows<'a, &'static str, Nothing>,
+    /// What the request makes ready. Announced once it is committed.
+    pub(crate) hints: WakeHints,
     changes: Rc<Cell<u64>>,
 }
 
@@ -97,6 +100,7 @@ impl<'a> Tables<'a> {
             workers: rows(transaction, WORKERS, &changes)?,
             lost: rows(transaction, LOST, &changes)?,
             paused: rows(transaction, PAUSED, &changes)?,
+            hints: WakeHints::new(),
             changes,
         })
     }

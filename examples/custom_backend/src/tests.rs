@@ -112,8 +112,8 @@ async fn a_request_that_breaks_off_takes_nothing_of_its_neighbours_with_it() {
     let now = Timestamp::now();
     // They wait while the thread works on the first, and so come into one transaction.
     let (release, wait) = mpsc::channel::<()>();
-    let blocks = backend.writer.write(move |_, _| Ok(wait.recv().is_err()));
-    let spoils = backend.writer.write(move |tables, _| {
+    let blocks = backend.writer.write(move |_| Ok(wait.recv().is_err()));
+    let spoils = backend.writer.write(move |tables| {
         tables.add_job(&bad, now)?;
         tables.add_live(bad.id, &Live::new(&bad, now))?;
         Err::<(), _>(Error::new(ErrorKind::Corrupt, "do it", "half of it is done"))

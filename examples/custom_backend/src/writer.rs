@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use queue_core::backend::WakeHub;
+use queue_core::backend::{WakeHints, WakeHub};
 use queue_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
@@ -14,7 +14,6 @@ use crate::error::{self, Doing as _};
 use crate::store::Store;
 use crate::tables::Tables;
 use crate::thread::Thread;
-use crate::wake::News;
 
 /// The most requests of one transaction, so that the first of them does not wait for ever.
 const MOST_TOGETHER: usize = 256;
@@ -40,10 +39,10 @@ impl Writer {
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnMut(&mut Tables<'_>, &mut News) -> Result<T> + Send + 'static,
+        F: FnMut(&mut Tables<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let pending = Pending { change, outcome: None, news: News::default(), reply };
+        let pending = Pending { change, outcome: None, hints: WakeHints::new(), reply };
         self.0.send(Box::new(pending))?;
         answer.await.unwrap_or_else(|_| {
             let message = "the thread that writes has ended without an answer";
@@ -57,26 +56,25 @@ trait Request: Send {
     /// Does it. An error means that it left something half done, which must not be committed.
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<()>;
 
-    /// Tells its caller what came of it, and everybody what is new.
+    /// Answers its caller, and wakes workers.
     fn answer(self: Box<Self>, commit: std::result::Result<(), &Error>, hub: &WakeHub);
 }
 
 struct Pending<T, F> {
     change: F,
     outcome: Option<Result<T>>,
-    news: News,
+    hints: WakeHints,
     reply: oneshot::Sender<Result<T>>,
 }
 
 impl<T, F> Request for Pending<T, F>
 where
     T: Send,
-    F: FnMut(&mut Tables<'_>, &mut News) -> Result<T> + Send,
+    F: FnMut(&mut Tables<'_>) -> Result<T> + Send,
 {
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<()> {
-        self.news = News::default();
-        let (change, news) = (&mut self.change, &mut self.news);
-        self.outcome = Some(tables.apart(|tables| change(tables, news))?);
+        self.outcome = Some(tables.apart(&mut self.change)?);
+        self.hints = std::mem::take(&mut tables.hints);
         Ok(())
     }
 
@@ -87,7 +85,7 @@ where
             (Ok(()), None) => Err(Error::new(ErrorKind::Unavailable, "write", "it was not done")),
         };
         if outcome.is_ok() {
-            self.news.announce(hub);
+            hub.announce_all(&self.hints);
         }
         // Nobody waits if the future was dropped.
         let _ = self.reply.send(outcome);

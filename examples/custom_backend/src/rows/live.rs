@@ -1,5 +1,8 @@
 //! An unfinished job, and the indexes by which it is found.
 
+use std::time::Duration;
+
+use queue_core::backend::Hint;
 use queue_core::{
     ClaimId, JobId, JobSpec, Kind, Progress, QueueName, Result, State, Timestamp, Token, WorkerId,
 };
@@ -65,6 +68,13 @@ impl Live {
     /// The same job without its lease.
     pub(crate) fn freed(&self, state: State, run_at: Timestamp) -> Self {
         Self { state, run_at, lease: None, ..self.clone() }
+    }
+
+    /// The hint for workers.
+    pub(crate) fn hint(&self, now: Timestamp) -> Hint {
+        let is_ready = self.state == State::Ready;
+        let due_in = if is_ready { Duration::ZERO } else { now.until(self.run_at) };
+        Hint::new(self.queue.clone(), self.priority, self.run_at).due_in(due_in)
     }
 
     fn ready_key(&self, id: JobId) -> <ReadyKey as redb::Value>::SelfType<'_> {
