@@ -189,11 +189,7 @@ async fn execute(
     let verdict = outcome.and_then(|()| {
         let stored = stored.as_ref().map_err(|error| anyhow!("{error:#}"))?;
         check_rows(stored)?;
-        if case.tier.is_seen_whole() {
-            kit.history().check(&Rows { asked, answered, stored })
-        } else {
-            Ok(())
-        }
+        kit.history().check(&Rows { asked, answered, stored })
     });
     verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
 }

@@ -1,219 +1,220 @@
-//! What all handles of a storage were asked and answered, and whether it can have been so.
+//! One recording of the operations on a storage by all processes, and the check of it.
 //!
-//! A request without an answer, and one of unknown outcome, may have happened at any moment since it was
-//! asked, or never. One that failed otherwise has not happened.
+//! A [`Recorded`](super::recorded::Recorded) backend writes two [events](event) per operation to
+//! its [`Sink`]: one before the request, one after the answer. In this process the sink is the
+//! history. A child writes its events to its parent, and [`History::add`] takes them once the child
+//! has ended. The moments of all processes are by one clock.
+//!
+//! A request without an answer, because its future was dropped or its process died, may have been
+//! done at any moment since, or never, and so may one of unknown outcome. A request that failed
+//! otherwise has not been done.
 
 mod check;
-mod observe;
+mod effect;
+mod encode;
+pub(crate) mod event;
+mod life;
+pub(crate) mod log;
+mod lost;
 mod order;
+pub(crate) mod request;
+mod rules;
+mod sink;
 mod step;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use queue_core::backend::{JobRecord, Stored};
-use queue_core::{ClaimId, Error, ErrorKind, JobId, WorkerId};
+use anyhow::ensure;
+use queue_core::JobId;
+use queue_core::backend::Stored;
 
+use self::event::{Answered, Asked, Event, Failure, Found, SettleAnswer};
+use self::log::Log;
+pub(crate) use self::sink::Sink;
 use super::check::CaseResult;
-pub(crate) use observe::Observed;
-use step::{Seen, Step};
+use super::promise::Promise;
+use crate::child::{Line, moment};
 
-/// A moment that has not come.
-const NEVER: u64 = u64::MAX;
-
-/// Everything that was asked and answered, in the order in which it certainly was.
+/// All operations on a storage.
 #[derive(Default)]
-pub(crate) struct History {
-    moments: AtomicU64,
-    record: Mutex<Record>,
-}
+pub(crate) struct History(Mutex<State>);
 
 #[derive(Default)]
-struct Record {
-    entries: Vec<Entry>,
-    /// What a read last said of a job of which nothing else was heard since: to hear it again is no news.
-    unchanged: HashMap<JobId, Option<Seen>>,
-    errors: HashMap<ErrorKind, u64>,
+struct State {
+    log: Log,
+    /// The moment of the last event of this process.
+    last: Duration,
+    /// Results of reads since the last operation that may have changed a job.
+    unchanged: HashMap<JobId, Option<Found>>,
+    failures: HashMap<Failure, u64>,
     leases_lost: u64,
     rescues: u64,
+    inserts_with_claims: u64,
 }
-
-/// One request.
-struct Entry {
-    asked: u64,
-    /// [`NEVER`] as long as it may happen yet.
-    answered: u64,
-    told: Told,
-}
-
-/// What a request says of jobs.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// What certainly happened to these jobs.
-    sure: Vec<(JobId, Step)>,
-    /// What happened to these jobs at some moment, or not at all.
-    maybe: Vec<(JobId, Step)>,
-    /// A claim of unknown outcome, which may have taken any job.
-    claim: Option<ClaimId>,
-    /// Who claimed by which name.
-    claimer: Option<(ClaimId, WorkerId)>,
-    /// All leases are told that this worker has by this claim.
-    leases_of: Option<(ClaimId, WorkerId)>,
-    /// Leases may have been taken back.
-    rescues: bool,
-    /// Finished jobs may have been removed.
-    prunes: bool,
-}
-
-/// A request that was noted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Noted(usize);
 
 /// The rows of a storage, and when they were read.
 pub(crate) struct Rows<'a> {
-    pub(crate) asked: u64,
-    pub(crate) answered: u64,
+    pub(crate) asked: Duration,
+    pub(crate) answered: Duration,
     pub(crate) stored: &'a Stored,
 }
 
+/// The sink for one handle of this process.
+struct Process {
+    history: Arc<History>,
+    number: usize,
+}
+
+impl Sink for Process {
+    fn write(&self, event: Event) {
+        self.history.state().write(self.number, event);
+    }
+}
+
 impl History {
-    /// Notes a request.
-    pub(crate) fn asked(&self, request: &impl Observed) -> Noted {
-        let told = request.asked();
-        let asked = self.moment();
-        let mut record = self.record();
-        record.hear(&told);
-        record.entries.push(Entry { asked, answered: NEVER, told });
-        Noted(record.entries.len() - 1)
+    /// The sink for a further process that shares this one's memory, such as another handle.
+    pub(crate) fn process(self: &Arc<Self>, name: impl Into<String>) -> Arc<dyn Sink> {
+        let number = self.state().log.add_process(name.into());
+        Arc::new(Process { history: Arc::clone(self), number })
     }
 
-    /// Notes what became of it.
-    pub(crate) fn answered<R: Observed>(
-        &self,
-        noted: Noted,
-        request: &R,
-        reply: &queue_core::Result<R::Reply>,
-    ) {
-        let told = match reply {
-            Ok(reply) => request.answered(reply),
-            Err(_) => Told::default(),
-        };
-        let answered = self.moment();
-        let mut record = self.record();
-        match reply {
-            Ok(reply) => R::errors(reply).for_each(|error| record.count(error)),
-            Err(error) => record.count(error),
-        }
-        record.hear(&told);
-        record.rescues += u64::from(told.rescues);
-        let entry = &mut record.entries[noted.0];
-        if is_unknown(reply) {
-            return;
-        }
-        if told.maybe.is_empty() {
-            (entry.answered, entry.told) = (answered, told);
-            return;
-        }
-        // What may happen yet is not over with the answer.
-        let asked = entry.asked;
-        entry.told = Told { maybe: told.maybe, ..Told::default() };
-        record.entries.push(Entry { asked, answered, told: Told { maybe: Vec::new(), ..told } });
+    /// Adds the events of a child that has ended.
+    pub(crate) fn add(&self, name: &str, lines: &[Line]) {
+        self.state().log.add(name.to_owned(), lines);
     }
 
-    /// Notes the failure of a request that says nothing of jobs.
-    pub(crate) fn failed(&self, error: Option<&Error>) {
-        if let Some(error) = error {
-            self.record().count(error);
-        }
+    /// A new moment, later than all events of this process.
+    pub(crate) fn moment(&self) -> Duration {
+        self.state().moment()
     }
 
-    /// Notes what a read said of jobs; [`moment`](Self::moment) is from before it.
-    pub(crate) fn read(&self, asked: u64, jobs: impl Iterator<Item = (JobId, Option<Seen>)>) {
-        let answered = self.moment();
-        let mut record = self.record();
-        let news = jobs.filter(|(job, seen)| record.unchanged.insert(*job, *seen) != Some(*seen));
-        let sure: Vec<_> = news.map(|(job, seen)| (job, Step::Read(seen))).collect();
-        if !sure.is_empty() {
-            record.entries.push(Entry { asked, answered, told: Told { sure, ..Told::default() } });
-        }
+    /// How many requests had an unknown outcome.
+    pub(crate) fn unknown_outcomes(&self) -> u64 {
+        self.failures_as(Failure::UnknownOutcome)
     }
 
-    /// A new moment.
-    pub(crate) fn moment(&self) -> u64 {
-        self.moments.fetch_add(1, Ordering::SeqCst)
-    }
-
-    /// How often anything failed so.
-    pub(crate) fn failures(&self, kind: ErrorKind) -> u64 {
-        self.record().errors.get(&kind).copied().unwrap_or_default()
-    }
-
-    /// How often anything failed for a reason that passes.
+    /// How many requests failed for a reason that passes.
     pub(crate) fn passing_failures(&self) -> u64 {
-        self.record().errors.iter().filter(|(kind, _)| kind.is_retryable()).map(|(_, times)| times).sum()
+        self.unknown_outcomes() + self.failures_as(Failure::Passing)
     }
 
-    /// How often anything failed.
+    /// How many requests failed.
     pub(crate) fn failures_in_all(&self) -> u64 {
-        self.record().errors.values().sum()
+        self.state().failures.values().sum()
     }
 
-    /// How often somebody was told that a lease was lost.
+    fn failures_as(&self, failure: Failure) -> u64 {
+        self.state().failures.get(&failure).copied().unwrap_or_default()
+    }
+
+    /// How many settlements were answered that the lease was lost.
     pub(crate) fn leases_lost(&self) -> u64 {
-        self.record().leases_lost
+        self.state().leases_lost
     }
 
-    /// How often a request certainly took leases back.
+    /// How many requests took leases back.
     pub(crate) fn rescues(&self) -> u64 {
-        self.record().rescues
+        self.state().rescues
     }
 
-    /// Fails unless, for each job, all that was asked can be put in an order in which each answer is right
-    /// and the rows are what is left, with nothing before what had been answered when it was asked. A job
-    /// that was acknowledged and is gone, one that nobody enqueued, two live leases, a cancelled job that
-    /// starts, an error after which something was done all the same: no order has these.
+    /// How many inserts had a claim with them.
+    pub(crate) fn inserts_with_claims(&self) -> u64 {
+        self.state().inserts_with_claims
+    }
+
+    /// Reads the log.
+    pub(crate) fn with_log<T>(&self, read: impl FnOnce(&Log) -> T) -> T {
+        read(&self.state().log)
+    }
+
+    /// Fails unless the operations on each job can be put in one order in which each answer is
+    /// right, none is before its request or after its answer, and the rows are the result. No such
+    /// order exists if an acknowledged job is gone, a job was never enqueued, two leases were live,
+    /// a lease was taken from a worker that had not expired, a cancelled job starts, or a request
+    /// took effect although it failed.
+    ///
+    /// Fails as well if a result is not that of its lease, a batch is stored in part, or a handler
+    /// started without a claim.
     pub(crate) fn check(&self, rows: &Rows<'_>) -> CaseResult {
-        check::check(&self.record().entries, rows)
+        check::check(&self.state().log, rows)
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same after a drain: every job has ended as well.
+    pub(crate) fn check_drained(&self, rows: &Rows<'_>) -> CaseResult {
+        self.check(rows)?;
+        let left: Vec<JobId> = rows.stored.live.iter().map(|row| row.id).collect();
+        ensure!(left.is_empty(), "{}: jobs have not ended: {left:?}", Promise::NoLostAck);
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Record {
-    fn hear(&mut self, told: &Told) {
-        for (job, step) in told.sure.iter().chain(&told.maybe) {
-            self.unchanged.remove(job);
-            self.leases_lost += u64::from(step.is_lease_lost());
+impl State {
+    /// Strictly later than the one before, because the resolution of the clock may be too coarse to
+    /// order two events.
+    fn moment(&mut self) -> Duration {
+        self.last = moment().max(self.last + Duration::from_nanos(1));
+        self.last
+    }
+
+    fn write(&mut self, process: usize, mut event: Event) {
+        match &mut event {
+            Event::Asked(_, Asked::Insert { claim, .. }) => {
+                self.inserts_with_claims += u64::from(claim.is_some());
+                self.unchanged.clear();
+            }
+            Event::Answered(_, answered) => self.take_in(answered),
+            Event::Asked(
+                _,
+                Asked::Read | Asked::Other | Asked::Register { .. } | Asked::Heartbeat { .. },
+            )
+            | Event::Started { .. } => {}
+            Event::Asked(..) => self.unchanged.clear(),
         }
-        if told.claim.is_some() || told.rescues || told.prunes {
-            self.unchanged.clear();
+        let at = self.moment();
+        self.log.write(process, at, event);
+    }
+
+    /// Counts what cases wait for, and drops from a read the jobs of which it found nothing new.
+    fn take_in(&mut self, answered: &mut Answered) {
+        match answered {
+            Answered::Read(jobs) => {
+                jobs.retain(|(job, found)| self.unchanged.insert(*job, *found) != Some(*found));
+                return;
+            }
+            Answered::Done => return,
+            Answered::Failed(failure) => self.count(*failure),
+            Answered::Inserted { batches, .. } => {
+                batches.iter().filter_map(|batch| batch.as_ref().err()).for_each(|&error| self.count(error));
+            }
+            Answered::Settled(answers) => {
+                let is_lost =
+                    |answer: &&Result<SettleAnswer, Failure>| **answer == Ok(SettleAnswer::LeaseLost);
+                self.leases_lost += answers.iter().filter(is_lost).count() as u64;
+                answers.iter().filter_map(|answer| answer.err()).for_each(|error| self.count(error));
+            }
+            Answered::Maintained { rescued, .. } => self.rescues += u64::from(*rescued > 0),
+            Answered::Claimed(_) | Answered::Cancelled(_) => {}
         }
+        self.unchanged.clear();
     }
 
-    fn count(&mut self, error: &Error) {
-        *self.errors.entry(error.kind()).or_default() += 1;
+    fn count(&mut self, failure: Failure) {
+        *self.failures.entry(failure).or_default() += 1;
     }
-}
-
-fn is_unknown<T>(reply: &queue_core::Result<T>) -> bool {
-    reply.as_ref().is_err_and(|error| error.kind() == ErrorKind::UnknownOutcome)
-}
-
-/// What a record says of its job.
-pub(crate) fn seen(record: &JobRecord) -> (JobId, Option<Seen>) {
-    let seen = Seen { state: record.state, attempt: record.attempt, claim: None };
-    (record.job.id, Some(seen))
 }
 
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let record = self.record();
-        write!(f, "History({} requests, errors {:?})", record.entries.len(), record.errors)
+        let state = self.state();
+        write!(f, "History({} operations, failures {:?})", state.log.operations.len(), state.failures)
     }
 }

@@ -158,7 +158,7 @@ async fn open(
     handle: &str,
 ) -> anyhow::Result<Arc<dyn Backend>> {
     let backend = storage.open().await.map_err(opening)?;
-    Ok(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), handle)))
+    Ok(recorded(backend, journal, shared, handle))
 }
 
 /// If the fault of the place wants such a handle.
@@ -170,7 +170,18 @@ async fn open_impatient(
 ) -> anyhow::Result<Option<Arc<dyn Backend>>> {
     let Place::Faulty(storage, _) = place else { return Ok(None) };
     let Some(backend) = storage.open_impatient().await.map_err(opening)? else { return Ok(None) };
-    Ok(Some(Arc::new(Recorded::new(backend, Arc::clone(journal), Arc::clone(shared), handle))))
+    Ok(Some(recorded(backend, journal, shared, handle)))
+}
+
+fn recorded(
+    backend: Arc<dyn Backend>,
+    journal: &Arc<Journal>,
+    shared: &Arc<Shared>,
+    handle: &str,
+) -> Arc<dyn Backend> {
+    let name = handle.trim_end_matches(": ");
+    let sink = shared.history.process(if name.is_empty() { "the case" } else { name });
+    Arc::new(Recorded::new(backend, sink, Arc::clone(journal), handle))
 }
 
 /// The cause is kept where it is one of ours.

@@ -48,8 +48,8 @@
 //! # Processes that are killed
 //!
 //! The tiers `crash` and `soak` start the test program again as child processes, which enqueue and work on the
-//! parent's storage, kill them at named points and at random moments, stop and continue them, and then hold what
-//! all of them said against what is stored. They need two more methods, and Unix; without them their cases are
+//! parent's storage, kill them at named points and at random moments, stop and continue them. The history of all
+//! processes is then checked against the rows. These cases need two more methods, and Unix; without them they are
 //! ignored, with that as the reason:
 //!
 //! ```
@@ -103,8 +103,8 @@
 //! # What ends a case
 //! The rows that it leaves are audited, and its history is checked: all that any handle was asked and answered can be
 //! put in one order in which each answer is right and these rows are what is left. A request without an answer may have
-//! been done at any time or never; one that failed otherwise has not been done. Where other processes use the storage,
-//! in the tiers `crash` and `soak`, there is no whole history to check.
+//! been done at any time or never; one that failed otherwise has not been done. In the tiers `crash` and `soak` the history
+//! is that of all processes, and a request of a killed one has no answer.
 //!
 //! # Faults
 //! A backend whose storage can be broken on purpose says how by [`Subject::faults`]; [`Fault`] has the list and what each

@@ -1,8 +1,11 @@
-//! A backend whose operations are noted.
+//! A backend whose operations are recorded.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, ready};
 
 use async_trait::async_trait;
 use queue_core::backend::{
@@ -13,59 +16,100 @@ use queue_core::backend::{
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result};
 
-use super::history::{Observed, seen};
+use super::history::Sink;
+use super::history::event::{Answered, Asked, Event, Found};
+use super::history::request::{Request, answer};
 use super::journal::Journal;
-use super::session::Shared;
 
-/// Passes everything on, and notes it: for people in the journal, for the check at the end in the history.
+/// Passes every operation on, and records it: as events for the check, as text in the journal. An
+/// insert reaches the points `before insert`, `insert sent` and `insert answered`, and so does each
+/// other operation.
 pub(crate) struct Recorded {
     inner: Arc<dyn Backend>,
+    sink: Arc<dyn Sink>,
     journal: Arc<Journal>,
-    shared: Arc<Shared>,
     handle: String,
+    numbers: AtomicU64,
 }
 
 impl Recorded {
-    /// `handle` is put before each operation; empty for the first handle of a case.
+    /// `handle` is put before each operation in the journal; empty for the first handle of a case.
     pub(crate) fn new(
         inner: Arc<dyn Backend>,
+        sink: Arc<dyn Sink>,
         journal: Arc<Journal>,
-        shared: Arc<Shared>,
         handle: impl Into<String>,
     ) -> Self {
-        Self { inner, journal, shared, handle: handle.into() }
+        Self { inner, sink, journal, handle: handle.into(), numbers: AtomicU64::new(0) }
     }
 
-    /// Notes a request that concerns jobs.
-    async fn observed<R>(
+    /// Records an operation of the contract's own vocabulary.
+    async fn recorded<R>(
         &self,
         operation: &str,
         request: &R,
         reply: impl Future<Output = Result<R::Reply>> + Send,
     ) -> Result<R::Reply>
     where
-        R: Observed<Reply: fmt::Debug + Send + Sync> + fmt::Debug + Sync,
+        R: Request<Reply: fmt::Debug + Send + Sync> + fmt::Debug + Sync,
     {
-        let noted = self.shared.history.asked(request);
-        let number = self.journal.asked(&format!("{}{operation}", self.handle), request);
-        let reply = reply.await;
-        self.journal.answered(number, &reply);
-        self.shared.history.answered(noted, request, &reply);
+        self.operation(operation, request, request.asked(), reply, answer::<R>).await
+    }
+
+    /// Records an operation that concerns no job.
+    async fn other<T: fmt::Debug + Send + Sync>(
+        &self,
+        operation: &str,
+        request: &(impl fmt::Debug + Sync),
+        reply: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let answered = |reply: &Result<T>| match reply {
+            Ok(_) => Answered::Done,
+            Err(error) => Answered::Failed(error.into()),
+        };
+        self.operation(operation, request, Asked::Other, reply, answered).await
+    }
+
+    /// Records an operation, and names its points.
+    async fn operation<T: fmt::Debug + Send + Sync>(
+        &self,
+        operation: &str,
+        request: &(impl fmt::Debug + Sync),
+        asked: Asked,
+        reply: impl Future<Output = Result<T>> + Send,
+        answered: impl FnOnce(&Result<T>) -> Answered + Send,
+    ) -> Result<T> {
+        self.sink.reach(&format!("before {operation}")).await;
+        let entry = self.journal.asked(&format!("{}{operation}", self.handle), request);
+        let number = self.ask(asked);
+        let sent = format!("{operation} sent");
+        let reply = reaching(self.sink.reach(&sent), reply).await;
+        self.sink.write(Event::Answered(number, answered(&reply)));
+        self.journal.answered(entry, &reply);
+        self.sink.reach(&format!("{operation} answered")).await;
         reply
     }
 
-    /// Notes a request that concerns no job.
-    async fn noted<T: fmt::Debug + Send>(
+    /// Records a read. It is not in the journal, because some cases read again and again.
+    async fn read<T>(
         &self,
-        operation: &str,
-        request: &(dyn fmt::Debug + Sync),
         reply: impl Future<Output = Result<T>> + Send,
+        found: impl FnOnce(&T) -> Vec<(JobId, Option<Found>)> + Send,
     ) -> Result<T> {
-        let number = self.journal.asked(&format!("{}{operation}", self.handle), &request);
+        let number = self.ask(Asked::Read);
         let reply = reply.await;
-        self.journal.answered(number, &reply);
-        self.shared.history.failed(reply.as_ref().err());
+        let answered = match &reply {
+            Ok(reply) => Answered::Read(found(reply)),
+            Err(error) => Answered::Failed(error.into()),
+        };
+        self.sink.write(Event::Answered(number, answered));
         reply
+    }
+
+    fn ask(&self, asked: Asked) -> u64 {
+        let number = self.numbers.fetch_add(1, Ordering::SeqCst);
+        self.sink.write(Event::Asked(number, asked));
+        number
     }
 
     fn missing(what: &'static str) -> Error {
@@ -81,6 +125,28 @@ impl Recorded {
     }
 }
 
+/// Polls a request once, so that it is under way, reaches the point, and polls on. Each poll of the
+/// whole polls the request once at most, because cases drop it after each of its polls.
+async fn reaching<T>(point: impl Future<Output = ()>, request: impl Future<Output = T>) -> T {
+    let (mut point, mut request) = (pin!(point), pin!(request));
+    let (mut is_sent, mut is_passed, mut reply) = (false, false, Poll::Pending);
+    poll_fn(|context| {
+        let is_first = !std::mem::replace(&mut is_sent, true);
+        if is_first {
+            reply = request.as_mut().poll(context);
+        }
+        if !is_passed {
+            ready!(point.as_mut().poll(context));
+            is_passed = true;
+        }
+        if !is_first && reply.is_pending() {
+            reply = request.as_mut().poll(context);
+        }
+        std::mem::replace(&mut reply, Poll::Pending)
+    })
+    .await
+}
+
 impl fmt::Debug for Recorded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.inner.fmt(f)
@@ -94,53 +160,43 @@ impl Wrapper for Recorded {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        let claim = request.claim.clone().map(|claim| (self.shared.history.asked(&claim), claim));
-        self.shared.inserts_with_claims.fetch_add(u64::from(claim.is_some()), Ordering::SeqCst);
-        let mut reply = self.observed("insert", &request.clone(), self.inner.insert(request)).await;
-        if let Some((noted, claim)) = claim {
-            let (made, kept) = claim_of(&mut reply);
-            self.shared.history.answered(noted, &claim, &made);
-            if let (Ok(reply), true) = (&mut reply, kept) {
-                reply.claim = Some(made);
-            }
-        }
-        reply
+        self.recorded("insert", &request.clone(), self.inner.insert(request)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        self.observed("claim", &request.clone(), self.inner.claim(request)).await
+        self.recorded("claim", &request.clone(), self.inner.claim(request)).await
     }
 
     async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
-        self.noted("ready_queues", &request.clone(), self.inner.ready_queues(request)).await
+        self.other("ready_queues", &request.clone(), self.inner.ready_queues(request)).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
-        self.observed("leases", &request.clone(), self.inner.leases(request)).await
+        self.recorded("leases", &request.clone(), self.inner.leases(request)).await
     }
 
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
-        self.observed("settle", &request.clone(), self.inner.settle(request)).await
+        self.recorded("settle", &request.clone(), self.inner.settle(request)).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        self.observed("cancel", &request.clone(), self.inner.cancel(request)).await
+        self.recorded("cancel", &request.clone(), self.inner.cancel(request)).await
     }
 
     async fn register(&self, request: RegisterRequest) -> Result<()> {
-        self.noted("register", &request.clone(), self.inner.register(request)).await
+        self.recorded("register", &request.clone(), self.inner.register(request)).await
     }
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
-        self.noted("heartbeat", &request.clone(), self.inner.heartbeat(request)).await
+        self.recorded("heartbeat", &request.clone(), self.inner.heartbeat(request)).await
     }
 
     async fn retire(&self, request: RetireRequest) -> Result<()> {
-        self.noted("retire", &request.clone(), self.inner.retire(request)).await
+        self.other("retire", &request.clone(), self.inner.retire(request)).await
     }
 
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
-        self.observed("maintain", &request.clone(), self.inner.maintain(request)).await
+        self.recorded("maintain", &request.clone(), self.inner.maintain(request)).await
     }
 
     fn extensions(&self) -> Extensions<'_> {
@@ -151,53 +207,35 @@ impl Wrapper for Recorded {
     }
 }
 
-/// What became of the claim of an insert, and whether it is the reply's own.
-fn claim_of(reply: &mut Result<InsertReply>) -> (Result<ClaimReply>, bool) {
-    let not_made = |kind| Error::new(kind, "claim jobs", "the claim was not made");
-    match reply {
-        Ok(reply) => match reply.claim.take() {
-            Some(made) => (made, true),
-            None => (Err(not_made(ErrorKind::Unavailable)), false),
-        },
-        Err(error) => (Err(not_made(error.kind())), false),
-    }
-}
-
-/// Reads are not in the journal: some cases look again and again.
 #[async_trait]
 impl Inspect for Recorded {
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
-        let asked = self.shared.history.moment();
-        let reply = self.reading()?.jobs(ids).await;
-        self.shared.history.failed(reply.as_ref().err());
-        let records = reply?;
-        let jobs = ids.iter().zip(&records);
-        let jobs = jobs.map(|(job, record)| record.as_ref().map_or((*job, None), seen));
-        self.shared.history.read(asked, jobs);
-        Ok(records)
+        let found = |records: &Vec<Option<JobRecord>>| {
+            let jobs = ids.iter().zip(records);
+            jobs.map(|(job, record)| (*job, record.as_ref().map(Found::from))).collect()
+        };
+        self.read(self.reading()?.jobs(ids), found).await
     }
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
-        let asked = self.shared.history.moment();
-        let reply = self.reading()?.list(request).await;
-        self.shared.history.failed(reply.as_ref().err());
-        let records = reply?;
-        self.shared.history.read(asked, records.iter().map(seen));
-        Ok(records)
+        let found = |records: &Vec<JobRecord>| {
+            records.iter().map(|record| (record.job.id, Some(Found::from(record)))).collect()
+        };
+        self.read(self.reading()?.list(request), found).await
     }
 }
 
 #[async_trait]
 impl Manage for Recorded {
     async fn pause(&self, queue: &QueueName) -> Result<()> {
-        self.noted("pause", queue, self.managing()?.pause(queue)).await
+        self.other("pause", queue, self.managing()?.pause(queue)).await
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<()> {
-        self.noted("resume", queue, self.managing()?.resume(queue)).await
+        self.other("resume", queue, self.managing()?.resume(queue)).await
     }
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
-        self.noted("paused", &"", self.managing()?.paused()).await
+        self.other("paused", &"", self.managing()?.paused()).await
     }
 }

@@ -32,9 +32,7 @@ pub(crate) const TICK: Duration = Duration::from_micros(1);
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
-    pub(crate) history: History,
-    /// How many inserts had a claim with them.
-    pub(crate) inserts_with_claims: AtomicU64,
+    pub(crate) history: Arc<History>,
     names: AtomicU64,
     known: Mutex<Known>,
 }
@@ -50,8 +48,7 @@ impl Shared {
     pub(crate) fn new() -> Self {
         Self {
             clock: Clock::new(),
-            history: History::default(),
-            inserts_with_claims: AtomicU64::new(0),
+            history: Arc::default(),
             names: AtomicU64::new(1),
             known: Mutex::default(),
         }
@@ -93,8 +90,8 @@ impl Session {
         self.backend.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What all handles on this storage were asked and answered.
-    pub(crate) fn history(&self) -> &History {
+    /// The operations of all handles on this storage.
+    pub(crate) fn history(&self) -> &Arc<History> {
         &self.shared.history
     }
 

@@ -38,15 +38,6 @@ impl Tier {
             Self::Soak => "soak",
         }
     }
-
-    /// Whether everything that uses the storage of a case is seen, so that its history can be checked.
-    pub(crate) const fn is_seen_whole(self) -> bool {
-        match self {
-            Self::Fast | Self::Race | Self::Fault => true,
-            // Other processes use it as well.
-            Self::Crash | Self::Soak => false,
-        }
-    }
 }
 
 impl FromStr for Tier {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -229,13 +228,13 @@ async fn q03_an_idle_worker_finds_what_it_was_given_without_an_answer(kit: &Kit)
     program.on(KIND, |_, _| async { Ok(()) })?;
     let worker = program.start(2)?;
     for _ in 0..TURNS {
-        let with_claims = &handle.shared.inserts_with_claims;
-        let before = with_claims.load(Ordering::SeqCst);
+        let with_claims = || handle.history().inserts_with_claims();
+        let before = with_claims();
         let id = JobId::generate();
         let job = new_job(KIND, "{}")?.id(id);
         let broken = kit.inject(&id.to_bytes()).await?;
         let first = in_time("an answer", program.queue.submit(vec![job.clone()])).await?;
-        let had_claim = with_claims.load(Ordering::SeqCst) > before;
+        let had_claim = with_claims() > before;
         broken.mend().await?;
         fails_with(first, ErrorKind::UnknownOutcome)?;
         let submit = || async { Ok(program.queue.submit(vec![job.clone()]).await) };

@@ -84,7 +84,7 @@ async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {
     for round in 0..MOST_ROUNDS {
         let is_felt = fault.is_ridden_through()
             || history.passing_failures() >= ENOUGH_FAILURES
-                && (!leaves_doubt(fault) || history.failures(ErrorKind::UnknownOutcome) > 0);
+                && (!leaves_doubt(fault) || history.unknown_outcomes() > 0);
         if round >= ROUNDS && is_felt && history.leases_lost() > 0 {
             return Ok(());
         }

@@ -7,12 +7,13 @@ use anyhow::{Context as _, ensure};
 use queue_core::JobId;
 use queue_core::backend::InsertRequest;
 
+use crate::child::Line;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::crew::Crew;
 use crate::conformance::crash::enqueue::Jobs;
-use crate::conformance::crash::event::{Answered, Asked, Event};
-use crate::conformance::crash::testimony::Testimony;
+use crate::conformance::history::event::{Answered, Asked, Event};
+use crate::conformance::history::log::Log;
 use crate::conformance::kit::Kit;
 
 cases! {
@@ -23,13 +24,16 @@ cases! {
 }
 
 /// The batches that a process sent, and whether each was acknowledged.
-fn batches(testimony: &Testimony) -> Vec<(Vec<JobId>, bool)> {
+fn batches(lines: &[Line]) -> Vec<(Vec<JobId>, bool)> {
     let mut sent = Vec::new();
-    for operation in testimony.operations() {
-        if let Asked::Insert(batches) = operation.asked {
-            let is_stored =
-                matches!(operation.answer, Some((_, Answered::Inserted(fates))) if fates[0].is_ok());
-            sent.extend(batches.into_iter().map(|batch| (batch, is_stored)));
+    for operation in &Log::of(lines).operations {
+        if let Asked::Insert { batches, .. } = &operation.asked {
+            let is_stored = matches!(
+                operation.answered(),
+                Some(Answered::Inserted { batches, .. }) if batches[0].is_ok()
+            );
+            let ids = batches.iter().map(|batch| batch.iter().map(|job| job.id).collect());
+            sent.extend(ids.map(|batch| (batch, is_stored)));
         }
     }
     sent
@@ -37,7 +41,7 @@ fn batches(testimony: &Testimony) -> Vec<(Vec<JobId>, bool)> {
 
 /// Before an insert, while it is under way, and right after its answer: the jobs of every answer are there.
 async fn q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let mut crew = Crew::new(kit)?;
     let mut acknowledged = 0;
     for point in ["before insert", "insert sent", "insert answered"] {
         for nth in 1..=3 {
@@ -61,7 +65,7 @@ async fn q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it(kit: &Kit) -> C
 
 /// The process has the jobs at hand, and is killed before it sends them.
 async fn q02_what_a_killed_process_had_not_sent_does_not_exist(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let mut crew = Crew::new(kit)?;
     let mut expected = 0;
     for nth in 1..=4 {
         let child = crew.start_halting(crew.enqueuer(5, 100), "before insert", nth).await?;
@@ -76,7 +80,7 @@ async fn q02_what_a_killed_process_had_not_sent_does_not_exist(kit: &Kit) -> Cas
 
 /// Large batches, and a kill at any moment after one was sent.
 async fn q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let mut crew = Crew::new(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());
     while crew.kills.are_wanted(20) {
         let mut child = crew.start(crew.enqueuer(150, 100))?;
@@ -94,8 +98,8 @@ async fn q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all(kit: &K
 
 /// Nobody knows whether the batch was stored: whoever has its ids sends it again.
 async fn q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
-    let (backend, _) = crew.backend("the sender after a kill")?;
+    let mut crew = Crew::new(kit)?;
+    let backend = kit.backend()?;
     for round in 0..5 {
         for point in ["before insert", "insert sent", "insert answered"] {
             let orders = crew.enqueuer(9, 100);

@@ -57,13 +57,13 @@ async fn q01_everything_at_once_for_a_while(kit: &Kit) -> CaseResult {
 
 #[expect(clippy::print_stdout, reason = "whoever runs the suite is to see what was reached")]
 async fn round(kit: &Kit, length: Duration, chance: fastrand::Rng, shown: &mut Shown) -> CaseResult {
-    let mut crew = Crew::at_its_own_time(kit)?;
+    let mut crew = Crew::new(kit)?;
     soak(&mut crew, length, chance).await?;
     crew.run_dry().await?;
     let stored = crew.check().await?;
     let violations = audit(&stored);
     ensure!(violations.is_empty(), "the structural audit found {violations:?}");
-    let reached = Reached::count(&crew.testimonies(), &stored);
+    let reached = kit.history().with_log(|log| Reached::count(log, &stored));
     println!("conformance: soaked {length:?}, {} jobs, {}; {reached}", stored.jobs.len(), crew.kills);
     shown.kills.join(crew.kills);
     shown.reached.join(reached);

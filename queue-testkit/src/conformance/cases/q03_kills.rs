@@ -7,10 +7,10 @@ use tokio::time::timeout;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::crew::{Crew, Hand};
-use crate::conformance::crash::event::Event;
 use crate::conformance::crash::messages::IDLE;
 use crate::conformance::crash::run::{self, Upkeep};
 use crate::conformance::crash::work::{self, Verdicts};
+use crate::conformance::history::event::Event;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::EXPIRY;
 
@@ -30,9 +30,9 @@ const HUNGRY: Duration = Duration::from_millis(500);
 /// Three processes claim and settle, two enqueue; one of them is killed at a time, some lines or a moment after
 /// the time moved on. Only those that were killed are ever late, so none that lives may lose anything.
 async fn q03_random_kills_give_no_job_two_leases(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let mut crew = Crew::new(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());
-    let keeper = crew.session("the keeper")?;
+    let keeper = kit.handle();
     let mut hands = Vec::new();
     for place in 0..5 {
         hands.push(fill(&mut crew, place, &mut chance)?);
@@ -87,7 +87,7 @@ async fn kill_at_random(crew: &mut Crew<'_>, mut victim: Hand, chance: &mut fast
 /// Three workers of the real runtime, at the backend's own time, whose handlers end well, fail, pause, take
 /// their time: each is killed in the middle of its jobs, and the others notice by themselves.
 async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_its_own_time(kit)?;
+    let mut crew = Crew::new(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());
     let payloads = ["slow", "well", "slow", "fail once", "snooze", "slow", "bury", "slow", "refuse", "slow"];
     let orders = run::Orders { slots: 4, upkeep: Upkeep::Often };
@@ -122,7 +122,7 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
 
 /// Whether the process starts a job within a short time.
 async fn has_started_one(hand: &mut Hand) -> anyhow::Result<bool> {
-    let starts = |text: &str| matches!(Event::read(text), Some(Event::Starts { .. }));
+    let starts = |text: &str| matches!(Event::read(text), Some(Event::Started { .. }));
     match timeout(HUNGRY, hand.child.until(starts)).await {
         Ok(line) => line.map(|_| true).map_err(Into::into),
         Err(_) => Ok(false),

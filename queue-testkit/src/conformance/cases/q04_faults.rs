@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::{Enqueuer as _, ErrorKind, JobContext, Payload, State};
+use queue_core::{Enqueuer as _, JobContext, Payload, State};
 use tokio::time::sleep;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -42,7 +42,7 @@ async fn goes_on(kit: &Kit, target: impl Fn(queue_core::JobId) -> Vec<u8>) -> Ca
     let worker = program.start(2)?;
     // A read of the job before that would name it, too.
     in_time("an answer to be lost", async {
-        while kit.history().failures(ErrorKind::UnknownOutcome) == 0 {
+        while kit.history().unknown_outcomes() == 0 {
             sleep(Duration::from_millis(1)).await;
         }
     })

@@ -18,7 +18,7 @@ cases! {
 /// With two retries it kills three processes of the real runtime. The fourth finds it dead, and runs the job beside
 /// it, which did nothing wrong.
 async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_its_own_time(kit)?;
+    let mut crew = Crew::new(kit)?;
     let deadly = crew.enqueue_with(&["well"], |mut job| {
         job.max_retries = 2;
         job.priority = 1;
@@ -48,8 +48,8 @@ async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> Case
 /// Of four jobs that a killed process held, one had been settled: the other three lose an attempt, and one that
 /// was never claimed loses none. Until each has used its four attempts, whatever the kill.
 async fn q07_a_kill_costs_the_attempt_that_ran_and_no_other(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
-    let keeper = crew.session("the keeper")?;
+    let mut crew = Crew::new(kit)?;
+    let keeper = kit.handle();
     let specs =
         (0..4).map(|_| kit.spec(KIND).max_retries(3)).chain([kit.spec(KIND).max_retries(3).priority(-1)]);
     let jobs = keeper.insert(specs.collect()).await?;

@@ -18,7 +18,7 @@ cases! {
 /// Handlers of the real runtime have left their results, and the process is killed before it settles: the
 /// results of the next attempts are stored, and no others.
 async fn q10_a_result_that_was_captured_before_a_kill_is_not_stored(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_its_own_time(kit)?;
+    let mut crew = Crew::new(kit)?;
     let mut jobs = Vec::new();
     for nth in [1, 2, 1] {
         jobs.extend(crew.enqueue(&["well"; 3]).await?);
@@ -40,8 +40,8 @@ async fn q10_a_result_that_was_captured_before_a_kill_is_not_stored(kit: &Kit) -
 
 /// The settle is under way, or has just been answered, when its process is killed.
 async fn q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
-    let session = crew.session("the enqueuer")?;
+    let mut crew = Crew::new(kit)?;
+    let session = kit.handle();
     for point in ["before settle", "settle sent", "settle answered"] {
         for nth in 1..=4 {
             let jobs = session.insert((0..5).map(|_| kit.spec(KIND)).collect()).await?;

@@ -18,8 +18,8 @@ cases! {
 
 /// A tick before its expiry nobody gets them; then all of them can be claimed, at the cost of an attempt.
 async fn q11_a_killed_workers_jobs_are_claimable_after_its_expiry_never_before(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
-    let keeper = crew.session("the keeper")?;
+    let mut crew = Crew::new(kit)?;
+    let keeper = kit.handle();
     keeper.insert((0..4).map(|_| kit.spec(KIND).max_retries(100)).collect()).await?;
     for (round, point) in ["claim answered", RUNNING, "before settle"].into_iter().cycle().take(9).enumerate()
     {
@@ -46,7 +46,7 @@ async fn q11_a_killed_workers_jobs_are_claimable_after_its_expiry_never_before(k
 /// A program of the real runtime is killed in the middle of its handlers; another one, which was there all
 /// the time, runs them as their next attempt.
 async fn q11_what_a_killed_program_ran_is_run_by_another(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_its_own_time(kit)?;
+    let mut crew = Crew::new(kit)?;
     for _ in 0..3 {
         let jobs = crew.enqueue(&["well"; 3]).await?;
         let child = crew.start_halting(run::Orders { slots: 3, upkeep: Upkeep::Often }, RUNNING, 3).await?;

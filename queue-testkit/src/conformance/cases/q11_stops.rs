@@ -9,9 +9,9 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::crew::{Crew, Hand};
 use crate::conformance::crash::enqueue::Jobs;
-use crate::conformance::crash::event::{End, Event};
 use crate::conformance::crash::run::{self, Upkeep};
 use crate::conformance::crash::work::{self, KIND, RUNNING, Verdicts};
+use crate::conformance::history::event::{Event, SettleAnswer};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::EXPIRY;
 
@@ -24,8 +24,8 @@ cases! {
 /// It is stopped with three jobs in its hands, which another one then completes. Continued, it settles all of
 /// them, and is told each time that its lease was lost.
 async fn q04_a_worker_that_stood_still_past_its_expiry_settles_nothing(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
-    let other = crew.session("the other worker")?;
+    let mut crew = Crew::new(kit)?;
+    let other = kit.handle();
     for round in 0..3 {
         let jobs = other.insert((0..3).map(|_| kit.spec(KIND)).collect()).await?;
         let mut child = crew.start_halting(crew.worker(3, Verdicts::Complete), RUNNING, 1).await?;
@@ -34,7 +34,7 @@ async fn q04_a_worker_that_stood_still_past_its_expiry_settles_nothing(kit: &Kit
         child.child.resume()?;
         child.child.go_on()?;
         for _ in 0..3 {
-            child.child.until(|text| Event::has_settled(text, End::LeaseLost)).await?;
+            child.child.until(|text| Event::has_settled(text, SettleAnswer::LeaseLost)).await?;
         }
         for job in jobs {
             let record = kit.record(job).await?;
@@ -64,8 +64,8 @@ async fn take_over(other: &crate::conformance::session::Session, jobs: usize) ->
 
 /// Its next claim or heartbeat is refused for good; it registers anew, and completes what comes then.
 async fn q11_a_worker_that_stood_still_goes_on_as_a_new_one(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_times_of_the_case(kit)?;
-    let other = crew.session("the other worker")?;
+    let mut crew = Crew::new(kit)?;
+    let other = kit.handle();
     other.insert_one(kit.spec(KIND)).await?;
     let mut child = crew.start_halting(crew.worker(1, Verdicts::Complete), RUNNING, 1).await?;
     let before = child.worker()?;
@@ -75,10 +75,10 @@ async fn q11_a_worker_that_stood_still_goes_on_as_a_new_one(kit: &Kit) -> CaseRe
     child.child.resume()?;
     child.child.go_on()?;
     child.child.tell(&work::time_line(kit.now()))?;
-    child.child.until(|text| Event::has_settled(text, End::Done)).await?;
+    child.child.until(|text| Event::has_settled(text, SettleAnswer::Done)).await?;
     let after = child.worker()?;
     ensure!(before != after, "it goes on under its old name");
-    let refused = kit.try_heartbeat(before.0).await?;
+    let refused = kit.try_heartbeat(before).await?;
     ensure!(refused.is_err_and(|error| error.kind() == ErrorKind::WorkerLost), "the old one lives again");
     ensure_eq!(kit.state(next).await?, State::Completed, "the job that came then");
     crew.dismiss(child).await?;
@@ -89,12 +89,12 @@ async fn q11_a_worker_that_stood_still_goes_on_as_a_new_one(kit: &Kit) -> CaseRe
 /// The same with the real runtime at its own time: the jobs in its slots are run elsewhere, its own ends of them
 /// count for nothing, and it takes up work again by itself.
 async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::at_its_own_time(kit)?;
+    let mut crew = Crew::new(kit)?;
     for round in 0..3 {
         let jobs = crew.enqueue(&["well"; 2]).await?;
         let orders = run::Orders { slots: 1, upkeep: Upkeep::Never };
         let mut child = crew.start_halting(orders, RUNNING, 1).await?;
-        stop_between_writes(&mut crew, &mut child).await?;
+        stop_between_writes(kit, &mut child).await?;
         let other = crew.run_here(2)?;
         crew.ended(&jobs).await?;
         other.shutdown(run::GRACE).await;
@@ -113,8 +113,8 @@ async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) 
 
 /// A process that is stopped in the middle of a write may hold up all others for as long, on a backend that lets
 /// one write at a time: then it is continued until that write is through, and stopped again.
-async fn stop_between_writes(crew: &mut Crew<'_>, child: &mut Hand) -> CaseResult {
-    let (backend, _) = crew.backend("the prober")?;
+async fn stop_between_writes(kit: &Kit, child: &mut Hand) -> CaseResult {
+    let backend = kit.backend()?;
     for number in 0..20 {
         let mut probe = Jobs::new(u32::MAX - number).next(queue_core::Timestamp::now(), "\"well\"")?;
         // Where nobody looks for jobs.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
+use crate::child::Line;
 use crate::conformance::audit::audit;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::actor::Role;
 use crate::conformance::crash::crew::Crew;
 use crate::conformance::crash::messages::{OPENED, OPENING};
-use crate::conformance::crash::testimony::Testimony;
 use crate::conformance::kit::Kit;
 
 cases! {
@@ -24,7 +24,7 @@ const AT_MOST: u32 = 80;
 /// A process opens a storage that has no schema, and is killed at a random moment of what that takes.
 async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> CaseResult {
     let mut chance = fastrand::Rng::with_seed(kit.seed());
-    let mut crew = Crew::at_times_of_the_case(kit)?;
+    let mut crew = Crew::new(kit)?;
     let first = kit.storage_without_a_schema().await?;
     let mut child = crew.start_at(&*first, Role::Migrate)?;
     let from = child.child.until(|text| text == OPENING).await?.at;
@@ -50,7 +50,7 @@ async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> 
 }
 
 /// How long a process took to open its storage, if it came to the end of that.
-fn opening(testimony: &Testimony) -> Option<Duration> {
-    let said = |text: &str| testimony.lines.iter().find(|line| line.text == text).map(|line| line.at);
+fn opening(lines: &[Line]) -> Option<Duration> {
+    let said = |text: &str| lines.iter().find(|line| line.text == text).map(|line| line.at);
     Some(said(OPENED)?.saturating_sub(said(OPENING)?))
 }

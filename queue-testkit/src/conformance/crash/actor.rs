@@ -8,10 +8,11 @@ use queue_core::Backend;
 use serde::{Deserialize, Serialize};
 
 use super::messages::{END, OPENED, OPENING};
-use super::told::Told;
-use super::voice::Voice;
 use super::{enqueue, run, work};
 use crate::child::Parent;
+use crate::conformance::history::Sink;
+use crate::conformance::journal::Journal;
+use crate::conformance::recorded::Recorded;
 use crate::conformance::runtime::runtime;
 use crate::conformance::subject::Subject;
 
@@ -78,17 +79,18 @@ pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
 }
 
 async fn play(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> anyhow::Result<()> {
-    let voice: Arc<dyn Voice> = Arc::clone(parent) as Arc<dyn Voice>;
-    let told: Arc<dyn Backend> = Arc::new(Told::new(backend, Arc::clone(&voice)));
+    let sink: Arc<dyn Sink> = Arc::clone(parent) as Arc<dyn Sink>;
+    let journal = Arc::new(Journal::default());
+    let recorded: Arc<dyn Backend> = Arc::new(Recorded::new(backend, Arc::clone(&sink), journal, ""));
     match role {
         Role::Migrate => {
             while parent.hear().await != END {}
             Ok(())
         }
-        Role::Enqueue(orders) => enqueue::play(&orders, &*told, parent).await,
-        Role::Work(orders) => work::play(&orders, &*told, parent).await,
+        Role::Enqueue(orders) => enqueue::play(&orders, &*recorded, parent).await,
+        Role::Work(orders) => work::play(&orders, &*recorded, parent).await,
         Role::Run(orders) => {
-            let worker = run::start(&orders, told, &voice)?;
+            let worker = run::start(&orders, recorded, &sink)?;
             while parent.hear().await != END {}
             worker.shutdown(run::GRACE).await;
             Ok(())

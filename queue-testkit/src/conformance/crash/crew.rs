@@ -1,27 +1,24 @@
-//! The children of a case, and what they and the case itself said.
+//! The children of a case.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{InsertRequest, JobRecord, Stored};
-use queue_core::{Backend, JobId, JobSpec, RunningWorker, State, Timestamp};
+use queue_core::{JobId, JobSpec, RunningWorker, State, Timestamp, WorkerId};
 use tokio::time::sleep;
 
 use super::actor::{Order, ROLE, Role};
 use super::enqueue::{self, Jobs};
-use super::event::{Asked, Named};
 use super::kills::{Found, Kills};
-use super::ledger::Ledger;
 use super::messages::{OPENED, OPENING};
 use super::run;
-use super::testimony::{Expires, Testimony};
-use super::told::Told;
-use super::voice::{Notes, Voice};
 use super::work::{self, KIND, Verdicts};
-use crate::child::{Child, Orders, moment};
+use crate::child::{Child, Line, Orders};
+use crate::conformance::history::log::Log;
+use crate::conformance::history::{Rows, Sink};
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{EXPIRY, Session, complete_with};
+use crate::conformance::session::{EXPIRY, complete_with};
 use crate::conformance::storage::Storage;
 
 /// How often the storage is asked whether jobs have ended.
@@ -34,17 +31,7 @@ pub(crate) struct Crew<'a> {
     pub(crate) kit: &'a Kit,
     pub(crate) kills: Kills,
     address: String,
-    expires: Expires,
-    told: Vec<Testimony>,
-    own: Vec<Own>,
     started: u32,
-}
-
-/// What a task of this process says.
-struct Own {
-    name: String,
-    notes: Arc<Notes>,
-    expires: Expires,
 }
 
 /// A child, until it is killed or has ended.
@@ -53,24 +40,12 @@ pub(crate) struct Hand {
     pub(crate) name: String,
     /// Whether its opening of the storage is a write.
     migrates: bool,
-    stopped_at: Option<Duration>,
 }
 
 impl<'a> Crew<'a> {
-    /// For children at the case's own time: a worker is given up once it was killed or stopped, never before.
-    pub(crate) fn at_times_of_the_case(kit: &'a Kit) -> anyhow::Result<Self> {
-        Self::new(kit, Expires::OnceGone)
-    }
-
-    /// For workers of the real runtime, at the backend's own time.
-    pub(crate) fn at_its_own_time(kit: &'a Kit) -> anyhow::Result<Self> {
-        Self::new(kit, Expires::After(run::EXPIRY))
-    }
-
-    fn new(kit: &'a Kit, expires: Expires) -> anyhow::Result<Self> {
+    pub(crate) fn new(kit: &'a Kit) -> anyhow::Result<Self> {
         let address = kit.address().context("the storage has no address")?;
-        let (kills, told, own) = (Kills::default(), Vec::new(), Vec::new());
-        Ok(Self { kit, kills, address, expires, told, own, started: 0 })
+        Ok(Self { kit, kills: Kills::default(), address, started: 0 })
     }
 
     /// Starts a child that plays this role to its end.
@@ -113,7 +88,7 @@ impl<'a> Crew<'a> {
         }
         let child = orders.start().context("a child cannot be started")?;
         self.kit.note(&format!("({name} is started)"), Some(child.record()));
-        Ok(Hand { child, name, migrates, stopped_at: None })
+        Ok(Hand { child, name, migrates })
     }
 
     /// A child that enqueues batches of this many jobs at the time of the case.
@@ -133,24 +108,22 @@ impl<'a> Crew<'a> {
         work::Orders { now: self.kit.now().into(), limit, verdicts }
     }
 
-    /// Kills a child where it is.
-    pub(crate) async fn kill(&mut self, hand: Hand) -> anyhow::Result<Testimony> {
-        let gone_from = hand.stopped_at.unwrap_or_else(moment);
+    /// Kills a child where it is, and gives its lines.
+    pub(crate) async fn kill(&mut self, hand: Hand) -> anyhow::Result<Vec<Line>> {
         let record = hand.child.kill().await.context("a child cannot be killed")?;
         self.kit.note(&format!("({} is killed)", hand.name), None);
-        let (name, lines, expires) = (hand.name, record.lines(), self.expires);
-        let testimony = Testimony { name, lines, expires, gone_from: Some(gone_from) };
-        let has_said = |text: &str| testimony.lines.iter().any(|line| line.text == text);
+        let lines = record.lines();
+        self.kit.history().add(&hand.name, &lines);
+        let (log, has_said) = (Log::of(&lines), |text: &str| lines.iter().any(|line| line.text == text));
         let is_migrating = hand.migrates && has_said(OPENING) && !has_said(OPENED);
-        self.kills.add(if !testimony.open_leases().is_empty() {
+        self.kills.add(if !log.open_leases().is_empty() {
             Found::Lease
-        } else if testimony.has_open_write() || is_migrating {
+        } else if log.has_open_write() || is_migrating {
             Found::Write
         } else {
             Found::Nothing
         });
-        self.told.push(testimony.clone());
-        Ok(testimony)
+        Ok(lines)
     }
 
     /// Has a child end in good order.
@@ -158,38 +131,19 @@ impl<'a> Crew<'a> {
         hand.child.tell(super::messages::END)?;
         let (status, record) = hand.child.ended().await?;
         ensure!(status.success(), "{} ended with {status}:\n{record}", hand.name);
-        let (name, lines, gone_from) = (hand.name, record.lines(), hand.stopped_at);
-        self.told.push(Testimony { name, lines, expires: self.expires, gone_from });
+        self.kit.history().add(&hand.name, &record.lines());
         Ok(())
     }
 
-    /// The case's own backend, which is told of like those of its children.
-    pub(crate) fn backend(&mut self, name: &str) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Voice>)> {
-        self.backend_expiring(name, self.expires)
-    }
-
-    /// The same for a worker that others give up otherwise.
-    pub(crate) fn backend_expiring(
-        &mut self,
-        name: &str,
-        expires: Expires,
-    ) -> anyhow::Result<(Arc<dyn Backend>, Arc<dyn Voice>)> {
-        let notes = Arc::new(Notes::default());
-        self.own.push(Own { name: name.to_owned(), notes: Arc::clone(&notes), expires });
-        let voice: Arc<dyn Voice> = notes;
-        Ok((Arc::new(Told::new(self.kit.backend()?, Arc::clone(&voice))), voice))
-    }
-
-    /// The words of the kit on that backend.
-    pub(crate) fn session(&mut self, name: &str) -> anyhow::Result<Session> {
-        let (backend, _) = self.backend(name)?;
-        Ok(self.kit.session_on(backend))
+    /// The sink for the handlers of a worker in this process.
+    fn handlers(&self) -> Arc<dyn Sink> {
+        self.kit.history().process("handlers of this process")
     }
 
     /// A worker of the runtime in this process.
     pub(crate) fn run_here(&mut self, slots: usize) -> anyhow::Result<RunningWorker> {
-        let (backend, voice) = self.backend("the worker of this process")?;
-        run::start(&run::Orders { slots, upkeep: run::Upkeep::Often }, backend, &voice)
+        let orders = run::Orders { slots, upkeep: run::Upkeep::Often };
+        run::start(&orders, self.kit.backend()?, &self.handlers())
     }
 
     /// Enqueues one batch from this process, by the backend's clock.
@@ -210,8 +164,7 @@ impl<'a> Crew<'a> {
             batch.push(change(jobs.next(Timestamp::now(), &format!("\"{payload}\""))?));
         }
         let ids = batch.iter().map(|job| job.id).collect();
-        let (backend, _) = self.backend("the enqueuer of this process")?;
-        for fate in backend.insert(InsertRequest::new(vec![batch])).await?.batches {
+        for fate in self.kit.backend()?.insert(InsertRequest::new(vec![batch])).await?.batches {
             fate?;
         }
         Ok(ids)
@@ -219,7 +172,7 @@ impl<'a> Crew<'a> {
 
     /// Has a fresh worker of the kit end every job, at the time of the case.
     pub(crate) async fn drain(&mut self) -> anyhow::Result<()> {
-        let session = self.session("the worker that drains")?;
+        let session = self.kit;
         for _ in 0..1000 {
             if session.stored().await?.live.is_empty() {
                 return Ok(());
@@ -281,10 +234,10 @@ impl<'a> Crew<'a> {
 
     /// Has a fresh worker of the runtime end every job, at the backend's own time.
     pub(crate) async fn run_dry(&mut self) -> anyhow::Result<()> {
-        let (told, voice) = self.backend("the worker that drains")?;
         let orders = run::Orders { slots: 8, upkeep: run::Upkeep::Often };
-        let worker = run::start_for(&[KIND, run::LAPSE], &orders, told, &voice)?;
         let backend = self.kit.backend()?;
+        let kinds = [KIND, run::LAPSE];
+        let worker = run::start_for(&kinds, &orders, Arc::clone(&backend), &self.handlers())?;
         let audit = backend.extensions().audit.context("the backend offers no `audit`")?;
         let dry = async {
             while !audit.stored().await?.live.is_empty() {
@@ -299,43 +252,25 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
-    /// Holds what everybody said against what is stored, once all is drained.
+    /// Checks the history of all processes against the rows, once everything has been drained.
     pub(crate) async fn check(&self) -> anyhow::Result<Stored> {
+        let history = self.kit.history();
+        let asked = history.moment();
         let stored = self.kit.stored().await?;
-        Ledger::new(&self.testimonies()).check(&stored)?;
+        history.check_drained(&Rows { asked, answered: history.moment(), stored: &stored })?;
         Ok(stored)
-    }
-
-    /// What everybody said who has ended, and this process so far.
-    pub(crate) fn testimonies(&self) -> Vec<Testimony> {
-        let own = |Own { name, notes, expires }: &Own| {
-            let (name, lines, expires) = (name.clone(), notes.lines(), *expires);
-            Testimony { name, lines, expires, gone_from: None }
-        };
-        self.told.iter().cloned().chain(self.own.iter().map(own)).collect()
     }
 }
 
 impl Hand {
     /// The worker that the child has registered last.
-    pub(crate) fn worker(&self) -> anyhow::Result<Named> {
-        let named = |operation: super::testimony::Operation| match operation.asked {
-            Asked::Register(worker) => Some(worker),
-            _ => None,
-        };
-        let operations = self.so_far().operations();
-        operations.into_iter().filter_map(named).next_back().context("the child has registered no worker")
-    }
-
-    /// What the child has said so far.
-    pub(crate) fn so_far(&self) -> Testimony {
-        let lines = self.child.record().lines();
-        Testimony { name: self.name.clone(), lines, expires: Expires::OnceGone, gone_from: self.stopped_at }
+    pub(crate) fn worker(&self) -> anyhow::Result<WorkerId> {
+        let log = Log::of(&self.child.record().lines());
+        log.last_worker().context("the child has registered no worker")
     }
 
     /// Stops the child where it is.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
-        self.stopped_at.get_or_insert_with(moment);
         Ok(self.child.stop().await?)
     }
 }

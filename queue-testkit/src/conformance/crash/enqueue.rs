@@ -6,9 +6,10 @@ use queue_core::backend::InsertRequest;
 use queue_core::{Backend, Backoff, JobId, JobSpec, Kind, Payload, QueueName, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::messages::{END, IDLE, Micros};
+use super::messages::{END, IDLE};
 use super::work::{KIND, heard_time};
 use crate::child::Parent;
+use crate::conformance::history::event::Micros;
 
 /// How it enqueues.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -72,7 +73,7 @@ pub(crate) async fn play(orders: &Orders, backend: &dyn Backend, parent: &Parent
             let batch = orders.next_batch(&mut jobs, now.unwrap_or_else(Timestamp::now))?;
             let mut request = InsertRequest::new(vec![batch]);
             request.now = now;
-            // Whatever the answer is, it has been said.
+            // The answer is recorded, whatever it is.
             let _ = backend.insert(request).await;
         }
         parent.say(IDLE);

@@ -7,8 +7,10 @@ use anyhow::ensure;
 use queue_core::State;
 use queue_core::backend::{OutcomeRow, Stored};
 
-use super::event::{Answered, Asked, End, Ending, Event, Failure, Lease, Met};
-use super::testimony::{Operation, Testimony};
+use crate::conformance::history::event::{
+    Answered, Asked, CancelAnswer, Ending, Failure, Lease, SettleAnswer,
+};
+use crate::conformance::history::log::{Log, Operation};
 
 /// How often each was reached.
 #[derive(Debug, Default)]
@@ -48,45 +50,38 @@ impl Rare {
 }
 
 impl Reached {
-    pub(crate) fn count(testimonies: &[Testimony], stored: &Stored) -> Self {
+    pub(crate) fn count(log: &Log, stored: &Stored) -> Self {
         let mut reached = Self::default();
-        let operations: Vec<Operation> = testimonies.iter().flat_map(Testimony::operations).collect();
-        for operation in &operations {
-            reached.operation(&operation.asked, operation.answer.as_ref().map(|answer| &answer.1));
+        for operation in &log.operations {
+            reached.operation(&operation.asked, operation.answered());
         }
-        for testimony in testimonies {
-            for (_, event) in testimony.events() {
-                if let Event::Answers(_, Answered::Rescued { jobs, .. }) = event {
-                    reached.add(Rare::Rescued, jobs);
-                }
-            }
-        }
-        reached.add(Rare::CompletedAllTheSame, completed_all_the_same(&operations, stored));
+        reached.add(Rare::CompletedAllTheSame, completed_all_the_same(&log.operations, stored));
         reached
     }
 
     fn operation(&mut self, asked: &Asked, answer: Option<&Answered>) {
         match (asked, answer) {
-            (Asked::Insert(_), None) => self.add(Rare::InsertCutOff, 1),
+            (Asked::Insert { .. }, None) => self.add(Rare::InsertCutOff, 1),
             (_, Some(Answered::Failed(Failure::WorkerLost))) => self.add(Rare::WorkerLost, 1),
-            (Asked::Cancel(_), Some(Answered::Cancelled(met))) => {
-                for met in met {
-                    match met {
-                        Met::Waiting => self.add(Rare::CancelWasFirst, 1),
-                        Met::Running => self.add(Rare::CancelMetRunning, 1),
-                        Met::Finished(_) => self.add(Rare::CancelWasLate, 1),
-                        Met::Nothing => {}
+            (_, Some(Answered::Maintained { rescued, .. })) => self.add(Rare::Rescued, *rescued),
+            (_, Some(Answered::Cancelled(answers))) => {
+                for answer in answers {
+                    match answer {
+                        CancelAnswer::Cancelled => self.add(Rare::CancelWasFirst, 1),
+                        CancelAnswer::Running => self.add(Rare::CancelMetRunning, 1),
+                        CancelAnswer::Finished(_) => self.add(Rare::CancelWasLate, 1),
+                        CancelAnswer::NotFound => {}
                     }
                 }
             }
             (Asked::Settle(ends), Some(Answered::Settled(answers))) => {
                 for ((_, ending), answer) in ends.iter().zip(answers) {
                     match (ending, answer) {
-                        (_, Ok(End::LeaseLost)) => self.add(Rare::LeaseLost, 1),
-                        (Ending::Retry, Ok(End::Done)) => self.add(Rare::Retried, 1),
-                        (Ending::Snooze, Ok(End::Done)) => self.add(Rare::Snoozed, 1),
-                        (Ending::Bury, Ok(End::Done)) => self.add(Rare::Buried, 1),
-                        (Ending::Cancel, Ok(End::Done)) => self.add(Rare::Refused, 1),
+                        (_, Ok(SettleAnswer::LeaseLost)) => self.add(Rare::LeaseLost, 1),
+                        (Ending::Retry, Ok(SettleAnswer::Done)) => self.add(Rare::Retried, 1),
+                        (Ending::Snooze, Ok(SettleAnswer::Done)) => self.add(Rare::Snoozed, 1),
+                        (Ending::Bury, Ok(SettleAnswer::Done)) => self.add(Rare::Buried, 1),
+                        (Ending::Cancel, Ok(SettleAnswer::Done)) => self.add(Rare::Refused, 1),
                         _ => {}
                     }
                 }
@@ -113,31 +108,30 @@ impl Reached {
     }
 }
 
-/// How many jobs were completed by the very lease that a cancel had met running: it was claimed before the cancel
-/// was asked for.
+/// How many jobs were completed by the very lease that a cancel had met running: it was claimed
+/// before the cancel was asked for.
 fn completed_all_the_same(operations: &[Operation], stored: &Stored) -> u64 {
     let mut claimed = BTreeMap::new();
-    let mut told = BTreeMap::new();
-    for Operation { asked_at, asked, answer } in operations {
-        match (asked, answer) {
-            (Asked::Claim { claim, .. }, Some((at, Answered::Claimed(jobs)))) => {
-                claimed.extend(jobs.iter().map(|&(job, _)| (Lease { job, claim: *claim }, *at)));
-            }
-            (Asked::Cancel(jobs), Some((_, Answered::Cancelled(met)))) => {
-                let running = jobs.iter().zip(met).filter(|(_, met)| **met == Met::Running);
-                told.extend(running.map(|(&job, _)| (job, *asked_at)));
-            }
-            _ => {}
+    let mut signalled = BTreeMap::new();
+    for operation in operations {
+        if let Some(((claim, jobs), (at, _))) = operation.leases().zip(operation.answer.as_ref()) {
+            claimed.extend(jobs.iter().map(|leased| (Lease { job: leased.job, claim }, *at)));
+        }
+        if let (Asked::Cancel(jobs), Some(Answered::Cancelled(answers))) =
+            (&operation.asked, operation.answered())
+        {
+            let running = jobs.iter().zip(answers).filter(|(_, met)| **met == CancelAnswer::Running);
+            signalled.extend(running.map(|(&job, _)| (job, operation.asked_at)));
         }
     }
-    let is_told = |row: &&OutcomeRow| {
+    let is_signalled = |row: &&OutcomeRow| {
         let lease = row.claim.map(|claim| Lease { job: row.id, claim });
         let claimed_at = lease.and_then(|lease| claimed.get(&lease));
-        let told_at = told.get(&row.id);
-        claimed_at.zip(told_at).is_some_and(|(claimed_at, told_at)| claimed_at <= told_at)
+        let signalled_at = signalled.get(&row.id);
+        claimed_at.zip(signalled_at).is_some_and(|(claimed_at, signalled_at)| claimed_at <= signalled_at)
     };
     let completed = stored.outcomes.iter().filter(|row| row.state == State::Completed);
-    completed.filter(is_told).count() as u64
+    completed.filter(is_signalled).count() as u64
 }
 
 impl fmt::Display for Reached {

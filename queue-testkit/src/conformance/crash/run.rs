@@ -10,9 +10,9 @@ use queue_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
-use super::voice::Voice;
 use super::work::{KIND, RUNNING};
+use crate::conformance::history::Sink;
+use crate::conformance::history::event::Event;
 
 /// How long handlers may go on when their worker shuts down.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
@@ -43,9 +43,9 @@ pub(crate) enum Upkeep {
 pub(crate) fn start(
     orders: &Orders,
     backend: Arc<dyn Backend>,
-    voice: &Arc<dyn Voice>,
+    sink: &Arc<dyn Sink>,
 ) -> anyhow::Result<RunningWorker> {
-    start_for(&[KIND], orders, backend, voice)
+    start_for(&[KIND], orders, backend, sink)
 }
 
 /// A worker that handles these kinds.
@@ -53,12 +53,12 @@ pub(crate) fn start_for(
     kinds: &[&str],
     orders: &Orders,
     backend: Arc<dyn Backend>,
-    voice: &Arc<dyn Voice>,
+    sink: &Arc<dyn Sink>,
 ) -> anyhow::Result<RunningWorker> {
     let mut queue = JobQueue::new(backend);
     for kind in kinds {
-        let voice = Arc::clone(voice);
-        let handler = move |context: JobContext, payload: Payload| obey(Arc::clone(&voice), context, payload);
+        let sink = Arc::clone(sink);
+        let handler = move |context: JobContext, payload: Payload| obey(Arc::clone(&sink), context, payload);
         queue.handle(kind, Arc::new(handler), TaskOptions::new())?;
     }
     Ok(Worker::new().serve(&queue).settings(settings(orders)).start()?)
@@ -87,11 +87,11 @@ fn settings(orders: &Orders) -> WorkerSettings {
         .prune(None)
 }
 
-/// Says that it started, does what the payload says, and leaves a result that no other attempt leaves.
-async fn obey(voice: Arc<dyn Voice>, context: JobContext, payload: Payload) -> HandlerResult {
+/// Records that it started, does what the payload says, and leaves a result that no other attempt leaves.
+async fn obey(sink: Arc<dyn Sink>, context: JobContext, payload: Payload) -> HandlerResult {
     let attempt = context.attempt();
-    voice.tell(&Event::Starts { job: context.id(), attempt });
-    voice.reach(RUNNING).await;
+    sink.write(Event::Started { job: context.id(), attempt });
+    sink.reach(RUNNING).await;
     match payload.decode::<String>()?.as_str() {
         "fail once" if attempt == 1 => return Err(JobError::retry("not yet")),
         "bury" => return Err(JobError::bury("hopeless")),
@@ -107,6 +107,6 @@ async fn obey(voice: Arc<dyn Voice>, context: JobContext, payload: Payload) -> H
         _ => {}
     }
     context.capture_result(format!("\"{attempt} in {}\"", std::process::id()).into_bytes());
-    voice.reach(CAPTURED).await;
+    sink.reach(CAPTURED).await;
     Ok(())
 }

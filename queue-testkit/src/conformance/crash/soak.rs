@@ -16,7 +16,6 @@ use tokio::time::{sleep, timeout};
 use super::crew::{Crew, Hand};
 use super::enqueue::{self, Jobs};
 use super::run::{self, LAPSE, Upkeep};
-use super::testimony::Expires;
 use super::work::result_of;
 use crate::conformance::session::complete_with;
 
@@ -53,13 +52,13 @@ pub(crate) async fn soak(
     let ids: Arc<Mutex<Vec<JobId>>> = Arc::default();
     let mut tasks = JoinSet::new();
     for number in 0..2 {
-        let (backend, _) = crew.backend("an enqueuing task")?;
+        let backend = crew.kit.backend()?;
         let jobs = Jobs::new(u32::MAX - number);
         tasks.spawn(enqueue_all_along(backend, jobs, Arc::clone(&ids), Arc::clone(&over), chance.fork()));
     }
-    let (backend, _) = crew.backend("a cancelling task")?;
+    let backend = crew.kit.backend()?;
     tasks.spawn(cancel_all_along(backend, Arc::clone(&ids), Arc::clone(&over), chance.fork()));
-    let (backend, _) = crew.backend_expiring("a task that loses its leases", Expires::After(SHORT_LIFE))?;
+    let backend = crew.kit.backend()?;
     tasks.spawn(lapse_all_along(backend, Jobs::new(u32::MAX - 9), Arc::clone(&over)));
     let worker = crew.run_here(4)?;
     let outcome = harass(crew, ends, &mut chance).await;

@@ -9,8 +9,9 @@ use queue_core::backend::{
 use queue_core::{Backend, ClaimId, ErrorKind, Kind, QueueName, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use super::messages::{END, IDLE, Micros};
+use super::messages::{END, IDLE};
 use crate::child::Parent;
+use crate::conformance::history::event::Micros;
 use crate::conformance::session::{EXPIRY, GRACE};
 
 /// The kind of all jobs in crash cases.
@@ -119,7 +120,7 @@ impl Hand<'_> {
         let settlement = Settlement::new(job.token, self.verdict(job));
         let request = SettleRequest::new(self.worker, vec![settlement]).at(self.now);
         match self.backend.settle(request).await {
-            // A lost lease is the other's now; the answer has been said.
+            // A lost lease is another worker's now; the answer is recorded.
             Ok(_) => Ok(()),
             Err(error) => self.endure(error).await,
         }

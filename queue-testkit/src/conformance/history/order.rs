@@ -1,40 +1,70 @@
 //! The search for an order of what was done to one job.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use super::NEVER;
+use queue_core::ClaimId;
+
 use super::step::{Stage, Step};
 
-/// The most operations on one job that are under way at the same time: they are told apart by bits.
+/// A moment that has not come.
+pub(super) const NEVER: Duration = Duration::MAX;
+
+/// The most operations on one job that are under way at the same time: each has a bit.
 pub(super) const MOST_OPEN: usize = 128;
 
 /// An operation on the job that was answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event {
-    pub(super) asked: u64,
-    pub(super) answered: u64,
+    pub(super) asked: Duration,
+    pub(super) answered: Duration,
+    /// The process that asked; `None` for the rows in the end.
+    pub(super) process: Option<usize>,
     pub(super) step: Step,
 }
 
-/// What may have happened to the job, any number of times, from one moment to another.
+/// A step that may have happened to the job, any number of times, from a moment on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chance {
-    pub(super) from: u64,
-    pub(super) until: u64,
+    pub(super) from: Duration,
+    pub(super) process: usize,
     pub(super) step: Step,
+}
+
+/// All that is known of one job.
+#[derive(Debug, Default)]
+pub(super) struct Life {
+    pub(super) events: Vec<Event>,
+    pub(super) chances: Vec<Chance>,
+    /// Claims of unknown outcome that something names later, each with the moment of its request.
+    pub(super) unknown_claims: Vec<(ClaimId, Duration)>,
+    pub(super) attempts: u32,
+}
+
+impl Life {
+    /// The highest attempt that a claim of unknown outcome may have made. Attempts of a waiting job
+    /// never go down, so that one above all that are named would show in the end, unless the job was
+    /// removed.
+    fn highest_unknown(&self, world: &World) -> u32 {
+        if !world.prunes.is_empty() {
+            return self.attempts;
+        }
+        let named = self.events.iter().filter_map(|event| event.step.attempt()).max();
+        named.unwrap_or_default().min(self.attempts)
+    }
 }
 
 /// Stretches of time in which something may have happened to any job.
 #[derive(Debug, Default)]
 pub(super) struct Stretches {
     /// Each with its beginning, and the latest end of all up to it.
-    ends: Vec<(u64, u64)>,
+    ends: Vec<(Duration, Duration)>,
 }
 
 impl Stretches {
     /// From the beginnings and ends, in the order of the beginnings.
-    pub(super) fn new(stretches: impl Iterator<Item = (u64, u64)>) -> Self {
-        let mut ends: Vec<(u64, u64)> = Vec::new();
+    pub(super) fn new(stretches: impl Iterator<Item = (Duration, Duration)>) -> Self {
+        let mut ends: Vec<(Duration, Duration)> = Vec::new();
         for (from, until) in stretches {
             let latest = ends.last().map_or(until, |(_, latest)| until.max(*latest));
             ends.push((from, latest));
@@ -42,8 +72,12 @@ impl Stretches {
         Self { ends }
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// Whether one of them has something in common with the time between these moments.
-    fn meets(&self, after: u64, before: u64) -> bool {
+    fn meets(&self, after: Duration, before: Duration) -> bool {
         let begun = self.ends.partition_point(|(from, _)| *from < before);
         begun.checked_sub(1).is_some_and(|last| self.ends[last].1 > after)
     }
@@ -53,9 +87,22 @@ impl Stretches {
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) rescues: Stretches,
+    /// From when on the leases of a claim can have been taken back.
+    pub(super) lost_from: HashMap<ClaimId, Duration>,
     pub(super) prunes: Stretches,
     /// Claims of unknown outcome.
     pub(super) claims: Stretches,
+}
+
+impl World {
+    fn may_rescue(&self, stage: Stage, after: Duration, before: Duration) -> bool {
+        let from = match stage {
+            Stage::Running { claim: Some(claim), .. } => self.lost_from.get(&claim).copied(),
+            _ => None,
+        };
+        let after = from.unwrap_or_default().max(after);
+        after <= before && self.rescues.meets(after, before)
+    }
 }
 
 /// Why no order was found.
@@ -77,19 +124,16 @@ type Way = (Stage, u128);
 ///
 /// All ways are followed at once, from answer to answer. What changes nothing and is true is done as soon as
 /// it is: nothing is gained by waiting.
-pub(super) fn find(
-    events: &[Event],
-    chances: &[Chance],
-    world: &World,
-    attempts: u32,
-) -> Result<(), NoOrder> {
-    let mut moments: Vec<(u64, bool, usize)> = Vec::with_capacity(events.len() * 2);
+pub(super) fn find(life: &Life, world: &World) -> Result<(), NoOrder> {
+    let events = &life.events;
+    let mut moments: Vec<(Duration, bool, usize)> = Vec::with_capacity(events.len() * 2);
     for (index, event) in events.iter().enumerate() {
         moments.push((event.asked, false, index));
         moments.push((event.answered, true, index));
     }
     moments.sort_unstable();
-    let mut search = Search { events, chances, world, attempts, open: Vec::new(), last: 0 };
+    let highest_unknown = life.highest_unknown(world);
+    let mut search = Search { life, world, highest_unknown, open: Vec::new(), last: Duration::ZERO };
     let mut ways: HashSet<Way> = HashSet::from([(Stage::Absent, 0)]);
     for (moment, is_answer, index) in moments {
         if !is_answer {
@@ -120,14 +164,13 @@ pub(super) fn find(
 }
 
 struct Search<'a> {
-    events: &'a [Event],
-    chances: &'a [Chance],
+    life: &'a Life,
     world: &'a World,
-    attempts: u32,
+    highest_unknown: u32,
     /// The operations under way, each at its bit.
     open: Vec<Option<usize>>,
     /// The moment up to which the ways are known.
-    last: u64,
+    last: Duration,
 }
 
 impl Search<'_> {
@@ -150,7 +193,7 @@ impl Search<'_> {
     }
 
     /// All ways that these can have gone on up to this moment.
-    fn all_reached(&self, ways: HashSet<Way>, until: u64) -> HashSet<Way> {
+    fn all_reached(&self, ways: HashSet<Way>, until: Duration) -> HashSet<Way> {
         let mut reached = HashSet::new();
         let mut next: Vec<Way> = ways.into_iter().collect();
         while let Some(way) = next.pop() {
@@ -167,44 +210,49 @@ impl Search<'_> {
         let undone = bits.filter_map(move |(place, open)| {
             open.filter(|_| done & (1 << place) == 0).map(|index| (1 << place, index))
         });
-        undone.map(|(bit, index)| (bit, self.events[index].step))
+        undone.map(|(bit, index)| (bit, self.life.events[index].step))
     }
 
     fn with_all_that_is_true(&self, (stage, done): Way) -> Way {
-        let is_true = |step: Step| step.after(stage, self.attempts) == Some(stage);
+        let is_true = |step: Step| step.after(stage, self.life.attempts) == Some(stage);
         let more = self.undone(done).filter(|(_, step)| is_true(*step)).fold(0, |bits, (bit, _)| bits | bit);
         (stage, done | more)
     }
 
-    fn steps_from(&self, (stage, done): Way, until: u64, mut to: impl FnMut(Way)) {
+    fn steps_from(&self, (stage, done): Way, until: Duration, mut to: impl FnMut(Way)) {
         for (bit, step) in self.undone(done) {
-            if let Some(after) = step.after(stage, self.attempts) {
+            if let Some(after) = step.after(stage, self.life.attempts) {
                 to((after, done | bit));
             }
         }
-        let chances = self.chances.iter().filter(|chance| chance.from < until && chance.until > self.last);
-        for after in chances.filter_map(|chance| chance.step.after(stage, self.attempts)) {
+        let chances = self.life.chances.iter().filter(|chance| chance.from < until);
+        for after in chances.filter_map(|chance| chance.step.after(stage, self.life.attempts)) {
             to((after, done));
         }
-        for (stretches, step) in [(&self.world.rescues, Step::Rescued), (&self.world.prunes, Step::Pruned)] {
-            if let Some(after) = step.after(stage, self.attempts)
-                && stretches.meets(self.last, until)
-            {
-                to((after, done));
-            }
-        }
-        if let Stage::Waiting { attempt } = stage
-            && attempt < self.attempts
-            && self.world.claims.meets(self.last, until)
+        if let Some(after) = Step::Rescued.after(stage, self.life.attempts)
+            && self.world.may_rescue(stage, self.last, until)
         {
-            to((Stage::Running { claim: None, attempt: attempt + 1 }, done));
+            to((after, done));
         }
+        if let Some(after) = Step::Pruned.after(stage, self.life.attempts)
+            && self.world.prunes.meets(self.last, until)
+        {
+            to((after, done));
+        }
+        self.unknown_claims(stage, until, |stage| to((stage, done)));
     }
-}
 
-impl Chance {
-    /// From a moment on, for ever.
-    pub(super) const fn since(from: u64, step: Step) -> Self {
-        Self { from, until: NEVER, step }
+    fn unknown_claims(&self, stage: Stage, until: Duration, mut to: impl FnMut(Stage)) {
+        let Stage::Waiting { attempt } = stage else { return };
+        let attempt = attempt + 1;
+        if attempt > self.highest_unknown {
+            return;
+        }
+        for (claim, _) in self.life.unknown_claims.iter().filter(|(_, from)| *from < until) {
+            to(Stage::Running { claim: Some(*claim), attempt });
+        }
+        if self.world.claims.meets(self.last, until) {
+            to(Stage::Running { claim: None, attempt });
+        }
     }
 }

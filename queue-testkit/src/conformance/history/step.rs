@@ -1,7 +1,8 @@
 //! One operation as it concerned one job, and what it makes of the job.
 
-use queue_core::backend::{CancelReply, Settled, Verdict};
 use queue_core::{ClaimId, State};
+
+use super::event::{CancelAnswer, Ending, Found, SettleAnswer};
 
 /// One operation, as it concerned one job, with its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,12 +11,12 @@ pub(crate) enum Step {
     Inserted { is_new: bool, attempts: u32 },
     /// A claim that brought the job.
     Claimed { claim: ClaimId, attempt: u32 },
-    /// What was said of the leases of a claim: the attempt, if the job was among them.
+    /// A look at the leases of a claim: the attempt, if the job was among them.
     Leased { claim: ClaimId, attempt: Option<u32> },
     /// The end of a lease.
-    Settled { claim: ClaimId, end: End, result: Option<u64>, answer: Settled },
+    Settled { claim: ClaimId, ending: Ending, answer: SettleAnswer },
     /// A cancel.
-    Cancelled(CancelReply),
+    Cancelled(CancelAnswer),
     /// The job as it was seen; `None` if it did not exist.
     Read(Option<Seen>),
     /// Its lease was taken back.
@@ -24,32 +25,12 @@ pub(crate) enum Step {
     Pruned,
 }
 
-/// How a lease is to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// So, for good.
-    Final(State),
-    /// The attempt failed.
-    Failed,
-    /// The attempt costs nothing.
-    Refunded,
-}
-
-impl From<&Verdict> for End {
-    fn from(verdict: &Verdict) -> Self {
-        match verdict {
-            Verdict::Retry { .. } => Self::Failed,
-            verdict => verdict.final_state().map_or(Self::Refunded, Self::Final),
-        }
-    }
-}
-
 /// A job as it was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) state: State,
     pub(crate) attempt: u32,
-    /// The claim that holds it, or ended it, if that was told.
+    /// The claim that holds it, or ended it, if that is known.
     pub(crate) claim: Option<Option<ClaimId>>,
 }
 
@@ -60,12 +41,12 @@ pub(crate) enum Stage {
     Waiting {
         attempt: u32,
     },
-    /// By a claim of unknown outcome that was not heard of again, if it has no name.
+    /// Without a claim: by one of unknown outcome that nothing names later.
     Running {
         claim: Option<ClaimId>,
         attempt: u32,
     },
-    /// By the holder of this claim, or by nobody's verdict.
+    /// By the holder of this claim; without a claim, by a cancel or a rescue.
     Ended {
         state: State,
         claim: Option<ClaimId>,
@@ -83,10 +64,10 @@ impl Step {
                 is_next.then_some(Stage::Running { claim: Some(claim), attempt })
             }
             (
-                Self::Settled { claim, end, answer: Settled::Done, .. },
+                Self::Settled { claim, ending, answer: SettleAnswer::Done },
                 Stage::Running { claim: Some(holder), attempt },
-            ) if claim == holder => Some(end.of(claim, attempt, attempts)),
-            (Self::Cancelled(CancelReply::Cancelled), Stage::Waiting { attempt }) => {
+            ) if claim == holder => Some(ending.leaves(claim, attempt, attempts)),
+            (Self::Cancelled(CancelAnswer::Cancelled), Stage::Waiting { attempt }) => {
                 Some(Stage::Ended { state: State::Cancelled, claim: None, attempt })
             }
             (Self::Rescued, Stage::Running { attempt, .. }) if attempt >= attempts => {
@@ -108,26 +89,36 @@ impl Step {
                 }
                 _ => attempt.is_none(),
             },
-            Self::Settled { claim, end, answer, .. } => {
+            Self::Settled { claim, ending, answer } => {
                 let expected = match stage {
                     Stage::Running { claim: Some(holder), .. } if holder == claim => return false,
                     Stage::Ended { state, claim: Some(winner), .. }
-                        if winner == claim && end.ended_as(state) =>
+                        if winner == claim && ending.ends_as(state) =>
                     {
-                        Settled::Done
+                        SettleAnswer::Done
                     }
-                    _ => Settled::LeaseLost,
+                    _ => SettleAnswer::LeaseLost,
                 };
                 answer == expected
             }
             Self::Cancelled(reply) => match stage {
-                Stage::Absent => reply == CancelReply::NotFound,
+                Stage::Absent => reply == CancelAnswer::NotFound,
                 Stage::Waiting { .. } => false,
-                Stage::Running { .. } => reply == CancelReply::Running,
-                Stage::Ended { state, .. } => reply == CancelReply::Finished(state),
+                Stage::Running { .. } => reply == CancelAnswer::Running,
+                Stage::Ended { state, .. } => reply == CancelAnswer::Finished(state),
             },
             Self::Read(seen) => seen.map_or(stage == Stage::Absent, |seen| seen.is(stage)),
             Self::Claimed { .. } | Self::Rescued | Self::Pruned => false,
+        }
+    }
+
+    /// The attempt that it names.
+    pub(super) const fn attempt(self) -> Option<u32> {
+        match self {
+            Self::Claimed { attempt, .. } => Some(attempt),
+            Self::Leased { attempt, .. } => attempt,
+            Self::Read(Some(seen)) => Some(seen.attempt),
+            _ => None,
         }
     }
 
@@ -140,39 +131,43 @@ impl Step {
             Self::Inserted { .. } | Self::Cancelled(_) | Self::Rescued | Self::Pruned => None,
         }
     }
+}
 
-    pub(super) fn is_lease_lost(self) -> bool {
-        matches!(self, Self::Settled { answer: Settled::LeaseLost, .. })
+impl Ending {
+    /// Where the job is after its lease ended like this.
+    fn leaves(self, claim: ClaimId, attempt: u32, attempts: u32) -> Stage {
+        let ended = |state| Stage::Ended { state, claim: Some(claim), attempt };
+        match self {
+            Self::Complete(_) => ended(State::Completed),
+            Self::Bury => ended(State::Dead),
+            Self::Cancel => ended(State::Cancelled),
+            Self::Retry if attempt >= attempts => ended(State::Dead),
+            Self::Retry => Stage::Waiting { attempt },
+            Self::Snooze | Self::Release => Stage::Waiting { attempt: attempt.saturating_sub(1) },
+        }
+    }
+
+    /// Whether the job may have ended in this state by it.
+    const fn ends_as(self, state: State) -> bool {
+        matches!(
+            (self, state),
+            (Self::Complete(_), State::Completed)
+                | (Self::Bury | Self::Retry, State::Dead)
+                | (Self::Cancel, State::Cancelled)
+        )
     }
 }
 
-impl End {
-    /// Where a lease leaves the job that ends so.
-    fn of(self, claim: ClaimId, attempt: u32, attempts: u32) -> Stage {
-        match self {
-            Self::Final(state) => Stage::Ended { state, claim: Some(claim), attempt },
-            Self::Failed if attempt >= attempts => {
-                Stage::Ended { state: State::Dead, claim: Some(claim), attempt }
-            }
-            Self::Failed => Stage::Waiting { attempt },
-            Self::Refunded => Stage::Waiting { attempt: attempt.saturating_sub(1) },
-        }
-    }
-
-    /// Whether the job may have ended so by it.
-    fn ended_as(self, outcome: State) -> bool {
-        match self {
-            Self::Final(state) => state == outcome,
-            Self::Failed => outcome == State::Dead,
-            Self::Refunded => false,
-        }
+impl From<Found> for Seen {
+    fn from(found: Found) -> Self {
+        Self { state: found.state, attempt: found.attempt, claim: None }
     }
 }
 
 impl Seen {
     fn is(self, stage: Stage) -> bool {
         let fits = |claim: Option<ClaimId>, attempt: u32| {
-            self.attempt == attempt && self.claim.is_none_or(|told| told == claim)
+            self.attempt == attempt && self.claim.is_none_or(|known| known == claim)
         };
         match stage {
             Stage::Absent => false,

@@ -1,5 +1,8 @@
 //! Histories that can have been, and others that cannot.
 
+mod processes;
+
+use std::cell::Cell;
 use std::time::Duration;
 
 use queue_core::backend::{
@@ -8,9 +11,11 @@ use queue_core::backend::{
     Verdict,
 };
 use queue_core::{
-    Insertion, JobSpec, Kind, Payload, QueueName, State, Submitted, Timestamp, Token, WorkerId,
+    ClaimId, Error, ErrorKind, Insertion, JobSpec, Kind, Payload, QueueName, State, Submitted, Timestamp,
+    Token, WorkerId,
 };
 
+use super::request::{Request, answer};
 use super::*;
 
 const A: ClaimId = ClaimId::from_bytes([0xa; 16]);
@@ -18,10 +23,11 @@ const B: ClaimId = ClaimId::from_bytes([0xb; 16]);
 const JOB: JobId = JobId::from_bytes([1; 16]);
 const WORKER: WorkerId = WorkerId::from_bytes([2; 16]);
 
-/// A history that is told an operation after the other, unless two are said to overlap.
-#[derive(Default)]
+/// Operations of one process, each after the one before unless they are asked and answered apart.
 struct Tale {
-    history: History,
+    history: Arc<History>,
+    sink: Arc<dyn Sink>,
+    asked: Cell<u64>,
     stored: Stored,
 }
 
@@ -54,46 +60,68 @@ fn completion(result: &[u8]) -> Verdict {
 }
 
 impl Tale {
-    fn tell<R: Observed>(self, request: &R, reply: &queue_core::Result<R::Reply>) -> Self {
-        let noted = self.history.asked(request);
-        self.history.answered(noted, request, reply);
+    fn ask(&self, request: &impl Request) -> u64 {
+        self.write(Event::Asked(self.asked.get() + 1, request.asked()))
+    }
+
+    /// A new number, with the event that has it.
+    fn write(&self, event: Event) -> u64 {
+        self.asked.set(self.asked.get() + 1);
+        self.sink.write(event);
+        self.asked.get()
+    }
+
+    fn answer<R: Request>(&self, number: u64, reply: &queue_core::Result<R::Reply>) {
+        self.sink.write(Event::Answered(number, answer::<R>(reply)));
+    }
+
+    fn does<R: Request>(self, request: &R, reply: &queue_core::Result<R::Reply>) -> Self {
+        let number = self.ask(request);
+        self.answer::<R>(number, reply);
         self
     }
 
     /// A future that was dropped.
-    fn drop_midway(self, request: &impl Observed) -> Self {
-        self.history.asked(request);
+    fn drop_midway(self, request: &impl Request) -> Self {
+        self.ask(request);
+        self
+    }
+
+    fn read(self, found: Option<Found>) -> Self {
+        let number = self.write(Event::Asked(self.asked.get() + 1, Asked::Read));
+        self.sink.write(Event::Answered(number, Answered::Read(vec![(JOB, found)])));
         self
     }
 
     fn insert(self, insertion: Insertion) -> Self {
         let fate = Ok(vec![Submitted::new(JOB, insertion)]);
-        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![fate])))
+        self.does(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![fate])))
     }
 
     fn insert_fails(self, kind: ErrorKind) -> Self {
-        self.tell(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![error(kind)])))
+        self.does(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![error(kind)])))
     }
 
     fn claim(self, claim: ClaimId, attempt: u32) -> Self {
-        self.tell(&claim_request(claim), &Ok(ClaimReply::new(vec![job(claim, attempt)], None)))
+        self.does(&claim_request(claim), &Ok(ClaimReply::new(vec![job(claim, attempt)], None)))
     }
 
     fn settle(self, claim: ClaimId, verdict: Verdict, answer: Settled) -> Self {
-        self.tell(&settle_request(claim, verdict), &Ok(vec![Ok(answer)]))
+        self.does(&settle_request(claim, verdict), &Ok(vec![Ok(answer)]))
     }
 
     fn cancel(self, reply: CancelReply) -> Self {
-        self.tell(&CancelRequest::new(vec![JOB]), &Ok(vec![reply]))
+        self.does(&CancelRequest::new(vec![JOB]), &Ok(vec![reply]))
     }
 
     fn rescue(self, rescued: u64) -> Self {
         let mut reply = MaintainReply::default();
         reply.rescued = rescued;
-        self.tell(&MaintainRequest::rescue(9), &Ok(reply))
+        self.does(&MaintainRequest::rescue(9), &Ok(reply))
     }
 
     fn live(mut self, state: State, attempt: u32, claim: Option<ClaimId>) -> Self {
+        self.stored.jobs.push(JOB);
         self.stored.live.push(
             LiveRow::new(JOB, QueueName::default(), state, Timestamp::UNIX_EPOCH)
                 .priority(0)
@@ -105,6 +133,7 @@ impl Tale {
     }
 
     fn ended(mut self, state: State, attempt: u32, claim: Option<ClaimId>, result: Option<&[u8]>) -> Self {
+        self.stored.jobs.push(JOB);
         self.stored.outcomes.push(
             OutcomeRow::new(JOB, state, Timestamp::UNIX_EPOCH)
                 .attempt(attempt)
@@ -135,7 +164,9 @@ impl Tale {
 }
 
 fn tale() -> Tale {
-    Tale::default()
+    let history = Arc::<History>::default();
+    let sink = history.process("the case");
+    Tale { history, sink, asked: Cell::new(0), stored: Stored::default() }
 }
 
 #[test]
@@ -163,7 +194,7 @@ fn an_acknowledged_job_that_is_gone_is_lost() {
 }
 
 #[test]
-fn a_job_that_nobody_enqueued_is_a_phantom() {
+fn a_job_that_was_never_enqueued_is_a_phantom() {
     tale().live(State::Ready, 0, None).cannot_be("can only have been Absent");
     tale().claim(A, 1).live(State::Running, 1, Some(A)).cannot_be("can only have been Absent");
 }
@@ -194,7 +225,7 @@ fn an_error_is_no_excuse_for_what_was_done_all_the_same() {
         tale()
             .insert(Insertion::New)
             .claim(A, 1)
-            .tell(&completed, &error(kind))
+            .does(&completed, &error(kind))
             .ended(State::Completed, 1, Some(A), Some(b"1"))
             .cannot_be("can only have been Running");
     }
@@ -215,9 +246,9 @@ fn two_live_leases_are_impossible() {
 fn operations_at_the_same_time_may_have_been_in_either_order() {
     let release = settle_request(A, Verdict::Release);
     let tale = tale().insert(Insertion::New).claim(A, 1);
-    let noted = tale.history.asked(&release);
+    let number = tale.ask(&release);
     let tale = tale.claim(B, 1);
-    tale.history.answered(noted, &release, &Ok(vec![Ok(Settled::Done)]));
+    tale.answer::<SettleRequest>(number, &Ok(vec![Ok(Settled::Done)]));
     tale.live(State::Running, 1, Some(B)).can_be();
 }
 
@@ -252,21 +283,21 @@ fn a_job_is_completed_once() {
 fn a_settle_of_unknown_outcome_may_be_done_again() {
     let unknown = || {
         let lost = settle_request(A, completion(b"1"));
-        tale().insert(Insertion::New).claim(A, 1).tell(&lost, &error(ErrorKind::UnknownOutcome))
+        tale().insert(Insertion::New).claim(A, 1).does(&lost, &error(ErrorKind::UnknownOutcome))
     };
     unknown().live(State::Running, 1, Some(A)).can_be();
     unknown().ended(State::Completed, 1, Some(A), Some(b"1")).can_be();
     let again = || unknown().settle(A, completion(b"1"), Settled::Done);
     again().ended(State::Completed, 1, Some(A), Some(b"1")).can_be();
     again().live(State::Running, 1, Some(A)).cannot_be("can only have been Ended");
-    // Somebody else may have it only if it was taken back.
+    // Another claim may have it only if it was taken back.
     unknown().claim(B, 2).cannot_be("can only have been");
     unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
 }
 
 #[test]
 fn a_claim_of_unknown_outcome_may_have_taken_the_job() {
-    let unknown = || tale().insert(Insertion::New).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    let unknown = || tale().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
     unknown().live(State::Ready, 0, None).can_be();
     unknown().live(State::Running, 1, Some(A)).can_be();
     unknown().live(State::Running, 1, Some(B)).cannot_be("can only have been");
@@ -286,13 +317,13 @@ fn a_claim_of_unknown_outcome_may_have_taken_the_job() {
 }
 
 #[test]
-fn leases_tell_what_a_claim_holds() {
+fn a_list_of_leases_shows_what_a_claim_holds() {
     let held = |jobs| (LeasesRequest::new(WORKER, A), Ok(jobs));
     let (request, reply) = held(vec![job(A, 1)]);
-    let unknown = || tale().insert(Insertion::New).tell(&claim_request(A), &error(ErrorKind::UnknownOutcome));
-    unknown().tell(&request, &reply).live(State::Ready, 0, None).cannot_be("can only have been Running");
+    let unknown = || tale().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    unknown().does(&request, &reply).live(State::Ready, 0, None).cannot_be("can only have been Running");
     let (request, reply) = held(Vec::new());
-    let claimed = tale().insert(Insertion::New).claim(A, 1).tell(&request, &reply);
+    let claimed = tale().insert(Insertion::New).claim(A, 1).does(&request, &reply);
     claimed.live(State::Running, 1, Some(A)).cannot_be("Leased");
 }
 
@@ -313,18 +344,14 @@ fn attempts_are_charged_once_and_bounded() {
 
 #[test]
 fn a_read_is_of_its_time() {
-    let read = |tale: Tale, seen: Option<Seen>| {
-        let asked = tale.history.moment();
-        tale.history.read(asked, [(JOB, seen)].into_iter());
-        tale
-    };
-    let ready = Seen { state: State::Ready, attempt: 0, claim: None };
-    read(tale().insert(Insertion::New), Some(ready)).live(State::Ready, 0, None).can_be();
-    read(tale().insert(Insertion::New), None).live(State::Ready, 0, None).cannot_be("Read(None)");
-    let seen_twice = read(read(tale().insert(Insertion::New), Some(ready)), Some(ready));
-    assert_eq!(seen_twice.history.record().entries.len(), 2, "the second read says nothing new");
-    let stale =
-        read(read(tale().insert(Insertion::New), Some(ready)).cancel(CancelReply::Cancelled), Some(ready));
+    let inserted = || tale().insert(Insertion::New);
+    let ready = Some(Found { state: State::Ready, attempt: 0 });
+    inserted().read(ready).live(State::Ready, 0, None).can_be();
+    inserted().read(None).live(State::Ready, 0, None).cannot_be("Read(None)");
+    let read_twice = inserted().read(ready).read(ready);
+    let last = read_twice.history.with_log(|log| log.operations[2].answered().cloned());
+    assert_eq!(last, Some(Answered::Read(Vec::new())), "the second read found nothing new");
+    let stale = inserted().read(ready).cancel(CancelReply::Cancelled).read(ready);
     stale.ended(State::Cancelled, 0, None, None).cannot_be("can only have been Ended");
 }
 
@@ -332,7 +359,7 @@ fn a_read_is_of_its_time() {
 fn what_was_pruned_is_gone() {
     let mut reply = MaintainReply::default();
     reply.pruned = 1;
-    let pruned = |tale: Tale| tale.tell(&MaintainRequest::prune(Default::default()), &Ok(reply.clone()));
+    let pruned = |tale: Tale| tale.does(&MaintainRequest::prune(Default::default()), &Ok(reply.clone()));
     pruned(tale().insert(Insertion::New).cancel(CancelReply::Cancelled)).can_be();
     pruned(tale().insert(Insertion::New)).cannot_be("can only have been Waiting");
 }
@@ -343,7 +370,7 @@ fn a_job_with_many_operations_is_checked_in_time() {
     for round in 0..2000_u32 {
         let claim = ClaimId::from_bytes([u8::try_from(round % 200).unwrap(); 16]);
         let lost = settle_request(claim, Verdict::Release);
-        many = many.claim(claim, 1).tell(&lost, &error(ErrorKind::UnknownOutcome));
+        many = many.claim(claim, 1).does(&lost, &error(ErrorKind::UnknownOutcome));
         many = many.cancel(CancelReply::Running).settle(claim, Verdict::Release, Settled::Done).rescue(1);
     }
     many.live(State::Ready, 0, None).can_be();
@@ -355,12 +382,13 @@ fn too_many_operations_at_the_same_time_are_not_passed_over() {
     let tale_of = |many: usize| {
         let tale = tale().insert(Insertion::New);
         let (cancel, claim) = (CancelRequest::new(vec![JOB]), claim_request(A));
-        let cancels: Vec<Noted> = (1..many).map(|_| tale.history.asked(&cancel)).collect();
-        let claimed = tale.history.asked(&claim);
+        let cancels: Vec<u64> = (1..many).map(|_| tale.ask(&cancel)).collect();
+        let claimed = tale.ask(&claim);
         for cancelled in cancels {
-            tale.history.answered(cancelled, &cancel, &Ok(vec![CancelReply::Running]));
+            tale.answer::<CancelRequest>(cancelled, &Ok(vec![CancelReply::Running]));
         }
-        tale.history.answered(claimed, &claim, &Ok(ClaimReply::new(vec![job(A, 1)], None)));
+        let reply = ClaimReply::new(vec![job(A, 1)], None);
+        tale.answer::<ClaimRequest>(claimed, &Ok(reply));
         tale.live(State::Running, 1, Some(A))
     };
     tale_of(order::MOST_OPEN).can_be();

@@ -1,0 +1,155 @@
+//! The effects of an operation on jobs, as far as its answer shows them.
+
+use std::time::Duration;
+
+use queue_core::{ClaimId, JobId, WorkerId};
+
+use super::event::{Answered, Asked, CancelAnswer, Claim, Failure, Leased, NewJob, SettleAnswer};
+use super::log::Operation;
+use super::order::NEVER;
+use super::step::Step;
+
+/// The effects of one operation.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) asked: Duration,
+    /// [`NEVER`] if it may still take effect.
+    pub(super) answered: Duration,
+    pub(super) process: usize,
+    /// Steps that happened to these jobs, between the request and the answer.
+    pub(super) sure: Vec<(JobId, Step)>,
+    /// Steps that happened to these jobs at some moment since the request, or not at all.
+    pub(super) maybe: Vec<(JobId, Step)>,
+    /// A claim of unknown outcome, which may have taken any job since the request.
+    pub(super) unknown_claim: Option<ClaimId>,
+    /// The claim and its worker.
+    pub(super) claimer: Option<(ClaimId, WorkerId)>,
+    /// Set if `sure` lists all leases of this claim of this worker.
+    pub(super) leases_of: Option<(ClaimId, WorkerId)>,
+    /// Leases may have been taken back.
+    pub(super) rescues: bool,
+    /// Finished jobs may have been removed.
+    pub(super) prunes: bool,
+}
+
+/// What is known of an operation as a whole.
+enum Outcome<'a> {
+    Known(&'a Answered),
+    Unknown,
+    Failed,
+}
+
+impl Effects {
+    pub(super) fn of(operation: &Operation) -> Self {
+        let outcome = match operation.answered() {
+            None | Some(Answered::Failed(Failure::UnknownOutcome)) => Outcome::Unknown,
+            Some(Answered::Failed(_)) => Outcome::Failed,
+            Some(answered) => Outcome::Known(answered),
+        };
+        let is_unknown = matches!(outcome, Outcome::Unknown);
+        let answered = operation.answer.as_ref().filter(|_| !is_unknown).map_or(NEVER, |(at, _)| *at);
+        let (asked, process) = (operation.asked_at, operation.process);
+        let mut effects = Self { asked, answered, process, ..Self::default() };
+        match outcome {
+            Outcome::Known(answered) => effects.known(&operation.asked, answered),
+            Outcome::Unknown => effects.unknown(&operation.asked),
+            Outcome::Failed => {}
+        }
+        effects
+    }
+
+    fn unknown(&mut self, asked: &Asked) {
+        match asked {
+            Asked::Insert { batches, claim } => {
+                self.maybe.extend(
+                    batches
+                        .iter()
+                        .flatten()
+                        .map(|job| (job.id, Step::Inserted { is_new: true, attempts: job.attempts })),
+                );
+                claim.iter().for_each(|claim| self.unknown_claim(claim));
+            }
+            Asked::Claim(claim) => self.unknown_claim(claim),
+            Asked::Settle(ends) => {
+                self.maybe.extend(ends.iter().map(|&(lease, ending)| {
+                    let answer = SettleAnswer::Done;
+                    (lease.job, Step::Settled { claim: lease.claim, ending, answer })
+                }));
+            }
+            Asked::Cancel(jobs) => {
+                let step = Step::Cancelled(CancelAnswer::Cancelled);
+                self.maybe.extend(jobs.iter().map(|&job| (job, step)));
+            }
+            Asked::Maintain { rescues, prunes, .. } => {
+                (self.rescues, self.prunes) = (*rescues, *prunes);
+            }
+            Asked::Leases { .. }
+            | Asked::Register { .. }
+            | Asked::Heartbeat { .. }
+            | Asked::Read
+            | Asked::Other => {}
+        }
+    }
+
+    fn known(&mut self, asked: &Asked, answered: &Answered) {
+        match (asked, answered) {
+            (Asked::Insert { batches, claim }, Answered::Inserted { batches: answers, claim: made }) => {
+                for (batch, answer) in batches.iter().zip(answers) {
+                    self.inserted(batch, answer);
+                }
+                match (claim, made) {
+                    (Some(claim), Some(Ok(jobs))) => self.claimed(claim, jobs),
+                    (Some(claim), Some(Err(Failure::UnknownOutcome))) => self.unknown_claim(claim),
+                    _ => {}
+                }
+            }
+            (Asked::Claim(claim), Answered::Claimed(jobs)) => self.claimed(claim, jobs),
+            (&Asked::Leases { claim, worker }, Answered::Claimed(jobs)) => {
+                let step = |leased: &Leased| Step::Leased { claim, attempt: Some(leased.attempt) };
+                self.sure.extend(jobs.iter().map(|leased| (leased.job, step(leased))));
+                self.leases_of = Some((claim, worker));
+            }
+            (Asked::Settle(ends), Answered::Settled(answers)) => {
+                for (&(lease, ending), answer) in ends.iter().zip(answers) {
+                    let step = |answer| (lease.job, Step::Settled { claim: lease.claim, ending, answer });
+                    match *answer {
+                        Ok(answer) => self.sure.push(step(answer)),
+                        Err(Failure::UnknownOutcome) => self.maybe.push(step(SettleAnswer::Done)),
+                        Err(_) => {}
+                    }
+                }
+            }
+            (Asked::Cancel(jobs), Answered::Cancelled(answers)) => {
+                let answers = jobs.iter().zip(answers);
+                self.sure.extend(answers.map(|(job, answer)| (*job, Step::Cancelled(*answer))));
+            }
+            (Asked::Maintain { .. }, Answered::Maintained { rescued, pruned }) => {
+                (self.rescues, self.prunes) = (*rescued > 0, *pruned > 0);
+            }
+            (Asked::Read, Answered::Read(jobs)) => {
+                self.sure.extend(jobs.iter().map(|(job, found)| (*job, Step::Read(found.map(Into::into)))));
+            }
+            _ => {}
+        }
+    }
+
+    fn inserted(&mut self, batch: &[NewJob], answer: &Result<Vec<bool>, Failure>) {
+        let step = |job: &NewJob, is_new| (job.id, Step::Inserted { is_new, attempts: job.attempts });
+        match answer {
+            Ok(new) => self.sure.extend(batch.iter().zip(new).map(|(job, is_new)| step(job, *is_new))),
+            Err(Failure::UnknownOutcome) => self.maybe.extend(batch.iter().map(|job| step(job, true))),
+            Err(_) => {}
+        }
+    }
+
+    fn claimed(&mut self, claim: &Claim, jobs: &[Leased]) {
+        let step = |leased: &Leased| Step::Claimed { claim: claim.claim, attempt: leased.attempt };
+        self.sure.extend(jobs.iter().map(|leased| (leased.job, step(leased))));
+        self.claimer = Some((claim.claim, claim.worker));
+    }
+
+    fn unknown_claim(&mut self, claim: &Claim) {
+        self.unknown_claim = Some(claim.claim);
+        self.claimer = Some((claim.claim, claim.worker));
+    }
+}

@@ -1,0 +1,232 @@
+//! The events of a recording: which operation was asked, and how it was answered.
+
+use std::time::Duration;
+
+use queue_core::backend::{CancelReply, Settled};
+use queue_core::{ClaimId, ErrorKind, JobId, State, Timestamp, WorkerId};
+use serde::{Deserialize, Serialize};
+
+use super::encode::{hex, state};
+
+/// One event of a process. The number of an answer is that of its question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Event {
+    Asked(u64, Asked),
+    Answered(u64, Answered),
+    /// A handler started the job.
+    Started {
+        job: JobId,
+        attempt: u32,
+    },
+}
+
+impl Event {
+    /// The event that is written in a line, if there is one.
+    pub(crate) fn read(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+
+    /// Whether a line says that an insert is asked.
+    pub(crate) fn asks_to_insert(line: &str) -> bool {
+        matches!(Self::read(line), Some(Self::Asked(_, Asked::Insert { .. })))
+    }
+
+    /// Whether a line says that the only settlement of a request was answered like this.
+    pub(crate) fn has_settled(line: &str, expected: SettleAnswer) -> bool {
+        matches!(
+            Self::read(line),
+            Some(Self::Answered(_, Answered::Settled(answers))) if answers == [Ok(expected)]
+        )
+    }
+}
+
+/// An operation, with as much of its request as the checks need.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Asked {
+    Insert {
+        batches: Vec<Vec<NewJob>>,
+        claim: Option<Claim>,
+    },
+    Claim(Claim),
+    Leases {
+        #[serde(with = "hex")]
+        claim: ClaimId,
+        #[serde(with = "hex")]
+        worker: WorkerId,
+    },
+    Settle(Vec<(Lease, Ending)>),
+    Cancel(Vec<JobId>),
+    Register {
+        #[serde(with = "hex")]
+        worker: WorkerId,
+        now: Option<Micros>,
+        expiry: Duration,
+    },
+    Heartbeat {
+        #[serde(with = "hex")]
+        worker: WorkerId,
+        now: Option<Micros>,
+    },
+    Maintain {
+        now: Option<Micros>,
+        rescues: bool,
+        prunes: bool,
+    },
+    Read,
+    /// An operation that changes no job and keeps no worker alive.
+    Other,
+}
+
+/// The answer to an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answered {
+    Inserted {
+        /// For each batch, whether its jobs are new.
+        batches: Vec<Result<Vec<bool>, Failure>>,
+        /// `None` if the claim was not made.
+        claim: Option<Result<Vec<Leased>, Failure>>,
+    },
+    /// The leases that a claim took, or holds.
+    Claimed(Vec<Leased>),
+    Settled(Vec<Result<SettleAnswer, Failure>>),
+    Cancelled(Vec<CancelAnswer>),
+    Maintained {
+        /// Leases that were taken back.
+        rescued: u64,
+        pruned: u64,
+    },
+    /// The jobs as a read found them; `None` for a job that does not exist.
+    Read(Vec<(JobId, Option<Found>)>),
+    Done,
+    Failed(Failure),
+}
+
+/// A job of an insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NewJob {
+    pub(crate) id: JobId,
+    pub(crate) attempts: u32,
+}
+
+/// A request to claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claim {
+    #[serde(with = "hex")]
+    pub(crate) claim: ClaimId,
+    #[serde(with = "hex")]
+    pub(crate) worker: WorkerId,
+    pub(crate) now: Option<Micros>,
+    pub(crate) grace: Duration,
+}
+
+/// A job under a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Leased {
+    pub(crate) job: JobId,
+    pub(crate) attempt: u32,
+    pub(crate) timeout: Duration,
+}
+
+/// A time of the backend's clock, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Micros(i64);
+
+impl From<Timestamp> for Micros {
+    fn from(time: Timestamp) -> Self {
+        Self(time.as_micros())
+    }
+}
+
+impl Micros {
+    pub(crate) fn time(self) -> Timestamp {
+        Timestamp::from_micros(self.0).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// A token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    pub(crate) job: JobId,
+    #[serde(with = "hex")]
+    pub(crate) claim: ClaimId,
+}
+
+/// A job as a read found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Found {
+    #[serde(with = "state")]
+    pub(crate) state: State,
+    pub(crate) attempt: u32,
+}
+
+/// The verdict of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ending {
+    /// With the hash of the result.
+    Complete(Option<u64>),
+    Retry,
+    Bury,
+    Snooze,
+    Cancel,
+    Release,
+}
+
+/// The answer to a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SettleAnswer {
+    Done,
+    LeaseLost,
+}
+
+impl From<Settled> for SettleAnswer {
+    fn from(settled: Settled) -> Self {
+        match settled {
+            Settled::Done => Self::Done,
+            _ => Self::LeaseLost,
+        }
+    }
+}
+
+/// The answer to the cancel of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum CancelAnswer {
+    Cancelled,
+    Running,
+    Finished(#[serde(with = "state")] State),
+    NotFound,
+}
+
+impl From<CancelReply> for CancelAnswer {
+    fn from(reply: CancelReply) -> Self {
+        match reply {
+            CancelReply::Cancelled => Self::Cancelled,
+            CancelReply::Running => Self::Running,
+            CancelReply::Finished(state) => Self::Finished(state),
+            _ => Self::NotFound,
+        }
+    }
+}
+
+/// An error, by what the caller knows after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Failure {
+    /// The request may have taken effect, or may do so later.
+    UnknownOutcome,
+    /// Nothing was changed, and trying again may help.
+    Passing,
+    /// Nothing was changed, because the worker was given up.
+    WorkerLost,
+    /// Nothing was changed.
+    Refused,
+}
+
+impl From<&queue_core::Error> for Failure {
+    fn from(error: &queue_core::Error) -> Self {
+        match error.kind() {
+            ErrorKind::UnknownOutcome => Self::UnknownOutcome,
+            ErrorKind::WorkerLost => Self::WorkerLost,
+            kind if kind.is_retryable() => Self::Passing,
+            _ => Self::Refused,
+        }
+    }
+}

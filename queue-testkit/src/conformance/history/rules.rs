@@ -1,0 +1,112 @@
+//! Promises that concern more than the order of the operations on one job.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use queue_core::backend::Stored;
+use queue_core::{ClaimId, JobId, State};
+
+use super::event::{Answered, Asked, Ending, Failure, NewJob, SettleAnswer};
+use super::life::Lives;
+use super::log::{Log, Operation};
+use super::order::{Life, World};
+use super::request::hash;
+use super::step::Step;
+use crate::conformance::promise::Promise;
+
+/// A result is that of a settle by the claim that won.
+pub(super) fn results(stored: &Stored, lives: &Lives) -> Vec<String> {
+    let mut faults = Vec::new();
+    for row in stored.outcomes.iter().filter(|row| row.state == State::Completed) {
+        let Some(life) = lives.get(&row.id) else { continue };
+        let stored = row.result.as_deref().map(hash);
+        let wrote_it = |step: Step| {
+            let Step::Settled { claim, ending, answer: SettleAnswer::Done } = step else { return false };
+            Some(claim) == row.claim && ending == Ending::Complete(stored)
+        };
+        if !life.steps().any(wrote_it) {
+            let job = row.id;
+            faults.push(format!("job {job} has a result that the claim which completed it did not bring"));
+        }
+    }
+    faults
+}
+
+/// Each start of a handler has a lease of its own.
+pub(super) fn starts(log: &Log, lives: &Lives) -> Vec<String> {
+    let mut started: BTreeMap<(JobId, u32), usize> = BTreeMap::new();
+    for start in &log.starts {
+        *started.entry(*start).or_default() += 1;
+    }
+    let mut faults = Vec::new();
+    for ((job, attempt), starts) in started {
+        let claim_of = |step: Step| match step {
+            Step::Claimed { claim, attempt: charged } => (charged == attempt).then_some(claim),
+            Step::Leased { claim, attempt: charged } => (charged == Some(attempt)).then_some(claim),
+            _ => None,
+        };
+        let steps = lives.get(&job).into_iter().flat_map(Life::steps);
+        let claims = steps.filter_map(claim_of).collect::<BTreeSet<ClaimId>>().len();
+        if starts > claims {
+            let promise = Promise::SingleLiveLease;
+            faults.push(format!(
+                "{promise}: job {job} started {starts} times as attempt {attempt}, of {claims} claims"
+            ));
+        }
+    }
+    faults
+}
+
+/// A batch of unknown outcome is stored as a whole or not at all.
+pub(super) fn batches(log: &Log, world: &World, stored: &Stored) -> Vec<String> {
+    if !world.prunes.is_empty() {
+        // A job that is missing may have been removed.
+        return Vec::new();
+    }
+    let batches: Vec<(&[NewJob], Outcome)> = log.operations.iter().flat_map(batches_of).collect();
+    let mut inserts: BTreeMap<JobId, usize> = BTreeMap::new();
+    for (batch, _) in batches.iter().filter(|(_, outcome)| *outcome != Outcome::Refused) {
+        for job in *batch {
+            *inserts.entry(job.id).or_default() += 1;
+        }
+    }
+    let stored: BTreeSet<JobId> = stored.jobs.iter().copied().collect();
+    let mut faults = Vec::new();
+    for (batch, _) in batches.iter().filter(|(_, outcome)| *outcome == Outcome::Unknown) {
+        let there = batch.iter().filter(|job| stored.contains(&job.id)).count();
+        // Another insert may have stored a job that both name.
+        let is_proof = |job: &NewJob| stored.contains(&job.id) && inserts.get(&job.id) == Some(&1);
+        if there < batch.len() && batch.iter().any(is_proof) {
+            let (promise, many) = (Promise::BatchAtomic, batch.len());
+            let first = batch.first().map(|job| job.id);
+            faults.push(format!(
+                "{promise}: the batch of {many} jobs from {first:?} on is stored in part: {there} of them"
+            ));
+        }
+    }
+    faults
+}
+
+/// What is known of a batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Stored,
+    Unknown,
+    Refused,
+}
+
+fn batches_of(operation: &Operation) -> impl Iterator<Item = (&[NewJob], Outcome)> {
+    let batches = match &operation.asked {
+        Asked::Insert { batches, .. } => batches.as_slice(),
+        _ => &[],
+    };
+    let outcome = |index: usize| match operation.answered() {
+        None | Some(Answered::Failed(Failure::UnknownOutcome)) => Outcome::Unknown,
+        Some(Answered::Inserted { batches, .. }) => match batches.get(index) {
+            Some(Ok(_)) => Outcome::Stored,
+            Some(Err(Failure::UnknownOutcome)) => Outcome::Unknown,
+            Some(Err(_)) | None => Outcome::Refused,
+        },
+        Some(_) => Outcome::Refused,
+    };
+    batches.iter().enumerate().map(move |(index, batch)| (batch.as_slice(), outcome(index)))
+}
