@@ -1,133 +1,71 @@
-//! The table of cases: one file a promise, or a part of one.
+//! The table of cases: one folder per promise, with one file per tier or idea.
+//!
+//! | the cases of | are in |
+//! |---|---|
+//! | the tier `fast` | `fast.rs`, or one file per idea |
+//! | the tier `race` | `races.rs`; with workers of the runtime `programs.rs` |
+//! | the tier `fault` | `faults.rs` |
+//! | the tier `crash` | `kills.rs` |
+//! | the tier `soak` | `soak.rs` |
+//! | several promises, by the same means | the folder `several_promises` |
 
-mod doubts;
-mod insert_and_claim;
-mod outages;
-mod q01_faults;
-mod q01_kills;
 mod q01_no_lost_ack;
-mod q01_programs;
-mod q01_races;
-mod q01_soak;
 mod q02_no_phantom;
-mod q03_kills;
-mod q03_races;
 mod q03_single_live_lease;
-mod q04_faults;
 mod q04_fenced_settle;
-mod q04_repeated_settle;
 mod q05_batch_atomic;
-mod q05_faults;
 mod q07_attempt_bound;
-mod q07_kills;
-mod q07_last_attempts;
-mod q08_prune;
 mod q08_terminal_final;
 mod q09_cancel_linearizable;
-mod q09_races;
-mod q10_kills;
-mod q10_outages;
 mod q10_result_iff_complete;
 mod q11_expiry_recovers;
-mod q11_kills;
-mod q11_races;
-mod q11_rescue;
-mod q11_stops;
 mod q12_heartbeat_extends;
-mod q12_late_rescuer;
-mod q13_head_order;
-mod q13_later_claims;
+mod q13_priority_order;
 mod q14_not_before;
-mod q16_border;
 mod q16_idempotent_enqueue;
-mod q17_pause;
+mod q17_queue_isolation;
 mod q19_no_starvation;
-mod q19_programs;
-mod q19_ready_queues;
-mod q20_fields;
 mod q20_payload_fidelity;
-mod q21_kills;
 mod q21_migrate_safe;
-mod q22_border;
-mod q22_dropped;
-mod q22_dropped_at_each_poll;
-mod q22_faults;
 mod q22_honest_errors;
-mod q22_races;
-mod random;
-mod restored;
+mod several_promises;
 
 use super::case::Case;
 
-/// A file that is missing here is dead code, which the compiler reports.
-const FILES: &[&[Case]] = &[
-    q01_kills::CASES,
-    q01_no_lost_ack::CASES,
-    q01_programs::CASES,
-    q01_races::CASES,
-    q02_no_phantom::CASES,
-    q01_soak::CASES,
-    insert_and_claim::CASES,
-    q03_kills::CASES,
-    q03_races::CASES,
-    q03_single_live_lease::CASES,
-    q04_fenced_settle::CASES,
-    q04_repeated_settle::CASES,
-    q05_batch_atomic::CASES,
-    q07_attempt_bound::CASES,
-    q07_kills::CASES,
-    q07_last_attempts::CASES,
-    q08_prune::CASES,
-    q08_terminal_final::CASES,
-    q09_cancel_linearizable::CASES,
-    q09_races::CASES,
-    q10_kills::CASES,
-    q10_result_iff_complete::CASES,
-    q11_expiry_recovers::CASES,
-    q11_kills::CASES,
-    q11_races::CASES,
-    q11_rescue::CASES,
-    q11_stops::CASES,
-    q12_heartbeat_extends::CASES,
-    q12_late_rescuer::CASES,
-    q13_later_claims::CASES,
-    q13_head_order::CASES,
-    q14_not_before::CASES,
-    q16_border::CASES,
-    q16_idempotent_enqueue::CASES,
-    q17_pause::CASES,
-    q19_no_starvation::CASES,
-    q19_programs::CASES,
-    q19_ready_queues::CASES,
-    q20_fields::CASES,
-    q20_payload_fidelity::CASES,
-    q21_kills::CASES,
-    q21_migrate_safe::CASES,
-    q22_border::CASES,
-    q22_dropped::CASES,
-    q22_dropped_at_each_poll::CASES,
-    q22_honest_errors::CASES,
-    q22_races::CASES,
-    random::CASES,
-    restored::CASES,
-    q01_faults::CASES,
-    q10_outages::CASES,
-    outages::CASES,
-    doubts::CASES,
-    q04_faults::CASES,
-    q05_faults::CASES,
-    q22_faults::CASES,
+/// A folder that is missing here is dead code, which the compiler reports.
+const FOLDERS: &[&[&[Case]]] = &[
+    q01_no_lost_ack::FILES,
+    q02_no_phantom::FILES,
+    q03_single_live_lease::FILES,
+    q04_fenced_settle::FILES,
+    q05_batch_atomic::FILES,
+    q07_attempt_bound::FILES,
+    q08_terminal_final::FILES,
+    q09_cancel_linearizable::FILES,
+    q10_result_iff_complete::FILES,
+    q11_expiry_recovers::FILES,
+    q12_heartbeat_extends::FILES,
+    q13_priority_order::FILES,
+    q14_not_before::FILES,
+    q16_idempotent_enqueue::FILES,
+    q17_queue_isolation::FILES,
+    q19_no_starvation::FILES,
+    q20_payload_fidelity::FILES,
+    q21_migrate_safe::FILES,
+    q22_honest_errors::FILES,
+    several_promises::FILES,
 ];
 
 /// Every case, in the order of the promises; then those of files that concern several.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
-    FILES.iter().copied().flatten()
+    FOLDERS.iter().copied().flatten().copied().flatten()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
@@ -141,17 +79,28 @@ mod tests {
         }
     }
 
+    /// The files of the cases, with their paths from the folder of this file.
+    fn files() -> BTreeMap<PathBuf, String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance/cases");
+        let (mut folders, mut files) = (vec![root.clone()], BTreeMap::new());
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).unwrap().to_owned();
+                    files.insert(name, fs::read_to_string(&path).unwrap());
+                }
+            }
+        }
+        files
+    }
+
     #[test]
     fn every_case_of_every_file_is_in_the_table() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/conformance/cases");
         let listed: BTreeSet<&str> = all().map(|case| case.name).collect();
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-            for line in text.lines() {
-                let Some(name) = line.strip_prefix("async fn q").and_then(|rest| rest.split('(').next())
-                else {
-                    continue;
-                };
+        for line in files().values().flat_map(|text| text.lines()) {
+            if let Some(name) = line.strip_prefix("async fn q").and_then(|rest| rest.split('(').next()) {
                 assert!(listed.contains(format!("q{name}").as_str()), "q{name} is in no table");
             }
         }

@@ -1,0 +1,8 @@
+//! Q2: nothing runs that was not enqueued; a rolled-back enqueue never appears.
+
+mod fast;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[fast::CASES];

@@ -1,0 +1,9 @@
+//! Q4: a settle with a stale token changes nothing and returns `LeaseLost`.
+
+mod repeated_settles;
+mod stale_tokens;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[repeated_settles::CASES, stale_tokens::CASES];

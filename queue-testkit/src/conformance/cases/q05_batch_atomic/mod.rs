@@ -1,0 +1,9 @@
+//! Q5: a batch is stored whole or not at all.
+
+mod fast;
+mod faults;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[fast::CASES, faults::CASES];

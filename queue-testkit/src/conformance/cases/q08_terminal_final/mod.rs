@@ -1,0 +1,9 @@
+//! Q8: completed, dead and cancelled jobs change only by an explicit retry.
+
+mod finished_jobs;
+mod prune;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[finished_jobs::CASES, prune::CASES];

@@ -1,0 +1,10 @@
+//! Q10: a result exists exactly when the job is completed.
+
+mod fast;
+mod faults;
+mod kills;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[fast::CASES, faults::CASES, kills::CASES];

@@ -1,0 +1,11 @@
+//! Q11: a dead worker's job is claimable after its expiry, never before.
+
+mod expiry;
+mod kills;
+mod races;
+mod rescue;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[expiry::CASES, kills::CASES, races::CASES, rescue::CASES];

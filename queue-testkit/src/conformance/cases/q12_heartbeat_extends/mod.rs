@@ -1,0 +1,9 @@
+//! Q12: a worker with heartbeats keeps its jobs; its expiry only moves forward.
+
+mod heartbeats;
+mod late_rescuer;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[heartbeats::CASES, late_rescuer::CASES];

@@ -1,0 +1,9 @@
+//! Q19: every ready job is claimed in the end.
+
+mod fast;
+mod programs;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] = &[fast::CASES, programs::CASES];
