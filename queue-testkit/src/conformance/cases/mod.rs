@@ -7,7 +7,7 @@
 //! | the tier `fault` | `faults.rs` |
 //! | the tier `crash` | `kills.rs` |
 //! | the tier `soak` | `soak.rs` |
-//! | several promises, by the same means | the folder `several_promises` |
+//! | several promises, by the same means | the folder `several_promises`, one file per idea |
 
 mod q01_no_lost_ack;
 mod q02_no_phantom;
@@ -68,6 +68,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::conformance::case::Tier;
 
     #[test]
     fn every_case_has_a_name_of_its_own_and_a_promise() {
@@ -102,6 +103,39 @@ mod tests {
         for line in files().values().flat_map(|text| text.lines()) {
             if let Some(name) = line.strip_prefix("async fn q").and_then(|rest| rest.split('(').next()) {
                 assert!(listed.contains(format!("q{name}").as_str()), "q{name} is in no table");
+            }
+        }
+    }
+
+    /// The tier of a file in the folder of a promise.
+    fn tier_of(file: &str) -> Tier {
+        match file {
+            "races" | "programs" => Tier::Race,
+            "faults" => Tier::Fault,
+            "kills" => Tier::Crash,
+            "soak" => Tier::Soak,
+            _ => Tier::Fast,
+        }
+    }
+
+    #[test]
+    fn every_case_is_in_the_folder_of_its_promise_and_the_file_of_its_tier() {
+        for (path, text) in files() {
+            let cases: Vec<&Case> =
+                all().filter(|case| text.contains(&format!("async fn {}(", case.name))).collect();
+            let folder = path.parent().unwrap().to_str().unwrap();
+            if folder == "several_promises" {
+                let promises: BTreeSet<_> =
+                    cases.iter().filter_map(|case| Some(case.promise()?.number())).collect();
+                assert!(path.ends_with("mod.rs") || promises.len() > 1, "{} proves one", path.display());
+                continue;
+            }
+            let file = path.file_stem().unwrap().to_str().unwrap();
+            for case in cases {
+                let promise = case.promise().unwrap();
+                let name = promise.name().replace('-', "_");
+                assert_eq!(folder, format!("q{:02}_{name}", promise.number()), "{}", case.name);
+                assert_eq!(tier_of(file), case.tier, "{} in {}", case.name, path.display());
             }
         }
     }

@@ -1,26 +1,24 @@
-//! Q1, Q2, Q5, Q16: what a process that enqueues had acknowledged, and what it had not, when it is killed.
+//! Q1: jobs that a process had acknowledged when it is killed, and programs that are killed at random.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use queue_core::JobId;
-use queue_core::backend::InsertRequest;
+use tokio::time::timeout;
 
 use crate::child::Line;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
-use crate::conformance::crash::crew::Crew;
-use crate::conformance::crash::enqueue::Jobs;
+use crate::conformance::crash::crew::{Crew, Hand};
+use crate::conformance::crash::run::{self, Upkeep};
 use crate::conformance::history::event::{Answered, Asked, Event};
 use crate::conformance::history::log::Log;
 use crate::conformance::kit::Kit;
 
 cases! {
     Crash q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it [Durable, MultiProcess, Children],
-    Crash q02_what_a_killed_process_had_not_sent_does_not_exist [Durable, MultiProcess, Children],
-    Crash q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all [Durable, MultiProcess, Children],
-    Crash q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once [Durable, MultiProcess, Children],
+    Crash q01_random_kills_of_whole_programs_lose_and_double_nothing [Durable, MultiProcess, Children],
 }
 
 /// The batches that a process sent, and whether each was acknowledged.
@@ -63,62 +61,53 @@ async fn q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it(kit: &Kit) -> C
     Ok(())
 }
 
-/// The process has the jobs at hand, and is killed before it sends them.
-async fn q02_what_a_killed_process_had_not_sent_does_not_exist(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::new(kit)?;
-    let mut expected = 0;
-    for nth in 1..=4 {
-        let child = crew.start_halting(crew.enqueuer(5, 100), "before insert", nth).await?;
-        crew.kill(child).await?;
-        expected += 5 * (nth as usize - 1);
-        ensure_eq!(kit.stored().await?.jobs.len(), expected, "jobs after {nth} processes");
-    }
-    crew.drain().await?;
-    crew.check().await?;
-    Ok(())
-}
+/// The fewest kills of processes that run the real runtime.
+const PROGRAMS: u32 = 60;
 
-/// Large batches, and a kill at any moment after one was sent.
-async fn q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all(kit: &Kit) -> CaseResult {
+/// After how long without a start a process gets more jobs.
+const HUNGRY: Duration = Duration::from_millis(500);
+
+/// Three workers of the real runtime, at the backend's own time, whose handlers end well, fail, pause, take
+/// their time: each is killed in the middle of its jobs, and the others notice by themselves.
+async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());
-    while crew.kills.are_wanted(20) {
-        let mut child = crew.start(crew.enqueuer(150, 100))?;
-        for _ in 0..chance.u32(1..4) {
-            child.child.until(Event::asks_to_insert).await?;
+    let payloads = ["slow", "well", "slow", "fail once", "snooze", "slow", "bury", "slow", "refuse", "slow"];
+    let orders = run::Orders { slots: 4, upkeep: Upkeep::Often };
+    let mut enqueued = 0;
+    let mut hands = Vec::new();
+    for _ in 0..3 {
+        hands.push(crew.start(orders.clone())?);
+    }
+    while crew.kills.are_wanted(PROGRAMS) {
+        let batch: Vec<&str> = payloads.iter().copied().cycle().take(60).collect();
+        enqueued += crew.enqueue(&batch).await?.len();
+        let mut victim = hands.remove(chance.usize(..3));
+        for _ in 0..chance.u32(1..12) {
+            while !has_started_one(&mut victim).await? {
+                // The others have taken everything.
+                enqueued += crew.enqueue(&batch).await?.len();
+            }
         }
-        tokio::time::sleep(Duration::from_micros(chance.u64(..10_000))).await;
-        crew.kill(child).await?;
+        tokio::time::sleep(Duration::from_micros(chance.u64(..4000))).await;
+        crew.kill(victim).await?;
+        hands.push(crew.start(orders.clone())?);
     }
     crew.kills.found_enough()?;
-    crew.drain().await?;
-    crew.check().await?;
+    for hand in hands {
+        crew.kill(hand).await?;
+    }
+    crew.run_dry().await?;
+    let stored = crew.check().await?;
+    ensure_eq!(stored.outcomes.len(), enqueued, "jobs that have ended");
     Ok(())
 }
 
-/// Nobody knows whether the batch was stored: whoever has its ids sends it again.
-async fn q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once(kit: &Kit) -> CaseResult {
-    let mut crew = Crew::new(kit)?;
-    let backend = kit.backend()?;
-    for round in 0..5 {
-        for point in ["before insert", "insert sent", "insert answered"] {
-            let orders = crew.enqueuer(9, 100);
-            let batch = orders.next_batch(&mut Jobs::new(orders.number), kit.now())?;
-            let child = crew.start_halting(orders, point, 1).await?;
-            crew.kill(child).await?;
-            let answers = backend.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.batches;
-            let answer = answers.into_iter().next().context("one batch was answered with none")??;
-            let new = answer.iter().filter(|job| job.is_new()).count();
-            let expected: &[usize] = match point {
-                "before insert" => &[9],
-                "insert sent" => &[0, 9],
-                _ => &[0],
-            };
-            ensure!(expected.contains(&new), "round {round}, {point}: {new} of 9 jobs are new");
-        }
+/// Whether the process starts a job within a short time.
+async fn has_started_one(hand: &mut Hand) -> anyhow::Result<bool> {
+    let starts = |text: &str| matches!(Event::read(text), Some(Event::Started { .. }));
+    match timeout(HUNGRY, hand.child.until(starts)).await {
+        Ok(line) => line.map(|_| true).map_err(Into::into),
+        Err(_) => Ok(false),
     }
-    ensure_eq!(kit.stored().await?.jobs.len(), 5 * 3 * 9, "jobs");
-    crew.drain().await?;
-    crew.check().await?;
-    Ok(())
 }

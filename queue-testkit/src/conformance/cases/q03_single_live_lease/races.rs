@@ -1,5 +1,6 @@
 //! Q3: at most one live lease a job, however many reach for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::ensure;
@@ -11,7 +12,7 @@ use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::program::{Program, new_job, stop};
 use crate::conformance::race::{Duels, Winner, race};
-use crate::conformance::session::{EXPIRY, Session, complete, release, retry, snooze};
+use crate::conformance::session::{EXPIRY, Inserted, Session, complete, release, retry, snooze};
 
 cases! {
     Race q03_sixteen_claimers_share_no_job,
@@ -20,7 +21,11 @@ cases! {
     Race q03_a_rescue_and_the_holder_agree_who_has_the_job,
     Race q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease,
     Race q03_workers_on_one_storage_run_each_job_once,
+    Race q03_claims_with_inserts_and_others_share_no_job [InsertAndClaim],
 }
+
+/// How often each task of a race claims or inserts.
+const TURNS: usize = 60;
 
 /// In batches of different sizes: every job is in one claim.
 async fn q03_sixteen_claimers_share_no_job(kit: &Kit) -> CaseResult {
@@ -185,4 +190,55 @@ async fn q03_workers_on_one_storage_run_each_job_once(kit: &Kit) -> CaseResult {
     started.sort();
     ensure_eq!(started, ids, "the jobs that were started, each as often as it was");
     Ok(())
+}
+
+/// Some tasks insert jobs with a claim, some without, and some only claim.
+async fn q03_claims_with_inserts_and_others_share_no_job(kit: &Kit) -> CaseResult {
+    kit.knows_kind(&"job".parse()?);
+    let handles = kit.handles(2).await?;
+    let mut tasks = Vec::new();
+    for task in 0..6 {
+        let handle = Arc::clone(&handles[task % 2]);
+        let worker = kit.worker().await?;
+        tasks.push(async move {
+            if task < 2 {
+                claim_only(&handle, worker).await
+            } else {
+                insert_and_claim(&handle, worker, task).await
+            }
+        });
+    }
+    let mut seen = race(tasks).await?.concat();
+    seen.extend(kit.claim(kit.worker().await?, 500).await?.iter().map(|job| job.token.job));
+    ensure_eq!(seen.len(), 4 * TURNS, "leases");
+    ensure_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 4 * TURNS, "jobs that were leased");
+    Ok(())
+}
+
+async fn claim_only(handle: &Session, worker: WorkerId) -> anyhow::Result<Vec<JobId>> {
+    let mut mine = Vec::new();
+    for _ in 0..TURNS {
+        mine.extend(handle.claim(worker, 2).await?.iter().map(|job| job.token.job));
+    }
+    Ok(mine)
+}
+
+async fn insert_and_claim(handle: &Session, worker: WorkerId, task: usize) -> anyhow::Result<Vec<JobId>> {
+    let mut mine = Vec::new();
+    for turn in 0..TURNS {
+        if (task + turn).is_multiple_of(3) {
+            handle.insert_one(handle.spec("job")).await?;
+            continue;
+        }
+        match handle.claiming(worker, 2).with_insert(vec![handle.spec("job")]).await? {
+            Inserted::Declined => drop(handle.insert_one(handle.spec("job")).await?),
+            Inserted::Done(jobs, claim) => {
+                jobs?;
+                if let Some(claim) = claim {
+                    mine.extend(claim?.jobs.iter().map(|job| job.token.job));
+                }
+            }
+        }
+    }
+    Ok(mine)
 }

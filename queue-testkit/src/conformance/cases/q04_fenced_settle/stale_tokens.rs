@@ -1,7 +1,5 @@
 //! Q4: only the live token of a job settles it.
 
-use std::sync::Arc;
-
 use anyhow::ensure;
 use queue_core::backend::Settled;
 use queue_core::{State, Token};
@@ -9,7 +7,6 @@ use queue_core::{State, Token};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{
     EXPIRY, GRACE, bury, cancelled, complete, complete_with, release, retry, snooze,
 };
@@ -27,7 +24,6 @@ cases! {
     Fast q04_a_released_lease_settles_nothing,
     Fast q04_a_lease_outlives_the_handle_that_claimed [Durable],
     Fast q04_a_lease_taken_by_another_process_is_lost [MultiProcess],
-    Race q04_one_of_two_verdicts_that_race_wins,
 }
 
 /// A worker that was given up comes back with its result after another claimed the job.
@@ -246,31 +242,5 @@ async fn q04_a_lease_taken_by_another_process_is_lost(kit: &Kit) -> CaseResult {
     ensure_eq!(kit.settle_one(first, complete()).await?, Settled::LeaseLost, "the first lease");
     ensure_eq!(kit.settle_one(second, bury("x")).await?, Settled::Done, "the second, by either handle");
     ensure_eq!(other.state(id).await?, State::Dead, "the state as the other sees it");
-    Ok(())
-}
-
-/// Eight tasks over two handles settle one lease, half of them each way: all are answered as the job ended.
-async fn q04_one_of_two_verdicts_that_race_wins(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    let worker = kit.worker().await?;
-    for round in 0..16 {
-        let id = kit.insert_one(kit.spec("job")).await?;
-        let token = kit.claim_one(worker).await?.token;
-        let settle = |task: usize| {
-            let handle = Arc::clone(&handles[task / 2 % 2]);
-            let verdict = if task.is_multiple_of(2) { complete() } else { bury("raced") };
-            async move { handle.settle_one(token, verdict).await }
-        };
-        let answers = race((0..8).map(settle).collect()).await?;
-        let winner = match kit.state(id).await? {
-            State::Completed => 0,
-            State::Dead => 1,
-            state => anyhow::bail!("round {round}: job {id} is {state}"),
-        };
-        for (task, answer) in answers.into_iter().enumerate() {
-            let expected = if task % 2 == winner { Settled::Done } else { Settled::LeaseLost };
-            ensure_eq!(answer, expected, "round {round}, the answer of task {task}");
-        }
-    }
     Ok(())
 }

@@ -1,16 +1,12 @@
 //! Q5: a batch is all or nothing.
 
-use std::sync::Arc;
-
 use anyhow::{Context as _, ensure};
-use queue_core::ErrorKind;
-use queue_core::State;
 use queue_core::backend::Wakes;
+use queue_core::{ErrorKind, State};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{bury, cancelled, complete, retry};
 use crate::conformance::spec::Spec;
 use crate::conformance::wakes::{announced, announced_so_far};
@@ -23,7 +19,6 @@ cases! {
     Fast q05_a_large_batch_is_stored_whole_and_answered_in_order,
     Fast q05_only_a_stored_batch_wakes,
     Fast q05_the_jobs_of_a_batch_end_each_by_itself,
-    Race q05_one_of_many_batches_with_a_common_job_is_stored,
 }
 
 /// The bad row is an id that is taken by other content: first, in the middle, last.
@@ -132,35 +127,6 @@ async fn q05_the_jobs_of_a_batch_end_each_by_itself(kit: &Kit) -> CaseResult {
     let expected = [State::Completed, State::Dead, State::Cancelled, State::Retrying, State::Ready];
     for (id, expected) in ids.into_iter().zip(expected) {
         ensure_eq!(kit.state(id).await?, expected, "the state of job {id}");
-    }
-    Ok(())
-}
-
-/// Each batch has the same job in the middle of others of its own: one is stored, whole.
-async fn q05_one_of_many_batches_with_a_common_job_is_stored(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    for round in 0..8 {
-        let before = kit.stored().await?.jobs.len();
-        let common = kit.spec("job");
-        let insert = |task: usize| {
-            let handle = Arc::clone(&handles[task % 2]);
-            let batch = vec![kit.spec("job"), common.clone(), kit.spec("job")];
-            async move { handle.try_insert(batch).await }
-        };
-        let mut stored = 0;
-        for fate in race((0..6).map(insert).collect()).await? {
-            match fate {
-                Ok(submitted) => {
-                    ensure!(submitted.iter().all(|job| job.is_new()), "round {round}: {submitted:?}");
-                    stored += 1;
-                }
-                Err(error) => {
-                    ensure_eq!(error.kind(), ErrorKind::Conflict, "round {round}, the error {error}");
-                }
-            }
-        }
-        ensure_eq!(stored, 1, "round {round}, the batches that were stored");
-        ensure_eq!(kit.stored().await?.jobs.len(), before + 3, "round {round}, the jobs");
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
-//! Q5, Q19: a batch that meets a fault is stored whole or not at all, and harms no other.
+//! Q5: a batch that meets a fault is stored whole or not at all, and harms no other.
 
 use anyhow::{bail, ensure};
-use queue_core::backend::Settled;
 use queue_core::{ErrorKind, JobId, Result, Submitted};
 
 use crate::conformance::act::{judge_work, persist};
@@ -11,13 +10,11 @@ use crate::conformance::fault::{Fault, Manner, Work};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::{MOST_STRIKES, Strikes, in_time};
 use crate::conformance::race::race;
-use crate::conformance::session::{complete, complete_with};
 use crate::conformance::spec::Spec;
 
 cases! {
     Fault q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all on Fault::ALL,
     Fault q05_batches_beside_one_that_is_refused_are_stored on &[Fault::RowRefused],
-    Fault q19_settlements_beside_one_that_is_refused_are_done on &[Fault::RowRefused],
 }
 
 /// The rows of a batch at which a fault is aimed: the first, one in the middle, the last.
@@ -126,26 +123,5 @@ async fn q05_batches_beside_one_that_is_refused_are_stored(kit: &Kit) -> CaseRes
     let fates: Vec<bool> = fates_together.iter().map(Result::is_ok).collect();
     ensure_eq!(fates, [true, false, true], "the fates of three batches of one request");
     ensure_eq!(kit.stored().await?.jobs.len(), 18 * 3 + 4, "jobs");
-    Ok(())
-}
-
-/// One of a hundred completions cannot be stored: it alone fails, and its lease is as it was.
-async fn q19_settlements_beside_one_that_is_refused_are_done(kit: &Kit) -> CaseResult {
-    let jobs = kit.insert((0..100).map(|_| kit.spec("job")).collect()).await?;
-    let held = kit.claim(kit.worker().await?, 100).await?;
-    let broken = kit.inject(&jobs[42].to_bytes()).await?;
-    let settlements: Vec<_> = held.iter().map(|job| (job.token, complete_with(b"1"))).collect();
-    let answers = kit.impatient().try_settle(settlements).await??;
-    broken.mend().await?;
-    for (job, answer) in held.iter().zip(answers) {
-        if job.token.job == jobs[42] {
-            fails_with(answer, ErrorKind::Invalid)?;
-        } else {
-            ensure_eq!(answer?, Settled::Done, "the settle of job {}", job.token.job);
-        }
-    }
-    let stored = kit.stored().await?;
-    ensure_eq!((stored.live.len(), stored.outcomes.len()), (1, 99), "jobs that live, and that have ended");
-    ensure_eq!(kit.settle_one(held[42].token, complete()).await?, Settled::Done, "the settle after it");
     Ok(())
 }

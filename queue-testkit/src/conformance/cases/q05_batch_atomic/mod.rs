@@ -2,8 +2,10 @@
 
 mod fast;
 mod faults;
+mod kills;
+mod races;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[fast::CASES, faults::CASES];
+pub(super) const FILES: &[&[Case]] = &[fast::CASES, faults::CASES, kills::CASES, races::CASES];

@@ -1,7 +1,5 @@
 //! Q10: a result exists exactly when the job is completed, and is the winning lease's.
 
-use std::sync::Arc;
-
 use anyhow::ensure;
 use queue_core::State;
 use queue_core::backend::Settled;
@@ -9,7 +7,6 @@ use queue_core::backend::Settled;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{EXPIRY, bury, cancelled, complete, complete_with, release, retry, snooze};
 
 cases! {
@@ -21,7 +18,6 @@ cases! {
     Fast q10_results_of_one_request_go_to_their_own_jobs,
     Fast q10_a_job_that_does_not_complete_leaves_no_result,
     Fast q10_a_result_is_as_durable_as_its_job [Durable],
-    Race q10_leases_that_race_leave_the_result_of_one,
 }
 
 /// Every byte there is, and a mebibyte of them.
@@ -146,32 +142,5 @@ async fn q10_a_result_is_as_durable_as_its_job(kit: &Kit) -> CaseResult {
     kit.reopen().await?;
     ensure_eq!(kit.record(id).await?, ended, "the job after the storage was opened again");
     ensure_eq!(ended.result.as_deref(), Some(b"\0kept\xff".as_slice()), "its result");
-    Ok(())
-}
-
-/// A stale lease and the live one complete at the same moment with different results, each through two handles.
-async fn q10_leases_that_race_leave_the_result_of_one(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    for round in 0..16_u8 {
-        let id = kit.insert_one(kit.spec("job")).await?;
-        let worker = kit.worker().await?;
-        let stale = kit.claim_one(worker).await?.token;
-        kit.settle_one(stale, release()).await?;
-        let live = kit.claim_one(worker).await?.token;
-        let settle = |(place, (token, result)): (usize, (_, &'static [u8]))| {
-            let handle = Arc::clone(&handles[place / 2]);
-            async move { handle.settle_one(token, complete_with(result)).await }
-        };
-        let tokens: [(_, &'static [u8]); 4] =
-            [(stale, b"stale"), (live, b"live"), (stale, b"stale"), (live, b"live")];
-        let answers = race(tokens.into_iter().enumerate().map(settle).collect()).await?;
-        let expected = [Settled::LeaseLost, Settled::Done, Settled::LeaseLost, Settled::Done];
-        ensure_eq!(answers, expected, "round {round}, the answers");
-        ensure_eq!(
-            kit.record(id).await?.result.as_deref(),
-            Some(b"live".as_slice()),
-            "round {round}, the result"
-        );
-    }
     Ok(())
 }

@@ -9,7 +9,6 @@ use queue_core::{ErrorKind, Progress, State, Timestamp};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{EXPIRY, TICK, complete};
 
 cases! {
@@ -27,7 +26,6 @@ cases! {
     Fast q12_a_heartbeat_tells_when_the_next_job_is_due,
     Fast q12_an_expiry_beyond_the_end_of_time_is_never_reached,
     Fast q12_the_expiry_outlives_the_handle [Durable],
-    Race q12_heartbeats_out_of_order_leave_the_latest_expiry,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -253,28 +251,5 @@ async fn q12_the_expiry_outlives_the_handle(kit: &Kit) -> CaseResult {
     kit.advance(TICK);
     kit.reopen().await?;
     ensure_eq!(kit.rescue(10).await?.workers_lost, 1, "workers given up at the expiry");
-    Ok(())
-}
-
-/// Sixteen heartbeats of different times at once, over two handles: the greatest one counts.
-async fn q12_heartbeats_out_of_order_leave_the_latest_expiry(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    for round in 0..8 {
-        let worker = kit.worker().await?;
-        let start = kit.now();
-        let beat = |task: u32| {
-            let backend = handles[usize::from(task.is_multiple_of(2))].backend();
-            // In no order of their time.
-            let time = start.saturating_add(Duration::from_secs(1) * (task * 7 % 16));
-            async move { Ok(backend?.heartbeat(HeartbeatRequest::new(worker).at(time)).await?.beat) }
-        };
-        let beats = race((0..16).map(beat).collect()).await?;
-        let late = beats.iter().filter(|beat| **beat == Beat::Late).count();
-        ensure!(late <= 1, "round {round}: {late} heartbeats were late, the last of them at most may be");
-        kit.set_clock(start.saturating_add(EXPIRY * 2 - TICK));
-        ensure_eq!(kit.rescue(10).await?.workers_lost, 0, "round {round}, workers given up a tick before");
-        kit.advance(TICK);
-        ensure_eq!(kit.rescue(10).await?.workers_lost, 1, "round {round}, workers given up at the expiry");
-    }
     Ok(())
 }

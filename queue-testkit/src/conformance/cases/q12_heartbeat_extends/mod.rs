@@ -2,8 +2,9 @@
 
 mod heartbeats;
 mod late_rescuer;
+mod races;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[heartbeats::CASES, late_rescuer::CASES];
+pub(super) const FILES: &[&[Case]] = &[heartbeats::CASES, late_rescuer::CASES, races::CASES];

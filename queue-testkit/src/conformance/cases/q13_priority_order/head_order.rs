@@ -1,17 +1,14 @@
 //! Q13: a claim from the head follows (priority descending, `run_at`, id).
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
 use queue_core::JobId;
 use queue_core::backend::ClaimedJob;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{TICK, release, retry};
 use crate::conformance::spec::Spec;
 
@@ -27,15 +24,14 @@ cases! {
     Fast q13_another_queue_is_another_order,
     Fast q13_the_leases_of_a_claim_are_listed_in_its_order,
     Fast q13_the_order_outlives_the_handle [Durable],
-    Race q13_claims_at_the_same_time_are_each_in_order,
 }
 
-fn ids(jobs: &[ClaimedJob]) -> Vec<JobId> {
+pub(super) fn ids(jobs: &[ClaimedJob]) -> Vec<JobId> {
     jobs.iter().map(|job| job.token.job).collect()
 }
 
 /// 60 jobs over 5 priorities and 4 times, in no order.
-async fn scattered(kit: &Kit) -> anyhow::Result<Vec<JobId>> {
+pub(super) async fn scattered(kit: &Kit) -> anyhow::Result<Vec<JobId>> {
     let mut places = Vec::new();
     let mut batch = Vec::new();
     kit.advance(TICK * 10);
@@ -176,30 +172,5 @@ async fn q13_the_order_outlives_the_handle(kit: &Kit) -> CaseResult {
     kit.reopen().await?;
     seen.extend(ids(&kit.claim(worker, 60).await?));
     ensure_eq!(seen, expected, "the jobs of both claims");
-    Ok(())
-}
-
-/// None is in two replies, none is left.
-async fn q13_claims_at_the_same_time_are_each_in_order(kit: &Kit) -> CaseResult {
-    let expected = scattered(kit).await?;
-    let handles = kit.handles(2).await?;
-    let mut tasks = Vec::new();
-    for task in 0..6 {
-        let (handle, worker) = (Arc::clone(&handles[task % 2]), kit.worker().await?);
-        tasks.push(async move { handle.claim(worker, 10).await });
-    }
-    let mut seen = Vec::new();
-    for jobs in race(tasks).await? {
-        let place = |job: &ClaimedJob| (Reverse(job.priority), job.run_at, job.token.job);
-        ensure!(jobs.is_sorted_by_key(place), "a reply is not in order: {:?}", ids(&jobs));
-        seen.extend(ids(&jobs));
-    }
-    // Claims that meet may pass over each other's jobs, and bring fewer than they could.
-    let worker = kit.worker().await?;
-    seen.extend(ids(&kit.claim(worker, 60).await?));
-    let mut expected = expected;
-    expected.sort();
-    seen.sort();
-    ensure_eq!(seen, expected, "the jobs of all claims");
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Q13: a claim returns jobs by (priority descending, `run_at`, id).
 
-mod later_claims;
 mod head_order;
+mod later_claims;
+mod races;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[later_claims::CASES, head_order::CASES];
+pub(super) const FILES: &[&[Case]] = &[head_order::CASES, later_claims::CASES, races::CASES];

@@ -1,6 +1,5 @@
 //! Q16: enqueueing again with the same id gives one job.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -9,7 +8,6 @@ use queue_core::{Attributes, Backoff, ErrorKind, Insertion, Kind, Payload, Queue
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{bury, cancelled, complete_with, retry};
 use crate::conformance::spec::Spec;
 use crate::conformance::wakes::announced_so_far;
@@ -24,13 +22,11 @@ cases! {
     Fast q16_a_batch_is_known_if_every_job_of_it_is,
     Fast q16_a_known_job_keeps_its_time_and_wakes_nobody,
     Fast q16_a_job_is_known_when_the_storage_is_opened_again [Durable],
-    Race q16_the_same_batch_at_the_same_time_is_stored_once,
-    Race q16_of_other_contents_for_one_id_the_first_wins,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn is_known(answers: &[Submitted]) -> bool {
+pub(super) fn is_known(answers: &[Submitted]) -> bool {
     answers.iter().all(|answer| !answer.is_new())
 }
 
@@ -202,50 +198,5 @@ async fn q16_a_job_is_known_when_the_storage_is_opened_again(kit: &Kit) -> CaseR
     ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "the same job is inserted");
     fails_with(kit.try_insert(vec![spec.payload("[1,2]")]).await?, ErrorKind::Conflict)?;
     ensure_eq!(kit.stored().await?.jobs, [id], "the jobs");
-    Ok(())
-}
-
-/// Sixteen tasks over two handles: one of them made the jobs, all are told their ids.
-async fn q16_the_same_batch_at_the_same_time_is_stored_once(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    for round in 0..6 {
-        let batch: Vec<Spec> = (0..20).map(|_| kit.spec("job")).collect();
-        let enqueuer = |task: usize| {
-            let (handle, mut batch) = (Arc::clone(&handles[task % 2]), batch.clone());
-            // A lock for each row is taken in the order of the ids, whatever that of the batch.
-            batch.rotate_left(task);
-            async move { Ok(handle.try_insert(batch).await??) }
-        };
-        let answers = race((0..16).map(enqueuer).collect()).await?;
-        let made = answers.iter().filter(|batch| batch.iter().all(|job| job.is_new())).count();
-        let known = answers.iter().filter(|batch| is_known(batch)).count();
-        ensure_eq!((made, known), (1, 15), "round {round}, batches that were stored and that were known");
-    }
-    ensure_eq!(kit.stored().await?.jobs.len(), 120, "jobs");
-    Ok(())
-}
-
-/// Each of eight contents is sent twice: those of the winner's are answered, the others refused.
-async fn q16_of_other_contents_for_one_id_the_first_wins(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    for round in 0..8 {
-        let id = kit.id_at(kit.now());
-        let enqueuer = |task: usize| {
-            let handle = Arc::clone(&handles[task % 2]);
-            let spec = kit.spec("job").id(id).payload((task / 2).to_string());
-            async move { handle.try_insert(vec![spec]).await }
-        };
-        let answers = race((0..16).map(enqueuer).collect()).await?;
-        let winner: usize = kit.record(id).await?.job.payload.decode()?;
-        let mut made = 0;
-        for (task, answer) in answers.into_iter().enumerate() {
-            match answer {
-                Ok(answers) if task / 2 == winner => made += usize::from(answers[0].is_new()),
-                Err(error) if task / 2 != winner => drop(fails_with::<()>(Err(error), ErrorKind::Conflict)?),
-                answer => anyhow::bail!("round {round}, {winner} won, task {task} is answered {answer:?}"),
-            }
-        }
-        ensure_eq!(made, 1, "round {round}, inserts that made the job");
-    }
     Ok(())
 }

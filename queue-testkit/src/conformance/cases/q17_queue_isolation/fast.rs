@@ -1,20 +1,14 @@
 //! Q17: a paused queue gives nothing from the moment pause returns, and no other queue is touched.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use queue_core::State;
 use queue_core::backend::{Backend, CancelReply, Manage};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
-use crate::conformance::race::race;
 use crate::conformance::session::{EXPIRY, complete, queue, retry};
 
 cases! {
@@ -25,14 +19,9 @@ cases! {
     Fast q17_resuming_wakes_whoever_waits [Manage],
     Fast q17_a_pause_outlives_the_handle [Manage, Durable],
     Fast q17_a_pause_holds_for_every_handle [Manage, MultiProcess],
-    Race q17_no_claim_takes_a_job_after_pause_returned [Manage],
 }
 
-/// How many pauses are to come in the middle of claiming, and how many at the most for that.
-const ENOUGH_ROUNDS: usize = 8;
-const MOST_ROUNDS: usize = 100;
-
-fn manage(backend: &dyn Backend) -> anyhow::Result<&dyn Manage> {
+pub(super) fn manage(backend: &dyn Backend) -> anyhow::Result<&dyn Manage> {
     backend.extensions().manage.context("the backend offers no `manage`")
 }
 
@@ -143,66 +132,4 @@ async fn q17_a_pause_holds_for_every_handle(kit: &Kit) -> CaseResult {
     manage(&*second.backend()?)?.resume(&queue("default")?).await?;
     kit.claim_one(kit.worker().await?).await?;
     Ok(())
-}
-
-/// Eight tasks claim without pause; a claim that is made once the pause has returned brings nothing, and at that
-/// moment the leases are all there are. Rounds count that were in the middle: with jobs taken, and jobs left to take.
-async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    let default = queue("default")?;
-    let mut in_the_middle = 0;
-    for round in 0..MOST_ROUNDS {
-        let taken_before = running(kit).await?;
-        kit.insert((0..200).map(|_| kit.spec("job")).collect()).await?;
-        let is_over = Arc::new(AtomicBool::new(false));
-        let (brought, mut first) = mpsc::channel(1);
-        let mut workers = Vec::new();
-        for _ in 0..8 {
-            workers.push(kit.worker().await?);
-        }
-        let mut tasks = JoinSet::new();
-        for (handle, worker) in handles.iter().cycle().zip(workers) {
-            let (handle, is_over, brought) = (Arc::clone(handle), Arc::clone(&is_over), brought.clone());
-            tasks.spawn(async move {
-                while !is_over.load(Ordering::SeqCst) {
-                    handle.claim(worker, 3).await?;
-                    // Only the first is waited for.
-                    let _ = brought.try_send(());
-                    tokio::task::yield_now().await;
-                }
-                anyhow::Ok(())
-            });
-        }
-        drop(brought);
-        in_time("a claim", first.recv()).await?;
-        manage(&*handles[round % 2].backend()?)?.pause(&default).await?;
-        let at_once = kit.stored().await?.live;
-        // What is claimed from here on would show.
-        let asked = handles.iter().map(|handle| {
-            let handle = Arc::clone(handle);
-            async move { Ok(handle.claim(handle.worker().await?, 50).await?.len()) }
-        });
-        let taken: usize = race(asked.collect()).await?.into_iter().sum();
-        is_over.store(true, Ordering::SeqCst);
-        while let Some(ended) = tasks.join_next().await {
-            ended??;
-        }
-        ensure_eq!(taken, 0, "round {round}, jobs that were claimed after the pause had returned");
-        let running_at_once = at_once.iter().filter(|row| row.state == State::Running).count();
-        ensure_eq!(
-            running(kit).await?,
-            running_at_once,
-            "round {round}, leases since the pause had returned"
-        );
-        in_the_middle += usize::from(taken_before < running_at_once && running_at_once < at_once.len());
-        if in_the_middle == ENOUGH_ROUNDS {
-            return Ok(());
-        }
-        manage(&*kit.backend()?)?.resume(&default).await?;
-    }
-    bail!("only {in_the_middle} of {MOST_ROUNDS} pauses came in the middle of claiming")
-}
-
-async fn running(kit: &Kit) -> anyhow::Result<usize> {
-    Ok(kit.stored().await?.live.iter().filter(|row| row.state == State::Running).count())
 }

@@ -5,12 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::{Client, Enqueuer as _, HandlerResult, JobContext, JobId, NewJob, Payload, State, blocking};
+use queue_core::{
+    Client, Enqueuer as _, HandlerResult, JobContext, JobId, NewJob, Payload, QueueName, State, Worker,
+    blocking,
+};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::program::{Program, new_job, stop};
+use crate::conformance::session::queue;
 
 cases! {
     Race q19_a_handler_that_never_ends_harms_its_own_job_only,
@@ -18,6 +22,7 @@ cases! {
     Race q19_a_handler_that_panics_harms_its_own_job_only,
     Race q19_a_payload_of_the_wrong_shape_harms_its_own_job_only,
     Race q19_jobs_that_a_worker_does_not_handle_are_left_to_others,
+    Race q19_a_worker_of_many_queues_runs_the_jobs_of_all,
 }
 
 async fn count(context: JobContext, payload: Payload) -> HandlerResult {
@@ -158,4 +163,38 @@ async fn q19_jobs_that_a_worker_does_not_handle_are_left_to_others(kit: &Kit) ->
     ensure_eq!(live.len(), 1000, "jobs that are left to others");
     ensure!(live.iter().all(|row| (row.state, row.attempt) == (State::Ready, 0)), "one of them was touched");
     Ok(())
+}
+
+/// How many queues the worker serves, and how many jobs each of some of them gets.
+const QUEUES: usize = 60;
+
+const JOBS: usize = 3;
+
+/// Those that were there before it started, those that come while it is idle, and those that become due.
+async fn q19_a_worker_of_many_queues_runs_the_jobs_of_all(kit: &Kit) -> CaseResult {
+    let mut program = Program::new(kit)?;
+    program.on("job", |_: JobContext, _: Payload| async { HandlerResult::Ok(()) })?;
+    let queues: Vec<QueueName> =
+        (0..QUEUES).map(|number| queue(&format!("q{number}"))).collect::<queue_core::Result<_>>()?;
+    let jobs = |from: usize| -> anyhow::Result<Vec<NewJob>> {
+        let some = queues.iter().skip(from).step_by(3);
+        let jobs = some.flat_map(|queue| (0..JOBS).map(|_| Ok(new_job("job", "1")?.queue(queue.clone()))));
+        jobs.collect()
+    };
+    let ids =
+        |submitted: Vec<queue_core::Submitted>| submitted.into_iter().map(|job| job.id).collect::<Vec<_>>();
+    let before = ids(program.queue.submit(jobs(0)?).await?);
+    let worker = Worker::new().serve_queues(&program.queue, queues.clone()).slots(4).start()?;
+    program.ended(&before).await?;
+    // Not by the handle that the worker is on, where there is another.
+    let handles = kit.handles(2).await?;
+    let elsewhere = Client::new(handles[1].backend()?);
+    let meanwhile = ids(elsewhere.submit(jobs(1)?).await?);
+    program.ended(&meanwhile).await?;
+    let soon = queue_core::Timestamp::now().saturating_add(Duration::from_millis(300));
+    let later = jobs(2)?.into_iter().map(|job| job.run_at(soon)).collect();
+    let later = ids(elsewhere.submit(later).await?);
+    program.ended(&later).await?;
+    drop(Arc::clone(&handles[0]));
+    stop(worker).await
 }

@@ -5,14 +5,11 @@ use std::time::Duration;
 use anyhow::ensure;
 use queue_core::backend::{HeartbeatRequest, InsertRequest, LeasesRequest, ProgressReport};
 use queue_core::limits::{DEFAULT_MAX_ERROR_BYTES, MAX_ATTRIBUTES_BYTES};
-use queue_core::{
-    Attributes, Backoff, Enqueuer as _, JobError, JobId, Kind, Progress, QueueName, State, Timestamp,
-};
+use queue_core::{Attributes, Backoff, JobId, Kind, Progress, QueueName, State, Timestamp};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::program::{Program, new_job, stop};
 use crate::conformance::session::{TICK, bury, cancelled, complete, retry};
 
 cases! {
@@ -24,7 +21,6 @@ cases! {
     Fast q20_attributes_come_back_byte_for_byte,
     Fast q20_texts_of_errors_come_back,
     Fast q20_progress_comes_back,
-    Race q20_the_text_of_a_handlers_error_is_mended_and_cut,
 }
 
 /// As the time of the job, of the submission, of an error, of the end; to the microsecond.
@@ -196,28 +192,5 @@ async fn q20_progress_comes_back(kit: &Kit) -> CaseResult {
         ensure_eq!(kit.record(id).await?.progress, Some(Progress { done, total }), "the progress");
     }
     kit.settle_one(token, complete()).await?;
-    Ok(())
-}
-
-/// NUL is replaced, and the text ends between two characters within the limit.
-async fn q20_the_text_of_a_handlers_error_is_mended_and_cut(kit: &Kit) -> CaseResult {
-    let text = format!("a\0b {}", "é".repeat(DEFAULT_MAX_ERROR_BYTES));
-    let mut program = Program::new(kit)?;
-    let error = text.clone();
-    program.on("bad", move |_, _| {
-        let error = JobError::bury(&error);
-        async move { Err(error) }
-    })?;
-    let ids: Vec<JobId> =
-        program.queue.submit(vec![new_job("bad", "{}")?]).await?.iter().map(|job| job.id).collect();
-    let worker = program.start(1)?;
-    program.ended(&ids).await?;
-    stop(worker).await?;
-    let stored = kit.record(ids[0]).await?.error.unwrap_or_default();
-    ensure!(stored.starts_with("a\u{fffd}b é"), "the text begins with {:?}", stored.get(..20));
-    let rest = stored.trim_start_matches("a\u{fffd}b ");
-    ensure!(rest.chars().all(|char| char == 'é'), "the text was changed: {stored}");
-    let bytes = stored.len();
-    ensure!((DEFAULT_MAX_ERROR_BYTES - 8..=DEFAULT_MAX_ERROR_BYTES).contains(&bytes), "{bytes} bytes");
     Ok(())
 }

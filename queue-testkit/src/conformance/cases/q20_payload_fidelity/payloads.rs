@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, ensure};
 use proptest::collection::vec;
 use proptest::prelude::any;
+use queue_core::JobId;
 use queue_core::backend::{ClaimedJob, Completion, Verdict};
 use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_RESULT_BYTES, MAX_JSON_DEPTH};
-use queue_core::{Enqueuer as _, JobId, Payload};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::json::json_text;
 use crate::conformance::kit::Kit;
-use crate::conformance::program::{Program, new_job, stop};
 use crate::conformance::property::holds_of_all;
 use crate::conformance::session::{EXPIRY, Session, complete_with, release, retry};
 
@@ -25,11 +24,10 @@ cases! {
     Fast q20_odd_results_come_back_byte_for_byte,
     Fast q20_any_result_comes_back_byte_for_byte,
     Fast q20_payloads_and_results_outlive_the_handle [Durable],
-    Race q20_a_handler_gets_the_exact_text_and_leaves_exact_bytes,
 }
 
 /// Texts that a storage or a parser on the way might change.
-const ODD: &[&str] = &[
+pub(super) const ODD: &[&str] = &[
     "{}",
     "[]",
     "\"\"",
@@ -170,24 +168,6 @@ async fn q20_payloads_and_results_outlive_the_handle(kit: &Kit) -> CaseResult {
     }
     for (id, result) in completed.into_iter().zip(odd_results()) {
         ensure!(kit.record(id).await?.result == result, "{} came back changed", brief(result.as_ref()));
-    }
-    Ok(())
-}
-
-/// Through the client, the backend and the worker: a handler that gives back what it got.
-async fn q20_a_handler_gets_the_exact_text_and_leaves_exact_bytes(kit: &Kit) -> CaseResult {
-    let mut program = Program::new(kit)?;
-    program.on("echo", |context, payload: Payload| async move {
-        context.capture_result(payload.as_bytes());
-        Ok(())
-    })?;
-    let jobs = ODD.iter().map(|text| new_job("echo", text)).collect::<queue_core::Result<_>>()?;
-    let ids: Vec<JobId> = program.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
-    let worker = program.start(4)?;
-    program.ended(&ids).await?;
-    stop(worker).await?;
-    for (id, text) in ids.into_iter().zip(ODD) {
-        ensure_eq!(kit.record(id).await?.result.as_deref(), Some(text.as_bytes()), "the echo of {text}");
     }
     Ok(())
 }

@@ -17,7 +17,6 @@ cases! {
     Race q21_a_fresh_storage_opened_by_many_at_once_serves_all [Migrations, MultiProcess],
     Race q21_a_storage_with_jobs_opened_by_many_at_once_keeps_them [Migrations, Durable, MultiProcess],
     Race q21_opening_disturbs_nobody_who_works [Migrations, MultiProcess],
-    Fast q21_opening_again_and_again_changes_nothing [Migrations, Durable],
 }
 
 /// Each of eight handles takes jobs through their life, and sees those of all others.
@@ -62,7 +61,7 @@ async fn q21_a_storage_with_jobs_opened_by_many_at_once_keeps_them(kit: &Kit) ->
     Ok(())
 }
 
-async fn jobs_of_every_state(kit: &Kit) -> CaseResult {
+pub(super) async fn jobs_of_every_state(kit: &Kit) -> CaseResult {
     let worker = kit.worker_expiring_after(Duration::from_secs(3600)).await?;
     for verdict in [complete_with(b"\0"), bury("hopeless"), retry("failed", 60)] {
         kit.insert_one(kit.spec("job")).await?;
@@ -77,7 +76,7 @@ async fn jobs_of_every_state(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-fn same_rows(seen: &Stored, expected: &Stored) -> CaseResult {
+pub(super) fn same_rows(seen: &Stored, expected: &Stored) -> CaseResult {
     let known = |stored: &Stored| {
         let live: Vec<_> =
             stored.live.iter().filter(|row| row.queue.as_str() == "default").cloned().collect();
@@ -112,17 +111,4 @@ async fn q21_opening_disturbs_nobody_who_works(kit: &Kit) -> CaseResult {
         ensure_eq!(kit.state(id).await?, State::Completed, "the state of job {id}");
     }
     Ok(())
-}
-
-/// Twenty times, with nothing done in between.
-async fn q21_opening_again_and_again_changes_nothing(kit: &Kit) -> CaseResult {
-    jobs_of_every_state(kit).await?;
-    let before = kit.stored().await?;
-    for time in 0..20 {
-        kit.reopen().await?;
-        let seen = kit.stored().await?;
-        ensure_eq!((&seen.jobs, &seen.workers), (&before.jobs, &before.workers), "what is there at {time}");
-        same_rows(&seen, &before)?;
-    }
-    kit.works().await
 }

@@ -2,18 +2,15 @@
 //!
 //! Whether it did it may be known late: so these cases ask again, and the second answer must fit either.
 
-use std::sync::Arc;
-
 use anyhow::ensure;
 use queue_core::backend::{
-    CancelReply, CancelRequest, HeartbeatRequest, InsertRequest, MaintainRequest, RegisterRequest, Settled,
+    CancelReply, CancelRequest, HeartbeatRequest, MaintainRequest, RegisterRequest, Settled,
 };
-use queue_core::{ErrorKind, JobId, JobSpec, State};
+use queue_core::{ErrorKind, JobId, State};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{EXPIRY, complete_with, release};
 use crate::conformance::spec::Spec;
 use crate::drop_after;
@@ -26,8 +23,6 @@ cases! {
     Fast q22_a_dropped_rescue_took_all_or_nothing,
     Fast q22_a_dropped_word_of_a_worker_can_be_repeated,
     Fast q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole [Durable],
-    Race q22_dropped_inserts_harm_no_neighbour_in_their_commit,
-    Race q22_many_requests_at_once_are_all_answered,
 }
 
 /// A future of a backend is dropped after none, one, … of its polls; each several times, since what it
@@ -36,7 +31,7 @@ fn polls() -> impl Iterator<Item = u32> {
     (0..4).chain(0..4).chain([1, 1, 1, 1])
 }
 
-fn batch(kit: &Kit, many: usize) -> Vec<Spec> {
+pub(super) fn batch(kit: &Kit, many: usize) -> Vec<Spec> {
     (0..many).map(|_| kit.spec("job")).collect()
 }
 
@@ -168,55 +163,5 @@ async fn q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole(kit: &Kit) -
         kit.try_insert(specs).await??;
         ensure_eq!(kit.stored().await?.jobs.len() - before, 50, "jobs after the second insert");
     }
-    kit.works().await
-}
-
-/// Sixteen tasks insert at the same time, half of them lose patience: what was acknowledged is there,
-/// and of the others each batch is whole.
-async fn q22_dropped_inserts_harm_no_neighbour_in_their_commit(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    for round in 0..12 {
-        let enqueuer = |task: u32| {
-            let handle = Arc::clone(&handles[usize::from(task.is_multiple_of(4))]);
-            let specs = batch(kit, 5);
-            async move {
-                let patience = if task.is_multiple_of(2) { 1 + (task + round) % 3 } else { u32::MAX };
-                let answer = drop_after(patience, handle.try_insert(specs.clone())).await;
-                let acknowledged = matches!(answer, Some(Ok(Ok(_))));
-                ensure!(acknowledged || patience < u32::MAX, "a patient insert was answered {answer:?}");
-                Ok((acknowledged, specs))
-            }
-        };
-        for (acknowledged, specs) in race((0..16).map(enqueuer).collect()).await? {
-            let again = kit.try_insert(specs).await??;
-            let made = again.iter().filter(|job| job.is_new()).count();
-            ensure!(made == 0 || made == 5 && !acknowledged, "round {round}: {made} of 5 jobs were missing");
-        }
-    }
-    ensure_eq!(kit.stored().await?.live.len(), 12 * 16 * 5, "jobs");
-    kit.works().await
-}
-
-/// Four hundred requests of every kind under way on one handle: none is forgotten, and none is an error.
-async fn q22_many_requests_at_once_are_all_answered(kit: &Kit) -> CaseResult {
-    let worker = kit.worker().await?;
-    let jobs = kit.insert(batch(kit, 200)).await?;
-    let requester = |task: usize| {
-        let handle = kit.handle();
-        let (job, spec): (JobId, queue_core::Result<JobSpec>) = (jobs[task % 200], kit.spec("job").build());
-        async move {
-            let backend = handle.backend()?;
-            match task % 5 {
-                0 => drop(backend.insert(InsertRequest::new(vec![vec![spec?]])).await?),
-                1 => drop(handle.claim(worker, 1).await?),
-                2 => drop(handle.cancel_running(job).await?),
-                3 => drop(handle.heartbeat(worker).await?),
-                _ => drop(handle.record(job).await?),
-            }
-            Ok(())
-        }
-    };
-    race((0..400).map(requester).collect()).await?;
-    ensure_eq!(kit.stored().await?.jobs.len(), 280, "jobs");
     kit.works().await
 }

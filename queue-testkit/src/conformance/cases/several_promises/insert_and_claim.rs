@@ -1,23 +1,16 @@
-//! Claims that are made with an insert: as good as any others, and never in the way of the insert.
+//! Claims that are made with an insert take jobs as other claims do, and never fail the insert.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
-use queue_core::backend::{ClaimReply, InsertReply, InsertRequest, Settled};
-use queue_core::{Enqueuer as _, Error, ErrorKind, JobId, State, Submitted, WorkerId};
+use anyhow::{Context as _, ensure};
+use queue_core::backend::{ClaimReply, Settled};
+use queue_core::{ErrorKind, JobId, State};
 
-use super::doubts::in_doubt;
-use crate::conformance::act::persist;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
-use crate::conformance::fault::{DOUBTS, Fault};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::in_time;
-use crate::conformance::program::{Program, Started, new_job, stop};
-use crate::conformance::race::race;
-use crate::conformance::session::{EXPIRY, Inserted, Session, complete, queue};
+use crate::conformance::session::{EXPIRY, Inserted, complete, queue};
 
 cases! {
     Fast q01_jobs_are_stored_whatever_becomes_of_their_claim [InsertAndClaim],
@@ -28,15 +21,7 @@ cases! {
     Fast q14_a_claim_with_an_insert_takes_nothing_early [InsertAndClaim],
     Fast q17_a_claim_with_an_insert_obeys_a_pause [InsertAndClaim, Manage],
     Fast q19_what_the_claim_of_an_insert_leaves_wakes_others [InsertAndClaim],
-    Race q03_claims_with_inserts_and_others_share_no_job [InsertAndClaim],
-    Fault q03_an_idle_worker_finds_what_it_was_given_without_an_answer [InsertAndClaim] on LOST,
-    Fault q16_an_insert_of_unknown_outcome_and_its_claim_agree [InsertAndClaim] on DOUBTS,
 }
-
-const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
-
-/// What each task of a race does so often.
-const TURNS: usize = 60;
 
 /// The jobs of a claim that was made.
 fn taken(claim: Option<queue_core::Result<ClaimReply>>) -> anyhow::Result<Vec<JobId>> {
@@ -166,139 +151,4 @@ async fn q19_what_the_claim_of_an_insert_leaves_wakes_others(kit: &Kit) -> CaseR
         }
     })
     .await
-}
-
-/// Some tasks insert jobs with a claim, some without, and some only claim.
-async fn q03_claims_with_inserts_and_others_share_no_job(kit: &Kit) -> CaseResult {
-    kit.knows_kind(&"job".parse()?);
-    let handles = kit.handles(2).await?;
-    let mut tasks = Vec::new();
-    for task in 0..6 {
-        let handle = Arc::clone(&handles[task % 2]);
-        let worker = kit.worker().await?;
-        tasks.push(async move {
-            if task < 2 {
-                claim_only(&handle, worker).await
-            } else {
-                insert_and_claim(&handle, worker, task).await
-            }
-        });
-    }
-    let mut seen = race(tasks).await?.concat();
-    seen.extend(kit.claim(kit.worker().await?, 500).await?.iter().map(|job| job.token.job));
-    ensure_eq!(seen.len(), 4 * TURNS, "leases");
-    ensure_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 4 * TURNS, "jobs that were leased");
-    Ok(())
-}
-
-async fn claim_only(handle: &Session, worker: WorkerId) -> anyhow::Result<Vec<JobId>> {
-    let mut mine = Vec::new();
-    for _ in 0..TURNS {
-        mine.extend(handle.claim(worker, 2).await?.iter().map(|job| job.token.job));
-    }
-    Ok(mine)
-}
-
-async fn insert_and_claim(handle: &Session, worker: WorkerId, task: usize) -> anyhow::Result<Vec<JobId>> {
-    let mut mine = Vec::new();
-    for turn in 0..TURNS {
-        if (task + turn).is_multiple_of(3) {
-            handle.insert_one(handle.spec("job")).await?;
-            continue;
-        }
-        match handle.claiming(worker, 2).with_insert(vec![handle.spec("job")]).await? {
-            Inserted::Declined => drop(handle.insert_one(handle.spec("job")).await?),
-            Inserted::Done(jobs, claim) => {
-                jobs?;
-                if let Some(claim) = claim {
-                    mine.extend(claim?.jobs.iter().map(|job| job.token.job));
-                }
-            }
-        }
-    }
-    Ok(mine)
-}
-
-/// The enqueuer tries again, and the job runs once, as its first attempt. Repeats until an insert
-/// without an answer had the worker's claim with it.
-async fn q03_an_idle_worker_finds_what_it_was_given_without_an_answer(kit: &Kit) -> CaseResult {
-    const KIND: &str = "a-kind-of-its-own";
-    let handle = kit.impatient();
-    let mut program = Program::new(&handle)?;
-    program.on(KIND, |_, _| async { Ok(()) })?;
-    let worker = program.start(2)?;
-    for _ in 0..TURNS {
-        let with_claims = || handle.history().inserts_with_claims();
-        let before = with_claims();
-        let id = JobId::generate();
-        let job = new_job(KIND, "{}")?.id(id);
-        let broken = kit.inject(&id.to_bytes()).await?;
-        let first = in_time("an answer", program.queue.submit(vec![job.clone()])).await?;
-        let had_claim = with_claims() > before;
-        broken.mend().await?;
-        fails_with(first, ErrorKind::UnknownOutcome)?;
-        let submit = || async { Ok(program.queue.submit(vec![job.clone()]).await) };
-        persist("submit", submit).await??;
-        program.ended(&[id]).await?;
-        ensure_eq!(program.next_start().await?, Started { id, attempt: 1 }, "the attempt that ran");
-        ensure!(program.starts_so_far().is_empty(), "it ran more than once");
-        if had_claim {
-            return stop(worker).await;
-        }
-    }
-    bail!("no insert had a claim of the idle worker with it")
-}
-
-/// The jobs are leased to it, or it has none; others get exactly the rest.
-async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> CaseResult {
-    kit.knows_kind(&"job".parse()?);
-    for _ in 0..4 {
-        let (worker, name) = (kit.worker().await?, kit.new_claim_id());
-        let specs = (0..3).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<_>>>()?;
-        let jobs: BTreeSet<JobId> = specs.iter().map(|spec| spec.id).collect();
-        let handle = kit.impatient();
-        let backend = handle.backend()?;
-        let claim = handle.claiming(worker, 2).claim_id(name).request()?;
-        let request = InsertRequest::new(vec![specs.clone()]).at(kit.now());
-        let insert = |request: InsertRequest| async {
-            let reply = backend.insert(request).await;
-            Ok(reply.and_then(|mut reply| reply.batches.remove(0)))
-        };
-        let with_claim = || async {
-            let reply = backend.insert(request.clone().claim(claim.clone())).await;
-            Ok(reply.and_then(outcome_with_claim))
-        };
-        in_doubt(kit, &specs[1].id.to_bytes(), with_claim).await?;
-        let held = persist("leases", || async { Ok(handle.try_leases(worker, name).await) }).await??;
-        let stored = kit.stored().await?.jobs.iter().filter(|job| jobs.contains(job)).count();
-        match kit.fault()? {
-            Fault::ReplyLost => ensure_eq!((stored, held.len()), (3, 2), "jobs and leases"),
-            Fault::RequestLost => ensure_eq!((stored, held.len()), (0, 0), "jobs and leases"),
-            _ => {}
-        }
-        persist("insert", || insert(request.clone())).await??;
-        let rest = kit.claim(kit.worker().await?, 10).await?;
-        let all: Vec<JobId> = held.iter().chain(&rest).map(|job| job.token.job).collect();
-        ensure_eq!(all.len(), 3, "jobs in both claims together");
-        ensure_eq!(all.into_iter().collect::<BTreeSet<_>>(), jobs, "the jobs in both claims");
-        let ends: Vec<_> = held.iter().chain(&rest).map(|job| (job.token, complete())).collect();
-        kit.settle(ends).await?;
-    }
-    Ok(())
-}
-
-/// The outcome of the batch. If it is unknown, the outcome of the claim must be unknown too.
-fn outcome_with_claim(mut reply: InsertReply) -> queue_core::Result<Vec<Submitted>> {
-    let is_unknown = |error: &Error| error.kind() == ErrorKind::UnknownOutcome;
-    let Some(batch) = reply.batches.pop() else {
-        // It is tried again.
-        return Err(Error::new(ErrorKind::Unavailable, "insert jobs", "the insert was declined"));
-    };
-    if batch.as_ref().is_err_and(is_unknown)
-        && !reply.claim.as_ref().is_some_and(|claim| claim.as_ref().is_err_and(is_unknown))
-    {
-        let message = format!("the outcome of the batch is unknown, that of its claim is {:?}", reply.claim);
-        return Err(Error::new(ErrorKind::Corrupt, "insert jobs", message));
-    }
-    batch
 }

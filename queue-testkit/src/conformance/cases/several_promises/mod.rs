@@ -1,7 +1,8 @@
-//! One file per idea that proves several promises with the same means.
+//! Cases that prove several promises by the same means: one file per idea.
 
 mod doubts;
 mod insert_and_claim;
+mod insert_and_claim_faults;
 mod lost_answers;
 mod outages;
 mod random;
@@ -15,6 +16,7 @@ use crate::conformance::case::Case;
 pub(super) const FILES: &[&[Case]] = &[
     doubts::CASES,
     insert_and_claim::CASES,
+    insert_and_claim_faults::CASES,
     lost_answers::CASES,
     outages::CASES,
     random::CASES,

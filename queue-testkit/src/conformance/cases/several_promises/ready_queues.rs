@@ -1,31 +1,22 @@
 //! Q19, Q17: a look at many queues leaves none out that has something.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{ReadyQueuesReply, ReadyQueuesRequest};
-use queue_core::{
-    Client, Enqueuer as _, HandlerResult, JobContext, Kind, NewJob, Payload, QueueName, Worker,
-};
+use queue_core::{Kind, QueueName};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::program::{Program, new_job, stop};
 use crate::conformance::session::{complete, queue};
 
 cases! {
     Fast q19_a_look_names_every_queue_that_has_something,
     Fast q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due,
     Fast q17_a_look_leaves_out_no_queue_that_was_resumed [Manage],
-    Race q19_a_worker_of_many_queues_runs_the_jobs_of_all,
 }
-
-/// How many queues the worker serves, and how many jobs each of some of them gets.
-const QUEUES: usize = 60;
-const JOBS: usize = 3;
 
 async fn look(kit: &Kit, queues: &[&str], kinds: &[&str]) -> anyhow::Result<ReadyQueuesReply> {
     let queues = queues.iter().map(|name| queue(name)).collect::<queue_core::Result<Vec<_>>>()?;
@@ -112,33 +103,4 @@ async fn q17_a_look_leaves_out_no_queue_that_was_resumed(kit: &Kit) -> CaseResul
     let reply = look(kit, &["mail", "other"], &["job"]).await?;
     ensure!(names(&reply, "mail"), "the queue was resumed, and is left out: {reply:?}");
     Ok(())
-}
-
-/// Those that were there before it started, those that come while it is idle, and those that become due.
-async fn q19_a_worker_of_many_queues_runs_the_jobs_of_all(kit: &Kit) -> CaseResult {
-    let mut program = Program::new(kit)?;
-    program.on("job", |_: JobContext, _: Payload| async { HandlerResult::Ok(()) })?;
-    let queues: Vec<QueueName> =
-        (0..QUEUES).map(|number| queue(&format!("q{number}"))).collect::<queue_core::Result<_>>()?;
-    let jobs = |from: usize| -> anyhow::Result<Vec<NewJob>> {
-        let some = queues.iter().skip(from).step_by(3);
-        let jobs = some.flat_map(|queue| (0..JOBS).map(|_| Ok(new_job("job", "1")?.queue(queue.clone()))));
-        jobs.collect()
-    };
-    let ids =
-        |submitted: Vec<queue_core::Submitted>| submitted.into_iter().map(|job| job.id).collect::<Vec<_>>();
-    let before = ids(program.queue.submit(jobs(0)?).await?);
-    let worker = Worker::new().serve_queues(&program.queue, queues.clone()).slots(4).start()?;
-    program.ended(&before).await?;
-    // Not by the handle that the worker is on, where there is another.
-    let handles = kit.handles(2).await?;
-    let elsewhere = Client::new(handles[1].backend()?);
-    let meanwhile = ids(elsewhere.submit(jobs(1)?).await?);
-    program.ended(&meanwhile).await?;
-    let soon = queue_core::Timestamp::now().saturating_add(Duration::from_millis(300));
-    let later = jobs(2)?.into_iter().map(|job| job.run_at(soon)).collect();
-    let later = ids(elsewhere.submit(later).await?);
-    program.ended(&later).await?;
-    drop(Arc::clone(&handles[0]));
-    stop(worker).await
 }

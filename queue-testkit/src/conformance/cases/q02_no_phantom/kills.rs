@@ -1,0 +1,25 @@
+//! Q2: jobs that a killed process had not sent.
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::crash::crew::Crew;
+use crate::conformance::kit::Kit;
+
+cases! {
+    Crash q02_what_a_killed_process_had_not_sent_does_not_exist [Durable, MultiProcess, Children],
+}
+
+/// The process has the jobs at hand, and is killed before it sends them.
+async fn q02_what_a_killed_process_had_not_sent_does_not_exist(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::new(kit)?;
+    let mut expected = 0;
+    for nth in 1..=4 {
+        let child = crew.start_halting(crew.enqueuer(5, 100), "before insert", nth).await?;
+        crew.kill(child).await?;
+        expected += 5 * (nth as usize - 1);
+        ensure_eq!(kit.stored().await?.jobs.len(), expected, "jobs after {nth} processes");
+    }
+    crew.drain().await?;
+    crew.check().await?;
+    Ok(())
+}

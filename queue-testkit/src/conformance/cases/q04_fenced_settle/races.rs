@@ -1,0 +1,42 @@
+//! Q4: settles of one lease at the same time.
+
+use std::sync::Arc;
+
+use queue_core::State;
+use queue_core::backend::Settled;
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::race::race;
+use crate::conformance::session::{bury, complete};
+
+cases! {
+    Race q04_one_of_two_verdicts_that_race_wins,
+}
+
+/// Eight tasks over two handles settle one lease, half of them each way: all are answered as the job ended.
+async fn q04_one_of_two_verdicts_that_race_wins(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    let worker = kit.worker().await?;
+    for round in 0..16 {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let token = kit.claim_one(worker).await?.token;
+        let settle = |task: usize| {
+            let handle = Arc::clone(&handles[task / 2 % 2]);
+            let verdict = if task.is_multiple_of(2) { complete() } else { bury("raced") };
+            async move { handle.settle_one(token, verdict).await }
+        };
+        let answers = race((0..8).map(settle).collect()).await?;
+        let winner = match kit.state(id).await? {
+            State::Completed => 0,
+            State::Dead => 1,
+            state => anyhow::bail!("round {round}: job {id} is {state}"),
+        };
+        for (task, answer) in answers.into_iter().enumerate() {
+            let expected = if task % 2 == winner { Settled::Done } else { Settled::LeaseLost };
+            ensure_eq!(answer, expected, "round {round}, the answer of task {task}");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! Q5: batches with a common job at the same time.
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use queue_core::ErrorKind;
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::race::race;
+
+cases! {
+    Race q05_one_of_many_batches_with_a_common_job_is_stored,
+}
+
+/// Each batch has the same job in the middle of others of its own: one is stored, whole.
+async fn q05_one_of_many_batches_with_a_common_job_is_stored(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    for round in 0..8 {
+        let before = kit.stored().await?.jobs.len();
+        let common = kit.spec("job");
+        let insert = |task: usize| {
+            let handle = Arc::clone(&handles[task % 2]);
+            let batch = vec![kit.spec("job"), common.clone(), kit.spec("job")];
+            async move { handle.try_insert(batch).await }
+        };
+        let mut stored = 0;
+        for fate in race((0..6).map(insert).collect()).await? {
+            match fate {
+                Ok(submitted) => {
+                    ensure!(submitted.iter().all(|job| job.is_new()), "round {round}: {submitted:?}");
+                    stored += 1;
+                }
+                Err(error) => {
+                    ensure_eq!(error.kind(), ErrorKind::Conflict, "round {round}, the error {error}");
+                }
+            }
+        }
+        ensure_eq!(stored, 1, "round {round}, the batches that were stored");
+        ensure_eq!(kit.stored().await?.jobs.len(), before + 3, "round {round}, the jobs");
+    }
+    Ok(())
+}

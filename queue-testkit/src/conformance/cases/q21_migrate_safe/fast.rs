@@ -1,0 +1,23 @@
+//! Q21: opening a storage again changes nothing.
+
+use super::races::{jobs_of_every_state, same_rows};
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+
+cases! {
+    Fast q21_opening_again_and_again_changes_nothing [Migrations, Durable],
+}
+
+/// Twenty times, with nothing done in between.
+async fn q21_opening_again_and_again_changes_nothing(kit: &Kit) -> CaseResult {
+    jobs_of_every_state(kit).await?;
+    let before = kit.stored().await?;
+    for time in 0..20 {
+        kit.reopen().await?;
+        let seen = kit.stored().await?;
+        ensure_eq!((&seen.jobs, &seen.workers), (&before.jobs, &before.workers), "what is there at {time}");
+        same_rows(&seen, &before)?;
+    }
+    kit.works().await
+}
