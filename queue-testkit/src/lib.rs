@@ -6,18 +6,20 @@
 //! | code that registers or enqueues | [`FakeQueue`] |
 //! | a handler | [`run_inline`] |
 //! | what a future leaves that is dropped half-way | [`drop_after`] |
-//! | a storage backend | the module `conformance`, with the feature of that name |
-//! | a backend whose server goes away, or answers too late | the module `proxy`, with the same feature |
-//! | a backend whose users are killed or stopped | the module `child`, with the same feature |
+//! | a storage backend | the module `conformance` |
+//! | a client whose server goes away, or answers too late | the module `proxy` |
+//! | a storage whose users are killed or stopped | the module `child` |
+//!
+//! Each of these modules is behind the feature of its name; `conformance` enables the other two.
 
-#[cfg(feature = "conformance")]
+#[cfg(feature = "child")]
 pub mod child;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod dropped;
 mod fake_queue;
 mod inline;
-#[cfg(feature = "conformance")]
+#[cfg(feature = "proxy")]
 pub mod proxy;
 
 pub use dropped::drop_after;

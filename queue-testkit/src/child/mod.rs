@@ -1,8 +1,8 @@
-//! Runs a test program again as a child process, to kill or stop it at the very point where that hurts most.
+//! Starts a test program again as a child process, to kill or stop it at a named point.
 //!
-//! The program asks at its beginning whether it is such a child, and then does what it was started for. It
-//! announces what it is about to do and what it learned, by lines, and names points at which its parent may
-//! have it halt:
+//! The program first asks whether it is such a child. A child runs the part that it was started
+//! for. It reports by lines what it is about to do and what it learned, and names the points at
+//! which its parent may halt it:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -31,11 +31,11 @@
 //! }
 //! ```
 //!
-//! Such a program is a test target with `harness = false`. `conformance::main` looks for a parent by itself; a
-//! program that has children of its own beside those of the suite asks for [`role`] first.
+//! Such a program is a test target with `harness = false`. `conformance::main` looks for a parent by
+//! itself; a program with other children of its own asks for [`role`] first.
 //!
-//! Parent and child talk by the child's input and output, so the child's own lines on these are kept as well,
-//! but mean nothing. A child whose parent is gone ends at once. [`Child::stop`] is for Unix.
+//! Parent and child talk by the child's input and output. Other lines that the child prints are kept
+//! too, but have no meaning. A child whose parent is gone ends at once. [`Child::stop`] needs Unix.
 
 mod line;
 mod parent;

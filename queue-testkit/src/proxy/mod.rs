@@ -1,6 +1,6 @@
-//! A proxy between a client and its server that loses, holds and cuts what passes through, when a test says so.
+//! A proxy between a client and its server. When a test says so, it loses, holds and cuts traffic.
 //!
-//! A backend that speaks to a server by TCP is pointed at [`Proxy::address`] instead of the server's own:
+//! A client that speaks TCP connects to [`Proxy::address`] instead of the address of its server:
 //!
 //! ```
 //! use std::time::Duration;

@@ -16,7 +16,7 @@ async fn what_drops_a_future_drops_it_when_it_is_dropped() {
     assert_eq!(std::sync::Arc::strong_count(&held), 1);
 }
 
-#[cfg(feature = "conformance")]
+#[cfg(feature = "proxy")]
 mod proxy {
     use std::time::Duration;
 
