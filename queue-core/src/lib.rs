@@ -9,6 +9,7 @@
 //! | handles jobs | [`TaskDefinition`], [`ResultTask`], [`Task`], [`Handler`], [`JobContext`] |
 //! | puts a program together | [`JobQueue`], [`HasJobs`] |
 //! | writes a backend | [`backend`] |
+//! | tests a program that uses the queue | the module `testing`, with the feature of that name |
 
 mod attributes;
 pub mod backend;
@@ -38,6 +39,8 @@ mod retry;
 pub mod runtime;
 mod state;
 mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod time;
 
 pub use attributes::Attributes;

@@ -1,27 +1,16 @@
-//! Helpers for tests of programs that use the queue, and the conformance suite that proves a storage
-//! backend right.
+//! Tests for authors of storage backends, each part behind the feature of its name.
 //!
-//! | to test | use |
+//! | module and feature | tests |
 //! |---|---|
-//! | code that registers or enqueues | [`FakeQueue`] |
-//! | a handler | [`run_inline`] |
-//! | what a future leaves that is dropped half-way | [`drop_after`] |
-//! | a storage backend | the module `conformance` |
-//! | a client whose server goes away, or answers too late | the module `proxy` |
-//! | a storage whose users are killed or stopped | the module `child` |
+//! | `conformance` | a storage backend, promise by promise; enables the other two |
+//! | `child` | a storage whose processes are killed or stopped at named points |
+//! | `proxy` | a client whose server goes away, answers too late, or loses a request or reply |
 //!
-//! Each of these modules is behind the feature of its name; `conformance` enables the other two.
+//! Helpers for tests of programs that use the queue are in `queue::testing`.
 
 #[cfg(feature = "child")]
 pub mod child;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod dropped;
-mod fake_queue;
-mod inline;
 #[cfg(feature = "proxy")]
 pub mod proxy;
-
-pub use dropped::drop_after;
-pub use fake_queue::FakeQueue;
-pub use inline::{Inline, run_inline};

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Trial};
+use queue_core::testing::drop_after;
 use queue_testkit::child::{Child, Orders, Parent, Record, moment};
-use queue_testkit::drop_after;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 

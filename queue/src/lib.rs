@@ -1,12 +1,13 @@
 //! A durable background job queue.
 //!
-//! This crate re-exports `queue-core` and the backends of its enabled features:
+//! This crate re-exports `queue-core` and what its features enable:
 //!
-//! | feature | backend |
+//! | feature | adds |
 //! |---|---|
 //! | `sqlite` (default) | `sqlite`: one file, in the process, nothing to install |
 //! | `postgres` | `postgres`: a schema in a PostgreSQL database, for any number of machines |
 //! | `postgres-tls` | the same, with connections by TLS |
+//! | `testing` | `testing`: helpers for your tests, such as a queue that records jobs and runs none |
 
 mod connect;
 

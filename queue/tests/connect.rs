@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use queue::{Client, DATABASE_URL_VARIABLE, EnqueuerExt, ErrorKind, connect, connect_from_env};
-use queue_testkit::drop_after;
+use queue_core::testing::drop_after;
 
 #[tokio::test]
 async fn unknown_scheme_is_named_in_the_error() {

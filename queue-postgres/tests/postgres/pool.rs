@@ -7,10 +7,10 @@ use queue_core::backend::{
     CancelRequest, Completion, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
+use queue_core::testing::drop_after;
 use queue_core::{Backend, ErrorKind, QueueName, WorkerId};
 use queue_postgres::tokio_postgres::Client;
 use queue_postgres::{Pooler, PostgresBackend};
-use queue_testkit::drop_after;
 
 use crate::common::{LONG, Place, claim, count, in_time, insert, register, spec, until};
 

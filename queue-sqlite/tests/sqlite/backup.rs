@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use queue_core::testing::drop_after;
 use queue_core::{Backend, ErrorKind};
 use queue_sqlite::{SqliteBackend, SqliteConfig};
-use queue_testkit::drop_after;
 
 use crate::common::{TestFolder, claim, count, insert, register, spec};
 

@@ -6,9 +6,9 @@ use queue_core::backend::{
     CancelRequest, Completion, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
+use queue_core::testing::drop_after;
 use queue_core::{Backend, QueueName, WorkerId};
 use queue_sqlite::SqliteBackend;
-use queue_testkit::drop_after;
 
 use crate::common::{TestFolder, claim, count, insert, register, spec};
 

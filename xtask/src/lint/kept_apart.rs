@@ -18,13 +18,14 @@ struct Promise {
 const NO_FEATURE: &[&str] = &["--no-default-features"];
 const ONLY_SQLITE: &[&str] = &["--no-default-features", "--features", "sqlite"];
 const ONLY_POSTGRES: &[&str] = &["--no-default-features", "--features", "postgres-tls"];
+const WITHOUT_SUITE: &[&str] = &["--no-default-features", "--features", "child,proxy"];
 const ALL_FEATURES: &[&str] = &["--all-features"];
 
 const SQLITE: &[&str] = &["queue-sqlite", "rusqlite", "libsqlite3-sys"];
 const POSTGRES: &[&str] = &["queue-postgres", "tokio-postgres", "deadpool-postgres"];
 const TLS: &[&str] = &["rustls", "tokio-postgres-rustls"];
 const C_COMPILER: &[&str] = &["cc"];
-const TEST_TOOLS: &[&str] = &["libtest-mimic", "proptest"];
+const SUITE: &[&str] = &["queue-core", "libtest-mimic", "proptest"];
 
 const PROMISES: &[Promise] = &[
     Promise { package: "queue-core", flags: ALL_FEATURES, without: SQLITE },
@@ -39,7 +40,7 @@ const PROMISES: &[Promise] = &[
     Promise { package: "queue-sqlite", flags: NO_FEATURE, without: C_COMPILER },
     Promise { package: "queue-testkit", flags: ALL_FEATURES, without: SQLITE },
     Promise { package: "queue-testkit", flags: ALL_FEATURES, without: POSTGRES },
-    Promise { package: "queue-testkit", flags: NO_FEATURE, without: TEST_TOOLS },
+    Promise { package: "queue-testkit", flags: WITHOUT_SUITE, without: SUITE },
 ];
 
 pub(super) fn check() -> Result<Vec<Problem>> {

@@ -6,6 +6,7 @@ use anyhow::ensure;
 use queue_core::backend::{
     CancelReply, CancelRequest, HeartbeatRequest, MaintainRequest, RegisterRequest, Settled,
 };
+use queue_core::testing::drop_after;
 use queue_core::{ErrorKind, JobId, State};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -13,7 +14,6 @@ use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, complete_with, release};
 use crate::conformance::spec::Spec;
-use crate::drop_after;
 
 cases! {
     Fast q22_a_dropped_insert_has_stored_all_or_nothing,

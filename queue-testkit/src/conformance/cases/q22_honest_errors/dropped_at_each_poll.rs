@@ -10,13 +10,13 @@ use queue_core::backend::{
     MaintainRequest, Manage, Prune, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
     Settlement,
 };
+use queue_core::testing::drop_after;
 use queue_core::{Kind, QueueName, State, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, complete, queue};
-use crate::drop_after;
 
 cases! {
     Fast q22_an_operation_dropped_at_any_poll_lets_the_handle_work,

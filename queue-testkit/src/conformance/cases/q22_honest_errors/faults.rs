@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, bail};
 use queue_core::Result;
+use queue_core::testing::drop_after;
 use tokio::task::JoinHandle;
 
 use crate::conformance::act::{Act, Answer, judge, one_of_each, some_of_each};
@@ -11,7 +12,6 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::fault::{Fault, Manner, OUTAGES};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::{MOST_STRIKES, Strikes, in_time, works_again};
-use crate::drop_after;
 
 cases! {
     Fault q22_each_operation_fails_honestly_and_is_done_by_doing_it_again on Fault::ALL,

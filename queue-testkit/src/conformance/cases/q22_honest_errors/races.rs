@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use queue_core::backend::InsertRequest;
+use queue_core::testing::drop_after;
 use queue_core::{ErrorKind, JobId, JobSpec, State};
 
 use super::dropped::batch;
@@ -12,7 +13,6 @@ use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
 use crate::conformance::race::race;
 use crate::conformance::session::Session;
-use crate::drop_after;
 
 cases! {
     Race q22_each_is_answered_its_own_while_others_are_refused,

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use queue_core::backend::Inspect;
-use queue_core::{
+
+use crate::backend::Inspect;
+use crate::{
     Dequeued, Enqueuer, Handler, JobId, JobQueue, JobSpec, Kind, MemoryBackend, NewJob, Queue, Result,
     Submitted, TaskOptions,
 };
@@ -17,7 +18,7 @@ use queue_core::{
 /// ```
 /// use std::sync::Arc;
 /// use queue_core::{Enqueuer, EnqueuerExt, HandlerResult, JobContext, Kind, Payload, Queue, TaskOptions};
-/// use queue_testkit::{FakeQueue, run_inline};
+/// use queue_core::testing::{FakeQueue, run_inline};
 ///
 /// async fn sign_up(jobs: &dyn Enqueuer, name: &str) -> queue_core::Result<()> {
 ///     jobs.enqueue_value("send-email", name).await?;

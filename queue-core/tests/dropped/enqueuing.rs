@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use queue_core::testing::FakeQueue;
 use queue_core::{
     Client, Dequeued, Enqueuer, EnqueuerExt, HandlerResult, JobContext, JobQueue, Kind, NewJob, Payload,
     Queue, Result, ResultTask, TaskDefinition, TaskOptions, Timestamp,
 };
-use queue_testkit::FakeQueue;
 
 use crate::at_each_poll;
 use crate::hesitant::Hesitant;

@@ -1,4 +1,4 @@
-//! Futures that are given up half-way.
+//! Futures that are dropped before they end.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,7 +10,7 @@ use std::task::Poll;
 /// points, give it one poll more each time, until it answers:
 ///
 /// ```
-/// use queue_testkit::drop_after;
+/// use queue_core::testing::drop_after;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let mut polls = 0;

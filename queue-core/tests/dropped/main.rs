@@ -1,14 +1,14 @@
-//! The public futures of `queue-core` and of this kit, dropped before their first poll, after their first, … until they
-//! end: what they leave behind. Those of a backend have conformance cases.
+//! The effects of public futures of `queue-core` that are dropped before their first poll, after
+//! their first, … until they end. The futures of a backend have conformance cases.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod enqueuing;
 mod handlers;
+mod helpers;
 mod hesitant;
-mod kit;
 
-use queue_testkit::drop_after;
+use queue_core::testing::drop_after;
 
 /// Drops what `make` makes at each of its polls, and calls `after` each time, until it answers; the answer.
 async fn at_each_poll<T>(mut make: impl AsyncFnMut() -> T, mut after: impl AsyncFnMut(u32)) -> T {

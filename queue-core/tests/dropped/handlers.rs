@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use queue_core::testing::{drop_after, run_inline};
 use queue_core::{Handler, HandlerResult, JobContext, Kind, Payload, Task, blocking};
-use queue_testkit::{drop_after, run_inline};
 
 use crate::at_each_poll;
 

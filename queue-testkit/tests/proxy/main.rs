@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod dropped;
+
 use std::io;
 use std::time::{Duration, Instant};
 

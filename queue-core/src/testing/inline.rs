@@ -1,6 +1,6 @@
 //! Running a handler without a queue.
 
-use queue_core::{Handler, HandlerResult, JobContext, Payload, ResultCapture};
+use crate::{Handler, HandlerResult, JobContext, Payload, ResultCapture};
 
 /// How a handler ended, and what it left.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Inline {
 ///
 /// ```
 /// use queue_core::{HandlerResult, JobContext, Kind, Payload};
-/// use queue_testkit::run_inline;
+/// use queue_core::testing::run_inline;
 ///
 /// async fn double(context: JobContext, payload: Payload) -> HandlerResult {
 ///     let number: u32 = payload.decode()?;
