@@ -32,7 +32,7 @@ mod several_promises;
 
 use super::case::Case;
 
-/// A folder that is missing here is dead code, which the compiler reports.
+/// The compiler reports a folder that is missing here, because its cases are dead code.
 const FOLDERS: &[&[&[Case]]] = &[
     q01_no_lost_ack::FILES,
     q02_no_phantom::FILES,
@@ -56,7 +56,7 @@ const FOLDERS: &[&[&[Case]]] = &[
     several_promises::FILES,
 ];
 
-/// Every case, in the order of the promises; then those of files that concern several.
+/// All cases in the order of the promises, then the cases of several promises.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     FOLDERS.iter().copied().flatten().copied().flatten()
 }
@@ -74,7 +74,7 @@ mod tests {
     fn every_case_has_a_name_of_its_own_and_a_promise() {
         let mut names = BTreeSet::new();
         for case in all() {
-            assert!(names.insert(case.name), "two cases are called {}", case.name);
+            assert!(names.insert(case.name), "two cases have the name {}", case.name);
             let promise = case.promise().unwrap_or_else(|| panic!("{} names no promise", case.name));
             assert!(case.name.starts_with(&format!("q{:02}_", promise.number())), "{}", case.name);
         }
@@ -102,7 +102,7 @@ mod tests {
         let listed: BTreeSet<&str> = all().map(|case| case.name).collect();
         for line in files().values().flat_map(|text| text.lines()) {
             if let Some(name) = line.strip_prefix("async fn q").and_then(|rest| rest.split('(').next()) {
-                assert!(listed.contains(format!("q{name}").as_str()), "q{name} is in no table");
+                assert!(listed.contains(format!("q{name}").as_str()), "q{name} is not in a table");
             }
         }
     }
@@ -127,7 +127,11 @@ mod tests {
             if folder == "several_promises" {
                 let promises: BTreeSet<_> =
                     cases.iter().filter_map(|case| Some(case.promise()?.number())).collect();
-                assert!(path.ends_with("mod.rs") || promises.len() > 1, "{} proves one", path.display());
+                assert!(
+                    path.ends_with("mod.rs") || promises.len() > 1,
+                    "{} proves only one promise",
+                    path.display()
+                );
                 continue;
             }
             let file = path.file_stem().unwrap().to_str().unwrap();

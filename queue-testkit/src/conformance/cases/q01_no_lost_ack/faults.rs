@@ -1,4 +1,4 @@
-//! Q1, Q2: through any fault, workers go on by themselves afterwards, and lose and double nothing.
+//! Q1, Q2: workers survive a fault of the storage, then run each acknowledged job once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,18 +21,18 @@ cases! {
     Fault q01_workers_wait_for_a_fault_to_pass_and_lose_nothing on OUTAGES,
 }
 
-/// How often the fault comes and goes.
+/// How often the fault is injected and removed.
 const ROUNDS: u32 = 2;
-/// The jobs of a batch, which share a fate.
+/// The jobs of a batch, which is stored whole or not at all.
 const BATCH: usize = 3;
-/// How many runs show that workers go on.
+/// This many runs show that the workers make progress.
 const ENOUGH_RUNS: usize = 20;
-/// How many failures show that the fault is felt.
+/// This many failures show that the fault has an effect.
 const ENOUGH_FAILURES: u64 = 4;
-/// Between two looks, and between two batches: a small machine is left some room.
+/// The pause between two polls, and between two batches, so that a small machine is not saturated.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// Each run of a handler by job and attempt, and how often it was seen.
+/// How often each attempt of each job ran.
 type Runs = BTreeMap<(JobId, u32), u32>;
 
 type Log = Arc<Mutex<Runs>>;
@@ -41,8 +41,8 @@ fn log(runs: &Log) -> std::sync::MutexGuard<'_, Runs> {
     runs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Two workers drain what is enqueued all the while, as the fault comes and goes. In the end each job that was
-/// acknowledged has been completed by an attempt that ran once.
+/// Two workers drain jobs while an enqueuer inserts more and the fault is injected and removed.
+/// Afterwards each acknowledged job must be completed, by an attempt that ran exactly once.
 async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> CaseResult {
     let runs = Log::default();
     let mut programs = Vec::new();
@@ -52,23 +52,24 @@ async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> Cas
     let start = |program: &Program| {
         program.start_with(4, |settings| {
             settings.worker_expiry = SHORT_EXPIRY;
-            // They end only when nothing is left to settle.
+            // The cap is short, so that the workers retry soon after the fault is removed.
             settings.outage_backoff_cap = Duration::from_millis(200);
         })
     };
     let workers = programs.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let stopped = watch::Sender::new(false);
-    let producer = tokio::spawn(produce(Client::new(kit.impatient().backend()?), stopped.subscribe()));
+    let enqueuer =
+        tokio::spawn(enqueue_until_stopped(Client::new(kit.impatient().backend()?), stopped.subscribe()));
     for _ in 0..ROUNDS {
-        go_on(&runs).await?;
-        come_and_go(kit, &runs).await?;
+        wait_for_more_runs(&runs).await?;
+        inject_and_mend(kit, &runs).await?;
     }
-    go_on(&runs).await?;
+    wait_for_more_runs(&runs).await?;
     stopped.send_replace(true);
-    let told = in_time("the producer to end", producer).await?.context("the producer panicked")??;
+    let inserts = in_time("the enqueuer to end", enqueuer).await?.context("the enqueuer panicked")??;
     drain(kit, workers).await?;
     let stored = kit.stored().await?;
-    compare(&stored, &log(&runs), &told)
+    compare(&stored, &log(&runs), &inserts)
 }
 
 fn program(handle: &Session, runs: &Log) -> anyhow::Result<Program> {
@@ -87,65 +88,72 @@ fn program(handle: &Session, runs: &Log) -> anyhow::Result<Program> {
     Ok(program)
 }
 
-/// Waits until many more attempts have run than so far.
-async fn go_on(runs: &Log) -> anyhow::Result<()> {
+/// Waits until the workers have run `ENOUGH_RUNS` more attempts.
+async fn wait_for_more_runs(runs: &Log) -> anyhow::Result<()> {
     let enough = log(runs).len() + ENOUGH_RUNS;
-    let going_on = async {
+    let more_runs = async {
         while log(runs).len() < enough {
             sleep(PAUSE).await;
         }
     };
-    in_time("the workers to go on", going_on).await
+    in_time("the workers to run more jobs", more_runs).await
 }
 
-/// Brings the fault about, waits until it is felt, and mends it.
-async fn come_and_go(kit: &Kit, runs: &Log) -> CaseResult {
+/// Injects the fault, waits until requests fail, and removes the fault.
+async fn inject_and_mend(kit: &Kit, runs: &Log) -> CaseResult {
     let fault = kit.fault()?;
     let before = kit.history().passing_failures();
     if fault.manner() == Manner::Moment {
-        let felt = async {
+        let failing = async {
             while kit.history().passing_failures() < before + ENOUGH_FAILURES {
                 kit.inject(&[]).await?.mend().await?;
                 sleep(PAUSE).await;
             }
             Ok(())
         };
-        return in_time("the fault to be felt", felt).await?;
+        return in_time("requests to fail under the fault", failing).await?;
     }
     let broken = kit.inject(&[]).await?;
     if fault.is_ridden_through() {
-        go_on(runs).await?;
-        ensure!(kit.history().passing_failures() == before, "somebody noticed: {:?}", kit.history());
+        wait_for_more_runs(runs).await?;
+        ensure!(
+            kit.history().passing_failures() == before,
+            "requests failed under a fault that must not be noticed: {:?}",
+            kit.history()
+        );
     } else {
-        let felt = async {
+        let failing = async {
             while kit.history().passing_failures() < before + ENOUGH_FAILURES {
                 sleep(PAUSE).await;
             }
         };
-        in_time("the fault to be felt", felt).await?;
+        in_time("requests to fail under the fault", failing).await?;
     }
     broken.mend().await
 }
 
-/// What became of everything that was enqueued, as the producer was told.
+/// The jobs of the enqueuer by the result of their insert.
 #[derive(Debug, Default)]
-struct Told {
+struct Inserts {
     acknowledged: Vec<JobId>,
     refused: Vec<JobId>,
-    /// Those of each batch whose fate was left open.
+    /// The jobs of each batch whose insert had an unknown outcome.
     unknown: Vec<Vec<JobId>>,
 }
 
-/// Enqueues until it is told to stop.
-async fn produce(client: Client, stopped: watch::Receiver<bool>) -> anyhow::Result<Told> {
-    let mut told = Told::default();
+/// Enqueues until `stopped` is set.
+async fn enqueue_until_stopped(client: Client, stopped: watch::Receiver<bool>) -> anyhow::Result<Inserts> {
+    let mut inserts = Inserts::default();
     while !*stopped.borrow() {
         let ids = JobId::generate_many(BATCH);
         let jobs = ids.iter().map(|id| Ok(new_job("job", "{}")?.id(*id).max_retries(1000)));
         match client.submit(jobs.collect::<queue_core::Result<_>>()?).await {
             Ok(submitted) => {
-                ensure!(submitted.iter().all(|job| job.is_new()), "new jobs were known: {submitted:?}");
-                told.acknowledged.extend(ids);
+                ensure!(
+                    submitted.iter().all(|job| job.is_new()),
+                    "jobs with new ids were reported as known: {submitted:?}"
+                );
+                inserts.acknowledged.extend(ids);
             }
             Err(error) if error.kind() == ErrorKind::UnknownOutcome => {
                 ensure!(
@@ -153,19 +161,22 @@ async fn produce(client: Client, stopped: watch::Receiver<bool>) -> anyhow::Resu
                     "an unknown outcome names {:?} instead of {ids:?}",
                     error.jobs()
                 );
-                told.unknown.push(ids);
+                inserts.unknown.push(ids);
             }
             Err(error) => {
-                ensure!(error.is_retryable(), "an insert failed for good: {error:?}");
-                told.refused.extend(ids);
+                ensure!(
+                    error.is_retryable(),
+                    "an insert failed with an error that is not retryable: {error:?}"
+                );
+                inserts.refused.extend(ids);
             }
         }
         sleep(PAUSE).await;
     }
-    Ok(told)
+    Ok(inserts)
 }
 
-/// Lets the workers do the rest, and stops them.
+/// Waits until the workers have finished all jobs, and stops them.
 async fn drain(kit: &Kit, workers: Vec<RunningWorker>) -> CaseResult {
     let drained = async {
         while kit.try_stored().await.map_or(1, |stored| stored.live.len()) > 0 {
@@ -179,20 +190,23 @@ async fn drain(kit: &Kit, workers: Vec<RunningWorker>) -> CaseResult {
     Ok(())
 }
 
-fn compare(stored: &Stored, runs: &Runs, told: &Told) -> CaseResult {
-    let gone = told.acknowledged.iter().find(|job| stored.jobs.binary_search(job).is_err());
-    ensure!(gone.is_none(), "acknowledged, and gone: {gone:?}");
-    let phantom = told.refused.iter().find(|job| stored.jobs.binary_search(job).is_ok());
-    ensure!(phantom.is_none(), "refused, and there all the same: {phantom:?}");
-    for batch in &told.unknown {
+fn compare(stored: &Stored, runs: &Runs, inserts: &Inserts) -> CaseResult {
+    let missing = inserts.acknowledged.iter().find(|job| stored.jobs.binary_search(job).is_err());
+    ensure!(missing.is_none(), "an acknowledged job is not stored: {missing:?}");
+    let phantom = inserts.refused.iter().find(|job| stored.jobs.binary_search(job).is_ok());
+    ensure!(phantom.is_none(), "a job whose insert failed is stored: {phantom:?}");
+    for batch in &inserts.unknown {
         let there = batch.iter().filter(|job| stored.jobs.binary_search(job).is_ok()).count();
-        ensure!(there == 0 || there == batch.len(), "a part of a batch is there: {there} of {batch:?}");
+        ensure!(there == 0 || there == batch.len(), "a part of a batch is stored: {there} jobs of {batch:?}");
     }
     for row in &stored.outcomes {
-        ensure!(row.state == State::Completed, "it ended otherwise: {row:?}");
+        ensure!(row.state == State::Completed, "a job ended in another state than completed: {row:?}");
         let expected = Some(row.attempt.to_string().into_bytes());
-        ensure!(row.result == expected, "its result is not that of its attempt: {row:?}");
-        ensure!(runs.contains_key(&(row.id, row.attempt)), "it was completed, and did not run: {row:?}");
+        ensure!(row.result == expected, "the stored result is not that of the job's attempt: {row:?}");
+        ensure!(
+            runs.contains_key(&(row.id, row.attempt)),
+            "a job is completed, but the handler never ran this attempt: {row:?}"
+        );
     }
     let doubled = runs.iter().find(|(_, times)| **times > 1);
     ensure!(doubled.is_none(), "an attempt ran more than once: {doubled:?}");

@@ -1,4 +1,4 @@
-//! Q1: jobs that a process had acknowledged when it is killed, and programs that are killed at random.
+//! Q1: processes that are killed lose no acknowledged job.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -37,7 +37,8 @@ fn batches(lines: &[Line]) -> Vec<(Vec<JobId>, bool)> {
     sent
 }
 
-/// Before an insert, while it is under way, and right after its answer: the jobs of every answer are there.
+/// A process is killed before an insert, during it, and right after its reply. Each job of an
+/// acknowledged batch must be stored.
 async fn q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let mut acknowledged = 0;
@@ -49,26 +50,27 @@ async fn q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it(kit: &Kit) -> C
             for (batch, _) in sent.iter().filter(|batch| batch.1) {
                 ensure!(
                     batch.iter().all(|job| stored.contains(job)),
-                    "{point}, {nth}: {batch:?} is not there"
+                    "{point}, {nth}: a job of the acknowledged batch {batch:?} is not stored"
                 );
                 acknowledged += 1;
             }
         }
     }
-    ensure_eq!(acknowledged, 3 + 3 + 6, "batches that were acknowledged");
+    ensure_eq!(acknowledged, 3 + 3 + 6, "the number of acknowledged batches");
     crew.drain().await?;
     crew.check().await?;
     Ok(())
 }
 
-/// The fewest kills of processes that run the real runtime.
+/// The fewest kills of processes that run the runtime.
 const PROGRAMS: u32 = 60;
 
-/// After how long without a start a process gets more jobs.
-const HUNGRY: Duration = Duration::from_millis(500);
+/// A process that has started no job for this long gets more jobs.
+const IDLE_LIMIT: Duration = Duration::from_millis(500);
 
-/// Three workers of the real runtime, at the backend's own time, whose handlers end well, fail, pause, take
-/// their time: each is killed in the middle of its jobs, and the others notice by themselves.
+/// Three processes run the runtime on the real clock, with handlers that complete, fail, snooze or
+/// run long. Each process is killed while it runs jobs. The remaining workers must rescue its jobs
+/// without help.
 async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());
@@ -85,7 +87,7 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
         let mut victim = hands.remove(chance.usize(..3));
         for _ in 0..chance.u32(1..12) {
             while !has_started_one(&mut victim).await? {
-                // The others have taken everything.
+                // The other processes have claimed all jobs.
                 enqueued += crew.enqueue(&batch).await?.len();
             }
         }
@@ -99,14 +101,14 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
     }
     crew.run_dry().await?;
     let stored = crew.check().await?;
-    ensure_eq!(stored.outcomes.len(), enqueued, "jobs that have ended");
+    ensure_eq!(stored.outcomes.len(), enqueued, "the number of jobs with an outcome");
     Ok(())
 }
 
 /// Whether the process starts a job within a short time.
 async fn has_started_one(hand: &mut Hand) -> anyhow::Result<bool> {
     let starts = |text: &str| matches!(Event::read(text), Some(Event::Started { .. }));
-    match timeout(HUNGRY, hand.child.until(starts)).await {
+    match timeout(IDLE_LIMIT, hand.child.until(starts)).await {
         Ok(line) => line.map(|_| true).map_err(Into::into),
         Err(_) => Ok(false),
     }

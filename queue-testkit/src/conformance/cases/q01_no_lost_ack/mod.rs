@@ -1,4 +1,4 @@
-//! Q1: an acknowledged enqueue ends terminal and never vanishes.
+//! Q1: an acknowledged job is never lost and ends in a final state.
 
 mod fast;
 mod faults;

@@ -1,4 +1,4 @@
-//! Q1: what a worker does with jobs, whatever their handlers do.
+//! Q1: a worker brings each job to the state that its handler chose.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,13 +20,13 @@ cases! {
     Race q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker,
 }
 
-/// Jobs that end before the worker is shut down, and those that run at that moment.
+/// Jobs that end before the worker is shut down.
 const BEFORE_SHUTDOWN: usize = 20;
 const SLOTS: usize = 2;
-/// How often is looked whether it has begun, and before it, whether there is something to give back.
+/// The interval at which a condition is polled.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What the payload asks for: well, badly once, badly each time, given up, later, not wanted.
+/// The payload selects the verdict: complete, fail once, panic once, always fail, bury or cancel.
 async fn obey(context: JobContext, payload: Payload) -> HandlerResult {
     let is_first = context.attempt() == 1;
     match payload.decode::<String>()?.as_str() {
@@ -42,7 +42,8 @@ async fn obey(context: JobContext, payload: Payload) -> HandlerResult {
     }
 }
 
-/// Each job ends as its own handler ran, and costs as many attempts as that took.
+/// Each job must end in the state that its handler returned, after exactly the attempts that the
+/// handler needed.
 async fn q01_a_worker_brings_every_job_to_the_end_its_handler_chose(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("obey", obey)?;
@@ -65,13 +66,21 @@ async fn q01_a_worker_brings_every_job_to_the_end_its_handler_chose(kit: &Kit) -
     stop(worker).await?;
     for (id, (payload, state, attempts)) in ids.into_iter().zip(expected.into_iter().cycle()) {
         let record = kit.record(id).await?;
-        ensure_eq!((record.state, record.attempt), (state, attempts), "the job that was to {payload}");
-        ensure_eq!(record.result.is_some(), state == State::Completed, "a result of {payload}");
+        ensure_eq!(
+            (record.state, record.attempt),
+            (state, attempts),
+            "the state and attempt of the job with payload {payload}"
+        );
+        ensure_eq!(
+            record.result.is_some(),
+            state == State::Completed,
+            "whether the job with payload {payload} has a result"
+        );
     }
     Ok(())
 }
 
-/// Each job enqueues two more, from within its handler, down to a depth: all 127 of them run.
+/// Each handler enqueues two more jobs until a depth is reached. All 127 jobs must run.
 async fn q01_jobs_that_jobs_enqueue_are_run(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     let enqueuer = program.queue.enqueuer();
@@ -93,11 +102,16 @@ async fn q01_jobs_that_jobs_enqueue_are_run(kit: &Kit) -> CaseResult {
     }
     stop(worker).await?;
     let stored = kit.stored().await?;
-    ensure_eq!((stored.jobs.len(), stored.outcomes.len()), (127, 127), "jobs, and those that ended");
+    ensure_eq!(
+        (stored.jobs.len(), stored.outcomes.len()),
+        (127, 127),
+        "the number of jobs, and of jobs with an outcome"
+    );
     Ok(())
 }
 
-/// What had not started is given back at no cost, and the next worker runs it once.
+/// A worker is shut down while it runs jobs and holds claimed jobs that have not started. It must
+/// release those at no cost, and the next worker must run them once.
 async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     let started = AtomicUsize::new(0);
@@ -105,7 +119,8 @@ async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &K
         let number = started.fetch_add(1, Ordering::Relaxed);
         let runs_on = (BEFORE_SHUTDOWN..BEFORE_SHUTDOWN + SLOTS).contains(&number);
         async move {
-            // The job's own deadline lies far behind that of a shutdown.
+            // A deadline within the grace period is that of the shutdown, because the job's own is
+            // later.
             let is_far = |deadline: Instant| deadline > Instant::now() + GRACE;
             while runs_on && context.deadline().is_none_or(is_far) {
                 sleep(LOOK).await;
@@ -125,18 +140,21 @@ async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &K
         }
         anyhow::Ok(())
     };
-    in_time("a job that is claimed and has not started", has_more).await??;
+    in_time("a claimed job that has not started", has_more).await??;
     stop(first).await?;
     let left = kit.stored().await?.live;
-    ensure!(!left.is_empty(), "the shutdown was not in the middle");
-    ensure!(left.iter().all(|row| row.state == State::Ready), "what had not started was not given back");
+    ensure!(!left.is_empty(), "all jobs ended before the shutdown, so the case proves nothing");
+    ensure!(
+        left.iter().all(|row| row.state == State::Ready),
+        "the shutdown did not release a job that had not started"
+    );
     let second = program.start(SLOTS)?;
     program.ended(&ids).await?;
     stop(second).await?;
     for row in kit.stored().await?.outcomes {
         ensure!(
             (row.state, row.attempt) == (State::Completed, 1),
-            "a job that was to run once ended as {row:?}"
+            "a job that must complete on attempt 1 ended as {row:?}"
         );
     }
     Ok(())

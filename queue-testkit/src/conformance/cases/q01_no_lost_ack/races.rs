@@ -1,4 +1,4 @@
-//! Q1: nothing is lost between many who insert, claim and fail at the same time.
+//! Q1: concurrent inserts, claims and failures lose no job.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,13 +19,14 @@ cases! {
     Race q01_leases_that_fail_and_expire_at_the_same_time_lose_nothing,
 }
 
-/// What one task of a race did.
+/// The jobs that one task of a race inserted or ran.
 enum Did {
     Inserted(Vec<JobId>),
     Ran(Vec<JobId>),
 }
 
-/// Six tasks insert batches while four drain, over two handles: each job is run exactly once.
+/// Six tasks insert batches while four tasks drain, over two handles. Each job must run exactly
+/// once.
 async fn q01_what_many_insert_while_many_drain_is_all_run(kit: &Kit) -> CaseResult {
     const INSERTERS: usize = 6;
     let handles = kit.handles(2).await?;
@@ -55,7 +56,7 @@ async fn q01_what_many_insert_while_many_drain_is_all_run(kit: &Kit) -> CaseResu
     }
     inserted.sort();
     ran.sort();
-    ensure_eq!(ran, inserted, "the jobs that were run, each as often as it was");
+    ensure_eq!(ran, inserted, "the jobs that ran, with repetitions, against the jobs inserted");
     Ok(())
 }
 
@@ -68,7 +69,7 @@ async fn insert_batches(handle: &Session, task: usize) -> anyhow::Result<Vec<Job
     Ok(inserted)
 }
 
-/// Ends once nobody inserts any more and a claim from the head finds nothing.
+/// Returns when all inserters have finished and a claim finds no job.
 async fn drain(handle: &Session, worker: WorkerId, left: &AtomicUsize) -> anyhow::Result<Vec<JobId>> {
     let mut ran = Vec::new();
     loop {
@@ -78,15 +79,19 @@ async fn drain(handle: &Session, worker: WorkerId, left: &AtomicUsize) -> anyhow
             return Ok(ran);
         }
         for job in jobs {
-            ensure_eq!(handle.settle_one(job.token, complete()).await?, Settled::Done, "a completion");
+            ensure_eq!(
+                handle.settle_one(job.token, complete()).await?,
+                Settled::Done,
+                "the reply to a completion"
+            );
             ran.push(job.token.job);
         }
         tokio::task::yield_now().await;
     }
 }
 
-/// Round by round, tasks claim and then fail, give back, or drop what they hold while others rescue;
-/// all of it is there afterwards, and can be completed.
+/// In each round tasks claim jobs, then fail, release or abandon them, while other tasks rescue.
+/// Afterwards each job must be stored and claimable.
 async fn q01_leases_that_fail_and_expire_at_the_same_time_lose_nothing(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..60).map(|_| kit.spec("job").max_retries(50)).collect()).await?;
@@ -105,14 +110,14 @@ async fn q01_leases_that_fail_and_expire_at_the_same_time_lose_nothing(kit: &Kit
     let worker = kit.worker().await?;
     let left: BTreeSet<JobId> = kit.claim(worker, 100).await?.iter().map(|job| job.token.job).collect();
     ensure_eq!(left, jobs.into_iter().collect(), "the jobs that can be claimed afterwards");
-    ensure!(kit.claim(worker, 1).await?.is_empty(), "there are more jobs than were inserted");
+    ensure!(kit.claim(worker, 1).await?.is_empty(), "a claim returned more jobs than were inserted");
     Ok(())
 }
 
 async fn unreliable(handle: &Session, worker: WorkerId, mood: usize) -> CaseResult {
     for (index, job) in handle.claim(worker, 5).await?.into_iter().enumerate() {
         match (mood + index) % 3 {
-            // Its worker is never heard of again.
+            // The worker abandons the job without a settle.
             0 => {}
             1 => drop(handle.settle_one(job.token, release()).await?),
             _ => drop(handle.settle_one(job.token, retry("failed", 0)).await?),

@@ -1,4 +1,4 @@
-//! Q1, and all others: everything at once, for longer.
+//! Q1 and all other promises: mixed load for a longer time.
 
 use std::time::Duration;
 
@@ -16,12 +16,13 @@ cases! {
     Soak q01_everything_at_once_for_a_while [Durable, MultiProcess, Children],
 }
 
-/// How long a storage is used at the least before everything is drained and checked, unless the whole soak is shorter.
+/// The shortest time for which a storage is used before it is drained and checked, unless the whole
+/// soak is shorter.
 const ROUND: Duration = Duration::from_secs(20);
-/// How many more rounds there may be: on a slow machine a rare state may be missed.
+/// The most extra rounds, because a slow machine may miss a rare state.
 const MOST_FURTHER: u32 = 4;
 
-/// What all rounds together have shown.
+/// The states and kills that all rounds together have reached.
 #[derive(Debug, Default)]
 struct Shown {
     reached: Reached,
@@ -29,16 +30,16 @@ struct Shown {
 }
 
 impl Shown {
-    /// Fails if it is not what a soak is to show.
+    /// Fails if a state or a kill that a soak must reach is missing.
     fn check(&self) -> CaseResult {
         self.kills.found_enough()?;
         self.reached.check()
     }
 }
 
-/// Tasks and processes enqueue, work, cancel, lose their leases, are stopped and killed. What is left is drained, and
-/// what everybody said is held against what is stored. A long soak does so again and again, in rounds of the same
-/// length on fresh storages; and any goes on until each rare state was reached.
+/// Tasks and processes enqueue, work, cancel, lose leases, are stopped and are killed. The rest is
+/// drained, and the history is checked against the stored rows. A long soak repeats this in rounds
+/// of the same length on fresh storages. Each soak continues until each rare state was reached.
 async fn q01_everything_at_once_for_a_while(kit: &Kit) -> CaseResult {
     let mut chance = fastrand::Rng::with_seed(kit.seed());
     let whole = kit.settings().soak;
@@ -55,7 +56,7 @@ async fn q01_everything_at_once_for_a_while(kit: &Kit) -> CaseResult {
     shown.check()
 }
 
-#[expect(clippy::print_stdout, reason = "whoever runs the suite is to see what was reached")]
+#[expect(clippy::print_stdout, reason = "the operator who runs the suite needs the counts")]
 async fn round(kit: &Kit, length: Duration, chance: fastrand::Rng, shown: &mut Shown) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     soak(&mut crew, length, chance).await?;

@@ -1,4 +1,4 @@
-//! Q2: jobs that a killed process had not sent.
+//! Q2: a process is killed before it sends its jobs.
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -9,7 +9,8 @@ cases! {
     Crash q02_what_a_killed_process_had_not_sent_does_not_exist [Durable, MultiProcess, Children],
 }
 
-/// The process has the jobs at hand, and is killed before it sends them.
+/// A process is killed before it sends a batch that it has prepared. None of the jobs may be
+/// stored.
 async fn q02_what_a_killed_process_had_not_sent_does_not_exist(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let mut expected = 0;
@@ -17,7 +18,11 @@ async fn q02_what_a_killed_process_had_not_sent_does_not_exist(kit: &Kit) -> Cas
         let child = crew.start_halting(crew.enqueuer(5, 100), "before insert", nth).await?;
         crew.kill(child).await?;
         expected += 5 * (nth as usize - 1);
-        ensure_eq!(kit.stored().await?.jobs.len(), expected, "jobs after {nth} processes");
+        ensure_eq!(
+            kit.stored().await?.jobs.len(),
+            expected,
+            "the number of stored jobs after {nth} processes"
+        );
     }
     crew.drain().await?;
     crew.check().await?;

@@ -15,8 +15,8 @@ cases! {
     Race q02_refused_batches_run_nothing_while_others_are_drained,
 }
 
-/// Four tasks enqueue, every other batch of theirs to be refused; four drain meanwhile. What is run is what
-/// was acknowledged.
+/// Four tasks enqueue good and bad batches in turn while four tasks drain. Exactly the acknowledged
+/// jobs must run.
 async fn q02_refused_batches_run_nothing_while_others_are_drained(kit: &Kit) -> CaseResult {
     const ENQUEUERS: usize = 4;
     let handles = kit.handles(2).await?;
@@ -40,11 +40,11 @@ async fn q02_refused_batches_run_nothing_while_others_are_drained(kit: &Kit) -> 
     let (mut acknowledged, mut ran) = (acknowledged.concat(), ran.concat());
     acknowledged.sort();
     ran.sort();
-    ensure_eq!(ran, acknowledged, "the jobs that were run");
+    ensure_eq!(ran, acknowledged, "the jobs that ran");
     Ok(())
 }
 
-/// The ids of the good ones.
+/// Returns the ids of the good batches.
 async fn enqueue_good_and_bad(handle: &Session, taken: JobId) -> anyhow::Result<Vec<JobId>> {
     let mut acknowledged = Vec::new();
     for turn in 0..10 {
@@ -57,7 +57,7 @@ async fn enqueue_good_and_bad(handle: &Session, taken: JobId) -> anyhow::Result<
     Ok(acknowledged)
 }
 
-/// Ends once nobody enqueues any more and a claim from the head finds nothing.
+/// Returns when all enqueuers have finished and a claim finds no job.
 async fn drain(handle: &Session, worker: WorkerId, left: &AtomicUsize) -> anyhow::Result<Vec<JobId>> {
     let mut ran = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Q3: at most one live lease a job; a rescue never takes a job from a live worker.
+//! Q3: at most one live lease per job; a rescue never takes a job from a live worker.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ cases! {
     Fast q03_a_kind_named_twice_brings_no_job_twice,
 }
 
-/// Not to its own worker, not to another, not when it is inserted or cancelled again, and not by the time
-/// alone, however late.
+/// A job is running. No worker may claim it, not even its holder. A repeated insert, a cancel
+/// request and elapsed time must not make it claimable.
 async fn q03_a_running_job_is_given_to_nobody_else(kit: &Kit) -> CaseResult {
     let holder = kit.worker().await?;
     let spec = kit.spec("job");
@@ -35,14 +35,15 @@ async fn q03_a_running_job_is_given_to_nobody_else(kit: &Kit) -> CaseResult {
         kit.cancel_running(id).await?;
         kit.promote(10).await?;
         for worker in [holder, kit.worker().await?] {
-            ensure_eq!(kit.claim(worker, 9).await?, [], "a claim of a running job");
+            ensure_eq!(kit.claim(worker, 9).await?, [], "the reply to a claim while the only job is running");
         }
     }
     ensure_eq!(kit.leases(holder, held.token.claim).await?, [held], "the live leases of the claim");
     Ok(())
 }
 
-/// Released, snoozed, failed, rescued: the first of two claims has it, the second has not.
+/// A lease ends by release, snooze, retry or rescue. The next claim must return the job under a new
+/// token, and the claim after it must return nothing.
 async fn q03_each_end_of_a_lease_gives_one_new_one(kit: &Kit) -> CaseResult {
     let ends: [Option<Verdict>; 4] = [Some(release()), Some(snooze(0)), Some(retry("failed", 0)), None];
     let id = kit.insert_one(kit.spec("job")).await?;
@@ -58,13 +59,14 @@ async fn q03_each_end_of_a_lease_gives_one_new_one(kit: &Kit) -> CaseResult {
         let (first, second) = (kit.worker().await?, kit.worker().await?);
         let old = std::mem::replace(&mut held, kit.claim_one(first).await?);
         ensure_eq!(held.token.job, id, "the job of the first claim after {what}");
-        ensure!(held.token != old.token, "a token came twice, after {what}");
+        ensure!(held.token != old.token, "the new lease has the token of the old one, after {what}");
         ensure_eq!(kit.claim(second, 9).await?, [], "the second claim after {what}");
     }
     Ok(())
 }
 
-/// Of eight workers every other one beats; their leases lie between those of the others.
+/// Half of eight workers send heartbeats, and the leases of all are interleaved. The rescue must
+/// take exactly the leases of the expired workers.
 async fn q03_a_rescue_takes_the_leases_of_the_dead_only(kit: &Kit) -> CaseResult {
     kit.insert((0..32).map(|_| kit.spec("job")).collect()).await?;
     let mut workers = Vec::new();
@@ -82,16 +84,21 @@ async fn q03_a_rescue_takes_the_leases_of_the_dead_only(kit: &Kit) -> CaseResult
     }
     kit.advance(Duration::from_secs(1));
     let reply = kit.rescue(100).await?;
-    ensure_eq!((reply.rescued, reply.workers_lost), (16, 4), "leases taken, and workers given up");
+    ensure_eq!(
+        (reply.rescued, reply.workers_lost),
+        (16, 4),
+        "the numbers of leases rescued and of workers lost"
+    );
     for (worker, job) in held {
         let is_alive = workers.iter().step_by(2).any(|alive| *alive == worker);
         let expected = if is_alive { State::Running } else { State::Ready };
-        ensure_eq!(kit.state(job).await?, expected, "the job of a worker that lives: {is_alive}");
+        ensure_eq!(kit.state(job).await?, expected, "the state of a job whose worker is alive ({is_alive})");
     }
     Ok(())
 }
 
-/// Short and long timeouts in the hands of one worker that beats.
+/// A live worker holds leases with short and long timeouts. The rescue must take exactly the
+/// overdue leases.
 async fn q03_a_rescue_by_deadline_takes_the_overdue_only(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let second = Duration::from_secs(1);
@@ -102,16 +109,17 @@ async fn q03_a_rescue_by_deadline_takes_the_overdue_only(kit: &Kit) -> CaseResul
         kit.advance(second * 10);
         kit.heartbeat(worker).await?;
     }
-    ensure_eq!(kit.rescue(10).await?.rescued, 2, "leases taken");
+    ensure_eq!(kit.rescue(10).await?.rescued, 2, "the number of leases rescued");
     let expected = [State::Ready, State::Running, State::Ready, State::Running];
     for (job, expected) in jobs.into_iter().zip(expected) {
         ensure_eq!(kit.state(job).await?, expected, "the state of job {job}");
     }
-    ensure_eq!(kit.heartbeat(worker).await?.leases, 2, "leases that the worker still has");
+    ensure_eq!(kit.heartbeat(worker).await?.leases, 2, "the number of leases that the worker still holds");
     Ok(())
 }
 
-/// Two claims of one worker and one of another: each is answered with its own.
+/// Two workers claim in turn. Each claim id must list the leases of that claim, and only for its
+/// own worker.
 async fn q03_a_worker_has_the_leases_of_its_own_claims(kit: &Kit) -> CaseResult {
     let (first, second) = (kit.worker().await?, kit.worker().await?);
     kit.insert((0..6).map(|_| kit.spec("job")).collect()).await?;
@@ -124,11 +132,16 @@ async fn q03_a_worker_has_the_leases_of_its_own_claims(kit: &Kit) -> CaseResult 
     }
     kit.settle_one(claims[2][1].token, complete()).await?;
     let left = kit.leases(first, claims[2][0].token.claim).await?;
-    ensure_eq!(left, [claims[2][0].clone(), claims[2][2].clone()], "the leases without the settled one");
+    ensure_eq!(
+        left,
+        [claims[2][0].clone(), claims[2][2].clone()],
+        "the leases of the claim without the settled one"
+    );
     Ok(())
 }
 
-/// Nor does one that registers after it inherit any.
+/// A worker is lost with five leases. No lease may name it afterwards, and a worker that registers
+/// later must hold none.
 async fn q03_a_lost_worker_keeps_no_lease(kit: &Kit) -> CaseResult {
     let lost = kit.worker().await?;
     kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
@@ -137,13 +150,14 @@ async fn q03_a_lost_worker_keeps_no_lease(kit: &Kit) -> CaseResult {
     kit.rescue(10).await?;
     ensure_eq!(kit.leases(lost, held[0].token.claim).await?, [], "the leases of the lost worker");
     let next = kit.worker().await?;
-    ensure_eq!(kit.heartbeat(next).await?.leases, 0, "leases of a new worker");
+    ensure_eq!(kit.heartbeat(next).await?.leases, 0, "the number of leases of a new worker");
     let rows = kit.stored().await?.live;
-    ensure!(rows.iter().all(|row| row.worker.is_none()), "rows that name a worker: {rows:?}");
+    ensure!(rows.iter().all(|row| row.worker.is_none()), "rows that still name a worker: {rows:?}");
     Ok(())
 }
 
-/// A limit above what there is, over several levels, with jobs that are promoted on the way.
+/// A claim with a large limit covers several priorities, and some of the jobs are promoted by it.
+/// Each job must be returned once.
 async fn q03_a_claim_brings_no_job_twice(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let soon = kit.now().saturating_add(Duration::from_secs(5));
@@ -155,12 +169,13 @@ async fn q03_a_claim_brings_no_job_twice(kit: &Kit) -> CaseResult {
     kit.advance(Duration::from_secs(5));
     let mut seen: Vec<JobId> = kit.claim(worker, 1000).await?.iter().map(|job| job.token.job).collect();
     seen.sort();
-    ensure_eq!(seen, jobs, "the jobs of one claim");
-    ensure_eq!(kit.claim(worker, 1000).await?, [], "the claim after it");
+    ensure_eq!(seen, jobs, "the jobs of the first claim");
+    ensure_eq!(kit.claim(worker, 1000).await?, [], "the second claim");
     Ok(())
 }
 
-/// Backends look for each kind by itself.
+/// The claim names a kind several times. Each job must still be returned once, because a backend
+/// may query each kind separately.
 async fn q03_a_kind_named_twice_brings_no_job_twice(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let specs = ["a", "b", "a", "b"].map(|kind| kit.spec(kind));
@@ -171,6 +186,6 @@ async fn q03_a_kind_named_twice_brings_no_job_twice(kit: &Kit) -> CaseResult {
         let expected = if limit == 2 { &jobs[..2] } else { &jobs[2..] };
         ensure_eq!(claimed, expected, "the jobs of a claim of at most {limit}");
     }
-    ensure_eq!(kit.heartbeat(worker).await?.leases, 4, "leases");
+    ensure_eq!(kit.heartbeat(worker).await?.leases, 4, "the number of leases of the worker");
     Ok(())
 }

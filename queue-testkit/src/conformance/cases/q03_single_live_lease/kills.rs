@@ -1,4 +1,4 @@
-//! Q3: processes that enqueue and work at the same time, and are killed at random.
+//! Q3: processes enqueue and work concurrently, and are killed at random.
 
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ cases! {
     Crash q03_random_kills_give_no_job_two_leases [Durable, MultiProcess, Children],
 }
 
-/// The fewest kills of processes that work by hand.
+/// The fewest kills of processes that call the backend without the runtime.
 const ROUNDS: u32 = 120;
 
-/// Three processes claim and settle, two enqueue; one of them is killed at a time, some lines or a moment after
-/// the time moved on. Only those that were killed are ever late, so none that lives may lose anything.
+/// Three processes claim and settle, and two enqueue. In each round the clock advances, then one
+/// process is killed at a random moment. Only killed processes miss heartbeats, so no live worker
+/// may lose a lease.
 async fn q03_random_kills_give_no_job_two_leases(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());
@@ -31,7 +32,7 @@ async fn q03_random_kills_give_no_job_two_leases(kit: &Kit) -> CaseResult {
         for hand in &mut hands {
             hand.child.tell(&work::time_line(now))?;
         }
-        // Workers more often than enqueuers: they have more to lose.
+        // Workers are killed more often than enqueuers, because only workers hold leases.
         let place = [0, 0, 1, 1, 2, 2, 3, 4][chance.usize(..8)];
         let victim = hands.remove(place);
         let killing = kill_at_random(&mut crew, victim, &mut chance);
@@ -51,7 +52,7 @@ async fn q03_random_kills_give_no_job_two_leases(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// The first three places are those of workers.
+/// Starts a worker for the first three places, an enqueuer for the other two.
 fn fill(crew: &mut Crew<'_>, place: usize, chance: &mut fastrand::Rng) -> anyhow::Result<Hand> {
     if place < 3 {
         let verdicts = Verdicts::Mixed(chance.u64(..));
@@ -61,7 +62,7 @@ fn fill(crew: &mut Crew<'_>, place: usize, chance: &mut fastrand::Rng) -> anyhow
     }
 }
 
-/// After some more lines, and a moment longer; or as soon as there is nothing left for it to do.
+/// Kills a process after a random number of lines and a short delay, or as soon as it is idle.
 async fn kill_at_random(crew: &mut Crew<'_>, mut victim: Hand, chance: &mut fastrand::Rng) -> CaseResult {
     for _ in 0..chance.u32(1..16) {
         if victim.child.until(|_| true).await?.text == IDLE {

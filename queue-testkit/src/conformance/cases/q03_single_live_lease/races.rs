@@ -1,4 +1,4 @@
-//! Q3: at most one live lease a job, however many reach for it.
+//! Q3: at most one live lease per job under concurrent claims and rescues.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ cases! {
     Race q03_claims_with_inserts_and_others_share_no_job [InsertAndClaim],
 }
 
-/// How often each task of a race claims or inserts.
+/// The number of claims or inserts per task.
 const TURNS: usize = 60;
 
-/// In batches of different sizes: every job is in one claim.
+/// Sixteen workers claim concurrently with different limits. Each job must be in exactly one claim.
 async fn q03_sixteen_claimers_share_no_job(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..400).map(|index| kit.spec("job").priority(index % 3)).collect()).await?;
@@ -52,8 +52,8 @@ async fn q03_sixteen_claimers_share_no_job(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Eight tasks over two handles take a few jobs again and again, and give them back in every way. That no two
-/// of them hold one job at the same time is what the history shows.
+/// Eight tasks over two handles claim the same jobs repeatedly and settle them with each verdict.
+/// The history check must find no two leases of one job at the same time.
 async fn q03_leases_that_are_given_back_never_overlap(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     kit.insert((0..24).map(|_| kit.spec("job").max_retries(500)).collect()).await?;
@@ -78,13 +78,13 @@ async fn hold_briefly(handle: &Session, worker: WorkerId, end: Verdict) -> CaseR
     tokio::task::yield_now().await;
     for job in jobs {
         let answer = handle.settle_one(job.token, end.clone()).await?;
-        ensure_eq!(answer, Settled::Done, "the settle of a lease that nobody could take");
+        ensure_eq!(answer, Settled::Done, "the reply to a settle of a lease that no rescue could take");
     }
     Ok(())
 }
 
-/// The leases of two dead workers, taken by six rescues with small limits: every lease is taken by one
-/// of them, every worker given up by one, and every loss recorded once.
+/// Six rescues with small limits take the leases of two lost workers concurrently. Each lease must
+/// be rescued once, each worker lost once, and each loss recorded once.
 async fn q03_rescues_at_the_same_time_take_each_lease_once(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..60).map(|_| kit.spec("job")).collect()).await?;
@@ -107,16 +107,17 @@ async fn q03_rescues_at_the_same_time_take_each_lease_once(kit: &Kit) -> CaseRes
     let mut rescued: u64 = sums.iter().map(|sum| sum.0).sum();
     let workers: u64 = sums.iter().map(|sum| sum.1).sum();
     rescued += kit.rescue(100).await?.rescued;
-    ensure_eq!((rescued, workers), (60, 2), "leases taken back, and workers given up");
+    ensure_eq!((rescued, workers), (60, 2), "the numbers of leases rescued and of workers lost");
     for job in jobs {
         let record = kit.record(job).await?;
         let seen = (record.state, record.attempt, record.errors.len());
-        ensure_eq!(seen, (State::Ready, 1, 1), "state, attempt and losses of job {job}");
+        ensure_eq!(seen, (State::Ready, 1, 1), "the state, attempt and number of errors of job {job}");
     }
     Ok(())
 }
 
-/// The holder settles at the moment of its expiry: either it was in time, or the job is another's.
+/// The holder settles at the moment of its expiry, while another handle rescues. Exactly one of
+/// them must win.
 async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let mut duels = Duels::default();
@@ -131,11 +132,19 @@ async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseRes
         let record = kit.record(id).await?;
         match settled {
             Settled::Done => {
-                ensure_eq!((rescued, record.state), (0, State::Completed), "round {round}, the holder won");
+                ensure_eq!(
+                    (rescued, record.state),
+                    (0, State::Completed),
+                    "the jobs rescued and the state in round {round}, where the settle won"
+                );
                 duels.won(Winner::First);
             }
             _ => {
-                ensure_eq!((rescued, record.state), (1, State::Ready), "round {round}, the rescue won");
+                ensure_eq!(
+                    (rescued, record.state),
+                    (1, State::Ready),
+                    "the jobs rescued and the state in round {round}, where the rescue won"
+                );
                 kit.cancel(id).await?;
                 duels.won(Winner::Second);
             }
@@ -144,7 +153,8 @@ async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseRes
     Ok(())
 }
 
-/// Whichever comes first: afterwards the worker is lost and holds nothing, and nothing is missing.
+/// A worker claims while another handle rescues it. In either order the worker must be lost and
+/// hold no lease, and no job may be missing.
 async fn q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..5).map(|_| kit.spec("job").max_retries(1000)).collect()).await?;
@@ -156,18 +166,21 @@ async fn q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease(kit: &K
         let claim = async move { claimer.claiming(worker, 5).attempt().await };
         let rescue = async move { Ok(rescuer.rescue(10).await?.workers_lost) };
         let (claim, lost) = duels.fight(claim, rescue).await?;
-        // A rescue may pass over a worker whose claim it meets; the next one may not.
+        // The first rescue may skip a worker whose claim is in progress; the second must not.
         let lost = lost + kit.rescue(10).await?.workers_lost;
-        ensure_eq!(lost, 1, "round {round}, workers given up (the claim: {claim:?})");
+        ensure_eq!(lost, 1, "the number of workers lost in round {round} (the claim: {claim:?})");
         let rows = kit.stored().await?.live;
-        ensure!(rows.len() == jobs.len(), "round {round}: {} jobs are left", rows.len());
-        ensure!(rows.iter().all(|row| row.worker.is_none()), "round {round}: a lost worker holds {rows:?}");
+        ensure!(rows.len() == jobs.len(), "round {round}: {} jobs are left of 5", rows.len());
+        ensure!(
+            rows.iter().all(|row| row.worker.is_none()),
+            "round {round}: a lost worker still holds {rows:?}"
+        );
         duels.won(if claim.is_ok() { Winner::First } else { Winner::Second });
     }
     Ok(())
 }
 
-/// Two workers of the runtime, each on a handle of its own, and 300 jobs.
+/// Two workers of the runtime, on separate handles, share 300 jobs. Each job must start once.
 async fn q03_workers_on_one_storage_run_each_job_once(kit: &Kit) -> CaseResult {
     let mut programs = Vec::new();
     for handle in kit.handles(2).await? {
@@ -188,11 +201,11 @@ async fn q03_workers_on_one_storage_run_each_job_once(kit: &Kit) -> CaseResult {
         started.extend(program.starts_so_far());
     }
     started.sort();
-    ensure_eq!(started, ids, "the jobs that were started, each as often as it was");
+    ensure_eq!(started, ids, "the jobs that were started, with repetitions");
     Ok(())
 }
 
-/// Some tasks insert jobs with a claim, some without, and some only claim.
+/// Tasks insert with a claim, insert without one, or only claim. Each job must be leased once.
 async fn q03_claims_with_inserts_and_others_share_no_job(kit: &Kit) -> CaseResult {
     kit.knows_kind(&"job".parse()?);
     let handles = kit.handles(2).await?;
@@ -210,8 +223,12 @@ async fn q03_claims_with_inserts_and_others_share_no_job(kit: &Kit) -> CaseResul
     }
     let mut seen = race(tasks).await?.concat();
     seen.extend(kit.claim(kit.worker().await?, 500).await?.iter().map(|job| job.token.job));
-    ensure_eq!(seen.len(), 4 * TURNS, "leases");
-    ensure_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 4 * TURNS, "jobs that were leased");
+    ensure_eq!(seen.len(), 4 * TURNS, "the number of leases");
+    ensure_eq!(
+        seen.into_iter().collect::<BTreeSet<_>>().len(),
+        4 * TURNS,
+        "the number of distinct jobs that were leased"
+    );
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Q4: settles of one lease at the same time.
+//! Q4: concurrent settles of one lease.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ cases! {
     Race q04_one_of_two_verdicts_that_race_wins,
 }
 
-/// Eight tasks over two handles settle one lease, half of them each way: all are answered as the job ended.
+/// Eight tasks over two handles settle one lease, half of them with each verdict. The settles with
+/// the stored verdict must return `Done`, the others `LeaseLost`.
 async fn q04_one_of_two_verdicts_that_race_wins(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let worker = kit.worker().await?;
@@ -35,7 +36,7 @@ async fn q04_one_of_two_verdicts_that_race_wins(kit: &Kit) -> CaseResult {
         };
         for (task, answer) in answers.into_iter().enumerate() {
             let expected = if task % 2 == winner { Settled::Done } else { Settled::LeaseLost };
-            ensure_eq!(answer, expected, "round {round}, the answer of task {task}");
+            ensure_eq!(answer, expected, "round {round}, the reply to task {task}");
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Q5: a batch that meets a fault is stored whole or not at all, and harms no other.
+//! Q5: under a fault a batch is stored whole or not at all, and no other batch fails with it.
 
 use anyhow::{bail, ensure};
 use queue_core::{ErrorKind, JobId, Result, Submitted};
@@ -17,10 +17,10 @@ cases! {
     Fault q05_batches_beside_one_that_is_refused_are_stored on &[Fault::RowRefused],
 }
 
-/// The rows of a batch at which a fault is aimed: the first, one in the middle, the last.
+/// The rows of a batch at which a fault is aimed: first, middle and last.
 const ROWS: [usize; 3] = [0, 20, BATCH - 1];
 const BATCH: usize = 40;
-/// How many batches are inserted as a fault of a moment comes.
+/// The number of batches in flight when a momentary fault is injected.
 const AT_A_STRIKE: usize = 8;
 
 fn batch(kit: &Kit, many: usize) -> Vec<Spec> {
@@ -32,8 +32,8 @@ fn ids(specs: &[Spec]) -> Result<Vec<JobId>> {
     specs.iter().map(|spec| spec.clone().build().map(|spec| spec.id)).collect()
 }
 
-/// The fault is at the first row, in the middle, at the last; or it comes while inserts are under way, until it has met as many.
-/// None of a batch, or all of it; and the same batch again makes it all, once.
+/// An aimed fault strikes the first, a middle or the last row; a momentary fault strikes inserts in
+/// flight. A batch must be stored whole or not at all. The same batch again must be stored once.
 async fn q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all(kit: &Kit) -> CaseResult {
     if kit.fault()?.manner() == Manner::Moment {
         let (mut met, mut strikes) = (0, Strikes::default());
@@ -50,7 +50,7 @@ async fn q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all(kit: &Kit)
                 return Ok(());
             }
         }
-        bail!("it came {MOST_STRIKES} times, and met only {met} inserts");
+        bail!("the fault was injected {MOST_STRIKES} times, but only {met} inserts failed");
     }
     for (round, row) in (1..).zip(ROWS) {
         let specs = batch(kit, BATCH);
@@ -64,7 +64,11 @@ async fn q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all(kit: &Kit)
 }
 
 async fn has_all(kit: &Kit, batches: usize) -> CaseResult {
-    ensure_eq!(stored(kit).await?.len(), batches * BATCH, "jobs after all was inserted again");
+    ensure_eq!(
+        stored(kit).await?.len(),
+        batches * BATCH,
+        "the number of jobs after all batches were inserted again"
+    );
     Ok(())
 }
 
@@ -78,24 +82,28 @@ async fn is_whole_or_not_at_all(kit: &Kit, specs: &[Spec], answer: &Result<Vec<S
     let stored = stored(kit).await?;
     let there = ids.iter().filter(|id| stored.contains(id)).count();
     match answer {
-        Ok(_) => ensure_eq!(there, ids.len(), "jobs that are there of a batch that was acknowledged"),
+        Ok(_) => ensure_eq!(there, ids.len(), "the number of stored jobs of an acknowledged batch"),
         Err(error) if error.kind() == ErrorKind::UnknownOutcome => {
-            ensure!(there == 0 || there == ids.len(), "{there} of {} jobs are there", ids.len());
+            ensure!(
+                there == 0 || there == ids.len(),
+                "after an unknown outcome, {there} of {} jobs of the batch are stored",
+                ids.len()
+            );
         }
-        Err(error) => ensure_eq!(there, 0, "jobs that are there of a batch that was refused by {error}"),
+        Err(error) => ensure_eq!(there, 0, "the number of stored jobs of a batch refused with {error}"),
     }
     let handle = kit.impatient();
     persist("insert", || handle.try_insert(specs.to_vec())).await??;
     Ok(())
 }
 
-/// The jobs that are there. A connection that the fault has cut may be found to be so only now.
+/// The stored jobs. The read is retried, because the fault may have cut this connection, too.
 async fn stored(kit: &Kit) -> anyhow::Result<Vec<JobId>> {
     Ok(persist("audit", || async { Ok(kit.try_stored().await) }).await??.jobs)
 }
 
-/// Twenty at the same time, so that they share commits, two of which have a row that is not accepted: these are refused,
-/// the others stored. So it is within one request.
+/// Twenty concurrent inserts share commits, and two of them hold a row that the storage refuses.
+/// Only these two may fail. The same must hold for batches of one request.
 async fn q05_batches_beside_one_that_is_refused_are_stored(kit: &Kit) -> CaseResult {
     let bad = kit.spec("job");
     let target = ids(std::slice::from_ref(&bad))?[0];
@@ -109,19 +117,19 @@ async fn q05_batches_beside_one_that_is_refused_are_stored(kit: &Kit) -> CaseRes
         }
         async move { handle.try_insert(specs).await }
     };
-    let fates = race((0..20).map(insert).collect()).await?;
+    let results = race((0..20).map(insert).collect()).await?;
     let together: Vec<Vec<Spec>> = vec![batch(kit, 2), vec![kit.spec("job"), bad.clone()], batch(kit, 2)];
-    let fates_together = kit.impatient().insert_batches(together).await?;
+    let results_together = kit.impatient().insert_batches(together).await?;
     broken.mend().await?;
-    for (task, fate) in fates.into_iter().enumerate() {
+    for (task, result) in results.into_iter().enumerate() {
         if task == 7 || task == 9 {
-            fails_with(fate, ErrorKind::Invalid)?;
+            fails_with(result, ErrorKind::Invalid)?;
         } else {
-            fate?;
+            result?;
         }
     }
-    let fates: Vec<bool> = fates_together.iter().map(Result::is_ok).collect();
-    ensure_eq!(fates, [true, false, true], "the fates of three batches of one request");
-    ensure_eq!(kit.stored().await?.jobs.len(), 18 * 3 + 4, "jobs");
+    let results: Vec<bool> = results_together.iter().map(Result::is_ok).collect();
+    ensure_eq!(results, [true, false, true], "whether each of the three batches of one request was stored");
+    ensure_eq!(kit.stored().await?.jobs.len(), 18 * 3 + 4, "the number of stored jobs");
     Ok(())
 }

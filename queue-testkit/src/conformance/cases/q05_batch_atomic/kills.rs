@@ -1,4 +1,4 @@
-//! Q5: batches whose sender is killed.
+//! Q5: the sender of a batch is killed.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ cases! {
     Crash q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all [Durable, MultiProcess, Children],
 }
 
-/// Large batches, and a kill at any moment after one was sent.
+/// A process is killed at a random moment after it sent a large batch. The batch must be stored
+/// whole or not at all.
 async fn q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let mut chance = fastrand::Rng::with_seed(kit.seed());

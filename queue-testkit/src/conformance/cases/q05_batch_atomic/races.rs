@@ -1,4 +1,4 @@
-//! Q5: batches with a common job at the same time.
+//! Q5: concurrent batches share a job.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ cases! {
     Race q05_one_of_many_batches_with_a_common_job_is_stored,
 }
 
-/// Each batch has the same job in the middle of others of its own: one is stored, whole.
+/// Six concurrent batches each hold one shared job and two of their own. Exactly one batch must be
+/// stored, whole, and the others must return `Conflict`.
 async fn q05_one_of_many_batches_with_a_common_job_is_stored(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     for round in 0..8 {
@@ -26,19 +27,26 @@ async fn q05_one_of_many_batches_with_a_common_job_is_stored(kit: &Kit) -> CaseR
             async move { handle.try_insert(batch).await }
         };
         let mut stored = 0;
-        for fate in race((0..6).map(insert).collect()).await? {
-            match fate {
+        for result in race((0..6).map(insert).collect()).await? {
+            match result {
                 Ok(submitted) => {
-                    ensure!(submitted.iter().all(|job| job.is_new()), "round {round}: {submitted:?}");
+                    ensure!(
+                        submitted.iter().all(|job| job.is_new()),
+                        "round {round}: jobs of the stored batch were reported as known: {submitted:?}"
+                    );
                     stored += 1;
                 }
                 Err(error) => {
-                    ensure_eq!(error.kind(), ErrorKind::Conflict, "round {round}, the error {error}");
+                    ensure_eq!(
+                        error.kind(),
+                        ErrorKind::Conflict,
+                        "round {round}, the kind of the error {error}"
+                    );
                 }
             }
         }
-        ensure_eq!(stored, 1, "round {round}, the batches that were stored");
-        ensure_eq!(kit.stored().await?.jobs.len(), before + 3, "round {round}, the jobs");
+        ensure_eq!(stored, 1, "round {round}, the number of batches stored");
+        ensure_eq!(kit.stored().await?.jobs.len(), before + 3, "round {round}, the number of stored jobs");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q7: jobs that kill the process that runs them.
+//! Q7: a job kills the process that runs it.
 
 use queue_core::State;
 
@@ -15,8 +15,8 @@ cases! {
     Crash q07_a_kill_costs_the_attempt_that_ran_and_no_other [Durable, MultiProcess, Children],
 }
 
-/// With two retries it kills three processes of the real runtime. The fourth finds it dead, and runs the job beside
-/// it, which did nothing wrong.
+/// A job with two retries kills three processes of the runtime. It must then be dead, and a job
+/// beside it must complete.
 async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let deadly = crew.enqueue_with(&["well"], |mut job| {
@@ -27,12 +27,16 @@ async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> Case
     let deadly = deadly.await?[0];
     let innocent = crew.enqueue(&["well"]).await?[0];
     for attempt in 1..=3 {
-        // One slot: the deadly job is the more urgent one, and starts first.
+        // With one slot the deadly job starts first, because its priority is higher.
         let child = crew.start_halting(run::Orders { slots: 1, upkeep: Upkeep::Often }, RUNNING, 1).await?;
         let started = kit.record(deadly).await?;
-        ensure_eq!((started.state, started.attempt), (State::Running, attempt), "the job that kills");
+        ensure_eq!(
+            (started.state, started.attempt),
+            (State::Running, attempt),
+            "the state and attempt of the deadly job"
+        );
         crew.kill(child).await?;
-        // Nobody but a worker that looks after the dead brings it back.
+        // Only the upkeep of a live worker can rescue the job.
         let keeper = crew.run_with_nothing_to_do()?;
         crew.until_not_running(deadly).await?;
         keeper.shutdown(run::GRACE).await;
@@ -40,13 +44,17 @@ async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> Case
     crew.run_dry().await?;
     crew.check().await?;
     let dead = kit.record(deadly).await?;
-    ensure_eq!((dead.state, dead.attempt, dead.errors.len()), (State::Dead, 3, 3), "the job that kills");
-    ensure_eq!(kit.state(innocent).await?, State::Completed, "the job beside it");
+    ensure_eq!(
+        (dead.state, dead.attempt, dead.errors.len()),
+        (State::Dead, 3, 3),
+        "the state, attempt and number of errors of the deadly job"
+    );
+    ensure_eq!(kit.state(innocent).await?, State::Completed, "the state of the other job");
     Ok(())
 }
 
-/// Of four jobs that a killed process held, one had been settled: the other three lose an attempt, and one that
-/// was never claimed loses none. Until each has used its four attempts, whatever the kill.
+/// A process with four leases is killed after it settled one of them. The other three must be
+/// charged an attempt, and a job never claimed must not. This repeats until the three are dead.
 async fn q07_a_kill_costs_the_attempt_that_ran_and_no_other(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let keeper = kit.handle();
@@ -63,16 +71,24 @@ async fn q07_a_kill_costs_the_attempt_that_ran_and_no_other(kit: &Kit) -> CaseRe
         kit.advance(EXPIRY);
         let reply = keeper.rescue(100).await?;
         let expected = if attempt == 4 { (0, 3) } else { (3, 0) };
-        ensure_eq!((reply.rescued, reply.died), expected, "jobs ready again, and dead, after kill {attempt}");
+        ensure_eq!(
+            (reply.rescued, reply.died),
+            expected,
+            "the numbers of jobs rescued and dead after kill {attempt}"
+        );
         for &job in &jobs[1..4] {
             let record = kit.record(job).await?;
-            ensure_eq!(record.attempt, attempt, "attempts charged to job {job}");
+            ensure_eq!(record.attempt, attempt, "the attempts charged to job {job}");
         }
-        ensure_eq!(kit.record(jobs[4]).await?.attempt, 0, "attempts of the job that was never claimed");
+        ensure_eq!(
+            kit.record(jobs[4]).await?.attempt,
+            0,
+            "the attempts charged to the job that was never claimed"
+        );
     }
     let worker = keeper.worker().await?;
     let last = keeper.claiming(worker, 9).kinds(&[KIND]).take().await?.jobs;
-    ensure_eq!(last.len(), 1, "jobs that are left");
+    ensure_eq!(last.len(), 1, "the number of jobs left");
     keeper.settle_one(last[0].token, complete()).await?;
     crew.check().await?;
     Ok(())

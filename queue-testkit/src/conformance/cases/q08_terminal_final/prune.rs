@@ -1,4 +1,4 @@
-//! Q8: only age removes a finished job, and never an unfinished one.
+//! Q8: only pruning by age removes a finished job, and nothing removes an unfinished one.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ cases! {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Keeps jobs for one, two and three hours, and no id for longer.
+/// Keeps completed jobs for one hour, cancelled for two and dead for three, and ids no longer than
+/// that.
 fn prune() -> Prune {
     Prune::default()
         .completed(HOUR)
@@ -36,7 +37,8 @@ async fn ended(kit: &Kit, verdict: Verdict) -> anyhow::Result<JobId> {
     Ok(id)
 }
 
-/// Kept while it ended no longer ago than its time, gone a tick later.
+/// Jobs of each final state reach their retention time. Each must be kept until then, and pruned
+/// one tick later.
 async fn q08_each_state_is_kept_for_its_own_time(kit: &Kit) -> CaseResult {
     let finished_at = kit.now();
     let mut left = vec![
@@ -46,16 +48,16 @@ async fn q08_each_state_is_kept_for_its_own_time(kit: &Kit) -> CaseResult {
     ];
     for hours in 1..=3 {
         kit.set_clock(finished_at.saturating_add(HOUR * hours));
-        ensure_eq!(kit.prune(prune()).await?.pruned, 0, "jobs pruned at {hours} hours");
+        ensure_eq!(kit.prune(prune()).await?.pruned, 0, "the number of jobs pruned at {hours} hours");
         kit.advance(TICK);
-        ensure_eq!(kit.prune(prune()).await?.pruned, 1, "jobs pruned a tick later");
+        ensure_eq!(kit.prune(prune()).await?.pruned, 1, "the number of jobs pruned one tick later");
         left.remove(0);
-        ensure_eq!(kit.stored().await?.jobs, left, "the jobs that are left");
+        ensure_eq!(kit.stored().await?.jobs, left, "the remaining jobs");
     }
     Ok(())
 }
 
-/// However old it is: scheduled, ready, running, retrying.
+/// Scheduled, ready, running and retrying jobs are very old. No prune may remove them.
 async fn q08_pruning_never_takes_an_unfinished_job(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let later = kit.now().saturating_add(HOUR * 100_000);
@@ -67,7 +69,7 @@ async fn q08_pruning_never_takes_an_unfinished_job(kit: &Kit) -> CaseResult {
     let scheduled = kit.insert_one(kit.spec("job").run_at(later)).await?;
     kit.advance(HOUR * 10_000);
     let none = prune().completed(Duration::ZERO).cancelled(Duration::ZERO).dead(Duration::ZERO);
-    ensure_eq!(kit.prune(none).await?.pruned, 0, "jobs pruned");
+    ensure_eq!(kit.prune(none).await?.pruned, 0, "the number of jobs pruned");
     let expected = [
         (failing, State::Retrying),
         (running, State::Running),
@@ -80,7 +82,8 @@ async fn q08_pruning_never_takes_an_unfinished_job(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// The age of an id is in the id: a job that ended long ago is kept while its id could be used again.
+/// A job ended long ago, but its id is within the idempotency window. A prune must keep it until
+/// the window has passed.
 async fn q08_pruning_keeps_ids_of_the_idempotency_window(kit: &Kit) -> CaseResult {
     let old = ended(kit, complete()).await?;
     let young_id = kit.id_at(kit.now().saturating_add(HOUR * 10));
@@ -88,17 +91,26 @@ async fn q08_pruning_keeps_ids_of_the_idempotency_window(kit: &Kit) -> CaseResul
     kit.settle_one(kit.claim_one(kit.worker().await?).await?.token, complete()).await?;
     let window = prune().idempotency_window(HOUR * 5);
     kit.advance(HOUR * 5);
-    ensure_eq!(kit.prune(window.clone()).await?.pruned, 0, "jobs pruned with both ids in the window");
+    ensure_eq!(
+        kit.prune(window.clone()).await?.pruned,
+        0,
+        "the number of jobs pruned with both ids within the window"
+    );
     kit.advance(HOUR);
-    ensure_eq!(kit.prune(window.clone()).await?.pruned, 1, "jobs pruned with one id in the window");
+    ensure_eq!(
+        kit.prune(window.clone()).await?.pruned,
+        1,
+        "the number of jobs pruned with one id within the window"
+    );
     ensure_eq!(kit.find(old).await?, None, "the job with the old id");
-    ensure_eq!(kit.state(young).await?, State::Completed, "the job with the young id");
+    ensure_eq!(kit.state(young).await?, State::Completed, "the state of the job with the young id");
     kit.advance(HOUR * 10);
-    ensure_eq!(kit.prune(window).await?.pruned, 1, "jobs pruned with no id in the window");
+    ensure_eq!(kit.prune(window).await?.pruned, 1, "the number of jobs pruned with no id within the window");
     Ok(())
 }
 
-/// Nothing of it haunts a later job with the same id.
+/// A job with a result and errors is pruned, and its id is inserted again. The new job must inherit
+/// nothing.
 async fn q08_pruning_takes_all_that_belongs_to_a_job(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let spec = kit.spec("job");
@@ -106,16 +118,17 @@ async fn q08_pruning_takes_all_that_belongs_to_a_job(kit: &Kit) -> CaseResult {
     kit.settle_one(kit.claim_one(worker).await?.token, retry("failed", 0)).await?;
     kit.settle_one(kit.claim_one(worker).await?.token, complete_with(b"old")).await?;
     kit.advance(HOUR * 2);
-    ensure_eq!(kit.prune(prune()).await?.pruned, 1, "jobs pruned");
+    ensure_eq!(kit.prune(prune()).await?.pruned, 1, "the number of jobs pruned");
     ensure_eq!(kit.find(id).await?, None, "the pruned job");
     kit.insert_one(spec).await?;
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Ready, 0), "the new job");
-    ensure_eq!((record.result, record.errors), (None, Vec::new()), "what it inherits");
+    ensure_eq!((record.state, record.attempt), (State::Ready, 0), "the state and attempt of the new job");
+    ensure_eq!((record.result, record.errors), (None, Vec::new()), "the result and errors of the new job");
     Ok(())
 }
 
-/// Bounded pieces that come to an end.
+/// More jobs are old than the limit allows. Each prune must remove at most its limit, and repeated
+/// prunes must remove all.
 async fn q08_pruning_takes_at_most_its_limit(kit: &Kit) -> CaseResult {
     for _ in 0..5 {
         ended(kit, complete()).await?;
@@ -125,6 +138,6 @@ async fn q08_pruning_takes_at_most_its_limit(kit: &Kit) -> CaseResult {
     for _ in 0..4 {
         pruned.push(kit.prune(prune().limit(2)).await?.pruned);
     }
-    ensure_eq!(pruned, [2, 2, 1, 0], "jobs pruned, two at most each time");
+    ensure_eq!(pruned, [2, 2, 1, 0], "the numbers of jobs pruned with limit 2");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q9: a cancel says what it beat.
+//! Q9: the reply to a cancel names the state that the cancel met.
 
 mod fast;
 mod races;

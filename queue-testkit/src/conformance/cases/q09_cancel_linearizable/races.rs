@@ -1,4 +1,4 @@
-//! Q9: cancels that race have an order, and everybody was answered by it: the history shows it.
+//! Q9: concurrent cancels have one order that agrees with all replies. The history check proves it.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ cases! {
 }
 
 const JOBS: usize = 40;
-/// How often cancels must meet jobs that wait and jobs that run, and how many rounds that may take.
+/// The number of cancels that must meet waiting jobs, and of cancels that must meet running jobs.
 const ENOUGH: usize = 3;
 const MOST_ROUNDS: usize = 200;
 
-/// What cancels were answered: that jobs had waited, and that they ran.
+/// The number of cancels that met waiting jobs, and of cancels that met running jobs.
 #[derive(Debug, Default)]
 struct Met {
     waiting: usize,
@@ -44,11 +44,11 @@ impl Met {
     }
 }
 
-/// Jobs are cancelled before, while and after they are inserted and claimed. "Not found" is never said
-/// after the acknowledgement, and what was cancelled never runs.
+/// Jobs are cancelled before, during and after their insert and claim. No cancel may return
+/// `NotFound` after the acknowledgement, and no cancelled job may run.
 async fn q09_inserts_claims_and_cancels_have_one_order(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    // So that claims know the kind before the first of the raced inserts.
+    // This insert makes the kind known to claims before the raced inserts.
     let known = kit.insert_one(kit.spec("job")).await?;
     kit.cancel(known).await?;
     let mut met = Met::default();
@@ -71,10 +71,10 @@ async fn q09_inserts_claims_and_cancels_have_one_order(kit: &Kit) -> CaseResult 
             return Ok(());
         }
     }
-    bail!("after {MOST_ROUNDS} rounds cancels had met too little: {met:?}")
+    bail!("after {MOST_ROUNDS} rounds too few cancels met waiting or running jobs: {met:?}")
 }
 
-/// Two tasks insert all of them; the second finds each job there.
+/// Inserts all jobs. Two tasks call this, so that each job is inserted twice.
 async fn insert_each(handle: &Session, specs: &[Spec]) -> anyhow::Result<Vec<CancelReply>> {
     for spec in specs {
         handle.try_insert(vec![spec.clone()]).await??;
@@ -99,8 +99,8 @@ async fn cancel_each(handle: &Session, specs: &[Spec], turn: usize) -> anyhow::R
     Ok(replies)
 }
 
-/// Two give a job back and take it again while others cancel: they met it in somebody's hands, where it is every other time
-/// from the start, or between them, and then nobody has it again.
+/// Two tasks release and claim a job while others cancel it. Each cancel must meet it running, or
+/// waiting and then end it. In every other round the job is running at the start.
 async fn q09_cancels_and_leases_that_end_have_one_order(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let mut met = Met::default();
@@ -113,7 +113,7 @@ async fn q09_cancels_and_leases_that_end_have_one_order(kit: &Kit) -> CaseResult
             let held = if round % 2 == 1 && task == 0 { kit.claim(worker, 1).await? } else { Vec::new() };
             tasks.push(async move {
                 if task < 2 {
-                    give_back_and_take(&handle, worker, held).await
+                    release_and_claim(&handle, worker, held).await
                 } else {
                     let mut replies = Vec::new();
                     for _ in 0..task + round % 3 {
@@ -126,15 +126,15 @@ async fn q09_cancels_and_leases_that_end_have_one_order(kit: &Kit) -> CaseResult
         }
         met.add(&race(tasks).await?.concat());
         let left = kit.cancel(id).await?;
-        ensure!(left != CancelReply::NotFound, "round {round}: job {id} is gone");
+        ensure!(left != CancelReply::NotFound, "round {round}: job {id} is not stored");
         if met.is_enough() {
             return Ok(());
         }
     }
-    bail!("after {MOST_ROUNDS} rounds cancels had met too little: {met:?}")
+    bail!("after {MOST_ROUNDS} rounds too few cancels met waiting or running jobs: {met:?}")
 }
 
-async fn give_back_and_take(
+async fn release_and_claim(
     handle: &Session,
     worker: WorkerId,
     mut held: Vec<ClaimedJob>,
@@ -152,7 +152,7 @@ async fn give_back_and_take(
     Ok(Vec::new())
 }
 
-/// Of eight cancels of one job one is told that it did it, the others that it had ended.
+/// Eight callers cancel one job concurrently. One must get `Cancelled`, the others `Finished`.
 async fn q09_one_of_many_cancels_ends_the_job(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     for round in 0..16 {
@@ -165,12 +165,13 @@ async fn q09_one_of_many_cancels_ends_the_job(kit: &Kit) -> CaseResult {
         let done = replies.iter().filter(|reply| **reply == CancelReply::Cancelled).count();
         let late = CancelReply::Finished(State::Cancelled);
         let too_late = replies.iter().filter(|reply| **reply == late).count();
-        ensure_eq!((done, too_late), (1, 7), "round {round}, cancels that did it and that were too late");
+        ensure_eq!((done, too_late), (1, 7), "round {round}, the numbers of Cancelled and Finished replies");
     }
     Ok(())
 }
 
-/// A handler that would never end sees its token cancelled, and its job ends cancelled.
+/// A handler waits for its cancellation token. After a signal the token must be cancelled, and the
+/// job must end cancelled.
 async fn q09_a_signalled_handler_is_stopped(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("patient", |context: JobContext, _: Payload| async move {
@@ -179,8 +180,8 @@ async fn q09_a_signalled_handler_is_stopped(kit: &Kit) -> CaseResult {
     })?;
     let worker = program.start(2)?;
     let id = program.queue.enqueue("patient", Payload::json("{}")?).await?;
-    ensure_eq!(program.next_start().await?.id, id, "the job that runs");
-    ensure_eq!(kit.cancel_running(id).await?, CancelReply::Running, "the cancel");
+    ensure_eq!(program.next_start().await?.id, id, "the running job");
+    ensure_eq!(kit.cancel_running(id).await?, CancelReply::Running, "the reply to the cancel");
     program.ended(&[id]).await?;
     stop(worker).await?;
     ensure_eq!(kit.state(id).await?, State::Cancelled, "the state");

@@ -1,4 +1,4 @@
-//! Q10, Q12: what a worker has finished outlives an outage, whatever the class of its errors.
+//! Q10, Q12: completed work survives an outage, whatever the kind of its errors.
 
 use std::sync::Arc;
 
@@ -19,20 +19,22 @@ cases! {
 }
 
 const JOBS: usize = 8;
-/// How many of the worker's requests are to fail after its handlers have ended: settles among them, which go out first.
+/// The requests of the worker that must fail after its handlers have ended. Settles are among them,
+/// because a worker sends them first.
 const ENOUGH_FAILURES: u64 = 4;
 
-/// The handlers end while the fault stands, each with the last attempt that its job has.
+/// Handlers end during the fault, each on the last attempt of its job. Each job must be completed
+/// with its result, and no handler may run again.
 async fn q10_finished_work_outlives_an_outage_of_any_class(kit: &Kit) -> CaseResult {
     let mut program = Program::new(&kit.impatient())?;
     let (gate, ended) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (wait, tell) = (Arc::clone(&gate), Arc::clone(&ended));
+    let (wait, report_end) = (Arc::clone(&gate), Arc::clone(&ended));
     program.on("slow", move |context: JobContext, _: Payload| {
-        let (wait, tell) = (Arc::clone(&wait), Arc::clone(&tell));
+        let (wait, report_end) = (Arc::clone(&wait), Arc::clone(&report_end));
         async move {
             wait.acquire().await?.forget();
             context.capture_result(context.id().to_string().into_bytes());
-            tell.add_permits(1);
+            report_end.add_permits(1);
             HandlerResult::Ok(())
         }
     })?;
@@ -46,7 +48,7 @@ async fn q10_finished_work_outlives_an_outage_of_any_class(kit: &Kit) -> CaseRes
     let before = kit.history().failures_in_all();
     gate.add_permits(JOBS);
     in_time("the handlers to end", ended.acquire_many(u32::try_from(JOBS)?)).await??.forget();
-    in_time("the fault to be felt", async {
+    in_time("requests to fail under the fault", async {
         while kit.history().failures_in_all() < before + ENOUGH_FAILURES {
             sleep(LOOK).await;
         }
@@ -60,12 +62,12 @@ async fn q10_finished_work_outlives_an_outage_of_any_class(kit: &Kit) -> CaseRes
         ensure_eq!(
             (record.state, record.attempt),
             (State::Completed, 1),
-            "the end of job {id}: {:?}",
+            "the state and attempt of job {id}, with errors {:?}",
             record.errors
         );
-        ensure_eq!(record.result, Some(id.to_string().into_bytes()), "its result");
+        ensure_eq!(record.result, Some(id.to_string().into_bytes()), "the result of the job");
     }
     let again = program.starts_so_far();
-    ensure!(again.is_empty(), "these jobs were started again: {again:?}");
+    ensure!(again.is_empty(), "jobs were started again: {again:?}");
     Ok(())
 }

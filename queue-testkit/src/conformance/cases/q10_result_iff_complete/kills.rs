@@ -1,4 +1,4 @@
-//! Q10: kills between a result and the completion of its job.
+//! Q10: a process is killed between the result of a handler and the settle.
 
 use anyhow::ensure;
 use queue_core::State;
@@ -15,8 +15,8 @@ cases! {
     Crash q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing [Durable, MultiProcess, Children],
 }
 
-/// Handlers of the real runtime have left their results, and the process is killed before it settles: the
-/// results of the next attempts are stored, and no others.
+/// A process of the runtime is killed after its handlers captured results, before the settle. Only
+/// the result of the completing attempt may be stored.
 async fn q10_a_result_that_was_captured_before_a_kill_is_not_stored(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let mut jobs = Vec::new();
@@ -33,12 +33,17 @@ async fn q10_a_result_that_was_captured_before_a_kill_is_not_stored(kit: &Kit) -
         let result = String::from_utf8_lossy(record.result.as_deref().unwrap_or_default()).into_owned();
         ensure_eq!(record.state, State::Completed, "the state of job {job}");
         let winner = format!("\"{} in ", record.attempt);
-        ensure!(result.starts_with(&winner), "attempt {} of {job} left {result}", record.attempt);
+        ensure!(
+            result.starts_with(&winner),
+            "attempt {} of {job} completed, but the result is {result}",
+            record.attempt
+        );
     }
     Ok(())
 }
 
-/// The settle is under way, or has just been answered, when its process is killed.
+/// A process is killed during a settle or right after its reply. A job must have a result exactly
+/// if it is completed.
 async fn q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let session = kit.handle();
@@ -50,9 +55,13 @@ async fn q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing(kit: &Kit
             for record in jobs.iter().map(|&job| kit.record(job)) {
                 let record = record.await?;
                 let is_complete = record.state == State::Completed;
-                ensure_eq!(record.result.is_some(), is_complete, "{point}, {nth}: a result of {record:?}");
+                ensure_eq!(
+                    record.result.is_some(),
+                    is_complete,
+                    "{point}, {nth}: whether {record:?} has a result"
+                );
             }
-            // The results of the winners are compared in the end.
+            // The final check compares the results of the completed jobs.
             crew.drain().await?;
         }
     }

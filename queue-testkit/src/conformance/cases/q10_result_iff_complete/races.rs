@@ -1,4 +1,4 @@
-//! Q10: completions of one job at the same time.
+//! Q10: concurrent completions of one job.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ cases! {
     Race q10_leases_that_race_leave_the_result_of_one,
 }
 
-/// A stale lease and the live one complete at the same moment with different results, each through two handles.
+/// A stale and a live lease complete a job concurrently with different results, over two handles.
+/// The result of the live lease must be stored.
 async fn q10_leases_that_race_leave_the_result_of_one(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     for round in 0..16_u8 {
@@ -31,7 +32,7 @@ async fn q10_leases_that_race_leave_the_result_of_one(kit: &Kit) -> CaseResult {
             [(stale, b"stale"), (live, b"live"), (stale, b"stale"), (live, b"live")];
         let answers = race(tokens.into_iter().enumerate().map(settle).collect()).await?;
         let expected = [Settled::LeaseLost, Settled::Done, Settled::LeaseLost, Settled::Done];
-        ensure_eq!(answers, expected, "round {round}, the answers");
+        ensure_eq!(answers, expected, "round {round}, the replies");
         ensure_eq!(
             kit.record(id).await?.result.as_deref(),
             Some(b"live".as_slice()),

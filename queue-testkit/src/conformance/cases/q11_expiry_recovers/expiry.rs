@@ -1,4 +1,4 @@
-//! Q11: a dead worker's job is claimable after its expiry, never before.
+//! Q11: the job of a dead worker is claimable after the worker's expiry, never before.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ cases! {
     Fast q11_a_worker_that_left_no_trace_is_rescued_after_the_restart [Durable],
 }
 
-/// Asked a tick before, at, and a tick after; nothing else gives the job away meanwhile.
+/// A worker sends no heartbeat. A rescue must not take its job one tick before its expiry, and must
+/// take it at the expiry or later.
 async fn q11_a_job_comes_back_at_its_workers_expiry_and_not_before(kit: &Kit) -> CaseResult {
     for late in [Duration::ZERO, TICK] {
         let id = kit.insert_one(kit.spec("job")).await?;
@@ -32,20 +33,29 @@ async fn q11_a_job_comes_back_at_its_workers_expiry_and_not_before(kit: &Kit) ->
         let expiry = kit.now().saturating_add(EXPIRY);
         kit.set_clock(expiry.saturating_sub(TICK));
         let early = kit.rescue(10).await?;
-        ensure_eq!((early.rescued, early.workers_lost), (0, 0), "rescued and given up a tick before");
+        ensure_eq!(
+            (early.rescued, early.workers_lost),
+            (0, 0),
+            "the numbers of jobs rescued and workers lost one tick before the expiry"
+        );
         kit.set_clock(expiry.saturating_add(late));
         let reply = kit.rescue(10).await?;
-        ensure_eq!((reply.rescued, reply.workers_lost), (1, 1), "rescued and given up {late:?} after");
+        ensure_eq!(
+            (reply.rescued, reply.workers_lost),
+            (1, 1),
+            "the numbers of jobs rescued and workers lost {late:?} after the expiry"
+        );
         let next = kit.worker().await?;
         let job = kit.claim_one(next).await?;
-        ensure_eq!((job.token.job, job.attempt), (id, 2), "the job that is claimed again");
+        ensure_eq!((job.token.job, job.attempt), (id, 2), "the job and attempt of the next claim");
         kit.settle_one(job.token, complete()).await?;
         kit.retire(next).await?;
     }
     Ok(())
 }
 
-/// The worker lives on, keeps its other leases, and may claim the very job again.
+/// A live worker exceeds the deadline of one lease. A rescue must take this lease only. The worker
+/// must stay alive, and may claim the job again.
 async fn q11_a_lease_is_taken_at_its_deadline_though_its_worker_beats(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let timeouts = [Duration::from_secs(5), Duration::from_secs(500)];
@@ -55,19 +65,32 @@ async fn q11_a_lease_is_taken_at_its_deadline_though_its_worker_beats(kit: &Kit)
     while kit.now() < deadline.saturating_sub(TICK) {
         kit.set_clock(kit.now().saturating_add(EXPIRY / 2).min(deadline.saturating_sub(TICK)));
         kit.heartbeat(worker).await?;
-        ensure_eq!(kit.rescue(10).await?.rescued, 0, "leases taken before the deadline");
+        ensure_eq!(kit.rescue(10).await?.rescued, 0, "the number of leases rescued before the deadline");
     }
     kit.set_clock(deadline);
     let reply = kit.rescue(10).await?;
-    ensure_eq!((reply.rescued, reply.workers_lost), (1, 0), "leases taken, and workers given up");
-    ensure_eq!(kit.settle_one(held[0].token, complete()).await?, Settled::LeaseLost, "the overdue lease");
-    ensure_eq!(kit.settle_one(held[1].token, complete()).await?, Settled::Done, "the other lease");
+    ensure_eq!(
+        (reply.rescued, reply.workers_lost),
+        (1, 0),
+        "the numbers of leases rescued and workers lost at the deadline"
+    );
+    ensure_eq!(
+        kit.settle_one(held[0].token, complete()).await?,
+        Settled::LeaseLost,
+        "the reply to a settle of the overdue lease"
+    );
+    ensure_eq!(
+        kit.settle_one(held[1].token, complete()).await?,
+        Settled::Done,
+        "the reply to a settle of the other lease"
+    );
     let again = kit.claim_one(worker).await?;
-    ensure_eq!((again.token.job, again.attempt), (jobs[0], 2), "what the worker claims again");
+    ensure_eq!((again.token.job, again.attempt), (jobs[0], 2), "the job and attempt of the next claim");
     Ok(())
 }
 
-/// Of one, sixty and three seconds; each is lost at its own.
+/// Three workers have an expiry of one, sixty and three seconds. Each must be lost at its own
+/// expiry.
 async fn q11_each_worker_has_an_expiry_of_its_own(kit: &Kit) -> CaseResult {
     let start = kit.now();
     let mut leases = Vec::new();
@@ -80,15 +103,24 @@ async fn q11_each_worker_has_an_expiry_of_its_own(kit: &Kit) -> CaseResult {
     leases.sort_unstable();
     for (seconds, id) in leases {
         kit.set_clock(start.saturating_add(Duration::from_secs(seconds)).saturating_sub(TICK));
-        ensure_eq!(kit.rescue(10).await?.rescued, 0, "jobs rescued a tick before {seconds} s");
+        ensure_eq!(
+            kit.rescue(10).await?.rescued,
+            0,
+            "the number of jobs rescued one tick before {seconds} s"
+        );
         kit.advance(TICK);
-        ensure_eq!(kit.rescue(10).await?.rescued, 1, "jobs rescued at {seconds} s");
-        ensure_eq!(kit.state(id).await?, State::Ready, "the job of the worker of {seconds} s");
+        ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of jobs rescued at {seconds} s");
+        ensure_eq!(
+            kit.state(id).await?,
+            State::Ready,
+            "the state of the job whose worker expires after {seconds} s"
+        );
     }
     Ok(())
 }
 
-/// Though its expiry has passed, it lives on until somebody gives it up.
+/// A worker sends a heartbeat after its expiry, before any rescue. It must stay alive and keep its
+/// lease.
 async fn q11_a_heartbeat_before_the_rescue_saves_the_worker(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let id = kit.insert_one(kit.spec("job").timeout(EXPIRY * 100)).await?;
@@ -96,41 +128,51 @@ async fn q11_a_heartbeat_before_the_rescue_saves_the_worker(kit: &Kit) -> CaseRe
     kit.advance(EXPIRY * 3);
     kit.heartbeat(worker).await?;
     let reply = kit.rescue(10).await?;
-    ensure_eq!((reply.rescued, reply.workers_lost), (0, 0), "rescued, and given up");
-    ensure_eq!(kit.state(id).await?, State::Running, "the job");
-    ensure_eq!(kit.settle_one(token, complete()).await?, Settled::Done, "its settle");
+    ensure_eq!((reply.rescued, reply.workers_lost), (0, 0), "the numbers of jobs rescued and workers lost");
+    ensure_eq!(kit.state(id).await?, State::Running, "the state of the job");
+    ensure_eq!(kit.settle_one(token, complete()).await?, Settled::Done, "the reply to the settle");
     Ok(())
 }
 
-/// Or else it could claim later what others think is free of it.
+/// An expired worker has no leases. A rescue must mark it as lost, otherwise it could still claim.
 async fn q11_a_dead_worker_without_leases_is_given_up_too(kit: &Kit) -> CaseResult {
     let idle = kit.worker().await?;
     kit.advance(EXPIRY);
     let reply = kit.rescue(1).await?;
-    ensure_eq!((reply.rescued, reply.died, reply.workers_lost), (0, 0, 1), "rescued, died, given up");
-    ensure!(kit.is_lost(idle).await?, "the idle worker lives");
+    ensure_eq!(
+        (reply.rescued, reply.died, reply.workers_lost),
+        (0, 0, 1),
+        "the numbers of jobs rescued, jobs dead and workers lost"
+    );
+    ensure!(kit.is_lost(idle).await?, "the idle worker is still alive");
     let workers = kit.stored().await?.workers;
-    ensure_eq!(workers, [], "the workers that are not given up");
-    ensure_eq!(kit.rescue(1).await?.workers_lost, 0, "workers given up once more");
+    ensure_eq!(workers, [], "the workers that are not lost");
+    ensure_eq!(kit.rescue(1).await?.workers_lost, 0, "the number of workers lost in the second rescue");
     Ok(())
 }
 
-/// What it left running may still run: the leases are safe until its expiry, and taken then.
+/// A worker retires with leases, whose jobs may still run. No rescue may take them before the
+/// expiry.
 async fn q11_a_worker_that_retired_with_leases_is_left_to_expire(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert(vec![kit.spec("job"), kit.spec("job")]).await?;
     let held = kit.claim(worker, 2).await?;
     kit.retire(worker).await?;
     kit.advance(EXPIRY - TICK);
-    ensure_eq!(kit.rescue(10).await?.rescued, 0, "jobs rescued before the expiry");
-    ensure_eq!(kit.settle_one(held[0].token, complete()).await?, Settled::Done, "a settle meanwhile");
+    ensure_eq!(kit.rescue(10).await?.rescued, 0, "the number of jobs rescued before the expiry");
+    ensure_eq!(
+        kit.settle_one(held[0].token, complete()).await?,
+        Settled::Done,
+        "the reply to a settle before the expiry"
+    );
     kit.advance(TICK);
-    ensure_eq!(kit.rescue(10).await?.rescued, 1, "jobs rescued at the expiry");
-    ensure_eq!(kit.state(jobs[1]).await?, State::Ready, "the job that was left running");
+    ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of jobs rescued at the expiry");
+    ensure_eq!(kit.state(jobs[1]).await?, State::Ready, "the state of the job that was not settled");
     Ok(())
 }
 
-/// Two claims of one worker, ten seconds apart, of jobs with different timeouts.
+/// A worker makes two claims ten seconds apart, of jobs with different timeouts. Each deadline must
+/// be the time of the claim plus the job's timeout plus the grace period.
 async fn q11_a_deadline_counts_from_the_claim_by_the_jobs_own_timeout(kit: &Kit) -> CaseResult {
     let worker = kit.worker_expiring_after(Duration::from_secs(10_000)).await?;
     let second = Duration::from_secs(1);
@@ -149,13 +191,17 @@ async fn q11_a_deadline_counts_from_the_claim_by_the_jobs_own_timeout(kit: &Kit)
     deadlines.sort_unstable();
     for (seconds, id) in deadlines {
         kit.set_clock(start.saturating_add(second * seconds + GRACE));
-        ensure_eq!(kit.rescue(10).await?.rescued, 1, "jobs rescued at {seconds} s and the grace");
-        ensure_eq!(kit.state(id).await?, State::Ready, "the job whose deadline that was");
+        ensure_eq!(
+            kit.rescue(10).await?.rescued,
+            1,
+            "the number of jobs rescued at {seconds} s plus the grace period"
+        );
+        ensure_eq!(kit.state(id).await?, State::Ready, "the state of the job with this deadline");
     }
     Ok(())
 }
 
-/// A timeout as long as a duration can be.
+/// Timeout and expiry are the greatest duration. No rescue may take the job.
 async fn q11_a_deadline_beyond_the_end_of_time_is_never_reached(kit: &Kit) -> CaseResult {
     let worker = kit.worker_expiring_after(Duration::MAX).await?;
     let id = kit.insert_one(kit.spec("job").timeout(Duration::MAX)).await?;
@@ -163,13 +209,14 @@ async fn q11_a_deadline_beyond_the_end_of_time_is_never_reached(kit: &Kit) -> Ca
     kit.advance(Duration::from_secs(100 * 365 * 86_400));
     kit.heartbeat(worker).await?;
     let reply = kit.rescue(10).await?;
-    ensure_eq!((reply.rescued, reply.workers_lost), (0, 0), "rescued, and given up");
-    ensure_eq!(kit.state(id).await?, State::Running, "the job after a hundred years");
-    ensure_eq!(kit.settle_one(token, complete()).await?, Settled::Done, "its settle");
+    ensure_eq!((reply.rescued, reply.workers_lost), (0, 0), "the numbers of jobs rescued and workers lost");
+    ensure_eq!(kit.state(id).await?, State::Running, "the state of the job after a hundred years");
+    ensure_eq!(kit.settle_one(token, complete()).await?, Settled::Done, "the reply to the settle");
     Ok(())
 }
 
-/// The process ended without a word; whoever opens the storage next has its jobs at the expiry.
+/// A worker's process ends without a shutdown, and the handle is reopened. A rescue must take its
+/// job at the expiry.
 async fn q11_a_worker_that_left_no_trace_is_rescued_after_the_restart(kit: &Kit) -> CaseResult {
     let id = kit.insert_one(kit.spec("job")).await?;
     let old = kit.claim_one(kit.worker().await?).await?.token;
@@ -177,12 +224,16 @@ async fn q11_a_worker_that_left_no_trace_is_rescued_after_the_restart(kit: &Kit)
     let next = kit.worker().await?;
     kit.advance(EXPIRY - TICK);
     kit.heartbeat(next).await?;
-    ensure_eq!(kit.rescue(10).await?.rescued, 0, "jobs rescued before the expiry");
+    ensure_eq!(kit.rescue(10).await?.rescued, 0, "the number of jobs rescued before the expiry");
     kit.advance(TICK);
-    ensure_eq!(kit.rescue(10).await?.rescued, 1, "jobs rescued at the expiry");
+    ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of jobs rescued at the expiry");
     kit.reopen().await?;
     let job = kit.claim_one(next).await?;
-    ensure_eq!((job.token.job, job.attempt), (id, 2), "the job that is claimed again");
-    ensure_eq!(kit.settle_one(old, complete()).await?, Settled::LeaseLost, "the old lease");
+    ensure_eq!((job.token.job, job.attempt), (id, 2), "the job and attempt of the next claim");
+    ensure_eq!(
+        kit.settle_one(old, complete()).await?,
+        Settled::LeaseLost,
+        "the reply to a settle of the old lease"
+    );
     Ok(())
 }

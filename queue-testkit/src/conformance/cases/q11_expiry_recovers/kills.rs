@@ -1,4 +1,4 @@
-//! Q11: the jobs of a process that was killed.
+//! Q11: the process of a worker is killed.
 
 use anyhow::ensure;
 use queue_core::State;
@@ -16,7 +16,8 @@ cases! {
     Crash q11_what_a_killed_program_ran_is_run_by_another [Durable, MultiProcess, Children],
 }
 
-/// A tick before its expiry nobody gets them; then all of them can be claimed, at the cost of an attempt.
+/// A process with four leases is killed. No rescue or claim may take its jobs one tick before its
+/// expiry. At the expiry all must be claimable, each charged one attempt.
 async fn q11_a_killed_workers_jobs_are_claimable_after_its_expiry_never_before(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let keeper = kit.handle();
@@ -27,24 +28,32 @@ async fn q11_a_killed_workers_jobs_are_claimable_after_its_expiry_never_before(k
         crew.kill(child).await?;
         kit.advance(EXPIRY - TICK);
         let early = keeper.rescue(100).await?;
-        ensure_eq!((early.rescued, early.workers_lost), (0, 0), "round {round}, {point}: taken too early");
+        ensure_eq!(
+            (early.rescued, early.workers_lost),
+            (0, 0),
+            "round {round}, {point}: the leases and workers lost before the expiry"
+        );
         let worker = keeper.worker().await?;
         let claimed = keeper.claiming(worker, 9).kinds(&[KIND]).take().await?.jobs;
-        ensure_eq!(claimed.len(), 0, "round {round}, {point}: claimed from one that may live");
+        ensure_eq!(claimed.len(), 0, "round {round}, {point}: the number of jobs claimed before the expiry");
         kit.advance(TICK);
         let due = keeper.rescue(100).await?;
-        ensure_eq!((due.rescued, due.workers_lost), (4, 1), "round {round}, {point}: taken at the expiry");
+        ensure_eq!(
+            (due.rescued, due.workers_lost),
+            (4, 1),
+            "round {round}, {point}: the leases rescued and workers lost at the expiry"
+        );
         keeper.retire(worker).await?;
     }
     crew.drain().await?;
     let stored = crew.check().await?;
     let attempts: Vec<u32> = stored.outcomes.iter().map(|row| row.attempt).collect();
-    ensure_eq!(attempts, [10; 4], "attempts of the jobs, with the last");
+    ensure_eq!(attempts, [10; 4], "the attempts of the jobs");
     Ok(())
 }
 
-/// A program of the real runtime is killed in the middle of its handlers; another one, which was there all
-/// the time, runs them as their next attempt.
+/// A process of the runtime is killed while its handlers run. Another worker that is already
+/// running must run the jobs again as their next attempt.
 async fn q11_what_a_killed_program_ran_is_run_by_another(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     for _ in 0..3 {
@@ -57,12 +66,16 @@ async fn q11_what_a_killed_program_ran_is_run_by_another(kit: &Kit) -> CaseResul
         let mut again = 0;
         for job in jobs {
             let record = kit.record(job).await?;
-            // A slot that did not halt may have ended its job before the kill.
+            // A slot that did not halt may have settled its job before the kill.
             let losses = u32::try_from(record.errors.len())?;
-            ensure_eq!((record.state, record.attempt), (State::Completed, 1 + losses), "job {job}");
+            ensure_eq!(
+                (record.state, record.attempt),
+                (State::Completed, 1 + losses),
+                "the state and attempt of job {job}"
+            );
             again += losses.min(1);
         }
-        ensure!(again > 0, "no job was run again");
+        ensure!(again > 0, "no job ran a second time, so the case proves nothing");
     }
     crew.check().await?;
     Ok(())

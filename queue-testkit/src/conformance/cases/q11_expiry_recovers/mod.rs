@@ -1,4 +1,4 @@
-//! Q11: a dead worker's job is claimable after its expiry, never before.
+//! Q11: the job of a dead worker is claimable after the worker's expiry, never before.
 
 mod expiry;
 mod kills;

@@ -1,4 +1,4 @@
-//! Q11: a rescue and a heartbeat at the same moment, and a worker that dies for good.
+//! Q11: a rescue races a heartbeat, and a worker of the runtime is lost.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ cases! {
     Race q11_what_a_vanished_worker_ran_is_run_by_another,
 }
 
-/// Whichever of them commits first, and wherever the heartbeat meets the rescue: the worker keeps all of its leases, or it
-/// is lost and keeps none.
+/// A worker sends a heartbeat at its expiry, while another handle rescues. The worker must either
+/// keep all its leases, or be lost and keep none.
 async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..8).map(|_| kit.spec("job").max_retries(1000)).collect()).await?;
@@ -26,7 +26,7 @@ async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) 
     while let Some(round) = duels.next_round()? {
         let worker = kit.worker().await?;
         let held = kit.claim(worker, 8).await?;
-        ensure_eq!(held.len(), jobs.len(), "round {round}, jobs that can be claimed");
+        ensure_eq!(held.len(), jobs.len(), "the number of jobs claimed in round {round}");
         kit.advance(EXPIRY);
         let (beating, rescuing) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
         let beat = async move { beating.try_heartbeat(worker).await };
@@ -35,15 +35,31 @@ async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) 
         let seen = (rescue.rescued, rescue.workers_lost);
         match beat {
             Ok(reply) => {
-                ensure_eq!((reply.beat, reply.leases), (Beat::Late, 8), "round {round}, the heartbeat");
-                ensure_eq!(seen, (0, 0), "round {round}, taken from a worker that lives");
+                ensure_eq!(
+                    (reply.beat, reply.leases),
+                    (Beat::Late, 8),
+                    "the heartbeat and the number of leases in round {round}"
+                );
+                ensure_eq!(
+                    seen,
+                    (0, 0),
+                    "the leases rescued and workers lost in round {round}, where the heartbeat succeeded"
+                );
                 kit.advance(EXPIRY);
                 kit.rescue(100).await?;
                 duels.won(Winner::First);
             }
             Err(error) => {
-                ensure_eq!(error.kind(), ErrorKind::WorkerLost, "round {round}, the heartbeat's error");
-                ensure_eq!(seen, (8, 1), "round {round}, taken from a worker that is lost");
+                ensure_eq!(
+                    error.kind(),
+                    ErrorKind::WorkerLost,
+                    "the kind of the heartbeat's error in round {round}"
+                );
+                ensure_eq!(
+                    seen,
+                    (8, 1),
+                    "the leases rescued and workers lost in round {round}, where the heartbeat failed"
+                );
                 duels.won(Winner::Second);
             }
         }
@@ -51,8 +67,8 @@ async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) 
     Ok(())
 }
 
-/// A worker is dropped in the middle of its jobs, without a shutdown: another one notices, and runs them
-/// as their next attempt.
+/// A worker of the runtime is dropped without a shutdown while it runs jobs. Another worker must
+/// rescue the jobs and run them as attempt 2.
 async fn q11_what_a_vanished_worker_ran_is_run_by_another(kit: &Kit) -> CaseResult {
     let mut vanishing = Program::new(kit)?;
     vanishing.on("job", |context: JobContext, _: Payload| async move {
@@ -63,7 +79,7 @@ async fn q11_what_a_vanished_worker_ran_is_run_by_another(kit: &Kit) -> CaseResu
     let jobs = (0..3).map(|_| new_job("job", "{}")).collect::<queue_core::Result<_>>()?;
     let ids: Vec<JobId> = vanishing.queue.submit(jobs).await?.iter().map(|job| job.id).collect();
     for _ in 0..3 {
-        ensure_eq!(vanishing.next_start().await?.attempt, 1, "the attempt of the worker that vanishes");
+        ensure_eq!(vanishing.next_start().await?.attempt, 1, "the attempt on the dropped worker");
     }
     drop(worker);
 
@@ -74,9 +90,13 @@ async fn q11_what_a_vanished_worker_ran_is_run_by_another(kit: &Kit) -> CaseResu
     stop(worker).await?;
     for _ in 0..3 {
         let Started { id, attempt } = program.next_start().await?;
-        ensure_eq!(attempt, 2, "the attempt of job {id} at the other worker");
+        ensure_eq!(attempt, 2, "the attempt of job {id} on the other worker");
         let record = kit.record(id).await?;
-        ensure_eq!((record.state, record.errors.len()), (State::Completed, 1), "its end, and its losses");
+        ensure_eq!(
+            (record.state, record.errors.len()),
+            (State::Completed, 1),
+            "the state and number of errors of the job"
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q12: a worker that is late itself judges nobody.
+//! Q12: an expired worker must not rescue other workers.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ async fn rescue_by(kit: &Kit, worker: WorkerId) -> anyhow::Result<MaintainReply>
     kit.maintain(MaintainRequest::rescue(10).by(worker)).await
 }
 
-/// After a jump of the clock everybody is late, the rescuer too: also at the very tick.
+/// The clock jumps, so that both the holder and the rescuer have expired. The rescuer must not mark
+/// any worker as lost, even at the tick of its own expiry.
 async fn q12_a_worker_whose_own_expiry_has_come_rescues_nobody(kit: &Kit) -> CaseResult {
     let (holder, rescuer) = (kit.worker().await?, kit.worker().await?);
     kit.insert_one(kit.spec("job")).await?;
@@ -28,13 +29,18 @@ async fn q12_a_worker_whose_own_expiry_has_come_rescues_nobody(kit: &Kit) -> Cas
     for late in [EXPIRY, TICK, Duration::from_secs(3600)] {
         kit.advance(late);
         let reply = rescue_by(kit, rescuer).await?;
-        ensure_eq!((reply.workers_lost, reply.rescued), (0, 0), "workers and leases taken, {late:?} on");
+        ensure_eq!(
+            (reply.workers_lost, reply.rescued),
+            (0, 0),
+            "the numbers of workers lost and leases rescued, {late:?} later"
+        );
     }
     kit.heartbeat(holder).await?;
     Ok(())
 }
 
-/// Nor does a lease past its deadline go by its hand.
+/// A lost or unregistered worker asks for a rescue. It must not take any lease, even one past its
+/// deadline.
 async fn q12_a_worker_that_was_lost_or_never_entered_rescues_nobody(kit: &Kit) -> CaseResult {
     let lost = kit.worker().await?;
     kit.advance(EXPIRY);
@@ -43,15 +49,20 @@ async fn q12_a_worker_that_was_lost_or_never_entered_rescues_nobody(kit: &Kit) -
     kit.insert_one(kit.spec("job").timeout(Duration::ZERO)).await?;
     kit.claim_one(holder).await?;
     kit.advance(Duration::from_secs(3600));
-    for stranger in [lost, WorkerId::generate()] {
-        let reply = rescue_by(kit, stranger).await?;
-        ensure_eq!((reply.workers_lost, reply.rescued), (0, 0), "workers and leases taken by {stranger}");
+    for other in [lost, WorkerId::generate()] {
+        let reply = rescue_by(kit, other).await?;
+        ensure_eq!(
+            (reply.workers_lost, reply.rescued),
+            (0, 0),
+            "the numbers of workers lost and leases rescued by {other}"
+        );
     }
-    ensure_eq!(kit.rescue(10).await?.rescued, 1, "leases taken by nobody in particular");
+    ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of leases rescued without a named worker");
     Ok(())
 }
 
-/// A tick before its own expiry is early enough.
+/// A worker sends a heartbeat, then rescues one tick before its own expiry. It must take the leases
+/// of an expired worker.
 async fn q12_a_worker_that_beat_first_rescues_the_others(kit: &Kit) -> CaseResult {
     let (holder, rescuer) = (kit.worker().await?, kit.worker().await?);
     kit.insert_one(kit.spec("job")).await?;
@@ -60,6 +71,6 @@ async fn q12_a_worker_that_beat_first_rescues_the_others(kit: &Kit) -> CaseResul
     kit.heartbeat(rescuer).await?;
     kit.advance(EXPIRY - TICK);
     let reply = rescue_by(kit, rescuer).await?;
-    ensure_eq!((reply.workers_lost, reply.rescued), (1, 1), "workers and leases taken");
+    ensure_eq!((reply.workers_lost, reply.rescued), (1, 1), "the numbers of workers lost and leases rescued");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q12: heartbeats of one worker at the same time.
+//! Q12: concurrent heartbeats of one worker.
 
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ cases! {
     Race q12_heartbeats_out_of_order_leave_the_latest_expiry,
 }
 
-/// Sixteen heartbeats of different times at once, over two handles: the greatest one counts.
+/// Sixteen heartbeats with different times run concurrently over two handles. The expiry must count
+/// from the greatest time.
 async fn q12_heartbeats_out_of_order_leave_the_latest_expiry(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     for round in 0..8 {
@@ -23,17 +24,25 @@ async fn q12_heartbeats_out_of_order_leave_the_latest_expiry(kit: &Kit) -> CaseR
         let start = kit.now();
         let beat = |task: u32| {
             let backend = handles[usize::from(task.is_multiple_of(2))].backend();
-            // In no order of their time.
+            // The times are in no order.
             let time = start.saturating_add(Duration::from_secs(1) * (task * 7 % 16));
             async move { Ok(backend?.heartbeat(HeartbeatRequest::new(worker).at(time)).await?.beat) }
         };
         let beats = race((0..16).map(beat).collect()).await?;
         let late = beats.iter().filter(|beat| **beat == Beat::Late).count();
-        ensure!(late <= 1, "round {round}: {late} heartbeats were late, the last of them at most may be");
+        ensure!(late <= 1, "round {round}: {late} heartbeats were late, at most one may be");
         kit.set_clock(start.saturating_add(EXPIRY * 2 - TICK));
-        ensure_eq!(kit.rescue(10).await?.workers_lost, 0, "round {round}, workers given up a tick before");
+        ensure_eq!(
+            kit.rescue(10).await?.workers_lost,
+            0,
+            "round {round}, the number of workers lost one tick before the expiry"
+        );
         kit.advance(TICK);
-        ensure_eq!(kit.rescue(10).await?.workers_lost, 1, "round {round}, workers given up at the expiry");
+        ensure_eq!(
+            kit.rescue(10).await?.workers_lost,
+            1,
+            "round {round}, the number of workers lost at the expiry"
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q13: a claim from the head follows (priority descending, `run_at`, id).
+//! Q13: a claim follows (priority descending, `run_at`, id).
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) fn ids(jobs: &[ClaimedJob]) -> Vec<JobId> {
     jobs.iter().map(|job| job.token.job).collect()
 }
 
-/// 60 jobs over 5 priorities and 4 times, in no order.
+/// Inserts 60 jobs over 5 priorities and 4 times in no order, and returns their ids in claim order.
 pub(super) async fn scattered(kit: &Kit) -> anyhow::Result<Vec<JobId>> {
     let mut places = Vec::new();
     let mut batch = Vec::new();
@@ -49,14 +49,15 @@ pub(super) async fn scattered(kit: &Kit) -> anyhow::Result<Vec<JobId>> {
     Ok(places.into_iter().map(|(_, _, id)| id).collect())
 }
 
-/// The reply itself is in order.
+/// Jobs of several priorities and times are inserted in no order. The jobs in the reply must be in
+/// claim order.
 async fn q13_a_claim_follows_priority_time_and_id(kit: &Kit) -> CaseResult {
     let expected = scattered(kit).await?;
-    ensure_eq!(ids(&kit.claim(kit.worker().await?, 100).await?), expected, "the jobs of one claim");
+    ensure_eq!(ids(&kit.claim(kit.worker().await?, 100).await?), expected, "the jobs of the claim");
     Ok(())
 }
 
-/// Seven at a time, by two workers in turn.
+/// Two workers claim in turn, seven jobs each. The replies together must be in claim order.
 async fn q13_many_small_claims_follow_the_order_of_one_large(kit: &Kit) -> CaseResult {
     let expected = scattered(kit).await?;
     let workers = [kit.worker().await?, kit.worker().await?];
@@ -68,27 +69,38 @@ async fn q13_many_small_claims_follow_the_order_of_one_large(kit: &Kit) -> CaseR
     Ok(())
 }
 
-/// The ids were entered from the greatest to the least.
+/// Jobs of one priority and time are inserted in descending id order. The claim must return them in
+/// ascending id order.
 async fn q13_ties_are_broken_by_id(kit: &Kit) -> CaseResult {
     let mut batch: Vec<Spec> = (0..20).map(|_| kit.spec("job")).collect();
     batch.reverse();
     let mut expected = kit.insert(batch).await?;
     expected.sort();
-    ensure_eq!(ids(&kit.claim(kit.worker().await?, 20).await?), expected, "jobs of one priority and time");
+    ensure_eq!(
+        ids(&kit.claim(kit.worker().await?, 20).await?),
+        expected,
+        "the claimed jobs, which have the same priority and time"
+    );
     Ok(())
 }
 
-/// `i16::MIN` has no positive counterpart: an order by the negated priority would overflow.
+/// Priorities include `i16::MIN` and `i16::MAX`. The claim must sort them correctly. An order by
+/// the negated priority would overflow, because `-i16::MIN` does not exist.
 async fn q13_the_ends_of_the_priorities_are_in_order(kit: &Kit) -> CaseResult {
     let priorities = [0, i16::MIN, 1, i16::MAX, -1, i16::MIN + 1, i16::MAX - 1];
     kit.insert(priorities.map(|priority| kit.spec("job").priority(priority)).to_vec()).await?;
     let jobs = kit.claim(kit.worker().await?, 10).await?;
     let seen: Vec<i16> = jobs.iter().map(|job| job.priority).collect();
-    ensure_eq!(seen, [i16::MAX, i16::MAX - 1, 1, 0, -1, i16::MIN + 1, i16::MIN], "the priorities");
+    ensure_eq!(
+        seen,
+        [i16::MAX, i16::MAX - 1, 1, 0, -1, i16::MIN + 1, i16::MIN],
+        "the priorities of the claimed jobs"
+    );
     Ok(())
 }
 
-/// What became due since stands before what is ready, if its time was earlier; in the same claim.
+/// Two scheduled jobs are due at 1 s and 3 s, and a ready job has `run_at` at 2 s. One claim must
+/// promote the scheduled jobs and return all by time.
 async fn q13_a_promoted_job_takes_the_place_of_its_time(kit: &Kit) -> CaseResult {
     let start = kit.now();
     let at = |seconds| start.saturating_add(Duration::from_secs(seconds));
@@ -97,11 +109,12 @@ async fn q13_a_promoted_job_takes_the_place_of_its_time(kit: &Kit) -> CaseResult
     let ready = kit.insert_one(kit.spec("job")).await?;
     kit.set_clock(at(4));
     let jobs = kit.claim(kit.worker().await?, 10).await?;
-    ensure_eq!(ids(&jobs), [waiting[1], ready, waiting[0]], "due at 1 s, 2 s and 3 s");
+    ensure_eq!(ids(&jobs), [waiting[1], ready, waiting[0]], "the jobs with run_at at 1 s, 2 s and 3 s");
     Ok(())
 }
 
-/// Of three jobs of the same time.
+/// Of three jobs of the same time, one is retried and another released. The claim must sort the
+/// retried job by its new time and the released job by its old time.
 async fn q13_a_retried_job_stands_by_its_new_time_and_a_released_one_by_its_old(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert((0..3).map(|_| kit.spec("job")).collect()).await?;
@@ -109,48 +122,60 @@ async fn q13_a_retried_job_stands_by_its_new_time_and_a_released_one_by_its_old(
     kit.advance(TICK);
     kit.settle_one(claimed[0].token, retry("failed", 0)).await?;
     kit.settle_one(claimed[1].token, release()).await?;
-    ensure_eq!(ids(&kit.claim(worker, 3).await?), [jobs[1], jobs[2], jobs[0]], "released, ready, retried");
+    ensure_eq!(
+        ids(&kit.claim(worker, 3).await?),
+        [jobs[1], jobs[2], jobs[0]],
+        "the released, the ready and the retried job"
+    );
     Ok(())
 }
 
-/// Those of other kinds stay, and those asked for keep their order across them.
+/// A claim names some of the kinds. It must skip jobs of other kinds, leave them in place, and
+/// return the rest in order.
 async fn q13_kinds_that_are_not_asked_for_are_passed_over(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let kinds = ["a", "b", "c", "a", "c", "b", "a"];
     let jobs = kit.insert(kinds.map(|kind| kit.spec(kind)).to_vec()).await?;
     let reply = kit.claiming(worker, 3).kinds(&["c", "a"]).take().await?;
-    ensure_eq!(ids(&reply.jobs), [jobs[0], jobs[2], jobs[3]], "the first three of the kinds a and c");
+    ensure_eq!(ids(&reply.jobs), [jobs[0], jobs[2], jobs[3]], "the first three jobs of the kinds a and c");
     let reply = kit.claiming(worker, 10).kinds(&["unheard-of"]).take().await?;
-    ensure_eq!(ids(&reply.jobs), [], "a kind that no job has");
+    ensure_eq!(ids(&reply.jobs), [], "a claim of a kind without jobs");
     let reply = kit.claiming(worker, 10).kinds(&[]).take().await?;
-    ensure_eq!(ids(&reply.jobs), [], "no kind at all");
-    ensure_eq!(ids(&kit.claim(worker, 10).await?), [jobs[1], jobs[4], jobs[5], jobs[6]], "the rest");
+    ensure_eq!(ids(&reply.jobs), [], "a claim of no kind");
+    ensure_eq!(
+        ids(&kit.claim(worker, 10).await?),
+        [jobs[1], jobs[4], jobs[5], jobs[6]],
+        "the remaining jobs"
+    );
     Ok(())
 }
 
-/// None, one, as many as there are, more.
+/// The limit is zero, one, as many as there are jobs, or more. The claim must return at most that
+/// number.
 async fn q13_a_claim_takes_no_more_than_its_limit(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert((0..4).map(|_| kit.spec("job")).collect()).await?;
     for (limit, expected) in [(0, &jobs[..0]), (1, &jobs[..1]), (3, &jobs[1..]), (u32::MAX, &jobs[..0])] {
-        ensure_eq!(ids(&kit.claim(worker, limit).await?), expected, "a claim of {limit}");
+        ensure_eq!(ids(&kit.claim(worker, limit).await?), expected, "a claim with limit {limit}");
     }
     Ok(())
 }
 
-/// What is urgent there neither comes along nor stands in the way.
+/// Another queue holds a job of higher priority. A claim must return the jobs of its own queue
+/// only.
 async fn q13_another_queue_is_another_order(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let here = kit.insert_one(kit.spec("job").queue("here").priority(-5)).await?;
     let there = kit.insert_one(kit.spec("job").queue("there").priority(5)).await?;
     for (queue, expected) in [("here", vec![here]), ("nowhere", vec![]), ("there", vec![there])] {
         let reply = kit.claiming(worker, 10).queue(queue).take().await?;
-        ensure_eq!(ids(&reply.jobs), expected, "the queue `{queue}`");
+        ensure_eq!(ids(&reply.jobs), expected, "the jobs of a claim from queue `{queue}`");
     }
     Ok(())
 }
 
-/// All that is still live of it, and nothing of another claim.
+/// A worker holds three claims. `leases` must list the live leases of the named claim, in claim
+/// order, and none of another claim.
 async fn q13_the_leases_of_a_claim_are_listed_in_its_order(kit: &Kit) -> CaseResult {
     scattered(kit).await?;
     let worker = kit.worker().await?;
@@ -160,11 +185,12 @@ async fn q13_the_leases_of_a_claim_are_listed_in_its_order(kit: &Kit) -> CaseRes
     kit.claim(worker, 5).await?;
     ensure_eq!(kit.leases(worker, claim).await?, expected, "the leases of the claim");
     kit.settle_one(expected.remove(4).token, release()).await?;
-    ensure_eq!(kit.leases(worker, claim).await?, expected, "the leases after one was given back");
+    ensure_eq!(kit.leases(worker, claim).await?, expected, "the leases after one was released");
     Ok(())
 }
 
-/// Half of the jobs before, half after the storage was opened again.
+/// Half of the jobs are claimed before the handle is reopened, half afterwards. Both claims
+/// together must be in claim order.
 async fn q13_the_order_outlives_the_handle(kit: &Kit) -> CaseResult {
     let expected = scattered(kit).await?;
     let worker = kit.worker().await?;

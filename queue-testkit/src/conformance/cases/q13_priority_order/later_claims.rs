@@ -1,5 +1,5 @@
-//! Q13: a later claim of a worker returns the first jobs, too, whatever became ready since its last
-//! claim, and before which jobs.
+//! Q13: a worker's later claims also return the first jobs in claim order. This holds for jobs that
+//! became ready after the worker's last claim.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -29,15 +29,16 @@ cases! {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How long the case waits for a job of another handle while later ones keep coming: longer than any
-/// delay that a backend may state.
+/// The case waits this long for a job of another handle while later jobs keep arriving. It is
+/// longer than any delay that a backend may state.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn claimed(kit: &Kit, worker: WorkerId, limit: u32) -> anyhow::Result<Vec<JobId>> {
     Ok(kit.claim(worker, limit).await?.iter().map(|job| job.token.job).collect())
 }
 
-/// Ready jobs, of which the first half was claimed: full claims, which end before what is left.
+/// Inserts six ready jobs and claims the first three with a full claim. Returns the claimed and the
+/// remaining ids.
 async fn half_claimed(kit: &Kit, worker: WorkerId) -> anyhow::Result<(Vec<JobId>, Vec<JobId>)> {
     let mut jobs = kit.insert((0..6).map(|_| kit.spec("job").max_retries(9)).collect()).await?;
     let later = jobs.split_off(3);
@@ -45,7 +46,8 @@ async fn half_claimed(kit: &Kit, worker: WorkerId) -> anyhow::Result<(Vec<JobId>
     Ok((jobs, later))
 }
 
-/// Over three levels, with jobs that arrive in between at the end of each.
+/// A worker claims in turn while jobs of three priorities are inserted between the claims. Each
+/// claim must return the first two jobs in claim order.
 async fn q13_claims_in_turn_follow_the_order_of_one_large(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let mut waiting: Vec<(Reverse<i16>, JobId)> = Vec::new();
@@ -55,7 +57,7 @@ async fn q13_claims_in_turn_follow_the_order_of_one_large(kit: &Kit) -> CaseResu
             let priorities = [2, 0, 1];
             let batch = priorities.map(|priority| kit.spec("job").priority(priority)).to_vec();
             waiting.extend(priorities.map(Reverse).into_iter().zip(kit.insert(batch).await?));
-            // Ids and times grow with each other.
+            // Later inserts have greater ids and times.
             waiting.sort();
         }
         let next: Vec<JobId> = waiting.drain(..waiting.len().min(2)).map(|(_, job)| job).collect();
@@ -65,7 +67,8 @@ async fn q13_claims_in_turn_follow_the_order_of_one_large(kit: &Kit) -> CaseResu
     Ok(())
 }
 
-/// All of the same time, so that only their ids tell them apart.
+/// All jobs have the same priority and time, so only their ids order them. The second claim must
+/// start after the jobs of the first.
 async fn q13_a_claim_begins_behind_the_jobs_of_the_last(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let (_, later) = half_claimed(kit, worker).await?;
@@ -74,6 +77,7 @@ async fn q13_a_claim_begins_behind_the_jobs_of_the_last(kit: &Kit) -> CaseResult
     Ok(())
 }
 
+/// A worker releases its second job. Its next claim must return this job before later ones.
 async fn q13_a_released_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let held = {
@@ -85,7 +89,8 @@ async fn q13_a_released_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResul
     Ok(())
 }
 
-/// Retried at once, it stands at the time of its failure: before jobs that came later.
+/// A job is retried without delay, so its `run_at` is the time of the failure. The next claim must
+/// return it before jobs inserted later.
 async fn q13_a_retried_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let failing = kit.insert_one(kit.spec("job").max_retries(9)).await?;
@@ -97,11 +102,12 @@ async fn q13_a_retried_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResult
     kit.set_clock(failed_at);
     kit.settle_one(held.token, retry("failed", 0)).await?;
     kit.advance(SECOND * 2);
-    ensure_eq!(claimed(kit, worker, 1).await?, [failing], "the claim after the failure");
+    ensure_eq!(claimed(kit, worker, 1).await?, [failing], "the claim after the retry");
     Ok(())
 }
 
-/// By the claim itself: its time came before that of jobs that were claimed already.
+/// A scheduled job becomes due, and ready jobs with a later `run_at` are inserted. The next claim
+/// must promote the scheduled job and return it first.
 async fn q13_a_promoted_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let waiting = kit.insert_one(kit.spec("job").run_at(kit.now().saturating_add(SECOND))).await?;
@@ -116,6 +122,8 @@ async fn q13_a_promoted_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResul
     Ok(())
 }
 
+/// A job is rescued from a lost worker. The next claim of another worker must return it before
+/// later jobs.
 async fn q13_a_rescued_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResult {
     let (worker, lost) = (kit.worker().await?, kit.worker().await?);
     let first = kit.insert_one(kit.spec("job")).await?;
@@ -129,18 +137,24 @@ async fn q13_a_rescued_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResult
     Ok(())
 }
 
-/// By nothing, by a second, and by all time there is.
+/// A job is inserted with a `run_at` in the past, by a second or at the epoch. The next claim must
+/// return it first.
 async fn q13_a_back_dated_job_is_claimed_before_later_ones(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     half_claimed(kit, worker).await?;
     for run_at in [kit.now().saturating_sub(SECOND), queue_core::Timestamp::UNIX_EPOCH] {
         let early = kit.insert_one(kit.spec("job").run_at(run_at)).await?;
-        ensure_eq!(claimed(kit, worker, 1).await?, [early], "the claim after a job of {run_at}");
+        ensure_eq!(
+            claimed(kit, worker, 1).await?,
+            [early],
+            "the claim after the insert of a job with run_at {run_at}"
+        );
     }
     Ok(())
 }
 
-/// An urgent job arrives, of a priority that was empty before, and one of the least priority.
+/// Jobs of two new priorities, one higher and one lower, are inserted after a claim. The next claim
+/// must return all jobs in claim order.
 async fn q13_a_priority_that_was_empty_is_seen_from_its_first_job(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let (_, later) = half_claimed(kit, worker).await?;
@@ -148,11 +162,16 @@ async fn q13_a_priority_that_was_empty_is_seen_from_its_first_job(kit: &Kit) -> 
     let urgent = kit.insert_one(kit.spec("job").priority(9).run_at(long_ago)).await?;
     let idle = kit.insert_one(kit.spec("job").priority(-9).run_at(long_ago)).await?;
     let expected = [vec![urgent], later, vec![idle]].concat();
-    ensure_eq!(claimed(kit, worker, 10).await?, expected, "urgent, the rest of the level, idle");
+    ensure_eq!(
+        claimed(kit, worker, 10).await?,
+        expected,
+        "the jobs of the new high priority, the old priority and the new low priority"
+    );
     Ok(())
 }
 
-/// While later jobs of this handle keep coming, and each claim is full.
+/// Another handle inserts an earlier job while this handle keeps inserting later ones. A claim must
+/// return the earlier job within the time limit.
 async fn q13_an_earlier_job_of_another_handle_is_claimed(kit: &Kit) -> CaseResult {
     let (worker, other) = (kit.worker().await?, kit.open_second().await?);
     half_claimed(kit, worker).await?;
@@ -163,13 +182,17 @@ async fn q13_an_earlier_job_of_another_handle_is_claimed(kit: &Kit) -> CaseResul
         if seen == [early] {
             return Ok(());
         }
-        ensure!(started.elapsed() < PATIENCE, "the earlier job is passed over for {PATIENCE:?}");
+        ensure!(
+            started.elapsed() < PATIENCE,
+            "the earlier job of the other handle was not claimed for {PATIENCE:?}"
+        );
         kit.advance(TICK);
         kit.insert_one(kit.spec("job")).await?;
     }
 }
 
-/// Of a batch, and of several operations that nobody listened to.
+/// Batches are inserted while no receiver waits. The wake-up must name the least `run_at` of each
+/// priority, or be `unknown`.
 async fn q13_a_wake_names_the_least_time_of_its_level(kit: &Kit) -> CaseResult {
     let mut receiver = kit.backend()?.subscribe();
     let at = |seconds| kit.now().saturating_sub(SECOND * seconds);
@@ -184,32 +207,33 @@ async fn q13_a_wake_names_the_least_time_of_its_level(kit: &Kit) -> CaseResult {
         }
         least = wakes.ready.iter().filter(|hint| hint.priority == 4).map(|hint| hint.run_at).min();
     }
-    ensure_eq!(least, Some(at(9)), "the least time that is told");
+    ensure_eq!(least, Some(at(9)), "the least run_at in the wake-up");
     Ok(())
 }
 
-/// By its level and a time that is not after its own, or by "something changed".
+/// A job becomes ready by insert, release, snooze, retry or rescue. The wake-up must name its
+/// priority with a `run_at` that is not later, or be `unknown`.
 async fn q13_every_job_that_becomes_ready_is_told(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let mut receiver = kit.backend()?.subscribe();
     let run_at = kit.now();
     kit.insert_one(kit.spec("job").priority(4)).await?;
-    told(&receiver.recv().await, run_at, "insert")?;
+    check_announced(&receiver.recv().await, run_at, "insert")?;
     for (what, verdict) in [("release", release()), ("snooze", snooze(0)), ("retry", retry("failed", 0))] {
         let token = kit.claim_one(worker).await?.token;
         receiver.take();
         kit.settle_one(token, verdict).await?;
-        told(&receiver.recv().await, run_at, what)?;
+        check_announced(&receiver.recv().await, run_at, what)?;
     }
     kit.claim_one(worker).await?;
     receiver.take();
     kit.advance(EXPIRY);
     kit.rescue(10).await?;
-    told(&receiver.recv().await, run_at, "rescue")
+    check_announced(&receiver.recv().await, run_at, "rescue")
 }
 
-fn told(wakes: &Wakes, run_at: queue_core::Timestamp, what: &str) -> CaseResult {
-    let is_told = wakes.ready.iter().any(|hint| hint.priority == 4 && hint.run_at <= run_at);
-    ensure!(wakes.unknown || is_told, "the {what} is not told so that a cursor would find it: {wakes:?}");
+fn check_announced(wakes: &Wakes, run_at: queue_core::Timestamp, what: &str) -> CaseResult {
+    let is_announced = wakes.ready.iter().any(|hint| hint.priority == 4 && hint.run_at <= run_at);
+    ensure!(wakes.unknown || is_announced, "after the {what}, no wake-up covers the ready job: {wakes:?}");
     Ok(())
 }

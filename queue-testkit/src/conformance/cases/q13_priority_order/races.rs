@@ -1,4 +1,4 @@
-//! Q13: claims at the same time.
+//! Q13: concurrent claims.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -16,7 +16,8 @@ cases! {
     Race q13_claims_at_the_same_time_are_each_in_order,
 }
 
-/// None is in two replies, none is left.
+/// Six workers claim concurrently. Each reply must be in claim order, and each job must be in
+/// exactly one reply.
 async fn q13_claims_at_the_same_time_are_each_in_order(kit: &Kit) -> CaseResult {
     let expected = scattered(kit).await?;
     let handles = kit.handles(2).await?;
@@ -28,10 +29,10 @@ async fn q13_claims_at_the_same_time_are_each_in_order(kit: &Kit) -> CaseResult 
     let mut seen = Vec::new();
     for jobs in race(tasks).await? {
         let place = |job: &ClaimedJob| (Reverse(job.priority), job.run_at, job.token.job);
-        ensure!(jobs.is_sorted_by_key(place), "a reply is not in order: {:?}", ids(&jobs));
+        ensure!(jobs.is_sorted_by_key(place), "a reply is not in claim order: {:?}", ids(&jobs));
         seen.extend(ids(&jobs));
     }
-    // Claims that meet may pass over each other's jobs, and bring fewer than they could.
+    // Concurrent claims may skip each other's jobs and return fewer than the limit.
     let worker = kit.worker().await?;
     seen.extend(ids(&kit.claim(worker, 60).await?));
     let mut expected = expected;

@@ -1,4 +1,4 @@
-//! Q14: no job starts before its time.
+//! Q14: no job starts before its `run_at`.
 
 use std::time::Duration;
 
@@ -22,22 +22,23 @@ cases! {
     Fast q14_a_job_for_later_is_told_with_its_time,
 }
 
-/// At −1 tick it waits; at its time it is claimed.
+/// A job is scheduled. It must not be claimable one tick before `run_at`, and must be claimable at
+/// `run_at`.
 async fn q14_a_job_starts_at_its_very_tick(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let run_at = kit.now().saturating_add(TICK * 2);
     let id = kit.insert_one(kit.spec("job").run_at(run_at)).await?;
     kit.advance(TICK);
     let early = kit.claiming(worker, 1).take().await?;
-    ensure_eq!(early.jobs, [], "a claim one tick before the time");
-    ensure_eq!(early.next_due.unwrap_or(TICK), TICK, "how long until the job is due");
-    ensure_eq!(kit.state(id).await?, State::Scheduled, "the state one tick before the time");
+    ensure_eq!(early.jobs, [], "a claim one tick before run_at");
+    ensure_eq!(early.next_due.unwrap_or(TICK), TICK, "next_due one tick before run_at");
+    ensure_eq!(kit.state(id).await?, State::Scheduled, "the state one tick before run_at");
     kit.advance(TICK);
-    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "what is claimed at the time");
+    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "the job claimed at run_at");
     Ok(())
 }
 
-/// From the moment of its settle on, to the tick.
+/// A job fails with a delay. It must not be claimable before the delay has passed since its settle.
 async fn q14_a_failed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let id = kit.insert_one(kit.spec("job")).await?;
@@ -45,33 +46,46 @@ async fn q14_a_failed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
     let due = kit.advance(Duration::from_secs(2)).saturating_add(Duration::from_secs(5));
     kit.settle_one(token, retry("failed", 5)).await?;
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.run_at), (State::Retrying, due), "the job that failed");
+    ensure_eq!(
+        (record.state, record.run_at),
+        (State::Retrying, due),
+        "the state and run_at of the failed job"
+    );
     kit.set_clock(due.saturating_sub(TICK));
-    ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before the time");
+    ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before run_at");
     kit.set_clock(due);
     let job = kit.claim_one(worker).await?;
-    ensure_eq!((job.token.job, job.run_at), (id, due), "what is claimed at the time");
+    ensure_eq!((job.token.job, job.run_at), (id, due), "the job claimed at run_at");
     Ok(())
 }
 
-/// It is scheduled, as if it were new.
+/// A job is snoozed. It must be scheduled, and not be claimable before the delay has passed.
 async fn q14_a_snoozed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let id = kit.insert_one(kit.spec("job")).await?;
     kit.settle_one(kit.claim_one(worker).await?.token, snooze(5)).await?;
     let due = kit.now().saturating_add(Duration::from_secs(5));
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.run_at), (State::Scheduled, due), "the snoozed job");
+    ensure_eq!(
+        (record.state, record.run_at),
+        (State::Scheduled, due),
+        "the state and run_at of the snoozed job"
+    );
     kit.set_clock(due.saturating_sub(TICK));
-    ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before the time");
+    ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before run_at");
     kit.set_clock(due);
-    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "what is claimed at the time");
+    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "the job claimed at run_at");
     let record = kit.record(id).await?;
-    ensure_eq!(record.job.run_at.unwrap_or(record.created_at), record.created_at, "the time first set");
+    ensure_eq!(
+        record.job.run_at.unwrap_or(record.created_at),
+        record.created_at,
+        "the submitted run_at, which a snooze must not change"
+    );
     Ok(())
 }
 
-/// Its time is that of the snooze, so that it stands behind those that waited.
+/// A job is snoozed for zero seconds. It must be ready with the time of the snooze, so that jobs
+/// waiting longer are claimed before it.
 async fn q14_a_snooze_of_nothing_is_ready_now(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert(vec![kit.spec("job"), kit.spec("job")]).await?;
@@ -79,12 +93,13 @@ async fn q14_a_snooze_of_nothing_is_ready_now(kit: &Kit) -> CaseResult {
     let now = kit.advance(TICK);
     kit.settle_one(token, snooze(0)).await?;
     let record = kit.record(jobs[0]).await?;
-    ensure_eq!((record.state, record.run_at), (State::Ready, now), "the snoozed job");
-    ensure_eq!(kit.claim_one(worker).await?.token.job, jobs[1], "the job that waited longer");
+    ensure_eq!((record.state, record.run_at), (State::Ready, now), "the state and run_at of the snoozed job");
+    ensure_eq!(kit.claim_one(worker).await?.token.job, jobs[1], "the claimed job, which waited longer");
     Ok(())
 }
 
-/// Of the highest priority, up to the end of time.
+/// Many jobs of the highest priority are due in the future, up to the greatest time. They must not
+/// hide a ready job of the lowest priority.
 async fn q14_urgent_jobs_of_the_far_future_hide_nothing(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let later = |days: u64| kit.now().saturating_add(Duration::from_secs(days * 86_400));
@@ -92,34 +107,39 @@ async fn q14_urgent_jobs_of_the_far_future_hide_nothing(kit: &Kit) -> CaseResult
         (1..200).map(|days| kit.spec("job").priority(i16::MAX).run_at(later(days))).collect();
     batch.push(kit.spec("job").priority(i16::MAX).run_at(Timestamp::MAX));
     kit.insert(batch).await?;
-    let humble = kit.insert_one(kit.spec("job").priority(i16::MIN)).await?;
+    let low = kit.insert_one(kit.spec("job").priority(i16::MIN)).await?;
     let seen: Vec<_> = kit.claim(worker, 10).await?.iter().map(|job| job.token.job).collect();
-    ensure_eq!(seen, [humble], "what is claimed now");
+    ensure_eq!(seen, [low], "the jobs claimed now");
     kit.set_clock(Timestamp::MAX.saturating_sub(TICK));
-    ensure_eq!(kit.claim(worker, 1000).await?.len(), 199, "the jobs due one tick before the end of time");
+    ensure_eq!(
+        kit.claim(worker, 1000).await?.len(),
+        199,
+        "the number of jobs claimed one tick before the greatest time"
+    );
     kit.set_clock(Timestamp::MAX);
-    ensure_eq!(kit.claim(worker, 1000).await?.len(), 1, "the job due at the end of time");
+    ensure_eq!(kit.claim(worker, 1000).await?.len(), 1, "the number of jobs claimed at the greatest time");
     Ok(())
 }
 
-/// Made ready by a clock that was ahead, it still waits for the clock that claims.
+/// A process whose clock is ahead promotes a job. A claim with an earlier clock must not return it.
 async fn q14_a_clock_that_went_back_starts_nothing_early(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let start = kit.now();
     let due = start.saturating_add(Duration::from_secs(10));
     let id = kit.insert_one(kit.spec("job").run_at(due)).await?;
     kit.set_clock(due);
-    ensure_eq!(kit.promote(10).await?.promoted, 1, "jobs promoted by the clock ahead");
+    ensure_eq!(kit.promote(10).await?.promoted, 1, "the number of jobs promoted by the clock that is ahead");
     for time in [start, due.saturating_sub(TICK)] {
         kit.set_clock(time);
-        ensure_eq!(kit.claim(worker, 1).await?, [], "a claim at {time}, due at {due}");
+        ensure_eq!(kit.claim(worker, 1).await?, [], "a claim at {time} of a job due at {due}");
     }
     kit.set_clock(due);
-    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "what is claimed at the time");
+    ensure_eq!(kit.claim_one(worker).await?.token.job, id, "the job claimed at run_at");
     Ok(())
 }
 
-/// Scheduled and retrying ones; what is not due stays.
+/// Scheduled and retrying jobs are due. Each promotion must make at most its limit ready, and none
+/// that is not due.
 async fn q14_promotion_takes_what_is_due_and_no_more_than_asked(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let failing = kit.insert_one(kit.spec("job")).await?;
@@ -130,7 +150,11 @@ async fn q14_promotion_takes_what_is_due_and_no_more_than_asked(kit: &Kit) -> Ca
     kit.set_clock(times[2]);
     let promoted =
         [kit.promote(0).await?, kit.promote(3).await?, kit.promote(3).await?, kit.promote(3).await?];
-    ensure_eq!(promoted.map(|reply| reply.promoted), [0, 3, 1, 0], "jobs promoted, by a limit of 0, 3, 3, 3");
+    ensure_eq!(
+        promoted.map(|reply| reply.promoted),
+        [0, 3, 1, 0],
+        "the numbers of jobs promoted with limits 0, 3, 3 and 3"
+    );
     for id in [failing, jobs[0], jobs[1], jobs[2]] {
         ensure_eq!(kit.state(id).await?, State::Ready, "the state of job {id}, which is due");
     }
@@ -138,7 +162,8 @@ async fn q14_promotion_takes_what_is_due_and_no_more_than_asked(kit: &Kit) -> Ca
     Ok(())
 }
 
-/// As does one whose time is past; their records say which time that is.
+/// A job is inserted without `run_at`, or with one that is not in the future. It must be ready at
+/// once with the expected `run_at`.
 async fn q14_a_job_without_a_time_runs_from_its_insert_on(kit: &Kit) -> CaseResult {
     let past = kit.now().saturating_sub(Duration::from_secs(100));
     let specs = vec![
@@ -150,13 +175,18 @@ async fn q14_a_job_without_a_time_runs_from_its_insert_on(kit: &Kit) -> CaseResu
     let expected = [kit.now(), past, Timestamp::UNIX_EPOCH, kit.now()];
     for (id, expected) in kit.insert(specs).await?.into_iter().zip(expected) {
         let record = kit.record(id).await?;
-        ensure_eq!((record.state, record.run_at), (State::Ready, expected), "job {id}");
-        ensure_eq!(record.created_at, kit.now(), "the time of the insert");
+        ensure_eq!(
+            (record.state, record.run_at),
+            (State::Ready, expected),
+            "the state and run_at of job {id}"
+        );
+        ensure_eq!(record.created_at, kit.now(), "created_at");
     }
     Ok(())
 }
 
-/// No delay wraps round to the past.
+/// A retry or snooze delay exceeds the greatest time. `run_at` must be the greatest time, and must
+/// not wrap round.
 async fn q14_a_delay_beyond_the_end_of_time_ends_there(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     for (verdict, state) in
@@ -165,19 +195,20 @@ async fn q14_a_delay_beyond_the_end_of_time_ends_there(kit: &Kit) -> CaseResult 
         let id = kit.insert_one(kit.spec("job").timeout(Duration::MAX)).await?;
         kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
         let record = kit.record(id).await?;
-        ensure_eq!((record.state, record.run_at), (state, Timestamp::MAX), "the job");
+        ensure_eq!((record.state, record.run_at), (state, Timestamp::MAX), "the state and run_at of the job");
     }
     Ok(())
 }
 
-/// A worker that sleeps must learn that the next job is due sooner than it thought.
+/// A scheduled job is inserted. The wake-up must give its delay, so that an idle worker wakes in
+/// time.
 async fn q14_a_job_for_later_is_told_with_its_time(kit: &Kit) -> CaseResult {
     let mut receiver = kit.backend()?.subscribe();
     let delay = Duration::from_secs(3);
     kit.insert_one(kit.spec("job").run_at(kit.now().saturating_add(delay))).await?;
     let wakes = receiver.recv().await;
-    let is_told = wakes.unknown || wakes.due_in == Some(delay);
-    anyhow::ensure!(is_told, "the job due in {delay:?} is not told: {wakes:?}");
-    anyhow::ensure!(wakes.ready.is_empty(), "a job for later is told as ready: {wakes:?}");
+    let is_announced = wakes.unknown || wakes.due_in == Some(delay);
+    anyhow::ensure!(is_announced, "no wake-up gives the delay {delay:?} of the scheduled job: {wakes:?}");
+    anyhow::ensure!(wakes.ready.is_empty(), "a scheduled job is announced as ready: {wakes:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q16: ids that the application gives, at the border that every backend is behind.
+//! Q16: ids chosen by the application, as the client checks them before any backend.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ fn with_ids(ids: &[JobId]) -> queue_core::Result<Vec<NewJob>> {
     ids.iter().map(|id| Ok(new_job("job", "{}")?.id(*id))).collect()
 }
 
-/// With the ids that the error carries, or that the application chose, as often as it likes.
+/// A client submits the same batch with the same ids three times. The first reply must be new and
+/// the later ones known. Other content must return a `Conflict` that names the id.
 async fn q16_an_enqueue_of_unknown_outcome_can_be_repeated(kit: &Kit) -> CaseResult {
     let client = Client::new(kit.backend()?);
     let ids = JobId::generate_many(5);
@@ -34,16 +35,17 @@ async fn q16_an_enqueue_of_unknown_outcome_can_be_repeated(kit: &Kit) -> CaseRes
             .iter()
             .map(|&id| Submitted::new(id, if time == 0 { Insertion::New } else { Insertion::Known }))
             .collect();
-        ensure_eq!(answers, expected, "the answers at time {time}");
+        ensure_eq!(answers, expected, "the replies to submit {time}");
     }
     let other = vec![new_job("job", "[]")?.id(ids[0])];
     let error = fails_with(client.submit(other).await, ErrorKind::Conflict)?;
     ensure_eq!(error.jobs(), [ids[0]], "the jobs that the error names");
-    ensure_eq!(kit.stored().await?.jobs, ids, "the jobs");
+    ensure_eq!(kit.stored().await?.jobs, ids, "the stored jobs");
     Ok(())
 }
 
-/// To the last digit of a duration: whatever is rounded on the way is rounded the same each time.
+/// Jobs use the extreme values of each field, and durations with nanoseconds. A repeated submit
+/// must be known, because rounding must give the same value each time.
 async fn q16_every_choice_of_a_job_is_known_again(kit: &Kit) -> CaseResult {
     let client = Client::new(kit.backend()?);
     let nanos = Duration::from_nanos(1_234_567_891);
@@ -63,14 +65,15 @@ async fn q16_every_choice_of_a_job_is_known_again(kit: &Kit) -> CaseResult {
         let job = job.id(JobId::generate());
         for time in 0..2 {
             let answers = client.submit(vec![job.clone()]).await;
-            let answers = answers.map_err(|error| anyhow::anyhow!("job {index}, time {time}: {error}"))?;
-            ensure_eq!(answers[0].is_new(), time == 0, "job {index}, whether time {time} made it");
+            let answers = answers.map_err(|error| anyhow::anyhow!("job {index}, submit {time}: {error}"))?;
+            ensure_eq!(answers[0].is_new(), time == 0, "job {index}, whether submit {time} inserted it");
         }
     }
     Ok(())
 }
 
-/// It might be that of a job that was pruned. One just within the window is taken.
+/// An id is older than the idempotency window, so its job may have been pruned. The client must
+/// refuse it with `Invalid` and accept an id just within the window.
 async fn q16_an_id_older_than_the_window_is_refused(kit: &Kit) -> CaseResult {
     const MINUTE: Duration = Duration::from_secs(60);
     let of_age = |age: Duration, number: u8| {
@@ -84,17 +87,21 @@ async fn q16_an_id_older_than_the_window_is_refused(kit: &Kit) -> CaseResult {
         let window = limits.idempotency_window;
         let client = Client::new(kit.backend()?).with_limits(limits);
         let (young, old) = (of_age(window - MINUTE, number), of_age(window + MINUTE, number));
-        ensure!(client.submit(with_ids(&[young])?).await?[0].is_new(), "an id within {window:?} is known");
+        ensure!(
+            client.submit(with_ids(&[young])?).await?[0].is_new(),
+            "an id within {window:?} was reported as known"
+        );
         let before = kit.stored().await?.jobs;
         let error = client.submit(with_ids(&[JobId::generate(), old])?).await;
         let error = fails_with(error, ErrorKind::Invalid)?;
         ensure!(error.to_string().contains(&old.to_string()), "the error does not name {old}: {error}");
-        ensure_eq!(kit.stored().await?.jobs, before, "the jobs after an id older than {window:?}");
+        ensure_eq!(kit.stored().await?.jobs, before, "the stored jobs after an id older than {window:?}");
     }
     Ok(())
 }
 
-/// Whether the two are the same job or not: nothing of the batch is stored.
+/// An id occurs twice in a batch, with the same or other content. The client must refuse the batch,
+/// and no job may be stored.
 async fn q16_an_id_that_stands_twice_in_a_batch_is_refused(kit: &Kit) -> CaseResult {
     let client = Client::new(kit.backend()?);
     let ids = JobId::generate_many(3);
@@ -105,8 +112,11 @@ async fn q16_an_id_that_stands_twice_in_a_batch_is_refused(kit: &Kit) -> CaseRes
     for batch in [same, other] {
         let error = fails_with(client.submit(batch).await, ErrorKind::Invalid)?;
         ensure!(error.to_string().contains(&ids[1].to_string()), "the error does not name the id: {error}");
-        ensure_eq!(kit.stored().await?.jobs, [], "the jobs");
+        ensure_eq!(kit.stored().await?.jobs, [], "the stored jobs");
     }
-    ensure!(client.submit(with_ids(&ids)?).await?.iter().all(|job| job.is_new()), "something was stored");
+    ensure!(
+        client.submit(with_ids(&ids)?).await?.iter().all(|job| job.is_new()),
+        "a job of the refused batches was stored"
+    );
     Ok(())
 }

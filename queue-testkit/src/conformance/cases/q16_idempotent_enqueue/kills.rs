@@ -1,4 +1,4 @@
-//! Q16: batches that are sent again after their sender was killed.
+//! Q16: a batch is sent again after its sender was killed.
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::InsertRequest;
@@ -13,7 +13,8 @@ cases! {
     Crash q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once [Durable, MultiProcess, Children],
 }
 
-/// Nobody knows whether the batch was stored: whoever has its ids sends it again.
+/// The sender is killed, so whether its batch was stored is unknown. Another handle sends the same
+/// ids again. Each job must be stored once.
 async fn q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let backend = kit.backend()?;
@@ -24,7 +25,8 @@ async fn q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once(kit: &K
             let child = crew.start_halting(orders, point, 1).await?;
             crew.kill(child).await?;
             let answers = backend.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.batches;
-            let answer = answers.into_iter().next().context("one batch was answered with none")??;
+            let answer =
+                answers.into_iter().next().context("the reply to an insert of one batch is empty")??;
             let new = answer.iter().filter(|job| job.is_new()).count();
             let expected: &[usize] = match point {
                 "before insert" => &[9],
@@ -34,7 +36,7 @@ async fn q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once(kit: &K
             ensure!(expected.contains(&new), "round {round}, {point}: {new} of 9 jobs are new");
         }
     }
-    ensure_eq!(kit.stored().await?.jobs.len(), 5 * 3 * 9, "jobs");
+    ensure_eq!(kit.stored().await?.jobs.len(), 5 * 3 * 9, "the number of stored jobs");
     crew.drain().await?;
     crew.check().await?;
     Ok(())

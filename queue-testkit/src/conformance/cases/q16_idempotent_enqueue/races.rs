@@ -1,4 +1,4 @@
-//! Q16: inserts of one id at the same time.
+//! Q16: concurrent inserts of one id.
 
 use std::sync::Arc;
 
@@ -16,27 +16,34 @@ cases! {
     Race q16_of_other_contents_for_one_id_the_first_wins,
 }
 
-/// Sixteen tasks over two handles: one of them made the jobs, all are told their ids.
+/// Sixteen tasks over two handles insert the same batch. One insert must return new jobs, the
+/// others known ones.
 async fn q16_the_same_batch_at_the_same_time_is_stored_once(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     for round in 0..6 {
         let batch: Vec<Spec> = (0..20).map(|_| kit.spec("job")).collect();
         let enqueuer = |task: usize| {
             let (handle, mut batch) = (Arc::clone(&handles[task % 2]), batch.clone());
-            // A lock for each row is taken in the order of the ids, whatever that of the batch.
+            // The batches differ in order, because a backend that locks rows in batch order would
+            // deadlock.
             batch.rotate_left(task);
             async move { Ok(handle.try_insert(batch).await??) }
         };
         let answers = race((0..16).map(enqueuer).collect()).await?;
         let made = answers.iter().filter(|batch| batch.iter().all(|job| job.is_new())).count();
         let known = answers.iter().filter(|batch| is_known(batch)).count();
-        ensure_eq!((made, known), (1, 15), "round {round}, batches that were stored and that were known");
+        ensure_eq!(
+            (made, known),
+            (1, 15),
+            "round {round}, the numbers of inserts with new jobs and with known jobs"
+        );
     }
-    ensure_eq!(kit.stored().await?.jobs.len(), 120, "jobs");
+    ensure_eq!(kit.stored().await?.jobs.len(), 120, "the number of stored jobs");
     Ok(())
 }
 
-/// Each of eight contents is sent twice: those of the winner's are answered, the others refused.
+/// Sixteen tasks insert one id with eight contents, each twice. One content must be stored. Inserts
+/// of it must succeed, and the others must return `Conflict`.
 async fn q16_of_other_contents_for_one_id_the_first_wins(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     for round in 0..8 {
@@ -53,10 +60,12 @@ async fn q16_of_other_contents_for_one_id_the_first_wins(kit: &Kit) -> CaseResul
             match answer {
                 Ok(answers) if task / 2 == winner => made += usize::from(answers[0].is_new()),
                 Err(error) if task / 2 != winner => drop(fails_with::<()>(Err(error), ErrorKind::Conflict)?),
-                answer => anyhow::bail!("round {round}, {winner} won, task {task} is answered {answer:?}"),
+                answer => {
+                    anyhow::bail!("round {round}: content {winner} is stored, but task {task} got {answer:?}")
+                }
             }
         }
-        ensure_eq!(made, 1, "round {round}, inserts that made the job");
+        ensure_eq!(made, 1, "round {round}, the number of inserts that returned a new job");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q16: enqueueing again with the same id gives one job.
+//! Q16: enqueueing the same id again gives one job.
 
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ pub(super) fn is_known(answers: &[Submitted]) -> bool {
     answers.iter().all(|answer| !answer.is_new())
 }
 
-/// All seven, with whatever happened to the job since; and nothing happens to it by that.
+/// Jobs of all seven states are inserted again with the same content. Each must be reported as
+/// known and stay unchanged.
 async fn q16_the_same_job_again_is_known_in_every_state(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let mut specs = vec![kit.spec("job").run_at(kit.now().saturating_add(SECOND * 100))];
@@ -51,16 +52,22 @@ async fn q16_the_same_job_again_is_known_in_every_state(kit: &Kit) -> CaseResult
         let id = spec.clone().build()?.id;
         let before = kit.record(id).await?;
         let answers = kit.try_insert(vec![spec]).await??;
-        ensure_eq!(answers, [Submitted::new(id, Insertion::Known)], "the same {} job again", before.state);
-        ensure_eq!(kit.record(id).await?, before, "the {} job", before.state);
+        ensure_eq!(
+            answers,
+            [Submitted::new(id, Insertion::Known)],
+            "the reply to the repeated insert of a {} job",
+            before.state
+        );
+        ensure_eq!(kit.record(id).await?, before, "the {} job after the repeated insert", before.state);
         states.push(before.state);
     }
     states.sort();
-    ensure_eq!(states.as_slice(), State::ALL, "the states that were met");
+    ensure_eq!(states.as_slice(), State::ALL, "the states that were tested");
     Ok(())
 }
 
-/// One field at a time; the error names the id, and the stored job stays as it was.
+/// A repeated insert differs in one field. It must return a `Conflict` that names the id, and the
+/// stored job must stay unchanged.
 async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
     let stored = kit.spec("job").build()?.run_at(kit.now());
     kit.try_insert_exact(stored.clone()).await??;
@@ -79,9 +86,9 @@ async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
     for (field, other) in others {
         match kit.try_insert_exact(other).await? {
             Err(error) if error.kind() == ErrorKind::Conflict && error.jobs() == [stored.id] => {}
-            answer => anyhow::bail!("another {field} under the same id is answered {answer:?}"),
+            answer => anyhow::bail!("an insert with another {field} under the same id returned {answer:?}"),
         }
-        ensure_eq!(kit.record(stored.id).await?, before, "the job after another {field}");
+        ensure_eq!(kit.record(stored.id).await?, before, "the job after an insert with another {field}");
     }
     let with_backoff = stored.id(kit.id_at(kit.now())).backoff(backoff(1)?);
     kit.try_insert_exact(with_backoff.clone()).await??;
@@ -89,24 +96,29 @@ async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
         let other = with_backoff.clone().backoff(other);
         fails_with(kit.try_insert_exact(other).await?, ErrorKind::Conflict)?;
     }
-    ensure!(is_known(&kit.try_insert_exact(with_backoff).await??), "the same job with a backoff is inserted");
+    ensure!(
+        is_known(&kit.try_insert_exact(with_backoff).await??),
+        "the same job with a backoff was inserted twice"
+    );
     Ok(())
 }
 
-/// An attempt to enqueue the same job again has another trace: those stored first stay.
+/// A repeated insert has other attributes. It must be reported as known, and the first attributes
+/// must stay.
 async fn q16_attributes_are_not_compared(kit: &Kit) -> CaseResult {
     let first = Attributes::json(r#"{"trace":1}"#)?;
     let spec = kit.spec("job").build()?.attributes(first.clone());
     kit.try_insert_exact(spec.clone()).await??;
     for other in [Some(Attributes::json(r#"{"trace":2}"#)?), None] {
         let answers = kit.try_insert_exact(spec.clone().attributes(other.clone())).await??;
-        ensure!(is_known(&answers), "the same job with {other:?} is inserted");
-        ensure_eq!(kit.record(spec.id).await?.job.attributes.as_ref(), Some(&first), "the attributes");
+        ensure!(is_known(&answers), "the same job with attributes {other:?} was inserted twice");
+        ensure_eq!(kit.record(spec.id).await?.job.attributes.as_ref(), Some(&first), "the stored attributes");
     }
     Ok(())
 }
 
-/// What means the same is not the same: it could not be given back as it was.
+/// A repeated insert has an equivalent JSON payload with other bytes. It must return `Conflict`,
+/// because the stored payload could not be returned as submitted.
 async fn q16_the_payload_is_compared_byte_for_byte(kit: &Kit) -> CaseResult {
     let spec = kit.spec("job").payload(r#"{"a":1,"b":"é"}"#);
     kit.insert(vec![spec.clone()]).await?;
@@ -116,27 +128,35 @@ async fn q16_the_payload_is_compared_byte_for_byte(kit: &Kit) -> CaseResult {
         let error = kit.try_insert(vec![spec.clone().payload(other)]).await?;
         fails_with(error, ErrorKind::Conflict)?;
     }
-    ensure!(is_known(&kit.try_insert(vec![spec]).await??), "the very same payload is inserted");
+    ensure!(is_known(&kit.try_insert(vec![spec]).await??), "the same payload was inserted twice");
     Ok(())
 }
 
-/// However much later it is asked again; or with the time that it got, and with no other.
+/// A job was inserted without `run_at`. A repeated insert must be known without a time at any later
+/// moment, and with the assigned time. Any other time must return `Conflict`.
 async fn q16_a_job_without_a_time_is_the_same_without_one(kit: &Kit) -> CaseResult {
     let spec = kit.spec("job");
-    let entered_at = kit.now();
+    let inserted_at = kit.now();
     kit.insert(vec![spec.clone()]).await?;
     for wait in [Duration::ZERO, SECOND, SECOND * 3600] {
         let now = kit.advance(wait);
-        ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "without a time, at {now}");
-        let with_its_time = spec.clone().run_at(entered_at);
-        ensure!(is_known(&kit.try_insert(vec![with_its_time]).await??), "with the time it got, at {now}");
+        ensure!(
+            is_known(&kit.try_insert(vec![spec.clone()]).await??),
+            "the insert without a time was not known at {now}"
+        );
+        let with_its_time = spec.clone().run_at(inserted_at);
+        ensure!(
+            is_known(&kit.try_insert(vec![with_its_time]).await??),
+            "the insert with the assigned time was not known at {now}"
+        );
     }
-    let other = spec.run_at(entered_at.saturating_add(SECOND));
+    let other = spec.run_at(inserted_at.saturating_add(SECOND));
     fails_with(kit.try_insert(vec![other]).await?, ErrorKind::Conflict)?;
     Ok(())
 }
 
-/// Also once the job has been failed, snoozed, or run, and so has a time of its own by now.
+/// A job was inserted with a `run_at`. A repeated insert must be known only with this time, even
+/// after a retry has moved `run_at`.
 async fn q16_a_time_that_was_given_must_be_given_again(kit: &Kit) -> CaseResult {
     let run_at = kit.now().saturating_add(SECOND * 10);
     let spec = kit.spec("job").run_at(run_at);
@@ -145,14 +165,18 @@ async fn q16_a_time_that_was_given_must_be_given_again(kit: &Kit) -> CaseResult 
     fails_with(kit.try_insert(vec![without.clone()]).await?, ErrorKind::Conflict)?;
     kit.set_clock(run_at);
     kit.settle_one(kit.claim_one(kit.worker().await?).await?.token, retry("failed", 77)).await?;
-    ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "with the time that was first given");
+    ensure!(
+        is_known(&kit.try_insert(vec![spec.clone()]).await??),
+        "the insert with the submitted time was not known"
+    );
     fails_with(kit.try_insert(vec![without]).await?, ErrorKind::Conflict)?;
     let its_own = spec.run_at(run_at.saturating_add(SECOND * 77));
     fails_with(kit.try_insert(vec![its_own]).await?, ErrorKind::Conflict)?;
     Ok(())
 }
 
-/// In another order, as a part of what it was, and mixed with another one; a job more is a conflict.
+/// Known jobs are inserted in another order, in part, and mixed from two batches. Each must be
+/// known. A batch with one additional job must return `Conflict`.
 async fn q16_a_batch_is_known_if_every_job_of_it_is(kit: &Kit) -> CaseResult {
     let first: Vec<Spec> = (0..3).map(|_| kit.spec("job")).collect();
     let second: Vec<Spec> = (0..2).map(|_| kit.spec("job")).collect();
@@ -162,19 +186,20 @@ async fn q16_a_batch_is_known_if_every_job_of_it_is(kit: &Kit) -> CaseResult {
     for batch in batches {
         let ids: Vec<_> = batch.iter().cloned().map(Spec::build).collect::<queue_core::Result<_>>()?;
         let answers = kit.try_insert(batch).await??;
-        ensure!(is_known(&answers), "known jobs are inserted: {answers:?}");
+        ensure!(is_known(&answers), "known jobs were reported as new: {answers:?}");
         ensure!(
             answers.iter().zip(ids).all(|(answer, spec)| answer.id == spec.id),
-            "out of order: {answers:?}"
+            "the replies are not in the order of the batch: {answers:?}"
         );
     }
     let more = [first, vec![kit.spec("job")]].concat();
     fails_with(kit.try_insert(more).await?, ErrorKind::Conflict)?;
-    ensure_eq!(kit.stored().await?.jobs, jobs, "the jobs");
+    ensure_eq!(kit.stored().await?.jobs, jobs, "the stored jobs");
     Ok(())
 }
 
-/// A job for later is not brought forward, and nobody is told of something new.
+/// A scheduled job is inserted again when it is due. Its `run_at` must not change, and no
+/// subscriber may be woken for it.
 async fn q16_a_known_job_keeps_its_time_and_wakes_nobody(kit: &Kit) -> CaseResult {
     let run_at = kit.now().saturating_add(SECOND * 100);
     let spec = kit.spec("job").run_at(run_at);
@@ -183,20 +208,24 @@ async fn q16_a_known_job_keeps_its_time_and_wakes_nobody(kit: &Kit) -> CaseResul
     let mut wakes = kit.backend()?.subscribe();
     kit.try_insert(vec![spec]).await??;
     let woken = announced_so_far(kit, &mut wakes).await?;
-    // A new receiver may be told to look at everything, but of no job.
-    ensure!(woken.ready.is_empty() && woken.due_in.is_none(), "a known job woke with {woken:?}");
-    ensure_eq!(kit.record(id).await?.run_at, run_at, "when it may run");
+    // A new receiver may be woken with `unknown`, but not for a job.
+    ensure!(
+        woken.ready.is_empty() && woken.due_in.is_none(),
+        "the insert of a known job woke a subscriber with {woken:?}"
+    );
+    ensure_eq!(kit.record(id).await?.run_at, run_at, "run_at");
     Ok(())
 }
 
-/// The enqueuer that was cut off asks again after the restart.
+/// The handle is reopened before the enqueuer repeats its insert. The same content must be known,
+/// other content must return `Conflict`.
 async fn q16_a_job_is_known_when_the_storage_is_opened_again(kit: &Kit) -> CaseResult {
     let spec = kit.spec("job").payload("[1, 2]");
     let id = kit.insert_one(spec.clone()).await?;
     kit.reopen().await?;
     kit.advance(SECOND);
-    ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "the same job is inserted");
+    ensure!(is_known(&kit.try_insert(vec![spec.clone()]).await??), "the same job was inserted twice");
     fails_with(kit.try_insert(vec![spec.payload("[1,2]")]).await?, ErrorKind::Conflict)?;
-    ensure_eq!(kit.stored().await?.jobs, [id], "the jobs");
+    ensure_eq!(kit.stored().await?.jobs, [id], "the stored jobs");
     Ok(())
 }

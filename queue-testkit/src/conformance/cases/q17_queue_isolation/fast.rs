@@ -1,4 +1,4 @@
-//! Q17: a paused queue gives nothing from the moment pause returns, and no other queue is touched.
+//! Q17: no job of a paused queue is claimed after pause returned, and no other queue is affected.
 
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ pub(super) fn manage(backend: &dyn Backend) -> anyhow::Result<&dyn Manage> {
     backend.extensions().manage.context("the backend offers no `manage`")
 }
 
-/// From the head, and for a queue that has no jobs yet.
+/// Two of four queues are paused, one of them before it has jobs. A claim from them must return
+/// nothing, and claims from the others must succeed.
 async fn q17_a_paused_queue_gives_nothing_and_the_others_go_on(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let backend = kit.backend()?;
@@ -40,13 +41,14 @@ async fn q17_a_paused_queue_gives_nothing_and_the_others_go_on(kit: &Kit) -> Cas
     {
         let reply = kit.claiming(worker, 5).queue(name).take().await?;
         let taken: Vec<_> = reply.jobs.iter().map(|job| job.token.job).collect();
-        ensure_eq!(taken, expected.into_iter().collect::<Vec<_>>(), "jobs of `{name}` that a claim took");
+        ensure_eq!(taken, expected.into_iter().collect::<Vec<_>>(), "the jobs of a claim from `{name}`");
     }
     ensure_eq!(manage.paused().await?, [queue("empty")?, queue("mail")?], "the paused queues");
     Ok(())
 }
 
-/// Those of before, those that came meanwhile, and those that became due.
+/// A queue is paused with ready and scheduled jobs, and more are inserted. After the resume a claim
+/// must return all in claim order.
 async fn q17_a_resumed_queue_gives_all_in_order(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let backend = kit.backend()?;
@@ -56,14 +58,19 @@ async fn q17_a_resumed_queue_gives_all_in_order(kit: &Kit) -> CaseResult {
     manage.pause(&queue("default")?).await?;
     let meanwhile = kit.insert(vec![kit.spec("job"), kit.spec("job").priority(5)]).await?;
     kit.advance(Duration::from_secs(2));
-    ensure!(kit.claim(worker, 10).await?.is_empty(), "a paused queue gave a job");
+    ensure!(kit.claim(worker, 10).await?.is_empty(), "a claim from a paused queue returned a job");
     manage.resume(&queue("default")?).await?;
     let taken: Vec<_> = kit.claim(worker, 10).await?.iter().map(|job| job.token.job).collect();
-    ensure_eq!(taken, [meanwhile[1], before[0], meanwhile[0], before[1]], "the jobs in the order of claims");
+    ensure_eq!(
+        taken,
+        [meanwhile[1], before[0], meanwhile[0], before[1]],
+        "the jobs of a claim after the resume"
+    );
     ensure_eq!(manage.paused().await?, [], "the paused queues");
     Ok(())
 }
 
+/// An operator pauses and resumes a queue twice each. The second call must change nothing.
 async fn q17_pausing_and_resuming_twice_changes_nothing(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let backend = kit.backend()?;
@@ -80,7 +87,8 @@ async fn q17_pausing_and_resuming_twice_changes_nothing(kit: &Kit) -> CaseResult
     Ok(())
 }
 
-/// What runs is settled and comes back, what waits is cancelled, what is lost is rescued, and a worker lives.
+/// A queue with running and waiting jobs is paused. Settles, heartbeats, cancels and rescues must
+/// still work.
 async fn q17_jobs_of_a_paused_queue_live_on_in_every_other_way(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert((0..4).map(|_| kit.spec("job")).collect()).await?;
@@ -90,9 +98,9 @@ async fn q17_jobs_of_a_paused_queue_live_on_in_every_other_way(kit: &Kit) -> Cas
     kit.settle_one(held[0].token, complete()).await?;
     kit.settle_one(held[1].token, retry("failed", 0)).await?;
     kit.heartbeat(worker).await?;
-    ensure_eq!(kit.cancel(jobs[3]).await?, CancelReply::Cancelled, "the cancel of a job that waits");
+    ensure_eq!(kit.cancel(jobs[3]).await?, CancelReply::Cancelled, "the reply to a cancel of a waiting job");
     kit.advance(EXPIRY);
-    ensure_eq!(kit.rescue(10).await?.rescued, 1, "leases that were taken back");
+    ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of leases rescued");
     let states = [State::Completed, State::Retrying, State::Ready, State::Cancelled];
     for (job, state) in jobs.into_iter().zip(states) {
         ensure_eq!(kit.state(job).await?, state, "the state of job {job}");
@@ -100,7 +108,8 @@ async fn q17_jobs_of_a_paused_queue_live_on_in_every_other_way(kit: &Kit) -> Cas
     Ok(())
 }
 
-/// So that a worker need not wait for its next look.
+/// A queue with a ready job is resumed. A subscriber must be woken, so that an idle worker does not
+/// wait for its next poll.
 async fn q17_resuming_wakes_whoever_waits(kit: &Kit) -> CaseResult {
     let backend = kit.backend()?;
     let manage = manage(&*backend)?;
@@ -109,26 +118,35 @@ async fn q17_resuming_wakes_whoever_waits(kit: &Kit) -> CaseResult {
     let mut receiver = backend.subscribe();
     manage.resume(&queue("default")?).await?;
     let wakes = tokio::time::timeout(Duration::from_secs(30), receiver.recv()).await?;
-    ensure!(wakes.unknown || !wakes.ready.is_empty(), "the resume is told as {wakes:?}");
+    ensure!(wakes.unknown || !wakes.ready.is_empty(), "the resume woke no worker: {wakes:?}");
     Ok(())
 }
 
+/// A queue is paused and the handle is reopened. The queue must still be paused.
 async fn q17_a_pause_outlives_the_handle(kit: &Kit) -> CaseResult {
     manage(&*kit.backend()?)?.pause(&queue("default")?).await?;
     kit.insert_one(kit.spec("job")).await?;
     kit.reopen().await?;
     let worker = kit.worker().await?;
-    ensure!(kit.claim(worker, 5).await?.is_empty(), "a paused queue gave a job after it was opened again");
+    ensure!(
+        kit.claim(worker, 5).await?.is_empty(),
+        "a claim from a paused queue returned a job after a reopen"
+    );
     ensure_eq!(manage(&*kit.backend()?)?.paused().await?, [queue("default")?], "the paused queues");
     Ok(())
 }
 
+/// One handle pauses a queue. A claim of another handle must return nothing from it, and the other
+/// handle may resume it.
 async fn q17_a_pause_holds_for_every_handle(kit: &Kit) -> CaseResult {
     let second = kit.open_second().await?;
     let worker = second.worker().await?;
     kit.insert_one(kit.spec("job")).await?;
     manage(&*kit.backend()?)?.pause(&queue("default")?).await?;
-    ensure!(second.claim(worker, 5).await?.is_empty(), "a queue that another handle paused gave a job");
+    ensure!(
+        second.claim(worker, 5).await?.is_empty(),
+        "a claim from a queue that another handle paused returned a job"
+    );
     manage(&*second.backend()?)?.resume(&queue("default")?).await?;
     kit.claim_one(kit.worker().await?).await?;
     Ok(())

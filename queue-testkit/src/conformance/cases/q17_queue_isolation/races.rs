@@ -1,4 +1,4 @@
-//! Q17: a pause in the middle of claims.
+//! Q17: a queue is paused during claims.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +20,13 @@ cases! {
     Race q17_no_claim_takes_a_job_after_pause_returned [Manage],
 }
 
-/// How many pauses are to come in the middle of claiming, and how many at the most for that.
+/// The number of pauses that must fall into running claims.
 const ENOUGH_ROUNDS: usize = 8;
 const MOST_ROUNDS: usize = 100;
 
-/// Eight tasks claim without pause; a claim that is made once the pause has returned brings nothing, and at that
-/// moment the leases are all there are. Rounds count that were in the middle: with jobs taken, and jobs left to take.
+/// Eight tasks claim continuously while an operator pauses the queue. After the pause returns, no
+/// claim may return a job and no lease may be added. A round counts if some jobs were claimed and
+/// some were left.
 async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let default = queue("default")?;
@@ -45,7 +46,7 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
             tasks.spawn(async move {
                 while !is_over.load(Ordering::SeqCst) {
                     handle.claim(worker, 3).await?;
-                    // Only the first is waited for.
+                    // Only the first claim is awaited.
                     let _ = brought.try_send(());
                     tokio::task::yield_now().await;
                 }
@@ -56,7 +57,7 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
         in_time("a claim", first.recv()).await?;
         manage(&*handles[round % 2].backend()?)?.pause(&default).await?;
         let at_once = kit.stored().await?.live;
-        // What is claimed from here on would show.
+        // A claim from here on would return jobs if the pause had no effect.
         let asked = handles.iter().map(|handle| {
             let handle = Arc::clone(handle);
             async move { Ok(handle.claim(handle.worker().await?, 50).await?.len()) }
@@ -66,12 +67,12 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
         while let Some(ended) = tasks.join_next().await {
             ended??;
         }
-        ensure_eq!(taken, 0, "round {round}, jobs that were claimed after the pause had returned");
+        ensure_eq!(taken, 0, "round {round}, the number of jobs claimed after the pause returned");
         let running_at_once = at_once.iter().filter(|row| row.state == State::Running).count();
         ensure_eq!(
             running(kit).await?,
             running_at_once,
-            "round {round}, leases since the pause had returned"
+            "round {round}, the number of leases after the pause returned"
         );
         in_the_middle += usize::from(taken_before < running_at_once && running_at_once < at_once.len());
         if in_the_middle == ENOUGH_ROUNDS {
@@ -79,7 +80,7 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
         }
         manage(&*kit.backend()?)?.resume(&default).await?;
     }
-    bail!("only {in_the_middle} of {MOST_ROUNDS} pauses came in the middle of claiming")
+    bail!("only {in_the_middle} of {MOST_ROUNDS} pauses fell into running claims")
 }
 
 async fn running(kit: &Kit) -> anyhow::Result<usize> {

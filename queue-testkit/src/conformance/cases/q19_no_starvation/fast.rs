@@ -1,4 +1,4 @@
-//! Q19: every ready job is claimed in the end, whatever stands before it.
+//! Q19: each ready job is claimed eventually, whatever jobs precede it.
 
 use std::time::Duration;
 
@@ -25,34 +25,34 @@ cases! {
 
 const WALL: usize = 10_000;
 
-async fn build_wall(kit: &Kit, spec: impl Fn(usize) -> Spec) -> CaseResult {
+async fn insert_wall(kit: &Kit, spec: impl Fn(usize) -> Spec) -> CaseResult {
     kit.insert((0..WALL).map(spec).collect()).await?;
     Ok(())
 }
 
-/// Half of the wall is more urgent, half stands before them in their own level; and both kinds of jobs,
-/// new and old, are found at once.
+/// Ten thousand jobs of a kind that the worker does not handle precede its jobs. A claim must
+/// return its jobs at once, and a claim for the other kind must return jobs, too.
 async fn q19_a_wall_of_unhandled_jobs_hides_nothing(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let first = kit.insert_one(kit.spec("mine").priority(-1)).await?;
-    build_wall(kit, |index| kit.spec("theirs").priority(i16::from(index % 2 == 0))).await?;
+    insert_wall(kit, |index| kit.spec("theirs").priority(i16::from(index % 2 == 0))).await?;
     let last = kit.insert_one(kit.spec("mine")).await?;
     for expected in [last, first] {
         let reply = kit.claiming(worker, 1).kinds(&["mine"]).take().await?;
         let seen: Vec<JobId> = reply.jobs.iter().map(|job| job.token.job).collect();
-        ensure_eq!(seen, [expected], "the claim of a worker that handles `mine`");
+        ensure_eq!(seen, [expected], "the job of a claim for kind `mine`");
         kit.settle_one(reply.jobs[0].token, complete()).await?;
     }
     let theirs = kit.claiming(worker, 3).kinds(&["theirs"]).take().await?.jobs;
-    ensure_eq!(theirs.len(), 3, "jobs for a worker that handles the wall");
+    ensure_eq!(theirs.len(), 3, "the number of jobs of a claim for kind `theirs`");
     Ok(())
 }
 
-/// Fifty jobs lie scattered in and behind it; the claims of one worker meet all of them, in order, and
-/// what is inserted behind them.
+/// Fifty jobs are scattered among ten thousand of another kind. The claims of one worker must
+/// return all of them in order, and a job inserted later.
 async fn q19_claims_meet_each_job_in_a_wall_of_unhandled_ones(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
-    build_wall(kit, |index| kit.spec(if index % 200 == 199 { "mine" } else { "theirs" })).await?;
+    insert_wall(kit, |index| kit.spec(if index % 200 == 199 { "mine" } else { "theirs" })).await?;
     let mut seen: Vec<JobId> = Vec::new();
     let mut more = None;
     for turn in 0..18 {
@@ -66,12 +66,17 @@ async fn q19_claims_meet_each_job_in_a_wall_of_unhandled_ones(kit: &Kit) -> Case
             more = Some(kit.insert_one(kit.spec("mine")).await?);
         }
     }
-    ensure_eq!((seen.len(), seen.last().copied()), (51, more), "jobs that were claimed, and the last");
-    ensure!(seen.is_sorted(), "the claims went back");
+    ensure_eq!(
+        (seen.len(), seen.last().copied()),
+        (51, more),
+        "the number of claimed jobs, and the last of them"
+    );
+    ensure!(seen.is_sorted(), "a later claim returned an earlier job");
     Ok(())
 }
 
-/// Urgent jobs arrive as fast as they are taken, for a while; once they end, so does the wait.
+/// Urgent jobs arrive as fast as workers claim them, and then stop. The other jobs must then be
+/// claimed in order.
 async fn q19_finite_urgent_input_lets_the_others_through(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let patient = kit.insert((0..10).map(|_| kit.spec("job")).collect()).await?;
@@ -88,12 +93,12 @@ async fn q19_finite_urgent_input_lets_the_others_through(kit: &Kit) -> CaseResul
             seen.extend((job.priority == 0).then_some(job.token.job));
         }
     }
-    ensure_eq!(seen, patient, "the jobs that had to wait, as they were claimed");
+    ensure_eq!(seen, patient, "the low-priority jobs in the order of their claims");
     Ok(())
 }
 
-/// Of the highest priority and tried again at once: they use their attempts up, and then it is the
-/// others' turn.
+/// Jobs of the highest priority fail and are retried at once. After they have used their attempts,
+/// the other jobs must be claimed.
 async fn q19_jobs_that_keep_failing_let_the_others_through(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     kit.insert((0..5).map(|_| kit.spec("bad").priority(i16::MAX).max_retries(5)).collect()).await?;
@@ -102,7 +107,7 @@ async fn q19_jobs_that_keep_failing_let_the_others_through(kit: &Kit) -> CaseRes
     let mut seen = Vec::new();
     while seen.len() < good.len() {
         claims += 1;
-        ensure!(claims <= 5 * 6 + 5, "{claims} claims brought only {seen:?}");
+        ensure!(claims <= 5 * 6 + 5, "{claims} claims returned only {seen:?}");
         let job = kit.claim_one(worker).await?;
         if job.kind.as_str() == "bad" {
             kit.settle_one(job.token, retry("always", 0)).await?;
@@ -111,11 +116,12 @@ async fn q19_jobs_that_keep_failing_let_the_others_through(kit: &Kit) -> CaseRes
             seen.push(job.token.job);
         }
     }
-    ensure_eq!(seen, good, "the jobs behind those that fail");
+    ensure_eq!(seen, good, "the jobs behind the failing ones");
     Ok(())
 }
 
-/// A hundred of them, of which a claim may bring one: each claim brings one, until the others show.
+/// A hundred jobs are on their last attempt, and a claim may return one of them. Each claim must
+/// return one, until the other jobs are reached.
 async fn q19_jobs_on_their_last_attempt_do_not_block_the_queue(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     kit.insert((0..100).map(|_| kit.spec("job").max_retries(0)).collect()).await?;
@@ -124,7 +130,7 @@ async fn q19_jobs_on_their_last_attempt_do_not_block_the_queue(kit: &Kit) -> Cas
     let mut seen = 0;
     while seen < 110 {
         claims += 1;
-        ensure!(claims <= 101, "{claims} claims brought only {seen} jobs");
+        ensure!(claims <= 101, "{claims} claims returned only {seen} jobs");
         for job in kit.claiming(worker, 20).last_attempts(1).take().await?.jobs {
             kit.settle_one(job.token, complete()).await?;
             seen += 1;
@@ -133,8 +139,8 @@ async fn q19_jobs_on_their_last_attempt_do_not_block_the_queue(kit: &Kit) -> Cas
     Ok(())
 }
 
-/// Whatever one of 500 settlements is: the lease of nobody, of a job that never was, a result of
-/// arbitrary bytes, a delay without end.
+/// One of 500 settlements has an unknown job, extreme bytes or an extreme delay. The others must be
+/// done.
 async fn q19_one_poisoned_settlement_does_not_fail_its_499_neighbours(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let forever = Duration::MAX.as_secs();
@@ -150,23 +156,24 @@ async fn q19_one_poisoned_settlement_does_not_fail_its_499_neighbours(kit: &Kit)
         kit.insert((0..499).map(|_| kit.spec("job")).collect()).await?;
         let held = kit.claim(worker, 500).await?;
         let mut settlements: Vec<_> = held.iter().map(|job| (job.token, complete())).collect();
-        let nobodys = Token { job: kit.id_at(kit.now()), claim: held[0].token.claim };
-        settlements.insert(77 * round, (nobodys, poison.clone()));
+        let unknown = Token { job: kit.id_at(kit.now()), claim: held[0].token.claim };
+        settlements.insert(77 * round, (unknown, poison.clone()));
         settlements[498 - 77 * round].1 = poison;
         let answers = kit.settle(settlements).await?;
         let done = answers.iter().filter(|answer| **answer == Settled::Done).count();
         ensure_eq!(
             (done, answers[77 * round]),
             (held.len(), Settled::LeaseLost),
-            "round {round}, the answers"
+            "round {round}, the number of settlements done, and the reply to the bad one"
         );
         let ended = kit.stored().await?.outcomes.len();
-        ensure!(ended >= 498 * (round + 1), "round {round}: only {ended} jobs have ended");
+        ensure!(ended >= 498 * (round + 1), "round {round}: only {ended} jobs have an outcome");
     }
     Ok(())
 }
 
-/// However many, and though a promotion takes only so many: in order, down to the last.
+/// Thousands of jobs become due at once, more than one promotion takes. Repeated claims must return
+/// all in claim order.
 async fn q19_all_that_becomes_due_at_once_is_claimed(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let soon = kit.now().saturating_add(Duration::from_secs(60));
@@ -179,12 +186,12 @@ async fn q19_all_that_becomes_due_at_once_is_claimed(kit: &Kit) -> CaseResult {
             seen.push(job.token.job);
         }
     }
-    ensure_eq!(seen.len(), jobs.len(), "jobs that were claimed");
-    ensure!(seen == jobs, "the jobs were not claimed in their order");
+    ensure_eq!(seen.len(), jobs.len(), "the number of claimed jobs");
+    ensure!(seen == jobs, "the jobs were not claimed in claim order");
     Ok(())
 }
 
-/// Fifty workers of twenty jobs each, taken back thirty at a time: an end is reached, and nothing left.
+/// Fifty workers with twenty jobs each are lost. Rescues with limit 30 must take all leases.
 async fn q19_the_leases_of_a_dead_fleet_all_come_back(kit: &Kit) -> CaseResult {
     kit.insert((0..1000).map(|_| kit.spec("job")).collect()).await?;
     for _ in 0..50 {
@@ -194,10 +201,18 @@ async fn q19_the_leases_of_a_dead_fleet_all_come_back(kit: &Kit) -> CaseResult {
     let mut rescued = 0;
     for call in 0..40 {
         let reply = kit.rescue(30).await?;
-        ensure!(reply.rescued <= 30, "call {call} took {} leases", reply.rescued);
+        ensure!(
+            reply.rescued <= 30,
+            "rescue {call} took {} leases, more than its limit of 30",
+            reply.rescued
+        );
         rescued += reply.rescued;
     }
-    ensure_eq!(rescued, 1000, "leases that were taken back");
-    ensure_eq!(kit.claim(kit.worker().await?, 2000).await?.len(), 1000, "jobs that can be claimed again");
+    ensure_eq!(rescued, 1000, "the number of leases rescued");
+    ensure_eq!(
+        kit.claim(kit.worker().await?, 2000).await?.len(),
+        1000,
+        "the number of jobs that can be claimed again"
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q19: a settlement that the storage refuses fails no other.
+//! Q19: a settlement that the storage refuses does not fail other settlements.
 
 use queue_core::ErrorKind;
 use queue_core::backend::Settled;
@@ -13,7 +13,8 @@ cases! {
     Fault q19_settlements_beside_one_that_is_refused_are_done on &[Fault::RowRefused],
 }
 
-/// One of a hundred completions cannot be stored: it alone fails, and its lease is as it was.
+/// The storage refuses one of a hundred completions. Only this one may fail, and its lease must
+/// still settle later.
 async fn q19_settlements_beside_one_that_is_refused_are_done(kit: &Kit) -> CaseResult {
     let jobs = kit.insert((0..100).map(|_| kit.spec("job")).collect()).await?;
     let held = kit.claim(kit.worker().await?, 100).await?;
@@ -25,11 +26,19 @@ async fn q19_settlements_beside_one_that_is_refused_are_done(kit: &Kit) -> CaseR
         if job.token.job == jobs[42] {
             fails_with(answer, ErrorKind::Invalid)?;
         } else {
-            ensure_eq!(answer?, Settled::Done, "the settle of job {}", job.token.job);
+            ensure_eq!(answer?, Settled::Done, "the reply to the settle of job {}", job.token.job);
         }
     }
     let stored = kit.stored().await?;
-    ensure_eq!((stored.live.len(), stored.outcomes.len()), (1, 99), "jobs that live, and that have ended");
-    ensure_eq!(kit.settle_one(held[42].token, complete()).await?, Settled::Done, "the settle after it");
+    ensure_eq!(
+        (stored.live.len(), stored.outcomes.len()),
+        (1, 99),
+        "the numbers of unfinished and finished jobs"
+    );
+    ensure_eq!(
+        kit.settle_one(held[42].token, complete()).await?,
+        Settled::Done,
+        "the reply to a settle after the fault"
+    );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q19: every ready job is claimed in the end.
+//! Q19: each ready job is claimed eventually.
 
 mod fast;
 mod faults;

@@ -1,4 +1,4 @@
-//! Q19: what one job's handler does holds up no other job.
+//! Q19: the handler of one job does not block other jobs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,8 @@ async fn count(context: JobContext, payload: Payload) -> HandlerResult {
     Ok(())
 }
 
-/// Twenty jobs that are well, with one of `bad` between them.
+/// Submits twenty good jobs with the job `bad` after the first. Returns the id of `bad` and the ids
+/// of the others.
 async fn submit_around(program: &Program, bad: NewJob) -> anyhow::Result<(JobId, Vec<JobId>)> {
     let mut jobs = (0..20)
         .map(|number| new_job("count", &number.to_string()))
@@ -45,13 +46,18 @@ async fn are_counted(kit: &Kit, ids: &[JobId]) -> CaseResult {
     for (number, id) in (1..).zip(ids) {
         let record = kit.record(*id).await?;
         let expected = Some(i32::to_string(&number).into_bytes());
-        ensure_eq!((record.state, record.attempt), (State::Completed, 1), "the end of a job that is well");
-        ensure_eq!(record.result, expected, "its result");
+        ensure_eq!(
+            (record.state, record.attempt),
+            (State::Completed, 1),
+            "the state and attempt of a good job"
+        );
+        ensure_eq!(record.result, expected, "the result of a good job");
     }
     Ok(())
 }
 
-/// It is stopped when its time is over, as often as it is tried, and then it is dead.
+/// A handler never returns. It must be stopped at its timeout in each attempt, and its job must
+/// then be dead. The other jobs must complete.
 async fn q19_a_handler_that_never_ends_harms_its_own_job_only(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("count", count)?;
@@ -64,13 +70,14 @@ async fn q19_a_handler_that_never_ends_harms_its_own_job_only(kit: &Kit) -> Case
     stop(worker).await?;
     are_counted(kit, &good).await?;
     let record = kit.record(bad).await?;
-    ensure_eq!((record.state, record.attempt), (State::Dead, 2), "the job that never ends");
+    ensure_eq!((record.state, record.attempt), (State::Dead, 2), "the state and attempt of the endless job");
     let error = record.error.unwrap_or_default();
-    ensure!(error.contains("timed out"), "the job that never ends is dead of `{error}`");
+    ensure!(error.contains("timed out"), "the error of the endless job is `{error}`");
     Ok(())
 }
 
-/// It cannot be stopped from outside: it keeps its slot until it returns, and the others have theirs.
+/// A handler blocks its thread, so it cannot be stopped. It may only occupy its own slot, and the
+/// other jobs must complete.
 async fn q19_a_handler_that_blocks_its_thread_harms_its_own_job_only(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("count", count)?;
@@ -87,22 +94,23 @@ async fn q19_a_handler_that_blocks_its_thread_harms_its_own_job_only(kit: &Kit) 
     let (bad, good) = submit_around(&program, new_job("block", "{}")?).await?;
     let outcome = program.ended(&good).await;
     let state = kit.state(bad).await;
-    // Whatever was seen: the thread spins until then.
+    // The thread spins until this flag is set, so set it before any check can return.
     may_end.store(true, Ordering::SeqCst);
     outcome?;
-    ensure_eq!(state?, State::Running, "the job that blocks");
+    ensure_eq!(state?, State::Running, "the state of the blocking job");
     program.ended(&[bad]).await?;
     stop(worker).await?;
     are_counted(kit, &good).await?;
-    ensure_eq!(kit.state(bad).await?, State::Completed, "the job that blocked");
+    ensure_eq!(kit.state(bad).await?, State::Completed, "the state of the job whose handler returned");
     Ok(())
 }
 
-/// Each time anew; its error says what it panicked with.
+/// A handler panics on each attempt. Each panic must be recorded with its message, and the other
+/// jobs must complete.
 async fn q19_a_handler_that_panics_harms_its_own_job_only(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("count", count)?;
-    // Without the message that the panic hook would print.
+    // `resume_unwind` skips the panic hook, which would print a message.
     program.on("panic", |_, _| async { std::panic::resume_unwind(Box::new("out of cheese")) })?;
     let worker = program.start(1)?;
     let (bad, good) = submit_around(&program, new_job("panic", "{}")?.max_retries(2)).await?;
@@ -111,14 +119,19 @@ async fn q19_a_handler_that_panics_harms_its_own_job_only(kit: &Kit) -> CaseResu
     stop(worker).await?;
     are_counted(kit, &good).await?;
     let record = kit.record(bad).await?;
-    ensure_eq!((record.state, record.errors.len()), (State::Dead, 3), "the job that panics");
+    ensure_eq!(
+        (record.state, record.errors.len()),
+        (State::Dead, 3),
+        "the state and number of errors of the panicking job"
+    );
     for error in record.errors {
-        ensure!(error.error.contains("out of cheese"), "the panic was recorded as {error:?}");
+        ensure!(error.error.contains("out of cheese"), "the panic is recorded as {error:?}");
     }
     Ok(())
 }
 
-/// A failed attempt like any other: a corrected program can still run it.
+/// A payload does not decode. Each attempt must fail with a recorded error, so that a corrected
+/// program can still run the job.
 async fn q19_a_payload_of_the_wrong_shape_harms_its_own_job_only(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("count", count)?;
@@ -130,8 +143,8 @@ async fn q19_a_payload_of_the_wrong_shape_harms_its_own_job_only(kit: &Kit) -> C
     stop(worker).await?;
     are_counted(kit, &good).await?;
     let record = kit.record(bad).await?;
-    ensure!(!record.state.is_finished(), "the job of the wrong shape is {}", record.state);
-    ensure!(!record.errors.is_empty(), "its failures are not recorded");
+    ensure!(!record.state.is_finished(), "the job with the bad payload is {}", record.state);
+    ensure!(!record.errors.is_empty(), "the failed attempts are not recorded");
 
     let mut corrected = Program::new(kit)?;
     corrected.on("count", |_, payload| async move {
@@ -141,11 +154,16 @@ async fn q19_a_payload_of_the_wrong_shape_harms_its_own_job_only(kit: &Kit) -> C
     let worker = corrected.start(1)?;
     corrected.ended(&[bad]).await?;
     stop(worker).await?;
-    ensure_eq!(kit.state(bad).await?, State::Completed, "its end by the corrected program");
+    ensure_eq!(
+        kit.state(bad).await?,
+        State::Completed,
+        "the state of the job after the corrected program ran it"
+    );
     Ok(())
 }
 
-/// A thousand jobs of another program, more urgent than its own, in the same queue.
+/// A queue holds a thousand more urgent jobs of another kind. The worker must run its own jobs and
+/// leave the others unchanged.
 async fn q19_jobs_that_a_worker_does_not_handle_are_left_to_others(kit: &Kit) -> CaseResult {
     let client = Client::new(kit.backend()?);
     let theirs = || Ok(new_job("theirs", "{}")?.priority(9));
@@ -160,17 +178,22 @@ async fn q19_jobs_that_a_worker_does_not_handle_are_left_to_others(kit: &Kit) ->
     stop(worker).await?;
     are_counted(kit, &ids).await?;
     let live = kit.stored().await?.live;
-    ensure_eq!(live.len(), 1000, "jobs that are left to others");
-    ensure!(live.iter().all(|row| (row.state, row.attempt) == (State::Ready, 0)), "one of them was touched");
+    ensure_eq!(live.len(), 1000, "the number of jobs left");
+    ensure!(
+        live.iter().all(|row| (row.state, row.attempt) == (State::Ready, 0)),
+        "a job of another kind was claimed"
+    );
     Ok(())
 }
 
-/// How many queues the worker serves, and how many jobs each of some of them gets.
+/// The number of queues that the worker serves.
 const QUEUES: usize = 60;
 
+/// The number of jobs per queue and insert.
 const JOBS: usize = 3;
 
-/// Those that were there before it started, those that come while it is idle, and those that become due.
+/// A worker serves sixty queues. It must run jobs inserted before its start, jobs inserted while it
+/// is idle, and scheduled jobs.
 async fn q19_a_worker_of_many_queues_runs_the_jobs_of_all(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("job", |_: JobContext, _: Payload| async { HandlerResult::Ok(()) })?;
@@ -186,7 +209,8 @@ async fn q19_a_worker_of_many_queues_runs_the_jobs_of_all(kit: &Kit) -> CaseResu
     let before = ids(program.queue.submit(jobs(0)?).await?);
     let worker = Worker::new().serve_queues(&program.queue, queues.clone()).slots(4).start()?;
     program.ended(&before).await?;
-    // Not by the handle that the worker is on, where there is another.
+    // Another handle inserts the jobs, if there is one, so that this worker's handle does not know
+    // them.
     let handles = kit.handles(2).await?;
     let elsewhere = Client::new(handles[1].backend()?);
     let meanwhile = ids(elsewhere.submit(jobs(1)?).await?);

@@ -1,4 +1,4 @@
-//! Q20: times, numbers, names and texts come back as they went in.
+//! Q20: times, numbers, names and texts are returned as submitted.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ cases! {
     Fast q20_progress_comes_back,
 }
 
-/// As the time of the job, of the submission, of an error, of the end; to the microsecond.
+/// Extreme times are used for `run_at`, the submission, an error and the end. Each must be returned
+/// to the microsecond.
 async fn q20_times_at_the_ends_of_the_range_come_back(kit: &Kit) -> CaseResult {
     let odd = kit.now().saturating_add(Duration::from_micros(123_457));
     let times = [Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH.saturating_add(TICK), odd, Timestamp::MAX];
@@ -33,23 +34,27 @@ async fn q20_times_at_the_ends_of_the_range_come_back(kit: &Kit) -> CaseResult {
         for run_at in times {
             let id = kit.insert_one(kit.spec("job").run_at(run_at)).await?;
             let record = kit.record(id).await?;
-            ensure_eq!((record.created_at, record.run_at), (now, run_at), "submission and time, at {now}");
-            ensure_eq!(record.job.run_at, Some(run_at), "the time that was first set, at {now}");
+            ensure_eq!((record.created_at, record.run_at), (now, run_at), "created_at and run_at, at {now}");
+            ensure_eq!(record.job.run_at, Some(run_at), "the submitted run_at, at {now}");
             if run_at > now {
                 kit.cancel(id).await?;
                 continue;
             }
             let job = kit.claim_one(worker).await?;
-            ensure_eq!((job.token.job, job.run_at), (id, run_at), "the claimed job at {now}");
+            ensure_eq!((job.token.job, job.run_at), (id, run_at), "the claimed job and its run_at, at {now}");
             kit.settle_one(job.token, bury("hopeless")).await?;
             let record = kit.record(id).await?;
-            ensure_eq!((record.finished_at, record.errors[0].at), (Some(now), now), "end and error at {now}");
+            ensure_eq!(
+                (record.finished_at, record.errors[0].at),
+                (Some(now), now),
+                "finished_at and the time of the error, at {now}"
+            );
         }
     }
     Ok(())
 }
 
-/// Priorities and retries, in claim and record.
+/// Jobs have extreme priorities and retries. The claim and the record must return them.
 async fn q20_numbers_at_the_ends_of_their_range_come_back(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let numbers = [(i16::MAX, 0), (1, u16::MAX), (0, 1), (-1, u16::MAX - 1), (i16::MIN, u16::MAX)];
@@ -57,16 +62,21 @@ async fn q20_numbers_at_the_ends_of_their_range_come_back(kit: &Kit) -> CaseResu
         kit.insert_one(kit.spec("job").priority(priority).max_retries(retries)).await?;
     }
     for (job, numbers) in kit.claim(worker, 9).await?.into_iter().zip(numbers) {
-        ensure_eq!((job.priority, job.max_retries), numbers, "priority and retries of the claim");
+        ensure_eq!((job.priority, job.max_retries), numbers, "the priority and max_retries in the claim");
         let record = kit.record(job.token.job).await?;
-        ensure_eq!((record.job.priority, record.job.max_retries), numbers, "those of the record");
+        ensure_eq!(
+            (record.job.priority, record.job.max_retries),
+            numbers,
+            "the priority and max_retries in the record"
+        );
         ensure_eq!(job.is_last_attempt(), numbers.1 == 0, "whether this attempt is the last");
         kit.settle_one(job.token, complete()).await?;
     }
     Ok(())
 }
 
-/// Timeouts and backoffs, from nothing to what a microsecond count can hold.
+/// Timeouts and backoffs range from zero to the greatest count of microseconds. The claim and the
+/// record must return them.
 async fn q20_durations_come_back_to_the_microsecond(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let longest = Duration::from_micros(u64::try_from(i64::MAX)?);
@@ -75,17 +85,21 @@ async fn q20_durations_come_back_to_the_microsecond(kit: &Kit) -> CaseResult {
         let spec = kit.spec("job").timeout(timeout).build()?;
         kit.try_insert_exact(spec.clone().backoff(backoff)).await??;
         let job = kit.claim_one(worker).await?;
-        ensure_eq!((job.timeout, job.backoff), (timeout, Some(backoff)), "timeout and backoff of the claim");
+        ensure_eq!(
+            (job.timeout, job.backoff),
+            (timeout, Some(backoff)),
+            "the timeout and backoff in the claim"
+        );
         let record = kit.record(spec.id).await?;
-        ensure_eq!(record.job.timeout, timeout, "the timeout of the record");
-        ensure_eq!(record.job.backoff, Some(backoff), "the backoff of the record");
+        ensure_eq!(record.job.timeout, timeout, "the timeout in the record");
+        ensure_eq!(record.job.backoff, Some(backoff), "the backoff in the record");
         kit.settle_one(job.token, complete()).await?;
     }
     Ok(())
 }
 
-/// In claim, leases and record: white space, the order of keys, numbers, escapes, the longest text,
-/// and none. In one batch, so that each job has its own.
+/// Attributes have unusual white space, key order, numbers and escapes, the greatest length, or are
+/// absent. Claim, leases and record must return each job's own bytes.
 async fn q20_attributes_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
     let longest = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_ATTRIBUTES_BYTES - 8));
     let texts = [
@@ -109,17 +123,17 @@ async fn q20_attributes_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
     let text = |attributes: &Option<Attributes>| attributes.as_ref().map(|text| text.as_str().to_owned());
     let expected = texts.map(|text| text.map(str::to_owned));
     let claimed: Vec<_> = jobs.iter().map(|job| text(&job.attributes)).collect();
-    ensure_eq!(claimed.as_slice(), expected, "the attributes of the claim");
+    ensure_eq!(claimed.as_slice(), expected, "the attributes in the claim");
     let leases = kit.backend()?.leases(LeasesRequest::new(worker, jobs[0].token.claim)).await?;
     ensure_eq!(leases, jobs, "the leases");
     for (id, expected) in ids.into_iter().zip(expected) {
-        ensure_eq!(text(&kit.record(id).await?.job.attributes), expected, "the attributes of the record");
+        ensure_eq!(text(&kit.record(id).await?.job.attributes), expected, "the attributes in the record");
     }
     Ok(())
 }
 
-/// Of kinds and queues: long ones, quotes and wildcards, and those that differ by case or
-/// composition.
+/// Names of kinds and queues are long, hold quotes or wildcards, or differ by case or Unicode
+/// composition. They must be returned unchanged, and must not match each other.
 async fn q20_names_come_back_and_are_told_apart(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let long = "ж".repeat(64);
@@ -132,23 +146,23 @@ async fn q20_names_come_back_and_are_told_apart(kit: &Kit) -> CaseResult {
     for name in names {
         for other in names.into_iter().filter(|other| *other != name) {
             let reply = kit.claiming(worker, 9).queue(name).kinds(&[other]).take().await?;
-            ensure_eq!(reply.jobs, [], "jobs of the kind {other} in the queue {name}");
+            ensure_eq!(reply.jobs, [], "the jobs of kind {other} in queue {name}");
         }
     }
     for name in names {
         let jobs = kit.claiming(worker, 9).queue(name).kinds(&[name]).take().await?.jobs;
-        ensure!(jobs.len() == 1, "the queue {name} has {} jobs of its kind", jobs.len());
-        ensure_eq!((jobs[0].kind.as_str(), jobs[0].queue.as_str()), (name, name), "the names of the claim");
+        ensure!(jobs.len() == 1, "queue {name} has {} jobs of its kind", jobs.len());
+        ensure_eq!((jobs[0].kind.as_str(), jobs[0].queue.as_str()), (name, name), "the names in the claim");
     }
     Ok(())
 }
 
-/// An id says nothing but which job it is: the least and the greatest there are.
+/// Jobs have the least and the greatest ids. They must be claimed and settled as other jobs.
 async fn q20_ids_at_the_ends_of_their_range_are_jobs_like_others(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let ids = [[0; 16], [0x7f; 16], [0x80; 16], [0xff; 16]].map(JobId::from_bytes);
     kit.insert(ids.iter().rev().map(|id| kit.spec("job").id(*id)).collect()).await?;
-    ensure_eq!(kit.stored().await?.jobs, ids, "the jobs in the order of their ids");
+    ensure_eq!(kit.stored().await?.jobs, ids, "the stored jobs in id order");
     for id in ids {
         let reply = kit.claiming(worker, 1).take().await?;
         ensure_eq!(reply.jobs.first().map(|job| job.token.job), Some(id), "the next job");
@@ -158,8 +172,8 @@ async fn q20_ids_at_the_ends_of_their_range_are_jobs_like_others(kit: &Kit) -> C
     Ok(())
 }
 
-/// Of failures, burials and cancels: empty, long, of every alphabet, and what looks like a
-/// statement.
+/// Errors of failed, buried and cancelled jobs are empty, long, multilingual or contain SQL. Each
+/// text must be returned unchanged.
 async fn q20_texts_of_errors_come_back(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let long = "\u{1f980}".repeat(DEFAULT_MAX_ERROR_BYTES / 4);
@@ -168,22 +182,22 @@ async fn q20_texts_of_errors_come_back(kit: &Kit) -> CaseResult {
         kit.settle_one(kit.claim_one(worker).await?.token, retry(text, 0)).await?;
         kit.settle_one(kit.claim_one(worker).await?.token, bury(text)).await?;
         let record = kit.record(id).await?;
-        ensure_eq!(record.error.as_deref(), Some(text), "why the job is dead");
+        ensure_eq!(record.error.as_deref(), Some(text), "the error of the dead job");
         let errors: Vec<&str> = record.errors.iter().map(|error| error.error.as_str()).collect();
-        ensure_eq!(errors, [text, text], "the errors of its attempts");
+        ensure_eq!(errors, [text, text], "the errors of the attempts");
         let id = kit.insert_one(kit.spec("job")).await?;
         kit.settle_one(kit.claim_one(worker).await?.token, cancelled(text)).await?;
-        ensure_eq!(kit.record(id).await?.error.as_deref(), Some(text), "why the job is cancelled");
+        ensure_eq!(kit.record(id).await?.error.as_deref(), Some(text), "the error of the cancelled job");
     }
     Ok(())
 }
 
-/// As large as a count can be; the last word counts.
+/// Progress counts range up to the greatest value. Each report must replace the one before.
 async fn q20_progress_comes_back(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let id = kit.insert_one(kit.spec("job")).await?;
     let token = kit.claim_one(worker).await?.token;
-    ensure_eq!(kit.record(id).await?.progress, None, "the progress before the first word");
+    ensure_eq!(kit.record(id).await?.progress, None, "the progress before the first report");
     let most = u64::try_from(i64::MAX)?;
     for (done, total) in [(0, 0), (3, 7), (most, most), (u64::MAX, u64::MAX), (1, 2)] {
         let mut request = HeartbeatRequest::new(worker).at(kit.now());

@@ -1,4 +1,4 @@
-//! Q20: payloads and results come back as they went in, byte for byte.
+//! Q20: payloads and results are returned byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ cases! {
     Fast q20_payloads_and_results_outlive_the_handle [Durable],
 }
 
-/// Texts that a storage or a parser on the way might change.
+/// Valid JSON texts that a storage or a parser may change.
 pub(super) const ODD: &[&str] = &[
     "{}",
     "[]",
@@ -47,7 +47,7 @@ pub(super) const ODD: &[&str] = &[
     r#""'; drop table jobs; -- $1 ?1 :a @b %s \\ \/ `""#,
 ];
 
-/// Inserts a job for each text, and claims them.
+/// Inserts a job for each text, and claims all.
 async fn claimed(session: &Session, texts: &[String]) -> anyhow::Result<Vec<ClaimedJob>> {
     let ids = session.insert(texts.iter().map(|text| session.spec("job").payload(text)).collect()).await?;
     let worker = session.worker().await?;
@@ -56,41 +56,41 @@ async fn claimed(session: &Session, texts: &[String]) -> anyhow::Result<Vec<Clai
     ids.iter().map(|id| jobs.remove(id).context("a job was not claimed")).collect()
 }
 
-/// In the claim, and in the record.
-async fn come_back(session: &Session, texts: Vec<String>) -> CaseResult {
+/// Checks the payload in the claim and in the record.
+async fn are_returned(session: &Session, texts: Vec<String>) -> CaseResult {
     for (job, text) in claimed(session, &texts).await?.into_iter().zip(&texts) {
-        ensure_eq!(job.payload.as_str(), text, "the payload of the claim");
+        ensure_eq!(job.payload.as_str(), text, "the payload in the claim");
         let record = session.record(job.token.job).await?;
-        ensure_eq!(record.job.payload.as_str(), text, "the payload of the record");
+        ensure_eq!(record.job.payload.as_str(), text, "the payload in the record");
         session.settle_one(job.token, complete_with(b"")).await?;
     }
     Ok(())
 }
 
-/// Each of them is valid, and none is what a parser would write.
+/// Payloads are valid JSON that no serializer would write. Each must be returned byte for byte.
 async fn q20_odd_payloads_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
     let deep = "[".repeat(MAX_JSON_DEPTH) + &"]".repeat(MAX_JSON_DEPTH);
-    come_back(kit, ODD.iter().map(ToString::to_string).chain([deep]).collect()).await
+    are_returned(kit, ODD.iter().map(ToString::to_string).chain([deep]).collect()).await
 }
 
-/// Texts made at random, a few in a batch.
+/// Payloads are random JSON texts. Each must be returned byte for byte.
 async fn q20_any_payload_comes_back_byte_for_byte(kit: &Kit) -> CaseResult {
-    holds_of_all(kit, || vec(json_text(), 1..6), |texts| come_back(kit, texts)).await
+    holds_of_all(kit, || vec(json_text(), 1..6), |texts| are_returned(kit, texts)).await
 }
 
-/// Ten of a full mebibyte, of four-byte characters, in one batch and one claim.
+/// Ten payloads of one mebibyte are in one batch and one claim. Each must be returned unchanged.
 async fn q20_the_largest_payload_comes_back(kit: &Kit) -> CaseResult {
     let filling = "\u{1f980}".repeat((DEFAULT_MAX_PAYLOAD_BYTES - 4) / 4);
     let texts: Vec<String> = (10..20).map(|index| format!("\"{filling}{index}\"")).collect();
     let bytes = DEFAULT_MAX_PAYLOAD_BYTES - 4 + "\"10\"".len();
     for (job, text) in claimed(kit, &texts).await?.into_iter().zip(&texts) {
-        ensure_eq!(job.payload.as_bytes().len(), bytes, "the bytes of the payload");
-        ensure!(job.payload.as_str() == text, "the payload of a mebibyte came back changed");
+        ensure_eq!(job.payload.as_bytes().len(), bytes, "the number of bytes of the payload");
+        ensure!(job.payload.as_str() == text, "the payload of one mebibyte was returned changed");
     }
     Ok(())
 }
 
-/// After failures, a release, a rescue, and in the list of leases.
+/// A job is retried, released and rescued. Each claim and the leases must return the same payload.
 async fn q20_a_payload_is_the_same_in_every_attempt(kit: &Kit) -> CaseResult {
     let text = ODD[4];
     let id = kit.insert_one(kit.spec("job").payload(text)).await?;
@@ -99,7 +99,7 @@ async fn q20_a_payload_is_the_same_in_every_attempt(kit: &Kit) -> CaseResult {
         let job = kit.claim_one(worker).await?;
         ensure_eq!(job.payload.as_str(), text, "the payload before {end:?}");
         let leases = kit.leases(worker, job.token.claim).await?;
-        ensure_eq!(leases[0].payload.as_str(), text, "the payload of the lease before {end:?}");
+        ensure_eq!(leases[0].payload.as_str(), text, "the payload in the leases before {end:?}");
         if let Some(verdict) = end {
             kit.settle_one(job.token, verdict).await?;
         } else {
@@ -107,7 +107,7 @@ async fn q20_a_payload_is_the_same_in_every_attempt(kit: &Kit) -> CaseResult {
             kit.rescue(10).await?;
         }
     }
-    ensure_eq!(kit.record(id).await?.job.payload.as_str(), text, "the payload of the record");
+    ensure_eq!(kit.record(id).await?.job.payload.as_str(), text, "the payload in the record");
     Ok(())
 }
 
@@ -132,11 +132,11 @@ async fn complete_each(session: &Session, results: &[Option<Vec<u8>>]) -> anyhow
     Ok(jobs.iter().map(|job| job.token.job).collect())
 }
 
-async fn results_come_back(session: &Session, results: Vec<Option<Vec<u8>>>) -> CaseResult {
+async fn results_are_returned(session: &Session, results: Vec<Option<Vec<u8>>>) -> CaseResult {
     let ids = complete_each(session, &results).await?;
     for (id, result) in ids.into_iter().zip(results) {
         let seen = session.record(id).await?.result;
-        ensure!(seen == result, "{} came back as {}", brief(result.as_ref()), brief(seen.as_ref()));
+        ensure!(seen == result, "{} was returned as {}", brief(result.as_ref()), brief(seen.as_ref()));
     }
     Ok(())
 }
@@ -147,18 +147,19 @@ fn brief(result: Option<&Vec<u8>>) -> String {
     })
 }
 
-/// No result, an empty one, NUL, every byte, what is no UTF-8, a mebibyte; settled in one request.
+/// Results are absent, empty, invalid UTF-8, or one mebibyte, and settled in one request. Each must
+/// be returned byte for byte.
 async fn q20_odd_results_come_back_byte_for_byte(kit: &Kit) -> CaseResult {
-    results_come_back(kit, odd_results()).await
+    results_are_returned(kit, odd_results()).await
 }
 
-/// Bytes made at random.
+/// Results are random bytes. Each must be returned byte for byte.
 async fn q20_any_result_comes_back_byte_for_byte(kit: &Kit) -> CaseResult {
     let results = || vec(any::<Option<Vec<u8>>>(), 1..6);
-    holds_of_all(kit, results, |results| results_come_back(kit, results)).await
+    holds_of_all(kit, results, |results| results_are_returned(kit, results)).await
 }
 
-/// Written, closed, opened, read.
+/// Payloads and results are stored and the handle is reopened. Each must be returned byte for byte.
 async fn q20_payloads_and_results_outlive_the_handle(kit: &Kit) -> CaseResult {
     let payloads = kit.insert(ODD.iter().map(|text| kit.spec("odd").payload(*text)).collect()).await?;
     let completed = complete_each(kit, &odd_results()).await?;
@@ -167,7 +168,7 @@ async fn q20_payloads_and_results_outlive_the_handle(kit: &Kit) -> CaseResult {
         ensure_eq!(kit.record(id).await?.job.payload.as_str(), *text, "the payload");
     }
     for (id, result) in completed.into_iter().zip(odd_results()) {
-        ensure!(kit.record(id).await?.result == result, "{} came back changed", brief(result.as_ref()));
+        ensure!(kit.record(id).await?.result == result, "{} was returned changed", brief(result.as_ref()));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Q20: payloads, results and errors on their way through a worker and its handlers.
+//! Q20: a worker passes payloads, results and errors unchanged.
 
 use anyhow::ensure;
 use queue_core::limits::DEFAULT_MAX_ERROR_BYTES;
@@ -15,7 +15,8 @@ cases! {
     Race q20_a_handler_gets_the_exact_text_and_leaves_exact_bytes,
 }
 
-/// NUL is replaced, and the text ends between two characters within the limit.
+/// A handler returns an error text with NUL that is longer than the limit. NUL must be replaced,
+/// and the text must end between two characters within the limit.
 async fn q20_the_text_of_a_handlers_error_is_mended_and_cut(kit: &Kit) -> CaseResult {
     let text = format!("a\0b {}", "é".repeat(DEFAULT_MAX_ERROR_BYTES));
     let mut program = Program::new(kit)?;
@@ -34,11 +35,15 @@ async fn q20_the_text_of_a_handlers_error_is_mended_and_cut(kit: &Kit) -> CaseRe
     let rest = stored.trim_start_matches("a\u{fffd}b ");
     ensure!(rest.chars().all(|char| char == 'é'), "the text was changed: {stored}");
     let bytes = stored.len();
-    ensure!((DEFAULT_MAX_ERROR_BYTES - 8..=DEFAULT_MAX_ERROR_BYTES).contains(&bytes), "{bytes} bytes");
+    ensure!(
+        (DEFAULT_MAX_ERROR_BYTES - 8..=DEFAULT_MAX_ERROR_BYTES).contains(&bytes),
+        "the stored text has {bytes} bytes, against a limit of {DEFAULT_MAX_ERROR_BYTES}"
+    );
     Ok(())
 }
 
-/// Through the client, the backend and the worker: a handler that gives back what it got.
+/// A handler captures its payload as its result. The stored result must be the submitted payload
+/// byte for byte.
 async fn q20_a_handler_gets_the_exact_text_and_leaves_exact_bytes(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("echo", |context, payload: Payload| async move {
@@ -51,7 +56,11 @@ async fn q20_a_handler_gets_the_exact_text_and_leaves_exact_bytes(kit: &Kit) -> 
     program.ended(&ids).await?;
     stop(worker).await?;
     for (id, text) in ids.into_iter().zip(ODD) {
-        ensure_eq!(kit.record(id).await?.result.as_deref(), Some(text.as_bytes()), "the echo of {text}");
+        ensure_eq!(
+            kit.record(id).await?.result.as_deref(),
+            Some(text.as_bytes()),
+            "the result for payload {text}"
+        );
     }
     Ok(())
 }

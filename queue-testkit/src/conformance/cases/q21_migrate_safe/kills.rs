@@ -1,4 +1,4 @@
-//! Q21: killed in the middle of migrating.
+//! Q21: a process is killed during a migration.
 
 use std::time::Duration;
 
@@ -17,11 +17,12 @@ cases! {
     Crash q21_a_storage_whose_migration_was_killed_opens_and_works [Migrations, Durable, MultiProcess, Children],
 }
 
-/// How many processes are to be killed in the middle, and how many at the most for that.
+/// The number of processes that must be killed during a migration.
 const MIDWAY: u32 = 10;
 const AT_MOST: u32 = 80;
 
-/// A process opens a storage that has no schema, and is killed at a random moment of what that takes.
+/// A process opens a storage without a schema and is killed at a random moment. The next open must
+/// succeed, and the storage must work.
 async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> CaseResult {
     let mut chance = fastrand::Rng::with_seed(kit.seed());
     let mut crew = Crew::new(kit)?;
@@ -32,24 +33,29 @@ async fn q21_a_storage_whose_migration_was_killed_opens_and_works(kit: &Kit) -> 
     let mut span = to.saturating_sub(from);
     crew.dismiss(child).await?;
     while crew.kills.writing < MIDWAY {
-        ensure!(crew.kills.killed < AT_MOST, "few processes were killed while they migrated: {}", crew.kills);
+        ensure!(
+            crew.kills.killed < AT_MOST,
+            "too few processes were killed during a migration: {}",
+            crew.kills
+        );
         let storage = kit.storage_without_a_schema().await?;
         let mut child = crew.start_at(&*storage, Role::Migrate)?;
         child.child.until(|text| text == OPENING).await?;
-        // Less than a millisecond counts here.
+        // `std::thread::sleep` is used because it is precise below a millisecond.
         let moment = span.mul_f64(0.8 * chance.f64());
         std::thread::sleep(moment.min(Duration::from_secs(1)));
         let killed = crew.kill(child).await?;
         let session = kit.open_on(&*storage).await?;
         session.works().await.with_context(|| format!("after a kill {moment:?} into {span:?}"))?;
         ensure_eq!(audit(&session.stored().await?), [], "the audit after a kill at {moment:?}");
-        // The first opening may be by far the slowest: most moments of its span are too late for the others.
+        // The first open may be the slowest by far, so later opens shorten the span from which the
+        // moment is drawn.
         span = opening(&killed).map_or(span, |shorter| shorter.min(span));
     }
     Ok(())
 }
 
-/// How long a process took to open its storage, if it came to the end of that.
+/// The time that a process needed to open its storage, if it finished.
 fn opening(lines: &[Line]) -> Option<Duration> {
     let said = |text: &str| lines.iter().find(|line| line.text == text).map(|line| line.at);
     Some(said(OPENED)?.saturating_sub(said(OPENING)?))

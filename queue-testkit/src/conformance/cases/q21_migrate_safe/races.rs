@@ -1,4 +1,4 @@
-//! Q21: however many open the storage at once, it ends at one schema, with all that was in it.
+//! Q21: handles that open a storage concurrently agree on one schema and lose no data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,8 @@ cases! {
     Race q21_opening_disturbs_nobody_who_works [Migrations, MultiProcess],
 }
 
-/// Each of eight handles takes jobs through their life, and sees those of all others.
+/// Eight handles open an empty storage concurrently. Each must work, and each must see the jobs of
+/// the others.
 async fn q21_a_fresh_storage_opened_by_many_at_once_serves_all(kit: &Kit) -> CaseResult {
     for round in 0..4 {
         let opened = kit.open_fresh_at_once(8).await?;
@@ -41,12 +42,17 @@ async fn q21_a_fresh_storage_opened_by_many_at_once_serves_all(kit: &Kit) -> Cas
         }
         let worker = opened.handles[0].worker().await?;
         let reply = opened.handles[0].claiming(worker, 20).queue("left").take().await?;
-        ensure_eq!(reply.jobs.len(), 8, "round {round}, jobs of all handles that one of them claims");
+        ensure_eq!(
+            reply.jobs.len(),
+            8,
+            "round {round}, the number of jobs of all handles that one handle claims"
+        );
     }
     Ok(())
 }
 
-/// In every state, with results and errors; and those that were waiting are run.
+/// Eight handles open a storage with jobs of each state concurrently. Each row must be unchanged,
+/// and the waiting jobs must be claimable.
 async fn q21_a_storage_with_jobs_opened_by_many_at_once_keeps_them(kit: &Kit) -> CaseResult {
     jobs_of_every_state(kit).await?;
     let before = kit.stored().await?;
@@ -57,7 +63,11 @@ async fn q21_a_storage_with_jobs_opened_by_many_at_once_keeps_them(kit: &Kit) ->
     }
     kit.advance(Duration::from_secs(60));
     let worker = kit.worker().await?;
-    ensure_eq!(kit.claim(worker, 9).await?.len(), 2, "jobs that can be claimed: the ready, the retrying");
+    ensure_eq!(
+        kit.claim(worker, 9).await?.len(),
+        2,
+        "the number of claimable jobs: the ready and the retrying one"
+    );
     Ok(())
 }
 
@@ -84,11 +94,12 @@ pub(super) fn same_rows(seen: &Stored, expected: &Stored) -> CaseResult {
         let outcomes: Vec<_> = stored.outcomes.iter().filter(|row| is_old(row.id)).cloned().collect();
         (live, outcomes)
     };
-    ensure_eq!(known(seen), known(expected), "the rows of the jobs that were there");
+    ensure_eq!(known(seen), known(expected), "the rows of the jobs stored before");
     Ok(())
 }
 
-/// One handle inserts and runs without a pause while a dozen open the same storage and work, too.
+/// One handle inserts and completes jobs while twelve other handles open the storage and work. All
+/// jobs must complete.
 async fn q21_opening_disturbs_nobody_who_works(kit: &Kit) -> CaseResult {
     let handle = kit.handle();
     let working = tokio::spawn(async move {

@@ -1,4 +1,5 @@
-//! Q22: bad input from an application is refused by name, and nothing of it is stored.
+//! Q22: bad input from an application is refused with an error that names it, and none of it is
+//! stored.
 
 use std::sync::Arc;
 
@@ -24,14 +25,15 @@ cases! {
     Fast q22_a_kind_registered_twice_keeps_its_first_handler,
 }
 
-/// The error must name what was wrong, and the storage must be as it was, and work.
+/// Checks that the error is `Invalid`, names the cause, and that no job was stored. The storage
+/// must still work.
 async fn refused<T: std::fmt::Debug>(
     kit: &Kit,
     answer: queue_core::Result<T>,
     name: &str,
 ) -> anyhow::Result<Error> {
     let error = fails_with(answer, ErrorKind::Invalid)?;
-    ensure!(!error.is_retryable(), "the error says that trying again can help: {error}");
+    ensure!(!error.is_retryable(), "the error is marked as retryable: {error}");
     ensure!(error.to_string().contains(name), "the error does not name `{name}`: {error}");
     nothing_stored(kit).await?;
     Ok(error)
@@ -42,7 +44,8 @@ async fn nothing_stored(kit: &Kit) -> CaseResult {
     kit.works().await
 }
 
-/// Empty, too long, with white space or control characters; of kinds and of queues.
+/// A kind or queue name is empty, too long, or holds white space or control characters. The client
+/// must refuse it.
 async fn q22_a_bad_name_is_refused_by_name(kit: &Kit) -> CaseResult {
     let client = Client::new(kit.backend()?);
     let long = "x".repeat(MAX_NAME_BYTES + 1);
@@ -58,7 +61,8 @@ async fn q22_a_bad_name_is_refused_by_name(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// By a byte, with the limit that is set; at the limit it is taken.
+/// A payload exceeds the limit by one byte. The client must refuse it, and accept a payload at the
+/// limit.
 async fn q22_a_payload_over_the_limit_is_refused(kit: &Kit) -> CaseResult {
     for limit in [DEFAULT_MAX_PAYLOAD_BYTES, 100] {
         let client = Client::new(kit.backend()?).with_limits(Limits::default().payload_bytes(limit));
@@ -71,7 +75,8 @@ async fn q22_a_payload_over_the_limit_is_refused(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Text that is none, is cut off, or is nested too deep; a value that has no JSON form.
+/// A text is not JSON, is truncated or is nested too deep, or a value has no JSON form. The client
+/// must refuse it.
 async fn q22_what_is_not_json_is_refused(kit: &Kit) -> CaseResult {
     let client = Client::new(kit.backend()?);
     let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
@@ -87,7 +92,8 @@ async fn q22_what_is_not_json_is_refused(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Wherever it stands; the error says which it was.
+/// One item of a batch is too large, in each position. The client must refuse the batch with an
+/// error that names the position.
 async fn q22_a_batch_with_one_bad_item_is_refused_whole(kit: &Kit) -> CaseResult {
     let limits = Limits::default().payload_bytes(100);
     let client = Client::new(kit.backend()?).with_limits(limits);
@@ -96,12 +102,16 @@ async fn q22_a_batch_with_one_bad_item_is_refused_whole(kit: &Kit) -> CaseResult
         batch[place] = new_job("fat", &format!("\"{}\"", "x".repeat(100)))?;
         let error = refused(kit, client.submit(batch).await, "fat").await?;
         let number = format!("number {} of 5", place + 1);
-        ensure!(error.to_string().contains(&number), "the error does not say that it was {number}: {error}");
+        ensure!(
+            error.to_string().contains(&number),
+            "the error does not name the position ({number}): {error}"
+        );
     }
     Ok(())
 }
 
-/// A limit of jobs; and an empty batch is none.
+/// A batch has one job more than the limit. The client must refuse it whole. An empty batch must
+/// succeed with no ids.
 async fn q22_a_batch_over_the_limit_is_refused_whole(kit: &Kit) -> CaseResult {
     let limits = Limits::default().batch_jobs(10);
     let client = Client::new(kit.backend()?).with_limits(limits);
@@ -109,11 +119,12 @@ async fn q22_a_batch_over_the_limit_is_refused_whole(kit: &Kit) -> CaseResult {
     refused(kit, client.enqueue_batch("job", batch(11)).await, "11 jobs").await?;
     ensure_eq!(client.enqueue_batch("job", Vec::new()).await?, [], "the ids of an empty batch");
     nothing_stored(kit).await?;
-    ensure_eq!(client.enqueue_batch("job", batch(10)).await?.len(), 10, "the ids of a full batch");
+    ensure_eq!(client.enqueue_batch("job", batch(10)).await?.len(), 10, "the number of ids of a full batch");
     Ok(())
 }
 
-/// On a queue with handlers; a client takes any valid kind.
+/// A `JobQueue` has no handler for the kind. It must refuse the job with `NotFound`. A `Client`
+/// must accept any valid kind.
 async fn q22_a_kind_that_nobody_registered_is_refused(kit: &Kit) -> CaseResult {
     let mut queue = JobQueue::new(kit.backend()?);
     queue.handle("send", Arc::new(nothing), TaskOptions::new())?;
@@ -121,7 +132,7 @@ async fn q22_a_kind_that_nobody_registered_is_refused(kit: &Kit) -> CaseResult {
     for answer in [queue.submit(batch).await, queue.enqueuer().submit(vec![new_job("sned", "{}")?]).await] {
         let error = fails_with(answer, ErrorKind::NotFound)?;
         ensure!(error.to_string().contains("`sned`"), "the error does not name the kind: {error}");
-        ensure!(!error.is_retryable(), "the error says that trying again can help: {error}");
+        ensure!(!error.is_retryable(), "the error is marked as retryable: {error}");
         nothing_stored(kit).await?;
     }
     queue.enqueue("send", Payload::json("{}")?).await?;
@@ -133,7 +144,8 @@ async fn nothing(_: JobContext, _: Payload) -> HandlerResult {
     Ok(())
 }
 
-/// The second registration is a conflict that names it, and changes neither handler nor options.
+/// A kind is registered twice. The second call must return a `Conflict` that names it, and must not
+/// change the first handler or its options.
 async fn q22_a_kind_registered_twice_keeps_its_first_handler(kit: &Kit) -> CaseResult {
     let mut queue = JobQueue::new(kit.backend()?);
     queue.handle("send", Arc::new(nothing), TaskOptions::new().priority(7))?;
@@ -141,6 +153,6 @@ async fn q22_a_kind_registered_twice_keeps_its_first_handler(kit: &Kit) -> CaseR
     let error = fails_with(again, ErrorKind::Conflict)?;
     ensure!(error.to_string().contains("`send`"), "the error does not name the kind: {error}");
     let id = queue.enqueue("send", Payload::json("{}")?).await?;
-    ensure_eq!(kit.record(id).await?.job.priority, 7, "the priority by the first registration");
+    ensure_eq!(kit.record(id).await?.job.priority, 7, "the priority of the first registration");
     kit.works().await
 }

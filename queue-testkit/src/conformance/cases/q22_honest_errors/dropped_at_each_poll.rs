@@ -1,5 +1,5 @@
-//! Q22: every operation of a handle, dropped before its first poll, after its first, … until it answers, leaves
-//! nothing in the way of the next.
+//! Q22: an operation is dropped before each of its polls, until it returns. No drop may block the
+//! next request on the handle.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,22 +26,24 @@ cases! {
     Fast q22_a_wake_up_is_not_lost_with_the_wait_for_it,
 }
 
-/// No future of a backend asks for more; one that always asks again hangs.
+/// More polls than any backend needs; an operation that exceeds this hangs.
 const MOST_POLLS: u32 = 1000;
 
-/// Drops what `$make` makes at each of its polls, and does `$after` each time, until it answers.
+/// Drops the future of `$make` after 0, 1, 2, … polls and runs `$after` each time, until the future
+/// returns.
 macro_rules! at_each_poll {
     ($name:literal, $make:expr, $after:expr) => {{
         let mut polls = 0;
         while drop_after(polls, $make).await.is_none() {
             $after;
             polls += 1;
-            ensure!(polls < MOST_POLLS, "{} does not end within {polls} polls", $name);
+            ensure!(polls < MOST_POLLS, "{} does not return within {polls} polls", $name);
         }
     }};
 }
 
-/// Each of the nine, while another worker's jobs and leases stand beside.
+/// Each of the nine operations is dropped at each poll, while another worker holds jobs and leases.
+/// The handle must work after each drop.
 async fn q22_an_operation_dropped_at_any_poll_lets_the_handle_work(kit: &Kit) -> CaseResult {
     let backend = &*kit.backend()?;
     let (worker, now) = (kit.worker().await?, kit.now());
@@ -49,7 +51,8 @@ async fn q22_an_operation_dropped_at_any_poll_lets_the_handle_work(kit: &Kit) ->
         Ok(InsertRequest::new(vec![vec![kit.spec("job").build()?, kit.spec("job").build()?]]).at(now))
     };
     at_each_poll!("insert", backend.insert(insert()?), kit.works().await?);
-    // Those of the inserts that were dropped may be more.
+    // There may be more jobs than one insert holds, because a dropped insert may have stored its
+    // batch.
     let kinds = [Kind::new("job")?];
     let claim =
         || ClaimRequest::new(worker, kit.new_claim_id(), QueueName::default(), kinds.clone(), 1).at(now);
@@ -65,7 +68,7 @@ async fn q22_an_operation_dropped_at_any_poll_lets_the_handle_work(kit: &Kit) ->
     at_each_poll!("cancel", backend.cancel(CancelRequest::new(vec![id]).at(now)), kit.works().await?);
     let settle = || SettleRequest::new(worker, vec![Settlement::new(held.token, complete())]).at(now);
     at_each_poll!("settle", backend.settle(settle()), kit.works().await?);
-    ensure_eq!(kit.state(id).await?, State::Completed, "the job that was settled");
+    ensure_eq!(kit.state(id).await?, State::Completed, "the state of the settled job");
     let entry = |worker| RegisterRequest::new(worker, "kit", EXPIRY).at(now);
     at_each_poll!("register", backend.register(entry(kit.new_worker_id())), kit.works().await?);
     at_each_poll!("retire", backend.retire(RetireRequest::new(worker)), kit.works().await?);
@@ -73,21 +76,26 @@ async fn q22_an_operation_dropped_at_any_poll_lets_the_handle_work(kit: &Kit) ->
     Ok(())
 }
 
-/// Each is of a worker that is registered, who is told of all of them.
+/// Checks that each lease belongs to a registered worker, and that the worker's heartbeat counts
+/// it.
 async fn every_lease_has_an_owner(kit: &Kit) -> CaseResult {
     let stored = kit.stored().await?;
     let mut leases: BTreeMap<WorkerId, u64> = BTreeMap::new();
     for worker in stored.live.iter().filter_map(|row| row.worker) {
-        ensure!(stored.workers.contains(&worker), "a lease of {worker}, which is not registered");
+        ensure!(stored.workers.contains(&worker), "{worker} holds a lease, but is not registered");
         *leases.entry(worker).or_default() += 1;
     }
     for (worker, many) in leases {
-        ensure_eq!(kit.heartbeat(worker).await?.leases, many, "the leases that {worker} is told of");
+        ensure_eq!(
+            kit.heartbeat(worker).await?.leases,
+            many,
+            "the number of leases in the heartbeat reply of {worker}"
+        );
     }
     Ok(())
 }
 
-/// The rows are the same afterwards, whoever looked.
+/// A read is dropped at each poll. The rows must stay unchanged.
 async fn q22_a_read_dropped_at_any_poll_changes_nothing(kit: &Kit) -> CaseResult {
     let ids = kit.insert((0..20).map(|_| kit.spec("job")).collect()).await?;
     kit.claim(kit.worker().await?, 5).await?;
@@ -100,11 +108,11 @@ async fn q22_a_read_dropped_at_any_poll_changes_nothing(kit: &Kit) -> CaseResult
     at_each_poll!("stored", audit.stored(), kit.works().await?);
     let look = || ReadyQueuesRequest::new(vec![QueueName::default()], kit.kinds()).at(kit.now());
     at_each_poll!("ready_queues", backend.ready_queues(look()), kit.works().await?);
-    ensure_eq!(kit.stored().await?.live, before.live, "the live rows");
+    ensure_eq!(kit.stored().await?.live, before.live, "the rows of unfinished jobs");
     Ok(())
 }
 
-/// Promotion and pruning do each job once, whichever call it was.
+/// A promotion or a prune is dropped at each poll. Repeated calls must do each job exactly once.
 async fn q22_a_dropped_upkeep_can_be_repeated(kit: &Kit) -> CaseResult {
     let backend = kit.backend()?;
     let later = kit.now().saturating_add(EXPIRY);
@@ -115,7 +123,7 @@ async fn q22_a_dropped_upkeep_can_be_repeated(kit: &Kit) -> CaseResult {
     kit.promote(10).await?;
     let held = kit.claim(kit.worker().await?, 20).await?;
     let taken: Vec<_> = held.iter().map(|job| job.token.job).collect();
-    ensure_eq!(taken, ids, "the jobs that were promoted");
+    ensure_eq!(taken, ids, "the promoted jobs");
     kit.settle(held.iter().map(|job| (job.token, complete())).collect()).await?;
     kit.advance(EXPIRY);
     let zero = Duration::ZERO;
@@ -123,14 +131,19 @@ async fn q22_a_dropped_upkeep_can_be_repeated(kit: &Kit) -> CaseResult {
     let request = || MaintainRequest::prune(prune.clone()).at(kit.now());
     at_each_poll!("maintain", backend.maintain(request()), {
         let stored = kit.stored().await?;
-        ensure_eq!(stored.jobs.len(), stored.outcomes.len() + stored.live.len(), "jobs with a row");
+        ensure_eq!(
+            stored.jobs.len(),
+            stored.outcomes.len() + stored.live.len(),
+            "the number of jobs, against the rows of finished and unfinished jobs"
+        );
     });
     while kit.prune(prune.clone()).await?.pruned > 0 {}
-    ensure_eq!(kit.stored().await?.jobs.len(), 0, "jobs");
+    ensure_eq!(kit.stored().await?.jobs.len(), 0, "the number of jobs after the prune");
     kit.works().await
 }
 
-/// A queue whose pause was given up is paused or not; the second call decides.
+/// A pause or resume is dropped at each poll. The queue may be paused or not, and the next call
+/// must decide.
 async fn q22_a_dropped_pause_can_be_repeated(kit: &Kit) -> CaseResult {
     let backend = kit.backend()?;
     let manage: &dyn Manage = backend.extensions().manage.context("the backend offers no `manage`")?;
@@ -139,24 +152,24 @@ async fn q22_a_dropped_pause_can_be_repeated(kit: &Kit) -> CaseResult {
     at_each_poll!("pause", manage.pause(&name), {
         kit.works().await?;
         manage.resume(&name).await?;
-        ensure_eq!(manage.paused().await?, [], "the paused queues");
+        ensure_eq!(manage.paused().await?, [], "the paused queues after a resume");
     });
-    ensure_eq!(kit.claim(worker, 1).await?.len(), 0, "jobs of a paused queue");
+    ensure_eq!(kit.claim(worker, 1).await?.len(), 0, "the number of jobs claimed from a paused queue");
     at_each_poll!("paused", manage.paused(), kit.works().await?);
     at_each_poll!("resume", manage.resume(&name), {
         kit.works().await?;
         manage.pause(&name).await?;
-        ensure_eq!(manage.paused().await?, std::slice::from_ref(&name), "the paused queues");
+        ensure_eq!(manage.paused().await?, std::slice::from_ref(&name), "the paused queues after a pause");
     });
-    ensure_eq!(kit.claim(worker, 1).await?.len(), 1, "jobs of a queue that was resumed");
+    ensure_eq!(kit.claim(worker, 1).await?.len(), 1, "the number of jobs claimed from a resumed queue");
     kit.works().await
 }
 
-/// A worker looks away in the middle of its wait, again and again: what was announced is there when it looks next.
+/// A worker drops its wait for a wake-up several times. The next wait must return the announcement.
 async fn q22_a_wake_up_is_not_lost_with_the_wait_for_it(kit: &Kit) -> CaseResult {
     let mut receiver = kit.backend()?.subscribe();
     receiver.take();
-    // A second poll would come with the next announcement alone.
+    // A second poll would only return after the next announcement.
     for polls in 0..=1 {
         drop_after(polls, receiver.recv()).await;
     }

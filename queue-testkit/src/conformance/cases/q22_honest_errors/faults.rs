@@ -1,4 +1,4 @@
-//! Q22: whatever becomes of the storage, errors are honest, nothing hangs, and the handle lives on.
+//! Q22: under each fault errors are honest, no request hangs, and the handle works afterwards.
 
 use std::collections::BTreeSet;
 
@@ -18,15 +18,16 @@ cases! {
     Fault q22_requests_dropped_during_a_fault_leave_nothing_behind on OUTAGES,
 }
 
-/// How often everything is done under a fault that nobody is to notice.
+/// The number of rounds under a fault that callers must not notice.
 const QUIET_ROUNDS: u32 = 4;
-/// How often everything is done as a fault of a moment comes.
+/// The sets of operations in flight when a momentary fault is injected.
 const AT_A_STRIKE: usize = 3;
-/// What a fault of a moment must have met in the end.
+/// The operations that a momentary fault must have failed at least once.
 const TO_BE_MET: [&str; 4] = ["insert", "claim", "settle", "cancel"];
 
-/// One of each kind of operation, at the same time where the fault lasts; each ends as the fault permits, in
-/// bounded time. Afterwards it is done again on the same handle, and comes out as if it had been done once.
+/// Each operation runs under the fault, concurrently if the fault lasts. It must return as the
+/// fault permits, within bounded time. Repeated on the same handle, it must have been done exactly
+/// once.
 async fn q22_each_operation_fails_honestly_and_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
     let fault = kit.fault()?;
     match fault.manner() {
@@ -49,13 +50,13 @@ async fn q22_each_operation_fails_honestly_and_is_done_by_doing_it_again(kit: &K
                 judge_and_finish(kit, &acts, &answers).await?;
             }
         }
-        Manner::Moment => do_each_as_it_comes(kit).await?,
+        Manner::Moment => run_all_under_a_momentary_fault(kit).await?,
     }
     kit.works_again().await
 }
 
-/// As often as it takes for the fault to have met the operations that matter most.
-async fn do_each_as_it_comes(kit: &Kit) -> CaseResult {
+/// Injects the fault until it has failed each operation of `TO_BE_MET`.
+async fn run_all_under_a_momentary_fault(kit: &Kit) -> CaseResult {
     let (mut met, mut strikes) = (BTreeSet::new(), Strikes::default());
     for _ in 0..MOST_STRIKES {
         let sets = some_of_each(kit, AT_A_STRIKE).await?;
@@ -69,12 +70,12 @@ async fn do_each_as_it_comes(kit: &Kit) -> CaseResult {
             return Ok(());
         }
     }
-    bail!("it came {MOST_STRIKES} times, and met only {met:?}")
+    bail!("the fault was injected {MOST_STRIKES} times, but only {met:?} failed")
 }
 
 type Started = Vec<JoinHandle<anyhow::Result<Result<Answer>>>>;
 
-/// All at the same time, on one handle.
+/// Starts all operations concurrently on one handle.
 fn start(kit: &Kit, acts: &[Act]) -> Started {
     let start = |act: &Act| {
         let (act, handle) = (act.clone(), kit.impatient());
@@ -86,8 +87,7 @@ fn start(kit: &Kit, acts: &[Act]) -> Started {
 async fn answers(started: Started) -> anyhow::Result<Vec<Result<Answer>>> {
     let mut answers = Vec::with_capacity(started.len());
     for task in started {
-        answers
-            .push(in_time("all operations to be answered", task).await?.context("an operation panicked")??);
+        answers.push(in_time("all operations to return", task).await?.context("an operation panicked")??);
     }
     Ok(answers)
 }
@@ -102,8 +102,8 @@ async fn judge_and_finish(kit: &Kit, acts: &[Act], answers: &[Result<Answer>]) -
     Ok(())
 }
 
-/// Each is dropped after a few of its polls. Whatever came of it, it can be done again afterwards, and as many
-/// requests as ever are served at the same time.
+/// Each operation is dropped after a few polls under the fault. It must be repeatable afterwards,
+/// and the handle must serve as many concurrent requests as before.
 async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> CaseResult {
     let is_over_at_once = kit.fault()?.manner() == Manner::Moment;
     let handle = kit.impatient();
@@ -119,12 +119,12 @@ async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> 
         }
         let broken = match broken {
             Some(broken) => broken,
-            // What was dropped is under way all the same, where it had begun.
+            // A dropped request may still be in progress in the backend.
             None => kit.inject(&[]).await?,
         };
         broken.mend().await?;
         for (act, answer) in acts.iter().zip(answers) {
-            // A future that was dropped is of unknown outcome.
+            // A dropped future has an unknown outcome.
             let answer = answer.unwrap_or_else(|| Err(dropped()));
             act.finish(kit, &answer).await?;
         }
@@ -136,7 +136,7 @@ async fn q22_requests_dropped_during_a_fault_leave_nothing_behind(kit: &Kit) -> 
         })
         .collect();
     for worker in workers {
-        match in_time("many requests at once to be served", worker).await? {
+        match in_time("concurrent requests to return", worker).await? {
             Ok(outcome) => outcome?,
             Err(error) => bail!("a task panicked: {error}"),
         }

@@ -1,4 +1,4 @@
-//! Q22: an error to one is no answer to another.
+//! Q22: a request never receives the reply or error of another request.
 
 use std::sync::Arc;
 
@@ -20,39 +20,52 @@ cases! {
     Race q22_many_requests_at_once_are_all_answered,
 }
 
-/// How often each task is refused something, and asks the next at once.
+/// How often each task gets an error and sends its next request at once.
 const ROUNDS: usize = 50;
 
-/// Twelve tasks on four handles: what goes out right after an error must be answered its own, and so must what others ask
-/// at that moment. A pooler or a driver that hands on a connection before all of an answer has come mixes these up.
+/// Twelve tasks on four handles send requests right after an error. Each request must receive its
+/// own reply. This fails if a pooler or driver reuses a connection before it has read a whole
+/// reply.
 async fn q22_each_is_answered_its_own_while_others_are_refused(kit: &Kit) -> CaseResult {
     let handles = kit.handles(4).await?;
     let task = |handle: &Arc<Session>| {
         let handle = Arc::clone(handle);
-        async move { be_refused_and_go_on(&handle).await }
+        async move { alternate_errors_and_requests(&handle).await }
     };
     race(handles.iter().cycle().take(12).map(task).collect()).await?;
     let stored = kit.stored().await?;
-    ensure_eq!((stored.jobs.len(), stored.live.len()), (12 * ROUNDS, 12 * ROUNDS), "jobs");
+    ensure_eq!(
+        (stored.jobs.len(), stored.live.len()),
+        (12 * ROUNDS, 12 * ROUNDS),
+        "the numbers of stored and of unfinished jobs"
+    );
     Ok(())
 }
 
-async fn be_refused_and_go_on(handle: &Session) -> CaseResult {
+async fn alternate_errors_and_requests(handle: &Session) -> CaseResult {
     for _ in 0..ROUNDS {
-        let stranger = handle.new_worker_id();
-        fails_with(handle.claiming(stranger, 1).attempt().await?, ErrorKind::WorkerLost)?;
+        let unknown = handle.new_worker_id();
+        fails_with(handle.claiming(unknown, 1).attempt().await?, ErrorKind::WorkerLost)?;
         let number = handle.new_number();
         let job = handle.insert_one(handle.spec("job").payload(number.to_string())).await?;
-        fails_with(handle.try_heartbeat(stranger).await?, ErrorKind::WorkerLost)?;
+        fails_with(handle.try_heartbeat(unknown).await?, ErrorKind::WorkerLost)?;
         let record = handle.record(job).await?;
-        ensure_eq!((record.job.id, record.state), (job, State::Ready), "the job that was asked for");
-        ensure_eq!(record.job.payload.as_bytes(), number.to_string().as_bytes(), "its payload");
+        ensure_eq!(
+            (record.job.id, record.state),
+            (job, State::Ready),
+            "the id and state of the requested job"
+        );
+        ensure_eq!(
+            record.job.payload.as_bytes(),
+            number.to_string().as_bytes(),
+            "the payload of the requested job"
+        );
     }
     Ok(())
 }
 
-/// Sixteen tasks insert at the same time, half of them lose patience: what was acknowledged is there,
-/// and of the others each batch is whole.
+/// Sixteen tasks insert concurrently, and half of them drop their future. Each acknowledged batch
+/// must be stored, and each other batch must be stored whole or not at all.
 async fn q22_dropped_inserts_harm_no_neighbour_in_their_commit(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     for round in 0..12 {
@@ -60,24 +73,31 @@ async fn q22_dropped_inserts_harm_no_neighbour_in_their_commit(kit: &Kit) -> Cas
             let handle = Arc::clone(&handles[usize::from(task.is_multiple_of(4))]);
             let specs = batch(kit, 5);
             async move {
-                let patience = if task.is_multiple_of(2) { 1 + (task + round) % 3 } else { u32::MAX };
-                let answer = drop_after(patience, handle.try_insert(specs.clone())).await;
+                let polls = if task.is_multiple_of(2) { 1 + (task + round) % 3 } else { u32::MAX };
+                let answer = drop_after(polls, handle.try_insert(specs.clone())).await;
                 let acknowledged = matches!(answer, Some(Ok(Ok(_))));
-                ensure!(acknowledged || patience < u32::MAX, "a patient insert was answered {answer:?}");
+                ensure!(
+                    acknowledged || polls < u32::MAX,
+                    "an insert that was not dropped returned {answer:?}"
+                );
                 Ok((acknowledged, specs))
             }
         };
         for (acknowledged, specs) in race((0..16).map(enqueuer).collect()).await? {
             let again = kit.try_insert(specs).await??;
             let made = again.iter().filter(|job| job.is_new()).count();
-            ensure!(made == 0 || made == 5 && !acknowledged, "round {round}: {made} of 5 jobs were missing");
+            ensure!(
+                made == 0 || made == 5 && !acknowledged,
+                "round {round}: {made} of 5 jobs were not stored"
+            );
         }
     }
-    ensure_eq!(kit.stored().await?.live.len(), 12 * 16 * 5, "jobs");
+    ensure_eq!(kit.stored().await?.live.len(), 12 * 16 * 5, "the number of unfinished jobs");
     kit.works().await
 }
 
-/// Four hundred requests of every kind under way on one handle: none is forgotten, and none is an error.
+/// Four hundred requests of all kinds run concurrently on one handle. Each must return without an
+/// error.
 async fn q22_many_requests_at_once_are_all_answered(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert(batch(kit, 200)).await?;
@@ -97,6 +117,6 @@ async fn q22_many_requests_at_once_are_all_answered(kit: &Kit) -> CaseResult {
         }
     };
     race((0..400).map(requester).collect()).await?;
-    ensure_eq!(kit.stored().await?.jobs.len(), 280, "jobs");
+    ensure_eq!(kit.stored().await?.jobs.len(), 280, "the number of stored jobs");
     kit.works().await
 }

@@ -1,4 +1,4 @@
-//! What is of unknown outcome is done by doing it again: Q3, Q4, Q7, Q9, Q10, Q11, Q16, Q17.
+//! Q3, Q4, Q7, Q9, Q10, Q11, Q16, Q17: a request of unknown outcome can be repeated.
 
 use std::collections::BTreeSet;
 
@@ -29,14 +29,14 @@ cases! {
 
 const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
 
-/// How often, since what a request meets on its way differs.
+/// The number of rounds, because the fault strikes at different moments.
 const ROUNDS: usize = 4;
 
-/// How often a request may find no way to the storage before it meets the fault.
+/// How often a request may fail with `Unavailable` before the fault strikes it.
 const ATTEMPTS: usize = 5;
 
-/// Does something under the fault, whose outcome must then be unknown. If it found no way to the storage, because the handle
-/// did something by itself at this moment, it is done once more.
+/// Runs an operation under the fault, whose outcome must then be unknown. Repeats it if it returns
+/// `Unavailable`, because the fault may strike a request that the handle makes by itself.
 pub(super) async fn in_doubt<T: std::fmt::Debug, F>(
     kit: &Kit,
     target: &[u8],
@@ -49,8 +49,9 @@ where
     for _ in 1..ATTEMPTS {
         match under_the_fault(kit, target, operation()).await? {
             Err(error) if error.kind() == ErrorKind::Unavailable => {
-                let (nobody, nothing) = (WorkerId::generate(), kit.new_claim_id());
-                persist("leases", || async { Ok(handle.try_leases(nobody, nothing).await) }).await??;
+                let (unknown_worker, unknown_claim) = (WorkerId::generate(), kit.new_claim_id());
+                persist("leases", || async { Ok(handle.try_leases(unknown_worker, unknown_claim).await) })
+                    .await??;
             }
             answer => return fails_with(answer, ErrorKind::UnknownOutcome),
         }
@@ -69,7 +70,7 @@ async fn under_the_fault<T>(
     Ok(answer)
 }
 
-/// Whether the server did what was asked, where the fault tells.
+/// Whether the storage executed the request, if the kind of fault determines it.
 fn was_done(kit: &Kit) -> anyhow::Result<Option<bool>> {
     Ok(match kit.fault()? {
         Fault::ReplyLost => Some(true),
@@ -78,7 +79,8 @@ fn was_done(kit: &Kit) -> anyhow::Result<Option<bool>> {
     })
 }
 
-/// All jobs of the claim are leased under its name, or none; others get exactly the rest.
+/// A claim has an unknown outcome. All its jobs must be leased under its claim id, or none. Another
+/// worker must get exactly the rest.
 async fn q03_a_claim_of_unknown_outcome_shares_no_job_with_another(kit: &Kit) -> CaseResult {
     for _ in 0..ROUNDS {
         let jobs: BTreeSet<JobId> =
@@ -89,11 +91,11 @@ async fn q03_a_claim_of_unknown_outcome_shares_no_job_with_another(kit: &Kit) ->
         let leases = persist("leases", || async { Ok(handle.try_leases(worker, claim).await) }).await??;
         ensure!(leases.is_empty() || leases.len() == 6, "{} of 6 jobs are leased", leases.len());
         if let Some(was_done) = was_done(kit)? {
-            ensure_eq!(leases.len(), if was_done { 6 } else { 0 }, "leases of the claim");
+            ensure_eq!(leases.len(), if was_done { 6 } else { 0 }, "the number of leases of the claim");
         }
         let rest = kit.claim(other, 20).await?;
         let all: Vec<JobId> = leases.iter().chain(&rest).map(|job| job.token.job).collect();
-        ensure_eq!(all.len(), jobs.len(), "jobs in both claims together");
+        ensure_eq!(all.len(), jobs.len(), "the number of jobs in both claims together");
         ensure_eq!(all.into_iter().collect::<BTreeSet<_>>(), jobs, "the jobs in both claims");
         let ends: Vec<_> = leases.iter().chain(&rest).map(|job| (job.token, complete())).collect();
         ensure!(kit.settle(ends).await?.iter().all(|settled| *settled == Settled::Done), "a lease was lost");
@@ -101,8 +103,8 @@ async fn q03_a_claim_of_unknown_outcome_shares_no_job_with_another(kit: &Kit) ->
     Ok(())
 }
 
-/// Every verdict. One that ends the job is done when it is given again; one that gives the job back may find the lease
-/// ended; the other verdicts find it lost.
+/// A settle has an unknown outcome. The same settle again must return `Done` if the verdict ends
+/// the job, and may return `LeaseLost` otherwise. Another verdict must return `LeaseLost`.
 async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
     let verdicts =
         [complete(), retry("failed", 60), bury("hopeless"), snooze(60), cancelled("unwanted"), release()];
@@ -114,10 +116,10 @@ async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
         in_doubt(kit, &id.to_bytes(), &settle).await?;
         let again = persist("settle", settle).await??.remove(0)?;
         if verdict.final_state().is_some() {
-            ensure_eq!(again, Settled::Done, "{verdict:?} again");
+            ensure_eq!(again, Settled::Done, "the reply to {verdict:?} the second time");
         } else if let Some(was_done) = was_done(kit)? {
             let expected = if was_done { Settled::LeaseLost } else { Settled::Done };
-            ensure_eq!(again, expected, "{verdict:?} again");
+            ensure_eq!(again, expected, "the reply to {verdict:?} the second time");
         }
         let record = kit.record(id).await?;
         let expected = match verdict {
@@ -126,7 +128,7 @@ async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
             queue_core::backend::Verdict::Release => (State::Ready, 0),
             _ => (verdict.final_state().unwrap_or(State::Running), 1),
         };
-        ensure_eq!((record.state, record.attempt), expected, "state and attempt after {verdict:?}");
+        ensure_eq!((record.state, record.attempt), expected, "the state and attempt after {verdict:?}");
         let other = if matches!(verdict, queue_core::backend::Verdict::Bury { .. }) {
             complete()
         } else {
@@ -135,15 +137,15 @@ async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
         ensure_eq!(
             kit.settle_one(token, other).await?,
             Settled::LeaseLost,
-            "another verdict after {verdict:?}"
+            "the reply to another verdict after {verdict:?}"
         );
         kit.cancel(id).await?;
     }
     Ok(())
 }
 
-/// What was not heard of is taken back at the worker's expiry, and costs one attempt; what was found costs none when it
-/// is given back.
+/// A claim has an unknown outcome. Leases that the worker releases must cost no attempt. Leases
+/// that are rescued at its expiry must cost one.
 async fn q07_a_claim_of_unknown_outcome_charges_once(kit: &Kit) -> CaseResult {
     let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
     for round in 0..2 {
@@ -156,21 +158,22 @@ async fn q07_a_claim_of_unknown_outcome_charges_once(kit: &Kit) -> CaseResult {
         kit.advance(EXPIRY);
         let rescued = kit.rescue(100).await?.rescued;
         let taken = if round == 0 { 0 } else { u64::try_from(held.len())? };
-        ensure_eq!(rescued, taken, "leases taken back in round {round}");
+        ensure_eq!(rescued, taken, "the number of leases rescued in round {round}");
         for job in &jobs {
             let record = kit.record(*job).await?;
             let charged = u32::from(taken > 0);
             ensure_eq!(
                 (record.state, record.attempt),
                 (State::Ready, charged),
-                "state and attempt in round {round}"
+                "the state and attempt in round {round}"
             );
         }
     }
     Ok(())
 }
 
-/// All of one request, by the first or by the second; none of them starts.
+/// A cancel of five jobs has an unknown outcome. All must be cancelled by the first request or all
+/// by the second, and none may start.
 async fn q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
     for _ in 0..ROUNDS {
         let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
@@ -185,14 +188,14 @@ async fn q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
             Some(false) => vec![second; 5],
             None => vec![again[0]; 5],
         };
-        ensure_eq!(again, expected, "the cancel again");
-        ensure!(kit.claim(kit.worker().await?, 5).await?.is_empty(), "a cancelled job starts");
+        ensure_eq!(again, expected, "the replies to the second cancel");
+        ensure!(kit.claim(kit.worker().await?, 5).await?.is_empty(), "a cancelled job was claimed");
     }
     Ok(())
 }
 
-/// Whichever of the two was done, it is that of the lease; a later lease of the same job cannot exist, and another result
-/// under the same token changes nothing.
+/// A completion has an unknown outcome and is repeated. Its result must be stored, and a different
+/// result under the same token must change nothing.
 async fn q10_the_result_of_an_unknown_completion_is_stored_once(kit: &Kit) -> CaseResult {
     for round in 0..ROUNDS {
         let id = kit.insert_one(kit.spec("job")).await?;
@@ -202,15 +205,16 @@ async fn q10_the_result_of_an_unknown_completion_is_stored_once(kit: &Kit) -> Ca
         let settle = || handle.try_settle(vec![(token, complete_with(&result))]);
         in_doubt(kit, &id.to_bytes(), &settle).await?;
         persist("settle", settle).await??;
-        // The token has ended the job so: it is done, and stays as it is.
+        // The token has already completed the job, so this settle must change nothing.
         kit.settle_one(token, complete_with(b"another")).await?;
         let record = kit.record(id).await?;
-        ensure_eq!((record.state, record.result), (State::Completed, Some(result)), "state and result");
+        ensure_eq!((record.state, record.result), (State::Completed, Some(result)), "the state and result");
     }
     Ok(())
 }
 
-/// Each is charged once and recorded once as lost; the worker is given up once and for good.
+/// A rescue has an unknown outcome and is repeated. Each lease must be charged and recorded once,
+/// and the worker must be lost.
 async fn q11_a_rescue_of_unknown_outcome_takes_each_lease_once(kit: &Kit) -> CaseResult {
     for _ in 0..ROUNDS {
         let jobs = kit.insert((0..5).map(|_| kit.spec("job")).collect()).await?;
@@ -224,24 +228,29 @@ async fn q11_a_rescue_of_unknown_outcome_takes_each_lease_once(kit: &Kit) -> Cas
         in_doubt(kit, &by.to_bytes(), &rescue).await?;
         let again = persist("rescue", rescue).await??;
         if let Some(was_done) = was_done(kit)? {
-            ensure_eq!(again.rescued, if was_done { 0 } else { 5 }, "leases that the second rescue took");
+            ensure_eq!(
+                again.rescued,
+                if was_done { 0 } else { 5 },
+                "the number of leases in the second rescue"
+            );
         }
         for job in &jobs {
             let record = kit.record(*job).await?;
             let seen = (record.state, record.attempt, record.errors.len());
-            ensure_eq!(seen, (State::Ready, 1, 1), "state, attempt and losses");
+            ensure_eq!(seen, (State::Ready, 1, 1), "the state, attempt and number of errors");
             kit.cancel(*job).await?;
         }
-        ensure!(kit.is_lost(dead).await?, "the worker whose leases were taken lives on");
+        ensure!(kit.is_lost(dead).await?, "the worker whose leases were rescued is still alive");
     }
     Ok(())
 }
 
-/// The same batch again makes each job once, and says whether it was new, in the order of the batch.
+/// An insert has an unknown outcome and is repeated. Each job must be stored once, and the replies
+/// must be in batch order.
 async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
     for round in 1..=ROUNDS {
         let specs = (0..7).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<JobSpec>>>()?;
-        // Not in the order of their ids.
+        // The batch is not in id order.
         let specs: Vec<JobSpec> = (0..7).map(|place| specs[place * 3 % 7].clone()).collect();
         let ids: Vec<JobId> = specs.iter().map(|spec| spec.id).collect();
         let backend = kit.impatient().backend()?;
@@ -251,41 +260,39 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
             Ok(reply.and_then(|mut reply| reply.batches.remove(0)))
         };
         let error = in_doubt(kit, &ids[round].to_bytes(), &insert).await?;
-        ensure!(error.is_retryable(), "trying again is said not to help: {error:?}");
+        ensure!(error.is_retryable(), "the error is not marked as retryable: {error:?}");
         let again = persist("insert", insert).await??;
-        ensure_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), ids, "the jobs of the second answer");
+        ensure_eq!(again.iter().map(|job| job.id).collect::<Vec<_>>(), ids, "the jobs in the second reply");
         let expected = was_done(kit)?.map_or(again[0].is_new(), |was_done| !was_done);
-        ensure!(again.iter().all(|job| job.is_new() == expected), "the second answer: {again:?}");
-        ensure_eq!(kit.stored().await?.jobs.len(), round * 7, "jobs");
+        ensure!(again.iter().all(|job| job.is_new() == expected), "the second reply: {again:?}");
+        ensure_eq!(kit.stored().await?.jobs.len(), round * 7, "the number of stored jobs");
     }
     Ok(())
 }
 
-/// Whoever leaves them to the library can submit the same again with the ids that the error names.
+/// A client submits jobs without ids, and the outcome is unknown. The error must name the generated
+/// ids, and the caller can submit the same jobs with them.
 async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(kit: &Kit) -> CaseResult {
     const KIND: &str = "a-kind-of-its-own";
     let client = Client::new(kit.impatient().backend()?);
     let job = || new_job(KIND, "{}");
     let submit = || async { Ok(client.submit(vec![job()?, job()?, job()?]).await) };
     let error = in_doubt(kit, KIND.as_bytes(), submit).await?;
-    ensure_eq!(error.jobs().len(), 3, "the jobs that the error names");
+    ensure_eq!(error.jobs().len(), 3, "the number of jobs that the error names");
     let again = || async {
         let jobs = error.jobs().iter().map(|id| Ok(job()?.id(*id)));
         Ok(client.submit(jobs.collect::<queue_core::Result<_>>()?).await)
     };
     let submitted = persist("insert", again).await??;
-    ensure_eq!(
-        submitted.iter().map(|job| job.id).collect::<Vec<_>>(),
-        error.jobs(),
-        "the jobs, in their order"
-    );
+    ensure_eq!(submitted.iter().map(|job| job.id).collect::<Vec<_>>(), error.jobs(), "the jobs in the reply");
     let expected = was_done(kit)?.map(|was_done| !was_done);
-    ensure!(submitted.iter().all(|job| Some(job.is_new()) == expected), "the second answer: {submitted:?}");
-    ensure_eq!(kit.stored().await?.jobs.len(), 3, "jobs");
+    ensure!(submitted.iter().all(|job| Some(job.is_new()) == expected), "the second reply: {submitted:?}");
+    ensure_eq!(kit.stored().await?.jobs.len(), 3, "the number of stored jobs");
     Ok(())
 }
 
-/// And so is the resuming of a queue; other queues are as they were.
+/// A pause or a resume has an unknown outcome and is repeated. The queue must be paused or resumed,
+/// and other queues must be unchanged.
 async fn q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> CaseResult {
     let backend = kit.impatient().backend()?;
     let looking = kit.backend()?;
@@ -301,7 +308,7 @@ async fn q17_a_pause_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -> 
         let resume = || async { Ok(manage.resume(&queue).await) };
         in_doubt(kit, queue.as_str().as_bytes(), &resume).await?;
         persist("resume", resume).await??;
-        ensure_eq!(looking.paused().await?, [], "the paused queues after all");
+        ensure_eq!(looking.paused().await?, [], "the paused queues after the resume");
     }
     Ok(())
 }

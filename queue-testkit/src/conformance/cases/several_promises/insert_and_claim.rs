@@ -1,4 +1,4 @@
-//! Claims that are made with an insert take jobs as other claims do, and never fail the insert.
+//! Claims within an insert follow the rules of other claims, and never fail the insert.
 
 use std::time::Duration;
 
@@ -23,13 +23,14 @@ cases! {
     Fast q19_what_the_claim_of_an_insert_leaves_wakes_others [InsertAndClaim],
 }
 
-/// The jobs of a claim that was made.
+/// The jobs of the claim, which must have been made.
 fn taken(claim: Option<queue_core::Result<ClaimReply>>) -> anyhow::Result<Vec<JobId>> {
     let reply = claim.context("the claim was not made")??;
     Ok(reply.jobs.iter().map(|job| job.token.job).collect())
 }
 
-/// The worker is told that it was given up; others find the job.
+/// The claim of an insert fails because the worker is lost. The job must still be stored, and
+/// another worker must claim it.
 async fn q01_jobs_are_stored_whatever_becomes_of_their_claim(kit: &Kit) -> CaseResult {
     let (lost, other) = (kit.worker().await?, kit.worker().await?);
     let held = kit.insert_one(kit.spec("job")).await?;
@@ -47,11 +48,13 @@ async fn q01_jobs_are_stored_whatever_becomes_of_their_claim(kit: &Kit) -> CaseR
             jobs?[0]
         }
     };
-    ensure_eq!(kit.claim_one(other).await?.token.job, id, "the job that another worker finds");
-    ensure_eq!(kit.state(held).await?, State::Running, "the state of the job that was there");
+    ensure_eq!(kit.claim_one(other).await?.token.job, id, "the job that another worker claims");
+    ensure_eq!(kit.state(held).await?, State::Running, "the state of the job inserted before");
     Ok(())
 }
 
+/// An insert carries a claim. The claim must lease the new jobs in claim order, and its leases must
+/// settle.
 async fn q03_a_claim_with_an_insert_takes_its_jobs(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let name = kit.new_claim_id();
@@ -59,17 +62,17 @@ async fn q03_a_claim_with_an_insert_takes_its_jobs(kit: &Kit) -> CaseResult {
     let (jobs, claim) = kit.claiming(worker, 5).claim_id(name).with_insert(specs).await?.done()?;
     let (jobs, leases) = (jobs?, claim.context("the claim was not made")??.jobs);
     let order: Vec<JobId> = leases.iter().map(|job| job.token.job).collect();
-    ensure_eq!(order, [jobs[1], jobs[0], jobs[2]], "the jobs in the order of claims");
-    ensure_eq!(kit.leases(worker, name).await?, leases, "the leases by the name of the claim");
-    ensure!(kit.claim(kit.worker().await?, 5).await?.is_empty(), "a job was given twice");
+    ensure_eq!(order, [jobs[1], jobs[0], jobs[2]], "the jobs in claim order");
+    ensure_eq!(kit.leases(worker, name).await?, leases, "the leases by claim id");
+    ensure!(kit.claim(kit.worker().await?, 5).await?.is_empty(), "a job was leased twice");
     for lease in leases {
         ensure_eq!(lease.attempt, 1, "the attempt");
-        ensure_eq!(kit.settle_one(lease.token, complete()).await?, Settled::Done, "the settle");
+        ensure_eq!(kit.settle_one(lease.token, complete()).await?, Settled::Done, "the reply to the settle");
     }
     Ok(())
 }
 
-/// Nor does the batch fail otherwise than without it.
+/// An insert with a claim fails with `Conflict`. No job of the batch may be stored or leased.
 async fn q05_a_claim_takes_nothing_of_a_batch_that_fails(kit: &Kit) -> CaseResult {
     let known = kit.insert_one(kit.spec("job").queue("elsewhere")).await?;
     let batch = vec![kit.spec("job"), kit.spec("job").id(known)];
@@ -78,47 +81,53 @@ async fn q05_a_claim_takes_nothing_of_a_batch_that_fails(kit: &Kit) -> CaseResul
         Inserted::Done(jobs, claim) => {
             fails_with(jobs, ErrorKind::Conflict)?;
             if let Some(claim) = claim {
-                ensure!(claim?.jobs.is_empty(), "a job of a batch that failed was taken");
+                ensure!(claim?.jobs.is_empty(), "a job of a failed batch was leased");
             }
         }
     }
-    ensure_eq!(kit.stored().await?.jobs.len(), 1, "jobs");
+    ensure_eq!(kit.stored().await?.jobs.len(), 1, "the number of stored jobs");
     Ok(())
 }
 
+/// An insert carries a claim that may return one job on its last attempt. It must return one, and
+/// the next job must stay ready.
 async fn q07_a_claim_with_an_insert_bounds_last_attempts(kit: &Kit) -> CaseResult {
     let specs = (0..3).map(|_| kit.spec("job").max_retries(0)).collect();
     let claiming = kit.claiming(kit.worker().await?, 5).last_attempts(1);
     let (jobs, claim) = claiming.with_insert(specs).await?.done()?;
     let jobs = jobs?;
-    ensure_eq!(taken(claim)?, [jobs[0]], "the jobs on their last attempt that were taken");
-    ensure_eq!(kit.state(jobs[1]).await?, State::Ready, "the state of the next");
+    ensure_eq!(taken(claim)?, [jobs[0]], "the leased jobs on their last attempt");
+    ensure_eq!(kit.state(jobs[1]).await?, State::Ready, "the state of the next job");
     Ok(())
 }
 
-/// Also of those that were there before.
+/// An insert carries a claim, and a more urgent job is already stored. The claim must return that
+/// job.
 async fn q13_a_claim_with_an_insert_takes_the_first_of_all(kit: &Kit) -> CaseResult {
     let before = kit.insert_one(kit.spec("job").priority(5)).await?;
     let specs = vec![kit.spec("job"), kit.spec("job").priority(4)];
     let (jobs, claim) = kit.claiming(kit.worker().await?, 1).with_insert(specs).await?.done()?;
     let jobs = jobs?;
-    ensure_eq!(taken(claim)?, [before], "the job that was taken");
+    ensure_eq!(taken(claim)?, [before], "the leased job");
     let rest = kit.claim(kit.worker().await?, 5).await?;
     let rest: Vec<JobId> = rest.iter().map(|job| job.token.job).collect();
-    ensure_eq!(rest, [jobs[1], jobs[0]], "the jobs that were left");
+    ensure_eq!(rest, [jobs[1], jobs[0]], "the remaining jobs");
     Ok(())
 }
 
+/// An insert with a claim holds a scheduled job. The claim must not return it.
 async fn q14_a_claim_with_an_insert_takes_nothing_early(kit: &Kit) -> CaseResult {
     let soon = kit.now().saturating_add(Duration::from_micros(1));
     let specs = vec![kit.spec("job").run_at(soon).priority(9), kit.spec("job")];
     let (jobs, claim) = kit.claiming(kit.worker().await?, 5).with_insert(specs).await?.done()?;
     let jobs = jobs?;
-    ensure_eq!(taken(claim)?, [jobs[1]], "the jobs that were taken");
-    ensure_eq!(kit.state(jobs[0]).await?, State::Scheduled, "the state of a job that is not due");
+    ensure_eq!(taken(claim)?, [jobs[1]], "the leased jobs");
+    ensure_eq!(kit.state(jobs[0]).await?, State::Scheduled, "the state of the scheduled job");
     Ok(())
 }
 
+/// An insert carries a claim from a paused queue. The job must be stored, and must not be leased
+/// before the resume.
 async fn q17_a_claim_with_an_insert_obeys_a_pause(kit: &Kit) -> CaseResult {
     let backend = kit.backend()?;
     let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
@@ -127,27 +136,28 @@ async fn q17_a_claim_with_an_insert_obeys_a_pause(kit: &Kit) -> CaseResult {
     let (jobs, claim) = claiming.with_insert(vec![kit.spec("job")]).await?.done()?;
     let id = jobs?[0];
     if let Some(claim) = claim {
-        ensure!(claim?.jobs.is_empty(), "a paused queue gave a job");
+        ensure!(claim?.jobs.is_empty(), "a claim from a paused queue returned a job");
     }
     ensure_eq!(kit.state(id).await?, State::Ready, "the state of the job");
     manage.resume(&queue("default")?).await?;
-    ensure_eq!(kit.claim_one(kit.worker().await?).await?.token.job, id, "the job, once resumed");
+    ensure_eq!(kit.claim_one(kit.worker().await?).await?.token.job, id, "the job claimed after the resume");
     Ok(())
 }
 
-/// Those that were more than its limit, and those that are due later.
+/// An insert stores more jobs than its claim may return, and a scheduled one. Subscribers must be
+/// woken for the rest.
 async fn q19_what_the_claim_of_an_insert_leaves_wakes_others(kit: &Kit) -> CaseResult {
     let mut wakes = kit.backend()?.subscribe();
     let soon = kit.now().saturating_add(Duration::from_secs(7));
     let specs = vec![kit.spec("job"), kit.spec("job").priority(2), kit.spec("job").run_at(soon)];
     let (jobs, claim) = kit.claiming(kit.worker().await?, 1).with_insert(specs).await?.done()?;
-    ensure_eq!(taken(claim)?, [jobs?[1]], "the job that was taken");
-    let (mut is_told, mut due) = (false, false);
+    ensure_eq!(taken(claim)?, [jobs?[1]], "the leased job");
+    let (mut is_announced, mut due) = (false, false);
     in_time("the wake-ups", async {
-        while !(is_told && due) {
-            let told = wakes.recv().await;
-            is_told |= told.unknown || told.ready.iter().any(|hint| hint.priority == 0);
-            due |= told.unknown || told.due_in.is_some();
+        while !(is_announced && due) {
+            let woken = wakes.recv().await;
+            is_announced |= woken.unknown || woken.ready.iter().any(|hint| hint.priority == 0);
+            due |= woken.unknown || woken.due_in.is_some();
         }
     })
     .await

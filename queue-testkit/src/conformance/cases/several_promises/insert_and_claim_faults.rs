@@ -1,4 +1,4 @@
-//! Claims that are made with an insert, under faults.
+//! Claims within an insert, under faults.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +21,13 @@ cases! {
     Fault q16_an_insert_of_unknown_outcome_and_its_claim_agree [InsertAndClaim] on DOUBTS,
 }
 
-/// The most inserts until one has a claim with it.
+/// The most inserts until one carries a claim.
 const TURNS: usize = 60;
 
 const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
 
-/// The enqueuer tries again, and the job runs once, as its first attempt. Repeats until an insert
-/// without an answer had the worker's claim with it.
+/// The reply to an insert with the claim of an idle worker is lost. The enqueuer repeats the
+/// insert, and the job must run once, as attempt 1. Repeats until a struck insert carried a claim.
 async fn q03_an_idle_worker_finds_what_it_was_given_without_an_answer(kit: &Kit) -> CaseResult {
     const KIND: &str = "a-kind-of-its-own";
     let handle = kit.impatient();
@@ -48,15 +48,16 @@ async fn q03_an_idle_worker_finds_what_it_was_given_without_an_answer(kit: &Kit)
         persist("submit", submit).await??;
         program.ended(&[id]).await?;
         ensure_eq!(program.next_start().await?, Started { id, attempt: 1 }, "the attempt that ran");
-        ensure!(program.starts_so_far().is_empty(), "it ran more than once");
+        ensure!(program.starts_so_far().is_empty(), "the job ran more than once");
         if had_claim {
             return stop(worker).await;
         }
     }
-    bail!("no insert had a claim of the idle worker with it")
+    bail!("no insert carried the claim of the idle worker")
 }
 
-/// The jobs are leased to it, or it has none; others get exactly the rest.
+/// An insert with a claim has an unknown outcome. Its jobs must be leased to the worker or not at
+/// all, and another worker must get exactly the rest.
 async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> CaseResult {
     kit.knows_kind(&"job".parse()?);
     for _ in 0..4 {
@@ -79,14 +80,18 @@ async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> Case
         let held = persist("leases", || async { Ok(handle.try_leases(worker, name).await) }).await??;
         let stored = kit.stored().await?.jobs.iter().filter(|job| jobs.contains(job)).count();
         match kit.fault()? {
-            Fault::ReplyLost => ensure_eq!((stored, held.len()), (3, 2), "jobs and leases"),
-            Fault::RequestLost => ensure_eq!((stored, held.len()), (0, 0), "jobs and leases"),
+            Fault::ReplyLost => {
+                ensure_eq!((stored, held.len()), (3, 2), "the numbers of stored jobs and of leases")
+            }
+            Fault::RequestLost => {
+                ensure_eq!((stored, held.len()), (0, 0), "the numbers of stored jobs and of leases")
+            }
             _ => {}
         }
         persist("insert", || insert(request.clone())).await??;
         let rest = kit.claim(kit.worker().await?, 10).await?;
         let all: Vec<JobId> = held.iter().chain(&rest).map(|job| job.token.job).collect();
-        ensure_eq!(all.len(), 3, "jobs in both claims together");
+        ensure_eq!(all.len(), 3, "the number of jobs in both claims together");
         ensure_eq!(all.into_iter().collect::<BTreeSet<_>>(), jobs, "the jobs in both claims");
         let ends: Vec<_> = held.iter().chain(&rest).map(|job| (job.token, complete())).collect();
         kit.settle(ends).await?;
@@ -94,17 +99,19 @@ async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> Case
     Ok(())
 }
 
-/// The outcome of the batch. If it is unknown, the outcome of the claim must be unknown too.
+/// The result of the batch. If its outcome is unknown, the outcome of the claim must be unknown,
+/// too.
 fn outcome_with_claim(mut reply: InsertReply) -> queue_core::Result<Vec<Submitted>> {
     let is_unknown = |error: &Error| error.kind() == ErrorKind::UnknownOutcome;
     let Some(batch) = reply.batches.pop() else {
-        // It is tried again.
+        // The caller retries this error.
         return Err(Error::new(ErrorKind::Unavailable, "insert jobs", "the insert was declined"));
     };
     if batch.as_ref().is_err_and(is_unknown)
         && !reply.claim.as_ref().is_some_and(|claim| claim.as_ref().is_err_and(is_unknown))
     {
-        let message = format!("the outcome of the batch is unknown, that of its claim is {:?}", reply.claim);
+        let message =
+            format!("the outcome of the batch is unknown, but that of its claim is {:?}", reply.claim);
         return Err(Error::new(ErrorKind::Corrupt, "insert jobs", message));
     }
     batch

@@ -1,4 +1,4 @@
-//! Q3, Q4: a worker of the runtime that gets no answer finds out what came of it.
+//! Q3, Q4: a worker of the runtime recovers from a lost reply.
 
 use std::time::Duration;
 
@@ -20,17 +20,19 @@ cases! {
 
 const LOST: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost];
 
-/// Its claim names the kind. The job runs once, as its first attempt.
+/// The request or the reply of a claim is lost. The worker must find its leases, and the job must
+/// run once, as attempt 1.
 async fn q03_a_worker_finds_what_it_claimed_without_an_answer(kit: &Kit) -> CaseResult {
-    goes_on(kit, |_| b"a-kind-of-its-own".to_vec()).await
+    recovers_from_a_lost_reply(kit, |_| b"a-kind-of-its-own".to_vec()).await
 }
 
-/// The settle names the job. It is completed once, with the result of its one attempt.
+/// The request or the reply of a settle is lost. The worker must repeat it, and the job must be
+/// completed once, with its result.
 async fn q04_a_worker_repeats_a_settle_that_had_no_answer(kit: &Kit) -> CaseResult {
-    goes_on(kit, |job| job.to_bytes().to_vec()).await
+    recovers_from_a_lost_reply(kit, |job| job.to_bytes().to_vec()).await
 }
 
-async fn goes_on(kit: &Kit, target: impl Fn(queue_core::JobId) -> Vec<u8>) -> CaseResult {
+async fn recovers_from_a_lost_reply(kit: &Kit, target: impl Fn(queue_core::JobId) -> Vec<u8>) -> CaseResult {
     let mut program = Program::new(&kit.impatient())?;
     program.on("a-kind-of-its-own", |context: JobContext, _: Payload| async move {
         context.capture_result(format!("{}", context.id()));
@@ -40,8 +42,9 @@ async fn goes_on(kit: &Kit, target: impl Fn(queue_core::JobId) -> Vec<u8>) -> Ca
     let id = submitted[0].id;
     let broken = kit.inject(&target(id)).await?;
     let worker = program.start(2)?;
-    // A read of the job before that would name it, too.
-    in_time("an answer to be lost", async {
+    // The case does not read the job before this, because the fault would also strike a read that
+    // names it.
+    in_time("a reply to be lost", async {
         while kit.history().unknown_outcomes() == 0 {
             sleep(Duration::from_millis(1)).await;
         }
@@ -51,9 +54,9 @@ async fn goes_on(kit: &Kit, target: impl Fn(queue_core::JobId) -> Vec<u8>) -> Ca
     program.ended(&[id]).await?;
     stop(worker).await?;
     ensure_eq!(program.next_start().await?, Started { id, attempt: 1 }, "the attempt that ran");
-    ensure!(program.starts_so_far().is_empty(), "it ran more than once");
+    ensure!(program.starts_so_far().is_empty(), "the job ran more than once");
     let record = kit.record(id).await?;
     let expected = (State::Completed, 1, Some(id.to_string().into_bytes()));
-    ensure_eq!((record.state, record.attempt, record.result), expected, "state, attempt and result");
+    ensure_eq!((record.state, record.attempt, record.result), expected, "the state, attempt and result");
     Ok(())
 }

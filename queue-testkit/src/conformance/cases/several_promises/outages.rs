@@ -1,4 +1,5 @@
-//! Q1, Q2, Q4, Q12, Q21: random operations as faults come and go; and single promises while one stands.
+//! Q1, Q2, Q4, Q12, Q21: random operations while a fault is injected and removed, and single
+//! promises during a fault.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,25 +29,26 @@ cases! {
     Fault q21_opening_under_a_fault_ends_in_time_and_works_afterwards [MultiProcess] on STANDSTILLS,
 }
 
-/// Those of [`STANDSTILLS`] under which a handle learns at some time that a write was not done.
+/// The faults of [`STANDSTILLS`] under which a caller learns that a write was not done.
 const REFUSALS: &[Fault] = &[Fault::Locked, Fault::Refused, Fault::Stopped, Fault::Crashed, Fault::ReadOnly];
 
-/// How many tasks do random things.
+/// The number of tasks with random operations.
 const TASKS: usize = 6;
-/// How often the fault comes and goes, at least and at most.
+/// The least number of faults that are injected.
 const ROUNDS: u32 = 3;
 const MOST_ROUNDS: u32 = 200;
-/// How many failures show that the fault was felt.
+/// This many failures show that the fault has an effect.
 const ENOUGH_FAILURES: u64 = 6;
 const PAUSE: Duration = Duration::from_millis(3);
-/// How long a fault stands that nobody feels.
-const LONGEST_STAND: Duration = Duration::from_secs(3);
+/// The longest time that a fault lasts if no request fails.
+const LONGEST_FAULT: Duration = Duration::from_secs(3);
 
-/// Six tasks on two handles insert, claim, settle, cancel and look at random, leave their workers to their
-/// fate, let time pass, and rescue what workers that expired held; what failed for now they do again.
-/// The fault comes and goes, leases being rescued between, until it has been felt, a lease was lost, and an outcome was unknown
-/// where the fault leaves one open: a run without these has shown nothing. That nothing was lost, made up, or leased twice is
-/// what the history shows.
+/// Six tasks on two handles insert, claim, settle, cancel and read at random, and abandon workers.
+/// They retry requests that failed temporarily.
+///
+/// The fault is injected and removed until requests have failed, a lease was lost, and an outcome
+/// was unknown where the fault permits it. The history check must find no lost job, no phantom job
+/// and no double lease.
 async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit) -> CaseResult {
     let (fault, seed) = (kit.fault()?, kit.seed());
     let handles = kit.two_impatient().await?;
@@ -56,11 +58,11 @@ async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit)
         .map(|task| {
             let (handle, over) = (Arc::clone(&handles[task % 2]), Arc::clone(&over));
             let random = Random::new(seed.wrapping_add(task as u64));
-            tokio::spawn(async move { wander(&handle, random, &over).await })
+            tokio::spawn(async move { do_random_operations(&handle, random, &over).await })
         })
         .collect();
     let mut random = Random::new(seed.wrapping_mul(31));
-    let outcome = come_and_go(kit, &mut random).await;
+    let outcome = inject_and_mend_repeatedly(kit, &mut random).await;
     over.store(true, Ordering::SeqCst);
     for task in tasks {
         in_time("a task to end", task).await??.map_err(|error| anyhow!("a task failed: {error:#}"))?;
@@ -68,24 +70,27 @@ async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit)
     outcome?;
     let history = kit.history();
     if fault.is_ridden_through() {
-        ensure!(history.passing_failures() == 0, "somebody noticed the fault: {history:?}");
+        ensure!(
+            history.passing_failures() == 0,
+            "requests failed under a fault that must not be noticed: {history:?}"
+        );
     }
     kit.works_again().await
 }
 
-/// Whether requests that are under way when the fault comes are of unknown outcome.
+/// Whether the fault leaves requests in flight with an unknown outcome.
 fn leaves_doubt(fault: Fault) -> bool {
     fault.manner() == Manner::Moment
         || matches!(fault, Fault::Refused | Fault::Stopped | Fault::Crashed | Fault::Silent | Fault::Late)
 }
 
-async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {
+async fn inject_and_mend_repeatedly(kit: &Kit, random: &mut Random) -> CaseResult {
     let (fault, history) = (kit.fault()?, kit.history());
     for round in 0..MOST_ROUNDS {
-        let is_felt = fault.is_ridden_through()
+        let has_effect = fault.is_ridden_through()
             || history.passing_failures() >= ENOUGH_FAILURES
                 && (!leaves_doubt(fault) || history.unknown_outcomes() > 0);
-        if round >= ROUNDS && is_felt && history.leases_lost() > 0 {
+        if round >= ROUNDS && has_effect && history.leases_lost() > 0 {
             return Ok(());
         }
         let rescues = history.rescues();
@@ -102,7 +107,7 @@ async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {
             let start = Instant::now();
             while !fault.is_ridden_through()
                 && history.passing_failures() == before
-                && start.elapsed() < LONGEST_STAND
+                && start.elapsed() < LONGEST_FAULT
             {
                 sleep(PAUSE).await;
             }
@@ -110,10 +115,10 @@ async fn come_and_go(kit: &Kit, random: &mut Random) -> CaseResult {
         }
         broken.mend().await?;
     }
-    bail!("after {MOST_ROUNDS} rounds the fault was not felt, or no lease was lost: {history:?}")
+    bail!("after {MOST_ROUNDS} rounds too few requests failed, or no lease was lost: {history:?}")
 }
 
-/// Numbers from a seed.
+/// Random numbers from a seed.
 struct Random(TestRng);
 
 impl Random {
@@ -128,7 +133,7 @@ impl Random {
     }
 }
 
-async fn wander(handle: &Session, mut random: Random, over: &AtomicBool) -> CaseResult {
+async fn do_random_operations(handle: &Session, mut random: Random, over: &AtomicBool) -> CaseResult {
     let mut worker = None;
     let mut jobs: Vec<JobId> = Vec::new();
     let mut stale = None;
@@ -136,15 +141,15 @@ async fn wander(handle: &Session, mut random: Random, over: &AtomicBool) -> Case
         let outcome = match random.below(12) {
             0..4 => insert(handle, &mut random, &mut jobs).await,
             4..9 => work(handle, &mut random, &mut worker, &mut stale).await,
-            9 => passing(
+            9 => accept_temporary(
                 handle.cancel_running(*pick(&mut random, &jobs).unwrap_or(&handle.id_at(handle.now()))).await,
             ),
             10 => {
                 handle.advance(EXPIRY / 10);
-                passing(handle.rescue(10).await)
+                accept_temporary(handle.rescue(10).await)
             }
             _ => match pick(&mut random, &jobs) {
-                Some(job) => passing(handle.find(*job).await),
+                Some(job) => accept_temporary(handle.find(*job).await),
                 None => Ok(()),
             },
         };
@@ -159,15 +164,15 @@ fn pick<'a, T>(random: &mut Random, all: &'a [T]) -> Option<&'a T> {
     all.get(usize::try_from(place).unwrap_or_default())
 }
 
-/// What failed for now is no failure of the case.
-fn passing<T>(outcome: anyhow::Result<T>) -> CaseResult {
+/// Accepts a temporary failure.
+fn accept_temporary<T>(outcome: anyhow::Result<T>) -> CaseResult {
     match outcome {
         Err(error) if !passes(&error) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// A batch, which is inserted once more if it failed for now, and perhaps even if it did not.
+/// Inserts a batch. Repeats the insert at random, whether or not it failed temporarily.
 async fn insert(handle: &Session, random: &mut Random, jobs: &mut Vec<JobId>) -> CaseResult {
     let specs: Vec<_> = (0..=random.below(4)).map(|_| handle.spec("job").max_retries(500)).collect();
     for spec in &specs {
@@ -175,14 +180,14 @@ async fn insert(handle: &Session, random: &mut Random, jobs: &mut Vec<JobId>) ->
     }
     for _ in 0..=random.below(2) {
         if let Err(error) = handle.try_insert(specs.clone()).await? {
-            ensure!(error.is_retryable(), "an insert failed for good: {error:?}");
+            ensure!(error.is_retryable(), "an insert failed with an error that is not retryable: {error:?}");
         }
     }
     Ok(())
 }
 
-/// A few jobs are claimed and settled one by one, or the worker is left to expire; a verdict is given again if it failed for
-/// now, and once more for a lease that has ended.
+/// Claims a few jobs and settles each, or abandons the worker. Repeats a settle that failed
+/// temporarily, and sometimes one of an ended lease.
 async fn work(
     handle: &Session,
     random: &mut Random,
@@ -193,14 +198,17 @@ async fn work(
         let new = handle.new_worker_id();
         match handle.try_register(new).await? {
             Ok(()) => *worker = Some(new),
-            Err(error) => ensure!(error.is_retryable(), "a worker could not be entered: {error:?}"),
+            Err(error) => ensure!(
+                error.is_retryable(),
+                "a registration failed with an error that is not retryable: {error:?}"
+            ),
         }
         return Ok(());
     };
     if random.below(3) == 0
         && let Err(error) = handle.try_heartbeat(known).await?
     {
-        return lost_or_passing(worker, &error);
+        return lost_or_temporary(worker, &error);
     }
     let claim = handle.new_claim_id();
     let claimed = handle.claiming(known, 3).claim_id(claim).attempt().await?;
@@ -210,13 +218,13 @@ async fn work(
             match handle.try_leases(known, claim).await {
                 Ok(jobs) => jobs,
                 Err(error) if error.is_retryable() => Vec::new(),
-                Err(error) => bail!("leases could not be listed: {error:?}"),
+                Err(error) => bail!("leases failed with an error that is not retryable: {error:?}"),
             }
         }
-        Err(error) => return lost_or_passing(worker, &error),
+        Err(error) => return lost_or_temporary(worker, &error),
     };
     if random.below(8) == 0 {
-        // As one that has crashed.
+        // The worker is abandoned, as after a crash.
         *worker = None;
         return Ok(());
     }
@@ -232,28 +240,38 @@ async fn work(
         for _ in 0..3 {
             match handle.try_settle(vec![(job.token, end.clone())]).await? {
                 Ok(_) => break,
-                Err(error) => ensure!(error.is_retryable(), "a settle failed for good: {error:?}"),
+                Err(error) => ensure!(
+                    error.is_retryable(),
+                    "a settle failed with an error that is not retryable: {error:?}"
+                ),
             }
         }
         if let Some((token, end)) = stale.replace((job.token, end))
             && let Err(error) = handle.try_settle(vec![(token, end)]).await?
         {
-            ensure!(error.is_retryable(), "a stale settle failed for good: {error:?}");
+            ensure!(
+                error.is_retryable(),
+                "a stale settle failed with an error that is not retryable: {error:?}"
+            );
         }
     }
     Ok(())
 }
 
-/// A worker that was given up begins anew.
-fn lost_or_passing(worker: &mut Option<WorkerId>, error: &queue_core::Error) -> CaseResult {
+/// Drops the worker if it is lost, so that a new one registers. Accepts a temporary failure.
+fn lost_or_temporary(worker: &mut Option<WorkerId>, error: &queue_core::Error) -> CaseResult {
     match error.kind() {
         ErrorKind::WorkerLost => *worker = None,
-        _ => ensure!(error.is_retryable(), "a worker's request failed for good: {error:?}"),
+        _ => ensure!(
+            error.is_retryable(),
+            "a worker's request failed with an error that is not retryable: {error:?}"
+        ),
     }
     Ok(())
 }
 
-/// Not while the fault stands, not after it, not when the handle goes on.
+/// Inserts fail under the fault with a known outcome. None of their jobs may ever be stored,
+/// neither during the fault nor after it.
 async fn q02_what_was_refused_never_appears(kit: &Kit) -> CaseResult {
     let broken = kit.inject(&[]).await?;
     let mut refused: Vec<JobId> = Vec::new();
@@ -275,7 +293,8 @@ async fn q02_what_was_refused_never_appears(kit: &Kit) -> CaseResult {
             }
         }
     }
-    // The first of them may have been on their way. Who waits for a lock may never learn more than that.
+    // The first inserts may have been in flight. An insert that waits for a lock may always have an
+    // unknown outcome.
     let is_refused_at_last = kit.fault()? != Fault::Locked;
     in_time("an insert to be refused", async {
         while is_refused_at_last && refused.is_empty() {
@@ -296,12 +315,13 @@ async fn q02_what_was_refused_never_appears(kit: &Kit) -> CaseResult {
         kit.works_again().await?;
         let stored = kit.stored().await?.jobs;
         let phantom = refused.iter().find(|job| stored.contains(job));
-        ensure!(phantom.is_none(), "job {phantom:?} was refused, and is there");
+        ensure!(phantom.is_none(), "job {phantom:?} is stored although its insert failed");
     }
     Ok(())
 }
 
-/// Its heartbeats fail, honestly; the first that comes through finds the worker alive, with all that it holds.
+/// A fault is shorter than a worker's expiry. Heartbeats under it must fail as retryable, and the
+/// next one must find the worker alive with its leases.
 async fn q12_a_worker_outlives_a_fault_that_is_shorter_than_its_expiry(kit: &Kit) -> CaseResult {
     let jobs = kit.insert((0..3).map(|_| kit.spec("job")).collect()).await?;
     let worker = kit.worker().await?;
@@ -313,23 +333,28 @@ async fn q12_a_worker_outlives_a_fault_that_is_shorter_than_its_expiry(kit: &Kit
     broken.mend().await?;
     ensure!(
         beat.is_err_and(|error| error.is_retryable()),
-        "the heartbeat under the fault did not fail for now"
+        "the heartbeat under the fault did not fail as retryable"
     );
     let beat = persist("heartbeat", || handle.try_heartbeat(worker)).await??;
     kit.works_again().await?;
-    ensure_eq!((beat.beat, beat.leases), (Beat::InTime, 3), "the heartbeat, and leases");
-    // Without that heartbeat it had expired long ago.
+    ensure_eq!(
+        (beat.beat, beat.leases),
+        (Beat::InTime, 3),
+        "the result of the heartbeat, and the number of leases"
+    );
+    // Without that heartbeat the worker would have expired.
     kit.advance(EXPIRY - TICK);
-    ensure_eq!(kit.rescue(10).await?.rescued, 0, "leases taken from a worker that lives");
+    ensure_eq!(kit.rescue(10).await?.rescued, 0, "the number of leases rescued from a live worker");
     let answers = kit.settle(held.iter().map(|job| (job.token, complete())).collect()).await?;
-    ensure_eq!(answers, [Settled::Done; 3], "the settles");
+    ensure_eq!(answers, [Settled::Done; 3], "the replies to the settles");
     for job in jobs {
         ensure_eq!(kit.state(job).await?, State::Completed, "the state of job {job}");
     }
     Ok(())
 }
 
-/// A second handle: if it cannot be had, the error says so honestly; once the fault is gone it can.
+/// A second handle is opened under the fault. If that fails, the error must be retryable, and
+/// opening must succeed after the fault.
 async fn q21_opening_under_a_fault_ends_in_time_and_works_afterwards(kit: &Kit) -> CaseResult {
     kit.insert_one(kit.spec("job")).await?;
     let broken = kit.inject(&[]).await?;
@@ -338,8 +363,11 @@ async fn q21_opening_under_a_fault_ends_in_time_and_works_afterwards(kit: &Kit) 
     if let Err(error) = opened {
         let text = format!("{error:#}");
         let cause = error.downcast_ref::<queue_core::Error>();
-        ensure!(cause.is_none_or(queue_core::Error::is_retryable), "opening failed for good: {text}");
-        ensure!(cause.is_some(), "opening failed by an error of another kind: {text}");
+        ensure!(
+            cause.is_none_or(queue_core::Error::is_retryable),
+            "opening failed with an error that is not retryable: {text}"
+        );
+        ensure!(cause.is_some(), "opening failed with an error that is not a `queue_core::Error`: {text}");
     }
     let second = in_time("a second handle", kit.open_second()).await??;
     works_again(&second).await?;

@@ -1,4 +1,4 @@
-//! Random sequences, for Q4, Q7 and Q13: random operations are answered as the model answers them.
+//! Q4, Q7, Q13: the replies to random operations are those of the model.
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::kit::Kit;
@@ -10,7 +10,8 @@ cases! {
     Fast q13_random_claims_agree_with_the_model,
 }
 
-/// Everything that can be asked, with stale tokens and repeated requests among it.
+/// Operations of all kinds run in random order, including stale tokens and repeated requests. Each
+/// reply must equal the model's.
 async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
     let mut expected = vec![
         Rare::LeaseLost,
@@ -38,7 +39,8 @@ async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
     agree_on_random_operations(kit, Mixture::Balanced, &expected).await
 }
 
-/// Workers die, leases run over, and jobs use their attempts up.
+/// Workers are lost, leases exceed their deadlines, and jobs use all attempts. Each reply must
+/// equal the model's.
 async fn q07_random_losses_and_failures_agree_with_the_model(kit: &Kit) -> CaseResult {
     let expected = [
         Rare::LeaseLost,
@@ -51,7 +53,7 @@ async fn q07_random_losses_and_failures_agree_with_the_model(kit: &Kit) -> CaseR
     agree_on_random_operations(kit, Mixture::Failing, &expected).await
 }
 
-/// While jobs become ready before those that were claimed last.
+/// Jobs become ready before jobs that were claimed last. Each claim must equal the model's.
 async fn q13_random_claims_agree_with_the_model(kit: &Kit) -> CaseResult {
     let expected = [Rare::LeaseLost, Rare::CutByLastAttempts];
     agree_on_random_operations(kit, Mixture::Ordering, &expected).await

@@ -1,4 +1,4 @@
-//! Q19, Q17: a look at many queues leaves none out that has something.
+//! Q19, Q17: `ready_queues` leaves out no queue with a ready job.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn look(kit: &Kit, queues: &[&str], kinds: &[&str]) -> anyhow::Result<Read
     let asked: BTreeSet<QueueName> = queues.iter().cloned().collect();
     let reply = kit.backend()?.ready_queues(ReadyQueuesRequest::new(queues, kinds).at(kit.now())).await?;
     let strange = reply.queues.iter().find(|queue| !asked.contains(*queue));
-    ensure!(strange.is_none(), "the queue {strange:?} was named, and not asked for");
+    ensure!(strange.is_none(), "the reply names the queue {strange:?}, which was not requested");
     Ok(reply)
 }
 
@@ -32,7 +32,8 @@ fn names(reply: &ReadyQueuesReply, name: &str) -> bool {
     reply.queues.iter().any(|queue| queue.as_str() == name)
 }
 
-/// Of the first kind that is asked for, of the last, of any priority; and until the last job is taken.
+/// Queues hold jobs of the requested kinds and several priorities. The reply must name each of
+/// them, until its last job is claimed.
 async fn q19_a_look_names_every_queue_that_has_something(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let specs = vec![
@@ -47,28 +48,29 @@ async fn q19_a_look_names_every_queue_that_has_something(kit: &Kit) -> CaseResul
     for _ in 0..2 {
         let reply = look(kit, &all, &["first", "middle", "last"]).await?;
         for name in ["one", "two", "four"] {
-            ensure!(names(&reply, name), "the queue `{name}` has a job, and was left out: {reply:?}");
+            ensure!(names(&reply, name), "queue `{name}` has a job, but is not in the reply: {reply:?}");
         }
-        // A look takes nothing.
+        // A second call must return the same, because it claims nothing.
     }
     let reply = look(kit, &all, &[]).await?;
-    ensure_eq!(reply.next_due, None, "when a job is due, where none waits");
+    ensure_eq!(reply.next_due, None, "next_due without a scheduled job");
     for (name, kind) in [("one", "first"), ("two", "last"), ("four", "last")] {
         let jobs = kit.claiming(worker, 5).queue(name).kinds(&[kind]).take().await?.jobs;
-        ensure_eq!(jobs.len(), 1, "jobs of `{name}`");
+        ensure_eq!(jobs.len(), 1, "the number of jobs claimed from `{name}`");
         kit.settle_one(jobs[0].token, complete()).await?;
     }
     let reply = look(kit, &all, &["other"]).await?;
     for name in ["two", "three"] {
         ensure!(
             names(&reply, name),
-            "the queue `{name}` has a job of another kind, and was left out: {reply:?}"
+            "queue `{name}` has a job of another kind, but is not in the reply: {reply:?}"
         );
     }
     Ok(())
 }
 
-/// Before that it says when, if it knows; afterwards a claim makes the job ready.
+/// A queue has only a scheduled job. The reply may give the time until it is due, and must name the
+/// queue from that time on.
 async fn q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let wait = Duration::from_secs(10);
@@ -82,25 +84,31 @@ async fn q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due(kit: &
     let is_named = names(&reply, "soon");
     ensure!(
         is_named || reply.next_due.is_none_or(|next| next <= wait),
-        "the first job is due after {wait:?}, and the look says {:?}",
+        "the first job is due in {wait:?}, but next_due is {:?}",
         reply.next_due
     );
     kit.advance(wait);
     let reply = look(kit, &["later", "soon"], &["job"]).await?;
-    ensure!(names(&reply, "soon"), "a job of `soon` is due, and the queue was left out: {reply:?}");
-    ensure_eq!(kit.claiming(worker, 5).queue("soon").take().await?.jobs.len(), 1, "jobs that were due");
+    ensure!(names(&reply, "soon"), "a job of `soon` is due, but the queue is not in the reply: {reply:?}");
+    ensure_eq!(
+        kit.claiming(worker, 5).queue("soon").take().await?.jobs.len(),
+        1,
+        "the number of jobs claimed when due"
+    );
     Ok(())
 }
 
+/// One of two queues is paused. The reply must name the other queue, and the paused one after its
+/// resume.
 async fn q17_a_look_leaves_out_no_queue_that_was_resumed(kit: &Kit) -> CaseResult {
     kit.insert(vec![kit.spec("job").queue("mail"), kit.spec("job").queue("other")]).await?;
     let backend = kit.backend()?;
     let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
     manage.pause(&queue("mail")?).await?;
     let reply = look(kit, &["mail", "other"], &["job"]).await?;
-    ensure!(names(&reply, "other"), "a queue was left out because another one is paused: {reply:?}");
+    ensure!(names(&reply, "other"), "a queue is not in the reply because another one is paused: {reply:?}");
     manage.resume(&queue("mail")?).await?;
     let reply = look(kit, &["mail", "other"], &["job"]).await?;
-    ensure!(names(&reply, "mail"), "the queue was resumed, and is left out: {reply:?}");
+    ensure!(names(&reply, "mail"), "a resumed queue is not in the reply: {reply:?}");
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Q4, Q12, Q13, Q16, Q17: a storage that an operator restores while handles are open. Nothing that a handle remembers about it may outlive that.
+//! Q4, Q12, Q13, Q16, Q17: an operator restores a storage while handles are open. No handle may
+//! keep cached state from before the restore.
 
 use anyhow::{Context as _, anyhow, ensure};
 use queue_core::backend::Settled;
@@ -19,7 +20,8 @@ cases! {
     Fast q13_jobs_that_a_restore_brought_back_are_claimed [Backup],
 }
 
-/// A storage beside the case's own, since what a restore removes is lost for the history.
+/// A storage apart from that of the case, because a restore removes jobs that the history must
+/// keep.
 struct Restored {
     storage: std::sync::Arc<dyn Storage>,
     handle: Session,
@@ -34,7 +36,7 @@ impl Restored {
 
     async fn back_up(&self) -> anyhow::Result<Box<dyn Backup>> {
         let backup = self.storage.back_up().await.map_err(|error| anyhow!("`back_up` failed: {error}"))?;
-        backup.context("the storage was backed up before, and now there is no `back_up`")
+        backup.context("the storage no longer supports `back_up`")
     }
 }
 
@@ -42,7 +44,8 @@ async fn restore(backup: &dyn Backup) -> CaseResult {
     backup.restore().await.map_err(|error| anyhow!("`restore` failed: {error}"))
 }
 
-/// A handle has met the names in one order, and after the restore another one meets them in the opposite order.
+/// A handle inserts kinds and queues in one order. After the restore another handle inserts them in
+/// the opposite order. Both must return each job with its own names.
 async fn q17_kinds_and_queues_are_what_they_are_called_after_a_restore(kit: &Kit) -> CaseResult {
     let Restored { storage, handle } = &Restored::new(kit).await?;
     let empty = storage.back_up().await.map_err(|error| anyhow!("{error}"))?.context("no backup")?;
@@ -52,7 +55,7 @@ async fn q17_kinds_and_queues_are_what_they_are_called_after_a_restore(kit: &Kit
         ensure_eq!(
             handle.claiming(worker, 5).queue(queue).kinds(&[kind]).take().await?.jobs.len(),
             1,
-            "jobs"
+            "the number of claimed jobs"
         );
     }
     restore(&*empty).await?;
@@ -60,7 +63,7 @@ async fn q17_kinds_and_queues_are_what_they_are_called_after_a_restore(kit: &Kit
     for (kind, queue) in [("resize", "mail"), ("thumb", "images")] {
         other.insert_one(other.spec(kind).queue(queue)).await?;
     }
-    // By the first handle, which knew them by other numbers, if it knew any.
+    // The first handle may have cached numbers for these names, which are different now.
     let ours = at_last("an insert after the restore", || {
         handle.insert(vec![handle.spec("resize").queue("mail"), handle.spec("thumb").queue("images")])
     })
@@ -71,24 +74,24 @@ async fn q17_kinds_and_queues_are_what_they_are_called_after_a_restore(kit: &Kit
         ensure_eq!(
             (record.job.kind.as_str(), record.job.queue.as_str()),
             expected,
-            "kind and queue of a job"
+            "the kind and queue of a job"
         );
-        ensure_eq!(handle.record(*job).await?.job, record.job, "the job as the first handle reads it");
+        ensure_eq!(handle.record(*job).await?.job, record.job, "the job that the first handle reads");
     }
     for session in [handle, &other] {
         let worker = session.worker().await?;
         for (kind, queue, wrong) in [("resize", "mail", "thumb"), ("thumb", "images", "resize")] {
             let none = session.claiming(worker, 9).queue(queue).kinds(&[wrong]).take().await?.jobs;
-            ensure!(none.is_empty(), "a claim of `{wrong}` took {none:?}");
+            ensure!(none.is_empty(), "a claim of `{wrong}` returned {none:?}");
             let one = session.claiming(worker, 1).queue(queue).kinds(&[kind]).take().await?.jobs;
-            ensure_eq!(one.len(), 1, "jobs of kind `{kind}` in `{queue}`");
-            ensure_eq!(one[0].kind.as_str(), kind, "the kind of a job that was claimed");
+            ensure_eq!(one.len(), 1, "the number of jobs of kind `{kind}` in `{queue}`");
+            ensure_eq!(one[0].kind.as_str(), kind, "the kind of a claimed job");
         }
     }
     Ok(())
 }
 
-/// It was acknowledged, and the operator took it away: the same id is new.
+/// A restore removes an acknowledged job. An insert of the same id must store it as new.
 async fn q16_a_job_that_a_restore_removed_is_entered_anew(kit: &Kit) -> CaseResult {
     let restored = Restored::new(kit).await?;
     let handle = &restored.handle;
@@ -96,17 +99,18 @@ async fn q16_a_job_that_a_restore_removed_is_entered_anew(kit: &Kit) -> CaseResu
     let spec = handle.spec("job");
     let id = handle.insert_one(spec.clone()).await?;
     restore(&*backup).await?;
-    ensure!(handle.find(id).await?.is_none(), "the job {id} is there after the restore");
+    ensure!(handle.find(id).await?.is_none(), "job {id} is stored after the restore");
     let again = at_last("an insert after the restore", || async {
         Ok(handle.try_insert(vec![spec.clone()]).await??)
     });
-    ensure!(again.await?[0].is_new(), "the job was known, though it is not there");
+    ensure!(again.await?[0].is_new(), "the insert reported a removed job as known");
     let worker = handle.worker().await?;
-    ensure_eq!(handle.claim_one(worker).await?.token.job, id, "the job that was claimed");
+    ensure_eq!(handle.claim_one(worker).await?.token.job, id, "the claimed job");
     Ok(())
 }
 
-/// What it holds was taken away with it.
+/// A restore removes a worker and its lease. Its heartbeats and claims must return `WorkerLost`,
+/// and a new worker must claim the job.
 async fn q12_a_worker_that_a_restore_removed_is_lost_and_registers_anew(kit: &Kit) -> CaseResult {
     let restored = Restored::new(kit).await?;
     let handle = &restored.handle;
@@ -120,17 +124,20 @@ async fn q12_a_worker_that_a_restore_removed_is_lost_and_registers_anew(kit: &Ki
         let beat = handle.try_heartbeat(worker).await?;
         ensure!(
             beat.as_ref().is_err_and(|error| error.kind() == ErrorKind::WorkerLost || error.is_retryable()),
-            "a worker that is not there was told {beat:?}"
+            "the heartbeat of a removed worker returned {beat:?}"
         );
     }
     let claim = handle.claiming(worker, 1).attempt().await?;
-    ensure!(claim.is_err_and(|error| error.kind() == ErrorKind::WorkerLost), "it claimed all the same");
-    let anew = handle.worker().await?;
-    ensure_eq!(handle.claim(anew, 5).await?.len(), 1, "jobs of the new worker");
+    ensure!(
+        claim.is_err_and(|error| error.kind() == ErrorKind::WorkerLost),
+        "a claim of a removed worker succeeded"
+    );
+    let new = handle.worker().await?;
+    ensure_eq!(handle.claim(new, 5).await?.len(), 1, "the number of jobs that the new worker claims");
     Ok(())
 }
 
-/// Though its job is there, and ready again.
+/// A restore removes a lease, and its job is ready again. The old token must settle nothing.
 async fn q04_a_lease_of_before_a_restore_settles_nothing(kit: &Kit) -> CaseResult {
     let restored = Restored::new(kit).await?;
     let handle = &restored.handle;
@@ -140,15 +147,24 @@ async fn q04_a_lease_of_before_a_restore_settles_nothing(kit: &Kit) -> CaseResul
     let stale = handle.claim_one(worker).await?.token;
     restore(&*backup).await?;
     let settled = at_last("a settle after the restore", || handle.settle_one(stale, complete())).await?;
-    ensure_eq!(settled, Settled::LeaseLost, "the settle of a lease that was taken away");
-    ensure_eq!(handle.state(id).await?, State::Ready, "the job's state");
+    ensure_eq!(settled, Settled::LeaseLost, "the reply to a settle of the removed lease");
+    ensure_eq!(handle.state(id).await?, State::Ready, "the state of the job");
     let token = handle.claim_one(worker).await?.token;
-    ensure_eq!(handle.settle_one(stale, complete()).await?, Settled::LeaseLost, "the settle, again");
-    ensure_eq!(handle.settle_one(token, complete()).await?, Settled::Done, "the settle of the new lease");
+    ensure_eq!(
+        handle.settle_one(stale, complete()).await?,
+        Settled::LeaseLost,
+        "the reply to a settle of the removed lease after a new claim"
+    );
+    ensure_eq!(
+        handle.settle_one(token, complete()).await?,
+        Settled::Done,
+        "the reply to a settle of the new lease"
+    );
     Ok(())
 }
 
-/// However many later jobs its worker had claimed.
+/// A restore makes completed jobs ready again. The worker must claim them, although it had claimed
+/// later jobs before.
 async fn q13_jobs_that_a_restore_brought_back_are_claimed(kit: &Kit) -> CaseResult {
     let restored = Restored::new(kit).await?;
     let handle = &restored.handle;
@@ -158,10 +174,10 @@ async fn q13_jobs_that_a_restore_brought_back_are_claimed(kit: &Kit) -> CaseResu
     for job in handle.claim(worker, 4).await? {
         handle.settle_one(job.token, complete()).await?;
     }
-    ensure!(handle.claim(worker, 4).await?.is_empty(), "there is one job too many");
+    ensure!(handle.claim(worker, 4).await?.is_empty(), "a claim returned a job that was already claimed");
     restore(&*backup).await?;
     let again = at_last("a claim after the restore", || handle.claim(worker, 9)).await?;
     let taken: Vec<JobId> = again.iter().map(|job| job.token.job).collect();
-    ensure_eq!(taken, ids, "the jobs that were claimed");
+    ensure_eq!(taken, ids, "the claimed jobs");
     Ok(())
 }

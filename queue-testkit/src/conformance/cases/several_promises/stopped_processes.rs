@@ -1,4 +1,4 @@
-//! Q4, Q11: processes that stand still past their expiry, and then go on as if nothing had been.
+//! Q4, Q11: a process is stopped past its expiry and then continued.
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{CancelRequest, InsertRequest};
@@ -21,8 +21,8 @@ cases! {
     Crash q11_a_program_that_stood_still_doubles_nothing_and_works_on [Durable, MultiProcess, Children],
 }
 
-/// It is stopped with three jobs in its hands, which another one then completes. Continued, it settles all of
-/// them, and is told each time that its lease was lost.
+/// A process with three leases is stopped, and another worker completes the jobs. When continued,
+/// the process settles all three, and each settle must return `LeaseLost`.
 async fn q04_a_worker_that_stood_still_past_its_expiry_settles_nothing(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let other = kit.handle();
@@ -38,7 +38,11 @@ async fn q04_a_worker_that_stood_still_past_its_expiry_settles_nothing(kit: &Kit
         }
         for job in jobs {
             let record = kit.record(job).await?;
-            ensure_eq!((record.state, record.attempt), (State::Completed, 2), "round {round}, job {job}");
+            ensure_eq!(
+                (record.state, record.attempt),
+                (State::Completed, 2),
+                "round {round}, the state and attempt of job {job}"
+            );
         }
         crew.kill(child).await?;
     }
@@ -46,23 +50,28 @@ async fn q04_a_worker_that_stood_still_past_its_expiry_settles_nothing(kit: &Kit
     Ok(())
 }
 
-/// The expiry passes, the leases are taken, and claimed and completed by another one.
+/// Lets the expiry pass, rescues the leases, and claims and completes the jobs.
 async fn take_over(other: &crate::conformance::session::Session, jobs: usize) -> CaseResult {
     other.advance(EXPIRY);
-    ensure_eq!(other.rescue(100).await?.rescued, jobs as u64, "leases taken back");
+    ensure_eq!(other.rescue(100).await?.rescued, jobs as u64, "the number of leases rescued");
     let worker = other.worker().await?;
     let claimed = other.claiming(worker, 100).kinds(&[KIND]).take().await?.jobs;
-    ensure_eq!(claimed.len(), jobs, "jobs taken over");
+    ensure_eq!(claimed.len(), jobs, "the number of claimed jobs");
     for job in claimed {
         let result = work::result_of(&job);
         let settled =
             other.settle_one(job.token, crate::conformance::session::complete_with(&result)).await?;
-        ensure_eq!(settled, queue_core::backend::Settled::Done, "the settle of the one that took over");
+        ensure_eq!(
+            settled,
+            queue_core::backend::Settled::Done,
+            "the reply to the settle of the second worker"
+        );
     }
     other.retire(worker).await
 }
 
-/// Its next claim or heartbeat is refused for good; it registers anew, and completes what comes then.
+/// A process is stopped past its expiry and continued. It must register a new worker, and complete
+/// a job that is inserted afterwards.
 async fn q11_a_worker_that_stood_still_goes_on_as_a_new_one(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     let other = kit.handle();
@@ -77,17 +86,20 @@ async fn q11_a_worker_that_stood_still_goes_on_as_a_new_one(kit: &Kit) -> CaseRe
     child.child.tell(&work::time_line(kit.now()))?;
     child.child.until(|text| Event::has_settled(text, SettleAnswer::Done)).await?;
     let after = child.worker()?;
-    ensure!(before != after, "it goes on under its old name");
+    ensure!(before != after, "the process continues with its old worker id");
     let refused = kit.try_heartbeat(before).await?;
-    ensure!(refused.is_err_and(|error| error.kind() == ErrorKind::WorkerLost), "the old one lives again");
-    ensure_eq!(kit.state(next).await?, State::Completed, "the job that came then");
+    ensure!(
+        refused.is_err_and(|error| error.kind() == ErrorKind::WorkerLost),
+        "the lost worker is alive again"
+    );
+    ensure_eq!(kit.state(next).await?, State::Completed, "the state of the job inserted afterwards");
     crew.dismiss(child).await?;
     crew.check().await?;
     Ok(())
 }
 
-/// The same with the real runtime at its own time: the jobs in its slots are run elsewhere, its own ends of them
-/// count for nothing, and it takes up work again by itself.
+/// A process of the runtime is stopped past its expiry. Another worker must run its jobs. When
+/// continued, its settles must have no effect, and it must run new jobs.
 async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) -> CaseResult {
     let mut crew = Crew::new(kit)?;
     for round in 0..3 {
@@ -103,7 +115,7 @@ async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) 
         let next = crew.enqueue(&["well"]).await?;
         crew.ended(&next).await?;
         for job in jobs.into_iter().chain(next) {
-            ensure_eq!(kit.state(job).await?, State::Completed, "round {round}, job {job}");
+            ensure_eq!(kit.state(job).await?, State::Completed, "round {round}, the state of job {job}");
         }
         crew.dismiss(child).await?;
     }
@@ -111,13 +123,14 @@ async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) 
     Ok(())
 }
 
-/// A process that is stopped in the middle of a write may hold up all others for as long, on a backend that lets
-/// one write at a time: then it is continued until that write is through, and stopped again.
+/// Stops a process, but not during a write, because some backends allow one writer at a time and
+/// would block all other processes. Continues and stops it again until an insert of
+/// the test succeeds.
 async fn stop_between_writes(kit: &Kit, child: &mut Hand) -> CaseResult {
     let backend = kit.backend()?;
     for number in 0..20 {
         let mut probe = Jobs::new(u32::MAX - number).next(queue_core::Timestamp::now(), "\"well\"")?;
-        // Where nobody looks for jobs.
+        // No worker serves this queue.
         probe.queue = queue_core::QueueName::new("probes")?;
         let request = InsertRequest::new(vec![vec![probe.clone()]]);
         let insert = async || anyhow::Ok(backend.insert(request.clone()).await);
@@ -129,12 +142,12 @@ async fn stop_between_writes(kit: &Kit, child: &mut Hand) -> CaseResult {
                 persist("probe", insert).await??;
                 false
             }
-            Err(error) => return Err(error).context("a probe was refused"),
+            Err(error) => return Err(error).context("a probe insert failed"),
         };
         backend.cancel(CancelRequest::new(vec![probe.id])).await?;
         if is_between {
             return Ok(());
         }
     }
-    anyhow::bail!("the process was always stopped in the middle of a write")
+    anyhow::bail!("the process was stopped during a write each time")
 }
