@@ -1,7 +1,11 @@
-//! The runner of child processes: this program is its own child.
+//! The runner of child processes. This program is its own child.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what others print is kept apart")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the output must be kept apart from the lines of the child"
+)]
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,7 +46,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// What this program does as a child.
+/// Runs a role as a child.
 async fn act(parent: Parent) {
     match parent.role() {
         "echo" => {
@@ -96,7 +100,7 @@ async fn halts() {
     child.halted("counted").await.unwrap();
     let last = |child: &Child| child.record().lines().into_iter().rev().nth(1).unwrap().text;
     assert_eq!(last(&child), "3");
-    assert!(timeout(Duration::from_millis(30), child.next()).await.is_err(), "it does not halt");
+    assert!(timeout(Duration::from_millis(30), child.next()).await.is_err(), "the child does not halt");
     child.go_on().unwrap();
     child.until(|text| text == "9").await.unwrap();
 }
@@ -118,7 +122,7 @@ async fn stopped() {
         child.stop().await.unwrap();
         let stopped_at = moment();
         let silent = async { while child.next().await.unwrap().unwrap().at < stopped_at {} };
-        assert!(timeout(Duration::from_millis(30), silent).await.is_err(), "it does not stand still");
+        assert!(timeout(Duration::from_millis(30), silent).await.is_err(), "the child does not stop");
         child.resume().unwrap();
         child.next().await.unwrap();
     }
@@ -141,7 +145,8 @@ async fn dropped() {
     is_gone(&record).await;
 }
 
-/// Its pipe may still hold some lines. One that lives says thousands in a second.
+/// Waits until the record grows no more. The pipe may still hold lines, but a live child writes
+/// thousands per second.
 async fn is_gone(record: &Record) {
     let quiet = async {
         let mut many = usize::MAX;
@@ -153,7 +158,7 @@ async fn is_gone(record: &Record) {
     timeout(Duration::from_secs(60), quiet).await.unwrap();
 }
 
-/// Drops a future at each of its polls until it answers.
+/// Drops a future after each number of polls, until it returns.
 macro_rules! at_each_poll {
     ($make:expr) => {{
         let mut polls = 0;

@@ -1,6 +1,6 @@
-//! Keeps the table in RELIABILITY.md true: every promise, with its cases and its mutants as they are in the sources.
+//! Checks the table in RELIABILITY.md, which lists each promise with its cases and mutants.
 //!
-//! `QUEUE_TEST_WRITE=1 cargo test -p queue-testkit --all-features --test reliability` writes it.
+//! `QUEUE_TEST_WRITE=1 cargo test -p queue-testkit --all-features --test reliability` updates it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,14 +13,14 @@ use queue_testkit::conformance::{Promise, Tier, cases};
 const BEGIN: &str = "<!-- table: written by queue-testkit/tests/reliability.rs -->\n";
 const END: &str = "<!-- end of the table -->\n";
 
-/// Where mutants are kept, and on what they are tried.
+/// The folders with mutants, and their backends.
 const MUTANTS: [(&str, &str); 3] = [
     ("queue-testkit/tests/mutants", "memory"),
     ("queue-sqlite/tests/mutants", "SQLite"),
     ("queue-postgres/tests/mutants", "PostgreSQL"),
 ];
 
-/// What has no feature yet, so that nothing could break it.
+/// Promises without a feature yet, so that no mutant can break them.
 const NOT_BUILT: [u8; 3] = [6, 15, 18];
 
 fn root() -> PathBuf {
@@ -32,7 +32,7 @@ fn mutants(folder: &str) -> BTreeMap<u8, Vec<String>> {
     let mut found: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for entry in fs::read_dir(root().join(folder)).unwrap() {
         let text = fs::read_to_string(entry.unwrap().path()).unwrap();
-        for (promise, name) in text.lines().filter_map(entered) {
+        for (promise, name) in text.lines().filter_map(parse_entry) {
             found.entry(promise).or_default().push(name.to_owned());
         }
     }
@@ -40,14 +40,14 @@ fn mutants(folder: &str) -> BTreeMap<u8, Vec<String>> {
     found
 }
 
-/// `Q4 settles_without_the_fence => …` in a table of mutants.
-fn entered(line: &str) -> Option<(u8, &str)> {
+/// Parses a line such as `Q4 settles_without_the_fence => …` in a table of mutants.
+fn parse_entry(line: &str) -> Option<(u8, &str)> {
     let (promise, name) = line.split_once(" => ")?.0.trim_start().strip_prefix('Q')?.split_once(' ')?;
     let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
     Some((promise.parse().ok()?, name)).filter(|_| is_name)
 }
 
-/// How many cases of the promise there are in each tier.
+/// The number of cases of a promise per tier.
 fn counted(promise: Promise) -> String {
     let number = |tier: Tier| cases().filter(|case| case.proves(promise) && case.tier() == tier).count();
     let tiers = Tier::ALL.into_iter().map(|tier| (number(tier), tier.as_str()));
@@ -87,7 +87,7 @@ fn the_table_in_reliability_md_is_true() {
         fs::write(&file, format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
         return;
     }
-    assert!(seen == expected, "set QUEUE_TEST_WRITE=1 to have it written; the table should be:\n{expected}");
+    assert!(seen == expected, "set QUEUE_TEST_WRITE=1 to update it; the table should be:\n{expected}");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn every_promise_that_can_be_broken_has_cases_and_a_mutant() {
     }
 }
 
-/// A promise that is spoken of by its number is one of them.
+/// Each promise number in the text must exist.
 #[test]
 fn what_is_said_beside_the_table_is_said_of_promises_that_exist() {
     let text = fs::read_to_string(root().join("RELIABILITY.md")).unwrap();
@@ -109,7 +109,7 @@ fn what_is_said_beside_the_table_is_said_of_promises_that_exist() {
         if let Some(Ok(number)) = word.strip_prefix('Q').map(str::parse::<u8>) {
             assert!(
                 Promise::ALL.iter().any(|promise| promise.number() == number),
-                "there is no promise {word}"
+                "the text names {word}, which is not a promise"
             );
         }
     }
@@ -118,10 +118,10 @@ fn what_is_said_beside_the_table_is_said_of_promises_that_exist() {
 #[test]
 fn only_an_entry_of_a_table_is_taken_for_a_mutant() {
     assert_eq!(
-        entered("    Q4 settles_without_the_fence => Settles,"),
+        parse_entry("    Q4 settles_without_the_fence => Settles,"),
         Some((4, "settles_without_the_fence"))
     );
     for line in ["/// Q4 a_comment => Settles", "    Q4 Upper => x", "    Qx name => x", "    Q4 name"] {
-        assert_eq!(entered(line), None, "{line}");
+        assert_eq!(parse_entry(line), None, "{line}");
     }
 }

@@ -1,4 +1,4 @@
-//! The in-memory backend as if it were a server at some distance, to which things can happen.
+//! The in-memory backend behind a simulated network, with faults.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use queue_testkit::conformance::{Fault, FaultyStorage, Injected, SetupResult, St
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// What can happen to it.
+/// The faults that this storage can simulate.
 pub(crate) const FAULTS: &[Fault] = &[
     Fault::Locked,
     Fault::Full,
@@ -32,27 +32,27 @@ pub(crate) const FAULTS: &[Fault] = &[
     Fault::RowRefused,
 ];
 
-/// How long a handle waits before it gives up.
-const PATIENCE: Duration = Duration::from_millis(20);
-/// How long a request and its answer are on their way, each.
-const WAY: Duration = Duration::from_micros(300);
+/// How long a request waits before it fails.
+const TIMEOUT: Duration = Duration::from_millis(20);
+/// The latency of a request, and of a reply.
+const LATENCY: Duration = Duration::from_micros(300);
 
-/// A storage of which one thing is broken at a time.
+/// A storage with one kind of fault.
 #[derive(Clone)]
 pub(crate) struct Faulty {
     inner: MemoryBackend,
     fault: Fault,
-    line: Arc<Line>,
+    network: Arc<Network>,
 }
 
-/// What becomes of requests.
-struct Line {
-    /// The target, while the fault is there.
+/// The state of the simulated network.
+struct Network {
+    /// The target of the fault while it is injected.
     broken: watch::Sender<Option<Vec<u8>>>,
     cuts: Mutex<u64>,
 }
 
-/// What a request does.
+/// Whether a request reads or writes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Reads,
@@ -61,11 +61,11 @@ enum Effect {
 
 impl Faulty {
     pub(crate) fn new(fault: Fault) -> Self {
-        let line = Line { broken: watch::Sender::new(None), cuts: Mutex::new(0) };
-        Self { inner: MemoryBackend::new(), fault, line: Arc::new(line) }
+        let network = Network { broken: watch::Sender::new(None), cuts: Mutex::new(0) };
+        Self { inner: MemoryBackend::new(), fault, network: Arc::new(network) }
     }
 
-    /// Sends a request that names these, and waits for its answer.
+    /// Sends a request that refers to `names`, and waits for its reply.
     async fn send<T, F>(
         &self,
         effect: Effect,
@@ -78,32 +78,32 @@ impl Faulty {
     {
         let request = request(self.inner.clone());
         let writes = effect == Effect::Writes;
-        let target = self.line.broken.borrow().clone();
+        let target = self.network.broken.borrow().clone();
         let is_meant = || target.as_ref().is_some_and(|target| names.contains(target));
         match self.fault {
             _ if target.is_none() => {}
             Fault::Locked if writes => {
-                sleep(PATIENCE).await;
+                sleep(TIMEOUT).await;
                 return Err(failure(ErrorKind::Busy));
             }
             Fault::Refused => return Err(failure(ErrorKind::Unavailable)),
             Fault::ReadOnly if writes => return Err(failure(ErrorKind::Unavailable)),
             Fault::Misconfigured => return Err(failure(ErrorKind::Misconfigured)),
             Fault::Silent => {
-                sleep(PATIENCE).await;
+                sleep(TIMEOUT).await;
                 return Err(lost(effect));
             }
             Fault::Late => {
-                let mut broken = self.line.broken.subscribe();
+                let mut broken = self.network.broken.subscribe();
                 tokio::spawn(async move {
                     let _ = broken.wait_for(Option::is_none).await;
-                    sleep(WAY).await;
+                    sleep(LATENCY).await;
                     drop(request.await);
                 });
-                sleep(PATIENCE).await;
+                sleep(TIMEOUT).await;
                 return Err(lost(effect));
             }
-            Fault::Slow => sleep(WAY * 10).await,
+            Fault::Slow => sleep(LATENCY * 10).await,
             Fault::RequestLost if is_meant() => return Err(lost(effect)),
             Fault::ReplyLost if is_meant() => {
                 drop(request.await);
@@ -111,18 +111,18 @@ impl Faulty {
             }
             _ => {}
         }
-        let cuts = *cuts(&self.line);
-        sleep(WAY).await;
-        if *self::cuts(&self.line) > cuts {
+        let cuts = *cuts(&self.network);
+        sleep(LATENCY).await;
+        if *self::cuts(&self.network) > cuts {
             return Err(lost(effect));
         }
         let reply = request.await;
-        sleep(WAY).await;
-        if *self::cuts(&self.line) > cuts { Err(lost(effect)) } else { reply }
+        sleep(LATENCY).await;
+        if *self::cuts(&self.network) > cuts { Err(lost(effect)) } else { reply }
     }
 
-    /// Batches that the storage refuses are answered in their places.
-    async fn insert_what_is_accepted(&self, mut request: InsertRequest) -> Result<InsertReply> {
+    /// Inserts the accepted batches, and returns an error in the position of each refused one.
+    async fn insert_accepted_batches(&self, mut request: InsertRequest) -> Result<InsertReply> {
         let ids = request.batches.iter().flatten().map(|job| named(job.id.to_bytes()));
         let kinds = request.batches.iter().flatten().map(|job| job.kind.as_str().as_bytes().to_vec());
         let names = ids.chain(kinds).collect();
@@ -135,29 +135,29 @@ impl Faulty {
         request.batches = batches.into_iter().filter(|batch| !is_bad(batch)).collect();
         let send = |inner: MemoryBackend| async move { inner.insert(request).await };
         let mut reply = self.send(Effect::Writes, names, send).await?;
-        let mut fates = std::mem::take(&mut reply.batches).into_iter();
-        let fate = |is_bad| if is_bad { Some(Err(failure(ErrorKind::Invalid))) } else { fates.next() };
-        reply.batches = bad.into_iter().filter_map(fate).collect();
+        let mut results = std::mem::take(&mut reply.batches).into_iter();
+        let result = |is_bad| if is_bad { Some(Err(failure(ErrorKind::Invalid))) } else { results.next() };
+        reply.batches = bad.into_iter().filter_map(result).collect();
         Ok(reply)
     }
 
-    /// Whether the row of a job is not accepted.
+    /// Whether the fault refuses the row of a job.
     fn refuses(&self, job: JobId) -> bool {
-        let target = self.line.broken.borrow();
+        let target = self.network.broken.borrow();
         self.fault == Fault::RowRefused && target.as_deref() == Some(&job.to_bytes()[..])
     }
 
     fn is_full(&self) -> bool {
-        self.fault == Fault::Full && self.line.broken.borrow().is_some()
+        self.fault == Fault::Full && self.network.broken.borrow().is_some()
     }
 }
 
-fn cuts(line: &Line) -> MutexGuard<'_, u64> {
-    line.cuts.lock().unwrap_or_else(PoisonError::into_inner)
+fn cuts(network: &Network) -> MutexGuard<'_, u64> {
+    network.cuts.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn failure(kind: ErrorKind) -> Error {
-    Error::new(kind, "use the storage", "the test has broken it")
+    Error::new(kind, "use the storage", "the test has injected a fault")
 }
 
 fn lost(effect: Effect) -> Error {
@@ -179,16 +179,16 @@ impl Storage for Faulty {
 impl FaultyStorage for Faulty {
     async fn inject(&self, target: &[u8]) -> SetupResult<Box<dyn Injected>> {
         if matches!(self.fault, Fault::Cut | Fault::Refused) {
-            *cuts(&self.line) += 1;
+            *cuts(&self.network) += 1;
         }
         if self.fault != Fault::Cut {
-            self.line.broken.send_replace(Some(target.to_vec()));
+            self.network.broken.send_replace(Some(target.to_vec()));
         }
-        Ok(Box::new(Broken(Arc::clone(&self.line))))
+        Ok(Box::new(Broken(Arc::clone(&self.network))))
     }
 }
 
-struct Broken(Arc<Line>);
+struct Broken(Arc<Network>);
 
 #[async_trait]
 impl Injected for Broken {
@@ -220,7 +220,7 @@ impl Backend for Faulty {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        self.insert_what_is_accepted(request).await
+        self.insert_accepted_batches(request).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {

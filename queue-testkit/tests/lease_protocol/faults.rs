@@ -1,30 +1,31 @@
-//! What can be wrong with a backend.
+//! The faults of a backend.
 
-/// A fault in the protocol. The check of each must find the promise broken: else it would prove nothing.
+/// A fault in the protocol. Each check must find that the fault breaks its promise, because
+/// otherwise the check would prove nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// A claim does not lock the jobs that it picks (`FOR UPDATE SKIP LOCKED` left out).
+    /// A claim does not lock the jobs that it picks (no `FOR UPDATE SKIP LOCKED`).
     ClaimWithoutJobLock,
-    /// A claim looks whether its worker is lost, and does not lock its row (`FOR KEY SHARE` left out).
+    /// A claim checks whether its worker is lost without locking its row (no `FOR KEY SHARE`).
     ClaimWithoutWorkerLock,
-    /// A settle asks only whether the job is running.
+    /// A settle checks only whether the job is running.
     SettleWithoutToken,
-    /// A worker's token is the same for every claim of it.
+    /// A worker has the same token for all its claims.
     TokenReused,
     /// The result is stored before the token is checked.
     ResultBeforeFence,
-    /// The outcome does not keep the token that ended the job.
+    /// The outcome does not store the token that ended the job.
     OutcomeWithoutToken,
     /// A failure of the last attempt makes the job ready again.
     RetryWithoutBound,
-    /// A rescue gives the attempt back, so that a job can kill workers for ever.
+    /// A rescue refunds the attempt, so that a job can kill workers forever.
     RescueRefunds,
-    /// A rescue looks for expired workers, and does not lock their rows (a join in the DELETE).
+    /// A rescue looks for expired workers without locking their rows (a join in the DELETE).
     RescueWithoutWorkerLock,
-    /// A rescue moves the jobs that it saw when it began, whatever they are now.
+    /// A rescue moves the jobs that it saw at its start, whatever their state is now.
     RescueWithoutReread,
-    /// A rescue looks for expired workers only: what was beyond its limit stays where it is.
+    /// A rescue looks for expired workers only, and never moves leases beyond its limit.
     RescueForgetsTheRest,
-    /// A cancel acts on what it read first, not on what it finds when it has the lock.
+    /// A cancel acts on its first read instead of the state under the lock.
     CancelWithoutReread,
 }

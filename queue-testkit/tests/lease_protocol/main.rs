@@ -1,18 +1,20 @@
-//! The lease protocol in a model checker: two processes, two jobs of two attempts, and every order in which
-//! their transactions, crashes, lost replies and expiries can fall.
+//! The lease protocol in a model checker: two processes, and two jobs with two attempts. The
+//! checker explores each order of their transactions, crashes, lost replies and expiries.
 //!
-//! The model is the contract of `queue_core::backend` at the level of rows: `live` and `outcomes` are the stages of a
-//! [`Job`](rows::Job), `workers` has a row for each life of a process. What a database locks is locked here, and an
-//! operation is cut into steps where its locks leave room for another: a claim picks jobs, then checks its
-//! worker and commits; a rescue locks an expired worker, then moves its leases. Settles, heartbeats and cancels are one guarded
+//! The model is the contract of `queue_core::backend` at the level of rows. `live` and `outcomes`
+//! are the stages of a [`Job`](rows::Job), and `workers` has one row per registration of a process.
+//! The model takes the locks of a database. An operation is split into steps where its locks permit
+//! another operation in between: a claim picks jobs, then checks its worker and commits. A rescue
+//! locks an expired worker, then moves its leases. Settles, heartbeats and cancels are one guarded
 //! statement, and one step.
 //!
-//! There is no clock. A worker is expired, or a lease overdue, whenever a rescue looks: no time between
-//! two events is relied on. Nor does a process forget a lease it may have lost, or a settle whose reply it did not
-//! get: what the slowest worker would send late is sent here.
+//! There is no clock. A rescue may find any worker expired and any lease overdue, because no
+//! promise may depend on the time between two events. A process never forgets a lease that it may
+//! have lost, or a settle without a reply. The model therefore covers each request that the slowest
+//! worker may send late.
 //!
-//! Not in the model: the order of claims and cursors, batches with a poisoned item, pause and prune, retiring, and a rescue
-//! that names its worker, which takes less than the one here. Random sequences and cases test those.
+//! Not in the model: claim order and cursors, batches with a bad item, pause, prune, retire, and a
+//! rescue on behalf of a worker, which takes fewer leases. Random sequences and cases test those.
 
 #![expect(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]
 
@@ -29,7 +31,7 @@ use faults::Fault;
 use protocol::Protocol;
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Fewer states than this, and the model has lost a part of what it checked.
+/// With fewer states than this, the model no longer covers a part of the protocol.
 const STATES: usize = 100_000;
 
 #[test]
@@ -45,7 +47,7 @@ fn the_protocol_keeps_its_promises() {
     assert!(checker.unique_state_count() > STATES, "{} states", checker.unique_state_count());
 }
 
-/// The shortest way to break the promise is printed.
+/// Prints the shortest sequence that breaks the promise.
 fn breaks(fault: Fault, promise: &'static str) {
     let wanted = HasDiscoveries::AnyOf([promise].into());
     let checker = Protocol { fault: Some(fault) }.checker().threads(2).finish_when(wanted).spawn_bfs().join();
@@ -65,7 +67,7 @@ fn a_claim_that_does_not_lock_its_jobs_leases_one_twice() {
 
 #[test]
 fn a_claim_that_does_not_lock_its_worker_leases_to_one_that_was_given_up() {
-    breaks(Fault::ClaimWithoutWorkerLock, promises::NO_LEASE_FOR_THE_LOST);
+    breaks(Fault::ClaimWithoutWorkerLock, promises::NO_LEASE_FOR_LOST_WORKER);
 }
 
 #[test]
@@ -100,7 +102,7 @@ fn a_rescue_that_refunds_lets_a_job_kill_workers_for_ever() {
 
 #[test]
 fn a_rescue_that_does_not_lock_the_worker_takes_the_jobs_of_a_living_one() {
-    breaks(Fault::RescueWithoutWorkerLock, promises::LIVING_ARE_SPARED);
+    breaks(Fault::RescueWithoutWorkerLock, promises::LIVE_WORKERS_KEEP_LEASES);
 }
 
 #[test]

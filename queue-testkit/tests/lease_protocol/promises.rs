@@ -1,20 +1,21 @@
-//! The promises that the protocol keeps in every state, and rare states that it must be able to reach.
+//! The promises that hold in each state, and rare states that the model must reach.
 
 use stateright::Property;
 
 use crate::protocol::Protocol;
-use crate::rows::{ATTEMPTS, Claim, Final, Held, Job, Outcome, REGISTRATIONS, Stage, Standing, State};
+use crate::rows::{ATTEMPTS, Claim, Final, Held, Job, Outcome, REGISTRATIONS, Stage, State, WorkerState};
 
-pub(crate) const SINGLE_LIVE_LEASE: &str = "Q3: a job that is leased is leased to nobody else";
-pub(crate) const LIVING_ARE_SPARED: &str = "Q3, Q12: a rescue takes no job of a living worker in time";
-pub(crate) const NO_LEASE_FOR_THE_LOST: &str = "Q3: a worker that was given up gets no lease";
+pub(crate) const SINGLE_LIVE_LEASE: &str = "Q3: a leased job is leased to no other worker";
+pub(crate) const LIVE_WORKERS_KEEP_LEASES: &str = "Q3, Q12: a rescue takes no job of a live worker in time";
+pub(crate) const NO_LEASE_FOR_LOST_WORKER: &str = "Q3: a lost worker gets no lease";
 pub(crate) const FENCED_SETTLE: &str = "Q4: only the token of the live lease changes a job";
-pub(crate) const REPEATED_SETTLE: &str = "Q4: what ended a job is told so when it asks again";
-pub(crate) const ATTEMPT_BOUND: &str = "Q7: no job is charged more attempts than it may";
-pub(crate) const TERMINAL_FINAL: &str = "Q8: a job that ended stays as it ended";
-pub(crate) const CANCEL_BEFORE_START: &str = "Q9: a job whose cancel says so did not run and never starts";
-pub(crate) const RESULT_IFF_COMPLETE: &str = "Q10: a completed job has the winner's result, no other has any";
-pub(crate) const EXPIRY_RECOVERS: &str = "Q11: whatever died, every job can end";
+pub(crate) const REPEATED_SETTLE: &str = "Q4: a repeated settle that ended a job returns Done";
+pub(crate) const ATTEMPT_BOUND: &str = "Q7: no job is charged more attempts than its limit";
+pub(crate) const TERMINAL_FINAL: &str = "Q8: a finished job never changes";
+pub(crate) const CANCEL_BEFORE_START: &str = "Q9: a job reported as cancelled did not run and never starts";
+pub(crate) const RESULT_IFF_COMPLETE: &str =
+    "Q10: a completed job has the winner's result, any other job has none";
+pub(crate) const EXPIRY_RECOVERS: &str = "Q11: whatever processes died, every job can end";
 
 pub(crate) fn all() -> Vec<Property<Protocol>> {
     let mut all = promises();
@@ -24,15 +25,19 @@ pub(crate) fn all() -> Vec<Property<Protocol>> {
 
 fn promises() -> Vec<Property<Protocol>> {
     vec![
-        Property::always(SINGLE_LIVE_LEASE, |_, state: &State| !state.wrongs.second_lease),
-        Property::always(LIVING_ARE_SPARED, |_, state: &State| !state.wrongs.taken_from_the_living),
-        Property::always(NO_LEASE_FOR_THE_LOST, |_, state: &State| !state.wrongs.lease_for_the_lost),
-        Property::always(FENCED_SETTLE, |_, state: &State| !state.wrongs.stale_settle),
-        Property::always(REPEATED_SETTLE, |_, state: &State| !state.wrongs.denied_its_own),
+        Property::always(SINGLE_LIVE_LEASE, |_, state: &State| !state.violations.second_lease),
+        Property::always(LIVE_WORKERS_KEEP_LEASES, |_, state: &State| {
+            !state.violations.taken_from_live_worker
+        }),
+        Property::always(NO_LEASE_FOR_LOST_WORKER, |_, state: &State| {
+            !state.violations.lease_for_lost_worker
+        }),
+        Property::always(FENCED_SETTLE, |_, state: &State| !state.violations.stale_settle),
+        Property::always(REPEATED_SETTLE, |_, state: &State| !state.violations.refused_repeated_settle),
         Property::always(ATTEMPT_BOUND, |_, state: &State| state.jobs.iter().all(is_within_attempts)),
         Property::always(TERMINAL_FINAL, |_, state: &State| state.jobs.iter().all(is_final)),
         Property::always(CANCEL_BEFORE_START, |_, state: &State| {
-            !state.wrongs.cancelled_while_running && state.jobs.iter().all(never_starts_once_cancelled)
+            !state.violations.cancelled_while_running && state.jobs.iter().all(never_starts_once_cancelled)
         }),
         Property::always(RESULT_IFF_COMPLETE, |_, state: &State| {
             state.jobs.iter().all(has_result_if_complete)
@@ -43,7 +48,7 @@ fn promises() -> Vec<Property<Protocol>> {
     ]
 }
 
-/// By what is stored, and by a count of the leases that there were.
+/// Checks the stored attempts and the count of leases.
 fn is_within_attempts(job: &Job) -> bool {
     job.attempt <= ATTEMPTS && job.past.grants - job.past.refunds <= ATTEMPTS
 }
@@ -64,15 +69,18 @@ fn has_result_if_complete(job: &Job) -> bool {
     }
 }
 
-/// A check that never came to one of these has not tested it.
+/// A check that never reaches one of these states has not tested it.
 fn rare_states() -> Vec<Property<Protocol>> {
     vec![
-        Property::sometimes("a process believes in a lease that another holds", |_, state: &State| {
-            any_held(state, |job, process, _| {
-                job.lease().is_some_and(|lease| lease.worker.process != process)
-            })
-        }),
-        Property::sometimes("a process believes in two leases of one job", |_, state: &State| {
+        Property::sometimes(
+            "a process holds a stale lease of a job that another process runs",
+            |_, state: &State| {
+                any_held(state, |job, process, _| {
+                    job.lease().is_some_and(|lease| lease.worker.process != process)
+                })
+            },
+        ),
+        Property::sometimes("a process holds two leases of one job", |_, state: &State| {
             state.processes.iter().any(|process| process.held.iter().any(|held| held.len() > 1))
         }),
         Property::sometimes("a settle of unknown outcome has ended its job", |_, state: &State| {
@@ -82,7 +90,7 @@ fn rare_states() -> Vec<Property<Protocol>> {
             })
         }),
         Property::sometimes(
-            "a settle of unknown outcome is lost, and its job completed by another",
+            "a settle of unknown outcome is lost, and another process completed its job",
             |_, state: &State| {
                 any_held(state, |job, _, held| {
                     held.unknown.is_some() && job.result.is_some_and(|winner| winner != held.grant)
@@ -90,7 +98,7 @@ fn rare_states() -> Vec<Property<Protocol>> {
             },
         ),
         Property::sometimes(
-            "the reply of a claim is lost, and a rescue takes what it took",
+            "the reply of a claim is lost, and a rescue takes its leases",
             |_, state: &State| {
                 state.processes.iter().any(|process| {
                     let Claim::Unknown(taken) = process.claim else { return false };
@@ -107,23 +115,23 @@ fn rare_states() -> Vec<Property<Protocol>> {
                 process.identity == Some(rescue.worker) && matches!(process.claim, Claim::Picked(_))
             })
         }),
-        Property::sometimes("a worker was given up and has a lease left", |_, state: &State| {
+        Property::sometimes("a lost worker still has a lease", |_, state: &State| {
             state
                 .jobs
                 .iter()
                 .filter_map(Job::lease)
-                .any(|lease| state.standing(lease.worker) == Standing::Lost)
+                .any(|lease| state.worker_state(lease.worker) == WorkerState::Lost)
         }),
-        Property::sometimes("a job is completed that was wanted cancelled", |_, state: &State| {
+        Property::sometimes("a job completes after a cancel request", |_, state: &State| {
             state.jobs.iter().any(|job| job.cancel_wanted && job.result.is_some())
         }),
-        Property::sometimes("a job is wanted cancelled and runs again", |_, state: &State| {
+        Property::sometimes("a job runs again after a cancel request", |_, state: &State| {
             state.jobs.iter().any(|job| job.cancel_wanted && job.lease().is_some_and(|lease| lease.grant > 1))
         }),
-        Property::sometimes("a job dies of a lost worker", |_, state: &State| {
+        Property::sometimes("a job is dead because its worker was lost", |_, state: &State| {
             any_outcome(state, |job| job.state == Final::Dead && job.winner.is_none())
         }),
-        Property::sometimes("a job dies of a failure", |_, state: &State| {
+        Property::sometimes("a job is dead because its last attempt failed", |_, state: &State| {
             any_outcome(state, |job| job.state == Final::Dead && job.winner.is_some())
         }),
         Property::sometimes(

@@ -1,33 +1,33 @@
-//! What can happen next.
+//! The actions that are possible in a state.
 
 use stateright::{Model, Property};
 
 use crate::faults::Fault;
 use crate::promises;
 use crate::rows::{
-    Claim, Grant, Held, JOBS, LIVES, MISHAPS, PROCESSES, REFUNDS, REGISTRATIONS, Stage, Standing, State,
-    Token, Verdict, WorkerId,
+    Claim, Grant, Held, JOBS, MISHAPS, PROCESSES, REFUNDS, REGISTRATIONS, REGISTRATIONS_PER_PROCESS, Stage,
+    State, Token, Verdict, WorkerId, WorkerState,
 };
 
-/// The protocol, or what a fault makes of it.
+/// The protocol, or the protocol with a fault.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Protocol {
     pub(crate) fault: Option<Fault>,
 }
 
-/// One step of one participant. Between two of them anything else may happen.
+/// One step of one participant. Any other action may occur between two steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// The process enters as a new worker.
+    /// The process registers a new worker.
     Register(usize),
-    /// The process is killed. What it had not committed is rolled back, what it knew is gone.
+    /// The process is killed. Its open transaction is rolled back, and its memory is lost.
     Crash(usize),
     Heartbeat(usize),
     PickJobs(usize, [bool; JOBS]),
     CheckWorker(usize),
     CommitClaim(usize, Reply),
-    /// The process asks for the leases of its claim whose reply was lost.
-    Adopt(usize),
+    /// The process queries the leases of a claim whose reply was lost.
+    FindLeases(usize),
     Settle {
         process: usize,
         job: usize,
@@ -35,11 +35,11 @@ pub(crate) enum Action {
         verdict: Verdict,
         reply: Reply,
     },
-    /// No heartbeat came for long enough, and a rescue has found it.
+    /// The worker has sent no heartbeat for too long, and a rescue has found it.
     BeginRescue(WorkerId),
     CommitRescue(Limit),
     RollRescueBack,
-    /// A lease has passed its deadline, and a rescue takes it, whatever its worker does.
+    /// A lease has passed its deadline, and a rescue takes it, even from a live worker.
     RescueOverdue(usize),
     Cancel(usize),
     ReadForCancel(usize),
@@ -52,7 +52,7 @@ pub(crate) enum Reply {
     Lost,
 }
 
-/// How many leases a rescue takes at most.
+/// The most leases that one rescue takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     One,
@@ -72,7 +72,7 @@ impl Protocol {
     fn process_actions(self, state: &State, process: usize, actions: &mut Vec<Action>) {
         let known = &state.processes[process];
         match known.identity {
-            None if known.lives < LIVES && state.registrations() < REGISTRATIONS => {
+            None if known.lives < REGISTRATIONS_PER_PROCESS && state.registrations() < REGISTRATIONS => {
                 actions.push(Action::Register(process));
             }
             None => {}
@@ -95,16 +95,16 @@ impl Protocol {
     fn worker_actions(self, state: &State, worker: WorkerId, actions: &mut Vec<Action>) {
         let process = worker.process;
         actions.push(Action::Crash(process));
-        // A heartbeat and the check of a claim wait for the lock of the worker's row.
+        // A heartbeat and the check of a claim wait for the lock on the worker's row.
         let is_free = !state.is_being_rescued(worker) || self.has(Fault::RescueWithoutWorkerLock);
-        let is_news = state.standing(worker) == Standing::Lost || state.is_being_rescued(worker);
-        if is_free && is_news {
+        let has_effect = state.worker_state(worker) == WorkerState::Lost || state.is_being_rescued(worker);
+        if is_free && has_effect {
             actions.push(Action::Heartbeat(process));
         }
         match &state.processes[process].claim {
             Claim::None => self.picks(state, process, actions),
             Claim::Picked(_) if !is_free => {}
-            // What a transaction does under its locks is one step; without the lock it is two.
+            // The work of a transaction under its locks is one step. Without the lock it is two.
             Claim::Picked(_) if self.has(Fault::ClaimWithoutWorkerLock) => {
                 actions.push(Action::CheckWorker(process));
             }
@@ -112,11 +112,11 @@ impl Protocol {
                 actions
                     .extend([Reply::Arrives, Reply::Lost].map(|reply| Action::CommitClaim(process, reply)));
             }
-            Claim::Unknown(_) => actions.push(Action::Adopt(process)),
+            Claim::Unknown(_) => actions.push(Action::FindLeases(process)),
         }
     }
 
-    /// Any ready jobs whose rows are not locked: which come first is not this model's concern.
+    /// Any ready jobs whose rows are not locked, because the model does not cover the claim order.
     fn picks(self, state: &State, process: usize, actions: &mut Vec<Action>) {
         let can_pick = |job: usize| {
             let row = &state.jobs[job];
@@ -145,8 +145,8 @@ impl Protocol {
 }
 
 impl Protocol {
-    /// A cancel reads, waits for the lock, and looks again. What it read first counts for nothing then, so the two
-    /// are one step, unless it does not look again.
+    /// A cancel reads, waits for the lock, and reads again. The two reads are one step, because the
+    /// first has no effect. With the fault the second read is missing, and there are two steps.
     fn cancel_actions(self, state: &State, actions: &mut Vec<Action>) {
         let is_free = |job: usize| state.jobs[job].locked_by.is_none();
         match &state.cancel {
@@ -167,7 +167,8 @@ impl Protocol {
     }
 }
 
-/// What a process may answer for a lease: if it answered already, the same again.
+/// The verdicts that a process may send for a lease. After a first settle only the same verdict is
+/// possible.
 fn verdicts(state: &State, job: usize, held: &Held) -> Vec<Verdict> {
     if let Some(verdict) = held.unknown {
         return vec![verdict];
@@ -183,7 +184,8 @@ fn verdicts(state: &State, job: usize, held: &Held) -> Vec<Verdict> {
 }
 
 pub(crate) fn workers() -> impl Iterator<Item = WorkerId> {
-    (0..PROCESSES).flat_map(|process| (0..LIVES).map(move |life| WorkerId { process, life }))
+    (0..PROCESSES)
+        .flat_map(|process| (0..REGISTRATIONS_PER_PROCESS).map(move |life| WorkerId { process, life }))
 }
 
 impl Model for Protocol {
@@ -208,7 +210,7 @@ impl Model for Protocol {
             return None;
         }
         state.mishaps += u8::from(is_mishap(last, action));
-        // The way to a fault is easier to read with the numbers unchanged.
+        // A fault's sequence of actions is easier to read without renumbering.
         Some(if self.fault.is_none() { state.representative() } else { state })
     }
 
@@ -226,13 +228,13 @@ fn is_mishap(state: &State, action: Action) -> bool {
         | Action::RescueOverdue(_)
         | Action::Cancel(_)
         | Action::ReadForCancel(_) => true,
-        Action::BeginRescue(worker) => state.standing(worker) == Standing::Registered,
+        Action::BeginRescue(worker) => state.worker_state(worker) == WorkerState::Registered,
         Action::Register(_)
         | Action::Heartbeat(_)
         | Action::PickJobs(..)
         | Action::CheckWorker(_)
         | Action::CommitClaim(_, Reply::Arrives)
-        | Action::Adopt(_)
+        | Action::FindLeases(_)
         | Action::Settle { .. }
         | Action::CommitRescue(_)
         | Action::RollRescueBack
@@ -265,14 +267,14 @@ impl Protocol {
                 state.check_worker(process);
                 self.commit_claim(state, process, reply);
             }
-            Action::Adopt(process) => self.adopt(state, process),
+            Action::FindLeases(process) => self.find_leases(state, process),
             Action::Settle { process, job, held, verdict, reply } => {
                 self.settle(state, (process, job, held), verdict, reply);
             }
             Action::BeginRescue(worker) => state.begin_rescue(worker),
             Action::CommitRescue(limit) => self.commit_rescue(state, limit),
             Action::RollRescueBack => state.rescue = None,
-            Action::RescueOverdue(job) => self.take_back(state, job),
+            Action::RescueOverdue(job) => self.rescue_job(state, job),
             Action::Cancel(job) => {
                 state.read_for_cancel(job);
                 self.commit_cancel(state);

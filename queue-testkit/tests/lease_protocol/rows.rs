@@ -1,33 +1,35 @@
-//! What is stored, and what the two worker processes know: one state of the model.
+//! The stored rows and the knowledge of the two worker processes: one state of the model.
 
-/// The jobs.
+/// The number of jobs.
 pub(crate) const JOBS: usize = 2;
-/// The worker processes.
+/// The number of worker processes.
 pub(crate) const PROCESSES: usize = 2;
-/// How often a process can register: once, and again after it was given up or has crashed.
-pub(crate) const LIVES: usize = 2;
-/// How often all processes together can.
+/// How often a process can register: once, and again after it was lost or has crashed.
+pub(crate) const REGISTRATIONS_PER_PROCESS: usize = 2;
+/// How often all processes together can register.
 pub(crate) const REGISTRATIONS: usize = 3;
-/// The attempts that a job may be charged.
+/// The number of attempts that a job may be charged.
 pub(crate) const ATTEMPTS: u8 = 2;
-/// How often an attempt can be given back, so that there is an end.
+/// How often attempts can be refunded, so that the model is finite.
 pub(crate) const REFUNDS: u8 = 1;
 
-/// How many mishaps one run may see: crashes, expiries, deadlines passed, lost replies, cancels, releases. Three of them
-/// cut across each other in every way; with four there are too many states for each run of the tests.
+/// The most mishaps of one run: crashes, expiries, exceeded deadlines, lost replies, cancels and
+/// releases. Three of them interact in all combinations. With four there are too many states for
+/// each run of the tests.
 pub(crate) const MISHAPS: u8 = 3;
 
-/// A worker: a process, in one of its lives.
+/// A worker: one registration of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WorkerId {
     pub(crate) process: usize,
     pub(crate) life: usize,
 }
 
-/// The leases of a job are numbered 1, 2, …: which one it truly is, whatever its token says.
+/// The leases of a job are numbered 1, 2, … This number identifies the lease, whatever its token
+/// is.
 pub(crate) type Grant = u8;
 
-/// What a settle shows of its lease.
+/// The token that a settle presents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Token {
     pub(crate) worker: WorkerId,
@@ -40,26 +42,26 @@ pub(crate) struct Job {
     pub(crate) stage: Stage,
     pub(crate) attempt: u8,
     pub(crate) cancel_wanted: bool,
-    /// The bytes of a result: which lease they are from.
+    /// The lease that stored the result.
     pub(crate) result: Option<Grant>,
-    /// The process whose claim holds the lock of the row.
+    /// The process whose claim has locked the row.
     pub(crate) locked_by: Option<usize>,
     pub(crate) past: Past,
 }
 
-/// What is true of a job though it is stored nowhere: for the properties only.
+/// Facts about a job that no row stores. Only the properties use them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Past {
     pub(crate) grants: Grant,
     pub(crate) refunds: u8,
     pub(crate) first_end: Option<Outcome>,
-    /// How many leases there had been when a cancel was answered "cancelled".
+    /// The number of leases at the time when a cancel returned `Cancelled`.
     pub(crate) cancelled_after: Option<Grant>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) enum Stage {
-    /// Scheduled and retrying jobs count as ready: time is whatever it has to be.
+    /// Scheduled and retrying jobs count as ready, because the model has no clock.
     #[default]
     Ready,
     Running(Lease),
@@ -75,9 +77,9 @@ pub(crate) struct Lease {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Outcome {
     pub(crate) state: Final,
-    /// The token that ended it, as it is stored.
+    /// The stored token that ended the job.
     pub(crate) token: Option<Token>,
-    /// The lease that ended it, as it was.
+    /// The lease that ended the job.
     pub(crate) winner: Option<Grant>,
 }
 
@@ -90,43 +92,43 @@ pub(crate) enum Final {
 
 /// The row of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) enum Standing {
+pub(crate) enum WorkerState {
     #[default]
     Unknown,
     Registered,
     Lost,
 }
 
-/// What a process knows.
+/// The memory of a process.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Process {
-    /// The life in which it is registered, as far as it knows.
+    /// The worker that the process believes it is registered as.
     pub(crate) identity: Option<WorkerId>,
     pub(crate) lives: usize,
     pub(crate) claim: Claim,
-    /// For each job the leases that it got and whose end it does not know; they may be lost long since.
+    /// The leases per job that the process has received and not settled. They may be lost.
     pub(crate) held: [Vec<Held>; JOBS],
 }
 
-/// How far the claim of a process has come. It makes one at a time.
+/// The progress of a process's only claim.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) enum Claim {
     #[default]
     None,
-    /// It holds the locks of these jobs.
+    /// The claim has locked these jobs.
     Picked([bool; JOBS]),
-    /// And has found that its worker is not lost.
+    /// The claim has also checked that its worker is not lost.
     Checked([bool; JOBS]),
-    /// It has committed, and the reply was lost. Here is what it took, which the process has to ask for.
+    /// The claim has committed and its reply was lost. The process must query these leases.
     Unknown([Option<Grant>; JOBS]),
 }
 
-/// A lease that a process believes in.
+/// A lease that a process believes it holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Held {
     pub(crate) token: Token,
     pub(crate) grant: Grant,
-    /// The verdict of a settle whose reply was lost: it is repeated, unchanged.
+    /// The verdict of a settle whose reply was lost. The process repeats it unchanged.
     pub(crate) unknown: Option<Verdict>,
 }
 
@@ -135,21 +137,21 @@ pub(crate) enum Verdict {
     Complete,
     Retry,
     Cancel,
-    /// Release, and snooze as well: the attempt is given back.
+    /// Release or snooze: the attempt is refunded.
     Release,
 }
 
-/// A rescue of a worker's leases that has not committed. The worker had expired when it began.
+/// A rescue of a worker's leases that has not committed. The worker was expired at its start.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Rescue {
     pub(crate) worker: WorkerId,
-    /// The leases that it saw then.
+    /// The leases that the rescue saw at its start.
     pub(crate) seen: [bool; JOBS],
-    /// A heartbeat has come since: the worker lives.
+    /// A heartbeat has arrived since, so the worker is alive.
     pub(crate) has_beaten: bool,
 }
 
-/// A cancel that has read, and has not written.
+/// A cancel that has read the job and not written it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Cancel {
     pub(crate) job: usize,
@@ -163,36 +165,36 @@ pub(crate) enum Seen {
     Ended,
 }
 
-/// What must never have happened.
+/// Events that must never occur.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(crate) struct Wrongs {
+pub(crate) struct Violations {
     pub(crate) second_lease: bool,
-    pub(crate) lease_for_the_lost: bool,
+    pub(crate) lease_for_lost_worker: bool,
     pub(crate) stale_settle: bool,
-    pub(crate) denied_its_own: bool,
+    pub(crate) refused_repeated_settle: bool,
     pub(crate) cancelled_while_running: bool,
-    pub(crate) taken_from_the_living: bool,
+    pub(crate) taken_from_live_worker: bool,
 }
 
-/// Everything.
+/// The whole state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct State {
     pub(crate) jobs: [Job; JOBS],
-    pub(crate) workers: [[Standing; LIVES]; PROCESSES],
+    pub(crate) workers: [[WorkerState; REGISTRATIONS_PER_PROCESS]; PROCESSES],
     pub(crate) processes: [Process; PROCESSES],
     pub(crate) rescue: Option<Rescue>,
     pub(crate) cancel: Option<Cancel>,
-    pub(crate) wrongs: Wrongs,
+    pub(crate) violations: Violations,
     pub(crate) mishaps: u8,
 }
 
 impl State {
-    pub(crate) fn standing(&self, id: WorkerId) -> Standing {
+    pub(crate) fn worker_state(&self, id: WorkerId) -> WorkerState {
         self.workers[id.process][id.life]
     }
 
-    pub(crate) fn set_standing(&mut self, id: WorkerId, standing: Standing) {
-        self.workers[id.process][id.life] = standing;
+    pub(crate) fn set_worker_state(&mut self, id: WorkerId, worker_state: WorkerState) {
+        self.workers[id.process][id.life] = worker_state;
     }
 
     pub(crate) fn is_being_rescued(&self, id: WorkerId) -> bool {

@@ -11,7 +11,8 @@ enum Settled {
 }
 
 impl Protocol {
-    /// One statement, guarded by the token. A process whose reply was lost keeps the lease, to ask again.
+    /// One statement, guarded by the token. A process whose reply was lost keeps the lease, in
+    /// order to repeat the settle.
     pub(crate) fn settle(
         self,
         state: &mut State,
@@ -24,15 +25,15 @@ impl Protocol {
         let was = row.lease().map(|lease| lease.grant);
         let settled = self.settle_row(row, &lease, verdict);
         if was != row.lease().map(|lease| lease.grant) {
-            state.wrongs.stale_settle |= was != Some(lease.grant);
+            state.violations.stale_settle |= was != Some(lease.grant);
         }
-        let is_its_own = row.outcome().is_some_and(|outcome| outcome.winner == Some(lease.grant));
-        state.wrongs.denied_its_own |= is_its_own && settled == Settled::LeaseLost;
+        let is_repeated = row.outcome().is_some_and(|outcome| outcome.winner == Some(lease.grant));
+        state.violations.refused_repeated_settle |= is_repeated && settled == Settled::LeaseLost;
         let leases = &mut state.processes[process].held[job];
         match (reply, settled) {
             (Reply::Arrives, _) => drop(leases.remove(held)),
             (Reply::Lost, Settled::Done) => leases[held].unknown = Some(verdict),
-            // The same as if it had not asked yet.
+            // The result is the same as if the process had not sent the settle.
             (Reply::Lost, Settled::LeaseLost) => {}
         }
     }
@@ -79,14 +80,14 @@ impl Protocol {
         }
     }
 
-    /// A job that waits is cancelled; one that runs gets the flag; the rest is only answered.
+    /// Cancels a waiting job, and sets the flag on a running one. A finished job stays unchanged.
     pub(crate) fn commit_cancel(self, state: &mut State) {
         let Some(Cancel { job, seen }) = state.cancel.take() else { return };
         let row = &mut state.jobs[job];
         let seen = if self.has(Fault::CancelWithoutReread) { seen } else { see(row) };
         match (seen, row.outcome()) {
             (Seen::Waiting, None) => {
-                state.wrongs.cancelled_while_running |= row.lease().is_some();
+                state.violations.cancelled_while_running |= row.lease().is_some();
                 row.end(Outcome { state: Final::Cancelled, token: None, winner: None });
                 row.past.cancelled_after = Some(row.past.grants);
             }

@@ -1,9 +1,10 @@
-//! Jobs and processes have no names: of the states that differ only in their numbers one is explored.
+//! Jobs and processes are interchangeable. The checker explores one of the states that differ only
+//! in numbering.
 
 use crate::rows::{Claim, Stage, State, WorkerId};
 
 impl State {
-    /// The least of the states that this is by other names.
+    /// The least of the equivalent states.
     pub(crate) fn representative(self) -> Self {
         let jobs = self.with_jobs_swapped();
         let processes = self.with_processes_swapped();

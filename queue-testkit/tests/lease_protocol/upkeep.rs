@@ -1,9 +1,9 @@
-//! The life of a worker, and what rescues its jobs.
+//! The life of a worker, and the rescue of its jobs.
 
 use crate::faults::Fault;
 use crate::protocol::{Limit, Protocol, Reply, workers};
 use crate::rows::{
-    ATTEMPTS, Claim, Final, JOBS, Outcome, Process, Rescue, Stage, Standing, State, Verdict, WorkerId,
+    ATTEMPTS, Claim, Final, JOBS, Outcome, Process, Rescue, Stage, State, Verdict, WorkerId, WorkerState,
 };
 
 impl State {
@@ -12,51 +12,52 @@ impl State {
         let worker = WorkerId { process, life: known.lives };
         known.identity = Some(worker);
         known.lives += 1;
-        self.set_standing(worker, Standing::Registered);
+        self.set_worker_state(worker, WorkerState::Registered);
     }
 
-    /// The process is gone; its row and its leases stay.
+    /// The process ends; its worker's row and leases stay.
     pub(crate) fn crash(&mut self, process: usize) {
         self.roll_claim_back(process);
         let lives = self.processes[process].lives;
         self.processes[process] = Process { lives, ..Process::default() };
     }
 
-    /// A worker that was not given up lives on, however late. One that was keeps what it holds here: whatever
-    /// a process drops in good time, a slow one would still settle.
+    /// A worker that is not lost stays alive, however late its heartbeat is. The process of a lost
+    /// worker keeps its leases here, because a slow process may still settle them.
     pub(crate) fn heartbeat(&mut self, process: usize) {
         let Some(worker) = self.processes[process].identity else { return };
-        match self.standing(worker) {
-            Standing::Registered => {
+        match self.worker_state(worker) {
+            WorkerState::Registered => {
                 let rescues = self.rescue.iter_mut().filter(|rescue| rescue.worker == worker);
                 rescues.for_each(|rescue| rescue.has_beaten = true);
             }
-            Standing::Unknown | Standing::Lost => {
+            WorkerState::Unknown | WorkerState::Lost => {
                 self.roll_claim_back(process);
                 self.processes[process].identity = None;
             }
         }
     }
 
-    /// Locks the row, whose expiry was checked under the lock.
+    /// Locks the worker's row. Its expiry was checked under the lock.
     pub(crate) fn begin_rescue(&mut self, worker: WorkerId) {
         self.rescue = Some(Rescue { worker, seen: self.leases_of(worker), has_beaten: false });
     }
 }
 
 impl Protocol {
-    /// Expired, as every worker can be at any time, or given up before and not yet rid of all leases.
+    /// A worker can be rescued if it is alive, because it may have expired, or if it is lost with
+    /// leases left.
     pub(crate) fn can_be_rescued(self, state: &State, worker: WorkerId) -> bool {
-        match state.standing(worker) {
-            Standing::Registered => true,
-            Standing::Lost => {
+        match state.worker_state(worker) {
+            WorkerState::Registered => true,
+            WorkerState::Lost => {
                 !self.has(Fault::RescueForgetsTheRest) && state.leases_of(worker).contains(&true)
             }
-            Standing::Unknown => false,
+            WorkerState::Unknown => false,
         }
     }
 
-    /// Marks the worker lost for good, and moves its leases in the same transaction.
+    /// Marks the worker as lost, and moves its leases in the same transaction.
     pub(crate) fn commit_rescue(self, state: &mut State, limit: Limit) {
         let Some(Rescue { worker, seen, has_beaten }) = state.rescue.take() else { return };
         let held = state.leases_of(worker);
@@ -66,14 +67,14 @@ impl Protocol {
             Limit::All => JOBS,
         };
         for job in (0..JOBS).filter(|&job| moved[job]).take(limit) {
-            state.wrongs.taken_from_the_living |= has_beaten;
-            self.take_back(state, job);
+            state.violations.taken_from_live_worker |= has_beaten;
+            self.rescue_job(state, job);
         }
-        state.set_standing(worker, Standing::Lost);
+        state.set_worker_state(worker, WorkerState::Lost);
     }
 
-    /// The attempt stays charged, and nobody has won.
-    pub(crate) fn take_back(self, state: &mut State, job: usize) {
+    /// The attempt stays charged, and the job has no winner.
+    pub(crate) fn rescue_job(self, state: &mut State, job: usize) {
         let row = &mut state.jobs[job];
         if self.has(Fault::RescueRefunds) {
             row.attempt = row.attempt.saturating_sub(1);
@@ -85,8 +86,8 @@ impl Protocol {
         }
     }
 
-    /// From here, without any further fault: all processes are dead, their workers expire, and a new process does what
-    /// is left to do. The end of it.
+    /// The end of a run without further mishaps. All processes are dead, their workers expire, and
+    /// a new process finishes the jobs.
     pub(crate) fn after_recovery(self, state: &State) -> State {
         let mut state = state.clone();
         state.rescue = None;
@@ -100,9 +101,9 @@ impl Protocol {
                 self.commit_rescue(&mut state, Limit::All);
             }
         }
-        // The new process is the first one, as if it had lives without end.
+        // The first process acts as the new one, with an unlimited number of registrations.
         let worker = WorkerId { process: 0, life: 0 };
-        state.set_standing(worker, Standing::Registered);
+        state.set_worker_state(worker, WorkerState::Registered);
         state.processes[0].identity = Some(worker);
         for job in 0..JOBS {
             if state.jobs[job].stage == Stage::Ready {

@@ -1,4 +1,4 @@
-//! The in-memory backend with a mutation around it, as the suite sees it.
+//! The in-memory backend with a mutation, as a subject of the suite.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use queue_testkit::conformance::{SetupResult, Storage, Subject};
 
 use crate::mutation::{Mutation, Sound};
 
-/// Makes the mutation anew for each storage: it may remember what it saw of it.
+/// Creates a mutation per storage, because it may keep state about the storage.
 pub(crate) type Make = fn() -> Arc<dyn Mutation>;
 
-/// A mutant, as a subject of the suite.
+/// A mutant as a subject of the suite.
 pub(crate) struct Mutant {
     pub(crate) make: Make,
-    /// How often its fault has happened, on all its storages.
+    /// How often its fault has occurred, on all its storages.
     pub(crate) reached: Arc<AtomicU64>,
 }
 
@@ -34,8 +34,8 @@ impl Subject for Mutant {
     }
 }
 
-/// Keeps its jobs for as long as it is there: to the suite it is as durable as a file, and its handles are
-/// as those of several processes.
+/// Keeps its jobs until it is dropped. The suite treats it as durable, and its handles as those of
+/// several processes.
 struct Jobs {
     sound: Sound,
     mutation: Arc<dyn Mutation>,

@@ -1,4 +1,4 @@
-//! A mutant must be found out by a case of the promise that it breaks.
+//! Checks that a case of the promise finds each mutant.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,12 +8,12 @@ use queue_testkit::conformance::Suite;
 
 use crate::backend::{Make, Mutant};
 
-/// After this time a case has hung, which finds no mutant.
-const PATIENCE: Duration = Duration::from_secs(100);
-/// So that a run is like the other.
+/// A case that exceeds this time hangs, which does not count as finding the mutant.
+const CASE_TIMEOUT: Duration = Duration::from_secs(100);
+/// A fixed seed makes runs repeatable.
 const SEED: u64 = 7;
 
-/// Enters the mutants of a promise, each as a test.
+/// Declares the mutants of a promise, each as a test.
 ///
 /// ```text
 /// mutants! {
@@ -30,10 +30,11 @@ macro_rules! mutants {
 }
 pub(crate) use mutants;
 
-/// Runs the cases of the promise (`Q4`) until one fails, in which the mutant must have done what is wrong with it.
+/// Runs the cases of the promise (`Q4`) until one fails. The fault of the mutant must have occurred
+/// in that case.
 pub(crate) fn is_caught(promise: &str, make: Make) {
     let reached = Arc::new(AtomicU64::new(0));
     let suite = Suite::new(Mutant { make, reached: Arc::clone(&reached) }).unwrap();
-    let suite = suite.with_seed(SEED).with_timeout(PATIENCE);
+    let suite = suite.with_seed(SEED).with_timeout(CASE_TIMEOUT);
     println!("{}", suite.find(promise, || reached.swap(0, Ordering::SeqCst)).unwrap());
 }

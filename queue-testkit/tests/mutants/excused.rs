@@ -1,4 +1,4 @@
-//! The cases that the in-memory backend is excused from, to the letter.
+//! The exact list of cases that the in-memory backend is excused from.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

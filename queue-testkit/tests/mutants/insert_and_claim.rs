@@ -1,4 +1,4 @@
-//! The claims of inserts are made wrongly, or stand in their way.
+//! The claim of an insert is executed wrongly, or fails the insert.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q1 inserts_nothing_if_its_claim_fails => ClaimsApart(Wrong::Insert),
-    Q3 gives_back_what_the_claim_of_an_insert_took => ClaimsApart(Wrong::Leases),
-    Q7 forgets_the_last_attempts_of_the_claim_of_an_insert => ClaimsApart(Wrong::LastAttempts),
-    Q14 makes_the_claim_of_an_insert_too_early => ClaimsApart(Wrong::Time),
-    Q17 makes_the_claim_of_an_insert_on_a_paused_queue => ClaimsApart(Wrong::Pause),
+    Q1 inserts_nothing_if_its_claim_fails => SeparateClaim(Wrong::Insert),
+    Q3 gives_back_what_the_claim_of_an_insert_took => SeparateClaim(Wrong::Leases),
+    Q7 forgets_the_last_attempts_of_the_claim_of_an_insert => SeparateClaim(Wrong::LastAttempts),
+    Q14 makes_the_claim_of_an_insert_too_early => SeparateClaim(Wrong::Time),
+    Q17 makes_the_claim_of_an_insert_on_a_paused_queue => SeparateClaim(Wrong::Pause),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,10 +28,10 @@ enum Wrong {
     Pause,
 }
 
-/// Makes the claims of inserts by itself, after the insert.
-struct ClaimsApart(Wrong);
+/// Executes the claim of an insert as a separate request after the insert.
+struct SeparateClaim(Wrong);
 
-impl ClaimsApart {
+impl SeparateClaim {
     async fn claim(&self, sound: &Sound, claim: &ClaimRequest) -> Result<ClaimReply> {
         let mut request = claim.clone();
         match self.0 {
@@ -68,7 +68,7 @@ impl ClaimsApart {
 }
 
 #[async_trait]
-impl Mutation for ClaimsApart {
+impl Mutation for SeparateClaim {
     fn inserts_and_claims(&self) -> bool {
         true
     }

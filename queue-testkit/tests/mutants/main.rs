@@ -1,7 +1,8 @@
-//! The kit tests itself: backends that break one promise each, every one of which a case of that promise finds.
+//! The kit tests itself. Each mutant is a backend that breaks one promise, and a case of that
+//! promise must find it.
 //!
-//! They are wrappers around the in-memory backend. Q21 has its mutants where there is a schema, in the crates of the
-//! SQL backends; Q6, Q15 and Q18 have no feature that could be broken yet.
+//! The mutants wrap the in-memory backend. Those of Q21 are in the crates of the SQL backends,
+//! because only these have a schema. Q6, Q15 and Q18 have no feature to break yet.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What a mutant does in place of the operations.
+//! The operations that a mutant replaces.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,17 +13,17 @@ use queue_core::backend::{
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result};
 
-/// How often a task lets others go on, and how long, before it stops waiting for one of them.
+/// How many yields, and how much time, a task waits for another task at least.
 const YIELDS: usize = 1000;
 const PATIENCE: Duration = Duration::from_millis(20);
 
-/// The backend as it should be, and what the mutant did to it.
+/// The correct backend, and a count of the mutant's faults.
 #[derive(Clone)]
 pub(crate) struct Sound {
     pub(crate) backend: MemoryBackend,
-    /// Which handle on its storage this is: 0, 1, …
+    /// The number of this handle on its storage: 0, 1, …
     pub(crate) handle: u64,
-    /// How often what is wrong with the mutant has happened.
+    /// How often the fault of the mutant has occurred.
     pub(crate) reached: Arc<AtomicU64>,
 }
 
@@ -32,7 +32,7 @@ impl Sound {
         Self { backend: MemoryBackend::new(), handle: 0, reached }
     }
 
-    /// Says that what is wrong with the mutant has happened.
+    /// Records that the fault of the mutant has occurred.
     pub(crate) fn reached(&self) {
         self.reached.fetch_add(1, Ordering::SeqCst);
     }
@@ -51,7 +51,7 @@ impl Sound {
     }
 }
 
-/// Lets other tasks go on until one of them has moved the number, or nobody does.
+/// Yields until another task has changed the number, or until a time limit.
 pub(crate) async fn wait_for_another(moved: &AtomicU64) {
     let (before, start) = (moved.load(Ordering::SeqCst), Instant::now());
     for turn in 0.. {
@@ -62,16 +62,16 @@ pub(crate) async fn wait_for_another(moved: &AtomicU64) {
     }
 }
 
-/// The operations of a mutant; those that it does not name are done rightly.
+/// The operations of a mutant. Each default calls the correct backend.
 #[async_trait]
 pub(crate) trait Mutation: Send + Sync + 'static {
-    /// What a handle that is opened works on.
+    /// The backend that a newly opened handle uses.
     fn open(&self, sound: Sound) -> Sound {
         sound
     }
 
-    /// A mutant of the claims of inserts declares them; the others do not, so that every claim is
-    /// theirs.
+    /// Only mutants of claims within inserts return `true`. For the others each claim is then a
+    /// separate request.
     fn inserts_and_claims(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Q1: an acknowledged job vanishes.
+//! Q1: the backend loses an acknowledged job.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q1 loses_the_tail_of_a_batch => LosesTheTail,
-    Q1 forgets_its_jobs_when_it_is_opened_again => ForgetsWhenOpened,
-    Q1 loses_a_job_with_its_worker => LosesWithTheWorker,
-    Q1 loses_a_job_that_fails => LosesWhatFails,
+    Q1 loses_the_tail_of_a_batch => LosesLastOfBatch,
+    Q1 forgets_its_jobs_when_it_is_opened_again => EmptyAfterReopen,
+    Q1 loses_a_job_with_its_worker => LosesJobsOfLostWorker,
+    Q1 loses_a_job_that_fails => LosesFailedJobs,
 }
 
-/// The last job of a batch is acknowledged and not stored.
-struct LosesTheTail;
+/// Acknowledges the last job of a batch without storing it.
+struct LosesLastOfBatch;
 
 #[async_trait]
-impl Mutation for LosesTheTail {
+impl Mutation for LosesLastOfBatch {
     async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let cut = |batch: &mut Vec<_>| if batch.len() > 1 { batch.pop() } else { None };
         let tails: Vec<_> = request.batches.iter_mut().map(cut).collect();
         let mut reply = sound.backend.insert(request).await?;
-        for (fate, tail) in reply.batches.iter_mut().zip(tails) {
-            if let (Ok(answers), Some(tail)) = (fate, tail) {
+        for (result, tail) in reply.batches.iter_mut().zip(tails) {
+            if let (Ok(answers), Some(tail)) = (result, tail) {
                 sound.reached();
                 answers.push(Submitted::new(tail.id, Insertion::New));
             }
@@ -38,9 +38,9 @@ impl Mutation for LosesTheTail {
     }
 }
 
-struct ForgetsWhenOpened;
+struct EmptyAfterReopen;
 
-impl Mutation for ForgetsWhenOpened {
+impl Mutation for EmptyAfterReopen {
     fn open(&self, sound: Sound) -> Sound {
         if sound.handle == 0 {
             return sound;
@@ -50,7 +50,7 @@ impl Mutation for ForgetsWhenOpened {
     }
 }
 
-/// Removes all that is known of a job.
+/// Removes a job and all its rows.
 async fn erase(sound: &Sound, job: JobId) -> Result<()> {
     sound.reached();
     let none = Duration::ZERO;
@@ -65,11 +65,11 @@ async fn erase(sound: &Sound, job: JobId) -> Result<()> {
     Ok(())
 }
 
-/// What it ran is not rescued, but gone.
-struct LosesWithTheWorker;
+/// Removes a job instead of rescuing it.
+struct LosesJobsOfLostWorker;
 
 #[async_trait]
-impl Mutation for LosesWithTheWorker {
+impl Mutation for LosesJobsOfLostWorker {
     async fn maintain(&self, sound: &Sound, request: MaintainRequest) -> Result<MaintainReply> {
         let before = sound.stored().await.live;
         let reply = sound.backend.maintain(request).await?;
@@ -82,10 +82,10 @@ impl Mutation for LosesWithTheWorker {
     }
 }
 
-struct LosesWhatFails;
+struct LosesFailedJobs;
 
 #[async_trait]
-impl Mutation for LosesWhatFails {
+impl Mutation for LosesFailedJobs {
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         let settlements = request.settlements.clone();
         let answers = sound.backend.settle(request).await?;

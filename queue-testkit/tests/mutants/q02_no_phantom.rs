@@ -1,4 +1,4 @@
-//! Q2: something runs that nobody enqueued.
+//! Q2: a job runs that no enqueuer submitted.
 
 use async_trait::async_trait;
 use queue_core::backend::{ClaimReply, ClaimRequest, InsertReply, InsertRequest};
@@ -8,20 +8,20 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q2 runs_what_was_refused => RunsWhatWasRefused,
+    Q2 runs_what_was_refused => StoresRefusedJobs,
     Q2 stores_each_job_twice => StoresTwice,
-    Q2 brings_a_job_that_nobody_enqueued => BringsAPhantom,
+    Q2 brings_a_job_that_nobody_enqueued => ReturnsUnknownJob,
 }
 
-/// Of a batch that is refused, those jobs stay that could be stored.
-struct RunsWhatWasRefused;
+/// Stores the jobs of a refused batch that do not conflict.
+struct StoresRefusedJobs;
 
 #[async_trait]
-impl Mutation for RunsWhatWasRefused {
+impl Mutation for StoresRefusedJobs {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let reply = sound.backend.insert(request.clone()).await?;
-        for (batch, fate) in request.batches.into_iter().zip(&reply.batches) {
-            if fate.is_err() {
+        for (batch, result) in request.batches.into_iter().zip(&reply.batches) {
+            if result.is_err() {
                 sound.reached();
                 let mut alone = InsertRequest::new(batch.into_iter().map(|spec| vec![spec]).collect());
                 alone.now = request.now;
@@ -32,7 +32,7 @@ impl Mutation for RunsWhatWasRefused {
     }
 }
 
-/// As a retry within the backend might that makes a new id.
+/// Stores each job a second time under a new id, as a careless retry within a backend would.
 struct StoresTwice;
 
 #[async_trait]
@@ -49,10 +49,10 @@ impl Mutation for StoresTwice {
     }
 }
 
-struct BringsAPhantom;
+struct ReturnsUnknownJob;
 
 #[async_trait]
-impl Mutation for BringsAPhantom {
+impl Mutation for ReturnsUnknownJob {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let mut reply = sound.backend.claim(request).await?;
         if let Some(last) = reply.jobs.last().cloned() {

@@ -1,4 +1,4 @@
-//! Q3: two hold one job, or a rescue takes what a live worker holds.
+//! Q3: two workers hold one job, or a rescue takes a job from a live worker.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,18 +14,18 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound, wait_for_another};
 
 mutants! {
-    Q3 leases_a_running_job_again => LeasesAgain::default(),
-    Q3 looks_for_jobs_and_takes_them_in_two_steps => TwoSteps::default(),
-    Q3 rescues_the_jobs_of_a_live_worker => RescuesFromTheLiving,
-    Q3 shows_a_worker_the_leases_of_another => ShowsAnothersLeases,
+    Q3 leases_a_running_job_again => LeasesRunningJobs::default(),
+    Q3 looks_for_jobs_and_takes_them_in_two_steps => ReadsThenLeases::default(),
+    Q3 rescues_the_jobs_of_a_live_worker => RescuesFromLiveWorker,
+    Q3 shows_a_worker_the_leases_of_another => ListsLeasesOfOtherWorker,
 }
 
-/// A claim brings what another one brought, and is not settled yet.
+/// Returns jobs from an earlier claim again while they run.
 #[derive(Default)]
-struct LeasesAgain(Mutex<Vec<ClaimedJob>>);
+struct LeasesRunningJobs(Mutex<Vec<ClaimedJob>>);
 
 #[async_trait]
-impl Mutation for LeasesAgain {
+impl Mutation for LeasesRunningJobs {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let (queue, limit, claim) = (request.queue.clone(), request.limit, request.claim);
         let kinds = request.kinds.clone();
@@ -54,15 +54,15 @@ impl Mutation for LeasesAgain {
     }
 }
 
-/// Two claims that look before either takes see the same jobs.
+/// Reads jobs and leases them in two steps, so that two concurrent claims return the same jobs.
 #[derive(Default)]
-struct TwoSteps {
+struct ReadsThenLeases {
     looked: AtomicU64,
     seen: Mutex<Vec<ClaimedJob>>,
 }
 
 #[async_trait]
-impl Mutation for TwoSteps {
+impl Mutation for ReadsThenLeases {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let claim = request.claim;
         let seen: Vec<ClaimedJob> = std::mem::take(&mut *self.seen.lock().unwrap());
@@ -83,11 +83,11 @@ impl Mutation for TwoSteps {
     }
 }
 
-/// To whoever rescues, an hour has passed since the last heartbeat.
-struct RescuesFromTheLiving;
+/// Rescues with a clock that is an hour ahead.
+struct RescuesFromLiveWorker;
 
 #[async_trait]
-impl Mutation for RescuesFromTheLiving {
+impl Mutation for RescuesFromLiveWorker {
     async fn maintain(&self, sound: &Sound, mut request: MaintainRequest) -> Result<MaintainReply> {
         if request.rescue > 0 {
             sound.reached();
@@ -98,11 +98,11 @@ impl Mutation for RescuesFromTheLiving {
     }
 }
 
-/// The claim alone is looked for.
-struct ShowsAnothersLeases;
+/// Looks up leases by claim id only, without the worker.
+struct ListsLeasesOfOtherWorker;
 
 #[async_trait]
-impl Mutation for ShowsAnothersLeases {
+impl Mutation for ListsLeasesOfOtherWorker {
     async fn leases(&self, sound: &Sound, mut request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
         let rows = sound.stored().await.live;
         let holder = rows.iter().find(|row| row.claim == Some(request.claim)).and_then(|row| row.worker);

@@ -1,4 +1,4 @@
-//! Q4: a stale token does something, or the answer about it is wrong.
+//! Q4: a stale token has an effect, or its settle gets a wrong reply.
 
 use async_trait::async_trait;
 use queue_core::backend::{HeartbeatReply, HeartbeatRequest, SettleRequest, Settled};
@@ -9,14 +9,15 @@ use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q4 settles_without_the_fence => SettlesWithoutTheFence,
-    Q4 takes_the_worker_for_the_token => TakesTheWorkerForTheToken,
-    Q4 answers_done_to_a_lost_lease => AnswersDone,
-    Q4 forgets_how_a_job_was_ended => ForgetsTheEnd,
-    Q4 lets_a_stale_settlement_fail_its_neighbours => FailsTheNeighbours,
+    Q4 takes_the_worker_for_the_token => ChecksWorkerNotToken,
+    Q4 answers_done_to_a_lost_lease => AlwaysReturnsDone,
+    Q4 forgets_how_a_job_was_ended => RefusesRepeatedSettle,
+    Q4 lets_a_stale_settlement_fail_its_neighbours => FailsWholeRequest,
     Q4 stores_progress_without_the_fence => ProgressWithoutTheFence,
 }
 
-/// The token that opens the lease of the job, whoever holds it; `None` if it is not running.
+/// The live token of the job, if `holder` is its worker or `None`. Returns `None` if the job is not
+/// running.
 async fn live_token(sound: &Sound, token: Token, holder: Option<WorkerId>) -> Option<Token> {
     let row = sound.live(token.job).await?;
     let claim = row.claim.filter(|_| holder.is_none() || row.worker == holder)?;
@@ -40,11 +41,11 @@ impl Mutation for SettlesWithoutTheFence {
     }
 }
 
-/// Whichever claim of this worker holds the job: the second is taken for the first.
-struct TakesTheWorkerForTheToken;
+/// Accepts any token of the worker that holds the job.
+struct ChecksWorkerNotToken;
 
 #[async_trait]
-impl Mutation for TakesTheWorkerForTheToken {
+impl Mutation for ChecksWorkerNotToken {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &mut request.settlements {
             if let Some(live) = live_token(sound, settlement.token, Some(request.worker)).await
@@ -58,11 +59,11 @@ impl Mutation for TakesTheWorkerForTheToken {
     }
 }
 
-/// Nothing is changed, but nobody hears that.
-struct AnswersDone;
+/// Changes nothing, but returns `Done`.
+struct AlwaysReturnsDone;
 
 #[async_trait]
-impl Mutation for AnswersDone {
+impl Mutation for AlwaysReturnsDone {
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         let mut answers = sound.backend.settle(request).await?;
         for answer in answers.iter_mut().filter(|answer| matches!(answer, Ok(Settled::LeaseLost))) {
@@ -73,11 +74,11 @@ impl Mutation for AnswersDone {
     }
 }
 
-/// A settle of unknown outcome cannot be repeated.
-struct ForgetsTheEnd;
+/// Returns `LeaseLost` to a repeated settle.
+struct RefusesRepeatedSettle;
 
 #[async_trait]
-impl Mutation for ForgetsTheEnd {
+impl Mutation for RefusesRepeatedSettle {
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         let mut was_ended = Vec::new();
         for settlement in &request.settlements {
@@ -94,10 +95,10 @@ impl Mutation for ForgetsTheEnd {
     }
 }
 
-struct FailsTheNeighbours;
+struct FailsWholeRequest;
 
 #[async_trait]
-impl Mutation for FailsTheNeighbours {
+impl Mutation for FailsWholeRequest {
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &request.settlements {
             let row = sound.live(settlement.token.job).await;

@@ -1,4 +1,4 @@
-//! Q5: a batch is stored in part, or is answered with the fate of another.
+//! Q5: a batch is stored in part, or gets the result of another batch.
 
 use std::sync::Mutex;
 
@@ -10,23 +10,24 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q5 stores_the_rows_before_the_bad_one => StoresWhatCameBefore,
-    Q5 stores_the_rest_of_a_batch_that_is_known_in_part => StoresTheRest,
-    Q5 gives_all_batches_of_a_request_one_fate => OneFate,
-    Q5 answers_in_the_order_of_the_ids => OrderOfTheIds,
-    Q5 ends_the_jobs_of_a_batch_together => EndsTogether::default(),
+    Q5 stores_the_rows_before_the_bad_one => StoresRowsBeforeBad,
+    Q5 stores_the_rest_of_a_batch_that_is_known_in_part => StoresUnknownRows,
+    Q5 gives_all_batches_of_a_request_one_fate => OneResultForAll,
+    Q5 answers_in_the_order_of_the_ids => RepliesInIdOrder,
+    Q5 ends_the_jobs_of_a_batch_together => CancelsRestOfBatch::default(),
 }
 
-/// One row after the other, each committed by itself.
-struct StoresWhatCameBefore;
+/// Commits each row by itself, up to the bad one.
+struct StoresRowsBeforeBad;
 
 #[async_trait]
-impl Mutation for StoresWhatCameBefore {
+impl Mutation for StoresRowsBeforeBad {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let reply = sound.backend.insert(request.clone()).await?;
-        for (batch, fate) in request.batches.into_iter().zip(&reply.batches).filter(|(_, fate)| fate.is_err())
+        for (batch, result) in
+            request.batches.into_iter().zip(&reply.batches).filter(|(_, result)| result.is_err())
         {
-            let bad = fate.as_ref().err().and_then(|error| error.jobs().first().copied());
+            let bad = result.as_ref().err().and_then(|error| error.jobs().first().copied());
             let before: Vec<_> = batch.into_iter().take_while(|spec| Some(spec.id) != bad).collect();
             if !before.is_empty() {
                 sound.reached();
@@ -39,13 +40,13 @@ impl Mutation for StoresWhatCameBefore {
     }
 }
 
-/// As if each job of it had been asked for by itself.
-struct StoresTheRest;
+/// Stores each job of a batch by itself.
+struct StoresUnknownRows;
 
 #[async_trait]
-impl Mutation for StoresTheRest {
+impl Mutation for StoresUnknownRows {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
-        let mut fates = Vec::new();
+        let mut results = Vec::new();
         for batch in request.batches.clone() {
             let mut alone = InsertRequest::new(batch.into_iter().map(|spec| vec![spec]).collect());
             alone.now = request.now;
@@ -55,17 +56,17 @@ impl Mutation for StoresTheRest {
             if stored > 0 && stored < answers.len() {
                 sound.reached();
             }
-            fates.push(answers.into_iter().collect::<Result<Vec<_>>>().map(|answers| answers.concat()));
+            results.push(answers.into_iter().collect::<Result<Vec<_>>>().map(|answers| answers.concat()));
         }
-        Ok(InsertReply::new(fates))
+        Ok(InsertReply::new(results))
     }
 }
 
-/// One bad batch, and none is stored.
-struct OneFate;
+/// Refuses all batches of a request if one is bad.
+struct OneResultForAll;
 
 #[async_trait]
-impl Mutation for OneFate {
+impl Mutation for OneResultForAll {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let stored = sound.stored().await.jobs;
         let is_known_in_part = |batch: &Vec<JobSpec>| {
@@ -81,11 +82,11 @@ impl Mutation for OneFate {
     }
 }
 
-/// As rows come back from a database that was not asked for an order.
-struct OrderOfTheIds;
+/// Returns rows in id order, as a query without the order of the batch may.
+struct RepliesInIdOrder;
 
 #[async_trait]
-impl Mutation for OrderOfTheIds {
+impl Mutation for RepliesInIdOrder {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let mut reply = sound.backend.insert(request).await?;
         for answers in reply.batches.iter_mut().flatten() {
@@ -98,12 +99,12 @@ impl Mutation for OrderOfTheIds {
     }
 }
 
-/// A job that ends takes those with it that still wait and came with it.
+/// Cancels the waiting jobs of a batch when one of its jobs ends.
 #[derive(Default)]
-struct EndsTogether(Mutex<Vec<Vec<JobId>>>);
+struct CancelsRestOfBatch(Mutex<Vec<Vec<JobId>>>);
 
 #[async_trait]
-impl Mutation for EndsTogether {
+impl Mutation for CancelsRestOfBatch {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let ids = |batch: &Vec<JobSpec>| batch.iter().map(|spec| spec.id).collect();
         self.0.lock().unwrap().extend(request.batches.iter().map(ids));

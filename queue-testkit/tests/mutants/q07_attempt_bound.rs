@@ -1,4 +1,4 @@
-//! Q7: attempts are not counted as they should be.
+//! Q7: attempts are counted wrongly.
 
 use std::time::Duration;
 
@@ -24,12 +24,12 @@ mutants! {
         Verdict::Snooze { delay } => Some(Verdict::Retry { error: "snoozed".to_owned(), delay: *delay }),
         _ => None,
     }),
-    Q7 permits_one_attempt_more => OneMore,
-    Q7 brings_any_number_of_last_attempts => AnyLastAttempts,
-    Q7 keeps_no_record_of_failures => KeepsNoRecord,
+    Q7 permits_one_attempt_more => OneAttemptMore,
+    Q7 brings_any_number_of_last_attempts => IgnoresLastAttempts,
+    Q7 keeps_no_record_of_failures => DropsErrors,
 }
 
-/// Takes a verdict for another one.
+/// Replaces a verdict with another one.
 struct ChangedVerdict(fn(&Verdict) -> Option<Verdict>);
 
 #[async_trait]
@@ -45,10 +45,10 @@ impl Mutation for ChangedVerdict {
     }
 }
 
-struct OneMore;
+struct OneAttemptMore;
 
 #[async_trait]
-impl Mutation for OneMore {
+impl Mutation for OneAttemptMore {
     async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         for spec in request.batches.iter_mut().flatten() {
             sound.reached();
@@ -58,10 +58,10 @@ impl Mutation for OneMore {
     }
 }
 
-struct AnyLastAttempts;
+struct IgnoresLastAttempts;
 
 #[async_trait]
-impl Mutation for AnyLastAttempts {
+impl Mutation for IgnoresLastAttempts {
     async fn claim(&self, sound: &Sound, mut request: ClaimRequest) -> Result<ClaimReply> {
         if request.last_attempts < request.limit {
             sound.reached();
@@ -71,10 +71,10 @@ impl Mutation for AnyLastAttempts {
     }
 }
 
-struct KeepsNoRecord;
+struct DropsErrors;
 
 #[async_trait]
-impl Mutation for KeepsNoRecord {
+impl Mutation for DropsErrors {
     async fn jobs(&self, sound: &Sound, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
         let mut records = Vec::new();
         for id in ids {

@@ -1,4 +1,4 @@
-//! Q8: what has ended goes on, or is gone too soon.
+//! Q8: a finished job changes, or is pruned too early.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q8 revives_a_finished_job_that_is_inserted_again => Revives,
+    Q8 revives_a_finished_job_that_is_inserted_again => ReplacesFinished,
     Q8 claims_finished_jobs => ClaimsFinished::default(),
     Q8 prunes_a_tick_too_early => ChangedPrune(|prune| {
         for retention in [&mut prune.completed, &mut prune.cancelled, &mut prune.dead] {
@@ -24,11 +24,11 @@ mutants! {
     Q8 prunes_beyond_its_limit => ChangedPrune(|prune| prune.limit = u32::MAX),
 }
 
-/// The end is forgotten, and the job is new.
-struct Revives;
+/// Removes the finished job and inserts it as new.
+struct ReplacesFinished;
 
 #[async_trait]
-impl Mutation for Revives {
+impl Mutation for ReplacesFinished {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let ended = sound.stored().await.outcomes;
         let is_ended = |spec: &queue_core::JobSpec| ended.iter().any(|row| row.id == spec.id);

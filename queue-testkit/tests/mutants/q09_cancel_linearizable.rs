@@ -1,4 +1,4 @@
-//! Q9: a cancel says what is not so, or does not what it says.
+//! Q9: a cancel returns a wrong reply, or does not do what its reply states.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,20 +15,20 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound, wait_for_another};
 
 mutants! {
-    Q9 says_not_found_of_what_exists => SaysNotFound,
-    Q9 cancels_without_stopping => CancelsWithoutStopping,
-    Q9 takes_a_running_job_from_its_worker => TakesFromTheWorker,
-    Q9 signals_nobody => SignalsNobody,
-    Q9 signals_every_worker => SignalsEverybody::default(),
-    Q9 forgets_the_signal_with_the_lease => ForgetsTheSignal::default(),
-    Q9 answers_a_cancel_by_an_older_look => OlderLook::default(),
+    Q9 says_not_found_of_what_exists => ReturnsNotFound,
+    Q9 cancels_without_stopping => CancelHasNoEffect,
+    Q9 takes_a_running_job_from_its_worker => CancelsRunningJob,
+    Q9 signals_nobody => NeverSignals,
+    Q9 signals_every_worker => SignalsAllWorkers::default(),
+    Q9 forgets_the_signal_with_the_lease => StoresSignalInLease::default(),
+    Q9 answers_a_cancel_by_an_older_look => RepliesFromStaleRead::default(),
 }
 
-/// As a look in `live` alone would.
-struct SaysNotFound;
+/// Looks for the job among the unfinished jobs only.
+struct ReturnsNotFound;
 
 #[async_trait]
-impl Mutation for SaysNotFound {
+impl Mutation for ReturnsNotFound {
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         let mut replies = sound.backend.cancel(request).await?;
         for reply in replies.iter_mut().filter(|reply| matches!(reply, CancelReply::Finished(_))) {
@@ -39,11 +39,11 @@ impl Mutation for SaysNotFound {
     }
 }
 
-/// What waits is said to be cancelled, and runs.
-struct CancelsWithoutStopping;
+/// Returns `Cancelled` for a waiting job without cancelling it.
+struct CancelHasNoEffect;
 
 #[async_trait]
-impl Mutation for CancelsWithoutStopping {
+impl Mutation for CancelHasNoEffect {
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         let mut replies = Vec::new();
         for job in &request.jobs {
@@ -61,11 +61,11 @@ impl Mutation for CancelsWithoutStopping {
     }
 }
 
-/// There is a state between running and cancelled.
-struct TakesFromTheWorker;
+/// Cancels a running job at once, without its worker.
+struct CancelsRunningJob;
 
 #[async_trait]
-impl Mutation for TakesFromTheWorker {
+impl Mutation for CancelsRunningJob {
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         let mut replies = sound.backend.cancel(request.clone()).await?;
         for (reply, job) in replies.iter_mut().zip(request.jobs) {
@@ -83,10 +83,10 @@ impl Mutation for TakesFromTheWorker {
     }
 }
 
-struct SignalsNobody;
+struct NeverSignals;
 
 #[async_trait]
-impl Mutation for SignalsNobody {
+impl Mutation for NeverSignals {
     async fn cancel(&self, sound: &Sound, mut request: CancelRequest) -> Result<Vec<CancelReply>> {
         if request.if_running == IfRunning::Signal {
             sound.reached();
@@ -97,10 +97,10 @@ impl Mutation for SignalsNobody {
 }
 
 #[derive(Default)]
-struct SignalsEverybody(Mutex<Vec<JobId>>);
+struct SignalsAllWorkers(Mutex<Vec<JobId>>);
 
 #[async_trait]
-impl Mutation for SignalsEverybody {
+impl Mutation for SignalsAllWorkers {
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         if request.if_running == IfRunning::Signal {
             self.0.lock().unwrap().extend(&request.jobs);
@@ -120,12 +120,12 @@ impl Mutation for SignalsEverybody {
     }
 }
 
-/// The flag is one of the lease, not of the job.
+/// Stores the signal with the lease instead of the job.
 #[derive(Default)]
-struct ForgetsTheSignal(Mutex<BTreeMap<JobId, ClaimId>>);
+struct StoresSignalInLease(Mutex<BTreeMap<JobId, ClaimId>>);
 
 #[async_trait]
-impl Mutation for ForgetsTheSignal {
+impl Mutation for StoresSignalInLease {
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         if request.if_running == IfRunning::Signal {
             for job in &request.jobs {
@@ -154,12 +154,12 @@ impl Mutation for ForgetsTheSignal {
     }
 }
 
-/// What it answers was so before another came between.
+/// Returns a reply from a state that it read before a concurrent cancel.
 #[derive(Default)]
-struct OlderLook(AtomicU64);
+struct RepliesFromStaleRead(AtomicU64);
 
 #[async_trait]
-impl Mutation for OlderLook {
+impl Mutation for RepliesFromStaleRead {
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         let mut looked = Vec::new();
         for job in &request.jobs {

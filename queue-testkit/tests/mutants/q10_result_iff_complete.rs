@@ -1,4 +1,5 @@
-//! Q10: a result where there should be none, none where there should be one, or another's.
+//! Q10: a job has a result without completing, none although it completed, or that of another lease
+//! or job.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,18 +12,18 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q10 keeps_the_result_that_came_last => KeepsTheLast::default(),
-    Q10 shows_a_result_of_a_retried_job => ShowsWhileRetrying,
-    Q10 swaps_the_results_of_a_request => Swaps,
-    Q10 takes_an_empty_result_for_none => TakesEmptyForNone,
+    Q10 keeps_the_result_that_came_last => KeepsLatestResult::default(),
+    Q10 shows_a_result_of_a_retried_job => ResultWhileRetrying,
+    Q10 swaps_the_results_of_a_request => SwapsResults,
+    Q10 takes_an_empty_result_for_none => DropsEmptyResult,
 }
 
-/// Whoever brings a result overwrites it, and be its lease lost.
+/// Stores the latest result, even that of a lost lease.
 #[derive(Default)]
-struct KeepsTheLast(Mutex<BTreeMap<JobId, Vec<u8>>>);
+struct KeepsLatestResult(Mutex<BTreeMap<JobId, Vec<u8>>>);
 
 #[async_trait]
-impl Mutation for KeepsTheLast {
+impl Mutation for KeepsLatestResult {
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &request.settlements {
             if let Verdict::Complete(Completion { result: Some(result), .. }) = &settlement.verdict {
@@ -50,10 +51,10 @@ impl Mutation for KeepsTheLast {
     }
 }
 
-struct ShowsWhileRetrying;
+struct ResultWhileRetrying;
 
 #[async_trait]
-impl Mutation for ShowsWhileRetrying {
+impl Mutation for ResultWhileRetrying {
     async fn jobs(&self, sound: &Sound, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
         let mut records = Vec::new();
         for id in ids {
@@ -68,11 +69,11 @@ impl Mutation for ShowsWhileRetrying {
     }
 }
 
-/// Rows of two lists that are joined by their place.
-struct Swaps;
+/// Assigns the results of a request to the wrong jobs, as a join by position may.
+struct SwapsResults;
 
 #[async_trait]
-impl Mutation for Swaps {
+impl Mutation for SwapsResults {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         let results = request.settlements.iter_mut().filter_map(|settlement| match &mut settlement.verdict {
             Verdict::Complete(Completion { result, .. }) => Some(result),
@@ -87,10 +88,10 @@ impl Mutation for Swaps {
     }
 }
 
-struct TakesEmptyForNone;
+struct DropsEmptyResult;
 
 #[async_trait]
-impl Mutation for TakesEmptyForNone {
+impl Mutation for DropsEmptyResult {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &mut request.settlements {
             if let Verdict::Complete(Completion { result, .. }) = &mut settlement.verdict

@@ -1,4 +1,4 @@
-//! Q11: a dead worker's job comes back too early, too late, or never.
+//! Q11: the job of a dead worker is rescued too early, too late, or never.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -25,8 +25,8 @@ mutants! {
     Q11 never_rescues => ChangedRescue(|request| request.rescue = 0),
     Q11 rescues_beyond_its_limit => ChangedRescue(|request| request.rescue = u32::MAX),
     Q11 has_no_deadlines => NoDeadlines,
-    Q11 takes_the_leases_of_a_worker_that_retires => TakesFromTheRetired,
-    Q11 judges_by_an_older_look => OlderLook::default(),
+    Q11 takes_the_leases_of_a_worker_that_retires => ReleasesOnRetire,
+    Q11 judges_by_an_older_look => RescuesFromStaleRead::default(),
 }
 
 struct ChangedRescue(fn(&mut MaintainRequest));
@@ -42,7 +42,7 @@ impl Mutation for ChangedRescue {
     }
 }
 
-/// A worker that beats may keep a job for ever.
+/// Lets a worker with heartbeats keep a job forever.
 struct NoDeadlines;
 
 #[async_trait]
@@ -54,11 +54,11 @@ impl Mutation for NoDeadlines {
     }
 }
 
-/// Though what it left running may still run.
-struct TakesFromTheRetired;
+/// Releases the leases of a retiring worker, although its handlers may still run.
+struct ReleasesOnRetire;
 
 #[async_trait]
-impl Mutation for TakesFromTheRetired {
+impl Mutation for ReleasesOnRetire {
     async fn retire(&self, sound: &Sound, request: RetireRequest) -> Result<()> {
         let rows = sound.stored().await.live;
         let held = rows.iter().filter(|row| row.worker == Some(request.worker));
@@ -73,12 +73,12 @@ impl Mutation for TakesFromTheRetired {
     }
 }
 
-/// A heartbeat that comes between the look and the rescue saves nobody.
+/// Ignores a heartbeat that arrives between its read and the rescue.
 #[derive(Default)]
-struct OlderLook(AtomicU64);
+struct RescuesFromStaleRead(AtomicU64);
 
 #[async_trait]
-impl Mutation for OlderLook {
+impl Mutation for RescuesFromStaleRead {
     async fn heartbeat(&self, sound: &Sound, request: HeartbeatRequest) -> Result<HeartbeatReply> {
         let reply = sound.backend.heartbeat(request).await;
         self.0.fetch_add(1, Ordering::SeqCst);

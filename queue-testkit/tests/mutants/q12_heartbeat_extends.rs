@@ -1,4 +1,4 @@
-//! Q12: a heartbeat does not keep a worker alive, keeps one alive that is lost, or says what is not so.
+//! Q12: a heartbeat does not extend the expiry, revives a lost worker, or returns a wrong reply.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -14,20 +14,20 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q12 lets_heartbeats_extend_nothing => ExtendsNothing::default(),
-    Q12 lets_an_earlier_heartbeat_move_the_expiry_back => MovesBack::default(),
-    Q12 revives_a_lost_worker => Revives,
+    Q12 lets_heartbeats_extend_nothing => NeverExtends::default(),
+    Q12 lets_an_earlier_heartbeat_move_the_expiry_back => MovesExpiryBack::default(),
+    Q12 revives_a_lost_worker => RevivesLost,
     Q12 calls_every_heartbeat_punctual => ChangedReply(|reply| reply.beat = Beat::InTime),
     Q12 loses_count_of_the_leases => ChangedReply(|reply| reply.leases /= 2),
-    Q12 lets_a_late_worker_rescue => LetsTheLateRescue,
+    Q12 lets_a_late_worker_rescue => ExpiredWorkerRescues,
 }
 
-/// Each counts as one at the time of the entry.
+/// Treats each heartbeat as sent at the registration.
 #[derive(Default)]
-struct ExtendsNothing(Mutex<BTreeMap<WorkerId, Option<Timestamp>>>);
+struct NeverExtends(Mutex<BTreeMap<WorkerId, Option<Timestamp>>>);
 
 #[async_trait]
-impl Mutation for ExtendsNothing {
+impl Mutation for NeverExtends {
     async fn register(&self, sound: &Sound, request: RegisterRequest) -> Result<()> {
         self.0.lock().unwrap().entry(request.worker).or_insert(request.now);
         sound.backend.register(request).await
@@ -40,9 +40,9 @@ impl Mutation for ExtendsNothing {
     }
 }
 
-/// The last heartbeat counts, not the latest.
+/// Counts the expiry from the last heartbeat instead of the latest time.
 #[derive(Default)]
-struct MovesBack(Mutex<BTreeMap<WorkerId, Seen>>);
+struct MovesExpiryBack(Mutex<BTreeMap<WorkerId, Seen>>);
 
 #[derive(Clone, Copy)]
 struct Seen {
@@ -52,7 +52,7 @@ struct Seen {
 }
 
 #[async_trait]
-impl Mutation for MovesBack {
+impl Mutation for MovesExpiryBack {
     async fn register(&self, sound: &Sound, request: RegisterRequest) -> Result<()> {
         let expires_at = request.now.unwrap_or_else(Timestamp::now).saturating_add(request.expiry);
         let seen = Seen { expiry: request.expiry, expires_at, is_moved_back: false };
@@ -80,11 +80,11 @@ impl Mutation for MovesBack {
     }
 }
 
-/// That others gave it up is not final.
-struct Revives;
+/// Accepts the heartbeat of a lost worker.
+struct RevivesLost;
 
 #[async_trait]
-impl Mutation for Revives {
+impl Mutation for RevivesLost {
     async fn heartbeat(&self, sound: &Sound, request: HeartbeatRequest) -> Result<HeartbeatReply> {
         match sound.backend.heartbeat(request).await {
             Err(error) if error.kind() == ErrorKind::WorkerLost => {
@@ -111,11 +111,11 @@ impl Mutation for ChangedReply {
     }
 }
 
-/// After a jump of the clock it takes the jobs of those that are no later than itself.
-struct LetsTheLateRescue;
+/// Lets an expired worker rescue, so that a clock jump costs other workers their jobs.
+struct ExpiredWorkerRescues;
 
 #[async_trait]
-impl Mutation for LetsTheLateRescue {
+impl Mutation for ExpiredWorkerRescues {
     async fn maintain(&self, sound: &Sound, mut request: MaintainRequest) -> Result<MaintainReply> {
         if request.worker.take().is_some() {
             sound.reached();

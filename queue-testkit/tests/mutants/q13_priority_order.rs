@@ -1,4 +1,4 @@
-//! Q13: jobs come in another order, or those before the last claimed are hidden for good.
+//! Q13: jobs are returned in a wrong order, or jobs before the last claimed one stay hidden.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,11 +16,11 @@ use crate::mutation::{Mutation, Sound};
 
 mutants! {
     Q13 ignores_priorities => IgnoresPriorities,
-    Q13 returns_a_claim_in_reverse => Reverses,
-    Q13 claims_beyond_its_limit => BeyondTheLimit,
-    Q13 claims_only_jobs_of_a_later_time => Hides::new(HIDES_THE_SAME_TIME),
-    Q13 claims_only_jobs_behind_the_last_claimed => Hides::new(None),
-    Q13 moves_a_released_job_to_the_end => MovesTheReleased,
+    Q13 returns_a_claim_in_reverse => ReversesReply,
+    Q13 claims_beyond_its_limit => ExceedsLimit,
+    Q13 claims_only_jobs_of_a_later_time => HidesEarlierJobs::new(HIDES_THE_SAME_TIME),
+    Q13 claims_only_jobs_behind_the_last_claimed => HidesEarlierJobs::new(None),
+    Q13 moves_a_released_job_to_the_end => MovesReleasedToEnd,
     Q13 wakes_with_a_later_time_for_what_is_given_back => WakesLater::default(),
 }
 
@@ -37,11 +37,11 @@ impl Mutation for IgnoresPriorities {
     }
 }
 
-/// The right jobs, as rows come back that nobody sorted.
-struct Reverses;
+/// Returns the right jobs unsorted.
+struct ReversesReply;
 
 #[async_trait]
-impl Mutation for Reverses {
+impl Mutation for ReversesReply {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let mut reply = sound.backend.claim(request).await?;
         if reply.jobs.len() > 1 {
@@ -52,10 +52,10 @@ impl Mutation for Reverses {
     }
 }
 
-struct BeyondTheLimit;
+struct ExceedsLimit;
 
 #[async_trait]
-impl Mutation for BeyondTheLimit {
+impl Mutation for ExceedsLimit {
     async fn claim(&self, sound: &Sound, mut request: ClaimRequest) -> Result<ClaimReply> {
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
         request.limit = request.limit.saturating_add(1);
@@ -67,28 +67,28 @@ impl Mutation for BeyondTheLimit {
     }
 }
 
-/// No id is greater.
+/// This id is the greatest.
 const HIDES_THE_SAME_TIME: Option<JobId> = Some(JobId::from_bytes([0xff; 16]));
 
-/// A position in a queue, for each worker and priority.
-type Places = BTreeMap<(WorkerId, QueueName, i16), (Timestamp, JobId)>;
+/// The last claimed position per worker, queue and priority.
+type Positions = BTreeMap<(WorkerId, QueueName, i16), (Timestamp, JobId)>;
 
-/// What comes to stand before the last claimed job is never seen by its worker. With an id, that id
-/// takes the place of the job's own.
-struct Hides {
+/// Hides jobs before the last one that the worker claimed. If `id` is set, the position has this id
+/// instead of the job's.
+struct HidesEarlierJobs {
     id: Option<JobId>,
-    places: Mutex<Places>,
+    positions: Mutex<Positions>,
 }
 
-impl Hides {
+impl HidesEarlierJobs {
     fn new(id: Option<JobId>) -> Self {
-        Self { id, places: Mutex::default() }
+        Self { id, positions: Mutex::default() }
     }
 
-    /// Takes those jobs out of the reply that stand before the place.
+    /// Removes the jobs before the position from the reply, and returns their tokens.
     fn hide(&self, worker: WorkerId, reply: &mut ClaimReply) -> Vec<Token> {
-        let mut places = self.places.lock().unwrap();
-        let before = places.clone();
+        let mut positions = self.positions.lock().unwrap();
+        let before = positions.clone();
         let mut hidden = Vec::new();
         reply.jobs.retain(|job| {
             let key = (worker, job.queue.clone(), job.priority);
@@ -96,7 +96,7 @@ impl Hides {
             if is_hidden {
                 hidden.push(job.token);
             } else {
-                places.insert(key, (job.run_at, self.id.unwrap_or(job.token.job)));
+                positions.insert(key, (job.run_at, self.id.unwrap_or(job.token.job)));
             }
             !is_hidden
         });
@@ -105,7 +105,7 @@ impl Hides {
 }
 
 #[async_trait]
-impl Mutation for Hides {
+impl Mutation for HidesEarlierJobs {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let (worker, now) = (request.worker, request.now);
         let mut reply = sound.backend.claim(request).await?;
@@ -121,11 +121,11 @@ impl Mutation for Hides {
     }
 }
 
-/// It loses its place by being given back.
-struct MovesTheReleased;
+/// Gives a released job a new `run_at`.
+struct MovesReleasedToEnd;
 
 #[async_trait]
-impl Mutation for MovesTheReleased {
+impl Mutation for MovesReleasedToEnd {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &mut request.settlements {
             if settlement.verdict == Verdict::Release {
@@ -137,7 +137,7 @@ impl Mutation for MovesTheReleased {
     }
 }
 
-/// A worker that begins at that time stays behind the job that was given back.
+/// Announces a released job with a later `run_at`, so that a worker with a cursor misses it.
 #[derive(Default)]
 struct WakesLater(WakeHub);
 
@@ -154,9 +154,9 @@ impl Mutation for WakesLater {
                 .due_in(now.until(spec.run_at.unwrap_or(now)))
         };
         let hints: Vec<Hint> = request.batches.iter().flatten().map(hint).collect();
-        let fates = sound.backend.insert(request).await?;
+        let results = sound.backend.insert(request).await?;
         self.0.announce(&hints);
-        Ok(fates)
+        Ok(results)
     }
 
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {

@@ -1,4 +1,4 @@
-//! Q14: a job starts before its time.
+//! Q14: a job starts before its `run_at`.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q14 claims_a_tick_too_early => ATickTooEarly,
-    Q14 runs_a_scheduled_job_at_once => AtOnce,
-    Q14 waits_for_no_delay => NoDelay,
-    Q14 promotes_more_than_it_is_asked => PromotesMore,
+    Q14 claims_a_tick_too_early => ClaimsOneTickEarly,
+    Q14 runs_a_scheduled_job_at_once => IgnoresRunAt,
+    Q14 waits_for_no_delay => IgnoresDelay,
+    Q14 promotes_more_than_it_is_asked => ExceedsPromoteLimit,
 }
 
-/// `<=` the next tick, which is `<` this one.
-struct ATickTooEarly;
+/// Compares `run_at` with the next tick.
+struct ClaimsOneTickEarly;
 
 #[async_trait]
-impl Mutation for ATickTooEarly {
+impl Mutation for ClaimsOneTickEarly {
     async fn claim(&self, sound: &Sound, mut request: ClaimRequest) -> Result<ClaimReply> {
         sound.reached();
         request.now = request.now.map(|now| now.saturating_add(Duration::from_micros(1)));
@@ -31,10 +31,10 @@ impl Mutation for ATickTooEarly {
     }
 }
 
-struct AtOnce;
+struct IgnoresRunAt;
 
 #[async_trait]
-impl Mutation for AtOnce {
+impl Mutation for IgnoresRunAt {
     async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let now = request.now;
         for spec in request.batches.iter_mut().flatten().filter(|spec| spec.run_at > now) {
@@ -45,11 +45,11 @@ impl Mutation for AtOnce {
     }
 }
 
-/// After a failure, and when a handler put the job off.
-struct NoDelay;
+/// Ignores the delay of a retry or a snooze.
+struct IgnoresDelay;
 
 #[async_trait]
-impl Mutation for NoDelay {
+impl Mutation for IgnoresDelay {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &mut request.settlements {
             if let Verdict::Retry { delay, .. } | Verdict::Snooze { delay } = &mut settlement.verdict
@@ -63,10 +63,10 @@ impl Mutation for NoDelay {
     }
 }
 
-struct PromotesMore;
+struct ExceedsPromoteLimit;
 
 #[async_trait]
-impl Mutation for PromotesMore {
+impl Mutation for ExceedsPromoteLimit {
     async fn maintain(&self, sound: &Sound, mut request: MaintainRequest) -> Result<MaintainReply> {
         if request.promote > 0 {
             sound.reached();

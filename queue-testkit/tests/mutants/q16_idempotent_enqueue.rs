@@ -1,4 +1,4 @@
-//! Q16: a job that is enqueued again is there twice, refused, or taken for another.
+//! Q16: a job that is enqueued again is stored twice, refused, or confused with another job.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,19 +13,19 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound, wait_for_another};
 
 mutants! {
-    Q16 makes_a_second_job_of_the_same_id => SecondJob,
-    Q16 accepts_the_same_id_with_other_content => OtherContent,
-    Q16 compares_payloads_by_what_they_mean => SameMeaning::default(),
+    Q16 makes_a_second_job_of_the_same_id => StoresAgain,
+    Q16 accepts_the_same_id_with_other_content => IgnoresConflict,
+    Q16 compares_payloads_by_what_they_mean => ComparesParsedJson::default(),
     Q16 compares_attributes => ComparesAttributes,
-    Q16 refuses_what_it_knows => RefusesTheKnown,
-    Q16 tells_two_that_they_made_the_job => TellsTwo::default(),
+    Q16 refuses_what_it_knows => RefusesKnown,
+    Q16 tells_two_that_they_made_the_job => ReturnsNewTwice::default(),
 }
 
-/// Under an id of its own.
-struct SecondJob;
+/// Stores the known job again under a new id.
+struct StoresAgain;
 
 #[async_trait]
-impl Mutation for SecondJob {
+impl Mutation for StoresAgain {
     async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let stored = sound.stored().await.jobs;
         let asked: Vec<Vec<JobId>> =
@@ -44,7 +44,7 @@ impl Mutation for SecondJob {
     }
 }
 
-/// As a comparison of whole rows would.
+/// Compares attributes, as a comparison of whole rows would.
 struct ComparesAttributes;
 
 #[async_trait]
@@ -64,20 +64,20 @@ impl Mutation for ComparesAttributes {
     }
 }
 
-/// As `ON CONFLICT DO NOTHING` would.
-struct OtherContent;
+/// Ignores a conflict, as `ON CONFLICT DO NOTHING` would.
+struct IgnoresConflict;
 
 #[async_trait]
-impl Mutation for OtherContent {
+impl Mutation for IgnoresConflict {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let stored = sound.stored().await.jobs;
         let batches = request.batches.clone();
         let mut reply = sound.backend.insert(request).await?;
-        for (batch, fate) in batches.iter().zip(&mut reply.batches) {
+        for (batch, result) in batches.iter().zip(&mut reply.batches) {
             let is_known = batch.iter().all(|spec| stored.contains(&spec.id));
-            if is_known && fate.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+            if is_known && result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
                 sound.reached();
-                *fate = Ok(known(batch));
+                *result = Ok(known(batch));
             }
         }
         Ok(reply)
@@ -88,12 +88,12 @@ fn known(batch: &[JobSpec]) -> Vec<Submitted> {
     batch.iter().map(|spec| Submitted::new(spec.id, Insertion::Known)).collect()
 }
 
-/// As a column of parsed JSON does.
+/// Compares payloads as parsed JSON, as a JSON column would.
 #[derive(Default)]
-struct SameMeaning(Mutex<BTreeMap<JobId, JobSpec>>);
+struct ComparesParsedJson(Mutex<BTreeMap<JobId, JobSpec>>);
 
 #[async_trait]
-impl Mutation for SameMeaning {
+impl Mutation for ComparesParsedJson {
     async fn insert(&self, sound: &Sound, mut request: InsertRequest) -> Result<InsertReply> {
         let meaning = |spec: &JobSpec| serde_json::from_str::<Value>(spec.payload.as_str()).ok();
         let mut first = self.0.lock().unwrap().clone();
@@ -109,33 +109,34 @@ impl Mutation for SameMeaning {
     }
 }
 
-/// An enqueue of unknown outcome cannot be repeated.
-struct RefusesTheKnown;
+/// Refuses a known job, so that an enqueue of unknown outcome cannot be repeated.
+struct RefusesKnown;
 
 #[async_trait]
-impl Mutation for RefusesTheKnown {
+impl Mutation for RefusesKnown {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let mut reply = sound.backend.insert(request).await?;
-        for fate in &mut reply.batches {
-            if let Ok([first, ..]) = fate.as_deref()
+        for result in &mut reply.batches {
+            if let Ok([first, ..]) = result.as_deref()
                 && !first.is_new()
             {
                 sound.reached();
                 let message = format!("the id {} is stored already", first.id);
                 let error = Error::new(ErrorKind::Conflict, "insert jobs", message).with_jobs(vec![first.id]);
-                *fate = Err(error);
+                *result = Err(error);
             }
         }
         Ok(reply)
     }
 }
 
-/// Whether the job is new is asked for before it is stored.
+/// Reads whether the job is new before it stores it, so that two concurrent inserts report it as
+/// new.
 #[derive(Default)]
-struct TellsTwo(AtomicU64);
+struct ReturnsNewTwice(AtomicU64);
 
 #[async_trait]
-impl Mutation for TellsTwo {
+impl Mutation for ReturnsNewTwice {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let mut is_new = Vec::new();
         for batch in &request.batches {

@@ -1,4 +1,4 @@
-//! Q17: a pause does not hold, or holds for others.
+//! Q17: a pause has no effect, or affects other queues.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -12,18 +12,18 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q17 gives_jobs_of_a_paused_queue => GivesAllTheSame::default(),
-    Q17 pauses_every_queue => PausesEvery,
-    Q17 pauses_for_its_own_handle_only => OwnHandleOnly::default(),
-    Q17 returns_from_pause_before_the_claims_that_are_under_way => ReturnsEarly::default(),
+    Q17 gives_jobs_of_a_paused_queue => IgnoresPause::default(),
+    Q17 pauses_every_queue => PausesAllQueues,
+    Q17 pauses_for_its_own_handle_only => PausesOwnHandle::default(),
+    Q17 returns_from_pause_before_the_claims_that_are_under_way => ReturnsDuringClaims::default(),
 }
 
-/// It is listed as paused, and that is all.
+/// Lists the queue as paused, but lets claims return its jobs.
 #[derive(Default)]
-struct GivesAllTheSame(Mutex<BTreeSet<QueueName>>);
+struct IgnoresPause(Mutex<BTreeSet<QueueName>>);
 
 #[async_trait]
-impl Mutation for GivesAllTheSame {
+impl Mutation for IgnoresPause {
     async fn pause(&self, sound: &Sound, queue: &QueueName) -> Result<()> {
         sound.reached();
         self.0.lock().unwrap().insert(queue.clone());
@@ -40,10 +40,10 @@ impl Mutation for GivesAllTheSame {
     }
 }
 
-struct PausesEvery;
+struct PausesAllQueues;
 
 #[async_trait]
-impl Mutation for PausesEvery {
+impl Mutation for PausesAllQueues {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let paused = sound.backend.paused().await?;
         if paused.is_empty() || paused.contains(&request.queue) {
@@ -54,12 +54,12 @@ impl Mutation for PausesEvery {
     }
 }
 
-/// A setting of the program, not of the storage.
+/// Stores the pause in the handle instead of the storage.
 #[derive(Default)]
-struct OwnHandleOnly(Mutex<BTreeSet<(u64, QueueName)>>);
+struct PausesOwnHandle(Mutex<BTreeSet<(u64, QueueName)>>);
 
 #[async_trait]
-impl Mutation for OwnHandleOnly {
+impl Mutation for PausesOwnHandle {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let is_paused = |handle: u64| {
             let paused = self.0.lock().unwrap();
@@ -81,7 +81,7 @@ impl Mutation for OwnHandleOnly {
 
     async fn resume(&self, sound: &Sound, queue: &QueueName) -> Result<()> {
         self.0.lock().unwrap().remove(&(sound.handle, queue.clone()));
-        // Wakes, as a resume should.
+        // The pause and resume of the inner backend send the wake-up of a resume.
         sound.backend.pause(queue).await?;
         sound.backend.resume(queue).await
     }
@@ -92,15 +92,15 @@ impl Mutation for OwnHandleOnly {
     }
 }
 
-/// A claim looks whether the queue is paused, and takes its jobs later.
+/// Checks the pause first and takes jobs later, so that a pause returns during a claim.
 #[derive(Default)]
-struct ReturnsEarly {
+struct ReturnsDuringClaims {
     paused: Mutex<BTreeSet<QueueName>>,
     pauses: AtomicU64,
 }
 
 #[async_trait]
-impl Mutation for ReturnsEarly {
+impl Mutation for ReturnsDuringClaims {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         if self.paused.lock().unwrap().contains(&request.queue) {
             return Ok(ClaimReply::default());
@@ -111,11 +111,11 @@ impl Mutation for ReturnsEarly {
         }
         let is_paused = || self.pauses.load(Ordering::SeqCst) != before;
         if is_paused() {
-            // So that it is after the pause has returned, and not at the same moment.
+            // Waits, so that the claim takes its jobs clearly after the pause returned.
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         let reply = sound.backend.claim(request).await;
-        // The pause may also have come after the look above.
+        // The pause may also have returned after the check above.
         if is_paused() {
             sound.reached();
         }

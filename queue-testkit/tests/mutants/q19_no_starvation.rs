@@ -1,4 +1,4 @@
-//! Q19: some jobs are never claimed, or fail for what another is.
+//! Q19: jobs are never claimed, or one bad settlement fails others.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -14,19 +14,19 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q19 lets_unhandled_kinds_hide_the_others => HiddenBehindOthers::default(),
-    Q19 fails_a_whole_request_for_one_settlement => FailsAll,
-    Q19 leaves_what_is_not_urgent_for_ever => LeavesTheHumble,
-    Q19 gives_up_a_rescue_at_its_limit => GivesUpAtTheLimit::default(),
-    Q19 looks_at_queues_for_the_first_kind_only => LooksForTheFirstKind,
-    Q19 names_no_queue_whose_jobs_are_only_due => NamesNoneThatIsDue,
+    Q19 lets_unhandled_kinds_hide_the_others => LimitsBeforeKinds::default(),
+    Q19 fails_a_whole_request_for_one_settlement => FailsWholeRequest,
+    Q19 leaves_what_is_not_urgent_for_ever => SkipsLowPriorities,
+    Q19 gives_up_a_rescue_at_its_limit => StopsAtRescueLimit::default(),
+    Q19 looks_at_queues_for_the_first_kind_only => ReadsFirstKindOnly,
+    Q19 names_no_queue_whose_jobs_are_only_due => OmitsDueQueues,
 }
 
-/// What has jobs of the other kinds only is left out.
-struct LooksForTheFirstKind;
+/// Omits queues that only have jobs of other kinds.
+struct ReadsFirstKindOnly;
 
 #[async_trait]
-impl Mutation for LooksForTheFirstKind {
+impl Mutation for ReadsFirstKindOnly {
     async fn ready_queues(&self, sound: &Sound, mut request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
         if request.kinds.len() > 1 {
             sound.reached();
@@ -36,11 +36,11 @@ impl Mutation for LooksForTheFirstKind {
     }
 }
 
-/// A job that nobody promoted yet is waited for, by a worker that never claims.
-struct NamesNoneThatIsDue;
+/// Omits a queue whose jobs are due and not promoted, so that a worker never claims from it.
+struct OmitsDueQueues;
 
 #[async_trait]
-impl Mutation for NamesNoneThatIsDue {
+impl Mutation for OmitsDueQueues {
     async fn ready_queues(&self, sound: &Sound, mut request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
         sound.reached();
         request.now = Some(Timestamp::UNIX_EPOCH);
@@ -48,12 +48,12 @@ impl Mutation for NamesNoneThatIsDue {
     }
 }
 
-/// The limit is applied before the kinds are looked at.
+/// Applies the limit before the filter by kind.
 #[derive(Default)]
-struct HiddenBehindOthers(Mutex<BTreeSet<Kind>>);
+struct LimitsBeforeKinds(Mutex<BTreeSet<Kind>>);
 
 #[async_trait]
-impl Mutation for HiddenBehindOthers {
+impl Mutation for LimitsBeforeKinds {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         self.0.lock().unwrap().extend(request.batches.iter().flatten().map(|spec| spec.kind.clone()));
         sound.backend.insert(request).await
@@ -79,10 +79,10 @@ impl Mutation for HiddenBehindOthers {
     }
 }
 
-struct FailsAll;
+struct FailsWholeRequest;
 
 #[async_trait]
-impl Mutation for FailsAll {
+impl Mutation for FailsWholeRequest {
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &request.settlements {
             if request.settlements.len() > 1 && sound.record(settlement.token.job).await.is_none() {
@@ -95,18 +95,18 @@ impl Mutation for FailsAll {
     }
 }
 
-/// Below the common priority nothing is looked for.
-struct LeavesTheHumble;
+/// Never returns a job below the default priority.
+struct SkipsLowPriorities;
 
 #[async_trait]
-impl Mutation for LeavesTheHumble {
+impl Mutation for SkipsLowPriorities {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let (worker, now) = (request.worker, request.now);
         let mut reply = sound.backend.claim(request).await?;
-        let humble: Vec<_> = reply.jobs.extract_if(.., |job| job.priority < 0).collect();
-        if !humble.is_empty() {
+        let low: Vec<_> = reply.jobs.extract_if(.., |job| job.priority < 0).collect();
+        if !low.is_empty() {
             sound.reached();
-            let ends = humble.iter().map(|job| Settlement::new(job.token, Verdict::Release)).collect();
+            let ends = low.iter().map(|job| Settlement::new(job.token, Verdict::Release)).collect();
             let mut settle = SettleRequest::new(worker, ends);
             settle.now = now;
             drop(sound.backend.settle(settle).await?);
@@ -115,12 +115,12 @@ impl Mutation for LeavesTheHumble {
     }
 }
 
-/// Of a worker that was given up, what did not fit the limit is not looked for again.
+/// Never rescues again after a rescue reached its limit.
 #[derive(Default)]
-struct GivesUpAtTheLimit(Mutex<bool>);
+struct StopsAtRescueLimit(Mutex<bool>);
 
 #[async_trait]
-impl Mutation for GivesUpAtTheLimit {
+impl Mutation for StopsAtRescueLimit {
     async fn maintain(&self, sound: &Sound, mut request: MaintainRequest) -> Result<MaintainReply> {
         if request.rescue > 0 && *self.0.lock().unwrap() {
             sound.reached();

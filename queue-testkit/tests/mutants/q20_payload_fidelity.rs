@@ -1,4 +1,4 @@
-//! Q20: what was stored comes back changed.
+//! Q20: the backend changes stored values.
 
 use std::time::Duration;
 
@@ -33,14 +33,14 @@ mutants! {
         }
     }),
     Q20 folds_the_case_of_names => FoldsCase,
-    Q20 cuts_results_at_a_nul => ChangedEnd(|verdict| {
+    Q20 cuts_results_at_a_nul => ChangedVerdict(|verdict| {
         if let Verdict::Complete(Completion { result: Some(result), .. }) = verdict
             && let Some(nul) = result.iter().position(|byte| *byte == 0)
         {
             result.truncate(nul);
         }
     }),
-    Q20 cuts_the_texts_of_errors => ChangedEnd(|verdict| {
+    Q20 cuts_the_texts_of_errors => ChangedVerdict(|verdict| {
         if let Verdict::Retry { error: text, .. } | Verdict::Bury { error: text } | Verdict::Cancel { reason: text } = verdict
         {
             *text = text.chars().take(255).collect();
@@ -48,7 +48,7 @@ mutants! {
     }),
 }
 
-/// What is stored of a job is changed on the way.
+/// Changes a job before it is stored.
 struct ChangedJob(fn(&mut JobSpec));
 
 #[async_trait]
@@ -65,11 +65,11 @@ impl Mutation for ChangedJob {
     }
 }
 
-/// What is stored of an end is changed on the way.
-struct ChangedEnd(fn(&mut Verdict));
+/// Changes a verdict before it is stored.
+struct ChangedVerdict(fn(&mut Verdict));
 
 #[async_trait]
-impl Mutation for ChangedEnd {
+impl Mutation for ChangedVerdict {
     async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         for settlement in &mut request.settlements {
             let before = settlement.verdict.clone();
@@ -82,7 +82,7 @@ impl Mutation for ChangedEnd {
     }
 }
 
-/// As a collation that ignores it does.
+/// Ignores case in names, as some collations do.
 struct FoldsCase;
 
 #[async_trait]

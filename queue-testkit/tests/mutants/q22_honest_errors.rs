@@ -1,4 +1,4 @@
-//! Q22: an error says what is not so, or leaves something behind.
+//! Q22: an error is wrong, or leaves resources behind.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,22 +14,22 @@ use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
-    Q22 calls_a_conflict_unavailable => CallsItUnavailable,
-    Q22 makes_an_error_of_an_answer => ErrorForAnAnswer,
-    Q22 is_broken_after_an_error => BrokenAfterwards::default(),
-    Q22 panics_at_the_greatest_limit => Panics,
-    Q22 stores_half_of_a_dropped_insert => HalfOfADropped,
+    Q22 calls_a_conflict_unavailable => ConflictIsUnavailable,
+    Q22 makes_an_error_of_an_answer => NotFoundIsAnError,
+    Q22 is_broken_after_an_error => BrokenAfterError::default(),
+    Q22 panics_at_the_greatest_limit => PanicsAtGreatestLimit,
+    Q22 stores_half_of_a_dropped_insert => InsertsInTwoSteps,
     Q22 loses_a_connection_with_a_dropped_future => LosesConnections(Semaphore::new(4)),
 }
 
-/// It asks to be tried again, for ever.
-struct CallsItUnavailable;
+/// Marks a conflict as retryable, so that callers retry forever.
+struct ConflictIsUnavailable;
 
 #[async_trait]
-impl Mutation for CallsItUnavailable {
+impl Mutation for ConflictIsUnavailable {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let mut reply = sound.backend.insert(request).await?;
-        for error in reply.batches.iter_mut().filter_map(|fate| fate.as_mut().err()) {
+        for error in reply.batches.iter_mut().filter_map(|result| result.as_mut().err()) {
             sound.reached();
             *error = Error::new(ErrorKind::Unavailable, "insert jobs", error.message());
         }
@@ -37,11 +37,11 @@ impl Mutation for CallsItUnavailable {
     }
 }
 
-/// What does not exist fails the request.
-struct ErrorForAnAnswer;
+/// Fails the request if a job does not exist.
+struct NotFoundIsAnError;
 
 #[async_trait]
-impl Mutation for ErrorForAnAnswer {
+impl Mutation for NotFoundIsAnError {
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         let replies = sound.backend.cancel(request).await?;
         if replies.contains(&CancelReply::NotFound) {
@@ -52,11 +52,11 @@ impl Mutation for ErrorForAnAnswer {
     }
 }
 
-/// As a connection is whose transaction nobody ended.
+/// Fails each request after an error, like a connection with an open transaction.
 #[derive(Default)]
-struct BrokenAfterwards(AtomicBool);
+struct BrokenAfterError(AtomicBool);
 
-impl BrokenAfterwards {
+impl BrokenAfterError {
     fn seen<T>(&self, answer: Result<T>) -> Result<T> {
         if answer.is_err() {
             self.0.store(true, Ordering::SeqCst);
@@ -74,11 +74,11 @@ impl BrokenAfterwards {
 }
 
 #[async_trait]
-impl Mutation for BrokenAfterwards {
+impl Mutation for BrokenAfterError {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         self.check(sound)?;
         let reply = sound.backend.insert(request).await?;
-        Ok(InsertReply::new(reply.batches.into_iter().map(|fate| self.seen(fate)).collect()))
+        Ok(InsertReply::new(reply.batches.into_iter().map(|result| self.seen(result)).collect()))
     }
 
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
@@ -92,25 +92,25 @@ impl Mutation for BrokenAfterwards {
     }
 }
 
-struct Panics;
+struct PanicsAtGreatestLimit;
 
 #[async_trait]
-impl Mutation for Panics {
+impl Mutation for PanicsAtGreatestLimit {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         if request.limit == u32::MAX {
             sound.reached();
-            // Without the message that the panic hook would print.
+            // `resume_unwind` skips the panic hook, which would print a message.
             std::panic::resume_unwind(Box::new("attempt to add with overflow"));
         }
         sound.backend.claim(request).await
     }
 }
 
-/// Between the two halves the future can be dropped.
-struct HalfOfADropped;
+/// Inserts in two steps, so that a drop of the future can leave the first one.
+struct InsertsInTwoSteps;
 
 #[async_trait]
-impl Mutation for HalfOfADropped {
+impl Mutation for InsertsInTwoSteps {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         let known = sound.stored().await.jobs;
         let is_new = request.batches.iter().flatten().all(|spec| !known.contains(&spec.id));
@@ -137,21 +137,21 @@ impl Mutation for HalfOfADropped {
     }
 }
 
-/// Each insert takes one of four, and gives it back if it gets that far.
+/// Takes one of four permits per insert, and loses it if the future is dropped.
 struct LosesConnections(Semaphore);
 
 #[async_trait]
 impl Mutation for LosesConnections {
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
-        let patience = std::time::Duration::from_secs(2);
-        let Ok(Ok(connection)) = tokio::time::timeout(patience, self.0.acquire()).await else {
+        let limit = std::time::Duration::from_secs(2);
+        let Ok(Ok(connection)) = tokio::time::timeout(limit, self.0.acquire()).await else {
             sound.reached();
             return Err(Error::new(ErrorKind::Unavailable, "insert jobs", "no connection is free"));
         };
         connection.forget();
         tokio::task::yield_now().await;
-        let fates = sound.backend.insert(request).await;
+        let results = sound.backend.insert(request).await;
         self.0.add_permits(1);
-        fates
+        results
     }
 }

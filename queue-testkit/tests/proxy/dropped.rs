@@ -1,4 +1,4 @@
-//! The futures of the proxy, dropped at each of their polls.
+//! The futures of the proxy are dropped at each poll.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn a_dropped_start_of_a_proxy_is_none() {
 async fn a_loss_that_nobody_waits_for_is_given_up() {
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxy = Proxy::start(server.local_addr().unwrap()).await.unwrap();
-    // Dropped before its first poll, and after it.
+    // The first future is dropped before its first poll, the second after it.
     for polls in 0..2 {
         let happened = proxy.lose_request("kept").happened(Duration::from_secs(60));
         assert!(drop_after(polls, happened).await.is_none());
@@ -47,7 +47,7 @@ async fn a_reply_that_nobody_holds_any_more_is_passed_on() {
     let mut client = TcpStream::connect(proxy.address()).await.unwrap();
     let (mut passed, _) = server.accept().await.unwrap();
     let mut received = [0; 4];
-    // Dropped before its first poll, and after it.
+    // The first future is dropped before its first poll, the second after it.
     for polls in 0..2 {
         let began = proxy.hold_reply("kept").began(Duration::from_secs(60));
         assert!(drop_after(polls, began).await.is_none());

@@ -1,4 +1,4 @@
-//! The proxy, in front of a server that sends back what it gets.
+//! The proxy in front of a server that echoes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,13 +13,13 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-/// Far more than anything here takes.
+/// Much longer than any step of these tests.
 const LONG: Duration = Duration::from_secs(20);
 
-/// Long enough for bytes to arrive that nothing holds.
+/// Long enough for bytes to arrive that the proxy does not hold.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// A server, a proxy in front of it, and what the server saw.
+/// An echo server, a proxy in front of it, and the bytes that the server received.
 struct Setup {
     proxy: Proxy,
     seen: UnboundedReceiver<Vec<u8>>,
@@ -29,14 +29,14 @@ impl Setup {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = listener.local_addr().unwrap();
-        let (tell, seen) = unbounded_channel();
+        let (sent, seen) = unbounded_channel();
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let tell = tell.clone();
+                let sent = sent.clone();
                 tokio::spawn(async move {
                     let mut piece = vec![0; 1000];
                     while let Ok(bytes @ 1..) = client.read(&mut piece).await {
-                        tell.send(piece[..bytes].to_vec()).ok();
+                        sent.send(piece[..bytes].to_vec()).ok();
                         client.write_all(&piece[..bytes]).await.ok();
                     }
                 });
@@ -54,7 +54,7 @@ impl Setup {
     }
 }
 
-/// Sends, and reads as much as was sent.
+/// Sends the text, and reads as many bytes as were sent.
 async fn echo(client: &mut TcpStream, text: &str) -> io::Result<String> {
     client.write_all(text.as_bytes()).await?;
     answer(client, text.len()).await
@@ -66,7 +66,7 @@ async fn answer(client: &mut TcpStream, bytes: usize) -> io::Result<String> {
     Ok(String::from_utf8(answer).unwrap())
 }
 
-/// Nothing arrives, and the connection stays open.
+/// Whether no byte arrives and the connection stays open.
 async fn is_silent(client: &mut TcpStream) -> bool {
     timeout(SHORT, client.read(&mut [0; 1])).await.is_err()
 }
@@ -187,7 +187,7 @@ async fn a_lost_reply_is_that_to_the_request_that_was_named() {
     for seen in ["begin", "begin", "and commit now"] {
         assert_eq!(setup.seen().await, seen);
     }
-    assert_eq!(echo(&mut two, "commit").await.unwrap(), "commit", "only one reply was to be lost");
+    assert_eq!(echo(&mut two, "commit").await.unwrap(), "commit", "only one reply may be lost");
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn a_reply_is_held_from_its_mark_on_until_it_is_let_go() {
     let held = hold.began(LONG).await.unwrap();
     assert_eq!(answer(&mut one, 6).await.unwrap(), "rows, ");
     assert!(is_silent(&mut one).await);
-    assert_eq!(echo(&mut two, "end").await.unwrap(), "end", "only one reply was to be held");
+    assert_eq!(echo(&mut two, "end").await.unwrap(), "end", "only one reply may be held");
     timeout(LONG, held.let_go()).await.unwrap();
     assert_eq!(answer(&mut one, 3).await.unwrap(), "end");
 }
@@ -274,7 +274,7 @@ async fn a_connection_that_is_half_closed_carries_requests_only() {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_a_closed_connection() {
-    // Bound, so that nobody else gets the port, and not listening.
+    // The port is bound, so that no other program gets it, but nothing listens on it.
     let away = TcpSocket::new_v4().unwrap();
     away.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let proxy = Proxy::start(away.local_addr().unwrap().to_string()).await.unwrap();
