@@ -1,4 +1,4 @@
-//! What a child said, and when.
+//! The lines that a child wrote, with their times.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,32 +6,32 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Begins the lines that are for the parent; all others are somebody else's output.
+/// Marks the lines for the parent. All other lines are ordinary output of the child process.
 const MARK: &str = "\u{1}";
 
-/// How many lines a record shows.
-const SHOWN: usize = 12;
+/// Maximum number of lines that `Display` of a record shows.
+const SHOWN_LINES: usize = 12;
 
-/// Where the text of a line is cut when it is shown.
+/// Maximum number of characters of a line that `Display` of a record shows.
 const SHOWN_CHARACTERS: usize = 400;
 
-/// One line of a child.
+/// A line that a child wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When it was said, as [`moment`] tells it.
+    /// When the child wrote the line, on the clock of [`moment`].
     pub at: Duration,
-    /// What was said.
+    /// The line without its end.
     pub text: String,
 }
 
 impl Line {
-    /// One that is said now.
+    /// Creates a line with the present time.
     #[must_use]
     pub fn now(text: impl Into<String>) -> Self {
         Self { at: moment(), text: text.into() }
     }
 
-    /// The form in which it goes through the pipe.
+    /// Encodes the line for the pipe.
     pub(super) fn to_wire(&self) -> String {
         format!("{MARK}{} {}\n", self.at.as_nanos(), self.text.replace('\n', " "))
     }
@@ -42,8 +42,8 @@ impl Line {
     }
 }
 
-/// The time by a clock that all processes of the machine share and that never goes back, where there is one:
-/// what was said by several of them can be put in order.
+/// The time of a monotonic clock that all processes of the machine share. Lines of several
+/// processes can therefore be put in order.
 #[must_use]
 #[cfg(unix)]
 pub fn moment() -> Duration {
@@ -51,31 +51,32 @@ pub fn moment() -> Duration {
     time.try_into().unwrap_or_default()
 }
 
-/// The time by the machine's clock.
+/// The time of the machine's wall clock, because no portable monotonic clock is shared by
+/// processes.
 #[must_use]
 #[cfg(not(unix))]
 pub fn moment() -> Duration {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
-/// All that one child said. Shown, it gives the last lines.
+/// All lines of one child. `Display` shows the last ones.
 #[derive(Debug, Clone)]
-pub struct Record(Arc<Said>);
+pub struct Record(Arc<RecordInner>);
 
 #[derive(Debug)]
-struct Said {
+struct RecordInner {
     name: String,
     lines: Mutex<Vec<Line>>,
 }
 
 impl Record {
-    /// The child's name, or its role, and its process id.
+    /// Returns the child's name (default: its role) and process id.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its lines so far.
+    /// Returns the child's lines so far.
     #[must_use]
     pub fn lines(&self) -> Vec<Line> {
         self.all().clone()
@@ -94,7 +95,7 @@ impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = self.all();
         writeln!(f, "  {}, {} lines:", self.name(), lines.len())?;
-        for line in &lines[lines.len().saturating_sub(SHOWN)..] {
+        for line in &lines[lines.len().saturating_sub(SHOWN_LINES)..] {
             let shown: String = line.text.chars().take(SHOWN_CHARACTERS).collect();
             let cut = if shown.len() < line.text.len() { "…" } else { "" };
             writeln!(f, "    {:.6} {shown}{cut}", line.at.as_secs_f64())?;
@@ -103,35 +104,35 @@ impl fmt::Display for Record {
     }
 }
 
-/// Where the lines of a child arrive.
+/// Adds lines to a record and wakes the task that waits for them.
 #[derive(Debug, Clone)]
 pub(super) struct Sink {
     record: Record,
-    news: watch::Sender<()>,
+    added: watch::Sender<()>,
 }
 
 impl Sink {
-    pub(super) fn new(name: String, news: watch::Sender<()>) -> Self {
-        Self { record: Record(Arc::new(Said { name, lines: Mutex::default() })), news }
+    pub(super) fn new(name: String, added: watch::Sender<()>) -> Self {
+        Self { record: Record(Arc::new(RecordInner { name, lines: Mutex::default() })), added }
     }
 
     pub(super) fn record(&self) -> Record {
         self.record.clone()
     }
 
-    /// A line of its standard output.
+    /// Adds a line of standard output.
     pub(super) fn output(&self, wire: &str) {
         self.push(Line::from_wire(wire).unwrap_or_else(|| Line::now(format!("(output) {wire}"))));
     }
 
-    /// A line of its standard error, such as that of a panic.
+    /// Adds a line of standard error, for example of a panic.
     pub(super) fn error(&self, wire: &str) {
         self.push(Line::now(format!("(error) {wire}")));
     }
 
     fn push(&self, line: Line) {
         self.record.all().push(line);
-        self.news.send_replace(());
+        self.added.send_replace(());
     }
 }
 
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_comes_through_the_pipe_as_it_was_said() {
+    fn encoded_line_decodes_to_its_time_and_text() {
         let line = Line::now("it's a 4-byte 🦀 in two\nlines");
         let wire = line.to_wire();
         let read = Line::from_wire(wire.trim_end()).unwrap();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_never_go_back() {
+    fn moment_never_goes_back() {
         let moments: Vec<Duration> = (0..1000).map(|_| moment()).collect();
         assert!(moments.is_sorted() && moments[0] > Duration::ZERO);
     }

@@ -1,8 +1,8 @@
 //! Starts a test program again as a child process, to kill or stop it at a named point.
 //!
-//! The program first asks whether it is such a child. A child runs the part that it was started
-//! for. It reports by lines what it is about to do and what it learned, and names the points at
-//! which its parent may halt it:
+//! The program first checks whether it is such a child. A child runs the role that it was started
+//! for. It writes a line before and after each step, and names the points at which its parent may
+//! halt it:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -25,17 +25,18 @@
 //!         child.halted("acknowledged").await.unwrap();
 //!         let record = child.kill().await.unwrap();
 //!         assert!(record.lines().iter().any(|line| line.text == "acknowledged"));
-//!         // Now look whether the job is there.
+//!         // Now check that the job is stored.
 //!     });
 //!     ExitCode::SUCCESS
 //! }
 //! ```
 //!
-//! Such a program is a test target with `harness = false`. `conformance::main` looks for a parent by
-//! itself; a program with other children of its own asks for [`role`] first.
+//! Such a program is a test target with `harness = false`. `conformance::main` looks for a parent
+//! by itself. A program with other children of its own checks [`role`] first.
 //!
-//! Parent and child talk by the child's input and output. Other lines that the child prints are kept
-//! too, but have no meaning. A child whose parent is gone ends at once. [`Child::stop`] needs Unix.
+//! Parent and child exchange lines over the child's standard input and output. A [`Record`] also
+//! keeps all other output of the child. A child exits as soon as its parent is gone.
+//! [`Child::stop`] requires Unix.
 
 mod line;
 mod parent;
@@ -52,15 +53,15 @@ use line::Sink;
 pub use line::{Line, Record, moment};
 pub use parent::{Parent, role};
 
-/// The variables by which a child gets its orders.
+/// The environment variables that carry the [`Orders`] of a child.
 const ROLE: &str = "QUEUE_TEST_CHILD_ROLE";
 const TEXT: &str = "QUEUE_TEST_CHILD_ORDER";
 const HALT: &str = "QUEUE_TEST_CHILD_HALT";
 
-/// How long a child may take for what it must do. Never waited for in full unless it does not.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum wait for a child. Long, because only a failing test waits for all of it.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// What a child is to do, and where it is to halt.
+/// The role of a child and the point at which it halts.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Orders {
@@ -72,38 +73,39 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// For a child in this role.
+    /// Creates the orders for a child with this role.
     pub fn new(role: impl Into<String>) -> Self {
         let role = role.into();
         Self { name: role.clone(), role, text: String::new(), arguments: Vec::new(), halt: None }
     }
 
-    /// For a child that is shown under this name instead of its role.
+    /// Sets the name that records show (default: the role).
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// With this text, which means what the role makes of it.
+    /// Sets the text that the child reads with [`Parent::text`] (default: empty).
     pub fn text(mut self, text: impl Into<String>) -> Self {
         self.text = text.into();
         self
     }
 
-    /// With arguments for the program, of which it gets none unless said: under the standard harness, those
-    /// that have it run one test.
+    /// Sets the arguments of the program (default: none). Under the standard test harness, pass the
+    /// name of one test.
     pub fn arguments(mut self, arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.arguments = arguments.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Has the child halt the `nth` time (1, 2, …) that it reaches this point, until [`Child::go_on`].
+    /// Halts the child the `nth` time (1, 2, …) that it reaches this point, until [`Child::go_on`]
+    /// (default: it never halts).
     pub fn halt_at(mut self, point: impl Into<String>, nth: u32) -> Self {
         self.halt = Some((point.into(), nth));
         self
     }
 
-    /// Starts this very program as a child.
+    /// Starts the current executable as a child.
     ///
     /// # Errors
     /// If the process cannot be started.
@@ -116,58 +118,58 @@ impl Orders {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = command.spawn()?;
         let name = format!("{}, process {}", self.name, process.id());
-        let (news, seen) = watch::channel(());
-        let sink = Sink::new(name, news);
+        let (added, lines_added) = watch::channel(());
+        let sink = Sink::new(name, added);
         let record = sink.record();
         let output = (process.stdout.take(), process.stderr.take());
-        let child = Child { input: process.stdin.take(), process, record, news: seen, read: 0 };
+        let child = Child { input: process.stdin.take(), process, record, lines_added, read: 0 };
         if let Some(output) = output.0 {
-            listen(output, sink.clone(), Sink::output)?;
+            read_lines(output, sink.clone(), Sink::output)?;
         }
         if let Some(errors) = output.1 {
-            listen(errors, sink, Sink::error)?;
+            read_lines(errors, sink, Sink::error)?;
         }
         Ok(child)
     }
 }
 
-/// Takes a child's lines in, on a thread of its own, until the child has ended.
-fn listen(stream: impl Read + Send + 'static, sink: Sink, take: fn(&Sink, &str)) -> io::Result<()> {
-    let listening = move || {
+/// Reads a child's lines on a separate thread until the child has ended.
+fn read_lines(stream: impl Read + Send + 'static, sink: Sink, add: fn(&Sink, &str)) -> io::Result<()> {
+    let reading = move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-            take(&sink, &String::from_utf8_lossy(&line));
+            add(&sink, &String::from_utf8_lossy(&line));
         }
     };
-    std::thread::Builder::new().name("queue-child".into()).spawn(listening).map(drop)
+    std::thread::Builder::new().name("queue-child".into()).spawn(reading).map(drop)
 }
 
-/// A child process. Dropped, it is killed.
+/// A child process. Dropping it kills the process.
 #[derive(Debug)]
 pub struct Child {
     process: Process,
     input: Option<ChildStdin>,
     record: Record,
-    news: watch::Receiver<()>,
+    lines_added: watch::Receiver<()>,
     read: usize,
 }
 
 impl Child {
-    /// All that it has said so far; grows while it lives.
+    /// Returns the lines of the child. The record grows while the child runs.
     #[must_use]
     pub fn record(&self) -> Record {
         self.record.clone()
     }
 
-    /// The id of the process.
+    /// Returns the process id.
     #[must_use]
     pub fn process_id(&self) -> u32 {
         self.process.id()
     }
 
-    /// The next of its lines; `None` when it has ended.
+    /// Returns the next line; `None` if the child has ended.
     ///
     /// # Errors
-    /// If it says nothing for a minute.
+    /// If the child writes no line for a minute.
     pub async fn next(&mut self) -> io::Result<Option<Line>> {
         let next = async {
             loop {
@@ -175,26 +177,26 @@ impl Child {
                     self.read += 1;
                     return Some(line);
                 }
-                if self.news.changed().await.is_err() && self.record.line(self.read).is_none() {
+                if self.lines_added.changed().await.is_err() && self.record.line(self.read).is_none() {
                     return None;
                 }
             }
         };
-        match timeout(PATIENCE, next).await {
+        match timeout(MAX_WAIT, next).await {
             Ok(line) => Ok(line),
-            Err(_) => Err(self.fault(&format!("said nothing for {PATIENCE:?}"))),
+            Err(_) => Err(self.error(&format!("wrote no line within {MAX_WAIT:?}"))),
         }
     }
 
-    /// Reads its lines up to one that is `wanted`, which it gives.
+    /// Reads lines up to the first that is `wanted`, and returns it.
     ///
     /// # Errors
-    /// If it ends before, or does not say it within a minute.
+    /// If the child ends first, or writes no such line within a minute.
     ///
     /// # Cancellation
-    /// Lines that were read are not read again.
+    /// Lines that a dropped future has read are not returned again.
     pub async fn until(&mut self, wanted: impl Fn(&str) -> bool) -> io::Result<Line> {
-        let found = timeout(PATIENCE, async {
+        let found = timeout(MAX_WAIT, async {
             while let Some(line) = self.next().await? {
                 if wanted(&line.text) {
                     return Ok(Some(line));
@@ -203,91 +205,92 @@ impl Child {
             io::Result::Ok(None)
         });
         match found.await {
-            Ok(line) => line?.ok_or_else(|| self.fault("ended too early")),
-            Err(_) => Err(self.fault(&format!("did not say what was waited for within {PATIENCE:?}"))),
+            Ok(line) => line?.ok_or_else(|| self.error("ended without the expected line")),
+            Err(_) => Err(self.error(&format!("did not write the expected line within {MAX_WAIT:?}"))),
         }
     }
 
-    /// Waits until it halts at this point.
+    /// Waits until the child halts at this point.
     ///
     /// # Errors
-    /// If it ends before, or does not come there within a minute.
+    /// If the child ends first, or does not reach the point within a minute.
     pub async fn halted(&mut self, point: &str) -> io::Result<Line> {
         let words = parent::halts_at(point);
         self.until(|text| text == words).await
     }
 
-    /// Has it go on from where it halts.
+    /// Lets a halted child continue.
     ///
     /// # Errors
-    /// If it is gone.
+    /// If the child has ended.
     pub fn go_on(&mut self) -> io::Result<()> {
         self.tell(parent::GO_ON)
     }
 
-    /// Says a line to it, which [`Parent::hear`] gives it.
+    /// Sends a line to the child, where [`Parent::hear`] returns it.
     ///
     /// # Errors
-    /// If it is gone.
+    /// If the child has ended.
     pub fn tell(&mut self, line: &str) -> io::Result<()> {
         let input = self.input.as_mut().ok_or_else(|| io::Error::other("the child has no input"))?;
         input.write_all(format!("{line}\n").as_bytes())
     }
 
-    /// Kills it where it is, by SIGKILL, and waits until it is gone; all that it said.
+    /// Kills the child with SIGKILL, waits for its end and returns all its lines.
     ///
     /// # Errors
-    /// If it cannot be killed, or had ended by itself: then it was not found where it was expected.
+    /// If the child cannot be killed. Also if it had already ended by itself, because then it was
+    /// not at the point that the test expects.
     pub async fn kill(mut self) -> io::Result<Record> {
         if let Some(status) = self.process.try_wait()? {
-            return Err(self.fault(&format!("had ended by itself with {status}")));
+            return Err(self.error(&format!("had ended by itself with {status}")));
         }
         self.process.kill()?;
         self.process.wait()?;
-        self.all_said().await?;
+        self.read_to_end().await?;
         Ok(self.record())
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the child ends by itself.
     ///
     /// # Errors
-    /// If it falls silent before.
+    /// If the child writes no line for a minute.
     pub async fn ended(mut self) -> io::Result<(ExitStatus, Record)> {
-        self.all_said().await?;
+        self.read_to_end().await?;
         Ok((self.process.wait()?, self.record()))
     }
 
-    async fn all_said(&mut self) -> io::Result<()> {
+    async fn read_to_end(&mut self) -> io::Result<()> {
         while self.next().await?.is_some() {}
         Ok(())
     }
 
-    /// Stops it, by SIGSTOP, and waits until it stands still.
+    /// Stops the child with SIGSTOP and waits until it is stopped.
     ///
     /// # Errors
-    /// If it is gone, or there are no such signals.
+    /// If the child has ended, or the system is not Unix.
     pub async fn stop(&self) -> io::Result<()> {
-        timeout(PATIENCE, signal::stop(&self.process))
+        timeout(MAX_WAIT, signal::stop(&self.process))
             .await
-            .unwrap_or_else(|_| Err(self.fault("does not stand still")))
+            .unwrap_or_else(|_| Err(self.error("was sent SIGSTOP but did not stop")))
     }
 
-    /// Has it continue after [`stop`](Self::stop), by SIGCONT.
+    /// Continues the child with SIGCONT after [`stop`](Self::stop).
     ///
     /// # Errors
-    /// If it is gone, or there are no such signals.
+    /// If the child has ended, or the system is not Unix.
     pub fn resume(&self) -> io::Result<()> {
         signal::resume(&self.process)
     }
 
-    fn fault(&self, what: &str) -> io::Error {
+    fn error(&self, what: &str) -> io::Error {
         io::Error::other(format!("the child {what}\n{}", self.record))
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended; nothing of it must stay.
+        // Errors are ignored, because the process may have ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -10,15 +10,15 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{HALT, Line, ROLE, TEXT};
 
-/// What has a child that halts go on.
+/// The line that lets a halted child continue.
 pub(super) const GO_ON: &str = "go on";
 
-/// What a child says when it halts.
+/// The line that a child writes when it halts.
 pub(super) fn halts_at(point: &str) -> String {
     format!("halts at `{point}`")
 }
 
-/// The role in which this process was started by a parent, if it was.
+/// Returns the role if a parent started this process.
 #[must_use]
 pub fn role() -> Option<String> {
     std::env::var(ROLE).ok()
@@ -32,12 +32,12 @@ pub struct Parent {
     halt: Option<(String, u32)>,
     reached: AtomicU32,
     go_on: Arc<Semaphore>,
-    told: Mutex<UnboundedReceiver<String>>,
+    received: Mutex<UnboundedReceiver<String>>,
 }
 
 impl Parent {
-    /// The parent, if this process is a child. To be asked once: from then on, the standard input is read, and
-    /// its end ends this process.
+    /// Returns the parent if this process is a child. Must be called at most once, because it
+    /// starts a thread that reads standard input and exits the process at its end.
     #[must_use]
     pub fn find() -> Option<Self> {
         let role = role()?;
@@ -46,69 +46,72 @@ impl Parent {
             let (nth, point) = halt.split_once(' ')?;
             Some((point.to_owned(), nth.parse().ok()?))
         });
-        let (tell, told) = mpsc::unbounded_channel();
+        let (sender, receiver) = mpsc::unbounded_channel();
         let go_on = Arc::new(Semaphore::new(0));
         let text = variable(TEXT).unwrap_or_default();
         let permits = Arc::clone(&go_on);
-        std::thread::spawn(move || listen(&permits, &tell));
-        Some(Self { role, text, halt, reached: AtomicU32::new(0), go_on, told: Mutex::new(told) })
+        std::thread::spawn(move || read_lines(&permits, &sender));
+        Some(Self { role, text, halt, reached: AtomicU32::new(0), go_on, received: Mutex::new(receiver) })
     }
 
-    /// What this process was started for.
+    /// Returns the role that this process was started for.
     #[must_use]
     pub fn role(&self) -> &str {
         &self.role
     }
 
-    /// The text of its [`Orders`](super::Orders).
+    /// Returns the text of the [`Orders`](super::Orders).
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Says a line. It is on its way when this returns, so a process that is killed right after has said it.
+    /// Writes a line to the parent. The line is in the pipe when this returns, so it arrives even
+    /// if the process is killed right afterwards.
     pub fn say(&self, text: impl fmt::Display) {
         let wire = Line::now(text.to_string()).to_wire();
         let mut output = io::stdout().lock();
         if output.write_all(wire.as_bytes()).and_then(|()| output.flush()).is_err() {
-            // Nobody is left to do it for.
+            // The parent is gone.
             std::process::exit(0);
         }
     }
 
-    /// Names a point: goes on at once, unless the orders were to halt here.
+    /// Names a point. Halts here if the [`Orders`](super::Orders) say so; otherwise returns at
+    /// once.
     pub async fn reach(&self, point: &str) {
         let Some((_, nth)) = self.halt.as_ref().filter(|(halt, _)| halt == point) else { return };
         if self.reached.fetch_add(1, Ordering::SeqCst) + 1 != *nth {
             return;
         }
         self.say(halts_at(point));
-        // Never closed.
+        // Cannot fail, because the semaphore is never closed.
         if let Ok(permit) = self.go_on.acquire().await {
             permit.forget();
         }
     }
 
-    /// The next line that the parent tells.
+    /// Waits for the next line from the parent.
     pub async fn hear(&self) -> String {
-        match self.told.lock().await.recv().await {
+        match self.received.lock().await.recv().await {
             Some(line) => line,
-            // The parent is gone, and so is this process in a moment.
+            // The parent is gone, so the reading thread is about to exit the process.
             None => std::future::pending().await,
         }
     }
 
-    /// A line that the parent has told and nobody has heard, if there is one.
+    /// Returns a line from the parent if one has arrived that neither this nor [`hear`](Self::hear)
+    /// has returned yet.
     pub fn heard(&self) -> Option<String> {
-        self.told.try_lock().ok()?.try_recv().ok()
+        self.received.try_lock().ok()?.try_recv().ok()
     }
 }
 
-fn listen(go_on: &Semaphore, tell: &UnboundedSender<String>) {
+fn read_lines(go_on: &Semaphore, sender: &UnboundedSender<String>) {
     for line in io::stdin().lines().map_while(Result::ok) {
         if line == GO_ON {
             go_on.add_permits(1);
-        } else if tell.send(line).is_err() {
+        } else if sender.send(line).is_err() {
             break;
         }
     }

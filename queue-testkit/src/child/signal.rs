@@ -1,4 +1,4 @@
-//! Stopping a process, and having it continue.
+//! Stops and continues a process.
 
 #[cfg(unix)]
 mod system {
@@ -8,15 +8,15 @@ mod system {
 
     use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-    /// Nothing tells when another process has come to stand still.
-    const LOOK: Duration = Duration::from_millis(1);
+    /// Pause between two checks, because the system does not notify when a process has stopped.
+    const CHECK_INTERVAL: Duration = Duration::from_millis(1);
 
     pub(in super::super) async fn stop(process: &Child) -> io::Result<()> {
         let id = Pid::from_child(process);
         kill_process(id, Signal::STOP)?;
-        let look = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        while waitid(WaitId::Pid(id), look)?.is_none() {
-            tokio::time::sleep(LOOK).await;
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(id), options)?.is_none() {
+            tokio::time::sleep(CHECK_INTERVAL).await;
         }
         Ok(())
     }

@@ -10,13 +10,13 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::loss::{Due, Part, Sent};
+use super::loss::{Part, PendingLoss, SentTail};
 use super::{Shared, Traffic};
 
-/// The most bytes that are passed on at a time.
-const PIECE: usize = 64 << 10;
+/// Maximum number of bytes that are forwarded at once.
+const CHUNK_BYTES: usize = 64 << 10;
 
-/// Carries bytes until both sides have ended, or the connection is lost, or cut.
+/// Forwards bytes until both sides have ended, or the connection is lost or cut.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     client: TcpStream,
@@ -24,26 +24,26 @@ pub(super) async fn serve(
     half_closes: watch::Receiver<u64>,
 ) {
     let mut traffic = shared.traffic.subscribe();
-    match unstalled(&mut traffic).await {
+    match wait_while_stalled(&mut traffic).await {
         Traffic::Refuse => {}
-        // The system takes what the client sends.
+        // The operating system still accepts the bytes of the client.
         Traffic::Swallow => pending().await,
         Traffic::Pass | Traffic::Delay(_) | Traffic::Stall => {
-            // A client of a server that is away finds its connection closed.
+            // If the server is unreachable, the client's connection is closed.
             let Ok(server) = TcpStream::connect(&shared.upstream[..]).await else { return };
-            let _ = carry(&shared, client, server, &cut, half_closes).await;
+            let _ = forward(&shared, client, server, &cut, half_closes).await;
         }
     }
 }
 
-async fn carry(
+async fn forward(
     shared: &Shared,
     client: TcpStream,
     server: TcpStream,
     cut: &watch::Receiver<u64>,
     half_closes: watch::Receiver<u64>,
 ) -> io::Result<()> {
-    // Small pieces are answers that somebody waits for.
+    // A small chunk is often a whole request or reply; delaying it would stall the client.
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
@@ -60,25 +60,25 @@ async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     cut: &watch::Receiver<u64>,
-    reply_to_lose: &Mutex<Option<Due>>,
+    reply_to_lose: &Mutex<Option<PendingLoss>>,
 ) -> io::Result<()> {
     let mut traffic = shared.traffic.subscribe();
-    let mut sent = Sent::default();
-    let mut piece = vec![0; PIECE];
+    let mut sent = SentTail::default();
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        let bytes = from.read(&mut piece).await?;
-        pass(&mut traffic).await;
-        is_whole(cut)?;
+        let bytes = from.read(&mut chunk).await?;
+        wait_to_pass(&mut traffic).await;
+        check_not_cut(cut)?;
         if bytes == 0 {
             return to.shutdown().await;
         }
-        sent.add(&piece[..bytes]);
-        match shared.losses.meant_by(&sent) {
+        sent.add(&chunk[..bytes]);
+        match shared.losses.take_match(&sent) {
             Some(due) if due.part == Part::Request => return lose(due),
             Some(due) => *reply_to_lose.lock().unwrap_or_else(PoisonError::into_inner) = Some(due),
             None => {}
         }
-        to.write_all(&piece[..bytes]).await?;
+        to.write_all(&chunk[..bytes]).await?;
     }
 }
 
@@ -88,23 +88,23 @@ async fn replies(
     mut to: OwnedWriteHalf,
     mut half_closes: watch::Receiver<u64>,
     cut: &watch::Receiver<u64>,
-    reply_to_lose: &Mutex<Option<Due>>,
+    reply_to_lose: &Mutex<Option<PendingLoss>>,
 ) -> io::Result<()> {
     let mut traffic = shared.traffic.subscribe();
-    let mut piece = vec![0; PIECE];
+    let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let bytes = tokio::select! {
             biased;
             _ = half_closes.changed() => None,
-            bytes = from.read(&mut piece) => Some(bytes?),
+            bytes = from.read(&mut chunk) => Some(bytes?),
         };
-        let Some(bytes) = bytes.filter(|_| !is_told(&half_closes)) else {
+        let Some(bytes) = bytes.filter(|_| !has_changed(&half_closes)) else {
             to.shutdown().await?;
-            // The server is not held up by answers that nobody reads.
+            // Replies are read and discarded, otherwise the server would block on a full buffer.
             return tokio::io::copy(&mut from, &mut tokio::io::sink()).await.map(drop);
         };
-        pass(&mut traffic).await;
-        is_whole(cut)?;
+        wait_to_pass(&mut traffic).await;
+        check_not_cut(cut)?;
         if bytes == 0 {
             return to.shutdown().await;
         }
@@ -112,8 +112,8 @@ async fn replies(
         if let Some(due) = due {
             return lose(due);
         }
-        let sent = &piece[..bytes];
-        match shared.holds.meant_by(sent) {
+        let sent = &chunk[..bytes];
+        match shared.holds.take_match(sent) {
             Some((start, due)) => {
                 to.write_all(&sent[..start]).await?;
                 let _passing = due.hold().await;
@@ -124,40 +124,40 @@ async fn replies(
     }
 }
 
-/// Fails once the connection is cut. Whoever waits for that is not told before this task is polled again, and by then a
-/// request and its reply may have come through.
-fn is_whole(cut: &watch::Receiver<u64>) -> io::Result<()> {
-    if is_told(cut) {
-        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut, as the test wants it"));
+/// Fails if the connection is cut. The `select!` around this task notices a cut only at its next
+/// poll. Without this check, a request and its reply could still be forwarded in the current poll.
+fn check_not_cut(cut: &watch::Receiver<u64>) -> io::Result<()> {
+    if has_changed(cut) {
+        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the test cut the connection"));
     }
     Ok(())
 }
 
-/// Whether there is something new.
-fn is_told(receiver: &watch::Receiver<u64>) -> bool {
-    // Cannot fail: the sender lives as long as a connection.
+/// Whether the sender has sent a value since the subscription.
+fn has_changed(receiver: &watch::Receiver<u64>) -> bool {
+    // Cannot fail, because the sender outlives the connection.
     receiver.has_changed().unwrap_or(true)
 }
 
-/// Ends the connection.
-fn lose(due: Due) -> io::Result<()> {
-    due.happens();
-    Err(io::Error::new(io::ErrorKind::ConnectionAborted, "lost, as the test wants it"))
+/// Notifies the test and fails, which closes the connection.
+fn lose(due: PendingLoss) -> io::Result<()> {
+    due.notify();
+    Err(io::Error::new(io::ErrorKind::ConnectionAborted, "the test lost the request or its reply"))
 }
 
-/// Returns when what has arrived may be passed on. If it is to be swallowed that is never: not even the end of the one
-/// side is told the other.
-async fn pass(traffic: &mut watch::Receiver<Traffic>) {
-    match unstalled(traffic).await {
+/// Waits until the bytes that arrived may be forwarded. Never returns under `Traffic::Swallow`, so
+/// that not even the end of a stream is forwarded.
+async fn wait_to_pass(traffic: &mut watch::Receiver<Traffic>) {
+    match wait_while_stalled(traffic).await {
         Traffic::Delay(by) => sleep(by).await,
         Traffic::Swallow => pending().await,
         Traffic::Pass | Traffic::Stall | Traffic::Refuse => {}
     }
 }
 
-/// What is set, once that is something else than to stall.
-async fn unstalled(traffic: &mut watch::Receiver<Traffic>) -> Traffic {
-    // Cannot fail: the sender lives as long as a connection.
+/// Waits until the setting is not `Traffic::Stall`, and returns it.
+async fn wait_while_stalled(traffic: &mut watch::Receiver<Traffic>) -> Traffic {
+    // Cannot fail, because the sender outlives the connection.
     traffic.wait_for(|traffic| *traffic != Traffic::Stall).await.map_or(Traffic::Refuse, |traffic| *traffic)
 }
 
@@ -170,19 +170,19 @@ mod tests {
 
     use super::*;
 
-    /// Far more than anything here takes.
+    /// Maximum wait of a test that fails.
     const LONG: Duration = Duration::from_secs(20);
 
-    /// One end, and the other.
+    /// Connects two streams to each other.
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let one = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (one, listener.accept().await.unwrap().0)
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (client, listener.accept().await.unwrap().0)
     }
 
-    /// As a connection is whose task has its turn only when both sides have sent.
+    /// The state of a connection whose task is first polled after both sides have sent.
     #[tokio::test]
-    async fn nothing_that_is_sent_after_a_cut_is_passed_on() {
+    async fn bytes_sent_after_a_cut_are_not_forwarded() {
         let shared = Shared::default();
         let cut = shared.cuts.subscribe();
         let ((mut client, at_client), (at_server, mut server)) = (pair().await, pair().await);
@@ -190,26 +190,26 @@ mod tests {
         client.write_all(b"request").await.unwrap();
         server.write_all(b"reply").await.unwrap();
         let half_closes = shared.half_closes.subscribe();
-        timeout(LONG, carry(&shared, at_client, at_server, &cut, half_closes)).await.unwrap().unwrap_err();
+        timeout(LONG, forward(&shared, at_client, at_server, &cut, half_closes)).await.unwrap().unwrap_err();
         assert!(!matches!(server.read(&mut [0; 10]).await, Ok(1..)));
         assert!(!matches!(client.read(&mut [0; 10]).await, Ok(1..)));
     }
 
-    /// As a connection is that was just accepted.
+    /// The state of a connection that was just accepted.
     #[tokio::test]
-    async fn no_reply_is_passed_on_after_a_half_close() {
+    async fn reply_after_a_half_close_is_not_forwarded() {
         let shared = Shared::default();
         let (cut, half_closes) = (shared.cuts.subscribe(), shared.half_closes.subscribe());
         let ((mut client, at_client), (at_server, mut server)) = (pair().await, pair().await);
         shared.half_closes.send_modify(|closes| *closes += 1);
         server.write_all(b"reply").await.unwrap();
         drop(server);
-        let carrying = carry(&shared, at_client, at_server, &cut, half_closes);
+        let forwarding = forward(&shared, at_client, at_server, &cut, half_closes);
         let reading = async {
             assert_eq!(client.read(&mut [0; 10]).await.unwrap(), 0);
             client.shutdown().await.unwrap();
         };
-        let (carried, ()) = timeout(LONG, async { tokio::join!(carrying, reading) }).await.unwrap();
-        carried.unwrap();
+        let (forwarded, ()) = timeout(LONG, async { tokio::join!(forwarding, reading) }).await.unwrap();
+        forwarded.unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Requests and replies that are to be lost.
+//! Loses requests and replies.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -6,84 +6,85 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::told;
+use super::wait_for;
 
-/// What is lost.
+/// The lost direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Request,
     Reply,
 }
 
-/// Something that is going to be lost, for a test to wait for. Dropped before its request was seen, nothing is lost.
+/// A future loss of a request or reply. Dropping this before the request arrives cancels the loss.
 #[derive(Debug)]
-#[must_use = "only waiting for it shows that the loss happened"]
+#[must_use = "only `happened` shows that the loss happened"]
 pub struct Loss(oneshot::Receiver<()>);
 
 impl Loss {
-    /// Waits until it is lost, and the connection is being closed.
+    /// Waits until the request or reply is lost and the connection is being closed.
     ///
     /// # Errors
-    /// [`TimedOut`](io::ErrorKind::TimedOut) if that does not happen within this time, or cannot happen any more.
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if the loss does not happen within this time, or its
+    /// connection has ended.
     pub async fn happened(self, within: Duration) -> io::Result<()> {
-        told(self.0, within, "lost").await
+        wait_for(self.0, within, "lost").await
     }
 }
 
-/// A loss that has found its connection.
+/// A loss that has not happened yet.
 #[derive(Debug)]
-pub(super) struct Due {
+pub(super) struct PendingLoss {
     pub(super) part: Part,
-    tell: oneshot::Sender<()>,
+    lost: oneshot::Sender<()>,
 }
 
-impl Due {
-    pub(super) fn happens(self) {
-        // The test may not care.
-        let _ = self.tell.send(());
+impl PendingLoss {
+    pub(super) fn notify(self) {
+        // Fails if the test has dropped its `Loss`.
+        let _ = self.lost.send(());
     }
 }
 
 #[derive(Debug)]
-struct Wanted {
+struct LossRequest {
     request: Vec<u8>,
-    due: Due,
+    due: PendingLoss,
 }
 
-/// All losses that have not found their connection.
+/// The losses whose request has not arrived on any connection.
 #[derive(Debug, Default)]
-pub(super) struct Losses(Mutex<Vec<Wanted>>);
+pub(super) struct Losses(Mutex<Vec<LossRequest>>);
 
 impl Losses {
     pub(super) fn add(&self, part: Part, request: Vec<u8>) -> Loss {
-        let (tell, told) = oneshot::channel();
-        self.lock().push(Wanted { request, due: Due { part, tell } });
-        Loss(told)
+        let (lost, receiver) = oneshot::channel();
+        self.lock().push(LossRequest { request, due: PendingLoss { part, lost } });
+        Loss(receiver)
     }
 
-    /// The first that is meant by what a client just sent.
-    pub(super) fn meant_by(&self, sent: &Sent) -> Option<Due> {
+    /// Removes and returns the first loss whose request these bytes of a client complete.
+    pub(super) fn take_match(&self, sent: &SentTail) -> Option<PendingLoss> {
         let mut wanted = self.lock();
-        wanted.retain(|wanted| !wanted.due.tell.is_closed());
-        let place = wanted.iter().position(|wanted| sent.holds(&wanted.request))?;
-        Some(wanted.remove(place).due)
+        wanted.retain(|wanted| !wanted.due.lost.is_closed());
+        let index = wanted.iter().position(|wanted| sent.completes(&wanted.request))?;
+        Some(wanted.remove(index).due)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Wanted>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<LossRequest>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The end of what a client has sent: what is looked for may arrive in pieces.
+/// The last bytes of a client, because a request may arrive in several pieces.
 #[derive(Debug, Default)]
-pub(super) struct Sent {
+pub(super) struct SentTail {
     bytes: Vec<u8>,
-    /// How many of them were there before.
+    /// Number of bytes that were there before the last `add`.
     old: usize,
 }
 
-impl Sent {
-    /// A longer text that arrives in pieces may be missed.
+impl SentTail {
+    /// Number of bytes that are kept. A longer request that arrives in pieces may be missed.
     const REMEMBERED: usize = 1024;
 
     pub(super) fn add(&mut self, bytes: &[u8]) {
@@ -92,8 +93,8 @@ impl Sent {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Whether the text stands in it, and was not complete before.
-    fn holds(&self, text: &[u8]) -> bool {
+    /// Whether the last `add` completed an occurrence of the text.
+    fn completes(&self, text: &[u8]) -> bool {
         let start = (self.old + 1).saturating_sub(text.len());
         text.is_empty() || self.bytes[start..].windows(text.len()).any(|window| window == text)
     }
@@ -104,14 +105,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_found_once_whole_or_in_pieces() {
-        let mut sent = Sent::default();
+    fn whole_or_split_text_is_found_once() {
+        let mut sent = SentTail::default();
         for (bytes, found) in
             [("xab", true), ("c", false), ("a", false), ("b", true), ("b", false), ("ab", true)]
         {
             sent.add(bytes.as_bytes());
-            assert_eq!(sent.holds(b"ab"), found, "{bytes}");
+            assert_eq!(sent.completes(b"ab"), found, "{bytes}");
         }
-        assert!(sent.holds(b""));
+        assert!(sent.completes(b""));
     }
 }

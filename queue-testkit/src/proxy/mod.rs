@@ -1,4 +1,5 @@
-//! A proxy between a client and its server. When a test says so, it loses, holds and cuts traffic.
+//! A proxy between a client and its server that loses, holds or cuts traffic when a test requests
+//! it.
 //!
 //! A client that speaks TCP connects to [`Proxy::address`] instead of the address of its server:
 //!
@@ -23,7 +24,7 @@
 //! let mut client = TcpStream::connect(proxy.address()).await?;
 //! client.write_all(b"commit").await?;
 //!
-//! // The server did what it was asked to; its client never learns of it.
+//! // The server has executed the request; its client never reads the reply.
 //! lost.happened(Duration::from_secs(10)).await?;
 //! assert_eq!(client.read(&mut [0; 10]).await?, 0);
 //!
@@ -53,26 +54,27 @@ pub use hold::{Held, Hold};
 pub use loss::Loss;
 use loss::{Losses, Part};
 
-/// What becomes of bytes that arrive, in either direction.
+/// How the proxy treats bytes that arrive, in both directions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Traffic {
-    /// They are passed on.
+    /// Bytes are forwarded.
     #[default]
     Pass,
-    /// They are passed on this much later: an answer takes twice as long.
+    /// Bytes are forwarded after this delay. A reply is late by twice the delay.
     Delay(Duration),
-    /// They are held, and passed on once something else is set. Nobody is told: connections stay open.
+    /// Bytes are held until another setting is made, then forwarded. Connections stay open.
     Stall,
-    /// They are gone, while connections stay open and new ones come up: nobody ever answers. A connection on
-    /// which something was swallowed stays like that, whatever is set later.
+    /// Bytes are discarded, so that no reply ever arrives. Connections stay open and new ones are
+    /// accepted. A connection that lost bytes never recovers, even after another setting.
     Swallow,
-    /// They are passed on, but new connections are closed at once.
+    /// Bytes are forwarded on open connections. New connections are closed at once.
     Refuse,
 }
 
-/// Listens on a free port of 127.0.0.1 and passes everything on to a server, unless a test says otherwise.
+/// Listens on a free port of 127.0.0.1 and forwards all bytes to a server, unless a test requests
+/// otherwise.
 ///
-/// It runs on the tokio runtime of whoever starts it. Dropped, it closes all connections.
+/// The proxy runs on the tokio runtime of its caller. Dropping it closes all connections.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -84,9 +86,9 @@ pub struct Proxy {
 struct Shared {
     upstream: Vec<SocketAddr>,
     traffic: watch::Sender<Traffic>,
-    /// How often everything was cut.
+    /// Number of calls of `cut`.
     cuts: watch::Sender<u64>,
-    /// How often everything was half closed.
+    /// Number of calls of `half_close`.
     half_closes: watch::Sender<u64>,
     losses: Losses,
     holds: Holds,
@@ -94,10 +96,11 @@ struct Shared {
 }
 
 impl Proxy {
-    /// Starts in front of a server, whose name is looked up once; it need not run yet.
+    /// Starts a proxy in front of a server. The name of the server is looked up once; the server
+    /// need not run yet.
     ///
     /// # Errors
-    /// If the name cannot be looked up, or no port is free.
+    /// If the name cannot be looked up or no port is free.
     pub async fn start(upstream: impl ToSocketAddrs) -> io::Result<Self> {
         let upstream: Vec<SocketAddr> = lookup_host(upstream).await?.collect();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -107,48 +110,51 @@ impl Proxy {
         Ok(Self { address, shared, listening })
     }
 
-    /// Where clients connect to.
+    /// Returns the address that clients must connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Says what becomes of bytes from now on, on open connections and on new ones.
+    /// Sets how bytes are treated from now on, on open and new connections.
     pub fn set(&self, traffic: Traffic) {
         self.shared.traffic.send_replace(traffic);
     }
 
-    /// Closes all open connections, on both sides: nothing that is sent afterwards is passed on. New ones are as the [`Traffic`]
-    /// says.
+    /// Closes both sides of all open connections. Bytes that are sent afterwards are never
+    /// forwarded. New connections follow the [`Traffic`] setting.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// Ends all open connections in one direction: clients read the end of what the server sends, and nothing that it sends
-    /// afterwards; it goes on to get what they send.
+    /// Ends all open connections in the direction to the client. Clients read the end of the
+    /// stream. Bytes from clients still reach the server.
     pub fn half_close(&self) {
         self.shared.half_closes.send_modify(|closes| *closes += 1);
     }
 
-    /// Loses the reply to the next bytes of a client in which `request` stands, any bytes if it is empty: they are
-    /// passed on, and as soon as the server answers on that connection, it is closed without a word of the answer.
+    /// Loses the reply to the next bytes of a client that contain `request` (if empty: any bytes).
+    /// The bytes are forwarded. When the server replies on that connection, the proxy closes it
+    /// without forwarding any of the reply.
     pub fn lose_reply(&self, request: impl Into<Vec<u8>>) -> Loss {
         self.shared.losses.add(Part::Reply, request.into())
     }
 
-    /// Loses the next bytes of a client in which `request` stands, any bytes if it is empty, and closes the
-    /// connection: the server never sees them.
+    /// Loses the next bytes of a client that contain `request` (if empty: any bytes), and closes
+    /// the connection. The server never reads these bytes.
     pub fn lose_request(&self, request: impl Into<Vec<u8>>) -> Loss {
         self.shared.losses.add(Part::Request, request.into())
     }
 
-    /// Holds the next bytes of the server from `mark` on, from the first if it is empty: what stands before it is passed
-    /// on, and so is the rest, once the test lets go. A mark that arrives in pieces is missed.
+    /// Holds the next bytes of the server from `mark` on (if empty: from the first byte). The bytes
+    /// before the mark are forwarded at once, the rest when the test lets go. A mark that arrives
+    /// in pieces is missed.
     pub fn hold_reply(&self, mark: impl Into<Vec<u8>>) -> Hold {
         self.shared.holds.add(mark.into())
     }
 
-    /// How many connections were accepted so far: after a cut it shows that clients came back.
+    /// Returns the number of accepted connections, which shows that clients have reconnected after
+    /// a cut.
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::SeqCst)
@@ -162,14 +168,14 @@ impl Drop for Proxy {
 }
 
 async fn listen(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped with this task, it ends those of the connections.
+    // Dropping the set with this task ends the tasks of all connections.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 shared.accepted.fetch_add(1, Ordering::SeqCst);
-                // Here, so that none is missed.
+                // Subscribed before the task starts, otherwise it could miss a cut.
                 let (mut cut, half_closes) = (shared.cuts.subscribe(), shared.half_closes.subscribe());
                 let serving = serve(Arc::clone(&shared), client, cut.clone(), half_closes);
                 connections.spawn(async move {
@@ -185,12 +191,13 @@ async fn listen(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// What a connection tells a test that waits for something to be `done`, such as "lost".
-async fn told<T>(receiver: oneshot::Receiver<T>, within: Duration, done: &str) -> io::Result<T> {
+/// Waits until a connection has lost or held bytes. `done` names that in the error, for example
+/// "lost".
+async fn wait_for<T>(receiver: oneshot::Receiver<T>, within: Duration, done: &str) -> io::Result<T> {
     let why = match timeout(within, receiver).await {
-        Ok(Ok(told)) => return Ok(told),
-        Ok(Err(_)) => format!("the connection ended before anything was {done}"),
-        Err(_) => format!("nothing was {done} within {within:?}"),
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(_)) => format!("the connection ended before a request or reply was {done}"),
+        Err(_) => format!("no request or reply was {done} within {within:?}"),
     };
     Err(io::Error::new(io::ErrorKind::TimedOut, why))
 }
