@@ -1,4 +1,4 @@
-//! What the queue promises, in words.
+//! The promises of the queue, in words.
 
 use std::fmt;
 
@@ -13,22 +13,22 @@ macro_rules! promises {
         }
 
         impl Promise {
-            /// All of them, in the order of their numbers.
+            /// All promises, in the order of their numbers.
             pub const ALL: &[Self] = &[$(Self::$variant,)+];
 
-            /// Its number, which the names of its cases begin with.
+            /// Returns the number, which the names of its cases begin with.
             #[must_use]
             pub const fn number(self) -> u8 {
                 match self { $(Self::$variant => $number,)+ }
             }
 
-            /// Its name, e.g. `no-lost-ack`.
+            /// Returns the name, e.g. `no-lost-ack`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
             }
 
-            /// What is promised.
+            /// Returns the text of the promise.
             #[must_use]
             pub const fn words(self) -> &'static str {
                 match self { $(Self::$variant => $words,)+ }
@@ -43,9 +43,9 @@ promises! {
     NoPhantom = 2 "no-phantom":
         "Nothing runs that was not enqueued; a rolled-back enqueue never appears.";
     SingleLiveLease = 3 "single-live-lease":
-        "At most one live lease a job; rescue never takes a job from a live worker.";
+        "At most one live lease per job; rescue never takes a job from a live worker.";
     FencedSettle = 4 "fenced-settle":
-        "Settle or progress with a stale token changes nothing and says `LeaseLost`, also when the same \
+        "Settle or progress with a stale token changes nothing and returns `LeaseLost`, also when the same \
          worker claimed the job again.";
     BatchAtomic = 5 "batch-atomic":
         "A batch is all or nothing: bad row k of n, duplicate key, disk full, crash.";
@@ -57,8 +57,8 @@ promises! {
     TerminalFinal = 8 "terminal-final":
         "Completed, dead, cancelled change only by an explicit retry.";
     CancelLinearizable = 9 "cancel-linearizable":
-        "Cancel says what it beat: a job not started never starts; a running one is signalled; a \
-         finished one stays; \"not found\" only for what does not exist.";
+        "Cancel returns the state that it met: a job not started never starts; a running job is signalled; a \
+         finished job stays; \"not found\" only for a job that does not exist.";
     ResultIffComplete = 10 "result-iff-complete":
         "A result exists exactly when the job is completed (until it expires by its setting): the bytes \
          of the winning lease.";
@@ -78,17 +78,17 @@ promises! {
          window (nothing younger is pruned; older explicit ids are refused; same id with other content, \
          or a batch known in part, is a conflict).";
     QueueIsolation = 17 "queue-isolation":
-        "Pausing, purging, limiting or counting one queue never touches another; a paused queue gives \
-         nothing from the moment pause returns.";
+        "Pausing, purging, limiting or counting one queue never touches another; no job of a paused \
+         queue is claimed after pause has returned.";
     LimitHeld = 18 "limit-held":
         "Running ≤ the declared limit at all times, also across processes and after a crash.";
     NoStarvation = 19 "no-starvation":
-        "With finite urgent input every ready job is claimed in the end; jobs of kinds that nobody here \
-         handles do not hide the others.";
+        "With finite urgent input every ready job is claimed in the end; jobs of kinds that no worker \
+         here handles do not hide other jobs.";
     PayloadFidelity = 20 "payload-fidelity":
-        "Payload bytes, results and times come back as they went in (texts of errors with NUL replaced \
-         and capped): NUL escapes, 4-byte UTF-8, lone surrogate escapes, 1e400, key order, white space, \
-         1 MiB, empty object.";
+        "Payload bytes, results and times are returned as they were stored (texts of errors with NUL \
+         replaced and capped): NUL escapes, 4-byte UTF-8, lone surrogate escapes, 1e400, key order, \
+         white space, 1 MiB, empty object.";
     MigrateSafe = 21 "migrate-safe":
         "N processes migrating at once end at one version; each old version with data upgrades; killed \
          midway it is old or new; a schema below whose `oldest_compatible` the program lies is refused \
@@ -99,7 +99,7 @@ promises! {
 }
 
 impl Promise {
-    /// The promise whose number a case's name begins with: `q04_…`.
+    /// Returns the promise whose number the name of a case begins with: `q04_…`.
     pub(crate) fn of_case(name: &str) -> Option<Self> {
         let (number, _) = name.strip_prefix('q')?.split_once('_')?;
         let number: u8 = number.parse().ok()?;
