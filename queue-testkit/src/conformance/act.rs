@@ -1,4 +1,4 @@
-//! Every operation of the contract, each with something of its own to work on, for cases that try them all.
+//! Every operation of the contract with a target of its own, for cases that try all operations.
 
 mod again;
 mod prepare;
@@ -15,14 +15,14 @@ use super::session::{EXPIRY, Session, complete_with};
 pub(crate) use again::{judge, judge_work, persist};
 pub(crate) use prepare::{one_of_each, some_of_each, unique_queue};
 
-/// Names no request and no row.
+/// A target that no request and no row contains.
 const NOTHING: [u8; 16] = [0xee; 16];
 
-/// An operation and what it is done to.
+/// An operation and its target.
 #[derive(Debug, Clone)]
 pub(crate) enum Act {
     Insert(Vec<JobSpec>),
-    /// Claims all jobs of a queue that nobody else uses.
+    /// Claims all jobs of a queue that no other operation uses.
     Claim {
         worker: WorkerId,
         claim: ClaimId,
@@ -42,7 +42,7 @@ pub(crate) enum Act {
     Register(WorkerId),
     Heartbeat(WorkerId),
     Retire(WorkerId),
-    /// By this worker, with the jobs that another one left behind.
+    /// A rescue by this worker of the jobs of a lost worker.
     Rescue {
         by: WorkerId,
         jobs: Vec<JobId>,
@@ -55,7 +55,7 @@ pub(crate) enum Act {
     List,
 }
 
-/// What an operation was answered, as far as a case looks at it.
+/// The part of a reply that cases check.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Submitted(Vec<Submitted>),
@@ -88,19 +88,19 @@ impl Act {
 
     pub(crate) const fn work(&self) -> Work {
         match self {
-            Self::Insert(_) => Work::Enters,
-            Self::Settle { .. } | Self::Cancel(_) => Work::Ends,
-            Self::Claim { .. } | Self::Rescue { .. } => Work::Moves,
+            Self::Insert(_) => Work::Inserts,
+            Self::Settle { .. } | Self::Cancel(_) => Work::WritesOutcome,
+            Self::Claim { .. } | Self::Rescue { .. } => Work::WritesJob,
             Self::Register(_) | Self::Heartbeat(_) | Self::Retire(_) | Self::Pause(_) | Self::Resume(_) => {
-                Work::Writes
+                Work::WritesOther
             }
             Self::Promote => Work::MayWrite,
             Self::Leases { .. } | Self::Paused | Self::Read(_) | Self::List => Work::Reads,
         }
     }
 
-    /// What to aim a fault at that is to hit the operation: something that its request names, or a job whose
-    /// rows it writes.
+    /// The target of an aimed fault that must hit the operation: an id or name in its request, or a
+    /// job whose rows it writes.
     pub(crate) fn target(&self, fault: Fault) -> Vec<u8> {
         let job = |job: Option<&JobId>| job.map_or_else(Vec::new, |job| job.to_bytes().to_vec());
         match self {
@@ -119,7 +119,8 @@ impl Act {
         }
     }
 
-    /// Does it once. The error of the one batch, or of a settlement, is the operation's.
+    /// Sends the request once. An error of its batch, or of one settlement, is returned as the
+    /// error of the operation.
     pub(crate) async fn attempt(&self, session: &Session) -> anyhow::Result<Result<Answer>> {
         let backend = session.backend()?;
         let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
@@ -186,5 +187,5 @@ fn middle<T>(all: &[T]) -> Option<&T> {
 }
 
 fn unanswered() -> Error {
-    Error::new(ErrorKind::Corrupt, "insert one batch", "it was answered with no fate")
+    Error::new(ErrorKind::Corrupt, "insert one batch", "the reply has no result for the batch")
 }

@@ -1,4 +1,4 @@
-//! The structural audit: what must hold of the rows after every case.
+//! The structural audit of the rows after every case.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +11,7 @@ use queue_core::{JobId, State};
 
 use super::promise::Promise;
 
-/// A row that should not be.
+/// A row that breaks a promise.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) promise: Promise,
@@ -25,10 +25,10 @@ impl fmt::Display for Violation {
     }
 }
 
-/// All that is wrong with these rows.
+/// Returns all violations in these rows.
 pub(crate) fn audit(stored: &Stored) -> Vec<Violation> {
     let mut violations = Vec::new();
-    places(stored, &mut violations);
+    check_tables(stored, &mut violations);
     for row in &stored.live {
         live(row, &mut Faults { job: row.id, found: &mut violations });
     }
@@ -44,7 +44,7 @@ struct Faults<'a> {
 }
 
 impl Faults<'_> {
-    /// Notes the fault if it is one.
+    /// Adds a violation if there is a fault.
     fn check(&mut self, is_fault: bool, promise: Promise, fault: impl FnOnce() -> String) {
         if is_fault {
             self.found.push(Violation { promise, job: self.job, fault: fault() });
@@ -52,8 +52,8 @@ impl Faults<'_> {
     }
 }
 
-/// A job's id stands in exactly one of `live` and `outcomes`, and always in `jobs`.
-fn places(stored: &Stored, found: &mut Vec<Violation>) {
+/// A job's id must be in exactly one of `live` and `outcomes`, and always in `jobs`.
+fn check_tables(stored: &Stored, found: &mut Vec<Violation>) {
     let jobs = distinct(stored.jobs.iter().copied(), "jobs", found);
     let live = distinct(stored.live.iter().map(|row| row.id), "live", found);
     let outcomes = distinct(stored.outcomes.iter().map(|row| row.id), "outcomes", found);
@@ -61,12 +61,12 @@ fn places(stored: &Stored, found: &mut Vec<Violation>) {
         let mut faults = Faults { job, found };
         let (is_live, is_finished) = (live.contains(&job), outcomes.contains(&job));
         faults.check(is_live && is_finished, Promise::TerminalFinal, || {
-            "stands in `live` and in `outcomes`".to_owned()
+            "is in `live` and in `outcomes`".to_owned()
         });
         faults.check(!is_live && !is_finished, Promise::NoLostAck, || {
-            "stands in `jobs` only: neither in `live` nor in `outcomes`".to_owned()
+            "is only in `jobs`: neither in `live` nor in `outcomes`".to_owned()
         });
-        faults.check(!jobs.contains(&job), Promise::NoPhantom, || "does not stand in `jobs`".to_owned());
+        faults.check(!jobs.contains(&job), Promise::NoPhantom, || "is missing in `jobs`".to_owned());
     }
 }
 
@@ -74,14 +74,16 @@ fn distinct(ids: impl Iterator<Item = JobId>, table: &str, found: &mut Vec<Viola
     let mut seen = BTreeSet::new();
     for job in ids {
         let is_fault = !seen.insert(job);
-        Faults { job, found }.check(is_fault, Promise::NoPhantom, || format!("stands twice in `{table}`"));
+        Faults { job, found }.check(is_fault, Promise::NoPhantom, || format!("has two rows in `{table}`"));
     }
     seen
 }
 
 fn live(row: &LiveRow, faults: &mut Faults<'_>) {
     let state = row.state;
-    faults.check(state.is_finished(), Promise::TerminalFinal, || format!("is live although {state}"));
+    faults.check(state.is_finished(), Promise::TerminalFinal, || {
+        format!("is in `live` although it is {state}")
+    });
     if state == State::Running {
         running(row, faults);
     } else {
@@ -96,11 +98,10 @@ fn running(row: &LiveRow, faults: &mut Faults<'_>) {
         ("deadline", row.deadline.is_some()),
     ];
     for (part, is_there) in parts {
-        faults.check(!is_there, Promise::SingleLiveLease, || format!("runs without a {part}"));
+        faults.check(!is_there, Promise::SingleLiveLease, || format!("is running without a {part}"));
     }
-    faults.check(row.attempt == 0, Promise::AttemptBound, || {
-        "runs without being charged an attempt".to_owned()
-    });
+    faults
+        .check(row.attempt == 0, Promise::AttemptBound, || "is running without a charged attempt".to_owned());
     let most = u32::from(row.max_retries) + 1;
     faults.check(row.attempt > most, Promise::AttemptBound, || overcharged(row.attempt, most));
 }
@@ -113,21 +114,23 @@ fn waiting(row: &LiveRow, faults: &mut Faults<'_>) {
         ("deadline", row.deadline.is_some()),
     ];
     for (part, is_there) in parts {
-        faults.check(is_there, Promise::SingleLiveLease, || format!("has a {part} although {state}"));
+        faults.check(is_there, Promise::SingleLiveLease, || format!("has a {part} although it is {state}"));
     }
     let most = u32::from(row.max_retries) + 1;
     faults.check(attempt >= most, Promise::AttemptBound, || {
-        format!("is {state} although all {most} attempts are used")
+        format!("is {state} although all {most} attempts are charged")
     });
     faults.check(state == State::Retrying && attempt == 0, Promise::AttemptBound, || {
-        "is retrying without an attempt".to_owned()
+        "is retrying without a charged attempt".to_owned()
     });
 }
 
 fn outcome(row: &OutcomeRow, faults: &mut Faults<'_>) {
     let (state, attempt) = (row.state, row.attempt);
     let most = u32::from(row.max_retries) + 1;
-    faults.check(!state.is_finished(), Promise::TerminalFinal, || format!("has an outcome although {state}"));
+    faults.check(!state.is_finished(), Promise::TerminalFinal, || {
+        format!("is in `outcomes` although it is {state}")
+    });
     faults.check(attempt > most, Promise::AttemptBound, || overcharged(attempt, most));
     faults.check(
         attempt == 0 && matches!(state, State::Completed | State::Dead),
@@ -135,13 +138,13 @@ fn outcome(row: &OutcomeRow, faults: &mut Faults<'_>) {
         || format!("is {state} although it never started"),
     );
     faults.check(row.result.is_some() && state != State::Completed, Promise::ResultIffComplete, || {
-        format!("has a result although {state}")
+        format!("has a result although it is {state}")
     });
     faults.check(row.claim.is_none() && state == State::Completed, Promise::FencedSettle, || {
-        "is completed by no claim".to_owned()
+        "is completed without a claim".to_owned()
     });
 }
 
 fn overcharged(attempt: u32, most: u32) -> String {
-    format!("is charged {attempt} attempts of {most}")
+    format!("is charged {attempt} attempts, but at most {most} are permitted")
 }

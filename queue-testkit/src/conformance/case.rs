@@ -1,4 +1,4 @@
-//! A case, and the table entry that every case file makes.
+//! A case, and the macro that lists the cases of a file.
 
 use std::fmt;
 use std::future::Future;
@@ -17,11 +17,12 @@ pub(crate) type Run = for<'a> fn(&'a Kit) -> Pin<Box<dyn Future<Output = CaseRes
 /// One row of the table of cases.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {
-    /// The name of its function, which begins with the promise's number: `q04_…`.
+    /// The name of its function, which begins with the number of the promise: `q04_…`.
     pub(crate) name: &'static str,
     pub(crate) tier: Tier,
     pub(crate) needs: &'static [Need],
-    /// It runs once for each of these that the subject can bring about; if there are none, without any.
+    /// The case runs once per fault that the subject can cause. If the list is empty, it runs
+    /// without a fault.
     pub(crate) faults: &'static [Fault],
     pub(crate) run: Run,
 }
@@ -31,61 +32,61 @@ impl Case {
         Promise::of_case(self.name)
     }
 
-    /// What it is called when it runs under a fault, or without any.
+    /// The name of a run under a fault, or without one.
     pub(crate) fn trial_name(&self, fault: Option<Fault>) -> String {
         fault.map_or_else(|| self.name.to_owned(), |fault| format!("{}::{fault}", self.name))
     }
 }
 
-/// What a case needs beyond the core of the contract.
+/// A requirement of a case beyond the core of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     Durable,
     MultiProcess,
     Migrations,
-    /// Commands of operators are taken.
+    /// The backend offers `Manage`.
     Manage,
-    /// An insert can make a claim in its transaction.
+    /// An insert can also claim, in the same transaction.
     InsertAndClaim,
-    /// Children can attach to the storage, and be stopped.
+    /// Child processes can attach to the storage and can be stopped.
     Children,
-    /// A copy of the storage can be taken, and put back.
+    /// The storage can be backed up and restored.
     Backup,
 }
 
-/// What a run of the suite has to work with.
+/// The optional features of the backend and its subject.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Offered {
-    /// What the backend declares.
+pub(crate) struct Features {
+    /// The capabilities that the backend declares.
     pub(crate) capabilities: Capabilities,
-    /// Whether it takes commands of operators.
+    /// Whether the backend offers `Manage`.
     pub(crate) manage: bool,
-    /// Whether its storages have an address.
+    /// Whether storages have an address.
     pub(crate) address: bool,
-    /// Whether they can be backed up.
+    /// Whether storages can be backed up.
     pub(crate) backup: bool,
 }
 
 impl Need {
-    /// What is missing, in words, if the need is not met.
-    pub(crate) fn missing_in(self, offered: Offered) -> Option<String> {
-        if self.is_met_by(offered) {
+    /// Describes the missing feature; `None` if the need is met.
+    pub(crate) fn missing_in(self, features: Features) -> Option<String> {
+        if self.is_met_by(features) {
             return None;
         }
         Some(match self {
             Self::Children if cfg!(unix) => {
-                "needs child processes, for which the storage gives no `address`".to_owned()
+                "needs child processes, but `Storage::address` returns none".to_owned()
             }
-            Self::Children => "needs child processes that can be stopped, as on Unix".to_owned(),
+            Self::Children => "needs child processes that can be stopped, which requires Unix".to_owned(),
             Self::Manage => "needs `Manage`, which the backend does not offer".to_owned(),
             Self::Backup => {
-                "needs a storage that can be restored, for which there is no `back_up`".to_owned()
+                "needs a storage that can be restored, but `Storage::back_up` returns none".to_owned()
             }
             _ => format!("needs {self}, which the backend does not declare"),
         })
     }
 
-    const fn is_met_by(self, Offered { capabilities, manage, address, backup }: Offered) -> bool {
+    const fn is_met_by(self, Features { capabilities, manage, address, backup }: Features) -> bool {
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
@@ -112,12 +113,12 @@ impl fmt::Display for Need {
     }
 }
 
-/// The faults that a case names, or none.
+/// The faults that the case lists, or none.
 pub(crate) const fn first<const N: usize>(lists: [&'static [Fault]; N]) -> &'static [Fault] {
     lists[0]
 }
 
-/// Enters the cases of a file into its table `CASES`. A case that is not entered is dead code, which
+/// Lists the cases of a file in its table `CASES`. A case that is not listed is dead code, which
 /// the compiler reports.
 ///
 /// ```text

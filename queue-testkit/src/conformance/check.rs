@@ -1,9 +1,9 @@
-//! The checks that cases are written with.
+//! The checks that cases use.
 
-/// How a case ends: an error says what it saw instead.
+/// The result of a case. An error describes the wrong behaviour.
 pub(crate) type CaseResult = anyhow::Result<()>;
 
-/// Fails unless both sides are equal, showing them and what they are.
+/// Fails unless both values are equal. The error shows both, after their description.
 macro_rules! ensure_eq {
     ($seen:expr, $expected:expr, $($what:tt)+) => {
         match (&$seen, &$expected) {
@@ -20,7 +20,7 @@ macro_rules! ensure_eq {
 }
 pub(crate) use ensure_eq;
 
-/// Fails unless the result is an error of this kind; gives the error.
+/// Fails unless the result is an error of this kind, and returns the error.
 pub(crate) fn fails_with<T: std::fmt::Debug>(
     result: queue_core::Result<T>,
     kind: queue_core::ErrorKind,

@@ -1,4 +1,4 @@
-//! What can go wrong with a storage while it is used, in words that hold for every backend.
+//! The faults of a storage, defined alike for every backend.
 
 mod effect;
 
@@ -12,66 +12,77 @@ use queue_core::Backend;
 use super::storage::{SetupResult, Storage};
 pub(crate) use effect::{DOUBTS, ENDURED, Fails, Manner, OUTAGES, STANDSTILLS, Work};
 
-/// How long the handles of [`FaultyStorage::open_impatient`] should wait, roughly, before they give up a lock or an
-/// answer. The cases of faults wait for it again and again; none of them depends on it.
+/// Approximate time after which a handle of [`FaultyStorage::open_impatient`] should stop waiting
+/// for a lock or a reply. No result of a case depends on it; a longer time makes the cases slower.
 pub const PATIENCE: Duration = Duration::from_millis(700);
 
-/// Something that can be done to a storage. A backend's author says by [`Subject::faults`] which of them apply to his,
-/// and does them in [`FaultyStorage::inject`]; the cases are the same for all backends.
+/// A fault of a storage. [`Subject::faults`] lists the faults that apply to a backend, and
+/// [`FaultyStorage::inject`] causes them. The cases are the same for all backends.
 ///
-/// A fault is *lasting* (it begins with the injection and ends when it is mended), of a *moment* (it is over when the
-/// injection is), or *aimed* (it hits the request, or the row, of a target).
+/// A *lasting* fault begins with the injection and ends when it is mended. A *momentary* fault is
+/// over when the injection is. An *aimed* fault hits only the request or the row of a target.
 ///
 /// [`Subject::faults`]: super::Subject::faults
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Lasting: somebody else holds the lock that every write needs, longer than an impatient handle waits. Writes end as busy, or
-    /// as of unknown outcome where the request may still wait for the lock; reads may go on.
+    /// Lasting: another connection holds the lock that every write needs, longer than an impatient
+    /// handle waits. Writes must fail as busy, or as of unknown outcome if the request may still
+    /// wait for the lock. Reads may succeed.
     Locked,
-    /// Lasting: other connections take that lock again and again, each time for a moment. Nobody is to notice: a handle
-    /// waits, and tries again.
+    /// Lasting: other connections take that lock repeatedly, each time for a moment. Callers must
+    /// not notice it: the handle waits and retries.
     Contended,
-    /// Lasting: there is no space left. A large batch cannot be stored; what needs no space may succeed.
+    /// Lasting: no space is left. A large batch must fail; a request that needs no space may
+    /// succeed.
     Full,
-    /// Lasting: open connections are closed and new ones refused, as when a server is gone or a firewall closes.
+    /// Lasting: open connections are closed and new ones are refused, as when the server is gone or
+    /// a firewall rejects it.
     Refused,
-    /// Lasting: connections stay open and new ones come up, and nothing ever answers. What was sent is lost.
+    /// Lasting: connections stay open and new ones are accepted, but no reply ever arrives.
+    /// Requests are lost.
     Silent,
-    /// Lasting: what is sent is held, and arrives when the fault is mended, at a time when an impatient sender has given it up.
+    /// Lasting: requests are held and arrive when the fault is mended. An impatient sender has
+    /// timed out by then.
     Late,
-    /// Lasting: every answer comes late, but long before anybody gives up. Nobody is to notice.
+    /// Lasting: every reply is late, but arrives long before a timeout. Callers must not notice it.
     Slow,
-    /// Lasting: the server was stopped in its orderly way; it starts again when the fault is mended.
+    /// Lasting: the server was shut down in an orderly way. It starts again when the fault is
+    /// mended.
     Stopped,
-    /// Lasting: the server stopped at once, as in a crash; it starts again when the fault is mended. What was
-    /// acknowledged is to be there.
+    /// Lasting: the server stopped at once, as in a crash. It starts again when the fault is
+    /// mended. Acknowledged writes must still be there.
     Crashed,
-    /// Lasting: the server takes no writes, as a replica after a failover; reads that take no lock go on.
+    /// Lasting: the server refuses writes, as a replica does after a failover. Reads that take no
+    /// lock succeed.
     ReadOnly,
-    /// Lasting: the storage is not set up for this program any more: a right, a table or a schema that it needs was taken away, and
-    /// is given back. Trying again does not help until then, and yet no request is refused for good.
+    /// Lasting: a permission, a table or a schema that the backend needs is removed, and restored
+    /// when the fault is mended. Retries cannot succeed until then, yet a request is never refused
+    /// for good.
     Misconfigured,
-    /// Of a moment: all connections are cut, whatever is under way. New ones come up.
+    /// Momentary: all connections are cut, even during a request. New connections are accepted.
     Cut,
-    /// Of a moment: all connections end in the direction to the handle, while what it sends still arrives. New ones come
-    /// up.
+    /// Momentary: all connections end in the direction to the handle, while its requests still
+    /// arrive. New connections are accepted.
     HalfClosed,
-    /// Of a moment: the server ends all sessions, and says so. New ones come up.
+    /// Momentary: the server ends all sessions and notifies their clients. New connections are
+    /// accepted.
     Terminated,
     /// Aimed: the next request that names the target never arrives, and its connection is closed.
     RequestLost,
-    /// Aimed: the next request that names the target arrives and is done; its connection is closed before the answer
-    /// (to a commit, that is) comes back.
+    /// Aimed: the next request that names the target is executed. Its connection is closed before
+    /// the reply (to a commit, if there is one) arrives.
     ReplyLost,
-    /// Aimed: whoever writes a row of the target job is told a few times, but less often than a backend tries, that
-    /// transactions stood in each other's way (deadlock, serialisation). Nobody is to notice.
+    /// Aimed: writes to a row of the target job fail with a conflict of transactions (deadlock or
+    /// serialization failure). They fail a few times, but less often than a backend retries.
+    /// Callers must not notice it.
     RowConflictsBriefly,
-    /// Aimed: whoever writes a row of the target job is told each time that transactions stood in each other's way.
+    /// Aimed: each write to a row of the target job fails with a conflict of transactions.
     RowConflicts,
-    /// Aimed: there is no space left for a row of the target job.
+    /// Aimed: no space is left for a row of the target job.
     RowFull,
-    /// Aimed: the storage does not accept the target's row when it is inserted, nor the row of its outcome, for good.
+    /// Aimed: the storage always refuses to insert the row of the target job, and the row of its
+    /// outcome.
     RowRefused,
 }
 
@@ -126,51 +137,57 @@ impl Fault {
     }
 }
 
-/// As it stands in the names of trials.
+/// As in the names of trials.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// A storage on which a fault can be brought about.
+/// A storage on which a fault can be caused.
 #[async_trait]
 pub trait FaultyStorage: Storage {
-    /// Opens the storage beside the handles that are open, as another process would, where the fault makes a handle
-    /// wait: by one that gives up after about [`PATIENCE`], and is given what meets the fault. The handles of
-    /// [`open`](Storage::open) prepare a case and look at what came of it, and are to wait as long as they do by default, or
-    /// longer: whoever gives up soon fails on a busy machine, too.
+    /// Opens a handle that stops waiting after about [`PATIENCE`], beside the open handles, as
+    /// another process would. Needed if the fault makes a handle wait. Cases send the requests that
+    /// meet the fault on this handle.
     ///
-    /// `None`, as by default, if the handles of `open` find out at once that something is wrong, or if the backend does
-    /// not declare `multi_process`; then those of `open` are given everything.
+    /// Handles of [`open`](Storage::open) prepare a case and read its outcome. They should wait as
+    /// long as by default, or longer, because a handle with a short timeout also fails on a busy
+    /// machine.
+    ///
+    /// Return `None` (default) if handles of `open` notice the fault at once, or if the backend
+    /// does not declare `multi_process`. The case then sends all requests on handles of `open`.
     async fn open_impatient(&self) -> SetupResult<Option<Arc<dyn Backend>>> {
         Ok(None)
     }
 
-    /// Brings about the fault that the storage was made for; it is there when this returns.
+    /// Causes the fault that the storage was created for. The fault must be in effect when this
+    /// returns.
     ///
-    /// `target` matters to faults that are aimed, and stands in the request that is meant: the 16 bytes of the id of a
-    /// job, a claim or a worker, or the name of a queue or a kind. If it is the id of a job, rows of that job are meant as well.
+    /// `target` is for aimed faults. The request to hit contains it: the 16 bytes of the id of a
+    /// job, a claim or a worker, or the name of a queue or a kind. If it is the id of a job, the
+    /// rows of that job are hit as well.
     async fn inject(&self, target: &[u8]) -> SetupResult<Box<dyn Injected>>;
 }
 
-/// A fault that is there. Dropped without being mended, because a case failed, it should go away as well.
+/// A fault that is in effect. Dropping it should remove the fault, because a failed case does not
+/// mend it.
 #[async_trait]
 pub trait Injected: Send + Sync {
-    /// Takes the fault away. When this returns the storage can be used again; whoever was cut off may have to connect
-    /// anew.
+    /// Removes the fault. The storage must be usable when this returns, though handles may have to
+    /// reconnect.
     async fn mend(self: Box<Self>) -> SetupResult<()>;
 }
 
-/// A storage as a case has it.
+/// The storage of a case.
 #[derive(Clone)]
-pub(crate) enum Place {
+pub(crate) enum CaseStorage {
     Plain(Arc<dyn Storage>),
     Faulty(Arc<dyn FaultyStorage>, Fault),
 }
 
-impl Place {
-    pub(crate) fn storage(&self) -> &dyn Storage {
+impl CaseStorage {
+    pub(crate) fn as_storage(&self) -> &dyn Storage {
         match self {
             Self::Plain(storage) => &**storage,
             Self::Faulty(storage, _) => &**storage,

@@ -1,4 +1,4 @@
-//! Runs the cases, each as a trial of its own.
+//! Runs each case as a separate trial.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use queue_core::backend::Stored;
 
 use super::audit::audit;
-use super::case::{Case, CaseResult, Offered, Tier};
+use super::case::{Case, CaseResult, Features, Tier};
 use super::cases;
 use super::crash::actor;
 use super::crash::kills::Kills;
@@ -27,13 +27,14 @@ use super::settings::Settings;
 use super::subject::Subject;
 use crate::child::{Parent, role};
 
-/// How the report begins of a case that was given up.
+/// The first words of the report of a case that timed out.
 pub(super) const TIMED_OUT: &str = "the case did not end within";
 
-/// Runs the suite on a backend, as its arguments and the environment say.
+/// Runs the suite on a backend, with the arguments of the process and the settings of the
+/// environment.
 ///
-/// A process that the suite itself started, as a child to be killed, attaches to the storage of its parent
-/// instead, and never returns from here but to end.
+/// In a child process that the suite started, this attaches to the parent's storage instead, and
+/// exits the process when the child is done.
 pub fn main(subject: impl Subject) -> ExitCode {
     if role().is_some_and(|role| role == actor::ROLE)
         && let Some(parent) = Parent::find()
@@ -46,10 +47,10 @@ pub fn main(subject: impl Subject) -> ExitCode {
         Ok(trials) => {
             let is_whole = is_whole_crash_tier(&arguments, &trials);
             let conclusion = libtest_mimic::run(&arguments, trials);
-            let kills = told_kills(is_whole);
+            let kills = report_kills(is_whole);
             if conclusion.has_failed() { conclusion.exit_code() } else { kills }
         }
-        // Shown as a failed trial, so that whatever reads the suite's output sees it.
+        // Reported as a failed trial, so that tools that read the output show it.
         Err(error) => {
             let message = format!("{error:#}");
             let trial = Trial::test("open_the_storage", move || Err(Failed::from(message)));
@@ -58,7 +59,7 @@ pub fn main(subject: impl Subject) -> ExitCode {
     }
 }
 
-/// Whether every crash case runs, so that their kills can be counted.
+/// Whether every crash case runs. Only then must the number of kills be sufficient.
 fn is_whole_crash_tier(arguments: &Arguments, trials: &[Trial]) -> bool {
     let is_crash = |trial: &&Trial| trial.kind() == Tier::Crash.as_str();
     let chosen = arguments.filter.is_none() && arguments.skip.is_empty();
@@ -66,9 +67,9 @@ fn is_whole_crash_tier(arguments: &Arguments, trials: &[Trial]) -> bool {
     chosen && runs && trials.iter().any(|trial| is_crash(&trial))
 }
 
-/// Tells how many processes were killed, if any were, and fails if those of the whole tier are too few.
-#[expect(clippy::print_stdout, reason = "whoever runs the suite is to see it")]
-fn told_kills(is_whole: bool) -> ExitCode {
+/// Prints the number of killed processes, if any. Fails if a run of the whole tier killed too few.
+#[expect(clippy::print_stdout, reason = "the operator of the suite reads it")]
+fn report_kills(is_whole: bool) -> ExitCode {
     let kills = Kills::of_run();
     if kills != Kills::default() {
         println!("conformance: {kills}\n");
@@ -84,9 +85,9 @@ fn told_kills(is_whole: bool) -> ExitCode {
 
 fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
     let settings = Arc::new(Settings::read()?);
-    let offered = offered(subject, &settings)?;
+    let features = features(subject, &settings)?;
     let trials = |case: &'static Case| {
-        let trial = |fault| trial(case, fault, offered, subject, &settings);
+        let trial = |fault| trial(case, fault, features, subject, &settings);
         match case.faults {
             [] => vec![trial(None)],
             faults => faults.iter().map(|fault| trial(Some(*fault))).collect(),
@@ -95,14 +96,15 @@ fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
     Ok(cases::all().flat_map(trials).collect())
 }
 
-/// What the backend declares and the subject gives. Every case reads jobs and raw rows, so both must be offered.
-pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Offered> {
+/// Returns the features of the backend and its subject. `inspect` and `audit` are mandatory,
+/// because every case reads jobs and raw rows.
+pub(super) fn features(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> anyhow::Result<Features> {
     runtime()?.block_on(async {
         let kit = Kit::new(Arc::clone(subject), None, Arc::clone(settings), Arc::default()).await?;
         let backend = kit.backend()?;
-        ensure!(backend.extensions().inspect.is_some(), "the suite needs a backend that offers `inspect`");
-        ensure!(backend.extensions().audit.is_some(), "the suite needs a backend that offers `audit`");
-        Ok(Offered {
+        ensure!(backend.extensions().inspect.is_some(), "the suite requires a backend that offers `inspect`");
+        ensure!(backend.extensions().audit.is_some(), "the suite requires a backend that offers `audit`");
+        Ok(Features {
             capabilities: backend.capabilities(),
             manage: backend.extensions().manage.is_some(),
             address: kit.address().is_some(),
@@ -111,39 +113,39 @@ pub(super) fn offered(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> a
     })
 }
 
-/// What the case needs and is not offered.
-pub(super) fn missing(case: &Case, offered: Offered) -> Option<String> {
-    case.needs.iter().find_map(|need| need.missing_in(offered))
+/// Describes the first feature that the case needs and does not have.
+pub(super) fn missing(case: &Case, features: Features) -> Option<String> {
+    case.needs.iter().find_map(|need| need.missing_in(features))
 }
 
 fn trial(
     case: &'static Case,
     fault: Option<Fault>,
-    offered: Offered,
+    features: Features,
     subject: &Arc<dyn Subject>,
     settings: &Arc<Settings>,
 ) -> Trial {
-    let skipped = match missing(case, offered) {
+    let skipped = match missing(case, features) {
         Some(missing) => Some(missing),
         None if !settings.tiers.contains(&case.tier) => {
-            Some(format!("tier {} is not asked for", case.tier.as_str()))
+            Some(format!("tier {} is not selected", case.tier.as_str()))
         }
         None => {
             let missing = fault.filter(|fault| !subject.faults().contains(fault));
-            missing.map(|fault| format!("needs the fault `{fault}`, which the subject cannot bring about"))
+            missing.map(|fault| format!("needs the fault `{fault}`, which the subject cannot cause"))
         }
     };
     let kind = skipped.clone().unwrap_or_else(|| case.tier.as_str().to_owned());
     let is_skipped = skipped.is_some();
     let (subject, settings) = (Arc::clone(subject), Arc::clone(settings));
     let run = move || match skipped {
-        Some(reason) => Err(Failed::from(format!("not run: {reason}"))),
+        Some(reason) => Err(Failed::from(format!("cannot run: {reason}"))),
         None => run(case, fault, subject, settings).map_err(Failed::from),
     };
     Trial::test(case.trial_name(fault), run).with_kind(kind).with_ignored_flag(is_skipped)
 }
 
-/// Runs one case on a runtime of its own, so that one that hangs or blocks holds up no other.
+/// Runs one case on its own runtime, so that a case that hangs or blocks does not delay others.
 pub(super) fn run(
     case: &'static Case,
     fault: Option<Fault>,
@@ -155,14 +157,14 @@ pub(super) fn run(
         |what: String| Failure { case, fault, what, seed: None, journal: &journal, stored: None }.report();
     let runtime = runtime().map_err(|error| format!("{error:#}"))?;
     let (sender, receiver) = mpsc::channel();
-    // A soak may be asked to take longer than anything else may.
+    // Extended, because the operator may set a longer soak than the timeout.
     let timeout = settings.timeout + if case.tier == Tier::Soak { settings.soak } else { Duration::ZERO };
     let execution = execute(case, fault, subject, settings, Arc::clone(&journal));
     runtime.spawn(async move { sender.send(execution.await) });
     let answer = match receiver.recv_timeout(timeout) {
         Ok(answer) => answer,
         Err(RecvTimeoutError::Timeout) => Err(failure(format!("{TIMED_OUT} {timeout:?}"))),
-        Err(RecvTimeoutError::Disconnected) => Err(failure("the case was torn down by a panic".to_owned())),
+        Err(RecvTimeoutError::Disconnected) => Err(failure("the case was stopped by a panic".to_owned())),
     };
     runtime.shutdown_background();
     answer
@@ -194,7 +196,7 @@ async fn execute(
     verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
 }
 
-/// Runs the case's body; its panic is an error like any other.
+/// Runs the body of the case and turns its panic into an error.
 async fn guarded(case: &'static Case, kit: &Arc<Kit>) -> CaseResult {
     let kit = Arc::clone(kit);
     match tokio::spawn(async move { (case.run)(&kit).await }).await {

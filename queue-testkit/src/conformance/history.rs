@@ -1,19 +1,19 @@
-//! One recording of the operations on a storage by all processes, and the check of it.
+//! Records the operations of all processes on a storage, and checks the recording.
 //!
 //! A [`Recorded`](super::recorded::Recorded) backend writes two [events](event) per operation to
-//! its [`Sink`]: one before the request, one after the answer. In this process the sink is the
-//! history. A child writes its events to its parent, and [`History::add`] takes them once the child
-//! has ended. The moments of all processes are by one clock.
+//! its [`Sink`]: one before the request, one after the reply. In this process the sink is the
+//! history. A child writes its events to its parent, and [`History::add`] adds them after the child
+//! has ended. All processes use the same clock.
 //!
-//! A request without an answer, because its future was dropped or its process died, may have been
-//! done at any moment since, or never, and so may one of unknown outcome. A request that failed
-//! otherwise has not been done.
+//! A request has no reply if its future was dropped or its process died. Such a request, and a
+//! request of unknown outcome, may have been executed at any later time or never. A request with
+//! another error was not executed.
 
 mod check;
 mod effect;
 mod encode;
 pub(crate) mod event;
-mod life;
+mod job_history;
 pub(crate) mod log;
 mod lost;
 mod order;
@@ -40,16 +40,17 @@ use super::check::CaseResult;
 use super::promise::Promise;
 use crate::child::{Line, moment};
 
-/// All operations on a storage.
+/// The operations of all processes on a storage.
 #[derive(Default)]
 pub(crate) struct History(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     log: Log,
-    /// The moment of the last event of this process.
+    /// The time of the last event of this process.
     last: Duration,
-    /// Results of reads since the last operation that may have changed a job.
+    /// Results of reads since the last operation that may have changed a job. They are not recorded
+    /// again.
     unchanged: HashMap<JobId, Option<Found>>,
     failures: HashMap<Failure, u64>,
     leases_lost: u64,
@@ -57,14 +58,14 @@ struct State {
     inserts_with_claims: u64,
 }
 
-/// The rows of a storage, and when they were read.
+/// The rows of a storage and the times of the request and the reply of their read.
 pub(crate) struct Rows<'a> {
     pub(crate) asked: Duration,
     pub(crate) answered: Duration,
     pub(crate) stored: &'a Stored,
 }
 
-/// The sink for one handle of this process.
+/// The sink of a handle in this process.
 struct Process {
     history: Arc<History>,
     number: usize,
@@ -77,33 +78,34 @@ impl Sink for Process {
 }
 
 impl History {
-    /// The sink for a further process that shares this one's memory, such as another handle.
+    /// Adds a process to the recording and returns its sink. A handle of this process counts as a
+    /// process.
     pub(crate) fn process(self: &Arc<Self>, name: impl Into<String>) -> Arc<dyn Sink> {
         let number = self.state().log.add_process(name.into());
         Arc::new(Process { history: Arc::clone(self), number })
     }
 
-    /// Adds the events of a child that has ended.
+    /// Adds the events of a child after its end.
     pub(crate) fn add(&self, name: &str, lines: &[Line]) {
         self.state().log.add(name.to_owned(), lines);
     }
 
-    /// A new moment, later than all events of this process.
+    /// Returns the present time, which is later than all events of this process.
     pub(crate) fn moment(&self) -> Duration {
         self.state().moment()
     }
 
-    /// How many requests had an unknown outcome.
+    /// Number of requests of unknown outcome.
     pub(crate) fn unknown_outcomes(&self) -> u64 {
         self.failures_as(Failure::UnknownOutcome)
     }
 
-    /// How many requests failed for a reason that passes.
+    /// Number of requests with a retryable error, including those of unknown outcome.
     pub(crate) fn passing_failures(&self) -> u64 {
-        self.unknown_outcomes() + self.failures_as(Failure::Passing)
+        self.unknown_outcomes() + self.failures_as(Failure::Retryable)
     }
 
-    /// How many requests failed.
+    /// Number of failed requests.
     pub(crate) fn failures_in_all(&self) -> u64 {
         self.state().failures.values().sum()
     }
@@ -112,17 +114,17 @@ impl History {
         self.state().failures.get(&failure).copied().unwrap_or_default()
     }
 
-    /// How many settlements were answered that the lease was lost.
+    /// Number of settlements that returned `LeaseLost`.
     pub(crate) fn leases_lost(&self) -> u64 {
         self.state().leases_lost
     }
 
-    /// How many requests took leases back.
+    /// Number of requests that rescued jobs.
     pub(crate) fn rescues(&self) -> u64 {
         self.state().rescues
     }
 
-    /// How many inserts had a claim with them.
+    /// Number of inserts with a claim.
     pub(crate) fn inserts_with_claims(&self) -> u64 {
         self.state().inserts_with_claims
     }
@@ -132,23 +134,23 @@ impl History {
         read(&self.state().log)
     }
 
-    /// Fails unless the operations on each job can be put in one order in which each answer is
-    /// right, none is before its request or after its answer, and the rows are the result. No such
-    /// order exists if an acknowledged job is gone, a job was never enqueued, two leases were live,
-    /// a lease was taken from a worker that had not expired, a cancelled job starts, or a request
-    /// took effect although it failed.
+    /// Fails unless the operations on each job have an order in which each reply is right and the
+    /// rows are the result. Each operation must be executed between its request and its reply. No
+    /// such order exists if an acknowledged job is missing, a job was never enqueued, or two leases
+    /// were live. Nor does it exist if a lease was taken from a live worker, a cancelled job
+    /// started, or a failed request took effect.
     ///
-    /// Fails as well if a result is not that of its lease, a batch is stored in part, or a handler
+    /// Also fails if a result is not that of its lease, a batch is stored in part, or a handler
     /// started without a claim.
     pub(crate) fn check(&self, rows: &Rows<'_>) -> CaseResult {
         check::check(&self.state().log, rows)
     }
 
-    /// The same after a drain: every job has ended as well.
+    /// Checks the same after a drain, and that every job has ended.
     pub(crate) fn check_drained(&self, rows: &Rows<'_>) -> CaseResult {
         self.check(rows)?;
         let left: Vec<JobId> = rows.stored.live.iter().map(|row| row.id).collect();
-        ensure!(left.is_empty(), "{}: jobs have not ended: {left:?}", Promise::NoLostAck);
+        ensure!(left.is_empty(), "{}: these jobs have not ended: {left:?}", Promise::NoLostAck);
         Ok(())
     }
 
@@ -158,8 +160,8 @@ impl History {
 }
 
 impl State {
-    /// Strictly later than the one before, because the resolution of the clock may be too coarse to
-    /// order two events.
+    /// Strictly later than the previous time, because the resolution of the clock may be too coarse
+    /// to order two events.
     fn moment(&mut self) -> Duration {
         self.last = moment().max(self.last + Duration::from_nanos(1));
         self.last
@@ -171,7 +173,7 @@ impl State {
                 self.inserts_with_claims += u64::from(claim.is_some());
                 self.unchanged.clear();
             }
-            Event::Answered(_, answered) => self.take_in(answered),
+            Event::Answered(_, answered) => self.process_reply(answered),
             Event::Asked(
                 _,
                 Asked::Read | Asked::Other | Asked::Register { .. } | Asked::Heartbeat { .. },
@@ -183,8 +185,9 @@ impl State {
         self.log.write(process, at, event);
     }
 
-    /// Counts what cases wait for, and drops from a read the jobs of which it found nothing new.
-    fn take_in(&mut self, answered: &mut Answered) {
+    /// Counts the replies that cases wait for. Removes unchanged jobs from the reply of a read,
+    /// because cases read in a loop.
+    fn process_reply(&mut self, answered: &mut Answered) {
         match answered {
             Answered::Read(jobs) => {
                 jobs.retain(|(job, found)| self.unchanged.insert(*job, *found) != Some(*found));

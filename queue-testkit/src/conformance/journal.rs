@@ -1,4 +1,4 @@
-//! The last operations of a case.
+//! Keeps the last operations of a case for its report.
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -6,15 +6,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::child::Record;
 
-/// How many operations are kept.
+/// Number of operations that are kept.
 const KEPT: usize = 24;
-/// Where the text of a request or a reply is cut, in bytes.
+/// Maximum length of the text of a request or a reply, in bytes.
 const MOST_BYTES: usize = 1200;
 
-/// How many children are kept.
+/// Number of children that are kept.
 const KEPT_CHILDREN: usize = 6;
 
-/// What was asked and answered last, over all handles of a case, and by its children.
+/// The last requests and replies of all handles of a case, and of its children.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Mutex<Entries>);
 
@@ -33,7 +33,7 @@ struct Entry {
 }
 
 impl Journal {
-    /// Notes a request; its number is for the reply.
+    /// Adds a request. Returns its number for [`answered`](Self::answered).
     pub(crate) fn asked(&self, operation: &str, request: &dyn fmt::Debug) -> u64 {
         let request = format!("{operation} {}", brief(request));
         let mut entries = self.lock();
@@ -53,13 +53,13 @@ impl Journal {
         }
     }
 
-    /// Notes what the case itself does, e.g. that it opens the storage again.
+    /// Adds a step of the case itself, e.g. that it opens the storage again.
     pub(crate) fn note(&self, what: &str) {
         let number = self.asked(what, &format_args!(""));
         self.answered(number, &format_args!(""));
     }
 
-    /// Keeps what a child says.
+    /// Adds the record of a child.
     pub(crate) fn add_child(&self, record: Record) {
         let mut entries = self.lock();
         entries.children.push_back(record);
@@ -73,7 +73,7 @@ impl Journal {
     }
 }
 
-/// One line a request and one a reply; then the last lines of the children.
+/// One line per request and one per reply, then the last lines of the children.
 impl fmt::Display for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let entries = self.lock();
@@ -92,7 +92,7 @@ impl fmt::Display for Journal {
     }
 }
 
-/// The debug form, of which no more is made than is kept.
+/// Formats at most the part of the debug form that is kept.
 fn brief(value: &dyn fmt::Debug) -> String {
     let mut text = Bounded(String::new());
     match write!(text, "{value:?}") {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_operations_are_kept_and_an_open_one_is_seen() {
+    fn journal_shows_last_operations_and_unanswered_request() {
         let journal = Journal::default();
         for index in 0..KEPT + 5 {
             let number = journal.asked("claim", &index);

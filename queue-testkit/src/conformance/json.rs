@@ -1,4 +1,4 @@
-//! JSON texts, as odd as they may be.
+//! Random JSON texts.
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any};
@@ -10,7 +10,7 @@ pub(crate) fn json_text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![number(), string(), Just("null".to_owned()), Just("true".to_owned())];
     let value = leaf.prop_recursive(4, 32, 5, |inner| {
         let member = (space(), string(), space(), inner.clone()).prop_map(|(before, key, after, value)| {
-            // The same key may stand twice.
+            // The same key may occur twice.
             format!("{before}{key}{after}:{value}")
         });
         let list = |open: &'static str, close: &'static str| {
@@ -34,7 +34,7 @@ fn digits(most: usize) -> impl Strategy<Value = String> {
     vec(0..10_u8, 1..=most).prop_map(|digits| digits.iter().map(ToString::to_string).collect())
 }
 
-/// Far beyond what any type of number can hold.
+/// Numbers that exceed the range and precision of every number type.
 fn number() -> impl Strategy<Value = String> {
     let whole =
         prop_oneof![Just("0".to_owned()), (1..10_u8, digits(30)).prop_map(|(a, b)| format!("{a}{b}"))];

@@ -1,4 +1,4 @@
-//! What a case gets.
+//! The tools of a case.
 
 pub(crate) mod faults;
 mod handles;
@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::anyhow;
 use queue_core::Backend;
 
-use self::faults::at_last;
-use super::fault::{Fault, Place};
+use self::faults::retry_until_ok;
+use super::fault::{CaseStorage, Fault};
 use super::journal::Journal;
 use super::recorded::Recorded;
 use super::session::{Session, Shared};
@@ -20,17 +20,17 @@ use super::storage::Storage;
 use super::subject::Subject;
 use crate::child::Record;
 
-/// What is waited for where an impatient handle is opened while no fault stands: on a busy machine it may give up a few
-/// times.
+/// Names the wait for an impatient handle in errors. Opening may time out a few times on a busy
+/// machine, although no fault is in effect.
 const OPENING: &str = "an impatient handle to be opened";
 
-/// A storage of the case's own, with one handle open: the [`Session`] that it derefs to.
+/// A storage that no other case uses, with one open handle: the [`Session`] that this derefs to.
 pub(crate) struct Kit {
     session: Arc<Session>,
-    /// The same, unless the fault makes handles wait.
+    /// The handle with a short timeout. The same as `session` if the fault makes no handle wait.
     impatient: Arc<Session>,
     shared: Arc<Shared>,
-    place: Place,
+    storage: CaseStorage,
     journal: Arc<Journal>,
     subject: Arc<dyn Subject>,
     settings: Arc<Settings>,
@@ -38,34 +38,35 @@ pub(crate) struct Kit {
 }
 
 impl Kit {
-    /// Makes a fresh storage.
+    /// Creates an empty storage and opens it.
     pub(crate) async fn new(
         subject: Arc<dyn Subject>,
         fault: Option<Fault>,
         settings: Arc<Settings>,
         journal: Arc<Journal>,
     ) -> anyhow::Result<Self> {
-        let place = create(&*subject, fault).await?;
+        let storage = create(&*subject, fault).await?;
         let shared = Arc::new(Shared::new());
-        let backend = open(place.storage(), &journal, &shared, "").await?;
+        let backend = open(storage.as_storage(), &journal, &shared, "").await?;
         let session = Arc::new(Session::new(backend, Arc::clone(&shared)));
-        let opened = at_last(OPENING, || open_impatient(&place, &journal, &shared, "impatient: ")).await?;
+        let opened =
+            retry_until_ok(OPENING, || open_impatient(&storage, &journal, &shared, "impatient: ")).await?;
         let impatient = match opened {
             Some(backend) => Arc::new(Session::new(backend, Arc::clone(&shared))),
             None => Arc::clone(&session),
         };
         let seed_used = AtomicBool::new(false);
-        Ok(Self { session, impatient, shared, place, journal, subject, settings, seed_used })
+        Ok(Self { session, impatient, shared, storage, journal, subject, settings, seed_used })
     }
 
-    /// The handle itself, for tasks that run at the same time.
+    /// The open handle, for concurrent tasks.
     pub(crate) fn handle(&self) -> Arc<Session> {
         Arc::clone(&self.session)
     }
 
-    /// A second handle on the same storage, as another process has it.
+    /// Opens a second handle on the storage, like that of another process.
     pub(crate) async fn open_second(&self) -> anyhow::Result<Session> {
-        let backend = open(self.place.storage(), &self.journal, &self.shared, "second: ").await?;
+        let backend = open(self.storage.as_storage(), &self.journal, &self.shared, "second: ").await?;
         Ok(Session::new(backend, Arc::clone(&self.shared)))
     }
 
@@ -73,59 +74,59 @@ impl Kit {
     pub(crate) async fn reopen(&self) -> anyhow::Result<()> {
         self.journal.note("(the storage is closed and opened again)");
         drop(self.session.replace(None));
-        let backend = open(self.place.storage(), &self.journal, &self.shared, "").await?;
+        let backend = open(self.storage.as_storage(), &self.journal, &self.shared, "").await?;
         self.session.replace(Some(backend));
         Ok(())
     }
 
-    /// Another storage, for cases that run many sequences.
+    /// Creates another storage, for cases that run many sequences.
     pub(crate) async fn fresh(&self) -> anyhow::Result<Self> {
         let fault = self.fault().ok();
         Self::new(Arc::clone(&self.subject), fault, Arc::clone(&self.settings), Arc::clone(&self.journal))
             .await
     }
 
-    /// By which children find the storage.
+    /// The address by which children attach to the storage.
     pub(crate) fn address(&self) -> Option<String> {
-        self.place.storage().address()
+        self.storage.as_storage().address()
     }
 
     /// Whether storages can be backed up.
     pub(crate) async fn can_back_up(&self) -> anyhow::Result<bool> {
-        let backup = self.place.storage().back_up().await;
+        let backup = self.storage.as_storage().back_up().await;
         Ok(backup.map_err(|error| anyhow!("the storage's `back_up` failed: {error}"))?.is_some())
     }
 
-    /// Another storage, which nobody has opened.
+    /// Creates another storage without opening it.
     pub(crate) async fn storage_without_a_schema(&self) -> anyhow::Result<Arc<dyn Storage>> {
         self.subject.create().await.map_err(|error| anyhow!("the subject's `create` failed: {error}"))
     }
 
-    /// A handle on a storage that is not the case's own.
+    /// Opens a handle on another storage than that of the case.
     pub(crate) async fn open_on(&self, storage: &dyn Storage) -> anyhow::Result<Session> {
         let shared = Arc::new(Shared::new());
         let backend = open(storage, &self.journal, &shared, "other storage: ").await?;
         Ok(Session::new(backend, shared))
     }
 
-    /// The kit's words on a handle that the case has wrapped.
+    /// Creates a session on a handle that the case has wrapped.
     pub(crate) fn session_on(&self, backend: Arc<dyn Backend>) -> Session {
         Session::new(backend, Arc::clone(&self.shared))
     }
 
-    /// Notes what the case does, and the child that it does it with.
+    /// Adds a step of the case, and the child that it concerns, to the journal.
     pub(crate) fn note(&self, what: &str, child: Option<Record>) {
         self.journal.note(what);
         child.into_iter().for_each(|child| self.journal.add_child(child));
     }
 
-    /// Where the case's randomness begins. Once asked for, a failure prints it.
+    /// The seed of the case. After this call, a failure prints it.
     pub(crate) fn seed(&self) -> u64 {
         self.seed_used.store(true, Ordering::Relaxed);
         self.settings.seed
     }
 
-    /// The seed, if the case asked for it.
+    /// The seed if the case has used it.
     pub(crate) fn seed_if_used(&self) -> Option<u64> {
         self.seed_used.load(Ordering::Relaxed).then_some(self.settings.seed)
     }
@@ -143,10 +144,10 @@ impl Deref for Kit {
     }
 }
 
-async fn create(subject: &dyn Subject, fault: Option<Fault>) -> anyhow::Result<Place> {
+async fn create(subject: &dyn Subject, fault: Option<Fault>) -> anyhow::Result<CaseStorage> {
     let created = match fault {
-        None => subject.create().await.map(Place::Plain),
-        Some(fault) => subject.create_faulty(fault).await.map(|storage| Place::Faulty(storage, fault)),
+        None => subject.create().await.map(CaseStorage::Plain),
+        Some(fault) => subject.create_faulty(fault).await.map(|storage| CaseStorage::Faulty(storage, fault)),
     };
     created.map_err(|error| anyhow!("the subject's `create` failed: {error}"))
 }
@@ -157,19 +158,19 @@ async fn open(
     shared: &Arc<Shared>,
     handle: &str,
 ) -> anyhow::Result<Arc<dyn Backend>> {
-    let backend = storage.open().await.map_err(opening)?;
+    let backend = storage.open().await.map_err(open_failed)?;
     Ok(recorded(backend, journal, shared, handle))
 }
 
-/// If the fault of the place wants such a handle.
+/// Opens an impatient handle if the fault needs one.
 async fn open_impatient(
-    place: &Place,
+    storage: &CaseStorage,
     journal: &Arc<Journal>,
     shared: &Arc<Shared>,
     handle: &str,
 ) -> anyhow::Result<Option<Arc<dyn Backend>>> {
-    let Place::Faulty(storage, _) = place else { return Ok(None) };
-    let Some(backend) = storage.open_impatient().await.map_err(opening)? else { return Ok(None) };
+    let CaseStorage::Faulty(storage, _) = storage else { return Ok(None) };
+    let Some(backend) = storage.open_impatient().await.map_err(open_failed)? else { return Ok(None) };
     Ok(Some(recorded(backend, journal, shared, handle)))
 }
 
@@ -184,8 +185,8 @@ fn recorded(
     Arc::new(Recorded::new(backend, sink, Arc::clone(journal), handle))
 }
 
-/// The cause is kept where it is one of ours.
-fn opening(error: Box<dyn std::error::Error + Send + Sync>) -> anyhow::Error {
+/// Keeps an error of `queue_core` as the cause, because [`retry_until_ok`] downcasts to it.
+fn open_failed(error: Box<dyn std::error::Error + Send + Sync>) -> anyhow::Error {
     let cause = match error.downcast::<queue_core::Error>() {
         Ok(error) => anyhow::Error::new(*error),
         Err(error) => anyhow!("{error}"),

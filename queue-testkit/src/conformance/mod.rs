@@ -1,6 +1,6 @@
-//! The suite that proves a storage backend right, promise by promise.
+//! The suite that proves each promise of a storage backend.
 //!
-//! A backend's author writes one test file, without the standard harness:
+//! The author of a backend writes one test file, without the standard harness:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -22,7 +22,7 @@
 //! #[async_trait]
 //! impl Subject for Memory {
 //!     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
-//!         Ok(Arc::new(Jobs(MemoryBackend::new()))) // a database would go to a folder of its own
+//!         Ok(Arc::new(Jobs(MemoryBackend::new()))) // a file database would use a new folder
 //!     }
 //! }
 //!
@@ -41,16 +41,17 @@
 //! }
 //! ```
 //!
-//! What to write first, and which traps there are, is in the guide *Writing a backend*
-//! (`docs/writing-a-backend.md` in the repository), which follows a complete example; how to run the suite on every
-//! change is in `docs/conformance-in-ci.md`.
+//! The guide *Writing a backend* (`docs/writing-a-backend.md` in the repository) follows a complete
+//! example and names the traps. `docs/conformance-in-ci.md` shows how to run the suite on every
+//! change.
 //!
 //! # Processes that are killed
 //!
-//! The tiers `crash` and `soak` start the test program again as child processes, which enqueue and work on the
-//! parent's storage, kill them at named points and at random moments, stop and continue them. The history of all
-//! processes is then checked against the rows. These cases need two more methods, and Unix; without them they are
-//! ignored, with that as the reason:
+//! The tiers `crash` and `soak` start the test program again as child processes. The children
+//! enqueue and work on the parent's storage. The parent kills, stops and continues them at named
+//! points and at random moments. The suite then checks the history of all processes against the
+//! rows. These cases need Unix and two more methods; otherwise they are ignored, and the reason is
+//! shown:
 //!
 //! ```
 //! # use std::{path::PathBuf, sync::Arc};
@@ -59,19 +60,21 @@
 //! # use queue_testkit::conformance::{SetupResult, Storage, Subject};
 //! # struct Database;
 //! # struct Folder(PathBuf);
-//! # async fn open(path: &str) -> SetupResult<Arc<dyn Backend>> { let _ = path; Ok(Arc::new(MemoryBackend::new())) }
+//! # async fn open(_: &str) -> SetupResult<Arc<dyn Backend>> { Ok(Arc::new(MemoryBackend::new())) }
 //! #[async_trait]
 //! impl Storage for Folder {
 //! #   async fn open(&self) -> SetupResult<Arc<dyn Backend>> { open("").await }
 //!     // …
 //!     fn address(&self) -> Option<String> {
-//!         Some(self.0.display().to_string()) // a path, a URL: whatever a process needs to find it
+//!         Some(self.0.display().to_string()) // a path or a URL
 //!     }
 //! }
 //!
 //! #[async_trait]
 //! impl Subject for Database {
-//! #   async fn create(&self) -> SetupResult<Arc<dyn Storage>> { Ok(Arc::new(Folder(PathBuf::new()))) }
+//! #   async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+//! #       Ok(Arc::new(Folder(PathBuf::new())))
+//! #   }
 //!     // …
 //!     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
 //!         open(address).await
@@ -79,40 +82,46 @@
 //! }
 //! ```
 //!
-//! [`main`] sees by itself whether it runs in such a child, which calls nothing but `attach`. So a server that
-//! tests need is started by the first `create`, not before `main`. How many processes were killed is told at the
-//! end: a run of the whole tier fails unless there were 100, half of which held a lease or had a write under way.
-//! For children of a backend's own tests, see [`child`](crate::child).
+//! [`main`] detects that it runs in such a child, and then calls only `attach`. A server for tests
+//! must therefore be started by the first `create`, not before `main`. The end of the output shows
+//! the number of killed processes. A run of the whole tier fails unless at least 100 were killed,
+//! half of them with a lease or a write in progress. [`child`](crate::child) is for children of a
+//! backend's own tests.
 //!
 //! # Choosing what runs
 //!
-//! Each case is a trial of its own, with the usual arguments of `cargo test`: a part of a name
-//! (`q13_` is a promise), `--exact`, `--list`, `--test-threads`. A case that needs something the
-//! backend does not declare is shown as ignored, with what it needs. These variables are read:
+//! Each case is a separate trial with the usual arguments of `cargo test`: a part of a name (`q13_`
+//! is a promise), `--exact`, `--list`, `--test-threads`. If a case needs a capability that the
+//! backend does not declare, it is shown as ignored, with that reason. The suite reads these
+//! variables:
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `QUEUE_TEST_SEED` | the seed of random cases, as a failure prints it |
-//! | `QUEUE_TEST_SEQUENCES` | how many random sequences a random case runs at least; it draws on while a rare state was not met |
-//! | `QUEUE_TEST_TIERS` | the tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all`; `fast,race` unless said |
-//! | `QUEUE_TEST_TIMEOUT` | after how many seconds a case has failed |
-//! | `QUEUE_TEST_SOAK` | for how many seconds at least the tier `soak` goes on, 20 unless said, in equal rounds of at least 20; a few more follow while a rare state was not met |
+//! | `QUEUE_TEST_SEED` | seed of random cases, as a failure prints it (default: random) |
+//! | `QUEUE_TEST_SEQUENCES` | minimum number of random sequences per random case (default: 96); a case runs more until each rare state was reached |
+//! | `QUEUE_TEST_TIERS` | tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all` (default: `fast,race`) |
+//! | `QUEUE_TEST_TIMEOUT` | seconds after which a case times out (default: 600) |
+//! | `QUEUE_TEST_SOAK` | minimum seconds of the tier `soak`, in equal rounds of at least 20 (default: 20); a few more rounds follow until each rare state was reached |
 //!
+//! [`Suite`] runs single cases from a test and lists the cases that a backend is excused from.
 //!
-//! [`Suite`] runs single cases from a test, and tells which a backend is excused from.
-//! # What ends a case
-//! The rows that it leaves are audited, and its history is checked: all that any handle was asked and answered can be
-//! put in one order in which each answer is right and these rows are what is left. A request without an answer may have
-//! been done at any time or never; one that failed otherwise has not been done. In the tiers `crash` and `soak` the history
-//! is that of all processes, and a request of a killed one has no answer.
+//! # Checks after each case
+//!
+//! The suite audits the rows that a case leaves, and checks its history. There must be one order of
+//! all requests in which each reply is right and these rows remain. A request without a reply may
+//! be executed at any time or never. A request with an error other than an unknown outcome was not
+//! executed. In the tiers `crash` and `soak` the history is that of all processes. A request of a
+//! killed process has no reply.
 //!
 //! # Faults
-//! A backend whose storage can be broken on purpose says how by [`Subject::faults`]; [`Fault`] has the list and what each
-//! is to do. Cases of the tier `fault` then run once for each, as `q01_…::locked`; those of other faults are shown as
-//! ignored. Where one makes a handle wait for an answer or a lock, [`FaultyStorage::open_impatient`] gives one that does not
-//! wait for long. The [`proxy`](crate::proxy) brings about most of what can happen between a client and its server. The
-//! sources of this workspace have three examples: the in-memory backend behind a pretended line, SQLite with a second
-//! process at the file, PostgreSQL with all of it.
+//!
+//! [`Subject::faults`] lists the faults that the tests of a backend can cause; [`Fault`] defines
+//! each. A case of the tier `fault` runs once per fault, as `q01_…::locked`; with the other faults
+//! it is shown as ignored. If a fault makes a handle wait for a reply or a lock,
+//! [`FaultyStorage::open_impatient`] should open a handle with a short timeout. The
+//! [`proxy`](crate::proxy) causes most faults between a client and its server. This workspace has
+//! three examples: the in-memory backend behind a simulated connection, SQLite with a second
+//! process that uses the file, and PostgreSQL with all faults.
 
 mod act;
 mod audit;

@@ -1,5 +1,5 @@
-//! The contract once more, as plainly as it can be put: vectors, and a search for everything. What a
-//! backend answers to random operations is compared with this.
+//! A second implementation of the contract, as simple as possible: vectors and linear searches. The
+//! replies of a backend to random operations are compared with those of this model.
 
 mod claiming;
 mod compare;
@@ -19,7 +19,7 @@ pub(crate) use driver::agree_on_random_operations;
 pub(crate) use operation::Mixture;
 pub(crate) use tally::Rare;
 
-/// All that a storage should know.
+/// The expected state of a storage.
 #[derive(Debug, Default)]
 struct Model {
     jobs: Vec<Job>,
@@ -31,14 +31,15 @@ struct Model {
 struct Job {
     spec: JobSpec,
     created_at: Timestamp,
-    /// A waiting job that is due may be `ready` in the backend: somebody may have promoted it.
+    /// A waiting job that is due may be `ready` in the backend, because any worker may have
+    /// promoted it.
     state: State,
     run_at: Timestamp,
     attempt: u32,
     lease: Option<Lease>,
-    /// Somebody wants it cancelled, until it is finished.
+    /// A cancel has signalled the job. Kept until the job is finished.
     cancel_wanted: bool,
-    /// The claim whose settle ended it.
+    /// The claim whose settle finished the job.
     ended_by: Option<ClaimId>,
     finished_at: Option<Timestamp>,
     result: Option<Vec<u8>>,
@@ -54,28 +55,28 @@ struct Lease {
     progress: Option<Progress>,
 }
 
-/// What a finished job says of its end.
+/// The expected reason of a finished job.
 #[derive(Debug, PartialEq, Eq)]
 enum Reason {
     None,
     Text(String),
-    /// The words are the backend's own.
+    /// The backend chooses the text.
     Any,
 }
 
-/// The text of an error whose words are the backend's own.
+/// The text of an error that the backend chooses.
 const ANY_TEXT: &str = "*";
 
 #[derive(Debug)]
 struct Worker {
     id: WorkerId,
-    standing: Standing,
+    state: WorkerState,
     expires_at: Timestamp,
     expiry: Duration,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Standing {
+enum WorkerState {
     Registered,
     Lost,
     Retired,
@@ -107,7 +108,7 @@ impl Job {
     }
 }
 
-/// Why a batch was refused.
+/// The reason why a batch was refused.
 #[derive(Debug, PartialEq, Eq)]
 struct Conflict;
 
@@ -132,7 +133,7 @@ impl Model {
         self.jobs.iter().find(|job| job.spec.id == id).map(|job| job.state)
     }
 
-    /// Whether the batch was new; otherwise all of it was known.
+    /// Returns whether the batch was new; otherwise all of it was known.
     fn insert(&mut self, now: Timestamp, batch: &[JobSpec]) -> Result<bool, Conflict> {
         let stored = |spec: &JobSpec| self.jobs.iter().find(|job| job.spec.id == spec.id);
         let known = batch.iter().filter_map(|spec| Some((spec, stored(spec)?)));

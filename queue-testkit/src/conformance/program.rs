@@ -1,4 +1,4 @@
-//! A program on the backend: handlers, a worker, and what the handlers tell.
+//! A program on the backend, with handlers, a worker and reports of started attempts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,69 +14,69 @@ use tokio::time::{sleep, timeout};
 
 use super::session::Session;
 
-/// How long something may take that must happen. Never waited for in full unless it does not.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a worker waits at its end for requests that are under way, and after outages at the most. Not waited for in full
-/// either.
-const SLOWEST_REQUEST: Duration = Duration::from_secs(20);
-/// How often the storage is asked whether jobs have ended.
+/// Maximum wait for a required event. Long, because only a failing case waits for all of it.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Grace of a shutdown for requests in progress, and maximum backoff of outages. Only a failing
+/// case waits for all of it.
+const MAX_REQUEST_TIME: Duration = Duration::from_secs(20);
+/// Pause between two checks whether jobs have ended.
 pub(crate) const LOOK: Duration = Duration::from_millis(2);
-/// How long the handlers of a worker may go on when it shuts down.
+/// Time that handlers get to end after a shutdown.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
-/// An expiry that is waited for.
+/// Expiry of a worker in cases that wait for it.
 pub(crate) const SHORT_EXPIRY: Duration = Duration::from_secs(2);
 
-/// What a handler tells of an attempt when it starts.
+/// The start of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Started {
     pub(crate) id: JobId,
     pub(crate) attempt: u32,
 }
 
-/// A queue with handlers on one handle. Failed jobs are tried again at once.
+/// A queue with handlers on one handle. Failed jobs are retried at once.
 pub(crate) struct Program {
     pub(crate) queue: JobQueue,
-    tell: UnboundedSender<Started>,
-    told: UnboundedReceiver<Started>,
+    sender: UnboundedSender<Started>,
+    receiver: UnboundedReceiver<Started>,
 }
 
 impl Program {
     pub(crate) fn new(session: &Session) -> anyhow::Result<Self> {
-        let (tell, told) = mpsc::unbounded_channel();
-        Ok(Self { queue: JobQueue::new(session.backend()?), tell, told })
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Ok(Self { queue: JobQueue::new(session.backend()?), sender, receiver })
     }
 
-    /// Has `run` handle a kind; each attempt is told before it begins.
+    /// Handles a kind with `run`. Each attempt is reported before it begins.
     pub(crate) fn on<F, Fut>(&mut self, kind: &str, run: F) -> anyhow::Result<()>
     where
         F: Fn(JobContext, Payload) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = HandlerResult> + Send + 'static,
     {
-        let tell = self.tell.clone();
+        let sender = self.sender.clone();
         let handler = move |context: JobContext, payload: Payload| {
-            // Nobody listens any more when the case is over.
-            let _ = tell.send(Started { id: context.id(), attempt: context.attempt() });
+            // Fails if the case has ended and dropped the receiver.
+            let _ = sender.send(Started { id: context.id(), attempt: context.attempt() });
             run(context, payload)
         };
-        self.on_untold(kind, Arc::new(handler))
+        self.on_handler(kind, Arc::new(handler))
     }
 
-    /// Has a handler of the case's own handle a kind.
-    pub(crate) fn on_untold(&mut self, kind: &str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
+    /// Handles a kind with this handler. Its attempts are not reported.
+    pub(crate) fn on_handler(&mut self, kind: &str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
         let at_once = Backoff::new(Duration::ZERO, Duration::ZERO, 0)?;
         let options = TaskOptions::new().max_retries(3).retry(RetryPolicy::Exponential(at_once));
         Ok(self.queue.handle(kind, handler, options)?)
     }
 
-    /// Starts a worker with this many slots. Nobody gives it up because the machine is slow for a moment, and when it is
-    /// shut down it gives back all that it has, however long that takes. A case that waits for its expiry, or has a handler
-    /// that does not end when it is asked to, starts it with [other settings](Self::start_with).
+    /// Starts a worker with this many slots. Its expiry is long, so that it is not lost on a slow
+    /// machine. Its shutdown releases all its jobs, however long that takes. A case that waits for
+    /// the expiry, or whose handler ignores a shutdown, uses [`start_with`](Self::start_with).
     pub(crate) fn start(&self, slots: usize) -> anyhow::Result<RunningWorker> {
         self.start_with(slots, |_| {})
     }
 
-    /// The same with other settings.
+    /// Starts a worker with changed settings.
     pub(crate) fn start_with(
         &self,
         slots: usize,
@@ -85,32 +85,32 @@ impl Program {
         let mut settings = WorkerSettings::default()
             .slots(slots)
             .heartbeat_interval(Duration::from_millis(100))
-            .worker_expiry(PATIENCE * 2)
-            .cancellation_grace(SLOWEST_REQUEST)
+            .worker_expiry(MAX_WAIT * 2)
+            .cancellation_grace(MAX_REQUEST_TIME)
             .rescue_interval(Duration::from_millis(50))
             .poll_interval(Duration::from_millis(500))
             .outage_backoff(Duration::from_millis(10))
-            .outage_backoff_cap(SLOWEST_REQUEST);
+            .outage_backoff_cap(MAX_REQUEST_TIME);
         change(&mut settings);
         Ok(Worker::new().serve(&self.queue).settings(settings).start()?)
     }
 
-    /// The next attempt that starts.
+    /// Waits for the next start of an attempt.
     pub(crate) async fn next_start(&mut self) -> anyhow::Result<Started> {
-        let told = timeout(PATIENCE, self.told.recv()).await.context("no handler was started")?;
-        told.context("the handlers are gone")
+        let started = timeout(MAX_WAIT, self.receiver.recv()).await.context("no attempt started")?;
+        started.context("all handlers were dropped")
     }
 
-    /// The jobs of all attempts that have started and were not asked for yet.
+    /// Returns the jobs of all attempts that have started and were not returned yet.
     pub(crate) fn starts_so_far(&mut self) -> Vec<JobId> {
         let mut jobs = Vec::new();
-        while let Ok(started) = self.told.try_recv() {
+        while let Ok(started) = self.receiver.try_recv() {
             jobs.push(started.id);
         }
         jobs
     }
 
-    /// Waits until all of these jobs have ended.
+    /// Waits until all these jobs are finished.
     pub(crate) async fn ended(&self, ids: &[JobId]) -> anyhow::Result<()> {
         let backend = self.queue.backend();
         let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
@@ -123,21 +123,21 @@ impl Program {
                 sleep(LOOK).await;
             }
         };
-        match timeout(PATIENCE, look).await {
+        match timeout(MAX_WAIT, look).await {
             Ok(outcome) => outcome,
-            Err(_) => bail!("the jobs {ids:?} did not all end within {PATIENCE:?}"),
+            Err(_) => bail!("not all of the jobs {ids:?} finished within {MAX_WAIT:?}"),
         }
     }
 }
 
-/// Shuts a worker down once what runs has ended.
+/// Shuts a worker down after its running jobs have ended.
 pub(crate) async fn stop(worker: RunningWorker) -> anyhow::Result<()> {
     let report = worker.shutdown(GRACE).await;
     anyhow::ensure!(report.abandoned == 0, "{} handlers were abandoned", report.abandoned);
     Ok(())
 }
 
-/// A job to submit.
+/// Creates a job to submit.
 pub(crate) fn new_job(kind: &str, json: &str) -> queue_core::Result<NewJob> {
     Ok(NewJob::new(Kind::new(kind)?, Payload::json(json)?))
 }

@@ -1,4 +1,4 @@
-//! Properties that hold of every value.
+//! Checks a property with random values.
 
 use std::fmt::Debug;
 
@@ -11,10 +11,10 @@ use tokio::task::block_in_place;
 use super::case::CaseResult;
 use super::kit::Kit;
 
-/// The most attempts to make a failing value smaller.
+/// Maximum number of attempts to shrink a failing value.
 const SHRINKS: u32 = 400;
 
-/// Checks as many values as sequences are set, from the seed; a failure shows a small one.
+/// Checks as many random values as `QUEUE_TEST_SEQUENCES` says. A failure shows a shrunk value.
 pub(crate) async fn holds_of_all<S, F>(
     kit: &Kit,
     values: fn() -> S,
@@ -40,6 +40,6 @@ where
     match block_in_place(|| runner.run(&values(), check)) {
         Ok(()) => Ok(()),
         Err(TestError::Fail(reason, value)) => bail!("{reason}\n\nwith {value:?}"),
-        Err(TestError::Abort(reason)) => Err(anyhow!("the run was given up: {reason}")),
+        Err(TestError::Abort(reason)) => Err(anyhow!("the run was aborted: {reason}")),
     }
 }

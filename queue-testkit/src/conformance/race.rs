@@ -1,4 +1,4 @@
-//! Several tasks at once.
+//! Runs several tasks concurrently.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,15 +8,16 @@ use anyhow::{Context as _, bail};
 use tokio::sync::Barrier;
 use tokio::time::sleep;
 
-/// How often each of two may win before their duels have shown enough.
+/// Number of wins of each task after which the rounds end.
 const ENOUGH_WINS: u32 = 6;
-/// How many duels that may take.
+/// Maximum number of rounds.
 const MOST_ROUNDS: u32 = 400;
-/// The longest lead, longer than a request takes in general, is this times its step, which is the least that timers keep.
+/// Number of different leads. The longest is `LEADS` times `LEAD`, which is longer than most
+/// requests take. `LEAD` is about the finest resolution of timers.
 const LEADS: u32 = 16;
 const LEAD: Duration = Duration::from_millis(1);
 
-/// Starts all tasks at the same moment, and gives their answers in order.
+/// Starts all tasks at the same moment and returns their results in order.
 pub(crate) async fn race<T, F>(tasks: Vec<F>) -> anyhow::Result<Vec<T>>
 where
     T: Send + 'static,
@@ -38,38 +39,39 @@ where
     Ok(answers)
 }
 
-/// Which of two came first.
+/// The task that was executed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Winner {
     First,
     Second,
 }
 
-/// Two that race again and again, until each has won often: a race that one of them always wins has shown little.
+/// Two tasks that race repeatedly until each has won often, because rounds that the same task
+/// always wins test only one order.
 #[derive(Debug, Default)]
-pub(crate) struct Duels {
+pub(crate) struct RepeatedRace {
     round: u32,
     wins: [u32; 2],
 }
 
-impl Duels {
-    /// The number of the next duel, as long as one is needed.
+impl RepeatedRace {
+    /// Returns the number of the next round; `None` if both tasks have won often enough.
     ///
     /// # Errors
-    /// If one of them hardly ever won.
+    /// If a task has won too few rounds.
     pub(crate) fn next_round(&mut self) -> anyhow::Result<Option<u32>> {
         if self.wins.iter().all(|wins| *wins >= ENOUGH_WINS) {
             return Ok(None);
         }
         if self.round == MOST_ROUNDS {
-            bail!("of {MOST_ROUNDS} duels the two have won {:?}", self.wins);
+            bail!("in {MOST_ROUNDS} rounds the two tasks won only {:?}", self.wins);
         }
         self.round += 1;
         Ok(Some(self.round))
     }
 
-    /// Lets them start, one of them with a lead that is another in each round, none among them.
-    pub(crate) async fn fight<A, B>(
+    /// Starts both tasks. One has a lead, which differs from round to round and is sometimes zero.
+    pub(crate) async fn run_round<A, B>(
         &self,
         first: impl Future<Output = anyhow::Result<A>> + Send + 'static,
         second: impl Future<Output = anyhow::Result<B>> + Send + 'static,
@@ -82,7 +84,10 @@ impl Duels {
         let delays =
             if self.round.is_multiple_of(2) { [Duration::ZERO, lead] } else { [lead, Duration::ZERO] };
         let (first, second) = (tokio::spawn(after(delays[0], first)), tokio::spawn(after(delays[1], second)));
-        Ok((first.await.context("the first panicked")??, second.await.context("the second panicked")??))
+        Ok((
+            first.await.context("the first task of the race panicked")??,
+            second.await.context("the second task of the race panicked")??,
+        ))
     }
 
     pub(crate) fn won(&mut self, winner: Winner) {

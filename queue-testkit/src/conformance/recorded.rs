@@ -1,4 +1,4 @@
-//! A backend whose operations are recorded.
+//! A wrapper that records the operations of a backend.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -21,9 +21,9 @@ use super::history::event::{Answered, Asked, Event, Found};
 use super::history::request::{Request, answer};
 use super::journal::Journal;
 
-/// Passes every operation on, and records it: as events for the check, as text in the journal. An
-/// insert reaches the points `before insert`, `insert sent` and `insert answered`, and so does each
-/// other operation.
+/// Forwards every operation and records it, as events for the check and as text in the journal. An
+/// insert reaches the points `before insert`, `insert sent` and `insert answered`; other operations
+/// have the same points.
 pub(crate) struct Recorded {
     inner: Arc<dyn Backend>,
     sink: Arc<dyn Sink>,
@@ -33,7 +33,8 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// `handle` is put before each operation in the journal; empty for the first handle of a case.
+    /// `handle` is the prefix of each operation in the journal; empty for the first handle of a
+    /// case.
     pub(crate) fn new(
         inner: Arc<dyn Backend>,
         sink: Arc<dyn Sink>,
@@ -43,7 +44,7 @@ impl Recorded {
         Self { inner, sink, journal, handle: handle.into(), numbers: AtomicU64::new(0) }
     }
 
-    /// Records an operation of the contract's own vocabulary.
+    /// Records an operation that the history checks.
     async fn recorded<R>(
         &self,
         operation: &str,
@@ -70,7 +71,7 @@ impl Recorded {
         self.operation(operation, request, Asked::Other, reply, answered).await
     }
 
-    /// Records an operation, and names its points.
+    /// Records an operation and reaches its points.
     async fn operation<T: fmt::Debug + Send + Sync>(
         &self,
         operation: &str,
@@ -90,7 +91,7 @@ impl Recorded {
         reply
     }
 
-    /// Records a read. It is not in the journal, because some cases read again and again.
+    /// Records a read. It is not in the journal, because some cases read in a loop.
     async fn read<T>(
         &self,
         reply: impl Future<Output = Result<T>> + Send,
@@ -125,8 +126,8 @@ impl Recorded {
     }
 }
 
-/// Polls a request once, so that it is under way, reaches the point, and polls on. Each poll of the
-/// whole polls the request once at most, because cases drop it after each of its polls.
+/// Polls a request once, so that it is in progress, then reaches the point and polls on. Each poll
+/// of this future polls the request at most once, because cases drop it after each poll.
 async fn reaching<T>(point: impl Future<Output = ()>, request: impl Future<Output = T>) -> T {
     let (mut point, mut request) = (pin!(point), pin!(request));
     let (mut is_sent, mut is_passed, mut reply) = (false, false, Poll::Pending);

@@ -1,4 +1,4 @@
-//! What a failed case prints.
+//! The report of a failed case.
 
 use std::fmt::Write as _;
 
@@ -9,10 +9,10 @@ use super::case::{Case, Tier};
 use super::fault::Fault;
 use super::journal::Journal;
 
-/// The most rows that are shown whether the failure names them or not.
+/// Number of rows up to which all rows are shown, not only those that the failure names.
 const FEW_ROWS: usize = 16;
 
-/// All that helps to understand a failure.
+/// A failure with its context.
 pub(crate) struct Failure<'a> {
     pub(crate) case: &'a Case,
     pub(crate) fault: Option<Fault>,
@@ -54,20 +54,20 @@ impl Failure<'_> {
     }
 }
 
-/// The name of the test target: that of its executable, without the hash.
+/// The name of the test target, which is the name of the executable without the hash.
 fn target() -> Option<String> {
     let executable = std::env::current_exe().ok()?;
     let stem = executable.file_stem()?.to_str()?;
     stem.rsplit_once('-').map(|(target, _)| target.to_owned())
 }
 
-/// The rows of the jobs that the failure names, or all if they are few.
+/// The rows of the jobs that the failure names, or all rows if they are few.
 fn rows(stored: &Stored, failure: &str) -> String {
     let are_few = stored.live.len() + stored.outcomes.len() <= FEW_ROWS;
     let is_shown = |id: JobId| are_few || failure.contains(&id.to_string());
     let mut text = String::new();
     for row in stored.live.iter().filter(|row| is_shown(row.id)) {
-        // Writing to a string cannot fail.
+        // Ignored, because writing to a string cannot fail.
         let _ = writeln!(text, "  {row:?}");
     }
     for row in stored.outcomes.iter().filter(|row| is_shown(row.id)) {

@@ -1,4 +1,4 @@
-//! One open handle on the storage, and the operations in the words of the cases.
+//! One open handle on the storage, with short methods for the operations.
 
 mod claiming;
 mod jobs;
@@ -21,14 +21,14 @@ use super::spec::Spec;
 pub(crate) use claiming::Inserted;
 pub(crate) use verdicts::{bury, cancelled, complete, complete_with, release, retry, snooze};
 
-/// How long after its last heartbeat a worker of the kit is given up.
+/// Time after its last heartbeat at which a worker of the kit is lost.
 pub(crate) const EXPIRY: Duration = Duration::from_secs(15);
-/// How far a lease's deadline lies behind the job's timeout in claims of the kit.
+/// Time between the job's timeout and the deadline of its lease, in claims of the kit.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 /// The smallest step of the clock.
 pub(crate) const TICK: Duration = Duration::from_micros(1);
 
-/// What all handles of a case share.
+/// The state that all handles of a case share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     known: Mutex<Known>,
 }
 
-/// What the case did so far, so that it need not say it again.
+/// The kinds and claims that the case has used, so that cases need not repeat them.
 #[derive(Debug, Default)]
 struct Known {
     kinds: BTreeSet<Kind>,
@@ -58,13 +58,13 @@ impl Shared {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number that this case did not use before: names are the same in each run.
+    /// Returns an unused number. Numbers are counted, so that ids are the same in each run.
     fn next_name(&self) -> u64 {
         self.names.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-/// One handle. All its requests carry the case's own time.
+/// One handle. All its requests carry the time of the case's clock.
 #[derive(Debug)]
 pub(crate) struct Session {
     backend: Mutex<Option<Arc<dyn Backend>>>,
@@ -76,12 +76,12 @@ impl Session {
         Self { backend: Mutex::new(Some(backend)), shared }
     }
 
-    /// The backend itself, for what the session has no word for.
+    /// The backend, for operations without a method here.
     pub(crate) fn backend(&self) -> anyhow::Result<Arc<dyn Backend>> {
         self.slot().clone().context("the case uses a handle that it closed")
     }
 
-    /// Takes another handle for the one it had.
+    /// Replaces the handle and returns the previous one.
     pub(crate) fn replace(&self, backend: Option<Arc<dyn Backend>>) -> Option<Arc<dyn Backend>> {
         std::mem::replace(&mut *self.slot(), backend)
     }
@@ -99,29 +99,29 @@ impl Session {
         self.shared.clock.now()
     }
 
-    /// Lets time pass; the new time.
+    /// Advances the clock and returns the new time.
     pub(crate) fn advance(&self, by: Duration) -> Timestamp {
         self.shared.clock.advance(by)
     }
 
-    /// Has the clock jump, back as well.
+    /// Sets the clock, forward or backward.
     pub(crate) fn set_clock(&self, time: Timestamp) {
         self.shared.clock.set(time);
     }
 
-    /// A new job of this kind, whose id is of the present and greater than those before.
+    /// Creates a job of this kind. Its id carries the present time and is greater than all before.
     pub(crate) fn spec(&self, kind: &'static str) -> Spec {
         Spec::new(self.id_at(self.now()), kind)
     }
 
-    /// A new id of this time.
+    /// Returns a new id that carries this time.
     pub(crate) fn id_at(&self, time: Timestamp) -> JobId {
         let mut bytes = JobId::least_at(time).to_bytes();
         bytes[8..].copy_from_slice(&self.shared.next_name().to_be_bytes());
         JobId::from_bytes(bytes)
     }
 
-    /// A number that the case did not use before.
+    /// Returns a number that the case has not used.
     pub(crate) fn new_number(&self) -> u64 {
         self.shared.next_name()
     }
@@ -138,12 +138,12 @@ impl Session {
         WorkerId::from_bytes(bytes)
     }
 
-    /// Has claims ask for this kind as well.
+    /// Adds a kind to the kinds of later claims.
     pub(crate) fn knows_kind(&self, kind: &Kind) {
         self.shared.known().kinds.insert(kind.clone());
     }
 
-    /// All kinds that the case inserted so far.
+    /// All kinds that the case has inserted.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
         self.shared.known().kinds.iter().cloned().collect()
     }

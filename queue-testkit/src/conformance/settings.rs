@@ -1,4 +1,4 @@
-//! What is set from outside.
+//! Settings from the environment.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,20 +11,20 @@ use super::tier::Tier;
 /// The settings of one run of the suite, read once.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Where random cases begin.
+    /// Seed of random cases.
     pub(crate) seed: u64,
-    /// How many sequences a random case runs.
+    /// Minimum number of sequences per random case.
     pub(crate) sequences: u32,
     /// The tiers that run.
     pub(crate) tiers: Vec<Tier>,
-    /// After how long a case has failed.
+    /// Time after which a case times out.
     pub(crate) timeout: Duration,
-    /// How long a soak case soaks at least.
+    /// Minimum duration of a soak case.
     pub(crate) soak: Duration,
 }
 
 impl Settings {
-    /// From the environment; an error names the variable that cannot be read.
+    /// Reads the environment. An error names the malformed variable.
     pub(crate) fn read() -> anyhow::Result<Self> {
         Ok(Self {
             seed: read("QUEUE_TEST_SEED")?.map_or_else(random_seed, Ok)?,

@@ -1,11 +1,11 @@
-//! Jobs as cases write them.
+//! A builder for the jobs of cases.
 
 use std::time::Duration;
 
 use queue_core::{JobId, JobSpec, Kind, Payload, QueueName, Timestamp};
 
-/// A job of the default queue, due at once, of priority 0, with 3 retries and a timeout of a minute,
-/// unless the case says otherwise.
+/// A job in the default queue, due at once, with priority 0, 3 retries and a timeout of one minute,
+/// unless the case sets otherwise.
 #[derive(Debug, Clone)]
 pub(crate) struct Spec {
     id: JobId,
@@ -67,7 +67,7 @@ impl Spec {
         self
     }
 
-    /// The job as a backend gets it.
+    /// Builds the job for the backend.
     pub(crate) fn build(self) -> queue_core::Result<JobSpec> {
         Ok(JobSpec::new(self.id, Kind::new(self.kind)?, Payload::json(self.payload)?)
             .run_at(self.run_at)

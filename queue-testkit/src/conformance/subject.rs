@@ -1,4 +1,4 @@
-//! What a backend's author gives to the suite.
+//! The interface between the suite and the author of a backend.
 
 use std::sync::Arc;
 
@@ -11,27 +11,29 @@ use super::storage::{SetupResult, Storage};
 /// A backend under test.
 #[async_trait]
 pub trait Subject: Send + Sync + 'static {
-    /// A fresh and empty storage, shared with no other: cases run at the same time.
+    /// Creates an empty storage. It must be independent of all others, because cases run
+    /// concurrently.
     ///
-    /// What is costly, such as starting a server, belongs here rather than before
-    /// [`main`](super::main): a process that only attaches must not do it again.
+    /// Costly work, such as starting a server, must be here and not before [`main`](super::main),
+    /// because a process that only attaches must not repeat it.
     async fn create(&self) -> SetupResult<Arc<dyn Storage>>;
 
-    /// Opens a storage of another process by its [`address`](Storage::address), without migrating it more than
-    /// [`open`](Storage::open) does. Called in children of the test program, where nothing else is.
+    /// Opens a storage of another process by its [`address`](Storage::address). Must not migrate it
+    /// further than [`open`](Storage::open) does. Children of the test program call only this
+    /// method.
     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
-        Err(format!("`Storage::address` gave {address}, but `Subject::attach` is not written").into())
+        Err(format!("`Storage::address` returned {address}, but `Subject::attach` is not implemented").into())
     }
 
-    /// What can be done to a storage of this backend. Cases of other faults are shown as ignored; none can be
-    /// done unless said.
+    /// Returns the faults that [`create_faulty`](Self::create_faulty) supports (default: none).
+    /// Cases of other faults are shown as ignored.
     fn faults(&self) -> &'static [Fault] {
         &[]
     }
 
-    /// A storage as [`create`](Self::create) makes it, on which one of these faults can be brought about without
-    /// disturbing any other storage.
+    /// Creates a storage like [`create`](Self::create) on which this fault can be caused. The fault
+    /// must not affect any other storage.
     async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
-        Err(format!("the subject does not know how to bring about the fault `{fault}`").into())
+        Err(format!("the subject cannot cause the fault `{fault}`").into())
     }
 }

@@ -1,11 +1,11 @@
-//! The suite case by case, for those who test what it finds.
+//! Runs single cases, for tests of the suite.
 
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::case::{Case, Offered, Tier};
+use super::case::{Case, Features, Tier};
 use super::cases::all;
 use super::fault::Fault;
 use super::harness;
@@ -14,37 +14,37 @@ use super::settings::Settings;
 use super::storage::SetupResult;
 use super::subject::Subject;
 
-/// What is known of a case without running it.
+/// The name, tier and promise of a case.
 #[derive(Debug, Clone, Copy)]
 pub struct CaseInfo(&'static Case);
 
 impl CaseInfo {
-    /// Its name, e.g. `q14_a_job_starts_at_its_very_tick`.
+    /// Returns the name, e.g. `q14_a_job_starts_at_its_very_tick`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// The tier that it runs in.
+    /// Returns the tier.
     #[must_use]
     pub const fn tier(self) -> Tier {
         self.0.tier
     }
 
-    /// Whether it is one of those that prove this promise.
+    /// Whether the case proves this promise.
     #[must_use]
     pub fn proves(self, promise: Promise) -> bool {
         self.0.promise() == Some(promise)
     }
 }
 
-/// The cases of the suite, in the order of the promises.
+/// Returns all cases of the suite, in the order of the promises.
 pub fn cases() -> impl Iterator<Item = CaseInfo> {
     all().map(CaseInfo)
 }
 
-/// The suite on one backend, run case by case: [`main`](super::main) is for tests of a backend, this for
-/// tests of the suite, or of how a backend is given to it.
+/// Runs the suite on one backend, case by case. Tests of a backend use [`main`](super::main). This
+/// type is for tests of the suite, or of a [`Subject`].
 ///
 /// ```
 /// use std::sync::Arc;
@@ -77,66 +77,68 @@ pub fn cases() -> impl Iterator<Item = CaseInfo> {
 pub struct Suite {
     subject: Arc<dyn Subject>,
     settings: Settings,
-    offered: Offered,
+    features: Features,
 }
 
 impl Suite {
-    /// With the settings that the environment gives.
+    /// Reads the settings from the environment.
     ///
     /// # Errors
-    /// If no storage can be opened, or a setting cannot be read.
+    /// If no storage can be opened or a setting is malformed.
     pub fn new(subject: impl Subject) -> SetupResult<Self> {
         let subject: Arc<dyn Subject> = Arc::new(subject);
         let settings = Settings::read()?;
-        let offered = harness::offered(&subject, &Arc::new(settings.clone()))?;
-        Ok(Self { subject, settings, offered })
+        let features = harness::features(&subject, &Arc::new(settings.clone()))?;
+        Ok(Self { subject, settings, features })
     }
 
-    /// Has random cases begin here, whatever the environment says.
+    /// Sets the seed of random cases (default: from the environment).
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.settings.seed = seed;
         self
     }
 
-    /// Has a case fail after this time, whatever the environment says.
+    /// Sets the time after which a case times out (default: from the environment).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
     }
 
-    /// The cases that the backend is excused from, each with what it does not declare. Which faults can be brought about
-    /// is [`Subject::faults`].
+    /// Returns the cases that the backend is excused from, each with the capability that the
+    /// backend does not declare. Faults are not considered; [`Subject::faults`] lists them.
     #[must_use]
     pub fn excused(&self) -> Vec<(CaseInfo, String)> {
-        let excused = |case| Some((CaseInfo(case), harness::missing(case, self.offered)?));
+        let excused = |case| Some((CaseInfo(case), harness::missing(case, self.features)?));
         all().filter_map(excused).collect()
     }
 
-    /// Those of the case's faults that the subject can bring about.
+    /// The faults of the case that the subject can cause.
     fn faults(&self, case: &Case) -> Vec<Fault> {
         case.faults.iter().copied().filter(|fault| self.subject.faults().contains(fault)).collect()
     }
 
-    /// The cases that apply to the backend, and have a fault that can be brought about if they need one.
+    /// Returns the cases that can run on the backend. A case of a fault is included if the subject
+    /// can cause one of its faults.
     #[must_use]
     pub fn applicable(&self) -> Vec<CaseInfo> {
         let has_fault = |case: &Case| case.faults.is_empty() || !self.faults(case).is_empty();
-        let applies = |case: &&Case| harness::missing(case, self.offered).is_none() && has_fault(case);
+        let applies = |case: &&Case| harness::missing(case, self.features).is_none() && has_fault(case);
         all().filter(applies).map(CaseInfo).collect()
     }
 
-    /// Runs one case, of whatever tier; one of a fault under each that the subject can bring about, until one fails.
+    /// Runs one case of any tier. A case of faults runs once per fault that the subject can cause,
+    /// until a run fails.
     ///
     /// # Errors
-    /// What the suite reports of a case that fails, or that there is no case of this name.
+    /// If the case fails, cannot run on this backend, or does not exist.
     pub fn run(&self, name: &str) -> Result<(), CaseFailure> {
         let Some(case) = all().find(|case| case.name == name) else {
             return Err(CaseFailure(format!("there is no case named `{name}`")));
         };
-        if let Some(missing) = harness::missing(case, self.offered) {
-            return Err(CaseFailure(format!("`{name}` is not run: it {missing}")));
+        if let Some(missing) = harness::missing(case, self.features) {
+            return Err(CaseFailure(format!("`{name}` cannot run: it {missing}")));
         }
         let run = |fault| {
             let (subject, settings) = (Arc::clone(&self.subject), Arc::new(self.settings.clone()));
@@ -146,20 +148,21 @@ impl Suite {
             [] => run(None),
             _ => match self.faults(case) {
                 faults if faults.is_empty() => {
-                    Err(CaseFailure(format!("`{name}` is not run: none of its faults can be brought about")))
+                    Err(CaseFailure(format!("`{name}` cannot run: the subject can cause none of its faults")))
                 }
                 faults => faults.into_iter().try_for_each(|fault| run(Some(fault))),
             },
         }
     }
 
-    /// Has a backend that breaks a promise (`Q4`) found out: runs the fast and race cases of the promise until one
-    /// fails, and says which one, and how.
+    /// Runs the fast and race cases of a promise (`Q4`) until a case finds the broken backend.
+    /// Returns the name of the case and its failure.
     ///
-    /// `reached` answers how often the wrong path was taken since it was asked last.
+    /// `reached` must return how often the wrong code path ran since the previous call.
     ///
     /// # Errors
-    /// If no case fails, or one fails in which the wrong path was not taken, or that did not end in time.
+    /// If no case fails. Also if a case fails although the wrong code path did not run, or a case
+    /// times out.
     pub fn find(&self, promise: &str, mut reached: impl FnMut() -> u64) -> Result<String, String> {
         let known = Promise::ALL.iter().find(|known| format!("Q{}", known.number()) == promise);
         let known = *known.ok_or_else(|| format!("there is no promise `{promise}`"))?;
@@ -171,26 +174,28 @@ impl Suite {
             let Err(failure) = self.run(case.name()) else { continue };
             let (name, times) = (case.name(), reached());
             return match times {
-                0 => Err(format!("{name} fails, though the wrong path was not taken: {failure}")),
-                _ if failure.is_timeout() => Err(format!("{name} hangs, and does not say why: {failure}")),
-                _ => Ok(format!("{name} finds it, after {times} times: {failure}")),
+                0 => Err(format!("{name} fails although the wrong code path did not run: {failure}")),
+                _ if failure.is_timeout() => {
+                    Err(format!("{name} timed out, so its failure does not name the fault: {failure}"))
+                }
+                _ => Ok(format!("{name} finds the fault; the wrong code path ran {times} times: {failure}")),
             };
         }
-        Err(format!("none of the {} cases of {known} finds it", cases.len()))
+        Err(format!("none of the {} cases of {known} finds the fault", cases.len()))
     }
 }
 
 impl fmt::Debug for Suite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Suite").field("capabilities", &self.offered).finish_non_exhaustive()
+        f.debug_struct("Suite").field("capabilities", &self.features).finish_non_exhaustive()
     }
 }
 
-/// The report of a case that failed; its first line says what was seen.
+/// The report of a failed case. Its first line is the failure.
 pub struct CaseFailure(String);
 
 impl CaseFailure {
-    /// Whether the case was given up because it did not end in time.
+    /// Whether the case timed out.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         self.0.starts_with(harness::TIMED_OUT)
@@ -203,7 +208,7 @@ impl fmt::Display for CaseFailure {
     }
 }
 
-/// The report as it is, so that `unwrap` shows it readably.
+/// Unquoted, so that `unwrap` shows a readable report.
 impl fmt::Debug for CaseFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

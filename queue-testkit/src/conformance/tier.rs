@@ -4,30 +4,30 @@ use std::str::FromStr;
 
 use anyhow::anyhow;
 
-/// By which means, and for how long, a case tests.
+/// The means and the duration of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Tier {
-    /// One after another, in milliseconds.
+    /// Requests one after another; takes milliseconds.
     Fast,
-    /// Several tasks at once.
+    /// Several tasks concurrently.
     Race,
     /// The storage fails while it is used.
     Fault,
     /// Processes that use the storage are killed or stopped.
     Crash,
-    /// For longer, with everything at once.
+    /// Several processes with random kills for a longer time.
     Soak,
 }
 
 impl Tier {
-    /// Those that run unless something else is asked for.
+    /// The tiers that run by default.
     pub(crate) const USUAL: [Self; 2] = [Self::Fast, Self::Race];
 
-    /// All of them, the quickest first.
+    /// All tiers, the fastest first.
     pub const ALL: [Self; 5] = [Self::Fast, Self::Race, Self::Fault, Self::Crash, Self::Soak];
 
-    /// The word for it.
+    /// Returns the name of the tier.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

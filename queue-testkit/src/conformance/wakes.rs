@@ -1,4 +1,5 @@
-//! What a backend announces, waited for: it is told after the commit, which may be after the answer.
+//! Waits for the wake-ups of a backend, which may arrive after the reply to the write that caused
+//! them.
 
 use anyhow::Context as _;
 use queue_core::backend::{WakeReceiver, Wakes};
@@ -7,10 +8,10 @@ use tokio::time::timeout;
 use super::kit::Kit;
 use super::kit::faults::BOUND;
 
-/// The queue of the job that is announced last.
+/// The queue of the job whose wake-up arrives last.
 const LAST: &str = "announced-last";
 
-/// Takes what is announced until that is enough, or says that anything may have changed.
+/// Collects wake-ups until they are enough, or say that anything may have changed.
 pub(crate) async fn announced(
     receiver: &mut WakeReceiver,
     is_enough: impl Fn(&Wakes) -> bool,
@@ -26,11 +27,11 @@ pub(crate) async fn announced(
         }
     };
     let outcome = timeout(BOUND, collecting).await;
-    outcome.with_context(|| format!("nothing but this was announced: {all:?}"))?;
+    outcome.with_context(|| format!("only these wake-ups arrived: {all:?}"))?;
     Ok(all)
 }
 
-/// Everything that is announced before a job that is entered now.
+/// Inserts a job, and returns all wake-ups that arrive before that of this job.
 pub(crate) async fn announced_so_far(kit: &Kit, receiver: &mut WakeReceiver) -> anyhow::Result<Wakes> {
     kit.insert_one(kit.spec("job").queue(LAST)).await?;
     let mut all = announced(receiver, |all| all.ready.iter().any(|hint| hint.queue.as_str() == LAST)).await?;

@@ -1,4 +1,4 @@
-//! Whether an operation under a fault was answered honestly, and doing it again.
+//! Checks the reply to an operation under a fault, and repeats the operation.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,15 +17,15 @@ use crate::conformance::fault::{Fails, Fault, Work};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::in_time;
 
-/// Before something is tried again.
+/// Pause before a retry.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Fails unless the fault permits the answer.
+/// Fails unless the fault permits the reply.
 pub(crate) fn judge(act: &Act, fault: Fault, answer: &Result<Answer>) -> CaseResult {
     judge_work(act.name(), act.work(), fault, answer)
 }
 
-/// The same of something that does such work.
+/// Does the same for an operation with these writes.
 pub(crate) fn judge_work<T: fmt::Debug>(
     name: &str,
     work: Work,
@@ -34,16 +34,16 @@ pub(crate) fn judge_work<T: fmt::Debug>(
 ) -> CaseResult {
     match (answer, fault.fails(work)) {
         (Ok(answer), Fails::Certainly) => {
-            bail!("under the fault `{fault}` the {name} succeeded, which it cannot: {answer:?}")
+            bail!("the {name} must fail under the fault `{fault}`, but succeeded: {answer:?}")
         }
         (Err(error), Fails::Never) => {
-            bail!("the {name} was to notice nothing of the fault `{fault}`: {error:?}")
+            bail!("the {name} must succeed despite the fault `{fault}`, but failed: {error:?}")
         }
         (Err(error), _) => {
             let kind = error.kind();
             ensure!(
                 fault.permits(kind, work),
-                "the {name} failed under the fault `{fault}` by `{kind}`: {error:?}"
+                "the {name} must not fail with `{kind}` under the fault `{fault}`: {error:?}"
             );
             Ok(())
         }
@@ -51,7 +51,7 @@ pub(crate) fn judge_work<T: fmt::Debug>(
     }
 }
 
-/// Does something again as long as that can help, as callers do.
+/// Repeats an operation as long as its error is retryable, as callers do.
 pub(crate) async fn persist<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> anyhow::Result<Result<T>>
 where
     F: Future<Output = anyhow::Result<Result<T>>>,
@@ -64,7 +64,7 @@ where
             }
         }
     };
-    in_time(&format!("the {what} to succeed when it is done again"), succeed).await?
+    in_time(&format!("the repeated {what} to succeed"), succeed).await?
 }
 
 impl Act {
@@ -73,8 +73,8 @@ impl Act {
         persist(self.name(), || self.attempt(&session)).await
     }
 
-    /// The same, for what is answered otherwise if it was done before. Says, too, whether it cannot have been: all
-    /// attempts but the last were refused.
+    /// Does the same for an operation whose reply depends on an earlier execution. Also returns
+    /// whether it cannot have been executed before, because all attempts but the last were refused.
     async fn persist_after(
         &self,
         kit: &Kit,
@@ -91,11 +91,11 @@ impl Act {
         Ok((answer, is_refused.into_inner()))
     }
 
-    /// Does it again until it is done, on the handle that met the fault, and fails unless the outcome is that of
-    /// doing it once, whatever was answered first.
+    /// Repeats the operation on the handle that met the fault until it succeeds. Fails unless the
+    /// outcome is that of one execution, whatever the first reply was.
     pub(crate) async fn finish(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
         let outcome = self.finish_after(kit, first).await;
-        outcome.with_context(|| format!("the {} was first answered {first:?}", self.name()))
+        outcome.with_context(|| format!("the first reply to the {} was {first:?}", self.name()))
     }
 
     async fn finish_after(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
@@ -118,7 +118,7 @@ impl Act {
                 self.persist(kit).await??;
                 let error = Self::Heartbeat(*worker).persist(kit).await?.err();
                 let kind = error.map(|error| error.kind());
-                ensure_eq!(kind, Some(ErrorKind::WorkerLost), "the heartbeat of a worker that retired");
+                ensure_eq!(kind, Some(ErrorKind::WorkerLost), "the error of a heartbeat of a retired worker");
                 Ok(())
             }
             Self::Rescue { jobs, .. } => {
@@ -129,7 +129,7 @@ impl Act {
                     ensure_eq!(
                         seen,
                         (State::Ready, 1, 1),
-                        "state, attempt and losses of a job that was rescued"
+                        "state, attempt and number of errors of a rescued job"
                     );
                 }
                 Ok(())
@@ -137,7 +137,7 @@ impl Act {
             Self::Leases { jobs, .. } => {
                 let Answer::Jobs(held) = self.persist(kit).await?? else { return Ok(()) };
                 let held: Vec<JobId> = held.iter().map(|job| job.token.job).collect();
-                ensure_eq!(held, *jobs, "the leases");
+                ensure_eq!(held, *jobs, "the jobs with leases of the claim");
                 Ok(())
             }
             Self::Pause(queue) | Self::Resume(queue) => self.finish_pause(kit, first, queue).await,
@@ -148,18 +148,23 @@ impl Act {
         }
     }
 
-    /// New as a whole, or known as a whole; new, if the first failed, and known, if it did not.
+    /// The repeated batch must be new or known as a whole. It must be known if the first attempt
+    /// succeeded, and new if it was refused.
     async fn finish_insert(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
         let (again, is_refused) = self.persist_after(kit, first).await?;
         let Answer::Submitted(again) = again? else { return Ok(()) };
         let made = again.iter().filter(|job| job.is_new()).count();
-        ensure!(made == 0 || made == again.len(), "{made} of the {} jobs were missing", again.len());
-        ensure!(made == 0 || first.is_err(), "a batch that was acknowledged was not there");
-        ensure!(made > 0 || !is_refused, "a batch that was refused was there all the same");
+        ensure!(
+            made == 0 || made == again.len(),
+            "{made} of the {} jobs of one batch were not stored",
+            again.len()
+        );
+        ensure!(made == 0 || first.is_err(), "an acknowledged batch was not stored");
+        ensure!(made > 0 || !is_refused, "a refused batch was stored");
         Ok(())
     }
 
-    /// All jobs are found under the name of the claim, or can be claimed anew, each as its first attempt.
+    /// Each job must have a lease of the claim, or be claimable again, as its first attempt.
     async fn finish_claim(
         &self,
         kit: &Kit,
@@ -179,7 +184,7 @@ impl Act {
                     let held =
                         persist("leases", || async { Ok(backend.leases(leases.clone()).await) }).await??;
                     let is_refused = *claim == claims[0] && is_refusal(first);
-                    ensure!(held.is_empty() || !is_refused, "a claim that was refused has leases: {held:?}");
+                    ensure!(held.is_empty() || !is_refused, "a refused claim has leases: {held:?}");
                     add(&mut found, held)?;
                 }
                 if found.len() >= jobs.len() {
@@ -195,36 +200,42 @@ impl Act {
                 }
             }
         };
-        in_time("all jobs to be found in leases", all).await??;
-        ensure_eq!(found.keys().copied().collect::<Vec<_>>(), *jobs, "the jobs that were found");
+        in_time("leases of all jobs", all).await??;
+        ensure_eq!(found.keys().copied().collect::<Vec<_>>(), *jobs, "the jobs with leases");
         for job in found.values() {
-            ensure_eq!(job.attempt, 1, "the attempt of job {}", job.token.job);
+            ensure_eq!(job.attempt, 1, "the attempt number of job {}", job.token.job);
         }
         let tokens = found.values().map(|job| job.token).collect();
         Self::Settle { worker, tokens }.finish_settle(kit).await
     }
 
-    /// Done, each with its own result.
+    /// All settlements must be done, each with its own result.
     async fn finish_settle(&self, kit: &Kit) -> CaseResult {
         let Self::Settle { tokens, .. } = self else { return Ok(()) };
         let Answer::Settled(again) = self.persist(kit).await?? else { return Ok(()) };
-        ensure!(again.iter().all(|answer| *answer == Settled::Done), "settles done again: {again:?}");
+        ensure!(
+            again.iter().all(|answer| *answer == Settled::Done),
+            "a repeated settle must return `Done` for each token: {again:?}"
+        );
         for token in tokens {
             let record = kit.record(token.job).await?;
             let seen = (record.state, record.attempt, record.result);
             let expected = (State::Completed, 1, Some(token.job.to_bytes().to_vec()));
-            ensure_eq!(seen, expected, "state, attempt and result of a job that was settled");
+            ensure_eq!(seen, expected, "state, attempt and result of a settled job");
         }
         Ok(())
     }
 
-    /// One request is one transaction: all of them were cancelled by the first, or all by the second.
+    /// One request is one transaction, so all jobs must be cancelled by the same attempt.
     async fn finish_cancel(&self, kit: &Kit, first: &Result<Answer>) -> CaseResult {
         let (again, is_refused) = self.persist_after(kit, first).await?;
         let Answer::Cancelled(again) = again? else { return Ok(()) };
         let is_done = again.iter().all(|reply| *reply == CancelReply::Cancelled);
         let was_done = again.iter().all(|reply| *reply == CancelReply::Finished(State::Cancelled));
-        ensure!(is_done && first.is_err() || was_done && !is_refused, "cancels done again: {again:?}");
+        ensure!(
+            is_done && first.is_err() || was_done && !is_refused,
+            "a repeated cancel returned wrong replies: {again:?}"
+        );
         Ok(())
     }
 
@@ -237,7 +248,7 @@ impl Act {
             ensure_eq!(
                 paused().await??.contains(queue),
                 !is_pause,
-                "whether the queue is paused after a refusal"
+                "whether the queue is paused after a refused request"
             );
         }
         self.persist(kit).await??;
@@ -250,13 +261,13 @@ fn add(found: &mut BTreeMap<JobId, ClaimedJob>, jobs: Vec<ClaimedJob>) -> CaseRe
     for job in jobs {
         let token = job.token;
         if let Some(other) = found.insert(token.job, job) {
-            ensure_eq!(other.token, token, "the one lease of a job");
+            ensure_eq!(other.token, token, "the token of a job with two leases");
         }
     }
     Ok(())
 }
 
-/// Whether it was said that nothing was done.
+/// Whether the reply says that the request was not executed.
 fn is_refusal(answer: &Result<Answer>) -> bool {
     answer.as_ref().is_err_and(|error| error.kind() != ErrorKind::UnknownOutcome)
 }

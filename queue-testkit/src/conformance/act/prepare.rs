@@ -1,4 +1,4 @@
-//! Something for each operation to work on.
+//! Prepares a target for each operation.
 
 use queue_core::backend::{ClaimRequest, InsertRequest};
 use queue_core::{JobId, JobSpec, QueueName, WorkerId};
@@ -7,23 +7,25 @@ use super::Act;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, Session};
 
-/// How many jobs most operations concern.
+/// Number of jobs of most operations.
 const FEW: usize = 5;
-/// How many jobs are entered, and how large each is: more than fits into what happens to be free.
+/// Number and size of the inserted jobs. Together they need more space than a nearly full storage
+/// has left.
 const MANY: usize = 40;
 const LARGE: usize = 4096;
 
-/// One operation of each kind, none of which has to do with another. Lets a worker's expiry pass.
+/// Returns one operation of each kind, all independent of each other. Advances the clock by the
+/// expiry of a worker.
 pub(crate) async fn one_of_each(kit: &Kit) -> anyhow::Result<Vec<Act>> {
     Ok(some_of_each(kit, 1).await?.pop().unwrap_or_default())
 }
 
-/// So many sets of one operation of each kind.
+/// Returns this many sets of one operation of each kind.
 pub(crate) async fn some_of_each(kit: &Kit, many: usize) -> anyhow::Result<Vec<Vec<Act>>> {
     let mut left_behind = Vec::with_capacity(many);
     for _ in 0..many {
-        let (dead, jobs) = (kit.worker().await?, enter(kit, &unique_queue(kit)?).await?);
-        take(kit, dead, &queue_of(&jobs), FEW).await?;
+        let (dead, jobs) = (kit.worker().await?, insert(kit, &unique_queue(kit)?).await?);
+        claim(kit, dead, &queue_of(&jobs), FEW).await?;
         left_behind.push(jobs);
     }
     kit.advance(EXPIRY);
@@ -37,16 +39,16 @@ pub(crate) async fn some_of_each(kit: &Kit, many: usize) -> anyhow::Result<Vec<V
 async fn prepare(kit: &Kit, left_behind: &[JobSpec]) -> anyhow::Result<Vec<Act>> {
     let worker = kit.worker().await?;
     let mut acts = vec![Act::Insert(large_batch(kit)?)];
-    let waiting = enter(kit, &unique_queue(kit)?).await?;
+    let waiting = insert(kit, &unique_queue(kit)?).await?;
     let queue = queue_of(&waiting);
     acts.push(Act::Claim { worker, claim: kit.new_claim_id(), queue, jobs: ids(&waiting) });
-    let held = enter(kit, &unique_queue(kit)?).await?;
-    let claim = take(kit, worker, &queue_of(&held), FEW).await?;
-    acts.push(Act::Leases { worker, claim: claim.0, jobs: ids(&held) });
-    let running = enter(kit, &unique_queue(kit)?).await?;
-    let (_, tokens) = take(kit, worker, &queue_of(&running), FEW).await?;
+    let held = insert(kit, &unique_queue(kit)?).await?;
+    let claimed = claim(kit, worker, &queue_of(&held), FEW).await?;
+    acts.push(Act::Leases { worker, claim: claimed.0, jobs: ids(&held) });
+    let running = insert(kit, &unique_queue(kit)?).await?;
+    let (_, tokens) = claim(kit, worker, &queue_of(&running), FEW).await?;
     acts.push(Act::Settle { worker, tokens });
-    acts.push(Act::Cancel(ids(&enter(kit, &unique_queue(kit)?).await?)));
+    acts.push(Act::Cancel(ids(&insert(kit, &unique_queue(kit)?).await?)));
     acts.push(Act::Register(kit.new_worker_id()));
     acts.push(Act::Heartbeat(kit.worker().await?));
     acts.push(Act::Retire(kit.worker().await?));
@@ -60,7 +62,7 @@ async fn prepare(kit: &Kit, left_behind: &[JobSpec]) -> anyhow::Result<Vec<Act>>
     Ok(acts)
 }
 
-/// A queue that the case did not use before.
+/// Returns a queue that the case has not used.
 pub(crate) fn unique_queue(session: &Session) -> queue_core::Result<QueueName> {
     QueueName::new(format!("queue-of-its-own-{:08}", session.new_number()))
 }
@@ -70,7 +72,7 @@ fn large_batch(kit: &Kit) -> queue_core::Result<Vec<JobSpec>> {
     (0..MANY).map(|_| kit.spec("large").queue("large").payload(payload.clone()).build()).collect()
 }
 
-async fn enter(kit: &Kit, queue: &QueueName) -> anyhow::Result<Vec<JobSpec>> {
+async fn insert(kit: &Kit, queue: &QueueName) -> anyhow::Result<Vec<JobSpec>> {
     let specs = (0..FEW).map(|_| kit.spec("job").build()).collect::<queue_core::Result<Vec<_>>>()?;
     let specs: Vec<JobSpec> = specs.into_iter().map(|spec| spec.queue(queue.clone())).collect();
     let reply = kit.backend()?.insert(InsertRequest::new(vec![specs.clone()]).at(kit.now())).await?;
@@ -79,7 +81,7 @@ async fn enter(kit: &Kit, queue: &QueueName) -> anyhow::Result<Vec<JobSpec>> {
     Ok(specs)
 }
 
-async fn take(
+async fn claim(
     kit: &Kit,
     worker: WorkerId,
     queue: &QueueName,
@@ -89,7 +91,11 @@ async fn take(
     let limit = u32::try_from(many)?;
     let request = ClaimRequest::new(worker, claim, queue.clone(), kit.kinds(), limit).at(kit.now());
     let jobs = kit.backend()?.claim(request).await?.jobs;
-    anyhow::ensure!(jobs.len() == many, "a claim of {many} jobs of a queue of its own took {}", jobs.len());
+    anyhow::ensure!(
+        jobs.len() == many,
+        "a claim of the {many} jobs of an unused queue returned {}",
+        jobs.len()
+    );
     Ok((claim, jobs.iter().map(|job| job.token).collect()))
 }
 

@@ -1,4 +1,4 @@
-//! Each violation is found, and nothing else.
+//! The audit finds each violation and no other.
 
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
 use queue_core::{ClaimId, JobId, QueueName, State, Timestamp, WorkerId};
@@ -45,7 +45,7 @@ fn finds(stored: &Stored, promise: Promise, fault: &str) {
 }
 
 #[test]
-fn sound_rows_pass() {
+fn correct_rows_have_no_violation() {
     for row in [waiting_row(), running_row()] {
         assert_eq!(audit(&with_live(row)), []);
     }
@@ -57,90 +57,98 @@ fn sound_rows_pass() {
 }
 
 #[test]
-fn a_job_that_is_nowhere_is_lost() {
+fn job_only_in_jobs_is_a_violation() {
     let stored = Stored::new(vec![waiting_row().id], Vec::new(), Vec::new(), Vec::new());
-    finds(&stored, Promise::NoLostAck, "stands in `jobs` only: neither in `live` nor in `outcomes`");
+    finds(&stored, Promise::NoLostAck, "is only in `jobs`: neither in `live` nor in `outcomes`");
 }
 
 #[test]
-fn a_job_that_is_live_and_finished_is_found() {
+fn job_live_and_finished_is_a_violation() {
     let mut stored = with_outcome(outcome_row());
     stored.live.push(waiting_row());
-    finds(&stored, Promise::TerminalFinal, "stands in `live` and in `outcomes`");
+    finds(&stored, Promise::TerminalFinal, "is in `live` and in `outcomes`");
 }
 
 #[test]
-fn a_row_without_its_job_is_a_phantom() {
+fn row_without_a_job_is_a_violation() {
     let mut live = with_live(waiting_row());
     live.jobs.clear();
-    finds(&live, Promise::NoPhantom, "does not stand in `jobs`");
+    finds(&live, Promise::NoPhantom, "is missing in `jobs`");
     let mut finished = with_outcome(outcome_row());
     finished.jobs.clear();
-    finds(&finished, Promise::NoPhantom, "does not stand in `jobs`");
+    finds(&finished, Promise::NoPhantom, "is missing in `jobs`");
 }
 
 #[test]
-fn a_doubled_row_is_found() {
+fn two_rows_of_one_job_are_a_violation() {
     let mut stored = with_live(running_row());
     stored.live.push(running_row());
-    finds(&stored, Promise::NoPhantom, "stands twice in `live`");
+    finds(&stored, Promise::NoPhantom, "has two rows in `live`");
 }
 
 #[test]
-fn a_lease_in_parts_is_found() {
-    finds(&with_live(running_row().claim(None)), Promise::SingleLiveLease, "runs without a claim");
-    finds(&with_live(running_row().worker(None)), Promise::SingleLiveLease, "runs without a worker");
+fn incomplete_lease_is_a_violation() {
+    finds(&with_live(running_row().claim(None)), Promise::SingleLiveLease, "is running without a claim");
+    finds(&with_live(running_row().worker(None)), Promise::SingleLiveLease, "is running without a worker");
     let row = running_row().deadline(None);
-    finds(&with_live(row), Promise::SingleLiveLease, "runs without a deadline");
+    finds(&with_live(row), Promise::SingleLiveLease, "is running without a deadline");
 }
 
 #[test]
-fn what_is_left_of_a_lease_is_found() {
+fn lease_of_a_waiting_job_is_a_violation() {
     let running = running_row();
     let row = waiting_row().claim(running.claim);
-    finds(&with_live(row), Promise::SingleLiveLease, "has a claim although ready");
+    finds(&with_live(row), Promise::SingleLiveLease, "has a claim although it is ready");
     let row = waiting_row().worker(running.worker);
-    finds(&with_live(row), Promise::SingleLiveLease, "has a worker although ready");
+    finds(&with_live(row), Promise::SingleLiveLease, "has a worker although it is ready");
     let row = waiting_row().deadline(running.deadline);
-    finds(&with_live(row), Promise::SingleLiveLease, "has a deadline although ready");
+    finds(&with_live(row), Promise::SingleLiveLease, "has a deadline although it is ready");
 }
 
 #[test]
-fn attempts_out_of_bounds_are_found() {
+fn attempts_out_of_bounds_are_a_violation() {
     let promise = Promise::AttemptBound;
     let row = running_row().attempt(0);
-    finds(&with_live(row), promise, "runs without being charged an attempt");
-    finds(&with_live(running_row().attempt(3)), promise, "is charged 3 attempts of 2");
+    finds(&with_live(row), promise, "is running without a charged attempt");
+    finds(
+        &with_live(running_row().attempt(3)),
+        promise,
+        "is charged 3 attempts, but at most 2 are permitted",
+    );
     let row = waiting_row().attempt(2);
-    finds(&with_live(row), promise, "is ready although all 2 attempts are used");
+    finds(&with_live(row), promise, "is ready although all 2 attempts are charged");
     let row = waiting_row().state(State::Retrying);
-    finds(&with_live(row), promise, "is retrying without an attempt");
-    finds(&with_outcome(outcome_row().attempt(3)), promise, "is charged 3 attempts of 2");
+    finds(&with_live(row), promise, "is retrying without a charged attempt");
+    finds(
+        &with_outcome(outcome_row().attempt(3)),
+        promise,
+        "is charged 3 attempts, but at most 2 are permitted",
+    );
     let row = outcome_row().attempt(0);
     finds(&with_outcome(row), promise, "is completed although it never started");
 }
 
 #[test]
-fn a_death_without_a_start_is_found() {
+fn dead_job_that_never_started_is_a_violation() {
     let row = outcome_row().state(State::Dead).attempt(0).result(None).claim(None);
     finds(&with_outcome(row), Promise::AttemptBound, "is dead although it never started");
 }
 
 #[test]
-fn a_state_in_the_wrong_table_is_found() {
+fn state_in_the_wrong_table_is_a_violation() {
     let row = waiting_row().state(State::Dead);
-    finds(&with_live(row), Promise::TerminalFinal, "is live although dead");
+    finds(&with_live(row), Promise::TerminalFinal, "is in `live` although it is dead");
     let row = outcome_row().state(State::Ready).result(None);
-    finds(&with_outcome(row), Promise::TerminalFinal, "has an outcome although ready");
+    finds(&with_outcome(row), Promise::TerminalFinal, "is in `outcomes` although it is ready");
 }
 
 #[test]
-fn a_result_of_a_job_that_did_not_complete_is_found() {
+fn result_of_a_cancelled_job_is_a_violation() {
     let row = outcome_row().state(State::Cancelled);
-    finds(&with_outcome(row), Promise::ResultIffComplete, "has a result although cancelled");
+    finds(&with_outcome(row), Promise::ResultIffComplete, "has a result although it is cancelled");
 }
 
 #[test]
-fn a_completion_without_a_claim_is_found() {
-    finds(&with_outcome(outcome_row().claim(None)), Promise::FencedSettle, "is completed by no claim");
+fn completed_job_without_a_claim_is_a_violation() {
+    finds(&with_outcome(outcome_row().claim(None)), Promise::FencedSettle, "is completed without a claim");
 }

@@ -1,4 +1,4 @@
-//! What a child of the suite does: it attaches to its parent's storage, and plays its role there.
+//! A child process of the suite: attaches to its parent's storage and runs its role.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,24 +16,24 @@ use crate::conformance::recorded::Recorded;
 use crate::conformance::runtime::runtime;
 use crate::conformance::subject::Subject;
 
-/// What the children of the suite are called.
+/// The role of all children of the suite, for [`Parent`].
 pub(crate) const ROLE: &str = "queue-conformance";
 
-/// What a parent tells its child at the start.
+/// The text that a parent sends its child at the start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     pub(crate) address: String,
     pub(crate) role: Role,
 }
 
-/// What a child does.
+/// The task of a child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Role {
-    /// Opens a storage that has no schema yet.
+    /// Opens a storage that has no schema.
     Migrate,
     /// Enqueues batches.
     Enqueue(enqueue::Orders),
-    /// Claims and settles by hand, at the time that its parent says.
+    /// Claims and settles without the runtime, at the time that its parent sets.
     Work(work::Orders),
     /// Runs a worker of the real runtime.
     Run(run::Orders),
@@ -57,18 +57,19 @@ impl From<run::Orders> for Role {
     }
 }
 
-/// Plays the role to its end, or until this process is killed.
+/// Runs the role until it ends or this process is killed.
 pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
     let parent = Arc::new(parent);
-    let playing = async {
-        let order: Order = serde_json::from_str(parent.text()).context("the order cannot be read")?;
+    let running = async {
+        let order: Order =
+            serde_json::from_str(parent.text()).context("the order of the parent is malformed")?;
         parent.say(OPENING);
         let backend = subject.attach(&order.address).await;
         let backend = backend.map_err(|error| anyhow!("the subject's `attach` failed: {error}"))?;
         parent.say(OPENED);
-        play(order.role, backend, &parent).await
+        run_role(order.role, backend, &parent).await
     };
-    let outcome = runtime().and_then(|runtime| runtime.block_on(playing));
+    let outcome = runtime().and_then(|runtime| runtime.block_on(running));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -78,7 +79,7 @@ pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
     }
 }
 
-async fn play(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> anyhow::Result<()> {
+async fn run_role(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> anyhow::Result<()> {
     let sink: Arc<dyn Sink> = Arc::clone(parent) as Arc<dyn Sink>;
     let journal = Arc::new(Journal::default());
     let recorded: Arc<dyn Backend> = Arc::new(Recorded::new(backend, Arc::clone(&sink), journal, ""));
@@ -87,8 +88,8 @@ async fn play(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> an
             while parent.hear().await != END {}
             Ok(())
         }
-        Role::Enqueue(orders) => enqueue::play(&orders, &*recorded, parent).await,
-        Role::Work(orders) => work::play(&orders, &*recorded, parent).await,
+        Role::Enqueue(orders) => enqueue::run(&orders, &*recorded, parent).await,
+        Role::Work(orders) => work::run(&orders, &*recorded, parent).await,
         Role::Run(orders) => {
             let worker = run::start(&orders, recorded, &sink)?;
             while parent.hear().await != END {}

@@ -1,4 +1,4 @@
-//! The children of a case.
+//! Starts, kills and ends the child processes of a case.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::actor::{Order, ROLE, Role};
 use super::enqueue::{self, Jobs};
-use super::kills::{Found, Kills};
+use super::kills::{KilledWhile, Kills};
 use super::messages::{OPENED, OPENING};
 use super::run;
 use super::work::{self, KIND, Verdicts};
@@ -21,12 +21,12 @@ use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, complete_with};
 use crate::conformance::storage::Storage;
 
-/// How often the storage is asked whether jobs have ended.
-const LOOK: Duration = Duration::from_millis(5);
-/// How long that may take. Never waited for in full unless they do not.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Pause between two checks of the storage.
+const CHECK_INTERVAL: Duration = Duration::from_millis(5);
+/// Maximum wait for a state of jobs. Long, because only a failing case waits for all of it.
+const MAX_WAIT: Duration = Duration::from_secs(120);
 
-/// The children of a case, on its storage.
+/// The crew of a case: the child processes that use its storage.
 pub(crate) struct Crew<'a> {
     pub(crate) kit: &'a Kit,
     pub(crate) kills: Kills,
@@ -34,44 +34,49 @@ pub(crate) struct Crew<'a> {
     started: u32,
 }
 
-/// A child, until it is killed or has ended.
-pub(crate) struct Hand {
+/// A running child process.
+pub(crate) struct ChildProcess {
     pub(crate) child: Child,
     pub(crate) name: String,
-    /// Whether its opening of the storage is a write.
+    /// Whether the child writes while it opens the storage.
     migrates: bool,
 }
 
 impl<'a> Crew<'a> {
     pub(crate) fn new(kit: &'a Kit) -> anyhow::Result<Self> {
-        let address = kit.address().context("the storage has no address")?;
+        let address = kit.address().context("`Storage::address` returned none")?;
         Ok(Self { kit, kills: Kills::default(), address, started: 0 })
     }
 
-    /// Starts a child that plays this role to its end.
-    pub(crate) fn start(&mut self, role: impl Into<Role>) -> anyhow::Result<Hand> {
+    /// Starts a child with this role.
+    pub(crate) fn start(&mut self, role: impl Into<Role>) -> anyhow::Result<ChildProcess> {
         let address = self.address.clone();
         self.start_with(address, role.into(), None)
     }
 
-    /// Starts a child on another storage than the case's.
-    pub(crate) fn start_at(&mut self, storage: &dyn Storage, role: Role) -> anyhow::Result<Hand> {
-        self.start_with(storage.address().context("the storage has no address")?, role, None)
+    /// Starts a child on another storage than that of the case.
+    pub(crate) fn start_at(&mut self, storage: &dyn Storage, role: Role) -> anyhow::Result<ChildProcess> {
+        self.start_with(storage.address().context("`Storage::address` returned none")?, role, None)
     }
 
-    /// Starts a child, and waits until it halts where it reaches a point for the `nth` time.
+    /// Starts a child and waits until it halts, where it reaches a point for the `nth` time.
     pub(crate) async fn start_halting(
         &mut self,
         role: impl Into<Role>,
         point: &str,
         nth: u32,
-    ) -> anyhow::Result<Hand> {
-        let mut hand = self.start_with(self.address.clone(), role.into(), Some((point, nth)))?;
-        hand.child.halted(point).await?;
-        Ok(hand)
+    ) -> anyhow::Result<ChildProcess> {
+        let mut process = self.start_with(self.address.clone(), role.into(), Some((point, nth)))?;
+        process.child.halted(point).await?;
+        Ok(process)
     }
 
-    fn start_with(&mut self, address: String, role: Role, halt: Option<(&str, u32)>) -> anyhow::Result<Hand> {
+    fn start_with(
+        &mut self,
+        address: String,
+        role: Role,
+        halt: Option<(&str, u32)>,
+    ) -> anyhow::Result<ChildProcess> {
         let what = match &role {
             Role::Migrate => "migrate",
             Role::Enqueue(_) => "enqueue",
@@ -86,12 +91,12 @@ impl<'a> Crew<'a> {
         if let Some((point, nth)) = halt {
             orders = orders.halt_at(point, nth);
         }
-        let child = orders.start().context("a child cannot be started")?;
+        let child = orders.start().context("a child process could not be started")?;
         self.kit.note(&format!("({name} is started)"), Some(child.record()));
-        Ok(Hand { child, name, migrates })
+        Ok(ChildProcess { child, name, migrates })
     }
 
-    /// A child that enqueues batches of this many jobs at the time of the case.
+    /// Orders of a child that enqueues batches of this many jobs, at the time of the case's clock.
     pub(crate) fn enqueuer(&self, batch: u32, batches: u32) -> enqueue::Orders {
         let payloads = vec!["{}".to_owned()];
         enqueue::Orders {
@@ -103,35 +108,36 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// A child that works by hand at the time of the case.
+    /// Orders of a child that claims and settles without the runtime, at the time of the case's
+    /// clock.
     pub(crate) fn worker(&self, limit: u32, verdicts: Verdicts) -> work::Orders {
         work::Orders { now: self.kit.now().into(), limit, verdicts }
     }
 
-    /// Kills a child where it is, and gives its lines.
-    pub(crate) async fn kill(&mut self, hand: Hand) -> anyhow::Result<Vec<Line>> {
-        let record = hand.child.kill().await.context("a child cannot be killed")?;
-        self.kit.note(&format!("({} is killed)", hand.name), None);
+    /// Kills a child and returns its lines.
+    pub(crate) async fn kill(&mut self, process: ChildProcess) -> anyhow::Result<Vec<Line>> {
+        let record = process.child.kill().await.context("a child process could not be killed")?;
+        self.kit.note(&format!("({} is killed)", process.name), None);
         let lines = record.lines();
-        self.kit.history().add(&hand.name, &lines);
+        self.kit.history().add(&process.name, &lines);
         let (log, has_said) = (Log::of(&lines), |text: &str| lines.iter().any(|line| line.text == text));
-        let is_migrating = hand.migrates && has_said(OPENING) && !has_said(OPENED);
+        let is_migrating = process.migrates && has_said(OPENING) && !has_said(OPENED);
         self.kills.add(if !log.open_leases().is_empty() {
-            Found::Lease
+            KilledWhile::HoldingLease
         } else if log.has_open_write() || is_migrating {
-            Found::Write
+            KilledWhile::Writing
         } else {
-            Found::Nothing
+            KilledWhile::Idle
         });
         Ok(lines)
     }
 
-    /// Has a child end in good order.
-    pub(crate) async fn dismiss(&mut self, mut hand: Hand) -> anyhow::Result<()> {
-        hand.child.tell(super::messages::END)?;
-        let (status, record) = hand.child.ended().await?;
-        ensure!(status.success(), "{} ended with {status}:\n{record}", hand.name);
-        self.kit.history().add(&hand.name, &record.lines());
+    /// Lets a child end in an orderly way.
+    pub(crate) async fn dismiss(&mut self, mut process: ChildProcess) -> anyhow::Result<()> {
+        process.child.tell(super::messages::END)?;
+        let (status, record) = process.child.ended().await?;
+        ensure!(status.success(), "{} ended with {status}:\n{record}", process.name);
+        self.kit.history().add(&process.name, &record.lines());
         Ok(())
     }
 
@@ -140,7 +146,7 @@ impl<'a> Crew<'a> {
         self.kit.history().process("handlers of this process")
     }
 
-    /// A worker of the runtime in this process.
+    /// Starts a worker of the runtime in this process.
     pub(crate) fn run_here(&mut self, slots: usize) -> anyhow::Result<RunningWorker> {
         let orders = run::Orders { slots, upkeep: run::Upkeep::Often };
         run::start(&orders, self.kit.backend()?, &self.handlers())
@@ -151,7 +157,7 @@ impl<'a> Crew<'a> {
         self.enqueue_with(payloads, |job| job).await
     }
 
-    /// The same, with jobs that are changed before.
+    /// Enqueues one batch of jobs that `change` has modified.
     pub(crate) async fn enqueue_with(
         &mut self,
         payloads: &[&str],
@@ -164,13 +170,13 @@ impl<'a> Crew<'a> {
             batch.push(change(jobs.next(Timestamp::now(), &format!("\"{payload}\""))?));
         }
         let ids = batch.iter().map(|job| job.id).collect();
-        for fate in self.kit.backend()?.insert(InsertRequest::new(vec![batch])).await?.batches {
-            fate?;
+        for result in self.kit.backend()?.insert(InsertRequest::new(vec![batch])).await?.batches {
+            result?;
         }
         Ok(ids)
     }
 
-    /// Has a fresh worker of the kit end every job, at the time of the case.
+    /// Completes every job with new workers of the kit, at the time of the case's clock.
     pub(crate) async fn drain(&mut self) -> anyhow::Result<()> {
         let session = self.kit;
         for _ in 0..1000 {
@@ -191,27 +197,28 @@ impl<'a> Crew<'a> {
             }
         }
         let left = session.stored().await?.live.len();
-        anyhow::bail!("the drain does not end: {left} jobs are left")
+        anyhow::bail!("the drain did not end: {left} jobs are left")
     }
 
-    /// Starts a worker of the runtime that handles nothing there is, and looks after the jobs of dead ones.
+    /// Starts a worker of the runtime that handles no existing kind, but rescues jobs of lost
+    /// workers.
     pub(crate) fn run_with_nothing_to_do(&mut self) -> anyhow::Result<RunningWorker> {
         run::start_keeper(self.kit.backend()?)
     }
 
-    /// Waits until all of these jobs have ended.
+    /// Waits until all these jobs are finished.
     pub(crate) async fn ended(&self, jobs: &[JobId]) -> anyhow::Result<()> {
         let are_finished = |records: &[JobRecord]| records.iter().all(|record| record.state.is_finished());
-        self.look(jobs, "ended", are_finished).await
+        self.wait_for(jobs, "finished", are_finished).await
     }
 
-    /// Waits until nobody holds a lease of this job any more.
+    /// Waits until no worker holds a lease of this job.
     pub(crate) async fn until_not_running(&self, job: JobId) -> anyhow::Result<()> {
         let is_free = |records: &[JobRecord]| records.iter().all(|record| record.state != State::Running);
-        self.look(&[job], "been taken back", is_free).await
+        self.wait_for(&[job], "without a lease", is_free).await
     }
 
-    async fn look(
+    async fn wait_for(
         &self,
         jobs: &[JobId],
         what: &str,
@@ -219,40 +226,40 @@ impl<'a> Crew<'a> {
     ) -> anyhow::Result<()> {
         let backend = self.kit.backend()?;
         let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
-        let look = async {
+        let check = async {
             loop {
                 let records: Vec<JobRecord> = inspect.jobs(jobs).await?.into_iter().flatten().collect();
                 if records.len() == jobs.len() && is_so(&records) {
                     return anyhow::Ok(());
                 }
-                sleep(LOOK).await;
+                sleep(CHECK_INTERVAL).await;
             }
         };
-        let looked = tokio::time::timeout(PATIENCE, look).await;
-        looked.with_context(|| format!("the jobs {jobs:?} have not {what} after {PATIENCE:?}"))?
+        let checked = tokio::time::timeout(MAX_WAIT, check).await;
+        checked.with_context(|| format!("not all of the jobs {jobs:?} are {what} after {MAX_WAIT:?}"))?
     }
 
-    /// Has a fresh worker of the runtime end every job, at the backend's own time.
+    /// Runs every job with a new worker of the runtime, by the backend's clock.
     pub(crate) async fn run_dry(&mut self) -> anyhow::Result<()> {
         let orders = run::Orders { slots: 8, upkeep: run::Upkeep::Often };
         let backend = self.kit.backend()?;
         let kinds = [KIND, run::LAPSE];
         let worker = run::start_for(&kinds, &orders, Arc::clone(&backend), &self.handlers())?;
         let audit = backend.extensions().audit.context("the backend offers no `audit`")?;
-        let dry = async {
+        let drained = async {
             while !audit.stored().await?.live.is_empty() {
-                sleep(LOOK).await;
+                sleep(CHECK_INTERVAL).await;
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(PATIENCE, dry)
+        tokio::time::timeout(MAX_WAIT, drained)
             .await
-            .with_context(|| format!("jobs are left after {PATIENCE:?}"))??;
+            .with_context(|| format!("unfinished jobs are left after {MAX_WAIT:?}"))??;
         worker.shutdown(run::GRACE).await;
         Ok(())
     }
 
-    /// Checks the history of all processes against the rows, once everything has been drained.
+    /// Checks the history of all processes against the rows. Call it after a drain.
     pub(crate) async fn check(&self) -> anyhow::Result<Stored> {
         let history = self.kit.history();
         let asked = history.moment();
@@ -262,14 +269,14 @@ impl<'a> Crew<'a> {
     }
 }
 
-impl Hand {
-    /// The worker that the child has registered last.
+impl ChildProcess {
+    /// The last worker that the child has registered.
     pub(crate) fn worker(&self) -> anyhow::Result<WorkerId> {
         let log = Log::of(&self.child.record().lines());
         log.last_worker().context("the child has registered no worker")
     }
 
-    /// Stops the child where it is.
+    /// Stops the child with SIGSTOP.
     pub(crate) async fn stop(&mut self) -> anyhow::Result<()> {
         Ok(self.child.stop().await?)
     }

@@ -7,29 +7,29 @@ use queue_core::{Backend, Backoff, JobId, JobSpec, Kind, Payload, QueueName, Tim
 use serde::{Deserialize, Serialize};
 
 use super::messages::{END, IDLE};
-use super::work::{KIND, heard_time};
+use super::work::{KIND, parse_time};
 use crate::child::Parent;
 use crate::conformance::history::event::Micros;
 
-/// How it enqueues.
+/// The orders of an enqueuing child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Orders {
-    /// The time of the inserts; none is the backend's own clock.
+    /// The time of the inserts; `None` for the backend's clock.
     pub(crate) now: Option<Micros>,
-    /// Makes its ids different from those of others.
+    /// Part of its ids, so that they differ from those of other children.
     pub(crate) number: u32,
-    /// Jobs in a batch.
+    /// Number of jobs per batch.
     pub(crate) batch: u32,
-    /// Batches before it waits to be told the time.
+    /// Number of batches after which it waits for the next time.
     pub(crate) batches: u32,
     /// The payloads, in turn.
     pub(crate) payloads: Vec<String>,
 }
 
-/// How often a job may be tried again unless a case says otherwise: killed workers use attempts up.
+/// Default number of retries. High, because each kill of a worker uses up an attempt.
 pub(crate) const RETRIES: u16 = 1000;
 
-/// Makes jobs with ids of their own.
+/// Creates jobs with unique ids.
 #[derive(Debug)]
 pub(crate) struct Jobs {
     number: u32,
@@ -41,7 +41,7 @@ impl Jobs {
         Self { number, made: 0 }
     }
 
-    /// The next job, whose id is of this time; failures are retried at once.
+    /// Returns the next job. Its id carries this time. Failed attempts are retried at once.
     pub(crate) fn next(&mut self, time: Timestamp, payload: &str) -> queue_core::Result<JobSpec> {
         let mut id = JobId::least_at(time).to_bytes();
         id[8..12].copy_from_slice(&self.number.to_be_bytes());
@@ -57,7 +57,7 @@ impl Jobs {
 }
 
 impl Orders {
-    /// Its next batch.
+    /// Returns the next batch.
     pub(crate) fn next_batch(&self, jobs: &mut Jobs, time: Timestamp) -> queue_core::Result<Vec<JobSpec>> {
         let first = jobs.made;
         let payload = |job: u32| self.payloads[job as usize % self.payloads.len().max(1)].as_str();
@@ -65,7 +65,7 @@ impl Orders {
     }
 }
 
-pub(crate) async fn play(orders: &Orders, backend: &dyn Backend, parent: &Parent) -> anyhow::Result<()> {
+pub(crate) async fn run(orders: &Orders, backend: &dyn Backend, parent: &Parent) -> anyhow::Result<()> {
     let mut jobs = Jobs::new(orders.number);
     let mut now = orders.now.map(Micros::time);
     loop {
@@ -73,13 +73,13 @@ pub(crate) async fn play(orders: &Orders, backend: &dyn Backend, parent: &Parent
             let batch = orders.next_batch(&mut jobs, now.unwrap_or_else(Timestamp::now))?;
             let mut request = InsertRequest::new(vec![batch]);
             request.now = now;
-            // The answer is recorded, whatever it is.
+            // The result is ignored, because the wrapper records it.
             let _ = backend.insert(request).await;
         }
         parent.say(IDLE);
         match parent.hear().await {
             line if line == END => return Ok(()),
-            line => now = heard_time(&line).or(now),
+            line => now = parse_time(&line).or(now),
         }
     }
 }

@@ -1,17 +1,17 @@
-//! How many processes were killed, and what they were found doing.
+//! Counts kills, and whether the killed process held a lease or was writing.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::ensure;
 
-/// The fewest kills of a run of the whole tier on one backend.
+/// Minimum number of kills in a run of the whole tier on one backend.
 const LEAST: u32 = 100;
 
-/// The most kills of a case are so many times those it is to make.
-const MOST_TIMES: u32 = 4;
+/// Maximum number of kills of a case, as a multiple of its minimum.
+const MAX_FACTOR: u32 = 4;
 
-/// Those of the whole run, over all cases.
+/// The kills of all cases of this run.
 static RUN: Counts =
     Counts { killed: AtomicU32::new(0), holding: AtomicU32::new(0), writing: AtomicU32::new(0) };
 
@@ -22,18 +22,18 @@ struct Counts {
     writing: AtomicU32,
 }
 
-/// What a process was found doing when it was killed.
+/// The state of a process at its kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It held a lease.
-    Lease,
-    /// It had sent a write, and knew no answer.
-    Write,
-    /// Neither.
-    Nothing,
+pub(crate) enum KilledWhile {
+    /// The process held a lease.
+    HoldingLease,
+    /// The process had sent a write and received no reply.
+    Writing,
+    /// Neither of these.
+    Idle,
 }
 
-/// Kills, counted.
+/// Numbers of kills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Kills {
     pub(crate) killed: u32,
@@ -42,47 +42,51 @@ pub(crate) struct Kills {
 }
 
 impl Kills {
-    pub(crate) fn add(&mut self, found: Found) {
-        let one = |own: &mut u32, run: &AtomicU32| {
-            *own += 1;
+    pub(crate) fn add(&mut self, found: KilledWhile) {
+        let increment = |count: &mut u32, run: &AtomicU32| {
+            *count += 1;
             run.fetch_add(1, Ordering::Relaxed);
         };
-        one(&mut self.killed, &RUN.killed);
+        increment(&mut self.killed, &RUN.killed);
         match found {
-            Found::Lease => one(&mut self.holding, &RUN.holding),
-            Found::Write => one(&mut self.writing, &RUN.writing),
-            Found::Nothing => {}
+            KilledWhile::HoldingLease => increment(&mut self.holding, &RUN.holding),
+            KilledWhile::Writing => increment(&mut self.writing, &RUN.writing),
+            KilledWhile::Idle => {}
         }
     }
 
-    /// Those of another run as well.
+    /// Adds the kills of another round.
     pub(crate) const fn join(&mut self, other: Self) {
         self.killed += other.killed;
         self.holding += other.holding;
         self.writing += other.writing;
     }
 
-    /// Those of all cases so far.
+    /// The kills of all cases so far.
     pub(crate) fn of_run() -> Self {
         let read = |count: &AtomicU32| count.load(Ordering::Relaxed);
         Self { killed: read(&RUN.killed), holding: read(&RUN.holding), writing: read(&RUN.writing) }
     }
 
-    /// Whether a case that kills at random moments is to kill on: until it has made so many kills and half of
-    /// them found something, which in one run takes longer than in another.
+    /// Whether a case that kills at random moments must continue: until it has made at least
+    /// `least` kills and half of them interrupted work. How many kills that takes depends on
+    /// chance.
     pub(crate) fn are_wanted(self, least: u32) -> bool {
-        self.killed < least || (self.found_enough().is_err() && self.killed < MOST_TIMES * least)
+        self.killed < least || (self.found_enough().is_err() && self.killed < MAX_FACTOR * least)
     }
 
-    /// Fails if most of the processes were killed while there was nothing to lose.
+    /// Fails if most kills interrupted no work, because such kills test nothing.
     pub(crate) fn found_enough(self) -> anyhow::Result<()> {
-        ensure!(2 * (self.holding + self.writing) >= self.killed, "most kills found nothing open: {self}");
+        ensure!(
+            2 * (self.holding + self.writing) >= self.killed,
+            "at least half of the kills must interrupt work: {self}"
+        );
         Ok(())
     }
 
-    /// Fails if these are not enough for the whole tier.
+    /// Fails if these kills are too few for the whole tier.
     pub(crate) fn are_enough(self) -> anyhow::Result<()> {
-        ensure!(self.killed >= LEAST, "the tier is to kill {LEAST} processes: {self}");
+        ensure!(self.killed >= LEAST, "the tier must kill at least {LEAST} processes: {self}");
         self.found_enough()
     }
 }
@@ -103,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_kills_are_wanted_until_half_found_something_or_they_are_far_too_many() {
+    fn kills_continue_until_half_interrupted_work_or_maximum() {
         let kills = |killed, holding| Kills { killed, holding, writing: 0 };
         assert!(kills(9, 9).are_wanted(10));
         assert!(!kills(10, 5).are_wanted(10));
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_the_kills_must_find_something() {
+    fn kills_that_mostly_interrupt_nothing_fail() {
         let kills = |killed, holding, writing| Kills { killed, holding, writing };
         assert!(kills(10, 3, 2).found_enough().is_ok());
         assert!(kills(10, 3, 1).found_enough().is_err());

@@ -1,10 +1,10 @@
-//! What a child of the suite and its parent say to each other.
+//! The lines that a child of the suite and its parent exchange.
 
-/// A child says it before it opens the storage.
+/// From a child before it opens the storage.
 pub(crate) const OPENING: &str = "opening";
-/// A child says it after it opened the storage.
+/// From a child after it opened the storage.
 pub(crate) const OPENED: &str = "opened";
-/// A child says it when there is nothing left to do.
+/// From a child that has no work left.
 pub(crate) const IDLE: &str = "idle";
-/// A parent says it to have the child end in good order.
+/// From a parent, so that the child ends in an orderly way.
 pub(crate) const END: &str = "end";

@@ -1,4 +1,4 @@
-//! Crashes: children of the test program that use the storage, and what is checked once they were killed.
+//! Crashes: child processes that use the storage and are killed, and the checks afterwards.
 //!
 //! Each child writes the events of its operations to its parent, which adds them to the
 //! [history](super::history) of the storage once the child has ended.

@@ -1,4 +1,4 @@
-//! States that a run of everything at once must have reached.
+//! The rare states that a soak must have reached.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use crate::conformance::history::event::{
 };
 use crate::conformance::history::log::{Log, Operation};
 
-/// How often each was reached.
+/// How often each rare state was reached.
 #[derive(Debug, Default)]
 pub(crate) struct Reached(BTreeMap<Rare, u64>);
 
@@ -21,15 +21,15 @@ enum Rare {
     LeaseLost,
     WorkerLost,
     Rescued,
-    InsertCutOff,
-    CancelWasFirst,
+    InsertInterrupted,
+    CancelMetWaiting,
     CancelMetRunning,
-    CancelWasLate,
-    CompletedAllTheSame,
+    CancelMetFinished,
+    CompletedDespiteCancel,
     Retried,
     Snoozed,
     Buried,
-    Refused,
+    CancelledByHandler,
 }
 
 impl Rare {
@@ -37,15 +37,15 @@ impl Rare {
         (Self::LeaseLost, "lease lost"),
         (Self::WorkerLost, "worker lost"),
         (Self::Rescued, "lease rescued"),
-        (Self::InsertCutOff, "insert cut off by a kill"),
-        (Self::CancelWasFirst, "cancel came first"),
+        (Self::InsertInterrupted, "insert interrupted by a kill"),
+        (Self::CancelMetWaiting, "cancel met a waiting job"),
         (Self::CancelMetRunning, "cancel met a running job"),
-        (Self::CancelWasLate, "cancel came late"),
-        (Self::CompletedAllTheSame, "completed although it was told to stop"),
+        (Self::CancelMetFinished, "cancel met a finished job"),
+        (Self::CompletedDespiteCancel, "completed despite a cancel"),
         (Self::Retried, "retried"),
         (Self::Snoozed, "snoozed"),
         (Self::Buried, "buried"),
-        (Self::Refused, "refused by its handler"),
+        (Self::CancelledByHandler, "cancelled by its handler"),
     ];
 }
 
@@ -55,21 +55,21 @@ impl Reached {
         for operation in &log.operations {
             reached.operation(&operation.asked, operation.answered());
         }
-        reached.add(Rare::CompletedAllTheSame, completed_all_the_same(&log.operations, stored));
+        reached.add(Rare::CompletedDespiteCancel, completed_despite_cancel(&log.operations, stored));
         reached
     }
 
     fn operation(&mut self, asked: &Asked, answer: Option<&Answered>) {
         match (asked, answer) {
-            (Asked::Insert { .. }, None) => self.add(Rare::InsertCutOff, 1),
+            (Asked::Insert { .. }, None) => self.add(Rare::InsertInterrupted, 1),
             (_, Some(Answered::Failed(Failure::WorkerLost))) => self.add(Rare::WorkerLost, 1),
             (_, Some(Answered::Maintained { rescued, .. })) => self.add(Rare::Rescued, *rescued),
             (_, Some(Answered::Cancelled(answers))) => {
                 for answer in answers {
                     match answer {
-                        CancelAnswer::Cancelled => self.add(Rare::CancelWasFirst, 1),
+                        CancelAnswer::Cancelled => self.add(Rare::CancelMetWaiting, 1),
                         CancelAnswer::Running => self.add(Rare::CancelMetRunning, 1),
-                        CancelAnswer::Finished(_) => self.add(Rare::CancelWasLate, 1),
+                        CancelAnswer::Finished(_) => self.add(Rare::CancelMetFinished, 1),
                         CancelAnswer::NotFound => {}
                     }
                 }
@@ -81,7 +81,7 @@ impl Reached {
                         (Ending::Retry, Ok(SettleAnswer::Done)) => self.add(Rare::Retried, 1),
                         (Ending::Snooze, Ok(SettleAnswer::Done)) => self.add(Rare::Snoozed, 1),
                         (Ending::Bury, Ok(SettleAnswer::Done)) => self.add(Rare::Buried, 1),
-                        (Ending::Cancel, Ok(SettleAnswer::Done)) => self.add(Rare::Refused, 1),
+                        (Ending::Cancel, Ok(SettleAnswer::Done)) => self.add(Rare::CancelledByHandler, 1),
                         _ => {}
                     }
                 }
@@ -90,7 +90,7 @@ impl Reached {
         }
     }
 
-    /// Those of another run as well.
+    /// Adds the counts of another round.
     pub(crate) fn join(&mut self, other: Self) {
         other.0.into_iter().for_each(|(rare, many)| self.add(rare, many));
     }
@@ -99,18 +99,22 @@ impl Reached {
         *self.0.entry(rare).or_default() += many;
     }
 
-    /// Fails if one was never reached: then the run has not shown what it is to show.
+    /// Fails if a state was never reached, because the soak then did not test it.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let is_missing = |(rare, _): &(Rare, &str)| self.0.get(rare).is_none_or(|&many| many == 0);
         let missing: Vec<&str> = Rare::ALL.into_iter().filter(is_missing).map(|(_, name)| name).collect();
-        ensure!(missing.is_empty(), "the run never reached {}: {self}", missing.join(", "));
+        ensure!(
+            missing.is_empty(),
+            "the soak never reached these states: {}; it reached: {self}",
+            missing.join(", ")
+        );
         Ok(())
     }
 }
 
-/// How many jobs were completed by the very lease that a cancel had met running: it was claimed
-/// before the cancel was asked for.
-fn completed_all_the_same(operations: &[Operation], stored: &Stored) -> u64 {
+/// Number of jobs that were completed by a lease that a cancel had signalled. Such a lease was
+/// claimed before the request of the cancel.
+fn completed_despite_cancel(operations: &[Operation], stored: &Stored) -> u64 {
     let mut claimed = BTreeMap::new();
     let mut signalled = BTreeMap::new();
     for operation in operations {

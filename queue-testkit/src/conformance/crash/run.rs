@@ -1,4 +1,4 @@
-//! The real runtime, with handlers that do what the payload says.
+//! Workers of the real runtime, with handlers that act on the payload.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use super::work::{KIND, RUNNING};
 use crate::conformance::history::Sink;
 use crate::conformance::history::event::Event;
 
-/// How long handlers may go on when their worker shuts down.
+/// Time that handlers get to end after a shutdown.
 pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
-/// How long after its last heartbeat a worker of the runtime is given up, by the backend's own clock.
+/// Time after its last heartbeat at which a worker of the runtime is lost, by the backend's clock.
 pub(crate) const EXPIRY: Duration = Duration::from_millis(900);
 
-/// The kind of jobs whose first lease is lost on purpose.
+/// The kind of jobs whose first lease a case loses on purpose.
 pub(crate) const LAPSE: &str = "lapse";
 
-/// The point at which a handler has left its result, before the job is settled.
+/// The point after a handler has captured its result, before the job is settled.
 pub(crate) const CAPTURED: &str = "result captured";
 
-/// How the worker works.
+/// The orders of a worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) slots: usize,
     pub(crate) upkeep: Upkeep,
 }
 
-/// Whether it looks after the jobs of dead workers.
+/// Whether the worker rescues jobs of lost workers.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Upkeep {
     Often,
@@ -48,7 +48,7 @@ pub(crate) fn start(
     start_for(&[KIND], orders, backend, sink)
 }
 
-/// A worker that handles these kinds.
+/// Starts a worker that handles these kinds.
 pub(crate) fn start_for(
     kinds: &[&str],
     orders: &Orders,
@@ -58,13 +58,14 @@ pub(crate) fn start_for(
     let mut queue = JobQueue::new(backend);
     for kind in kinds {
         let sink = Arc::clone(sink);
-        let handler = move |context: JobContext, payload: Payload| obey(Arc::clone(&sink), context, payload);
+        let handler =
+            move |context: JobContext, payload: Payload| run_payload(Arc::clone(&sink), context, payload);
         queue.handle(kind, Arc::new(handler), TaskOptions::new())?;
     }
     Ok(Worker::new().serve(&queue).settings(settings(orders)).start()?)
 }
 
-/// A worker that handles nothing there is, and looks after the jobs of dead ones.
+/// Starts a worker that handles no existing kind, but rescues jobs of lost workers.
 pub(crate) fn start_keeper(backend: Arc<dyn Backend>) -> anyhow::Result<RunningWorker> {
     let mut queue = JobQueue::new(backend);
     let nothing = |_: JobContext, _: Payload| async { Ok(()) };
@@ -87,8 +88,8 @@ fn settings(orders: &Orders) -> WorkerSettings {
         .prune(None)
 }
 
-/// Records that it started, does what the payload says, and leaves a result that no other attempt leaves.
-async fn obey(sink: Arc<dyn Sink>, context: JobContext, payload: Payload) -> HandlerResult {
+/// Records the start, acts on the payload, and captures a result that no other attempt captures.
+async fn run_payload(sink: Arc<dyn Sink>, context: JobContext, payload: Payload) -> HandlerResult {
     let attempt = context.attempt();
     sink.write(Event::Started { job: context.id(), attempt });
     sink.reach(RUNNING).await;
@@ -97,7 +98,7 @@ async fn obey(sink: Arc<dyn Sink>, context: JobContext, payload: Payload) -> Han
         "bury" => return Err(JobError::bury("hopeless")),
         "refuse" => return Err(JobError::cancel("not wanted")),
         "snooze" if fastrand::bool() => return Err(JobError::snooze(Duration::ZERO)),
-        // What work takes: a job that ends at once is hardly ever met running.
+        // The duration of real work: a cancel or a kill rarely meets a job that ends at once.
         "slow" => tokio::time::sleep(Duration::from_millis(fastrand::u64(2..20))).await,
         "stubborn" => tokio::time::sleep(Duration::from_millis(60)).await,
         "obedient" => tokio::select! {

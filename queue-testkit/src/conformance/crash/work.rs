@@ -1,4 +1,4 @@
-//! A child that claims and settles by hand, at the time that its parent says.
+//! A child that claims and settles without the runtime, at the time that its parent sets.
 
 use std::time::Duration;
 
@@ -20,85 +20,85 @@ pub(crate) const KIND: &str = "job";
 /// The point between a claim and its settlement.
 pub(crate) const RUNNING: &str = "handler running";
 
-/// How it works.
+/// The orders of a working child.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Orders {
     pub(crate) now: Micros,
-    /// Jobs in a claim.
+    /// Maximum number of jobs per claim.
     pub(crate) limit: u32,
     pub(crate) verdicts: Verdicts,
 }
 
-/// How jobs end.
+/// The verdicts of a working child.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Verdicts {
-    /// Each well, with a result that names its claim.
+    /// Completes each job, with a result that names its claim.
     Complete,
-    /// As chance has it, from this seed on.
+    /// Random verdicts from this seed.
     Mixed(u64),
 }
 
-/// What a parent tells its children of the time.
+/// The line with which a parent sets the time of its children.
 pub(crate) fn time_line(now: Timestamp) -> String {
     format!("now {}", now.as_micros())
 }
 
-pub(crate) fn heard_time(line: &str) -> Option<Timestamp> {
+pub(crate) fn parse_time(line: &str) -> Option<Timestamp> {
     let micros: u64 = line.strip_prefix("now ")?.parse().ok()?;
     Some(Timestamp::UNIX_EPOCH.saturating_add(Duration::from_micros(micros)))
 }
 
-/// What a child answers to it, once it has beaten at that time.
+/// The line of a child after its heartbeat at that time.
 pub(crate) fn beat_line(now: Timestamp) -> String {
     format!("beat at {}", now.as_micros())
 }
 
-/// A result that no other lease leaves.
+/// A result that no other lease has.
 pub(crate) fn result_of(job: &ClaimedJob) -> Vec<u8> {
     format!("\"{} of {:?}\"", job.attempt, job.token.claim).into_bytes()
 }
 
-pub(crate) async fn play(orders: &Orders, backend: &dyn Backend, parent: &Parent) -> anyhow::Result<()> {
-    let mut hand = Hand {
+pub(crate) async fn run(orders: &Orders, backend: &dyn Backend, parent: &Parent) -> anyhow::Result<()> {
+    let mut worker = ManualWorker {
         backend,
         parent,
         now: orders.now.time(),
         worker: WorkerId::generate(),
-        chance: match orders.verdicts {
+        rng: match orders.verdicts {
             Verdicts::Complete => None,
             Verdicts::Mixed(seed) => Some(fastrand::Rng::with_seed(seed)),
         },
     };
-    hand.register().await?;
+    worker.register().await?;
     loop {
-        let jobs = hand.claim(orders.limit).await?;
+        let jobs = worker.claim(orders.limit).await?;
         if jobs.is_empty() {
             parent.say(IDLE);
             let line = parent.hear().await;
             if line == END {
                 return Ok(());
             }
-            hand.take_in(&line).await?;
+            worker.set_time(&line).await?;
         }
         for job in jobs {
             parent.reach(RUNNING).await;
-            hand.settle(&job).await?;
+            worker.settle(&job).await?;
             while let Some(line) = parent.heard() {
-                hand.take_in(&line).await?;
+                worker.set_time(&line).await?;
             }
         }
     }
 }
 
-struct Hand<'a> {
+struct ManualWorker<'a> {
     backend: &'a dyn Backend,
     parent: &'a Parent,
     now: Timestamp,
     worker: WorkerId,
-    chance: Option<fastrand::Rng>,
+    rng: Option<fastrand::Rng>,
 }
 
-impl Hand<'_> {
+impl ManualWorker<'_> {
     async fn register(&mut self) -> anyhow::Result<()> {
         self.worker = WorkerId::generate();
         let request = RegisterRequest::new(self.worker, "a child of the kit", EXPIRY).at(self.now);
@@ -120,15 +120,15 @@ impl Hand<'_> {
         let settlement = Settlement::new(job.token, self.verdict(job));
         let request = SettleRequest::new(self.worker, vec![settlement]).at(self.now);
         match self.backend.settle(request).await {
-            // A lost lease is another worker's now; the answer is recorded.
+            // A lost lease is not an error here; the wrapper records the reply.
             Ok(_) => Ok(()),
             Err(error) => self.endure(error).await,
         }
     }
 
     fn verdict(&mut self, job: &ClaimedJob) -> Verdict {
-        let error = || "the dice said so".to_owned();
-        match self.chance.as_mut().map_or(0, |dice| dice.u8(..100)) {
+        let error = || "a random verdict".to_owned();
+        match self.rng.as_mut().map_or(0, |rng| rng.u8(..100)) {
             0..75 => Verdict::Complete(Completion::new().result(result_of(job))),
             75..90 => Verdict::Retry { error: error(), delay: Duration::ZERO },
             90..94 => Verdict::Snooze { delay: Duration::ZERO },
@@ -137,9 +137,9 @@ impl Hand<'_> {
         }
     }
 
-    /// The time moves on: the worker beats, and says so.
-    async fn take_in(&mut self, line: &str) -> anyhow::Result<()> {
-        let Some(now) = heard_time(line) else { return Ok(()) };
+    /// Sets the time, sends a heartbeat, and notifies the parent.
+    async fn set_time(&mut self, line: &str) -> anyhow::Result<()> {
+        let Some(now) = parse_time(line) else { return Ok(()) };
         self.now = now;
         match self.backend.heartbeat(HeartbeatRequest::new(self.worker).at(now)).await {
             Ok(_) => self.parent.say(beat_line(now)),
@@ -148,7 +148,8 @@ impl Hand<'_> {
         Ok(())
     }
 
-    /// A worker that was given up goes on as a new one; all else that is of no help ends this process.
+    /// After a lost worker, registers a new one. After a retryable error, continues. Any other
+    /// error ends this process.
     async fn endure(&mut self, error: queue_core::Error) -> anyhow::Result<()> {
         if error.kind() == ErrorKind::WorkerLost {
             self.register().await

@@ -1,34 +1,34 @@
-//! What the cases expect of each fault.
+//! The errors that cases expect under each fault.
 
 use queue_core::ErrorKind;
 
 use super::Fault;
 
-/// How a fault is brought about.
+/// How long a fault lasts, or what it hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// Until it is mended.
+    /// Lasts until it is mended.
     Lasting,
-    /// At once, and then it is over.
+    /// Is over when the injection returns.
     Moment,
-    /// At one request, or one row.
+    /// Hits one request or one row.
     Aimed,
 }
 
-/// What an operation does, as far as a fault cares.
+/// The writes of an operation, on which the effect of a fault depends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// It enters jobs, and many bytes with them.
-    Enters,
-    /// It writes the row of the target job's outcome.
-    Ends,
-    /// It writes another row of the target job.
-    Moves,
-    /// It writes, but nothing about jobs.
-    Writes,
-    /// It may find nothing to write.
+    /// Inserts jobs with many bytes.
+    Inserts,
+    /// Writes the row of the target job's outcome.
+    WritesOutcome,
+    /// Writes another row of the target job.
+    WritesJob,
+    /// Writes rows, but not of jobs.
+    WritesOther,
+    /// May find nothing to write.
     MayWrite,
-    /// It changes nothing.
+    /// Changes nothing.
     Reads,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Fails {
     Never,
 }
 
-/// Faults after which the storage, or the way to it, is as it was.
+/// Faults after which the storage and the connection to it are as before.
 pub(crate) const OUTAGES: &[Fault] = &[
     Fault::Locked,
     Fault::Contended,
@@ -57,10 +57,10 @@ pub(crate) const OUTAGES: &[Fault] = &[
     Fault::Terminated,
 ];
 
-/// Faults that leave it open whether a request was done.
+/// Faults after which it is unknown whether a request was executed.
 pub(crate) const DOUBTS: &[Fault] = &[Fault::RequestLost, Fault::ReplyLost, Fault::Silent];
 
-/// Faults that last, and make writes fail.
+/// Lasting faults that make writes fail.
 pub(crate) const STANDSTILLS: &[Fault] = &[
     Fault::Locked,
     Fault::Refused,
@@ -71,7 +71,7 @@ pub(crate) const STANDSTILLS: &[Fault] = &[
     Fault::ReadOnly,
 ];
 
-/// Faults that last, whatever their class, while a worker holds what it has.
+/// Lasting faults of each error class, during which a worker must keep its leases.
 pub(crate) const ENDURED: &[Fault] =
     &[Fault::Locked, Fault::Refused, Fault::Stopped, Fault::Crashed, Fault::ReadOnly, Fault::Misconfigured];
 
@@ -99,24 +99,24 @@ impl Fault {
         }
     }
 
-    /// Whether it is aimed at rows, and not at a request.
+    /// Whether the fault is aimed at rows and not at a request.
     pub(crate) const fn hits_rows(self) -> bool {
         matches!(self, Self::RowConflictsBriefly | Self::RowConflicts | Self::RowFull | Self::RowRefused)
     }
 
-    /// Whether a backend hides it from its callers.
-    pub(crate) const fn is_ridden_through(self) -> bool {
+    /// Whether a backend must hide the fault from its callers.
+    pub(crate) const fn is_hidden_from_callers(self) -> bool {
         matches!(self, Self::Contended | Self::Slow | Self::RowConflictsBriefly)
     }
 
-    /// Whether an operation that meets it fails.
+    /// Whether an operation fails under the fault.
     pub(crate) fn fails(self, work: Work) -> Fails {
         match self {
             Self::Contended | Self::Slow | Self::RowConflictsBriefly => Fails::Never,
             Self::Refused | Self::Silent | Self::Late | Self::Stopped | Self::Crashed => Fails::Certainly,
             Self::Cut | Self::HalfClosed | Self::Terminated | Self::Misconfigured => Fails::Perhaps,
             Self::Locked | Self::RequestLost | Self::ReplyLost => match work {
-                Work::Enters | Work::Ends | Work::Moves | Work::Writes => Fails::Certainly,
+                Work::Inserts | Work::WritesOutcome | Work::WritesJob | Work::WritesOther => Fails::Certainly,
                 Work::MayWrite | Work::Reads => Fails::Perhaps,
             },
             Self::ReadOnly => match work {
@@ -124,22 +124,22 @@ impl Fault {
                 _ => Fails::Certainly,
             },
             Self::Full => match work {
-                Work::Enters => Fails::Certainly,
+                Work::Inserts => Fails::Certainly,
                 Work::Reads => Fails::Never,
                 _ => Fails::Perhaps,
             },
             Self::RowConflicts | Self::RowFull => match work {
-                Work::Enters | Work::Ends | Work::Moves => Fails::Certainly,
-                Work::Writes | Work::MayWrite | Work::Reads => Fails::Never,
+                Work::Inserts | Work::WritesOutcome | Work::WritesJob => Fails::Certainly,
+                Work::WritesOther | Work::MayWrite | Work::Reads => Fails::Never,
             },
             Self::RowRefused => match work {
-                Work::Enters | Work::Ends => Fails::Certainly,
+                Work::Inserts | Work::WritesOutcome => Fails::Certainly,
                 _ => Fails::Never,
             },
         }
     }
 
-    /// Whether it is honest to fail so.
+    /// Whether an operation may fail with this kind of error under the fault.
     pub(crate) fn permits(self, kind: ErrorKind, work: Work) -> bool {
         let reads = work == Work::Reads;
         match self {
@@ -177,9 +177,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_list_is_of_faults_that_all_knows_once() {
+    fn lists_contain_only_faults_of_all_without_duplicates() {
         for (index, fault) in Fault::ALL.iter().enumerate() {
-            assert!(!Fault::ALL[..index].contains(fault), "{fault} stands twice");
+            assert!(!Fault::ALL[..index].contains(fault), "{fault} is listed twice");
             assert!(
                 Fault::ALL.iter().filter(|other| other.as_str() == fault.as_str()).count() == 1,
                 "{fault}"
@@ -188,12 +188,12 @@ mod tests {
         assert!(
             [OUTAGES, DOUBTS, STANDSTILLS, ENDURED].concat().iter().all(|fault| Fault::ALL.contains(fault))
         );
-        // The match makes a new fault fail to compile until it is entered in `Fault::ALL`.
+        // A new fault must be added to `Fault::ALL`; this count notices a missing aimed one.
         assert_eq!(Fault::ALL.iter().filter(|fault| fault.manner() == Manner::Aimed).count(), 6);
     }
 
     #[test]
-    fn reads_are_never_of_unknown_outcome_and_what_is_ridden_through_permits_no_error() {
+    fn permitted_errors_fit_reads_and_hidden_faults() {
         let kinds = [
             ErrorKind::Busy,
             ErrorKind::Unavailable,
@@ -203,8 +203,8 @@ mod tests {
         ];
         for fault in Fault::ALL {
             assert!(!fault.permits(ErrorKind::UnknownOutcome, Work::Reads), "{fault}");
-            let permits_any = kinds.iter().any(|kind| fault.permits(*kind, Work::Writes));
-            assert_eq!(permits_any, !fault.is_ridden_through(), "{fault}");
+            let permits_any = kinds.iter().any(|kind| fault.permits(*kind, Work::WritesOther));
+            assert_eq!(permits_any, !fault.is_hidden_from_callers(), "{fault}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A case that fails says how, and none holds up the others.
+//! Reports of failed cases, timeouts and ignored trials.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use queue_core::backend::Capabilities;
 use queue_core::{Backend, MemoryBackend};
 
-use super::super::case::{Need, Offered, Tier};
+use super::super::case::{Features, Need, Tier};
 use super::super::storage::{SetupResult, Storage};
 use super::*;
 
@@ -28,7 +28,7 @@ impl Storage for Jobs {
     }
 }
 
-/// Another storage each time it is opened.
+/// Opens another storage each time.
 struct Forgetful;
 
 #[async_trait]
@@ -69,12 +69,12 @@ fn outcome(case: &'static Case, timeout: Duration) -> Result<(), String> {
 const LONG: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_case_that_holds_passes() {
+fn case_without_error_passes() {
     assert_eq!(outcome(case(|_| Box::pin(async { Ok(()) })), LONG), Ok(()));
 }
 
 #[test]
-fn a_failure_tells_all_that_is_known() {
+fn failure_report_shows_promise_seed_operations_and_rows() {
     let failing = case(|kit| {
         Box::pin(async move {
             let id = kit.insert_one(kit.spec("job")).await?;
@@ -98,13 +98,13 @@ fn a_failure_tells_all_that_is_known() {
 }
 
 #[test]
-fn a_panic_is_a_failure_like_any_other() {
+fn panic_of_a_case_is_reported() {
     let report = outcome(case(|_| Box::pin(async { panic!("out of cheese") })), LONG).unwrap_err();
     assert!(report.starts_with("the case panicked: out of cheese"), "{report}");
 }
 
 #[test]
-fn a_case_that_hangs_or_blocks_its_threads_fails() {
+fn hanging_or_blocking_case_times_out() {
     let hanging = case(|_| Box::pin(std::future::pending()));
     let blocking = case(|_| {
         Box::pin(async {
@@ -120,7 +120,7 @@ fn a_case_that_hangs_or_blocks_its_threads_fails() {
 }
 
 #[test]
-fn a_case_that_sees_nothing_wrong_is_ended_by_its_history() {
+fn case_without_error_fails_if_history_is_wrong() {
     let forgets = case(|kit| {
         Box::pin(async move {
             kit.insert_one(kit.spec("job")).await?;
@@ -128,19 +128,22 @@ fn a_case_that_sees_nothing_wrong_is_ended_by_its_history() {
         })
     });
     let report = run(forgets, None, Arc::new(Forgetful), settings(LONG)).unwrap_err();
-    assert!(report.contains("has no order in which each answer is right: where Read(None)"), "{report}");
+    assert!(
+        report.contains("has no order in which each reply is right: at the reply to Read(None)"),
+        "{report}"
+    );
     assert_eq!(run(forgets, None, Arc::new(Memory), settings(LONG)), Ok(()));
 }
 
 #[test]
-fn a_storage_that_cannot_be_made_is_named() {
+fn failed_create_is_reported() {
     let report =
         run(case(|_| Box::pin(async { Ok(()) })), None, Arc::new(Broken), settings(LONG)).unwrap_err();
     assert!(report.contains("`create` failed: no room on the device"), "{report}");
 }
 
 #[test]
-fn what_is_not_run_is_shown_with_its_reason() {
+fn ignored_trial_shows_its_reason() {
     let needy = Box::leak(Box::new(Case {
         name: "q01_of_this_test",
         tier: Tier::Race,
@@ -149,23 +152,23 @@ fn what_is_not_run_is_shown_with_its_reason() {
         run: |_| Box::pin(async { Ok(()) }),
     }));
     let subject: Arc<dyn Subject> = Arc::new(Memory);
-    let trial_of = |offered| trial(needy, None, offered, &subject, &settings(LONG));
-    let mut offered = Offered::default();
-    let missing = trial_of(offered);
+    let trial_of = |features| trial(needy, None, features, &subject, &settings(LONG));
+    let mut features = Features::default();
+    let missing = trial_of(features);
     assert_eq!(missing.kind(), "needs durable, which the backend does not declare");
     assert!(missing.has_ignored_flag());
-    offered.capabilities = Capabilities::default().with_durable();
-    let homeless = trial_of(offered);
-    assert!(homeless.kind().contains("child processes"), "{}", homeless.kind());
-    assert!(homeless.has_ignored_flag());
-    offered.address = true;
-    let not_asked = trial_of(offered);
-    assert_eq!(not_asked.kind(), "tier race is not asked for");
-    assert!(not_asked.has_ignored_flag());
+    features.capabilities = Capabilities::default().with_durable();
+    let without_address = trial_of(features);
+    assert!(without_address.kind().contains("child processes"), "{}", without_address.kind());
+    assert!(without_address.has_ignored_flag());
+    features.address = true;
+    let not_selected = trial_of(features);
+    assert_eq!(not_selected.kind(), "tier race is not selected");
+    assert!(not_selected.has_ignored_flag());
 }
 
 #[test]
-fn a_case_of_a_fault_is_named_after_it_and_ignored_where_it_cannot_be_brought_about() {
+fn case_of_an_unsupported_fault_is_ignored() {
     let broken = Box::leak(Box::new(Case {
         name: "q22_of_this_test",
         tier: Tier::Fault,
@@ -175,11 +178,11 @@ fn a_case_of_a_fault_is_named_after_it_and_ignored_where_it_cannot_be_brought_ab
     }));
     let subject: Arc<dyn Subject> = Arc::new(Memory);
     let settings = Arc::new(Settings { tiers: vec![Tier::Fault], ..(*settings(LONG)).clone() });
-    let ignored = trial(broken, Some(Fault::Locked), Offered::default(), &subject, &settings);
+    let ignored = trial(broken, Some(Fault::Locked), Features::default(), &subject, &settings);
     assert_eq!(ignored.name(), "q22_of_this_test::locked");
-    assert_eq!(ignored.kind(), "needs the fault `locked`, which the subject cannot bring about");
+    assert_eq!(ignored.kind(), "needs the fault `locked`, which the subject cannot cause");
     assert!(ignored.has_ignored_flag());
     let report = run(broken, Some(Fault::Locked), subject, settings).unwrap_err();
-    assert!(report.contains("does not know how to bring about the fault `locked`"), "{report}");
+    assert!(report.contains("the subject cannot cause the fault `locked`"), "{report}");
     assert!(report.contains("--exact q22_of_this_test::locked"), "{report}");
 }

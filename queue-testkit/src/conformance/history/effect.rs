@@ -1,4 +1,4 @@
-//! The effects of an operation on jobs, as far as its answer shows them.
+//! Derives the effects of an operation on jobs from its request and reply.
 
 use std::time::Duration;
 
@@ -13,26 +13,26 @@ use super::step::Step;
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) asked: Duration,
-    /// [`NEVER`] if it may still take effect.
+    /// [`NEVER`] if the operation may still take effect.
     pub(super) answered: Duration,
     pub(super) process: usize,
-    /// Steps that happened to these jobs, between the request and the answer.
+    /// Steps of jobs that happened between the request and the reply.
     pub(super) sure: Vec<(JobId, Step)>,
-    /// Steps that happened to these jobs at some moment since the request, or not at all.
+    /// Steps of jobs that may have happened at any time since the request.
     pub(super) maybe: Vec<(JobId, Step)>,
-    /// A claim of unknown outcome, which may have taken any job since the request.
+    /// A claim of unknown outcome, which may have claimed any job since the request.
     pub(super) unknown_claim: Option<ClaimId>,
     /// The claim and its worker.
     pub(super) claimer: Option<(ClaimId, WorkerId)>,
     /// Set if `sure` lists all leases of this claim of this worker.
     pub(super) leases_of: Option<(ClaimId, WorkerId)>,
-    /// Leases may have been taken back.
+    /// The operation may have rescued jobs.
     pub(super) rescues: bool,
-    /// Finished jobs may have been removed.
+    /// The operation may have pruned finished jobs.
     pub(super) prunes: bool,
 }
 
-/// What is known of an operation as a whole.
+/// The outcome of an operation as a whole.
 enum Outcome<'a> {
     Known(&'a Answered),
     Unknown,

@@ -1,6 +1,6 @@
-//! How ids and states of the queue are written in an event.
+//! Encodes ids and states in events.
 
-/// Ids of claims and workers, as hexadecimal digits.
+/// Encodes ids of claims and workers as hexadecimal digits.
 pub(super) mod hex {
     use queue_core::{ClaimId, WorkerId};
     use serde::{Deserialize, Deserializer, Serializer, de};
@@ -41,7 +41,7 @@ pub(super) mod hex {
     }
 }
 
-/// States by their names.
+/// Encodes states by name.
 pub(super) mod state {
     use queue_core::State;
     use serde::{Deserialize, Deserializer, Serializer, de};
@@ -58,6 +58,6 @@ pub(super) mod state {
     ) -> Result<State, D::Error> {
         let name = String::deserialize(deserializer)?;
         let known = State::ALL.iter().copied().find(|state| state.as_str() == name);
-        known.ok_or_else(|| de::Error::custom(format!("no state is called `{name}`")))
+        known.ok_or_else(|| de::Error::custom(format!("there is no state `{name}`")))
     }
 }

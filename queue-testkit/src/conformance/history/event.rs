@@ -1,4 +1,4 @@
-//! The events of a recording: which operation was asked, and how it was answered.
+//! The events of a recording: requests, replies and starts of handlers.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::encode::{hex, state};
 
-/// One event of a process. The number of an answer is that of its question.
+/// An event of a process. A reply has the number of its request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Event {
     Asked(u64, Asked),
@@ -21,17 +21,17 @@ pub(crate) enum Event {
 }
 
 impl Event {
-    /// The event that is written in a line, if there is one.
+    /// Parses a line; `None` if it is not an event.
     pub(crate) fn read(line: &str) -> Option<Self> {
         serde_json::from_str(line).ok()
     }
 
-    /// Whether a line says that an insert is asked.
+    /// Whether a line is the request of an insert.
     pub(crate) fn asks_to_insert(line: &str) -> bool {
         matches!(Self::read(line), Some(Self::Asked(_, Asked::Insert { .. })))
     }
 
-    /// Whether a line says that the only settlement of a request was answered like this.
+    /// Whether a line is the reply to one settlement, with this result.
     pub(crate) fn has_settled(line: &str, expected: SettleAnswer) -> bool {
         matches!(
             Self::read(line),
@@ -40,7 +40,7 @@ impl Event {
     }
 }
 
-/// An operation, with as much of its request as the checks need.
+/// A request, with the fields that the checks need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Asked {
     Insert {
@@ -73,29 +73,29 @@ pub(crate) enum Asked {
         prunes: bool,
     },
     Read,
-    /// An operation that changes no job and keeps no worker alive.
+    /// An operation that neither changes a job nor extends a worker.
     Other,
 }
 
-/// The answer to an operation.
+/// A reply, with the fields that the checks need.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answered {
     Inserted {
         /// For each batch, whether its jobs are new.
         batches: Vec<Result<Vec<bool>, Failure>>,
-        /// `None` if the claim was not made.
+        /// `None` if the claim was not executed.
         claim: Option<Result<Vec<Leased>, Failure>>,
     },
-    /// The leases that a claim took, or holds.
+    /// The leases that a claim returned, or that a list of leases contains.
     Claimed(Vec<Leased>),
     Settled(Vec<Result<SettleAnswer, Failure>>),
     Cancelled(Vec<CancelAnswer>),
     Maintained {
-        /// Leases that were taken back.
+        /// Number of rescued jobs, including those that died.
         rescued: u64,
         pruned: u64,
     },
-    /// The jobs as a read found them; `None` for a job that does not exist.
+    /// The jobs that a read returned; `None` for a job that does not exist.
     Read(Vec<(JobId, Option<Found>)>),
     Done,
     Failed(Failure),
@@ -151,7 +151,7 @@ pub(crate) struct Lease {
     pub(crate) claim: ClaimId,
 }
 
-/// A job as a read found it.
+/// A job that a read returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
     #[serde(with = "state")]
@@ -162,7 +162,7 @@ pub(crate) struct Found {
 /// The verdict of a settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ending {
-    /// With the hash of the result.
+    /// Holds the hash of the result.
     Complete(Option<u64>),
     Retry,
     Bury,
@@ -207,14 +207,14 @@ impl From<CancelReply> for CancelAnswer {
     }
 }
 
-/// An error, by what the caller knows after it.
+/// The kind of an error, as far as the outcome of the request depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Failure {
     /// The request may have taken effect, or may do so later.
     UnknownOutcome,
-    /// Nothing was changed, and trying again may help.
-    Passing,
-    /// Nothing was changed, because the worker was given up.
+    /// Nothing was changed, and a retry may succeed.
+    Retryable,
+    /// Nothing was changed, because the worker is lost.
     WorkerLost,
     /// Nothing was changed.
     Refused,
@@ -225,7 +225,7 @@ impl From<&queue_core::Error> for Failure {
         match error.kind() {
             ErrorKind::UnknownOutcome => Self::UnknownOutcome,
             ErrorKind::WorkerLost => Self::WorkerLost,
-            kind if kind.is_retryable() => Self::Passing,
+            kind if kind.is_retryable() => Self::Retryable,
             _ => Self::Refused,
         }
     }

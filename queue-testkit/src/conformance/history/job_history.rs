@@ -1,4 +1,4 @@
-//! The lives of all jobs, put together from the operations and the rows in the end.
+//! Collects the operations and the final row of each job.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -9,29 +9,33 @@ use super::Rows;
 use super::effect::Effects;
 use super::log::Operation;
 use super::lost::lost_from;
-use super::order::{Chance, Event, Life, NEVER, Stretches, World};
+use super::order::{AnyJobEffects, Event, Intervals, JobHistory, NEVER, PossibleStep};
 use super::step::{Seen, Step};
 
-pub(super) type Lives = BTreeMap<JobId, Life>;
+pub(super) type JobHistories = BTreeMap<JobId, JobHistory>;
 
-pub(super) fn lives(effects: &[Effects], rows: &Rows<'_>) -> Lives {
-    let mut lives = Lives::new();
+pub(super) fn job_histories(effects: &[Effects], rows: &Rows<'_>) -> JobHistories {
+    let mut histories = JobHistories::new();
     for effects in effects {
         for (job, step) in &effects.sure {
-            let life = lives.entry(*job).or_default();
-            life.allow(*step);
-            life.events.push(effects.event(*step));
+            let history = histories.entry(*job).or_default();
+            history.note_attempts(*step);
+            history.events.push(effects.event(*step));
         }
         for (job, step) in &effects.maybe {
-            let life = lives.entry(*job).or_default();
-            life.allow(*step);
-            life.chances.push(Chance { from: effects.asked, process: effects.process, step: *step });
+            let history = histories.entry(*job).or_default();
+            history.note_attempts(*step);
+            history.possible_steps.push(PossibleStep {
+                from: effects.asked,
+                process: effects.process,
+                step: *step,
+            });
         }
     }
-    add_leases(effects, &mut lives);
-    add_rows(rows, &mut lives);
-    add_claims(effects, &mut lives);
-    lives
+    add_leases(effects, &mut histories);
+    add_rows(rows, &mut histories);
+    add_claims(effects, &mut histories);
+    histories
 }
 
 impl Effects {
@@ -41,17 +45,17 @@ impl Effects {
     }
 }
 
-impl Life {
-    fn allow(&mut self, step: Step) {
+impl JobHistory {
+    fn note_attempts(&mut self, step: Step) {
         if let Step::Inserted { attempts, .. } = step {
             self.attempts = attempts.max(self.attempts);
         }
     }
 
-    /// All steps that happened or may have.
+    /// All steps that happened or may have happened.
     pub(super) fn steps(&self) -> impl Iterator<Item = Step> {
-        let chances = self.chances.iter().map(|chance| chance.step);
-        self.events.iter().map(|event| event.step).chain(chances)
+        let possible_steps = self.possible_steps.iter().map(|possible| possible.step);
+        self.events.iter().map(|event| event.step).chain(possible_steps)
     }
 
     fn claims(&self) -> impl Iterator<Item = ClaimId> {
@@ -59,14 +63,15 @@ impl Life {
     }
 }
 
-/// A list of the leases of a claim shows that the claim holds no other job.
-fn add_leases(all: &[Effects], lives: &mut Lives) {
+/// Adds an event for each job that a list of leases does not contain, because the list shows that
+/// the claim does not hold it.
+fn add_leases(all: &[Effects], histories: &mut JobHistories) {
     if all.iter().all(|effects| effects.leases_of.is_none()) {
         return;
     }
     let mut jobs: HashMap<ClaimId, BTreeSet<JobId>> = HashMap::new();
-    for (job, life) in &*lives {
-        for claim in life.claims() {
+    for (job, history) in &*histories {
+        for claim in history.claims() {
             jobs.entry(claim).or_default().insert(*job);
         }
     }
@@ -79,14 +84,14 @@ fn add_leases(all: &[Effects], lives: &mut Lives) {
         let held: BTreeSet<JobId> = effects.sure.iter().map(|(job, _)| *job).collect();
         for job in jobs.get(&claim).into_iter().flatten().filter(|job| !held.contains(job)) {
             let event = effects.event(Step::Leased { claim, attempt: None });
-            lives.entry(*job).or_default().events.push(event);
+            histories.entry(*job).or_default().events.push(event);
         }
     }
 }
 
-/// The rows are a last read of every job, including those that were never enqueued.
-fn add_rows(rows: &Rows<'_>, lives: &mut Lives) {
-    let mut seen: BTreeMap<JobId, Option<Seen>> = lives.keys().map(|job| (*job, None)).collect();
+/// Adds the rows as a last read of every job, including jobs that were never enqueued.
+fn add_rows(rows: &Rows<'_>, histories: &mut JobHistories) {
+    let mut seen: BTreeMap<JobId, Option<Seen>> = histories.keys().map(|job| (*job, None)).collect();
     let stored = rows.stored;
     let live = stored.live.iter().map(|row| (row.id, row.state, row.attempt, row.claim));
     let ended = stored.outcomes.iter().map(|row| (row.id, row.state, row.attempt, row.claim));
@@ -96,37 +101,39 @@ fn add_rows(rows: &Rows<'_>, lives: &mut Lives) {
     for (job, seen) in seen {
         let (asked, answered) = (rows.asked, rows.answered);
         let event = Event { asked, answered, process: None, step: Step::Read(seen) };
-        lives.entry(job).or_default().events.push(event);
+        histories.entry(job).or_default().events.push(event);
     }
 }
 
-/// A claim of unknown outcome took the jobs under whose leases it is named later.
-fn add_claims(all: &[Effects], lives: &mut Lives) {
+/// Adds the claims of unknown outcome that a later lease of the job names, because such a claim was
+/// executed.
+fn add_claims(all: &[Effects], histories: &mut JobHistories) {
     let unknown: HashMap<ClaimId, Duration> =
         all.iter().filter_map(|effects| Some((effects.unknown_claim?, effects.asked))).collect();
     if unknown.is_empty() {
         return;
     }
-    for life in lives.values_mut() {
-        let named: BTreeSet<ClaimId> = life.claims().filter(|claim| unknown.contains_key(claim)).collect();
-        life.unknown_claims = named.into_iter().map(|claim| (claim, unknown[&claim])).collect();
+    for history in histories.values_mut() {
+        let named: BTreeSet<ClaimId> = history.claims().filter(|claim| unknown.contains_key(claim)).collect();
+        history.unknown_claims = named.into_iter().map(|claim| (claim, unknown[&claim])).collect();
     }
 }
 
-/// What may have happened to any job.
-pub(super) fn world(operations: &[Operation], effects: &[Effects]) -> World {
+/// Collects the effects that any job may have had.
+pub(super) fn any_job_effects(operations: &[Operation], effects: &[Effects]) -> AnyJobEffects {
     let mut order: Vec<&Effects> = effects.iter().collect();
     order.sort_by_key(|effects| effects.asked);
-    let stretches = |is_so: fn(&Effects) -> bool| {
+    let intervals = |is_so: fn(&Effects) -> bool| {
         let chosen = order.iter().filter(|effects| is_so(effects));
-        Stretches::new(chosen.map(|effects| (effects.asked, effects.answered)))
+        Intervals::new(chosen.map(|effects| (effects.asked, effects.answered)))
     };
-    World {
-        rescues: stretches(|effects| effects.rescues),
+    AnyJobEffects {
+        rescues: intervals(|effects| effects.rescues),
         lost_from: lost_from(operations),
-        prunes: stretches(|effects| effects.prunes),
-        // With an insert that is answered, its claim of unknown outcome may still be done.
-        claims: Stretches::new(
+        prunes: intervals(|effects| effects.prunes),
+        // Until `NEVER`, because a claim of unknown outcome may be executed after the reply to its
+        // insert.
+        claims: Intervals::new(
             order
                 .iter()
                 .filter(|effects| effects.unknown_claim.is_some())

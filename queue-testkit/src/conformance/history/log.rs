@@ -1,4 +1,4 @@
-//! The events of all processes, put together to operations.
+//! Pairs the events of all processes to operations.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use queue_core::{ClaimId, JobId, WorkerId};
 use super::event::{Answered, Asked, Event, Lease, Leased};
 use crate::child::Line;
 
-/// An operation of a process, from the moment of the request to that of the answer.
+/// An operation of a process, with the times of its request and its reply.
 #[derive(Debug, Clone)]
 pub(crate) struct Operation {
-    /// The place of the process in [`Log::processes`].
+    /// The index of the process in [`Log::processes`].
     pub(crate) process: usize,
     pub(crate) asked_at: Duration,
     pub(crate) asked: Asked,
-    /// `None` if the future was dropped, or the process died, before the answer.
+    /// `None` if the future was dropped, or the process died, before the reply.
     pub(crate) answer: Option<(Duration, Answered)>,
 }
 
@@ -24,7 +24,7 @@ impl Operation {
         self.answer.as_ref().map(|(_, answered)| answered)
     }
 
-    /// The leases that the answer names, and their claim.
+    /// The leases in the reply, and their claim.
     pub(crate) fn leases(&self) -> Option<(ClaimId, &[Leased])> {
         match (&self.asked, self.answered()?) {
             (Asked::Leases { claim, .. }, Answered::Claimed(jobs)) => Some((*claim, jobs)),
@@ -37,7 +37,7 @@ impl Operation {
     }
 }
 
-/// The operations and starts of handlers of several processes.
+/// The operations and the starts of handlers of several processes.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// The names of the processes.
@@ -46,12 +46,12 @@ pub(crate) struct Log {
     pub(crate) operations: Vec<Operation>,
     /// The jobs that handlers started, with their attempts.
     pub(crate) starts: Vec<(JobId, u32)>,
-    /// Operations without an answer, by process and number.
+    /// Operations without a reply, by process and number.
     open: HashMap<(usize, u64), usize>,
 }
 
 impl Log {
-    /// A log of one process, from the lines that it wrote. Other lines are passed over.
+    /// Reads the log of one process from its lines. Ignores lines that are not events.
     pub(crate) fn of(lines: &[Line]) -> Self {
         let mut log = Self::default();
         log.add(String::new(), lines);
@@ -88,7 +88,7 @@ impl Log {
         }
     }
 
-    /// The leases that the processes were given and did not end, as far as they know.
+    /// The leases that the processes received and did not settle, as far as they know.
     pub(crate) fn open_leases(&self) -> Vec<Lease> {
         let mut open = Vec::new();
         for operation in &self.operations {
@@ -108,7 +108,7 @@ impl Log {
         open
     }
 
-    /// Whether an insert, a settle or a cancel has no answer.
+    /// Whether an insert, a settle or a cancel has no reply.
     pub(crate) fn has_open_write(&self) -> bool {
         self.operations.iter().any(|operation| {
             let asked = &operation.asked;
@@ -117,7 +117,7 @@ impl Log {
         })
     }
 
-    /// The worker that was registered last.
+    /// The last registered worker.
     pub(crate) fn last_worker(&self) -> Option<WorkerId> {
         self.operations.iter().rev().find_map(|operation| match operation.asked {
             Asked::Register { worker, .. } => Some(worker),

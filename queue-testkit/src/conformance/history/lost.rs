@@ -1,7 +1,7 @@
-//! From which moment on a lease can have been taken back.
+//! Computes from when on a lease may have been rescued.
 //!
-//! A rescue may take a lease if the expiry of its worker has passed by the time of the rescue, or
-//! the deadline of the lease has. A worker that is answered is not given up yet.
+//! A rescue may take a lease if its worker has expired, or the deadline of the lease has passed, by
+//! the time of the rescue. A worker whose request succeeds is not lost at that time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use super::event::{Answered, Asked, Claim, Failure, Leased, Micros};
 use super::log::Operation;
 use super::order::NEVER;
 
-/// The backend's own clock may run faster than that of this machine, by this factor at most.
-const SLOWEST: f64 = 0.95;
+/// The backend's clock may run faster than the clock of this machine, at most by this factor.
+const CLOCK_TOLERANCE: f64 = 0.95;
 
-/// A rescue that may have taken something.
+/// A rescue that may have rescued jobs.
 struct Rescue {
     asked: Duration,
-    /// [`NEVER`] if it may still take effect.
+    /// [`NEVER`] if the rescue may still take effect.
     answered: Duration,
     now: Option<Micros>,
 }
 
-/// A time that must have passed: as a request states it, or by the clock of this machine.
+/// A time that must have passed: stated by a request, or on the clock of this machine.
 enum Due {
     Stated(Timestamp),
     Own(Duration),
@@ -33,11 +33,12 @@ impl Due {
     fn after(now: Option<Micros>, asked: Duration, wait: Duration) -> Self {
         match now {
             Some(now) => Self::Stated(now.time().saturating_add(wait)),
-            None => Self::Own(asked.saturating_add(wait.mul_f64(SLOWEST))),
+            None => Self::Own(asked.saturating_add(wait.mul_f64(CLOCK_TOLERANCE))),
         }
     }
 
-    /// Whether the time has passed for this rescue. Times of different clocks say nothing.
+    /// Whether the time may have passed at this rescue. True for times of different clocks, because
+    /// they cannot be compared.
     fn may_have_passed(&self, rescue: &Rescue) -> bool {
         match (self, rescue.now) {
             (Self::Stated(due), Some(now)) => *due <= now.time(),
@@ -47,29 +48,31 @@ impl Due {
     }
 }
 
-/// The signs of life of a worker.
+/// The expiry and the heartbeats of a worker.
 #[derive(Default)]
-struct Life {
+struct WorkerHistory {
     expiry: Option<Duration>,
-    /// The requests that were answered.
-    beats: Vec<(Option<Micros>, Duration)>,
+    /// The stated time and the request time of each registration and heartbeat that succeeded.
+    heartbeats: Vec<(Option<Micros>, Duration)>,
 }
 
-impl Life {
-    /// From when on the worker can have been given up. Later rescues need no new reason.
-    fn given_up_from(&self, rescues: &[Rescue]) -> Duration {
+impl WorkerHistory {
+    /// From when on the worker may be lost. The first rescue that may have found it expired
+    /// decides.
+    fn lost_from(&self, rescues: &[Rescue]) -> Duration {
         let Some(expiry) = self.expiry else { return Duration::ZERO };
-        let dues = self.beats.iter().map(|&(now, asked)| Due::after(now, asked, expiry));
+        let dues = self.heartbeats.iter().map(|&(now, asked)| Due::after(now, asked, expiry));
         let dues: Vec<Due> = latest(dues);
-        let alive = self.beats.iter().map(|(_, asked)| *asked).max().unwrap_or_default();
-        let is_due =
-            |rescue: &&Rescue| alive <= rescue.answered && dues.iter().all(|due| due.may_have_passed(rescue));
+        let last_heartbeat = self.heartbeats.iter().map(|(_, asked)| *asked).max().unwrap_or_default();
+        let is_due = |rescue: &&Rescue| {
+            last_heartbeat <= rescue.answered && dues.iter().all(|due| due.may_have_passed(rescue))
+        };
         let first = rescues.iter().filter(is_due).map(|rescue| rescue.asked).min();
-        first.map_or(NEVER, |first| first.max(alive))
+        first.map_or(NEVER, |first| first.max(last_heartbeat))
     }
 }
 
-/// The latest by each clock.
+/// The latest time of each clock.
 fn latest(dues: impl Iterator<Item = Due>) -> Vec<Due> {
     let (mut stated, mut own) = (None, None);
     for due in dues {
@@ -81,11 +84,13 @@ fn latest(dues: impl Iterator<Item = Due>) -> Vec<Due> {
     stated.map(Due::Stated).into_iter().chain(own.map(Due::Own)).collect()
 }
 
-/// For each claim, the moment from which on its leases can have been taken back.
+/// For each claim, the time from which on its leases may have been rescued.
 pub(super) fn lost_from(operations: &[Operation]) -> HashMap<ClaimId, Duration> {
     let rescues: Vec<Rescue> = operations.iter().filter_map(rescue).collect();
-    let given_up: HashMap<WorkerId, Duration> =
-        lives(operations).into_iter().map(|(worker, life)| (worker, life.given_up_from(&rescues))).collect();
+    let worker_lost_from: HashMap<WorkerId, Duration> = worker_histories(operations)
+        .into_iter()
+        .map(|(worker, history)| (worker, history.lost_from(&rescues)))
+        .collect();
     let mut lost = HashMap::new();
     for operation in operations {
         let Some((claim, jobs)) = claim(operation) else { continue };
@@ -93,30 +98,30 @@ pub(super) fn lost_from(operations: &[Operation]) -> HashMap<ClaimId, Duration> 
         let due = Due::after(claim.now, operation.asked_at, timeout.saturating_add(claim.grace));
         let overdue = rescues.iter().filter(|rescue| due.may_have_passed(rescue));
         let overdue = overdue.map(|rescue| rescue.asked).min().unwrap_or(NEVER);
-        let given_up = given_up.get(&claim.worker).copied().unwrap_or_default();
-        let from = overdue.min(given_up);
+        let worker_lost_from = worker_lost_from.get(&claim.worker).copied().unwrap_or_default();
+        let from = overdue.min(worker_lost_from);
         lost.entry(claim.claim).and_modify(|lost: &mut Duration| *lost = from.min(*lost)).or_insert(from);
     }
     lost
 }
 
-fn lives(operations: &[Operation]) -> HashMap<WorkerId, Life> {
-    let mut lives: HashMap<WorkerId, Life> = HashMap::new();
+fn worker_histories(operations: &[Operation]) -> HashMap<WorkerId, WorkerHistory> {
+    let mut worker_histories: HashMap<WorkerId, WorkerHistory> = HashMap::new();
     for operation in operations {
         let (worker, now) = match operation.asked {
             Asked::Register { worker, now, expiry } => {
-                let life = lives.entry(worker).or_default();
-                life.expiry = life.expiry.min(Some(expiry)).or(Some(expiry));
+                let history = worker_histories.entry(worker).or_default();
+                history.expiry = history.expiry.min(Some(expiry)).or(Some(expiry));
                 (worker, now)
             }
             Asked::Heartbeat { worker, now } => (worker, now),
             _ => continue,
         };
         if matches!(operation.answered(), Some(Answered::Done)) {
-            lives.entry(worker).or_default().beats.push((now, operation.asked_at));
+            worker_histories.entry(worker).or_default().heartbeats.push((now, operation.asked_at));
         }
     }
-    lives
+    worker_histories
 }
 
 fn rescue(operation: &Operation) -> Option<Rescue> {
@@ -129,7 +134,7 @@ fn rescue(operation: &Operation) -> Option<Rescue> {
     Some(Rescue { asked: operation.asked_at, answered, now })
 }
 
-/// The claim that an operation makes, and the jobs that it is known to have taken.
+/// The claim of an operation, and the jobs that it is known to have claimed.
 fn claim(operation: &Operation) -> Option<(&Claim, &[Leased])> {
     match &operation.asked {
         Asked::Claim(claim) | Asked::Insert { claim: Some(claim), .. } => {

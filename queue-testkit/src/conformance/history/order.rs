@@ -1,4 +1,4 @@
-//! The search for an order of what was done to one job.
+//! Searches for an order of the operations on one job.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -7,46 +7,46 @@ use queue_core::ClaimId;
 
 use super::step::{Stage, Step};
 
-/// A moment that has not come.
+/// A time after all others.
 pub(super) const NEVER: Duration = Duration::MAX;
 
-/// The most operations on one job that are under way at the same time: each has a bit.
-pub(super) const MOST_OPEN: usize = 128;
+/// Maximum number of concurrent operations on one job, because each has a bit of a `u128`.
+pub(super) const MAX_OPEN: usize = 128;
 
-/// An operation on the job that was answered.
+/// An operation on the job that has a reply.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Event {
     pub(super) asked: Duration,
     pub(super) answered: Duration,
-    /// The process that asked; `None` for the rows in the end.
+    /// The process of the request; `None` for the final rows.
     pub(super) process: Option<usize>,
     pub(super) step: Step,
 }
 
-/// A step that may have happened to the job, any number of times, from a moment on.
+/// A step that may have happened to the job, any number of times, from a time on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Chance {
+pub(super) struct PossibleStep {
     pub(super) from: Duration,
     pub(super) process: usize,
     pub(super) step: Step,
 }
 
-/// All that is known of one job.
+/// The operations on one job.
 #[derive(Debug, Default)]
-pub(super) struct Life {
+pub(super) struct JobHistory {
     pub(super) events: Vec<Event>,
-    pub(super) chances: Vec<Chance>,
-    /// Claims of unknown outcome that something names later, each with the moment of its request.
+    pub(super) possible_steps: Vec<PossibleStep>,
+    /// Claims of unknown outcome that a later operation names, each with the time of its request.
     pub(super) unknown_claims: Vec<(ClaimId, Duration)>,
     pub(super) attempts: u32,
 }
 
-impl Life {
+impl JobHistory {
     /// The highest attempt that a claim of unknown outcome may have made. Attempts of a waiting job
-    /// never go down, so that one above all that are named would show in the end, unless the job was
-    /// removed.
-    fn highest_unknown(&self, world: &World) -> u32 {
-        if !world.prunes.is_empty() {
+    /// never decrease. An attempt above all that are named would therefore be in the final row,
+    /// unless the job was pruned.
+    fn highest_unknown(&self, any_job: &AnyJobEffects) -> u32 {
+        if !any_job.prunes.is_empty() {
             return self.attempts;
         }
         let named = self.events.iter().filter_map(|event| event.step.attempt()).max();
@@ -54,18 +54,18 @@ impl Life {
     }
 }
 
-/// Stretches of time in which something may have happened to any job.
+/// Intervals of time in which an operation may have affected any job.
 #[derive(Debug, Default)]
-pub(super) struct Stretches {
-    /// Each with its beginning, and the latest end of all up to it.
+pub(super) struct Intervals {
+    /// The start of each interval, and the latest end of all intervals up to it.
     ends: Vec<(Duration, Duration)>,
 }
 
-impl Stretches {
-    /// From the beginnings and ends, in the order of the beginnings.
-    pub(super) fn new(stretches: impl Iterator<Item = (Duration, Duration)>) -> Self {
+impl Intervals {
+    /// Creates the list from starts and ends, which must be in the order of the starts.
+    pub(super) fn new(intervals: impl Iterator<Item = (Duration, Duration)>) -> Self {
         let mut ends: Vec<(Duration, Duration)> = Vec::new();
-        for (from, until) in stretches {
+        for (from, until) in intervals {
             let latest = ends.last().map_or(until, |(_, latest)| until.max(*latest));
             ends.push((from, latest));
         }
@@ -76,65 +76,66 @@ impl Stretches {
         self.ends.is_empty()
     }
 
-    /// Whether one of them has something in common with the time between these moments.
-    fn meets(&self, after: Duration, before: Duration) -> bool {
+    /// Whether an interval overlaps the time between these two times.
+    fn overlap(&self, after: Duration, before: Duration) -> bool {
         let begun = self.ends.partition_point(|(from, _)| *from < before);
         begun.checked_sub(1).is_some_and(|last| self.ends[last].1 > after)
     }
 }
 
-/// What may have happened to any job.
+/// The effects that any job may have had.
 #[derive(Debug, Default)]
-pub(super) struct World {
-    pub(super) rescues: Stretches,
-    /// From when on the leases of a claim can have been taken back.
+pub(super) struct AnyJobEffects {
+    pub(super) rescues: Intervals,
+    /// From when on the leases of each claim may have been rescued.
     pub(super) lost_from: HashMap<ClaimId, Duration>,
-    pub(super) prunes: Stretches,
+    pub(super) prunes: Intervals,
     /// Claims of unknown outcome.
-    pub(super) claims: Stretches,
+    pub(super) claims: Intervals,
 }
 
-impl World {
+impl AnyJobEffects {
     fn may_rescue(&self, stage: Stage, after: Duration, before: Duration) -> bool {
         let from = match stage {
             Stage::Running { claim: Some(claim), .. } => self.lost_from.get(&claim).copied(),
             _ => None,
         };
         let after = from.unwrap_or_default().max(after);
-        after <= before && self.rescues.meets(after, before)
+        after <= before && self.rescues.overlap(after, before)
     }
 }
 
-/// Why no order was found.
+/// The reason why no order was found.
 #[derive(Debug)]
 pub(super) enum NoOrder {
-    /// There is none: this cannot have been answered so, wherever the job may have stood from when it was asked
-    /// to when it was answered.
+    /// No order exists: the reply to `event` is wrong for each state that the job may have had
+    /// between the request and the reply.
     Impossible { event: Event, stages: Vec<Stage> },
-    /// More than [`MOST_OPEN`] were under way.
+    /// More than [`MAX_OPEN`] operations were concurrent.
     TooManyOpen,
 }
 
-/// A way in which everything can have been so far: where it left the job, and which of the open operations
-/// are done.
-type Way = (Stage, u128);
+/// A possible execution so far: the stage of the job, and which of the open operations were
+/// executed.
+type Execution = (Stage, u128);
 
-/// Puts the events one after another so that each is answered rightly, none of them before it was asked or
-/// after it was answered.
+/// Searches for an order of the events in which each reply is right and each operation is executed
+/// between its request and its reply.
 ///
-/// All ways are followed at once, from answer to answer. What changes nothing and is true is done as soon as
-/// it is: nothing is gained by waiting.
-pub(super) fn find(life: &Life, world: &World) -> Result<(), NoOrder> {
-    let events = &life.events;
+/// All possible executions are followed in parallel, from reply to reply. An operation that changes
+/// nothing is executed as soon as its reply is right, because a later execution permits nothing
+/// more.
+pub(super) fn find(history: &JobHistory, any_job: &AnyJobEffects) -> Result<(), NoOrder> {
+    let events = &history.events;
     let mut moments: Vec<(Duration, bool, usize)> = Vec::with_capacity(events.len() * 2);
     for (index, event) in events.iter().enumerate() {
         moments.push((event.asked, false, index));
         moments.push((event.answered, true, index));
     }
     moments.sort_unstable();
-    let highest_unknown = life.highest_unknown(world);
-    let mut search = Search { life, world, highest_unknown, open: Vec::new(), last: Duration::ZERO };
-    let mut ways: HashSet<Way> = HashSet::from([(Stage::Absent, 0)]);
+    let highest_unknown = history.highest_unknown(any_job);
+    let mut search = Search { history, any_job, highest_unknown, open: Vec::new(), last: Duration::ZERO };
+    let mut executions: HashSet<Execution> = HashSet::from([(Stage::Absent, 0)]);
     for (moment, is_answer, index) in moments {
         if !is_answer {
             if !search.open(index) {
@@ -142,14 +143,14 @@ pub(super) fn find(life: &Life, world: &World) -> Result<(), NoOrder> {
             }
             continue;
         }
-        let reached = search.all_reached(ways, moment);
+        let reached = search.all_reached(executions, moment);
         let bit = search.close(index);
-        ways = reached
+        executions = reached
             .iter()
             .filter(|(_, done)| done & bit != 0)
             .map(|(stage, done)| (*stage, done & !bit))
             .collect();
-        if ways.is_empty() {
+        if executions.is_empty() {
             let mut stages: Vec<Stage> = Vec::new();
             for (stage, _) in reached {
                 if !stages.contains(&stage) {
@@ -164,42 +165,42 @@ pub(super) fn find(life: &Life, world: &World) -> Result<(), NoOrder> {
 }
 
 struct Search<'a> {
-    life: &'a Life,
-    world: &'a World,
+    history: &'a JobHistory,
+    any_job: &'a AnyJobEffects,
     highest_unknown: u32,
-    /// The operations under way, each at its bit.
+    /// The concurrent operations, each at the index of its bit.
     open: Vec<Option<usize>>,
-    /// The moment up to which the ways are known.
+    /// The time up to which the executions are known.
     last: Duration,
 }
 
 impl Search<'_> {
-    /// Gives an operation a bit; `false` if there are too many to tell apart.
+    /// Assigns a bit to an operation; `false` if there are too many.
     fn open(&mut self, index: usize) -> bool {
         let free = self.open.iter().position(Option::is_none).unwrap_or(self.open.len());
         if free == self.open.len() {
             self.open.push(None);
         }
         self.open[free] = Some(index);
-        free < MOST_OPEN
+        free < MAX_OPEN
     }
 
-    /// The bit of an operation, which is free again.
+    /// Frees the bit of an operation and returns it.
     fn close(&mut self, index: usize) -> u128 {
         let is_it = |open: &Option<usize>| *open == Some(index);
-        let Some(place) = self.open.iter().position(is_it) else { return 0 };
-        self.open[place] = None;
-        1 << place
+        let Some(slot) = self.open.iter().position(is_it) else { return 0 };
+        self.open[slot] = None;
+        1 << slot
     }
 
-    /// All ways that these can have gone on up to this moment.
-    fn all_reached(&self, ways: HashSet<Way>, until: Duration) -> HashSet<Way> {
+    /// All executions that these may have become by this time.
+    fn all_reached(&self, executions: HashSet<Execution>, until: Duration) -> HashSet<Execution> {
         let mut reached = HashSet::new();
-        let mut next: Vec<Way> = ways.into_iter().collect();
-        while let Some(way) = next.pop() {
-            let way = self.with_all_that_is_true(way);
-            if reached.insert(way) {
-                self.steps_from(way, until, |way| next.push(way));
+        let mut next: Vec<Execution> = executions.into_iter().collect();
+        while let Some(execution) = next.pop() {
+            let execution = self.with_unchanging_steps(execution);
+            if reached.insert(execution) {
+                self.steps_from(execution, until, |execution| next.push(execution));
             }
         }
         reached
@@ -207,35 +208,35 @@ impl Search<'_> {
 
     fn undone(&self, done: u128) -> impl Iterator<Item = (u128, Step)> {
         let bits = self.open.iter().enumerate();
-        let undone = bits.filter_map(move |(place, open)| {
-            open.filter(|_| done & (1 << place) == 0).map(|index| (1 << place, index))
+        let undone = bits.filter_map(move |(slot, open)| {
+            open.filter(|_| done & (1 << slot) == 0).map(|index| (1 << slot, index))
         });
-        undone.map(|(bit, index)| (bit, self.life.events[index].step))
+        undone.map(|(bit, index)| (bit, self.history.events[index].step))
     }
 
-    fn with_all_that_is_true(&self, (stage, done): Way) -> Way {
-        let is_true = |step: Step| step.after(stage, self.life.attempts) == Some(stage);
+    fn with_unchanging_steps(&self, (stage, done): Execution) -> Execution {
+        let is_true = |step: Step| step.after(stage, self.history.attempts) == Some(stage);
         let more = self.undone(done).filter(|(_, step)| is_true(*step)).fold(0, |bits, (bit, _)| bits | bit);
         (stage, done | more)
     }
 
-    fn steps_from(&self, (stage, done): Way, until: Duration, mut to: impl FnMut(Way)) {
+    fn steps_from(&self, (stage, done): Execution, until: Duration, mut to: impl FnMut(Execution)) {
         for (bit, step) in self.undone(done) {
-            if let Some(after) = step.after(stage, self.life.attempts) {
+            if let Some(after) = step.after(stage, self.history.attempts) {
                 to((after, done | bit));
             }
         }
-        let chances = self.life.chances.iter().filter(|chance| chance.from < until);
-        for after in chances.filter_map(|chance| chance.step.after(stage, self.life.attempts)) {
+        let possible_steps = self.history.possible_steps.iter().filter(|possible| possible.from < until);
+        for after in possible_steps.filter_map(|possible| possible.step.after(stage, self.history.attempts)) {
             to((after, done));
         }
-        if let Some(after) = Step::Rescued.after(stage, self.life.attempts)
-            && self.world.may_rescue(stage, self.last, until)
+        if let Some(after) = Step::Rescued.after(stage, self.history.attempts)
+            && self.any_job.may_rescue(stage, self.last, until)
         {
             to((after, done));
         }
-        if let Some(after) = Step::Pruned.after(stage, self.life.attempts)
-            && self.world.prunes.meets(self.last, until)
+        if let Some(after) = Step::Pruned.after(stage, self.history.attempts)
+            && self.any_job.prunes.overlap(self.last, until)
         {
             to((after, done));
         }
@@ -248,10 +249,10 @@ impl Search<'_> {
         if attempt > self.highest_unknown {
             return;
         }
-        for (claim, _) in self.life.unknown_claims.iter().filter(|(_, from)| *from < until) {
+        for (claim, _) in self.history.unknown_claims.iter().filter(|(_, from)| *from < until) {
             to(Stage::Running { claim: Some(*claim), attempt });
         }
-        if self.world.claims.meets(self.last, until) {
+        if self.any_job.claims.overlap(self.last, until) {
             to(Stage::Running { claim: None, attempt });
         }
     }

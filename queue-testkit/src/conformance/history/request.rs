@@ -1,4 +1,4 @@
-//! Requests and replies of a backend, as events.
+//! Converts requests and replies of a backend to events.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -20,7 +20,7 @@ pub(crate) trait Request {
     fn answered(reply: &Self::Reply) -> Answered;
 }
 
-/// The event for a reply or an error.
+/// Converts a reply or an error to its event.
 pub(crate) fn answer<R: Request>(reply: &Result<R::Reply>) -> Answered {
     match reply {
         Ok(reply) => R::answered(reply),
@@ -28,7 +28,7 @@ pub(crate) fn answer<R: Request>(reply: &Result<R::Reply>) -> Answered {
     }
 }
 
-/// A number that stands for these bytes, the same in every process of a program.
+/// A hash that is the same in every process of a program.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
@@ -59,7 +59,7 @@ impl From<&Verdict> for Ending {
             Verdict::Bury { .. } => Self::Bury,
             Verdict::Cancel { .. } => Self::Cancel,
             Verdict::Snooze { .. } => Self::Snooze,
-            // A verdict that this suite does not know ends no job.
+            // A verdict that this suite does not know is assumed not to end the job.
             _ => Self::Release,
         }
     }

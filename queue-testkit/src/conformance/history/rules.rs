@@ -1,4 +1,4 @@
-//! Promises that concern more than the order of the operations on one job.
+//! Checks of promises that do not follow from the order of the operations on one job.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,33 +6,33 @@ use queue_core::backend::Stored;
 use queue_core::{ClaimId, JobId, State};
 
 use super::event::{Answered, Asked, Ending, Failure, NewJob, SettleAnswer};
-use super::life::Lives;
+use super::job_history::JobHistories;
 use super::log::{Log, Operation};
-use super::order::{Life, World};
+use super::order::{AnyJobEffects, JobHistory};
 use super::request::hash;
 use super::step::Step;
 use crate::conformance::promise::Promise;
 
-/// A result is that of a settle by the claim that won.
-pub(super) fn results(stored: &Stored, lives: &Lives) -> Vec<String> {
+/// Each stored result must be that of a settle by the claim that completed the job.
+pub(super) fn results(stored: &Stored, histories: &JobHistories) -> Vec<String> {
     let mut faults = Vec::new();
     for row in stored.outcomes.iter().filter(|row| row.state == State::Completed) {
-        let Some(life) = lives.get(&row.id) else { continue };
+        let Some(history) = histories.get(&row.id) else { continue };
         let stored = row.result.as_deref().map(hash);
         let wrote_it = |step: Step| {
             let Step::Settled { claim, ending, answer: SettleAnswer::Done } = step else { return false };
             Some(claim) == row.claim && ending == Ending::Complete(stored)
         };
-        if !life.steps().any(wrote_it) {
+        if !history.steps().any(wrote_it) {
             let job = row.id;
-            faults.push(format!("job {job} has a result that the claim which completed it did not bring"));
+            faults.push(format!("job {job} has a result that the claim which completed it did not send"));
         }
     }
     faults
 }
 
-/// Each start of a handler has a lease of its own.
-pub(super) fn starts(log: &Log, lives: &Lives) -> Vec<String> {
+/// Each start of a handler must have a lease of its own.
+pub(super) fn starts(log: &Log, histories: &JobHistories) -> Vec<String> {
     let mut started: BTreeMap<(JobId, u32), usize> = BTreeMap::new();
     for start in &log.starts {
         *started.entry(*start).or_default() += 1;
@@ -44,22 +44,23 @@ pub(super) fn starts(log: &Log, lives: &Lives) -> Vec<String> {
             Step::Leased { claim, attempt: charged } => (charged == Some(attempt)).then_some(claim),
             _ => None,
         };
-        let steps = lives.get(&job).into_iter().flat_map(Life::steps);
+        let steps = histories.get(&job).into_iter().flat_map(JobHistory::steps);
         let claims = steps.filter_map(claim_of).collect::<BTreeSet<ClaimId>>().len();
         if starts > claims {
             let promise = Promise::SingleLiveLease;
             faults.push(format!(
-                "{promise}: job {job} started {starts} times as attempt {attempt}, of {claims} claims"
+                "{promise}: attempt {attempt} of job {job} started {starts} times, but was claimed {claims} \
+                 times"
             ));
         }
     }
     faults
 }
 
-/// A batch of unknown outcome is stored as a whole or not at all.
-pub(super) fn batches(log: &Log, world: &World, stored: &Stored) -> Vec<String> {
-    if !world.prunes.is_empty() {
-        // A job that is missing may have been removed.
+/// A batch of unknown outcome must be stored as a whole or not at all.
+pub(super) fn batches(log: &Log, any_job: &AnyJobEffects, stored: &Stored) -> Vec<String> {
+    if !any_job.prunes.is_empty() {
+        // A missing job may have been pruned.
         return Vec::new();
     }
     let batches: Vec<(&[NewJob], Outcome)> = log.operations.iter().flat_map(batches_of).collect();
@@ -73,20 +74,21 @@ pub(super) fn batches(log: &Log, world: &World, stored: &Stored) -> Vec<String> 
     let mut faults = Vec::new();
     for (batch, _) in batches.iter().filter(|(_, outcome)| *outcome == Outcome::Unknown) {
         let there = batch.iter().filter(|job| stored.contains(&job.id)).count();
-        // Another insert may have stored a job that both name.
+        // A job in two inserts proves nothing, because the other insert may have stored it.
         let is_proof = |job: &NewJob| stored.contains(&job.id) && inserts.get(&job.id) == Some(&1);
         if there < batch.len() && batch.iter().any(is_proof) {
             let (promise, many) = (Promise::BatchAtomic, batch.len());
             let first = batch.first().map(|job| job.id);
             faults.push(format!(
-                "{promise}: the batch of {many} jobs from {first:?} on is stored in part: {there} of them"
+                "{promise}: only {there} jobs of a batch of {many} are stored; the first of the batch is \
+                 {first:?}"
             ));
         }
     }
     faults
 }
 
-/// What is known of a batch.
+/// The outcome of a batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Stored,

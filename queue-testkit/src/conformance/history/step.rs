@@ -1,52 +1,53 @@
-//! One operation as it concerned one job, and what it makes of the job.
+//! The part of an operation that concerns one job, and its effect on the job.
 
 use queue_core::{ClaimId, State};
 
 use super::event::{CancelAnswer, Ending, Found, SettleAnswer};
 
-/// One operation, as it concerned one job, with its answer.
+/// The part of an operation and its reply that concerns one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// An insert of a job with so many attempts, and whether it was new.
+    /// An insert of a job with this number of attempts, and whether it was new.
     Inserted { is_new: bool, attempts: u32 },
-    /// A claim that brought the job.
+    /// A claim that returned the job.
     Claimed { claim: ClaimId, attempt: u32 },
-    /// A look at the leases of a claim: the attempt, if the job was among them.
+    /// A list of the leases of a claim: the attempt, if the list contains the job.
     Leased { claim: ClaimId, attempt: Option<u32> },
-    /// The end of a lease.
+    /// A settle.
     Settled { claim: ClaimId, ending: Ending, answer: SettleAnswer },
     /// A cancel.
     Cancelled(CancelAnswer),
-    /// The job as it was seen; `None` if it did not exist.
+    /// A read of the job; `None` if it did not exist.
     Read(Option<Seen>),
-    /// Its lease was taken back.
+    /// A rescue of the job.
     Rescued,
-    /// It was removed because it is old.
+    /// A prune of the job.
     Pruned,
 }
 
-/// A job as it was seen.
+/// A job that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) state: State,
     pub(crate) attempt: u32,
-    /// The claim that holds it, or ended it, if that is known.
+    /// The claim that holds or ended the job, if it is known.
     pub(crate) claim: Option<Option<ClaimId>>,
 }
 
-/// Where a job stands.
+/// The state of a job in the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     Absent,
     Waiting {
         attempt: u32,
     },
-    /// Without a claim: by one of unknown outcome that nothing names later.
+    /// Without a claim if the job was claimed by a claim of unknown outcome that no later operation
+    /// names.
     Running {
         claim: Option<ClaimId>,
         attempt: u32,
     },
-    /// By the holder of this claim; without a claim, by a cancel or a rescue.
+    /// By the holder of this claim. Without a claim, by a cancel or a rescue.
     Ended {
         state: State,
         claim: Option<ClaimId>,
@@ -55,7 +56,8 @@ pub(crate) enum Stage {
 }
 
 impl Step {
-    /// What it makes of a job that has so many attempts; `None` if it cannot be answered so there.
+    /// The stage after this step of a job with this number of attempts; `None` if the reply is
+    /// wrong at this stage.
     pub(super) fn after(self, stage: Stage, attempts: u32) -> Option<Stage> {
         match (self, stage) {
             (Self::Inserted { is_new: true, .. }, Stage::Absent) => Some(Stage::Waiting { attempt: 0 }),
@@ -79,7 +81,7 @@ impl Step {
         }
     }
 
-    /// Whether the answer is right for an operation that changes nothing.
+    /// Whether the reply is right, for an operation that changes nothing.
     fn is_true_of(self, stage: Stage) -> bool {
         match self {
             Self::Inserted { is_new, .. } => !is_new && stage != Stage::Absent,
@@ -112,7 +114,7 @@ impl Step {
         }
     }
 
-    /// The attempt that it names.
+    /// The attempt that the step names.
     pub(super) const fn attempt(self) -> Option<u32> {
         match self {
             Self::Claimed { attempt, .. } => Some(attempt),
@@ -122,7 +124,7 @@ impl Step {
         }
     }
 
-    /// The claim that it names.
+    /// The claim that the step names.
     pub(super) fn claim(self) -> Option<ClaimId> {
         match self {
             Self::Claimed { claim, .. } | Self::Settled { claim, .. } => Some(claim),
@@ -134,7 +136,7 @@ impl Step {
 }
 
 impl Ending {
-    /// Where the job is after its lease ended like this.
+    /// The stage after this settlement of the lease.
     fn leaves(self, claim: ClaimId, attempt: u32, attempts: u32) -> Stage {
         let ended = |state| Stage::Ended { state, claim: Some(claim), attempt };
         match self {
@@ -147,7 +149,7 @@ impl Ending {
         }
     }
 
-    /// Whether the job may have ended in this state by it.
+    /// Whether this settlement may end the job in this state.
     const fn ends_as(self, state: State) -> bool {
         matches!(
             (self, state),

@@ -1,4 +1,4 @@
-//! Histories that can have been, and others that cannot.
+//! Possible and impossible histories.
 
 mod processes;
 
@@ -23,8 +23,8 @@ const B: ClaimId = ClaimId::from_bytes([0xb; 16]);
 const JOB: JobId = JobId::from_bytes([1; 16]);
 const WORKER: WorkerId = WorkerId::from_bytes([2; 16]);
 
-/// Operations of one process, each after the one before unless they are asked and answered apart.
-struct Tale {
+/// Operations of one process, one after another unless `ask` and `answer` are called separately.
+struct TestHistory {
     history: Arc<History>,
     sink: Arc<dyn Sink>,
     asked: Cell<u64>,
@@ -32,7 +32,7 @@ struct Tale {
 }
 
 fn error<T>(kind: ErrorKind) -> queue_core::Result<T> {
-    Err(Error::new(kind, "test the history", "it is wanted"))
+    Err(Error::new(kind, "test the history", "the test requests it"))
 }
 
 fn spec() -> JobSpec {
@@ -59,12 +59,12 @@ fn completion(result: &[u8]) -> Verdict {
     Verdict::Complete(Completion::new().result(result.to_vec()))
 }
 
-impl Tale {
+impl TestHistory {
     fn ask(&self, request: &impl Request) -> u64 {
         self.write(Event::Asked(self.asked.get() + 1, request.asked()))
     }
 
-    /// A new number, with the event that has it.
+    /// Writes an event and returns its number.
     fn write(&self, event: Event) -> u64 {
         self.asked.set(self.asked.get() + 1);
         self.sink.write(event);
@@ -81,7 +81,7 @@ impl Tale {
         self
     }
 
-    /// A future that was dropped.
+    /// Writes the request of a dropped future.
     fn drop_midway(self, request: &impl Request) -> Self {
         self.ask(request);
         self
@@ -94,8 +94,8 @@ impl Tale {
     }
 
     fn insert(self, insertion: Insertion) -> Self {
-        let fate = Ok(vec![Submitted::new(JOB, insertion)]);
-        self.does(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![fate])))
+        let result = Ok(vec![Submitted::new(JOB, insertion)]);
+        self.does(&InsertRequest::new(vec![vec![spec()]]), &Ok(InsertReply::new(vec![result])))
     }
 
     fn insert_fails(self, kind: ErrorKind) -> Self {
@@ -144,34 +144,34 @@ impl Tale {
         self
     }
 
-    /// What is wrong with it, or nothing.
-    fn verdict(&self) -> String {
+    /// The failure of the check; empty if it passes.
+    fn failure(&self) -> String {
         let (asked, answered) = (self.history.moment(), self.history.moment());
         let checked = self.history.check(&Rows { asked, answered, stored: &self.stored });
         checked.err().map(|error| error.to_string()).unwrap_or_default()
     }
 
     #[track_caller]
-    fn can_be(self) {
-        assert_eq!(self.verdict(), "");
+    fn is_possible(self) {
+        assert_eq!(self.failure(), "");
     }
 
     #[track_caller]
-    fn cannot_be(self, why: &str) {
-        let verdict = self.verdict();
-        assert!(verdict.contains(why), "`{why}` is not in: {verdict}");
+    fn is_impossible(self, why: &str) {
+        let failure = self.failure();
+        assert!(failure.contains(why), "`{why}` is not in: {failure}");
     }
 }
 
-fn tale() -> Tale {
+fn test_history() -> TestHistory {
     let history = Arc::<History>::default();
     let sink = history.process("the case");
-    Tale { history, sink, asked: Cell::new(0), stored: Stored::default() }
+    TestHistory { history, sink, asked: Cell::new(0), stored: Stored::default() }
 }
 
 #[test]
-fn a_life_is_possible() {
-    tale()
+fn whole_life_of_a_job_is_possible() {
+    test_history()
         .cancel(CancelReply::NotFound)
         .insert(Insertion::New)
         .claim(A, 1)
@@ -184,87 +184,111 @@ fn a_life_is_possible() {
         .cancel(CancelReply::Finished(State::Completed))
         .insert(Insertion::Known)
         .ended(State::Completed, 1, Some(B), Some(b"2"))
-        .can_be();
+        .is_possible();
 }
 
 #[test]
-fn an_acknowledged_job_that_is_gone_is_lost() {
-    tale().insert(Insertion::New).cannot_be("can only have been Waiting { attempt: 0 }");
-    tale().insert(Insertion::New).claim(A, 1).cannot_be("can only have been Running");
+fn missing_acknowledged_job_is_impossible() {
+    test_history().insert(Insertion::New).is_impossible("can only have been Waiting { attempt: 0 }");
+    test_history().insert(Insertion::New).claim(A, 1).is_impossible("can only have been Running");
 }
 
 #[test]
-fn a_job_that_was_never_enqueued_is_a_phantom() {
-    tale().live(State::Ready, 0, None).cannot_be("can only have been Absent");
-    tale().claim(A, 1).live(State::Running, 1, Some(A)).cannot_be("can only have been Absent");
+fn job_that_was_never_enqueued_is_impossible() {
+    test_history().live(State::Ready, 0, None).is_impossible("can only have been Absent");
+    test_history().claim(A, 1).live(State::Running, 1, Some(A)).is_impossible("can only have been Absent");
 }
 
 #[test]
-fn an_unacknowledged_write_is_unknown_and_never_absent() {
+fn insert_without_reply_is_executed_at_most_once() {
     for kind in [None, Some(ErrorKind::UnknownOutcome)] {
-        let tale = || match kind {
-            Some(kind) => tale().insert_fails(kind),
-            None => tale().drop_midway(&InsertRequest::new(vec![vec![spec()]])),
+        let test_history = || match kind {
+            Some(kind) => test_history().insert_fails(kind),
+            None => test_history().drop_midway(&InsertRequest::new(vec![vec![spec()]])),
         };
-        tale().can_be();
-        tale().live(State::Ready, 0, None).can_be();
-        tale().insert(Insertion::New).live(State::Ready, 0, None).can_be();
-        tale().insert(Insertion::Known).live(State::Ready, 0, None).can_be();
-        // It may be late, but it is one job.
-        tale().cancel(CancelReply::NotFound).live(State::Ready, 0, None).can_be();
-        tale().insert(Insertion::New).cannot_be("Read(None)");
+        test_history().is_possible();
+        test_history().live(State::Ready, 0, None).is_possible();
+        test_history().insert(Insertion::New).live(State::Ready, 0, None).is_possible();
+        test_history().insert(Insertion::Known).live(State::Ready, 0, None).is_possible();
+        // The insert may be executed late, but stores one job.
+        test_history().cancel(CancelReply::NotFound).live(State::Ready, 0, None).is_possible();
+        test_history().insert(Insertion::New).is_impossible("Read(None)");
     }
 }
 
 #[test]
-fn an_error_is_no_excuse_for_what_was_done_all_the_same() {
+fn failed_request_that_took_effect_is_impossible() {
     for kind in [ErrorKind::Busy, ErrorKind::Unavailable, ErrorKind::Invalid, ErrorKind::Conflict] {
-        tale().insert_fails(kind).can_be();
-        tale().insert_fails(kind).live(State::Ready, 0, None).cannot_be("can only have been Absent");
+        test_history().insert_fails(kind).is_possible();
+        test_history()
+            .insert_fails(kind)
+            .live(State::Ready, 0, None)
+            .is_impossible("can only have been Absent");
         let completed = settle_request(A, completion(b"1"));
-        tale()
+        test_history()
             .insert(Insertion::New)
             .claim(A, 1)
             .does(&completed, &error(kind))
             .ended(State::Completed, 1, Some(A), Some(b"1"))
-            .cannot_be("can only have been Running");
+            .is_impossible("can only have been Running");
     }
 }
 
 #[test]
 fn two_live_leases_are_impossible() {
-    let two = || tale().insert(Insertion::New).claim(A, 1).claim(B, 2);
-    two().live(State::Running, 2, Some(B)).cannot_be("Claimed { claim: 0b0b");
-    two().settle(A, Verdict::Release, Settled::Done).cannot_be("can only have been Running");
-    // Unless the first was taken back between them.
-    tale().insert(Insertion::New).claim(A, 1).rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
-    tale().insert(Insertion::New).rescue(1).claim(A, 1).claim(B, 2).cannot_be("can only have been Running");
-    tale().insert(Insertion::New).claim(A, 1).rescue(0).claim(B, 2).cannot_be("can only have been Running");
+    let two = || test_history().insert(Insertion::New).claim(A, 1).claim(B, 2);
+    two().live(State::Running, 2, Some(B)).is_impossible("Claimed { claim: 0b0b");
+    two().settle(A, Verdict::Release, Settled::Done).is_impossible("can only have been Running");
+    // Possible if the first lease was rescued in between.
+    test_history()
+        .insert(Insertion::New)
+        .claim(A, 1)
+        .rescue(1)
+        .claim(B, 2)
+        .live(State::Running, 2, Some(B))
+        .is_possible();
+    test_history()
+        .insert(Insertion::New)
+        .rescue(1)
+        .claim(A, 1)
+        .claim(B, 2)
+        .is_impossible("can only have been Running");
+    test_history()
+        .insert(Insertion::New)
+        .claim(A, 1)
+        .rescue(0)
+        .claim(B, 2)
+        .is_impossible("can only have been Running");
 }
 
 #[test]
-fn operations_at_the_same_time_may_have_been_in_either_order() {
+fn concurrent_operations_are_possible_in_either_order() {
     let release = settle_request(A, Verdict::Release);
-    let tale = tale().insert(Insertion::New).claim(A, 1);
-    let number = tale.ask(&release);
-    let tale = tale.claim(B, 1);
-    tale.answer::<SettleRequest>(number, &Ok(vec![Ok(Settled::Done)]));
-    tale.live(State::Running, 1, Some(B)).can_be();
+    let test_history = test_history().insert(Insertion::New).claim(A, 1);
+    let number = test_history.ask(&release);
+    let test_history = test_history.claim(B, 1);
+    test_history.answer::<SettleRequest>(number, &Ok(vec![Ok(Settled::Done)]));
+    test_history.live(State::Running, 1, Some(B)).is_possible();
 }
 
 #[test]
-fn what_has_ended_stays_so() {
-    let completed = || tale().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
-    completed().live(State::Ready, 1, None).cannot_be("can only have been Ended");
-    completed().claim(B, 2).cannot_be("can only have been Ended");
-    completed().cancel(CancelReply::Cancelled).cannot_be("can only have been Ended");
-    completed().rescue(5).claim(B, 2).cannot_be("can only have been Ended");
-    tale().insert(Insertion::New).cancel(CancelReply::Cancelled).claim(A, 1).cannot_be("Cancelled");
+fn change_of_a_finished_job_is_impossible() {
+    let completed =
+        || test_history().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
+    completed().live(State::Ready, 1, None).is_impossible("can only have been Ended");
+    completed().claim(B, 2).is_impossible("can only have been Ended");
+    completed().cancel(CancelReply::Cancelled).is_impossible("can only have been Ended");
+    completed().rescue(5).claim(B, 2).is_impossible("can only have been Ended");
+    test_history()
+        .insert(Insertion::New)
+        .cancel(CancelReply::Cancelled)
+        .claim(A, 1)
+        .is_impossible("Cancelled");
 }
 
 #[test]
-fn a_job_is_completed_once() {
-    tale()
+fn second_completion_of_a_job_is_impossible() {
+    test_history()
         .insert(Insertion::New)
         .claim(A, 1)
         .rescue(1)
@@ -272,125 +296,139 @@ fn a_job_is_completed_once() {
         .settle(B, completion(b"2"), Settled::Done)
         .settle(A, completion(b"1"), Settled::Done)
         .ended(State::Completed, 2, Some(B), Some(b"2"))
-        .cannot_be("answer: Done");
-    let completed = || tale().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
-    completed().ended(State::Completed, 1, Some(A), Some(b"2")).cannot_be("did not bring");
-    completed().ended(State::Completed, 1, Some(B), Some(b"1")).cannot_be("can only have been Ended");
-    completed().settle(A, Verdict::Bury { error: String::new() }, Settled::Done).cannot_be("answer: Done");
+        .is_impossible("answer: Done");
+    let completed =
+        || test_history().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
+    completed().ended(State::Completed, 1, Some(A), Some(b"2")).is_impossible("did not send");
+    completed().ended(State::Completed, 1, Some(B), Some(b"1")).is_impossible("can only have been Ended");
+    completed()
+        .settle(A, Verdict::Bury { error: String::new() }, Settled::Done)
+        .is_impossible("answer: Done");
 }
 
 #[test]
-fn a_settle_of_unknown_outcome_may_be_done_again() {
+fn settle_of_unknown_outcome_can_be_repeated() {
     let unknown = || {
         let lost = settle_request(A, completion(b"1"));
-        tale().insert(Insertion::New).claim(A, 1).does(&lost, &error(ErrorKind::UnknownOutcome))
+        test_history().insert(Insertion::New).claim(A, 1).does(&lost, &error(ErrorKind::UnknownOutcome))
     };
-    unknown().live(State::Running, 1, Some(A)).can_be();
-    unknown().ended(State::Completed, 1, Some(A), Some(b"1")).can_be();
+    unknown().live(State::Running, 1, Some(A)).is_possible();
+    unknown().ended(State::Completed, 1, Some(A), Some(b"1")).is_possible();
     let again = || unknown().settle(A, completion(b"1"), Settled::Done);
-    again().ended(State::Completed, 1, Some(A), Some(b"1")).can_be();
-    again().live(State::Running, 1, Some(A)).cannot_be("can only have been Ended");
-    // Another claim may have it only if it was taken back.
-    unknown().claim(B, 2).cannot_be("can only have been");
-    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
+    again().ended(State::Completed, 1, Some(A), Some(b"1")).is_possible();
+    again().live(State::Running, 1, Some(A)).is_impossible("can only have been Ended");
+    // Another claim is possible only after a rescue.
+    unknown().claim(B, 2).is_impossible("can only have been");
+    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).is_possible();
 }
 
 #[test]
-fn a_claim_of_unknown_outcome_may_have_taken_the_job() {
-    let unknown = || tale().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
-    unknown().live(State::Ready, 0, None).can_be();
-    unknown().live(State::Running, 1, Some(A)).can_be();
-    unknown().live(State::Running, 1, Some(B)).cannot_be("can only have been");
+fn claim_of_unknown_outcome_may_hold_the_job() {
+    let unknown =
+        || test_history().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    unknown().live(State::Ready, 0, None).is_possible();
+    unknown().live(State::Running, 1, Some(A)).is_possible();
+    unknown().live(State::Running, 1, Some(B)).is_impossible("can only have been");
     unknown()
         .settle(A, completion(b"1"), Settled::Done)
         .ended(State::Completed, 1, Some(A), Some(b"1"))
-        .can_be();
-    unknown().claim(B, 1).live(State::Running, 1, Some(B)).can_be();
-    // Not heard of again: it cost an attempt only if it was taken back.
-    unknown().claim(B, 2).cannot_be("can only have been");
-    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).can_be();
-    tale()
+        .is_possible();
+    unknown().claim(B, 1).live(State::Running, 1, Some(B)).is_possible();
+    // No later operation names the claim: it was charged an attempt only if a rescue followed.
+    unknown().claim(B, 2).is_impossible("can only have been");
+    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).is_possible();
+    test_history()
         .insert(Insertion::New)
         .rescue(1)
         .claim(B, 2)
-        .cannot_be("can only have been Waiting { attempt: 0 }");
+        .is_impossible("can only have been Waiting { attempt: 0 }");
 }
 
 #[test]
-fn a_list_of_leases_shows_what_a_claim_holds() {
+fn list_of_leases_contradicting_a_claim_is_impossible() {
     let held = |jobs| (LeasesRequest::new(WORKER, A), Ok(jobs));
     let (request, reply) = held(vec![job(A, 1)]);
-    let unknown = || tale().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
-    unknown().does(&request, &reply).live(State::Ready, 0, None).cannot_be("can only have been Running");
+    let unknown =
+        || test_history().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
+    unknown().does(&request, &reply).live(State::Ready, 0, None).is_impossible("can only have been Running");
     let (request, reply) = held(Vec::new());
-    let claimed = tale().insert(Insertion::New).claim(A, 1).does(&request, &reply);
-    claimed.live(State::Running, 1, Some(A)).cannot_be("Leased");
+    let claimed = test_history().insert(Insertion::New).claim(A, 1).does(&request, &reply);
+    claimed.live(State::Running, 1, Some(A)).is_impossible("Leased");
 }
 
 #[test]
-fn attempts_are_charged_once_and_bounded() {
+fn attempts_are_charged_once_and_limited() {
     let failed = || Verdict::Retry { error: String::new(), delay: Duration::ZERO };
     let twice = || {
-        let first = tale().insert(Insertion::New).claim(A, 1).settle(A, failed(), Settled::Done);
+        let first = test_history().insert(Insertion::New).claim(A, 1).settle(A, failed(), Settled::Done);
         first.claim(B, 2).settle(B, failed(), Settled::Done)
     };
-    twice().live(State::Retrying, 2, None).can_be();
-    twice().live(State::Retrying, 1, None).cannot_be("can only have been Waiting { attempt: 2 }");
-    twice().claim(A, 3).settle(A, failed(), Settled::Done).ended(State::Dead, 3, Some(A), None).can_be();
-    twice().claim(A, 3).settle(A, failed(), Settled::Done).claim(B, 4).cannot_be("can only have been Ended");
-    twice().claim(A, 3).rescue(1).ended(State::Dead, 3, None, None).can_be();
-    tale().insert(Insertion::New).claim(A, 2).cannot_be("can only have been Waiting { attempt: 0 }");
+    twice().live(State::Retrying, 2, None).is_possible();
+    twice().live(State::Retrying, 1, None).is_impossible("can only have been Waiting { attempt: 2 }");
+    twice().claim(A, 3).settle(A, failed(), Settled::Done).ended(State::Dead, 3, Some(A), None).is_possible();
+    twice()
+        .claim(A, 3)
+        .settle(A, failed(), Settled::Done)
+        .claim(B, 4)
+        .is_impossible("can only have been Ended");
+    twice().claim(A, 3).rescue(1).ended(State::Dead, 3, None, None).is_possible();
+    test_history()
+        .insert(Insertion::New)
+        .claim(A, 2)
+        .is_impossible("can only have been Waiting { attempt: 0 }");
 }
 
 #[test]
-fn a_read_is_of_its_time() {
-    let inserted = || tale().insert(Insertion::New);
+fn stale_read_is_impossible() {
+    let inserted = || test_history().insert(Insertion::New);
     let ready = Some(Found { state: State::Ready, attempt: 0 });
-    inserted().read(ready).live(State::Ready, 0, None).can_be();
-    inserted().read(None).live(State::Ready, 0, None).cannot_be("Read(None)");
+    inserted().read(ready).live(State::Ready, 0, None).is_possible();
+    inserted().read(None).live(State::Ready, 0, None).is_impossible("Read(None)");
     let read_twice = inserted().read(ready).read(ready);
     let last = read_twice.history.with_log(|log| log.operations[2].answered().cloned());
     assert_eq!(last, Some(Answered::Read(Vec::new())), "the second read found nothing new");
     let stale = inserted().read(ready).cancel(CancelReply::Cancelled).read(ready);
-    stale.ended(State::Cancelled, 0, None, None).cannot_be("can only have been Ended");
+    stale.ended(State::Cancelled, 0, None, None).is_impossible("can only have been Ended");
 }
 
 #[test]
-fn what_was_pruned_is_gone() {
+fn pruned_job_may_be_missing_if_finished() {
     let mut reply = MaintainReply::default();
     reply.pruned = 1;
-    let pruned = |tale: Tale| tale.does(&MaintainRequest::prune(Default::default()), &Ok(reply.clone()));
-    pruned(tale().insert(Insertion::New).cancel(CancelReply::Cancelled)).can_be();
-    pruned(tale().insert(Insertion::New)).cannot_be("can only have been Waiting");
+    let pruned = |test_history: TestHistory| {
+        test_history.does(&MaintainRequest::prune(Default::default()), &Ok(reply.clone()))
+    };
+    pruned(test_history().insert(Insertion::New).cancel(CancelReply::Cancelled)).is_possible();
+    pruned(test_history().insert(Insertion::New)).is_impossible("can only have been Waiting");
 }
 
 #[test]
-fn a_job_with_many_operations_is_checked_in_time() {
-    let mut many = tale().insert(Insertion::New);
+fn job_with_many_operations_is_checked_quickly() {
+    let mut many = test_history().insert(Insertion::New);
     for round in 0..2000_u32 {
         let claim = ClaimId::from_bytes([u8::try_from(round % 200).unwrap(); 16]);
         let lost = settle_request(claim, Verdict::Release);
         many = many.claim(claim, 1).does(&lost, &error(ErrorKind::UnknownOutcome));
         many = many.cancel(CancelReply::Running).settle(claim, Verdict::Release, Settled::Done).rescue(1);
     }
-    many.live(State::Ready, 0, None).can_be();
+    many.live(State::Ready, 0, None).is_possible();
 }
 
 #[test]
-fn too_many_operations_at_the_same_time_are_not_passed_over() {
-    // All of them have found the job running, by a claim that was asked for last and answered last.
-    let tale_of = |many: usize| {
-        let tale = tale().insert(Insertion::New);
+fn too_many_concurrent_operations_fail_the_check() {
+    // All cancels met the running job, whose claim has the last request and the last reply.
+    let history_of = |many: usize| {
+        let test_history = test_history().insert(Insertion::New);
         let (cancel, claim) = (CancelRequest::new(vec![JOB]), claim_request(A));
-        let cancels: Vec<u64> = (1..many).map(|_| tale.ask(&cancel)).collect();
-        let claimed = tale.ask(&claim);
+        let cancels: Vec<u64> = (1..many).map(|_| test_history.ask(&cancel)).collect();
+        let claimed = test_history.ask(&claim);
         for cancelled in cancels {
-            tale.answer::<CancelRequest>(cancelled, &Ok(vec![CancelReply::Running]));
+            test_history.answer::<CancelRequest>(cancelled, &Ok(vec![CancelReply::Running]));
         }
         let reply = ClaimReply::new(vec![job(A, 1)], None);
-        tale.answer::<ClaimRequest>(claimed, &Ok(reply));
-        tale.live(State::Running, 1, Some(A))
+        test_history.answer::<ClaimRequest>(claimed, &Ok(reply));
+        test_history.live(State::Running, 1, Some(A))
     };
-    tale_of(order::MOST_OPEN).can_be();
-    tale_of(order::MOST_OPEN + 1).cannot_be("cannot be checked");
+    history_of(order::MAX_OPEN).is_possible();
+    history_of(order::MAX_OPEN + 1).is_impossible("cannot be checked");
 }

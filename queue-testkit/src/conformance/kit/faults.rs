@@ -1,4 +1,4 @@
-//! Breaking the storage of a case, and mending it.
+//! Injects faults into the storage of a case and mends them.
 
 use std::time::Duration;
 
@@ -7,72 +7,74 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio::try_join;
 
 use super::super::check::CaseResult;
-use super::super::fault::{Fault, Injected, Place};
+use super::super::fault::{CaseStorage, Fault, Injected};
 use super::super::journal::Journal;
 use super::super::session::Session;
 use super::Kit;
 
-/// How long anything may take under a fault, or after it. Never waited for in full unless it is missed.
+/// Maximum wait during or after a fault. Long, because only a failing case waits for all of it.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
-/// Before something is tried again.
+/// Pause before a retry.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often a fault of a moment may come before it has met all that it is to meet.
-pub(crate) const MOST_STRIKES: usize = 200;
-/// It begins at one of so many moments after the work does, in turn.
-const MOMENTS: u32 = 10;
-/// Between two of these, about the least that timers keep.
+/// Maximum number of injections of a momentary fault until it has hit every phase of the work.
+pub(crate) const MAX_INJECTIONS: usize = 200;
+/// Number of different delays between the start of the work and the injection.
+const DELAYS: u32 = 10;
+/// Difference of two delays, about the finest resolution of timers.
 const STEP: Duration = Duration::from_millis(1);
 
-/// A fault that is there.
-pub(crate) struct Broken<'a> {
+/// A fault that is in effect.
+pub(crate) struct ActiveFault<'a> {
     injected: Box<dyn Injected>,
     journal: &'a Journal,
     fault: Fault,
 }
 
 impl Kit {
-    /// The fault that the case runs under.
+    /// The fault of this run of the case.
     pub(crate) fn fault(&self) -> anyhow::Result<Fault> {
-        match &self.place {
-            Place::Faulty(_, fault) => Ok(*fault),
-            Place::Plain(_) => bail!("the case names no faults"),
+        match &self.storage {
+            CaseStorage::Faulty(_, fault) => Ok(*fault),
+            CaseStorage::Plain(_) => bail!("the case runs without a fault"),
         }
     }
 
-    /// Brings the fault about.
-    pub(crate) async fn inject(&self, target: &[u8]) -> anyhow::Result<Broken<'_>> {
-        let Place::Faulty(storage, fault) = &self.place else { bail!("the case names no faults") };
+    /// Injects the fault.
+    pub(crate) async fn inject(&self, target: &[u8]) -> anyhow::Result<ActiveFault<'_>> {
+        let CaseStorage::Faulty(storage, fault) = &self.storage else {
+            bail!("the case runs without a fault")
+        };
         let journal = &*self.journal;
-        journal.note(&format!("(the fault `{fault}` is brought about)"));
-        let injected = in_time("the fault to be there", storage.inject(target)).await?;
+        journal.note(&format!("(the fault `{fault}` is injected)"));
+        let injected = in_time("the fault to be injected", storage.inject(target)).await?;
         let injected =
-            injected.map_err(|error| cause(error, format!("the fault `{fault}` cannot be brought about")))?;
-        Ok(Broken { injected, journal, fault: *fault })
+            injected.map_err(|error| cause(error, format!("the fault `{fault}` cannot be injected")))?;
+        Ok(ActiveFault { injected, journal, fault: *fault })
     }
 
-    /// After a fault: takes a job through its life on the handle that met it. That may fail for now a few times more,
-    /// since whoever was cut off has to connect anew.
+    /// Inserts, claims and settles a job on the handle that met the fault. Retries, because the
+    /// handle may have to reconnect.
     pub(crate) async fn works_again(&self) -> CaseResult {
         works_again(&self.impatient()).await
     }
 }
 
-/// The same on another handle.
+/// Does the same on another handle.
 pub(crate) async fn works_again(handle: &Session) -> CaseResult {
-    at_last("the handle to work again", || handle.works()).await
+    retry_until_ok("the handle to work again", || handle.works()).await
 }
 
-/// Tries it again as long as that can help.
-pub(crate) async fn at_last<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
+/// Retries as long as the error is retryable.
+pub(crate) async fn retry_until_ok<T, F>(what: &str, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = anyhow::Result<T>>,
 {
     let trying = async {
         loop {
             match attempt().await {
-                Err(error) if passes(&error) => sleep(PAUSE).await,
+                Err(error) if is_retryable(&error) => sleep(PAUSE).await,
                 outcome => return outcome,
             }
         }
@@ -80,17 +82,17 @@ where
     in_time(what, trying).await?
 }
 
-/// Whether trying again can help.
-pub(crate) fn passes(error: &anyhow::Error) -> bool {
+/// Whether a retry can succeed.
+pub(crate) fn is_retryable(error: &anyhow::Error) -> bool {
     error.downcast_ref::<queue_core::Error>().is_some_and(queue_core::Error::is_retryable)
 }
 
-impl Broken<'_> {
-    /// Takes it away.
+impl ActiveFault<'_> {
+    /// Removes the fault.
     pub(crate) async fn mend(self) -> anyhow::Result<()> {
         let Self { injected, journal, fault } = self;
-        let mended = in_time("the fault to be gone", injected.mend()).await?;
-        journal.note(&format!("(the fault `{fault}` is gone)"));
+        let mended = in_time("the fault to be mended", injected.mend()).await?;
+        journal.note(&format!("(the fault `{fault}` is mended)"));
         mended.map_err(|error| cause(error, format!("the fault `{fault}` cannot be mended")))
     }
 }
@@ -99,31 +101,32 @@ fn cause(error: Box<dyn std::error::Error + Send + Sync>, what: String) -> anyho
     anyhow::Error::from_boxed(error).context(what)
 }
 
-/// A fault of a moment that comes again and again, each time at another moment of the work that it is to meet.
+/// Injects a momentary fault repeatedly, each time after another delay, so that it hits each phase
+/// of the work.
 #[derive(Debug, Default)]
-pub(crate) struct Strikes {
+pub(crate) struct RepeatedFault {
     round: u32,
-    /// The last time, from the call to its return: the fault comes somewhere in between.
-    took: Duration,
+    /// Duration of the last injection. The fault happens at some time during it.
+    injection_time: Duration,
 }
 
-impl Strikes {
-    /// Does one piece of work after another as the fault comes, spread over all the time in which it may, and gives
-    /// their answers in order.
-    pub(crate) async fn strike<T>(
+impl RepeatedFault {
+    /// Runs the steps of work one after another while the fault is injected. They are spread over
+    /// the time in which it may happen. Returns their results in order.
+    pub(crate) async fn inject_during<T>(
         &mut self,
         kit: &Kit,
-        pieces: Vec<impl Future<Output = anyhow::Result<T>>>,
+        steps: Vec<impl Future<Output = anyhow::Result<T>>>,
     ) -> anyhow::Result<Vec<T>> {
-        let wait = STEP * (self.round % MOMENTS);
+        let wait = STEP * (self.round % DELAYS);
         self.round += 1;
-        let many = u32::try_from(pieces.len()).unwrap_or(u32::MAX).max(1);
-        let (start, every) = (Instant::now(), (wait + self.took) / many);
+        let many = u32::try_from(steps.len()).unwrap_or(u32::MAX).max(1);
+        let (start, every) = (Instant::now(), (wait + self.injection_time) / many);
         let work = async {
-            let mut answers = Vec::with_capacity(pieces.len());
-            for (number, piece) in (0..).zip(pieces) {
+            let mut answers = Vec::with_capacity(steps.len());
+            for (number, step) in (0..).zip(steps) {
                 sleep_until(start + every * number).await;
-                answers.push(piece.await?);
+                answers.push(step.await?);
             }
             anyhow::Ok(answers)
         };
@@ -132,13 +135,13 @@ impl Strikes {
             kit.inject(&[]).await?.mend().await?;
             anyhow::Ok(start.elapsed() - wait)
         };
-        let (answers, took) = try_join!(work, fault)?;
-        self.took = took;
+        let (answers, injection_time) = try_join!(work, fault)?;
+        self.injection_time = injection_time;
         Ok(answers)
     }
 }
 
-/// What comes within the [`BOUND`].
+/// Waits for a future, at most [`BOUND`].
 pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
     timeout(BOUND, future).await.with_context(|| format!("waited {BOUND:?} for {what}"))
 }

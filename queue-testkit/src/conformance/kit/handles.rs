@@ -5,22 +5,22 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use queue_core::Backend;
 
-use super::super::fault::Place;
+use super::super::fault::CaseStorage;
 use super::super::race::race;
 use super::super::session::{Session, Shared};
-use super::faults::at_last;
+use super::faults::retry_until_ok;
 use super::{Kit, OPENING, create, open, open_impatient};
 
-/// A storage that several handles opened, beside the case's own.
-pub(crate) struct Opened {
+/// A storage that is open in several handles, in addition to the case's own handle.
+pub(crate) struct OpenedStorage {
     pub(crate) handles: Vec<Arc<Session>>,
-    /// Dropping it would remove what the handles work on.
-    _place: Place,
+    /// Kept, because dropping it removes the data of the handles.
+    _storage: CaseStorage,
 }
 
 impl Kit {
-    /// This many handles for tasks that race: different ones, as processes have them, where the
-    /// backend permits that; else the case's own.
+    /// Returns this many handles for concurrent tasks. They are different handles, as processes
+    /// have them, if the backend declares `multi_process`; otherwise clones of the case's own.
     pub(crate) async fn handles(&self, many: usize) -> anyhow::Result<Vec<Arc<Session>>> {
         let is_shared = self.backend()?.capabilities().multi_process;
         let mut handles = vec![self.handle()];
@@ -31,21 +31,22 @@ impl Kit {
         Ok(handles)
     }
 
-    /// The handle that is to meet the fault: it gives up soon where that makes it wait. What prepares a case, and what
-    /// looks at the outcome, uses the case's own, which waits as long as others do.
+    /// The handle that meets the fault. It has a short timeout if the fault makes it wait. Steps
+    /// that prepare a case or read its outcome use the case's own handle, with its usual timeout.
     pub(crate) fn impatient(&self) -> Arc<Session> {
         Arc::clone(&self.impatient)
     }
 
-    /// Two of them, or of [`handles`](Self::handles).
+    /// Returns two impatient handles, or two of [`handles`](Self::handles).
     pub(crate) async fn two_impatient(&self) -> anyhow::Result<Vec<Arc<Session>>> {
-        match at_last(OPENING, || self.try_open_second_impatient()).await? {
+        match retry_until_ok(OPENING, || self.try_open_second_impatient()).await? {
             Some(second) => Ok(vec![self.impatient(), Arc::new(second)]),
             None => self.handles(2).await,
         }
     }
 
-    /// A second handle that gives up soon where the fault makes it wait, opened while that stands.
+    /// Opens a second handle while the fault is in effect. It has a short timeout if the fault
+    /// makes it wait.
     pub(crate) async fn open_second_under_the_fault(&self) -> anyhow::Result<Session> {
         match self.try_open_second_impatient().await? {
             Some(second) => Ok(second),
@@ -53,26 +54,26 @@ impl Kit {
         }
     }
 
-    /// If the fault wants such a handle.
+    /// Opens a second impatient handle if the fault needs one.
     async fn try_open_second_impatient(&self) -> anyhow::Result<Option<Session>> {
-        let opened = open_impatient(&self.place, &self.journal, &self.shared, "second impatient: ").await?;
+        let opened = open_impatient(&self.storage, &self.journal, &self.shared, "second impatient: ").await?;
         Ok(opened.map(|backend| self.session_on(backend)))
     }
 
-    /// Makes another storage, which this many handles open at the same moment, before it has a schema.
-    pub(crate) async fn open_fresh_at_once(&self, many: usize) -> anyhow::Result<Opened> {
-        let place = create(&*self.subject, None).await?;
-        self.open_at_once(place, &Arc::new(Shared::new()), many).await
+    /// Creates another storage, which this many handles open concurrently, before it has a schema.
+    pub(crate) async fn open_fresh_at_once(&self, many: usize) -> anyhow::Result<OpenedStorage> {
+        let storage = create(&*self.subject, None).await?;
+        self.open_at_once(storage, &Arc::new(Shared::new()), many).await
     }
 
-    /// Opens the case's own storage by this many further handles at the same moment.
-    pub(crate) async fn open_more_at_once(&self, many: usize) -> anyhow::Result<Opened> {
-        self.open_at_once(self.place.clone(), &self.shared, many).await
+    /// Opens this many further handles on the case's storage concurrently.
+    pub(crate) async fn open_more_at_once(&self, many: usize) -> anyhow::Result<OpenedStorage> {
+        self.open_at_once(self.storage.clone(), &self.shared, many).await
     }
 
-    /// Closes the case's handle, and has this many others open the storage at the same moment; the
-    /// first of them becomes the case's own.
-    pub(crate) async fn reopen_at_once(&self, many: usize) -> anyhow::Result<Opened> {
+    /// Closes the case's handle and opens this many others concurrently. The first of them becomes
+    /// the case's own.
+    pub(crate) async fn reopen_at_once(&self, many: usize) -> anyhow::Result<OpenedStorage> {
         drop(self.session.replace(None));
         let opened = self.open_more_at_once(many).await?;
         let first = opened.handles.first().context("no handle was opened")?;
@@ -80,14 +81,19 @@ impl Kit {
         Ok(opened)
     }
 
-    async fn open_at_once(&self, place: Place, shared: &Arc<Shared>, many: usize) -> anyhow::Result<Opened> {
+    async fn open_at_once(
+        &self,
+        storage: CaseStorage,
+        shared: &Arc<Shared>,
+        many: usize,
+    ) -> anyhow::Result<OpenedStorage> {
         let opening = |number: usize| {
-            let (place, journal) = (place.clone(), Arc::clone(&self.journal));
+            let (storage, journal) = (storage.clone(), Arc::clone(&self.journal));
             let shared = Arc::clone(shared);
-            async move { open(place.storage(), &journal, &shared, &format!("handle {number}: ")).await }
+            async move { open(storage.as_storage(), &journal, &shared, &format!("handle {number}: ")).await }
         };
         let backends: Vec<Arc<dyn Backend>> = race((1..=many).map(opening).collect()).await?;
         let session = |backend| Arc::new(Session::new(backend, Arc::clone(shared)));
-        Ok(Opened { handles: backends.into_iter().map(session).collect(), _place: place })
+        Ok(OpenedStorage { handles: backends.into_iter().map(session).collect(), _storage: storage })
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use queue_core::backend::{ClaimRequest, ClaimedJob};
 use queue_core::{ClaimId, JobId, QueueName, Timestamp, WorkerId};
 
-use super::{Job, Lease, Model, Standing};
+use super::{Job, Lease, Model, WorkerState};
 
-/// The worker is not registered, or not any more.
+/// The worker is not registered, lost or retired.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct WorkerLost;
 
@@ -19,15 +19,17 @@ impl Model {
         request: &ClaimRequest,
     ) -> Result<Vec<ClaimedJob>, WorkerLost> {
         self.check_worker(request.worker)?;
-        let mut taken = Vec::new();
+        let mut claimed_jobs = Vec::new();
         if self.paused.contains(&request.queue) {
-            return Ok(taken);
+            return Ok(claimed_jobs);
         }
         let mut last_attempts = 0;
         for id in self.candidates(now, request) {
             let Some(job) = self.job(id) else { continue };
             let is_last = job.attempt + 1 == job.max_attempts();
-            if taken.len() == request.limit as usize || (is_last && last_attempts == request.last_attempts) {
+            if claimed_jobs.len() == request.limit as usize
+                || (is_last && last_attempts == request.last_attempts)
+            {
                 break;
             }
             last_attempts += u32::from(is_last);
@@ -39,12 +41,12 @@ impl Model {
                 deadline: now.saturating_add(job.spec.timeout + request.grace),
                 progress: None,
             });
-            taken.push(claimed(job, request.claim));
+            claimed_jobs.push(claimed(job, request.claim));
         }
-        Ok(taken)
+        Ok(claimed_jobs)
     }
 
-    /// The jobs that the claim may take, in order.
+    /// The jobs that the claim may return, in order.
     fn candidates(&self, now: Timestamp, request: &ClaimRequest) -> Vec<JobId> {
         let mut jobs: Vec<&Job> = self
             .jobs
@@ -56,12 +58,12 @@ impl Model {
         jobs.into_iter().map(|job| job.spec.id).collect()
     }
 
-    /// Whether there are jobs for the claim, and their queue is paused.
+    /// Whether a pause of the queue hides jobs from the claim.
     pub(super) fn holds_back(&self, now: Timestamp, request: &ClaimRequest) -> bool {
         self.paused.contains(&request.queue) && !self.candidates(now, request).is_empty()
     }
 
-    /// Whether a job that the claim could have gone on with is one attempt from its end.
+    /// Whether the next job that the claim could have returned is on its last attempt.
     pub(super) fn has_ready_last_attempt(&self, now: Timestamp, request: &ClaimRequest) -> bool {
         if self.paused.contains(&request.queue) {
             return false;
@@ -81,11 +83,11 @@ impl Model {
     }
 
     pub(super) fn check_worker(&self, id: WorkerId) -> Result<(), WorkerLost> {
-        let is_good = |worker: &super::Worker| worker.id == id && worker.standing == Standing::Registered;
+        let is_good = |worker: &super::Worker| worker.id == id && worker.state == WorkerState::Registered;
         if self.workers.iter().any(is_good) { Ok(()) } else { Err(WorkerLost) }
     }
 
-    /// How long until the first job that is not due yet is due, of one queue or of all.
+    /// Time until the next job of one queue, or of all, is due.
     pub(super) fn next_due(&self, now: Timestamp, queue: Option<&QueueName>) -> Option<Duration> {
         let jobs = self.jobs.iter().filter(|job| queue.is_none_or(|queue| job.spec.queue == *queue));
         jobs.filter(|job| job.is_waiting() && job.run_at > now).map(|job| now.until(job.run_at)).min()

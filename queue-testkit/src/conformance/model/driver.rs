@@ -1,4 +1,4 @@
-//! Does the same to a backend and to the model, and compares the answers.
+//! Runs the same operations on a backend and on the model, and compares the replies.
 
 mod run;
 
@@ -17,15 +17,17 @@ use super::operation::{Mixture, Operation};
 use super::tally::{Rare, Tally};
 use run::Run;
 
-/// The most attempts to make a failing sequence smaller.
+/// Maximum number of attempts to shrink a failing sequence.
 const SHRINKS: u32 = 400;
 
-/// The most rounds, so that a state that ought to be met, and never is, is found out. On average each
-/// expected state is met five times a round or oftener, with the number of sequences that is set by default.
+/// Maximum number of rounds, so that the case fails if an expected state is never reached. With the
+/// default number of sequences, each expected state is reached at least five times per round on
+/// average.
 const MOST_ROUNDS: u32 = 16;
 
-/// Runs as many sequences as are set, from the seed, each on a storage of its own; then as many again
-/// while some of `expected` were not met, for which states a seed meets is luck.
+/// Runs as many random sequences as `QUEUE_TEST_SEQUENCES` says, each on a new storage. Runs more
+/// rounds until all states in `expected` were reached, because it depends on the seed which states
+/// a round reaches.
 pub(crate) async fn agree_on_random_operations(kit: &Kit, mixture: Mixture, expected: &[Rare]) -> CaseResult {
     let mut tally = Tally::default();
     for round in 0..MOST_ROUNDS {
@@ -37,7 +39,7 @@ pub(crate) async fn agree_on_random_operations(kit: &Kit, mixture: Mixture, expe
     bail!("{MOST_ROUNDS} rounds never reached {:?}; they reached {tally:?}", tally.missed(expected))
 }
 
-/// What its sequences reached.
+/// Runs one round and returns the states that it reached.
 async fn one_round(kit: &Kit, mixture: Mixture, round: u32) -> anyhow::Result<Tally> {
     let tally = Mutex::new(Tally::default());
     let sequence = |operations: Vec<Operation>| {
@@ -50,14 +52,14 @@ async fn one_round(kit: &Kit, mixture: Mixture, round: u32) -> anyhow::Result<Ta
     match failure {
         None => Ok(tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)),
         Some(TestError::Fail(reason, operations)) => {
-            // Once more, so that the last operations that are printed are these.
+            // Repeated, so that the journal of the report shows this sequence.
             let again = one_sequence(kit, &operations, &mut Tally::default()).await;
             let operations: Vec<String> =
                 operations.iter().map(|operation| format!("  {operation:?}")).collect();
-            let outcome = again.err().unwrap_or_else(|| anyhow!("(it passes when repeated)"));
+            let outcome = again.err().unwrap_or_else(|| anyhow!("(the repetition passed)"));
             bail!("{reason}\n\nthe sequence:\n{}\n\nrepeated: {outcome:#}", operations.join("\n"))
         }
-        Some(TestError::Abort(reason)) => bail!("the run was given up: {reason}"),
+        Some(TestError::Abort(reason)) => bail!("the run was aborted: {reason}"),
     }
 }
 

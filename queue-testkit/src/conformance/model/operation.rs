@@ -5,28 +5,28 @@ use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
 
-/// One operation. What it is done to is chosen among what there is when its turn comes.
+/// One operation. Its target is chosen from the state at its execution.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
     Insert(Vec<Row>),
     Claim {
-        worker: Who,
+        worker: WorkerChoice,
         queue: &'static str,
         kinds: Vec<&'static str>,
         limit: u32,
         last_attempts: u32,
     },
-    Settle(Vec<(Lease, Ending)>),
+    Settle(Vec<(TokenChoice, Ending)>),
     Cancel {
-        job: Which,
+        job: JobChoice,
         signal: Signal,
     },
     Heartbeat {
-        worker: Who,
-        progress: Option<(Lease, u64)>,
+        worker: WorkerChoice,
+        progress: Option<(TokenChoice, u64)>,
     },
     Register,
-    Retire(Who),
+    Retire(WorkerChoice),
     Advance {
         seconds: u64,
     },
@@ -38,7 +38,7 @@ pub(super) enum Operation {
         seconds: u64,
     },
     Leases(Index),
-    /// For backends that pause.
+    /// Skipped if the backend does not offer `Manage`.
     Pause(&'static str),
     Resume(&'static str),
 }
@@ -54,42 +54,42 @@ pub(super) enum Row {
         delay: Option<u64>,
         timeout: u64,
     },
-    /// One that was inserted before, as it was.
+    /// A job that was inserted before, unchanged.
     Again(Index),
-    /// One that was inserted before, with another payload.
+    /// A job that was inserted before, with another payload.
     Clash(Index),
 }
 
-/// Which job.
+/// Chooses a job.
 #[derive(Debug, Clone)]
-pub(super) enum Which {
-    /// One that runs.
+pub(super) enum JobChoice {
+    /// A running job.
     Running(Index),
-    /// Any that was ever inserted, or one that never was.
+    /// Any job that was ever inserted, or an unknown id.
     Any(Index),
 }
 
-/// Which worker.
+/// Chooses a worker.
 #[derive(Debug, Clone)]
-pub(super) enum Who {
-    /// One of those that came last.
+pub(super) enum WorkerChoice {
+    /// One of the last registered workers.
     Recent(Index),
-    /// One that is registered.
+    /// A registered worker.
     Registered(Index),
-    /// One with a lease.
+    /// A worker with a lease.
     Holder(Index),
-    /// One with the lease of a job that somebody wants cancelled.
-    Asked(Index),
+    /// A worker with a lease that a cancel has signalled.
+    Signalled(Index),
 }
 
-/// Which token settles.
+/// Chooses a token.
 #[derive(Debug, Clone)]
-pub(super) enum Lease {
-    /// One that is live.
+pub(super) enum TokenChoice {
+    /// The token of a live lease.
     Live(Index),
-    /// Any that there ever was.
+    /// The token of any earlier lease.
     Any(Index),
-    /// One of a claim that never was.
+    /// A token of a claim that was never made.
     Forged(Index),
 }
 
@@ -103,27 +103,27 @@ pub(super) enum Ending {
     Release,
 }
 
-/// Whether a cancel signals a job that runs.
+/// Whether a cancel signals a running job.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Signal {
     Yes,
     No,
 }
 
-/// How often each operation is drawn.
+/// The frequencies of operations.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Mixture {
-    /// Everything.
+    /// All operations.
     Balanced,
-    /// Workers are lost and jobs fail.
+    /// More lost workers and failed jobs.
     Failing,
-    /// Many jobs in many places, claimed in pieces.
+    /// Many jobs in several queues, claimed in small parts.
     Ordering,
 }
 
 impl Mixture {
     pub(super) fn sequences(self) -> BoxedStrategy<Vec<Operation>> {
-        // In turn: insert, claim, settle, cancel, worker, time, upkeep.
+        // In this order: insert, claim, settle, cancel, worker, time, upkeep.
         let weights = match self {
             Self::Balanced => [4, 8, 6, 3, 6, 5, 6],
             Self::Failing => [3, 8, 5, 1, 3, 6, 6],
@@ -140,7 +140,7 @@ fn operation(
         inserts => vec(row(), 1..5).prop_map(Operation::Insert),
         claims => claim(),
         settles => vec((lease(), ending()), 1..4).prop_map(Operation::Settle),
-        cancels => (which(), select(vec![Signal::Yes, Signal::No]))
+        cancels => (job_choice(), select(vec![Signal::Yes, Signal::No]))
             .prop_map(|(job, signal)| Operation::Cancel { job, signal }),
         workers => worker(),
         time => select(vec![0, 1, 2, 3, 5, 14, 15, 16, 60]).prop_map(|seconds| Operation::Advance { seconds }),
@@ -198,34 +198,34 @@ fn claim() -> impl Strategy<Value = Operation> {
     )
 }
 
-fn which() -> impl Strategy<Value = Which> {
+fn job_choice() -> impl Strategy<Value = JobChoice> {
     prop_oneof![
-        1 => any::<Index>().prop_map(Which::Running),
-        1 => any::<Index>().prop_map(Which::Any),
+        1 => any::<Index>().prop_map(JobChoice::Running),
+        1 => any::<Index>().prop_map(JobChoice::Any),
     ]
 }
 
-fn who() -> impl Strategy<Value = Who> {
+fn worker_choice() -> impl Strategy<Value = WorkerChoice> {
     prop_oneof![
-        2 => any::<Index>().prop_map(Who::Recent),
-        1 => any::<Index>().prop_map(Who::Registered),
-        1 => any::<Index>().prop_map(Who::Holder),
-        4 => any::<Index>().prop_map(Who::Asked),
+        2 => any::<Index>().prop_map(WorkerChoice::Recent),
+        1 => any::<Index>().prop_map(WorkerChoice::Registered),
+        1 => any::<Index>().prop_map(WorkerChoice::Holder),
+        4 => any::<Index>().prop_map(WorkerChoice::Signalled),
     ]
 }
 
-fn claimer() -> impl Strategy<Value = Who> {
+fn claimer() -> impl Strategy<Value = WorkerChoice> {
     prop_oneof![
-        1 => any::<Index>().prop_map(Who::Recent),
-        5 => any::<Index>().prop_map(Who::Registered),
+        1 => any::<Index>().prop_map(WorkerChoice::Recent),
+        5 => any::<Index>().prop_map(WorkerChoice::Registered),
     ]
 }
 
-fn lease() -> impl Strategy<Value = Lease> {
+fn lease() -> impl Strategy<Value = TokenChoice> {
     prop_oneof![
-        6 => any::<Index>().prop_map(Lease::Live),
-        3 => any::<Index>().prop_map(Lease::Any),
-        1 => any::<Index>().prop_map(Lease::Forged),
+        6 => any::<Index>().prop_map(TokenChoice::Live),
+        3 => any::<Index>().prop_map(TokenChoice::Any),
+        1 => any::<Index>().prop_map(TokenChoice::Forged),
     ]
 }
 
@@ -243,10 +243,10 @@ fn ending() -> impl Strategy<Value = Ending> {
 fn worker() -> impl Strategy<Value = Operation> {
     let progress = option::of((lease(), 0..100_u64));
     prop_oneof![
-        4 => (who(), progress)
+        4 => (worker_choice(), progress)
             .prop_map(|(worker, progress)| Operation::Heartbeat { worker, progress }),
         2 => Just(Operation::Register),
-        1 => who().prop_map(Operation::Retire),
+        1 => worker_choice().prop_map(Operation::Retire),
         3 => any::<Index>().prop_map(Operation::Leases),
     ]
 }

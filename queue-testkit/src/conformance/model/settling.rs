@@ -1,4 +1,4 @@
-//! Settling in the model.
+//! Settles of the model.
 
 use queue_core::backend::{Completion, Settled, Verdict};
 use queue_core::{State, Timestamp, Token};
@@ -9,7 +9,7 @@ impl Model {
     pub(super) fn settle(&mut self, now: Timestamp, token: Token, verdict: &Verdict) -> Settled {
         let Some(job) = self.job(token.job) else { return Settled::LeaseLost };
         if job.lease.as_ref().is_none_or(|lease| lease.claim != token.claim) {
-            let is_repeated = job.ended_by == Some(token.claim) && ended_so(verdict, job.state);
+            let is_repeated = job.ended_by == Some(token.claim) && ends_as(verdict, job.state);
             return if is_repeated { Settled::Done } else { Settled::LeaseLost };
         }
         apply(job, now, token, verdict);
@@ -17,7 +17,7 @@ impl Model {
     }
 }
 
-fn ended_so(verdict: &Verdict, state: State) -> bool {
+fn ends_as(verdict: &Verdict, state: State) -> bool {
     match verdict {
         Verdict::Complete(_) => state == State::Completed,
         Verdict::Retry { .. } | Verdict::Bury { .. } => state == State::Dead,
@@ -51,7 +51,7 @@ fn apply(job: &mut Job, now: Timestamp, token: Token, verdict: &Verdict) {
             job.state = if delay.is_zero() { State::Ready } else { State::Scheduled };
             job.run_at = now.saturating_add(*delay);
         }
-        // A release; a verdict that is newer than the model would be found by the comparison.
+        // A release. For a verdict that the model does not know, the comparison fails.
         _ => {
             job.attempt -= 1;
             job.lease = None;

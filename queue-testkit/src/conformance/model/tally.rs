@@ -1,8 +1,8 @@
-//! Which rare states a random run reached.
+//! Counts the rare states that random sequences reached.
 
 use std::collections::BTreeMap;
 
-/// Something that happens seldom, and must have happened for a run to prove anything.
+/// A rare state. A run that does not reach it does not test it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rare {
     LeaseLost,
@@ -13,13 +13,13 @@ pub(crate) enum Rare {
     CancelMetRunning,
     CancelMetFinished,
     WorkerLost,
-    LateBeat,
+    LateHeartbeat,
     InsertedAgain,
     BatchRefused,
     CutByLastAttempts,
     ClaimMetPause,
     LeasesFound,
-    CancelTold,
+    CancelSignalled,
     ProgressStored,
     ProgressStale,
     RetiredWithLeases,
@@ -27,7 +27,7 @@ pub(crate) enum Rare {
     Pruned,
 }
 
-/// How often each was reached.
+/// How often each rare state was reached.
 #[derive(Debug, Default)]
 pub(super) struct Tally(BTreeMap<Rare, u64>);
 
@@ -48,7 +48,7 @@ impl Tally {
         }
     }
 
-    /// Those of `expected` that were never reached, and so not tested.
+    /// The states in `expected` that were never reached, and so not tested.
     pub(super) fn missed(&self, expected: &[Rare]) -> Vec<Rare> {
         expected.iter().copied().filter(|rare| !self.0.contains_key(rare)).collect()
     }

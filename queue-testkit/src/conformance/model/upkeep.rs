@@ -1,4 +1,4 @@
-//! Workers and upkeep of the model.
+//! Worker operations and maintenance of the model.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,18 +7,18 @@ use queue_core::backend::{Beat, ProgressReport, Prune};
 use queue_core::{JobId, State, Timestamp, WorkerId};
 
 use super::claiming::WorkerLost;
-use super::{ANY_TEXT, Job, Model, Reason, Standing, Worker};
+use super::{ANY_TEXT, Job, Model, Reason, Worker, WorkerState};
 
-/// What a heartbeat should be answered.
+/// The expected reply to a heartbeat.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct ExpectedHeartbeat {
     pub(super) beat: Beat,
-    /// Those of the worker's jobs that somebody wants cancelled.
+    /// The worker's jobs that a cancel has signalled.
     pub(super) cancels: BTreeSet<JobId>,
     pub(super) leases: u64,
 }
 
-/// What a rescue should have done.
+/// The expected reply to a rescue.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Rescued {
     pub(super) rescued: u64,
@@ -29,7 +29,7 @@ pub(super) struct Rescued {
 impl Model {
     pub(super) fn register(&mut self, now: Timestamp, id: WorkerId, expiry: Duration) {
         let expires_at = now.saturating_add(expiry);
-        self.workers.push(Worker { id, standing: Standing::Registered, expires_at, expiry });
+        self.workers.push(Worker { id, state: WorkerState::Registered, expires_at, expiry });
     }
 
     pub(super) fn heartbeat(
@@ -37,7 +37,7 @@ impl Model {
         now: Timestamp,
         id: WorkerId,
         progress: &[ProgressReport],
-    ) -> Result<Pulse, WorkerLost> {
+    ) -> Result<ExpectedHeartbeat, WorkerLost> {
         self.check_worker(id)?;
         let mut beat = Beat::InTime;
         for worker in self.workers.iter_mut().filter(|worker| worker.id == id) {
@@ -52,39 +52,39 @@ impl Model {
                 lease.progress = Some(report.progress.clone());
             }
         }
-        let mut pulse = Pulse { beat, cancels: BTreeSet::new(), leases: 0 };
+        let mut expected = ExpectedHeartbeat { beat, cancels: BTreeSet::new(), leases: 0 };
         let is_held = |job: &&Job| job.lease.as_ref().is_some_and(|lease| lease.worker == id);
         for job in self.jobs.iter().filter(is_held) {
-            pulse.leases += 1;
+            expected.leases += 1;
             if job.cancel_wanted {
-                pulse.cancels.insert(job.spec.id);
+                expected.cancels.insert(job.spec.id);
             }
         }
-        Ok(pulse)
+        Ok(expected)
     }
 
     pub(super) fn retire(&mut self, id: WorkerId) {
         if !self.holds_any(id) {
             let workers = self.workers.iter_mut().filter(|worker| worker.id == id);
-            for worker in workers.filter(|worker| worker.standing == Standing::Registered) {
-                worker.standing = Standing::Retired;
+            for worker in workers.filter(|worker| worker.state == WorkerState::Registered) {
+                worker.state = WorkerState::Retired;
             }
         }
     }
 
-    /// The workers that may claim.
+    /// The registered workers, which may claim.
     pub(super) fn registered(&self) -> Vec<WorkerId> {
-        let workers = self.workers.iter().filter(|worker| worker.standing == Standing::Registered);
+        let workers = self.workers.iter().filter(|worker| worker.state == WorkerState::Registered);
         workers.map(|worker| worker.id).collect()
     }
 
-    /// The workers of all leases, as often as they have one.
+    /// The worker of each lease, so that a worker may occur several times.
     pub(super) fn holders(&self) -> Vec<WorkerId> {
         self.jobs.iter().filter_map(|job| Some(job.lease.as_ref()?.worker)).collect()
     }
 
-    /// The workers of those leases whose job somebody wants cancelled.
-    pub(super) fn asked(&self) -> Vec<WorkerId> {
+    /// The worker of each lease that a cancel has signalled.
+    pub(super) fn signalled(&self) -> Vec<WorkerId> {
         let jobs = self.jobs.iter().filter(|job| job.cancel_wanted);
         jobs.filter_map(|job| Some(job.lease.as_ref()?.worker)).collect()
     }
@@ -97,13 +97,13 @@ impl Model {
     pub(super) fn rescue(&mut self, now: Timestamp) -> Rescued {
         let mut done = Rescued::default();
         for worker in &mut self.workers {
-            if worker.standing == Standing::Registered && worker.expires_at <= now {
-                worker.standing = Standing::Lost;
+            if worker.state == WorkerState::Registered && worker.expires_at <= now {
+                worker.state = WorkerState::Lost;
                 done.workers_lost += 1;
             }
         }
         let lost = |id: WorkerId| {
-            self.workers.iter().any(|worker| worker.id == id && worker.standing == Standing::Lost)
+            self.workers.iter().any(|worker| worker.id == id && worker.state == WorkerState::Lost)
         };
         let is_over = |job: &&mut Job| {
             job.lease.as_ref().is_some_and(|lease| lease.deadline <= now || lost(lease.worker))

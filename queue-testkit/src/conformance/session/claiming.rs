@@ -1,4 +1,4 @@
-//! A claim whose parts the case sets.
+//! A claim with parameters.
 
 use anyhow::Context as _;
 use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, InsertRequest};
@@ -7,7 +7,8 @@ use queue_core::{ClaimId, JobId, Kind, WorkerId};
 use super::{GRACE, Session, queue};
 use crate::conformance::spec::Spec;
 
-/// A claim from the default queue, of every kind that the case inserted, unless it says otherwise.
+/// A claim from the default queue, of every kind that the case has inserted, unless the case sets
+/// otherwise.
 #[derive(Debug)]
 pub(crate) struct Claiming<'a> {
     session: &'a Session,
@@ -20,7 +21,7 @@ pub(crate) struct Claiming<'a> {
 }
 
 impl Session {
-    /// A claim of up to `limit` jobs, to be adjusted and then taken.
+    /// Builds a claim of up to `limit` jobs.
     pub(crate) fn claiming(&self, worker: WorkerId, limit: u32) -> Claiming<'_> {
         Claiming {
             session: self,
@@ -38,7 +39,7 @@ impl Session {
         Ok(self.claiming(worker, limit).take().await?.jobs)
     }
 
-    /// Claims the first job of the default queue, which must have one.
+    /// Claims the first job of the default queue. Fails if there is none.
     pub(crate) async fn claim_one(&self, worker: WorkerId) -> anyhow::Result<ClaimedJob> {
         self.claim(worker, 1).await?.pop().context("a claim of one job found none")
     }
@@ -65,18 +66,18 @@ impl<'a> Claiming<'a> {
         self
     }
 
-    /// Claims; an error is the case's.
+    /// Claims. An error of the backend fails the case.
     pub(crate) async fn take(self) -> anyhow::Result<ClaimReply> {
         Ok(self.attempt().await??)
     }
 
-    /// Claims; the backend's answer may be an error.
+    /// Claims. Returns an error of the backend.
     pub(crate) async fn attempt(self) -> anyhow::Result<queue_core::Result<ClaimReply>> {
         let backend = self.session.backend()?;
         Ok(backend.claim(self.request()?).await)
     }
 
-    /// Inserts a batch that makes the claim.
+    /// Inserts a batch together with the claim.
     pub(crate) async fn with_insert(self, specs: Vec<Spec>) -> anyhow::Result<Inserted> {
         let session = self.session;
         let batch = specs.into_iter().map(Spec::build).collect::<queue_core::Result<Vec<_>>>()?;
@@ -106,25 +107,25 @@ impl<'a> Claiming<'a> {
     }
 }
 
-/// What became of an insert with a claim.
+/// The result of an insert with a claim.
 #[derive(Debug)]
 pub(crate) enum Inserted {
-    /// Nothing was done.
+    /// The backend declined and changed nothing.
     Declined,
-    /// The jobs, and the reply to the claim if it was made.
+    /// The jobs, and the reply to the claim if it was executed.
     Done(queue_core::Result<Vec<JobId>>, Option<queue_core::Result<ClaimReply>>),
 }
 
 impl Inserted {
-    /// Of a backend that has no reason to decline.
-    #[expect(clippy::type_complexity, reason = "what a case takes apart at once")]
+    /// Fails if the backend declined.
+    #[expect(clippy::type_complexity, reason = "cases destructure it at once")]
     pub(crate) fn done(
         self,
     ) -> anyhow::Result<(queue_core::Result<Vec<JobId>>, Option<queue_core::Result<ClaimReply>>)> {
         match self {
             Self::Done(jobs, claim) => Ok((jobs, claim)),
             Self::Declined => {
-                anyhow::bail!("an insert with a claim was declined, though nothing is in its way")
+                anyhow::bail!("the backend declined an insert with a claim without a reason")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Inserting, settling, cancelling and reading jobs.
+//! Inserts, settles, cancels and reads jobs.
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
@@ -14,34 +14,34 @@ impl Session {
     /// Inserts one batch of new jobs.
     pub(crate) async fn insert(&self, specs: Vec<Spec>) -> anyhow::Result<Vec<JobId>> {
         let submitted = self.try_insert(specs).await??;
-        ensure!(submitted.iter().all(|job| job.is_new()), "new jobs were there already: {submitted:?}");
+        ensure!(submitted.iter().all(|job| job.is_new()), "the backend already knew new jobs: {submitted:?}");
         Ok(submitted.into_iter().map(|job| job.id).collect())
     }
 
     /// Inserts one new job.
     pub(crate) async fn insert_one(&self, spec: Spec) -> anyhow::Result<JobId> {
-        self.insert(vec![spec]).await?.pop().context("an insert of one job was answered with none")
+        self.insert(vec![spec]).await?.pop().context("an insert of one job returned none")
     }
 
-    /// Inserts one batch, which may fail.
+    /// Inserts one batch. Returns an error of the backend.
     pub(crate) async fn try_insert(
         &self,
         specs: Vec<Spec>,
     ) -> anyhow::Result<queue_core::Result<Vec<Submitted>>> {
         let many = specs.len();
-        let mut fates = match self.try_insert_batches(vec![specs]).await? {
-            Ok(fates) => fates,
+        let mut results = match self.try_insert_batches(vec![specs]).await? {
+            Ok(results) => results,
             Err(error) => return Ok(Err(error)),
         };
-        ensure!(fates.len() == 1, "one batch was answered with {} fates", fates.len());
-        let fate = fates.remove(0);
-        if let Ok(submitted) = &fate {
-            ensure!(submitted.len() == many, "{many} jobs were answered with {}", submitted.len());
+        ensure!(results.len() == 1, "the reply to one batch has {} results", results.len());
+        let result = results.remove(0);
+        if let Ok(submitted) = &result {
+            ensure!(submitted.len() == many, "the reply to {many} jobs has {} entries", submitted.len());
         }
-        Ok(fate)
+        Ok(result)
     }
 
-    /// Inserts several batches in one request, each with a fate of its own.
+    /// Inserts several batches in one request. Each batch succeeds or fails on its own.
     pub(crate) async fn insert_batches(
         &self,
         batches: Vec<Vec<Spec>>,
@@ -60,31 +60,31 @@ impl Session {
         Ok(reply.map(|reply| reply.batches))
     }
 
-    /// Inserts one job with fields that a [`Spec`] does not set; the backend's answer may be an error.
+    /// Inserts one job with fields that [`Spec`] does not set. Returns an error of the backend.
     pub(crate) async fn try_insert_exact(
         &self,
         spec: JobSpec,
     ) -> anyhow::Result<queue_core::Result<Vec<Submitted>>> {
         self.shared.known().kinds.insert(spec.kind.clone());
         let request = InsertRequest::new(vec![vec![spec]]).at(self.now());
-        let mut fates = self.backend()?.insert(request).await?.batches;
-        ensure!(fates.len() == 1, "one batch was answered with {} fates", fates.len());
-        Ok(fates.remove(0))
+        let mut results = self.backend()?.insert(request).await?.batches;
+        ensure!(results.len() == 1, "the reply to one batch has {} results", results.len());
+        Ok(results.remove(0))
     }
 
-    /// Settles one lease in the name of the worker that claimed it.
+    /// Settles one lease for the worker that claimed it.
     pub(crate) async fn settle_one(&self, token: Token, verdict: Verdict) -> anyhow::Result<Settled> {
         let settled = self.settle(vec![(token, verdict)]).await?;
-        settled.first().copied().context("one settlement was answered with none")
+        settled.first().copied().context("the reply to one settlement is empty")
     }
 
-    /// Settles several leases in one request, none of which may fail.
+    /// Settles several leases in one request. Fails if any of them fails.
     pub(crate) async fn settle(&self, settlements: Vec<(Token, Verdict)>) -> anyhow::Result<Vec<Settled>> {
         let answers = self.try_settle(settlements).await??;
         Ok(answers.into_iter().collect::<queue_core::Result<_>>()?)
     }
 
-    /// Settles several leases in one request; the backend's answer may be an error.
+    /// Settles several leases in one request. Returns an error of the backend.
     pub(crate) async fn try_settle(
         &self,
         settlements: Vec<(Token, Verdict)>,
@@ -97,7 +97,7 @@ impl Session {
             settlements.into_iter().map(|(token, verdict)| Settlement::new(token, verdict)).collect();
         let answers = self.backend()?.settle(SettleRequest::new(worker, settlements).at(self.now())).await;
         if let Ok(answers) = &answers {
-            ensure!(answers.len() == many, "{many} settlements were answered with {}", answers.len());
+            ensure!(answers.len() == many, "the reply to {many} settlements has {} entries", answers.len());
         }
         Ok(answers)
     }
@@ -114,11 +114,11 @@ impl Session {
 
     async fn cancel_with(&self, request: CancelRequest) -> anyhow::Result<CancelReply> {
         let replies = self.backend()?.cancel(request.at(self.now())).await?;
-        ensure!(replies.len() == 1, "one cancel was answered with {} replies", replies.len());
+        ensure!(replies.len() == 1, "the reply to one cancel has {} entries", replies.len());
         Ok(replies[0])
     }
 
-    /// The live leases of a claim; the backend's answer may be an error.
+    /// Reads the live leases of a claim. Returns an error of the backend.
     pub(crate) async fn try_leases(
         &self,
         worker: WorkerId,
@@ -128,22 +128,22 @@ impl Session {
         backend.leases(LeasesRequest::new(worker, claim)).await
     }
 
-    /// The live leases of a claim.
+    /// Reads the live leases of a claim.
     pub(crate) async fn leases(&self, worker: WorkerId, claim: ClaimId) -> anyhow::Result<Vec<ClaimedJob>> {
         Ok(self.backend()?.leases(LeasesRequest::new(worker, claim)).await?)
     }
 
-    /// A job as it stands, which must exist.
+    /// Reads a job. Fails if it does not exist.
     pub(crate) async fn record(&self, id: JobId) -> anyhow::Result<JobRecord> {
         self.find(id).await?.with_context(|| format!("job {id} does not exist"))
     }
 
-    /// A job as it stands, if it exists.
+    /// Reads a job; `None` if it does not exist.
     pub(crate) async fn find(&self, id: JobId) -> anyhow::Result<Option<JobRecord>> {
         let backend = self.backend()?;
         let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
         let mut records = inspect.jobs(&[id]).await?;
-        ensure!(records.len() == 1, "one id was answered with {} records", records.len());
+        ensure!(records.len() == 1, "the reply to one id has {} records", records.len());
         Ok(records.remove(0))
     }
 
@@ -151,20 +151,20 @@ impl Session {
         Ok(self.record(id).await?.state)
     }
 
-    /// The raw rows; the backend's answer may be an error.
+    /// Reads the raw rows. Returns an error of the backend.
     pub(crate) async fn try_stored(&self) -> queue_core::Result<Stored> {
         let backend = self.backend().map_err(closed)?;
         backend.extensions().audit.ok_or_else(|| closed("the backend offers no `audit`"))?.stored().await
     }
 
-    /// The raw rows.
+    /// Reads the raw rows.
     pub(crate) async fn stored(&self) -> anyhow::Result<Stored> {
         let backend = self.backend()?;
         Ok(backend.extensions().audit.context("the backend offers no `audit`")?.stored().await?)
     }
 }
 
-/// What is the case's own fault.
+/// An error of the case itself, not of the backend.
 fn closed(error: impl std::fmt::Display) -> queue_core::Error {
     queue_core::Error::new(queue_core::ErrorKind::Unsupported, "use a handle", error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Workers, and upkeep.
+//! Operations of workers and maintenance.
 
 use anyhow::Context as _;
 use queue_core::backend::{
@@ -17,17 +17,18 @@ impl Session {
         Ok(worker)
     }
 
-    /// Says that a worker lives.
+    /// Sends a heartbeat of a worker.
     pub(crate) async fn heartbeat(&self, worker: WorkerId) -> anyhow::Result<HeartbeatReply> {
         Ok(self.backend()?.heartbeat(HeartbeatRequest::new(worker).at(self.now())).await?)
     }
 
-    /// Whether the worker was given up. One that was not is extended by the question.
+    /// Whether the worker is lost. The check is a heartbeat, so it extends a worker that is not
+    /// lost.
     pub(crate) async fn is_lost(&self, worker: WorkerId) -> anyhow::Result<bool> {
         match self.backend()?.heartbeat(HeartbeatRequest::new(worker).at(self.now())).await {
             Ok(_) => Ok(false),
             Err(error) if error.kind() == ErrorKind::WorkerLost => Ok(true),
-            Err(error) => Err(error).context("a heartbeat failed otherwise than by the worker's loss"),
+            Err(error) => Err(error).context("a heartbeat failed with another error than `WorkerLost`"),
         }
     }
 
@@ -53,12 +54,12 @@ impl Session {
         self.maintain(MaintainRequest::promote(limit)).await
     }
 
-    /// Takes back up to `limit` leases.
+    /// Rescues up to `limit` jobs.
     pub(crate) async fn rescue(&self, limit: u32) -> anyhow::Result<MaintainReply> {
         self.maintain(MaintainRequest::rescue(limit)).await
     }
 
-    /// Removes old finished jobs.
+    /// Prunes finished jobs.
     pub(crate) async fn prune(&self, prune: Prune) -> anyhow::Result<MaintainReply> {
         self.maintain(MaintainRequest::prune(prune)).await
     }

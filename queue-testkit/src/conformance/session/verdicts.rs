@@ -1,4 +1,4 @@
-//! How attempts end, in short.
+//! Short constructors of verdicts.
 
 use std::time::Duration;
 

@@ -114,7 +114,7 @@ async fn inject_and_mend(kit: &Kit, runs: &Log) -> CaseResult {
         return in_time("requests to fail under the fault", failing).await?;
     }
     let broken = kit.inject(&[]).await?;
-    if fault.is_ridden_through() {
+    if fault.is_hidden_from_callers() {
         wait_for_more_runs(runs).await?;
         ensure!(
             kit.history().passing_failures() == before,

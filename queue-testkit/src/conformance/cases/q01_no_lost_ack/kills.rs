@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::child::Line;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
-use crate::conformance::crash::crew::{Crew, Hand};
+use crate::conformance::crash::crew::{ChildProcess, Crew};
 use crate::conformance::crash::run::{self, Upkeep};
 use crate::conformance::history::event::{Answered, Asked, Event};
 use crate::conformance::history::log::Log;
@@ -106,7 +106,7 @@ async fn q01_random_kills_of_whole_programs_lose_and_double_nothing(kit: &Kit) -
 }
 
 /// Whether the process starts a job within a short time.
-async fn has_started_one(hand: &mut Hand) -> anyhow::Result<bool> {
+async fn has_started_one(hand: &mut ChildProcess) -> anyhow::Result<bool> {
     let starts = |text: &str| matches!(Event::read(text), Some(Event::Started { .. }));
     match timeout(IDLE_LIMIT, hand.child.until(starts)).await {
         Ok(line) => line.map(|_| true).map_err(Into::into),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::conformance::case::{CaseResult, cases};
-use crate::conformance::crash::crew::{Crew, Hand};
+use crate::conformance::crash::crew::{ChildProcess, Crew};
 use crate::conformance::crash::messages::IDLE;
 use crate::conformance::crash::work::{self, Verdicts};
 use crate::conformance::kit::Kit;
@@ -53,7 +53,7 @@ async fn q03_random_kills_give_no_job_two_leases(kit: &Kit) -> CaseResult {
 }
 
 /// Starts a worker for the first three places, an enqueuer for the other two.
-fn fill(crew: &mut Crew<'_>, place: usize, chance: &mut fastrand::Rng) -> anyhow::Result<Hand> {
+fn fill(crew: &mut Crew<'_>, place: usize, chance: &mut fastrand::Rng) -> anyhow::Result<ChildProcess> {
     if place < 3 {
         let verdicts = Verdicts::Mixed(chance.u64(..));
         crew.start(crew.worker(6, verdicts))
@@ -63,7 +63,11 @@ fn fill(crew: &mut Crew<'_>, place: usize, chance: &mut fastrand::Rng) -> anyhow
 }
 
 /// Kills a process after a random number of lines and a short delay, or as soon as it is idle.
-async fn kill_at_random(crew: &mut Crew<'_>, mut victim: Hand, chance: &mut fastrand::Rng) -> CaseResult {
+async fn kill_at_random(
+    crew: &mut Crew<'_>,
+    mut victim: ChildProcess,
+    chance: &mut fastrand::Rng,
+) -> CaseResult {
     for _ in 0..chance.u32(1..16) {
         if victim.child.until(|_| true).await?.text == IDLE {
             break;

@@ -11,7 +11,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::program::{Program, new_job, stop};
-use crate::conformance::race::{Duels, Winner, race};
+use crate::conformance::race::{RepeatedRace, Winner, race};
 use crate::conformance::session::{EXPIRY, Inserted, Session, complete, release, retry, snooze};
 
 cases! {
@@ -120,7 +120,7 @@ async fn q03_rescues_at_the_same_time_take_each_lease_once(kit: &Kit) -> CaseRes
 /// them must win.
 async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    let mut duels = Duels::default();
+    let mut duels = RepeatedRace::default();
     while let Some(round) = duels.next_round()? {
         let id = kit.insert_one(kit.spec("job")).await?;
         let token = kit.claim_one(kit.worker().await?).await?.token;
@@ -128,7 +128,7 @@ async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseRes
         let (holder, rescuer) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
         let settle = async move { holder.settle_one(token, complete()).await };
         let rescue = async move { Ok(rescuer.rescue(10).await?.rescued) };
-        let (settled, rescued) = duels.fight(settle, rescue).await?;
+        let (settled, rescued) = duels.run_round(settle, rescue).await?;
         let record = kit.record(id).await?;
         match settled {
             Settled::Done => {
@@ -158,14 +158,14 @@ async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseRes
 async fn q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..5).map(|_| kit.spec("job").max_retries(1000)).collect()).await?;
-    let mut duels = Duels::default();
+    let mut duels = RepeatedRace::default();
     while let Some(round) = duels.next_round()? {
         let worker = kit.worker().await?;
         kit.advance(EXPIRY);
         let (claimer, rescuer) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
         let claim = async move { claimer.claiming(worker, 5).attempt().await };
         let rescue = async move { Ok(rescuer.rescue(10).await?.workers_lost) };
-        let (claim, lost) = duels.fight(claim, rescue).await?;
+        let (claim, lost) = duels.run_round(claim, rescue).await?;
         // The first rescue may skip a worker whose claim is in progress; the second must not.
         let lost = lost + kit.rescue(10).await?.workers_lost;
         ensure_eq!(lost, 1, "the number of workers lost in round {round} (the claim: {claim:?})");

@@ -8,7 +8,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::fault::{Fault, Manner, Work};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::{MOST_STRIKES, Strikes, in_time};
+use crate::conformance::kit::faults::{MAX_INJECTIONS, RepeatedFault, in_time};
 use crate::conformance::race::race;
 use crate::conformance::spec::Spec;
 
@@ -36,11 +36,11 @@ fn ids(specs: &[Spec]) -> Result<Vec<JobId>> {
 /// flight. A batch must be stored whole or not at all. The same batch again must be stored once.
 async fn q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all(kit: &Kit) -> CaseResult {
     if kit.fault()?.manner() == Manner::Moment {
-        let (mut met, mut strikes) = (0, Strikes::default());
-        for round in 1..=MOST_STRIKES {
+        let (mut met, mut strikes) = (0, RepeatedFault::default());
+        for round in 1..=MAX_INJECTIONS {
             let batches: Vec<_> = (0..AT_A_STRIKE).map(|_| batch(kit, BATCH)).collect();
             let inserts = batches.iter().map(|specs| insert(kit, specs)).collect();
-            let answers = strikes.strike(kit, inserts).await?;
+            let answers = strikes.inject_during(kit, inserts).await?;
             met += answers.iter().filter(|answer| answer.is_err()).count();
             for (specs, answer) in batches.iter().zip(&answers) {
                 is_whole_or_not_at_all(kit, specs, answer).await?;
@@ -50,7 +50,7 @@ async fn q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all(kit: &Kit)
                 return Ok(());
             }
         }
-        bail!("the fault was injected {MOST_STRIKES} times, but only {met} inserts failed");
+        bail!("the fault was injected {MAX_INJECTIONS} times, but only {met} inserts failed");
     }
     for (round, row) in (1..).zip(ROWS) {
         let specs = batch(kit, BATCH);
@@ -77,7 +77,7 @@ async fn insert(kit: &Kit, specs: &[Spec]) -> anyhow::Result<Result<Vec<Submitte
 }
 
 async fn is_whole_or_not_at_all(kit: &Kit, specs: &[Spec], answer: &Result<Vec<Submitted>>) -> CaseResult {
-    judge_work("insert", Work::Enters, kit.fault()?, answer)?;
+    judge_work("insert", Work::Inserts, kit.fault()?, answer)?;
     let ids = ids(specs)?;
     let stored = stored(kit).await?;
     let there = ids.iter().filter(|id| stored.contains(id)).count();

@@ -9,7 +9,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::program::{Program, SHORT_EXPIRY, Started, new_job, stop};
-use crate::conformance::race::{Duels, Winner};
+use crate::conformance::race::{RepeatedRace, Winner};
 use crate::conformance::session::EXPIRY;
 
 cases! {
@@ -22,7 +22,7 @@ cases! {
 async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let jobs = kit.insert((0..8).map(|_| kit.spec("job").max_retries(1000)).collect()).await?;
-    let mut duels = Duels::default();
+    let mut duels = RepeatedRace::default();
     while let Some(round) = duels.next_round()? {
         let worker = kit.worker().await?;
         let held = kit.claim(worker, 8).await?;
@@ -31,7 +31,7 @@ async fn q11_a_heartbeat_and_a_rescue_agree_whether_the_worker_lives(kit: &Kit) 
         let (beating, rescuing) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
         let beat = async move { beating.try_heartbeat(worker).await };
         let rescue = async move { rescuing.rescue(100).await };
-        let (beat, rescue) = duels.fight(beat, rescue).await?;
+        let (beat, rescue) = duels.run_round(beat, rescue).await?;
         let seen = (rescue.rescued, rescue.workers_lost);
         match beat {
             Ok(reply) => {

@@ -89,7 +89,7 @@ async fn q19_a_handler_that_blocks_its_thread_harms_its_own_job_only(kit: &Kit) 
         }
         HandlerResult::Ok(())
     };
-    program.on_untold("block", Arc::new(blocking(block)))?;
+    program.on_handler("block", Arc::new(blocking(block)))?;
     let worker = program.start(2)?;
     let (bad, good) = submit_around(&program, new_job("block", "{}")?).await?;
     let outcome = program.ended(&good).await;

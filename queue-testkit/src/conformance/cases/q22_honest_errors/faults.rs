@@ -11,7 +11,7 @@ use crate::conformance::act::{Act, Answer, judge, one_of_each, some_of_each};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::fault::{Fault, Manner, OUTAGES};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::{MOST_STRIKES, Strikes, in_time, works_again};
+use crate::conformance::kit::faults::{MAX_INJECTIONS, RepeatedFault, in_time, works_again};
 
 cases! {
     Fault q22_each_operation_fails_honestly_and_is_done_by_doing_it_again on Fault::ALL,
@@ -41,7 +41,7 @@ async fn q22_each_operation_fails_honestly_and_is_done_by_doing_it_again(kit: &K
             }
         }
         Manner::Lasting => {
-            let rounds = if fault.is_ridden_through() { QUIET_ROUNDS } else { 1 };
+            let rounds = if fault.is_hidden_from_callers() { QUIET_ROUNDS } else { 1 };
             for _ in 0..rounds {
                 let acts = one_of_each(kit).await?;
                 let broken = kit.inject(&[]).await?;
@@ -57,11 +57,11 @@ async fn q22_each_operation_fails_honestly_and_is_done_by_doing_it_again(kit: &K
 
 /// Injects the fault until it has failed each operation of `TO_BE_MET`.
 async fn run_all_under_a_momentary_fault(kit: &Kit) -> CaseResult {
-    let (mut met, mut strikes) = (BTreeSet::new(), Strikes::default());
-    for _ in 0..MOST_STRIKES {
+    let (mut met, mut strikes) = (BTreeSet::new(), RepeatedFault::default());
+    for _ in 0..MAX_INJECTIONS {
         let sets = some_of_each(kit, AT_A_STRIKE).await?;
         let work = sets.iter().map(|acts| async { answers(start(kit, acts)).await }).collect();
-        for (acts, answers) in sets.iter().zip(strikes.strike(kit, work).await?) {
+        for (acts, answers) in sets.iter().zip(strikes.inject_during(kit, work).await?) {
             judge_and_finish(kit, acts, &answers).await?;
             let failed = acts.iter().zip(&answers).filter(|(_, answer)| answer.is_err());
             met.extend(failed.map(|(act, _)| act.name()));
@@ -70,7 +70,7 @@ async fn run_all_under_a_momentary_fault(kit: &Kit) -> CaseResult {
             return Ok(());
         }
     }
-    bail!("the fault was injected {MOST_STRIKES} times, but only {met:?} failed")
+    bail!("the fault was injected {MAX_INJECTIONS} times, but only {met:?} failed")
 }
 
 type Started = Vec<JoinHandle<anyhow::Result<Result<Answer>>>>;

@@ -17,7 +17,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::fault::{Fault, Manner, OUTAGES, STANDSTILLS};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::{in_time, passes, works_again};
+use crate::conformance::kit::faults::{in_time, is_retryable, works_again};
 use crate::conformance::session::{
     EXPIRY, Session, TICK, bury, complete, complete_with, release, retry, snooze,
 };
@@ -69,7 +69,7 @@ async fn q01_random_operations_lose_nothing_as_a_fault_comes_and_goes(kit: &Kit)
     }
     outcome?;
     let history = kit.history();
-    if fault.is_ridden_through() {
+    if fault.is_hidden_from_callers() {
         ensure!(
             history.passing_failures() == 0,
             "requests failed under a fault that must not be noticed: {history:?}"
@@ -87,7 +87,7 @@ fn leaves_doubt(fault: Fault) -> bool {
 async fn inject_and_mend_repeatedly(kit: &Kit, random: &mut Random) -> CaseResult {
     let (fault, history) = (kit.fault()?, kit.history());
     for round in 0..MOST_ROUNDS {
-        let has_effect = fault.is_ridden_through()
+        let has_effect = fault.is_hidden_from_callers()
             || history.passing_failures() >= ENOUGH_FAILURES
                 && (!leaves_doubt(fault) || history.unknown_outcomes() > 0);
         if round >= ROUNDS && has_effect && history.leases_lost() > 0 {
@@ -105,7 +105,7 @@ async fn inject_and_mend_repeatedly(kit: &Kit, random: &mut Random) -> CaseResul
         let broken = kit.inject(&[]).await?;
         if fault.manner() == Manner::Lasting {
             let start = Instant::now();
-            while !fault.is_ridden_through()
+            while !fault.is_hidden_from_callers()
                 && history.passing_failures() == before
                 && start.elapsed() < LONGEST_FAULT
             {
@@ -167,7 +167,7 @@ fn pick<'a, T>(random: &mut Random, all: &'a [T]) -> Option<&'a T> {
 /// Accepts a temporary failure.
 fn accept_temporary<T>(outcome: anyhow::Result<T>) -> CaseResult {
     match outcome {
-        Err(error) if !passes(&error) => Err(error),
+        Err(error) if !is_retryable(&error) => Err(error),
         _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use queue_core::{ErrorKind, JobId, State};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::at_last;
+use crate::conformance::kit::faults::retry_until_ok;
 use crate::conformance::session::{Session, complete};
 use crate::conformance::storage::{Backup, Storage};
 
@@ -64,7 +64,7 @@ async fn q17_kinds_and_queues_are_what_they_are_called_after_a_restore(kit: &Kit
         other.insert_one(other.spec(kind).queue(queue)).await?;
     }
     // The first handle may have cached numbers for these names, which are different now.
-    let ours = at_last("an insert after the restore", || {
+    let ours = retry_until_ok("an insert after the restore", || {
         handle.insert(vec![handle.spec("resize").queue("mail"), handle.spec("thumb").queue("images")])
     })
     .await?;
@@ -100,7 +100,7 @@ async fn q16_a_job_that_a_restore_removed_is_entered_anew(kit: &Kit) -> CaseResu
     let id = handle.insert_one(spec.clone()).await?;
     restore(&*backup).await?;
     ensure!(handle.find(id).await?.is_none(), "job {id} is stored after the restore");
-    let again = at_last("an insert after the restore", || async {
+    let again = retry_until_ok("an insert after the restore", || async {
         Ok(handle.try_insert(vec![spec.clone()]).await??)
     });
     ensure!(again.await?[0].is_new(), "the insert reported a removed job as known");
@@ -146,7 +146,8 @@ async fn q04_a_lease_of_before_a_restore_settles_nothing(kit: &Kit) -> CaseResul
     let backup = restored.back_up().await?;
     let stale = handle.claim_one(worker).await?.token;
     restore(&*backup).await?;
-    let settled = at_last("a settle after the restore", || handle.settle_one(stale, complete())).await?;
+    let settled =
+        retry_until_ok("a settle after the restore", || handle.settle_one(stale, complete())).await?;
     ensure_eq!(settled, Settled::LeaseLost, "the reply to a settle of the removed lease");
     ensure_eq!(handle.state(id).await?, State::Ready, "the state of the job");
     let token = handle.claim_one(worker).await?.token;
@@ -176,7 +177,7 @@ async fn q13_jobs_that_a_restore_brought_back_are_claimed(kit: &Kit) -> CaseResu
     }
     ensure!(handle.claim(worker, 4).await?.is_empty(), "a claim returned a job that was already claimed");
     restore(&*backup).await?;
-    let again = at_last("a claim after the restore", || handle.claim(worker, 9)).await?;
+    let again = retry_until_ok("a claim after the restore", || handle.claim(worker, 9)).await?;
     let taken: Vec<JobId> = again.iter().map(|job| job.token.job).collect();
     ensure_eq!(taken, ids, "the claimed jobs");
     Ok(())

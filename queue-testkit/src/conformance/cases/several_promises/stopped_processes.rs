@@ -7,7 +7,7 @@ use queue_core::{ErrorKind, State};
 use crate::conformance::act::persist;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
-use crate::conformance::crash::crew::{Crew, Hand};
+use crate::conformance::crash::crew::{ChildProcess, Crew};
 use crate::conformance::crash::enqueue::Jobs;
 use crate::conformance::crash::run::{self, Upkeep};
 use crate::conformance::crash::work::{self, KIND, RUNNING, Verdicts};
@@ -126,7 +126,7 @@ async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) 
 /// Stops a process, but not during a write, because some backends allow one writer at a time and
 /// would block all other processes. Continues and stops it again until an insert of
 /// the test succeeds.
-async fn stop_between_writes(kit: &Kit, child: &mut Hand) -> CaseResult {
+async fn stop_between_writes(kit: &Kit, child: &mut ChildProcess) -> CaseResult {
     let backend = kit.backend()?;
     for number in 0..20 {
         let mut probe = Jobs::new(u32::MAX - number).next(queue_core::Timestamp::now(), "\"well\"")?;

@@ -1,4 +1,4 @@
-//! Operations of several processes, some of which were killed.
+//! Histories of several processes, some of which were killed.
 
 use super::super::event::{CancelAnswer, Claim, Ending, Lease, Leased, Micros, NewJob, SettleAnswer};
 use super::{A, B, JOB, WORKER};
@@ -6,10 +6,11 @@ use super::{OutcomeRow, Stored, *};
 
 const OTHER: JobId = JobId::from_bytes([9; 16]);
 const FINISHED: CancelAnswer = CancelAnswer::Finished(State::Completed);
-/// Of the jobs that these processes insert.
+/// Number of retries of the jobs that these processes insert.
 const RETRIES: u16 = 3;
 
-/// The lines of one process, an operation at a time: asked at a second, answered at the next.
+/// The lines of one process. Each operation is requested at a given second and replied to at the
+/// next.
 #[derive(Default)]
 struct Lines {
     lines: Vec<Line>,
@@ -73,14 +74,14 @@ impl Lines {
         self.ask(at, Asked::Cancel(vec![JOB])).answer(at + 1, Answered::Cancelled(vec![answer]))
     }
 
-    /// Registers the worker, which expires after 15 seconds.
+    /// Registers the worker with an expiry of 15 seconds.
     fn registers(self, at: u64, now: Option<Micros>) -> Self {
         let expiry = Duration::from_secs(15);
         let asked = Asked::Register { worker: WORKER, now, expiry };
         self.ask(at, asked).answer(at + 1, Answered::Done)
     }
 
-    fn beats(self, at: u64, now: Option<Micros>) -> Self {
+    fn heartbeats(self, at: u64, now: Option<Micros>) -> Self {
         self.ask(at, Asked::Heartbeat { worker: WORKER, now }).answer(at + 1, Answered::Done)
     }
 
@@ -121,7 +122,7 @@ fn check_rows(
     check(&history, &Rows { asked, answered, stored: &stored }).map_err(|error| error.to_string())
 }
 
-/// The faults once everything has been drained.
+/// Checks after a drain.
 fn check(processes: Vec<Lines>, outcomes: Vec<OutcomeRow>) -> Result<(), String> {
     check_rows(processes, Vec::new(), outcomes, History::check_drained)
 }
@@ -140,19 +141,19 @@ fn completed_by(claim: ClaimId, attempt: u32) -> Vec<OutcomeRow> {
     vec![outcome(State::Completed, Some(claim), attempt, Some(b"r"))]
 }
 
-fn life() -> Lines {
+fn claimed_job() -> Lines {
     process().inserts(0, &[JOB]).claims(10, A, 1).starts(12, 1)
 }
 
 #[test]
-fn a_job_that_is_tried_twice_passes() {
-    let process = life().ends(20, A, Ending::Retry, SettleAnswer::Done).claims(30, B, 2).starts(32, 2);
+fn retried_job_is_possible() {
+    let process = claimed_job().ends(20, A, Ending::Retry, SettleAnswer::Done).claims(30, B, 2).starts(32, 2);
     let process = process.ends(40, B, completes(b"r"), SettleAnswer::Done).cancels(50, FINISHED);
     assert_eq!(check(vec![process], completed_by(B, 2)), Ok(()));
 }
 
 #[test]
-fn a_batch_without_an_answer_is_stored_as_a_whole_or_not() {
+fn unanswered_batch_stored_in_part_is_found() {
     let sent = || process().sends(0, &[JOB, OTHER]);
     assert_eq!(check(vec![sent()], vec![]), Ok(()));
     let both = |sent: Lines| {
@@ -172,41 +173,42 @@ fn a_batch_without_an_answer_is_stored_as_a_whole_or_not() {
     let one = || vec![outcome(State::Cancelled, None, 0, None)];
     let cancels = || process().cancels(9, CancelAnswer::Cancelled);
     is_found(check(vec![sent(), cancels()], one()), "Q5 batch-atomic");
-    // Another insert may have stored the one that is there.
+    // Another insert may have stored the job that exists.
     assert_eq!(check(vec![sent(), process().inserts(3, &[JOB]), cancels()], one()), Ok(()));
 }
 
 #[test]
-fn a_settle_without_an_answer_may_be_done_or_not() {
-    let cut = || life().sends_end(20, A, completes(b"r"));
+fn unanswered_settle_may_be_executed_or_not() {
+    let cut = || claimed_job().sends_end(20, A, completes(b"r"));
     assert_eq!(check(vec![cut()], completed_by(A, 1)), Ok(()));
-    let taker = process().rescues(25, None).claims(30, B, 2).ends(40, B, completes(b"r"), SettleAnswer::Done);
-    assert_eq!(check(vec![cut(), taker], completed_by(B, 2)), Ok(()));
+    let rescuer =
+        process().rescues(25, None).claims(30, B, 2).ends(40, B, completes(b"r"), SettleAnswer::Done);
+    assert_eq!(check(vec![cut(), rescuer], completed_by(B, 2)), Ok(()));
 }
 
 #[test]
-fn an_acknowledged_job_that_is_gone_or_has_not_ended_is_found() {
+fn missing_or_unfinished_acknowledged_job_is_found() {
     let inserts = || process().inserts(0, &[JOB]);
     is_found(check(vec![inserts()], vec![]), "can only have been Waiting");
     let left = |check: fn(&History, &Rows<'_>) -> CaseResult| {
         check_rows(vec![inserts()], live(State::Ready, 0), Vec::new(), check)
     };
-    is_found(left(History::check_drained), "Q1 no-lost-ack: jobs have not ended");
+    is_found(left(History::check_drained), "Q1 no-lost-ack: these jobs have not ended");
     assert_eq!(left(History::check), Ok(()));
 }
 
 #[test]
-fn a_job_that_no_process_enqueued_is_found() {
+fn job_that_no_process_enqueued_is_found() {
     is_found(check(vec![], vec![outcome(State::Dead, None, 4, None)]), "can only have been Absent");
     let early = process().claims(0, A, 1).ends(2, A, completes(b"r"), SettleAnswer::Done);
     is_found(check(vec![early.inserts(8, &[JOB])], completed_by(A, 1)), "can only have been Absent");
 }
 
-/// A second process takes the lease back at a second, and completes the job.
-fn taken(holder: Lines, rescue: Option<u64>, now: Option<Micros>) -> Result<(), String> {
-    let taker = rescue.into_iter().fold(process(), |process, at| process.rescues(at, now));
-    let taker = taker.claims(40, B, 2).ends(50, B, completes(b"r"), SettleAnswer::Done);
-    check(vec![holder, taker], completed_by(B, 2))
+/// Checks a history in which a second process rescues the job at this second, and completes it.
+fn rescued(holder: Lines, rescue: Option<u64>, now: Option<Micros>) -> Result<(), String> {
+    let rescuer = rescue.into_iter().fold(process(), |process, at| process.rescues(at, now));
+    let rescuer = rescuer.claims(40, B, 2).ends(50, B, completes(b"r"), SettleAnswer::Done);
+    check(vec![holder, rescuer], completed_by(B, 2))
 }
 
 fn registered(now: Option<Micros>) -> Lines {
@@ -215,86 +217,88 @@ fn registered(now: Option<Micros>) -> Lines {
 }
 
 #[test]
-fn a_lease_that_was_taken_without_a_rescue_is_found() {
-    is_found(taken(life(), None, None), "can only have been Running");
-    assert_eq!(taken(life(), Some(20), None), Ok(()));
+fn second_lease_without_a_rescue_is_found() {
+    is_found(rescued(claimed_job(), None, None), "can only have been Running");
+    assert_eq!(rescued(claimed_job(), Some(20), None), Ok(()));
 }
 
 #[test]
-fn a_lease_that_was_taken_from_a_worker_that_lives_is_found() {
+fn rescue_from_a_live_worker_is_found() {
     let living = || registered(None);
-    is_found(taken(living(), Some(15), None), "can only have been Running");
-    assert_eq!(taken(living(), Some(25), None), Ok(()));
-    is_found(taken(living().beats(20, None), Some(25), None), "can only have been Running");
-    assert_eq!(taken(living().beats(20, None), Some(35), None), Ok(()));
-    // A worker that was given up is not answered any more.
-    is_found(taken(living().beats(60, None), Some(25), None), "can only have been Running");
+    is_found(rescued(living(), Some(15), None), "can only have been Running");
+    assert_eq!(rescued(living(), Some(25), None), Ok(()));
+    is_found(rescued(living().heartbeats(20, None), Some(25), None), "can only have been Running");
+    assert_eq!(rescued(living().heartbeats(20, None), Some(35), None), Ok(()));
+    // A request of a lost worker cannot succeed.
+    is_found(rescued(living().heartbeats(60, None), Some(25), None), "can only have been Running");
     is_found(
-        taken(living().ends(45, A, Ending::Release, SettleAnswer::Done), Some(25), None),
+        rescued(living().ends(45, A, Ending::Release, SettleAnswer::Done), Some(25), None),
         "answer: Done",
     );
 }
 
 #[test]
-fn a_lease_is_taken_at_the_stated_time_of_its_expiry_never_before() {
+fn rescue_before_the_stated_expiry_is_found() {
     let second =
         |second| Some(Micros::from(Timestamp::UNIX_EPOCH.saturating_add(Duration::from_secs(second))));
-    let at = |time| taken(registered(second(100)), Some(15), second(time));
+    let at = |time| rescued(registered(second(100)), Some(15), second(time));
     is_found(at(114), "can only have been Running");
     assert_eq!(at(115), Ok(()));
-    let beats = |time| taken(registered(second(100)).beats(13, second(107)), Some(15), second(time));
-    is_found(beats(121), "can only have been Running");
-    assert_eq!(beats(122), Ok(()));
+    let heartbeats =
+        |time| rescued(registered(second(100)).heartbeats(13, second(107)), Some(15), second(time));
+    is_found(heartbeats(121), "can only have been Running");
+    assert_eq!(heartbeats(122), Ok(()));
 }
 
 #[test]
-fn a_lease_is_taken_from_a_worker_that_lives_only_after_its_deadline() {
+fn rescue_before_deadline_of_live_worker_is_found() {
     let short = Duration::from_secs(3);
     let overdue = |at| {
         let holder = process().registers(5, None).inserts(7, &[JOB]).sends_claim(10, A, None);
-        taken(holder.gets(11, 1, short).beats(12, None), Some(at), None)
+        rescued(holder.gets(11, 1, short).heartbeats(12, None), Some(at), None)
     };
     is_found(overdue(13), "can only have been Running");
     assert_eq!(overdue(15), Ok(()));
 }
 
 #[test]
-fn a_lease_that_is_lost_without_a_reason_is_found() {
+fn lease_lost_without_a_reason_is_found() {
     let lost = |holder: Lines, other: Lines| {
         let holder = holder.ends(20, A, Ending::Bury, SettleAnswer::LeaseLost);
         check_rows(vec![holder, other], live(State::Ready, 1), Vec::new(), History::check)
     };
-    is_found(lost(life(), process()), "answer: LeaseLost");
-    assert_eq!(lost(life(), process().rescues(15, None)), Ok(()));
-    assert_eq!(lost(life().sends_end(14, A, Ending::Retry), process()), Ok(()));
+    is_found(lost(claimed_job(), process()), "answer: LeaseLost");
+    assert_eq!(lost(claimed_job(), process().rescues(15, None)), Ok(()));
+    assert_eq!(lost(claimed_job().sends_end(14, A, Ending::Retry), process()), Ok(()));
 }
 
 #[test]
-fn an_end_that_was_not_the_holders_is_found() {
-    let done = || life().ends(20, A, completes(b"r"), SettleAnswer::Done);
+fn outcome_by_another_claim_is_found() {
+    let done = || claimed_job().ends(20, A, completes(b"r"), SettleAnswer::Done);
     assert_eq!(check(vec![done()], completed_by(A, 1)), Ok(()));
     let other_result = vec![outcome(State::Completed, Some(A), 1, Some(b"other"))];
-    is_found(check(vec![done()], other_result), "did not bring");
+    is_found(check(vec![done()], other_result), "did not send");
     let dead = vec![outcome(State::Dead, Some(A), 1, None)];
     is_found(check(vec![done()], dead), "can only have been Ended");
     is_found(check(vec![done()], completed_by(B, 1)), "can only have been Ended");
     let only_inserted = process().inserts(0, &[JOB]);
     is_found(check(vec![only_inserted], completed_by(A, 1)), "can only have been Waiting");
     is_found(check(vec![done()], completed_by(A, 2)), "can only have been Ended");
-    is_found(check(vec![life()], completed_by(A, 1)), "can only have been Running");
+    is_found(check(vec![claimed_job()], completed_by(A, 1)), "can only have been Running");
     let early = vec![outcome(State::Dead, None, 1, None)];
-    is_found(check(vec![life().rescues(15, None)], early), "attempt: 1");
+    is_found(check(vec![claimed_job().rescues(15, None)], early), "attempt: 1");
 }
 
 #[test]
-fn a_start_without_a_claim_is_found() {
-    let twice = life().starts(13, 1).ends(20, A, completes(b"r"), SettleAnswer::Done);
-    let expected = format!("Q3 single-live-lease: job {JOB} started 2 times as attempt 1, of 1 claims");
+fn start_without_a_claim_is_found() {
+    let twice = claimed_job().starts(13, 1).ends(20, A, completes(b"r"), SettleAnswer::Done);
+    let expected =
+        format!("Q3 single-live-lease: attempt 1 of job {JOB} started 2 times, but was claimed 1 times");
     is_found(check(vec![twice], completed_by(A, 1)), &expected);
 }
 
 #[test]
-fn a_cancel_that_is_answered_wrongly_is_found() {
+fn wrong_reply_to_a_cancel_is_found() {
     let inserts = || process().inserts(0, &[JOB]);
     let cancelled = || vec![outcome(State::Cancelled, None, 0, None)];
     assert_eq!(check(vec![inserts().cancels(5, CancelAnswer::Cancelled)], cancelled()), Ok(()));
@@ -309,25 +313,25 @@ fn a_cancel_that_is_answered_wrongly_is_found() {
 }
 
 #[test]
-fn a_cancel_that_names_another_end_is_found() {
-    let done = life().ends(20, A, completes(b"r"), SettleAnswer::Done);
+fn cancel_that_names_a_wrong_outcome_is_found() {
+    let done = claimed_job().ends(20, A, completes(b"r"), SettleAnswer::Done);
     let done = done.cancels(30, CancelAnswer::Finished(State::Cancelled));
     is_found(check(vec![done], completed_by(A, 1)), "Cancelled(Finished(Cancelled))");
 }
 
 #[test]
-fn a_lease_that_outlives_a_cancel_of_the_finished_is_found() {
+fn settle_after_cancel_that_met_finished_is_found() {
     let checked = |processes: Vec<Lines>| check(processes, completed_by(A, 1));
-    let later = life().cancels(20, FINISHED).ends(30, A, completes(b"r"), SettleAnswer::Done);
+    let later = claimed_job().cancels(20, FINISHED).ends(30, A, completes(b"r"), SettleAnswer::Done);
     is_found(checked(vec![later]), "Cancelled(Finished(Completed))");
-    let repeated = life().sends_end(15, A, completes(b"r")).cancels(20, FINISHED);
+    let repeated = claimed_job().sends_end(15, A, completes(b"r")).cancels(20, FINISHED);
     assert_eq!(checked(vec![repeated.ends(30, A, completes(b"r"), SettleAnswer::Done)]), Ok(()));
-    let at_once = life().ends(20, A, completes(b"r"), SettleAnswer::Done);
+    let at_once = claimed_job().ends(20, A, completes(b"r"), SettleAnswer::Done);
     assert_eq!(checked(vec![at_once, process().cancels(20, FINISHED)]), Ok(()));
 }
 
 #[test]
-fn a_cancel_that_does_not_find_an_acknowledged_job_is_found() {
+fn not_found_for_an_acknowledged_job_is_found() {
     let missed = |inserted: Lines, at: u64| {
         let works = process().claims(10, A, 1).ends(20, A, completes(b"r"), SettleAnswer::Done);
         check(vec![inserted, works, process().cancels(at, CancelAnswer::NotFound)], completed_by(A, 1))
@@ -340,7 +344,7 @@ fn a_cancel_that_does_not_find_an_acknowledged_job_is_found() {
 }
 
 #[test]
-fn claims_of_many_killed_processes_are_checked_in_time() {
+fn claims_of_many_killed_processes_are_checked_quickly() {
     const ATTEMPTS: u32 = 1001;
     let new = NewJob { id: JOB, attempts: ATTEMPTS };
     let inserted = Answered::Inserted { batches: vec![Ok(vec![true])], claim: None };

@@ -1,4 +1,4 @@
-//! One sequence: what there is to choose from, and each operation on both sides.
+//! Runs one sequence of operations on the backend and on the model.
 
 mod jobs;
 mod leases;
@@ -13,23 +13,23 @@ use super::super::super::case::CaseResult;
 use super::super::super::kit::Kit;
 use super::super::super::session::EXPIRY;
 use super::super::Model;
-use super::super::operation::{Lease, Operation, Which, Who};
+use super::super::operation::{JobChoice, Operation, TokenChoice, WorkerChoice};
 use super::super::tally::Tally;
 
 /// The state of one sequence.
 pub(super) struct Run<'a> {
     kit: &'a Kit,
     model: Model,
-    /// Every job that was ever inserted, also if it is pruned.
+    /// Every job that was ever inserted, including pruned ones.
     specs: Vec<JobSpec>,
-    /// Every token that was ever given.
+    /// The token of every lease so far.
     tokens: Vec<Token>,
-    /// Every worker that was ever registered.
+    /// Every registered worker, including lost ones.
     workers: Vec<WorkerId>,
 }
 
 impl<'a> Run<'a> {
-    /// With two workers, since nothing happens without.
+    /// Registers two workers, because no job can be claimed without.
     pub(super) async fn begin(kit: &'a Kit) -> anyhow::Result<Self> {
         let mut run =
             Self { kit, model: Model::default(), specs: Vec::new(), tokens: Vec::new(), workers: Vec::new() };
@@ -42,7 +42,7 @@ impl<'a> Run<'a> {
         &self.model
     }
 
-    /// Does one operation on both sides, and compares the answers.
+    /// Runs one operation on both sides and compares the replies.
     pub(super) async fn step(&mut self, operation: &Operation, tally: &mut Tally) -> CaseResult {
         match operation {
             Operation::Insert(rows) => self.insert(rows, tally).await,
@@ -77,43 +77,45 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Where there is no such worker, one that came last.
-    fn worker(&self, who: &Who) -> WorkerId {
-        let (such, index) = match who {
-            Who::Recent(index) => (Vec::new(), index),
-            Who::Registered(index) => (self.model.registered(), index),
-            Who::Holder(index) => (self.model.holders(), index),
-            Who::Asked(index) => (self.model.asked(), index),
+    /// Falls back to a recent worker if there is no such worker.
+    fn worker(&self, choice: &WorkerChoice) -> WorkerId {
+        let (candidates, index) = match choice {
+            WorkerChoice::Recent(index) => (Vec::new(), index),
+            WorkerChoice::Registered(index) => (self.model.registered(), index),
+            WorkerChoice::Holder(index) => (self.model.holders(), index),
+            WorkerChoice::Signalled(index) => (self.model.signalled(), index),
         };
-        one_of(&such, index).unwrap_or_else(|| self.recent_worker(index))
+        one_of(&candidates, index).unwrap_or_else(|| self.recent_worker(index))
     }
 
-    /// One of the last four, or else a long sequence would ask the dead only.
+    /// One of the last four workers. Otherwise a long sequence would mostly choose lost workers.
     fn recent_worker(&self, index: &Index) -> WorkerId {
         let recent = &self.workers[self.workers.len().saturating_sub(4)..];
         recent[index.index(recent.len())]
     }
 
-    /// Where none runs, any.
-    fn job(&self, which: &Which) -> JobId {
-        match which {
-            Which::Running(index) => one_of(&self.model.live_tokens(), index)
+    /// Falls back to any job if none is running.
+    fn job(&self, choice: &JobChoice) -> JobId {
+        match choice {
+            JobChoice::Running(index) => one_of(&self.model.live_tokens(), index)
                 .map_or_else(|| self.any_job(index), |token| token.job),
-            Which::Any(index) => self.any_job(index),
+            JobChoice::Any(index) => self.any_job(index),
         }
     }
 
-    /// A job that was inserted, or one that never was.
+    /// A job that was inserted, or an unknown id.
     fn any_job(&self, index: &Index) -> JobId {
-        let place = index.index(self.specs.len() + 1);
-        self.specs.get(place).map_or_else(|| self.kit.id_at(self.kit.now()), |spec| spec.id)
+        let position = index.index(self.specs.len() + 1);
+        self.specs.get(position).map_or_else(|| self.kit.id_at(self.kit.now()), |spec| spec.id)
     }
 
-    fn token(&self, lease: &Lease) -> Option<Token> {
-        match lease {
-            Lease::Live(index) => one_of(&self.model.live_tokens(), index),
-            Lease::Any(index) => one_of(&self.tokens, index),
-            Lease::Forged(index) => Some(Token { job: self.any_job(index), claim: self.kit.new_claim_id() }),
+    fn token(&self, choice: &TokenChoice) -> Option<Token> {
+        match choice {
+            TokenChoice::Live(index) => one_of(&self.model.live_tokens(), index),
+            TokenChoice::Any(index) => one_of(&self.tokens, index),
+            TokenChoice::Forged(index) => {
+                Some(Token { job: self.any_job(index), claim: self.kit.new_claim_id() })
+            }
         }
     }
 }

@@ -20,28 +20,28 @@ impl Run<'_> {
         }
         let now = self.kit.now();
         let request = InsertRequest::new(vec![batch.clone()]).at(now);
-        let mut fates = self.kit.backend()?.insert(request).await?.batches;
-        ensure_eq!(fates.len(), 1, "the number of fates");
-        let fate = fates.remove(0);
+        let mut results = self.kit.backend()?.insert(request).await?.batches;
+        ensure_eq!(results.len(), 1, "the number of results for one batch");
+        let result = results.remove(0);
         match self.model.insert(now, &batch) {
             Ok(inserted) => {
-                let seen: Vec<_> = fate?.iter().map(|job| (job.id, job.is_new())).collect();
+                let seen: Vec<_> = result?.iter().map(|job| (job.id, job.is_new())).collect();
                 let expected: Vec<_> = batch.iter().map(|spec| (spec.id, inserted)).collect();
-                ensure_eq!(seen, expected, "the answers");
+                ensure_eq!(seen, expected, "the replies to the jobs of a batch");
                 if inserted {
                     self.specs.extend(batch);
                 }
                 tally.reached_if(!inserted, Rare::InsertedAgain);
             }
             Err(_) => {
-                fails_with(fate, ErrorKind::Conflict)?;
+                fails_with(result, ErrorKind::Conflict)?;
                 tally.reached(Rare::BatchRefused);
             }
         }
         Ok(())
     }
 
-    /// The rows as jobs, no id twice.
+    /// Builds the jobs of the rows, each id at most once.
     fn batch(&self, rows: &[Row]) -> anyhow::Result<Vec<JobSpec>> {
         let mut ids = BTreeSet::new();
         let mut batch = Vec::new();
@@ -59,7 +59,8 @@ impl Run<'_> {
             Row::New { kind, queue, priority, retries, delay, timeout } => {
                 let spec = self.kit.spec(kind).queue(queue).priority(*priority).max_retries(*retries);
                 let spec = spec.timeout(Duration::from_secs(*timeout));
-                // Five seconds into the past, so that jobs come before those that were claimed.
+                // From five seconds in the past on, so that jobs may precede jobs that were claimed
+                // before.
                 let run_at = |delay: u64| {
                     let start = self.kit.now().saturating_sub(Duration::from_secs(5));
                     start.saturating_add(Duration::from_secs(delay))
@@ -86,7 +87,7 @@ impl Run<'_> {
         };
         let seen = self.kit.backend()?.cancel(request).await?;
         let expected = self.model.cancel(now, id, if_running);
-        ensure_eq!(seen, [expected], "the answers");
+        ensure_eq!(seen, [expected], "the reply to a cancel");
         tally.reached_if(expected == CancelReply::Running, Rare::CancelMetRunning);
         tally.reached_if(matches!(expected, CancelReply::Finished(_)), Rare::CancelMetFinished);
         Ok(())

@@ -13,7 +13,7 @@ use queue_core::{ErrorKind, Kind, State, WorkerId};
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{ensure_eq, fails_with};
 use super::super::super::super::session::{GRACE, queue};
-use super::super::super::operation::{Ending, Lease};
+use super::super::super::operation::{Ending, TokenChoice};
 use super::super::super::tally::{Rare, Tally};
 use super::Run;
 
@@ -21,7 +21,7 @@ impl Run<'_> {
     pub(super) async fn claim(
         &mut self,
         worker: WorkerId,
-        lane: &str,
+        queue_name: &str,
         kinds: &[&str],
         (limit, last_attempts): (u32, u32),
         tally: &mut Tally,
@@ -29,7 +29,7 @@ impl Run<'_> {
         let now = self.kit.now();
         let kinds: Vec<Kind> = kinds.iter().map(Kind::new).collect::<queue_core::Result<_>>()?;
         let mut request =
-            ClaimRequest::new(worker, self.kit.new_claim_id(), queue(lane)?, kinds, limit).at(now);
+            ClaimRequest::new(worker, self.kit.new_claim_id(), queue(queue_name)?, kinds, limit).at(now);
         request.last_attempts = last_attempts;
         request.grace = GRACE;
         let answer = self.kit.backend()?.claim(request.clone()).await;
@@ -39,10 +39,14 @@ impl Run<'_> {
             return Ok(());
         };
         let reply = answer?;
-        ensure_eq!(reply.jobs, expected, "the jobs");
+        ensure_eq!(reply.jobs, expected, "the claimed jobs");
         tally.reached_if(limit > 0 && self.model.holds_back(now, &request), Rare::ClaimMetPause);
         if let Some(due) = reply.next_due {
-            ensure_eq!(Some(due), self.model.next_due(now, Some(&request.queue)), "how long until the next");
+            ensure_eq!(
+                Some(due),
+                self.model.next_due(now, Some(&request.queue)),
+                "the time until the next job is due"
+            );
         }
         let was_cut = reply.jobs.len() < limit as usize && self.model.has_ready_last_attempt(now, &request);
         tally.reached_if(was_cut, Rare::CutByLastAttempts);
@@ -50,25 +54,34 @@ impl Run<'_> {
         Ok(())
     }
 
-    pub(super) async fn settle(&mut self, settlements: &[(Lease, Ending)], tally: &mut Tally) -> CaseResult {
+    pub(super) async fn settle(
+        &mut self,
+        settlements: &[(TokenChoice, Ending)],
+        tally: &mut Tally,
+    ) -> CaseResult {
         let mut chosen = BTreeSet::new();
         let mut request = Vec::new();
-        for (lease, ending) in settlements {
-            let token = self.token(lease).filter(|token| chosen.insert(*token));
+        for (choice, ending) in settlements {
+            let token = self.token(choice).filter(|token| chosen.insert(*token));
             request.extend(token.map(|token| Settlement::new(token, verdict(ending))));
         }
         if request.is_empty() {
             return Ok(());
         }
         let now = self.kit.now();
-        // The tokens decide, whoever settles.
+        // Any worker may settle, because only the token counts.
         let worker = self.workers[0];
         let answers = self.kit.backend()?.settle(SettleRequest::new(worker, request.clone()).at(now)).await?;
-        ensure!(answers.len() == request.len(), "{} settlements, {} answers", request.len(), answers.len());
+        ensure!(
+            answers.len() == request.len(),
+            "{} settlements, but {} results",
+            request.len(),
+            answers.len()
+        );
         for (Settlement { token, verdict, .. }, answer) in request.into_iter().zip(answers) {
             let was_live = self.model.live_tokens().contains(&token);
             let expected = self.model.settle(now, token, &verdict);
-            ensure_eq!(answer?, expected, "{verdict:?} of {token:?}");
+            ensure_eq!(answer?, expected, "the reply to {verdict:?} of {token:?}");
             tally.reached_if(expected == Settled::LeaseLost, Rare::LeaseLost);
             tally.reached_if(expected == Settled::Done && !was_live, Rare::SettledAgain);
             let has_died = was_live && self.model.state(token.job) == Some(State::Dead);
@@ -81,7 +94,7 @@ impl Run<'_> {
         if self.tokens.is_empty() {
             return Ok(());
         }
-        // Mostly of a claim that is live, as its own worker asks.
+        // Mostly a claim with live leases, requested by its own worker.
         let live = self.model.live_tokens();
         let is_stale = live.is_empty() || index.index(4) == 0;
         let token = if is_stale { *index.get(&self.tokens) } else { *index.get(&live) };

@@ -1,4 +1,4 @@
-//! Workers and upkeep.
+//! Worker operations and maintenance.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use queue_core::{ErrorKind, JobId, Progress, WorkerId};
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{ensure_eq, fails_with};
 use super::super::super::super::session::queue;
-use super::super::super::operation::Lease;
+use super::super::super::operation::TokenChoice;
 use super::super::super::tally::{Rare, Tally};
 use super::super::super::upkeep::Rescued;
 use super::Run;
@@ -19,14 +19,14 @@ impl Run<'_> {
     pub(super) async fn heartbeat(
         &mut self,
         worker: WorkerId,
-        progress: Option<&(Lease, u64)>,
+        progress: Option<&(TokenChoice, u64)>,
         tally: &mut Tally,
     ) -> CaseResult {
         let now = self.kit.now();
         let mut request = HeartbeatRequest::new(worker).at(now);
-        let report = |(lease, done): &(Lease, u64)| {
+        let report = |(choice, done): &(TokenChoice, u64)| {
             let progress = Progress { done: *done, total: 100 };
-            Some(ProgressReport::new(self.token(lease)?, progress))
+            Some(ProgressReport::new(self.token(choice)?, progress))
         };
         request.progress.extend(progress.and_then(report));
         let answer = self.kit.backend()?.heartbeat(request.clone()).await;
@@ -36,15 +36,22 @@ impl Run<'_> {
             return Ok(());
         };
         let reply = answer?;
-        ensure_eq!((reply.beat, reply.leases), (expected.beat, expected.leases), "the beat and the leases");
+        ensure_eq!(
+            (reply.beat, reply.leases),
+            (expected.beat, expected.leases),
+            "`beat` and `leases` of a heartbeat"
+        );
         let seen: BTreeSet<JobId> = reply.cancels.into_iter().collect();
-        ensure_eq!(seen, expected.cancels, "the cancels");
+        ensure_eq!(seen, expected.cancels, "`cancels` of a heartbeat");
         if let Some(due) = reply.next_due {
             let is_overdue = due.is_zero() && self.model.has_overdue(now);
-            ensure!(is_overdue || Some(due) == self.model.next_due(now, None), "the next is due in {due:?}");
+            ensure!(
+                is_overdue || Some(due) == self.model.next_due(now, None),
+                "a heartbeat returned the wrong `next_due` {due:?}"
+            );
         }
-        tally.reached_if(expected.beat == Beat::Late, Rare::LateBeat);
-        tally.reached_if(!expected.cancels.is_empty(), Rare::CancelTold);
+        tally.reached_if(expected.beat == Beat::Late, Rare::LateHeartbeat);
+        tally.reached_if(!expected.cancels.is_empty(), Rare::CancelSignalled);
         let live = self.model.live_tokens();
         for report in &request.progress {
             let is_live = live.contains(&report.token);
@@ -90,16 +97,20 @@ impl Run<'_> {
         let reply = self.kit.rescue(u32::MAX).await?;
         let expected = self.model.rescue(self.kit.now());
         let seen = Rescued { rescued: reply.rescued, died: reply.died, workers_lost: reply.workers_lost };
-        ensure_eq!(seen, expected, "what the rescue did");
+        ensure_eq!(seen, expected, "the reply to a rescue");
         tally.reached_if(expected.rescued > 0, Rare::Rescued);
         tally.reached_if(expected.died > 0, Rare::DiedByRescue);
         Ok(())
     }
 
-    /// Which jobs are promoted is the backend's choice: the model has a due job wait or be ready.
+    /// The backend chooses the jobs to promote, so the model accepts a due job that waits or is
+    /// ready.
     pub(super) async fn promote(&mut self, limit: u32, tally: &mut Tally) -> CaseResult {
         let promoted = self.kit.promote(limit).await?.promoted;
-        ensure!(promoted <= u64::from(limit), "{promoted} jobs were promoted, asked for {limit} at most");
+        ensure!(
+            promoted <= u64::from(limit),
+            "{promoted} jobs were promoted, but at most {limit} are permitted"
+        );
         tally.reached_if(promoted > 0, Rare::Promoted);
         Ok(())
     }
@@ -113,7 +124,7 @@ impl Run<'_> {
             .limit(u32::MAX);
         let pruned = self.kit.prune(prune.clone()).await?.pruned;
         let expected = self.model.prune(self.kit.now(), &prune);
-        ensure_eq!(usize::try_from(pruned)?, expected, "the jobs pruned");
+        ensure_eq!(usize::try_from(pruned)?, expected, "the number of pruned jobs");
         tally.reached_if(expected > 0, Rare::Pruned);
         Ok(())
     }
