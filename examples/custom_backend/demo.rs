@@ -1,12 +1,15 @@
-//! Jobs in a redb file: entered by one run of the program, worked by another.
+//! Jobs in a redb file: one run of the program enqueues them, another run works them.
 //!
 //! ```sh
-//! cargo run -p custom-backend --example custom_backend                           # both, on a file that is removed
-//! cargo run -p custom-backend --example custom_backend -- jobs.redb Ada Charles  # enters two jobs
-//! cargo run -p custom-backend --example custom_backend -- jobs.redb              # works what is there
+//! # Enqueues and works jobs in a temporary file:
+//! cargo run -p custom-backend --example custom_backend
+//! # Enqueues two jobs:
+//! cargo run -p custom-backend --example custom_backend -- jobs.redb Ada Charles
+//! # Works the jobs in the file:
+//! cargo run -p custom-backend --example custom_backend -- jobs.redb
 //! ```
 
-#![expect(clippy::print_stdout, reason = "it shows what it does")]
+#![expect(clippy::print_stdout, reason = "a demo prints its steps")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +29,7 @@ async fn greet(context: JobContext, name: String) -> HandlerResult {
     Ok(())
 }
 
-/// Enters a job for each name, and ends: the jobs are in the file, and nowhere else.
+/// Enqueues one job per name. Afterwards the jobs are only in the file.
 async fn enqueue(file: &Path, names: &[String]) -> Result<(), Failure> {
     let mut queue = JobQueue::new(Arc::new(RedbBackend::open(file).await?));
     let greet = GREET.register(&mut queue)?;
@@ -35,13 +38,13 @@ async fn enqueue(file: &Path, names: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Works until no job is left unfinished.
+/// Works until all jobs are finished.
 async fn work(file: &Path) -> Result<(), Failure> {
     let backend = Arc::new(RedbBackend::open(file).await?);
     let mut queue = JobQueue::new(backend.clone());
     GREET.register(&mut queue)?;
     let found = unfinished(&backend).await?;
-    println!("{} jobs are there from before", found.len());
+    println!("{} jobs are in the file", found.len());
     let worker = Worker::new().serve(&queue).start()?;
     while !unfinished(&backend).await?.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -63,7 +66,7 @@ async fn main() -> Result<(), Failure> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("jobs.redb");
         enqueue(&file, &["Ada".to_owned(), "Charles".to_owned(), "Grace".to_owned()]).await?;
-        println!("the file is closed, and opened again");
+        println!("the file was closed and is opened again");
         return work(&file).await;
     };
     let names: Vec<String> = arguments.collect();

@@ -1,4 +1,4 @@
-//! What is stored with a job beside its payload.
+//! Data that is stored with a job beside its payload.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use crate::{Error, Payload, Result};
 /// The attributes of a job: a JSON object, kept byte for byte, at most [`MAX_ATTRIBUTES_BYTES`]
 /// long.
 ///
-/// For data that no query needs: tags, trace context, the codec of the payload, the name of the
-/// enqueuer. No storage reads attributes, so a new one needs no migration. `Debug` shows the size
-/// only.
+/// They are for data that no query needs: tags, trace context, the codec of the payload, the name
+/// of the enqueuer. A new attribute needs no migration, because no storage reads attributes.
+/// `Debug` shows only the size.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ use crate::{Error, Payload, Result};
 pub struct Attributes(Payload);
 
 impl Attributes {
-    /// Takes the JSON text of an object as it is.
+    /// Creates attributes from the JSON text of an object, which is not changed.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is not a JSON object, too long, or nested too
@@ -42,8 +42,8 @@ impl Attributes {
     /// Writes a map or a struct as JSON.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not written as an object, or as
-    /// [`json`](Self::json).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the value is not written as an object, and those
+    /// of [`json`](Self::json).
     pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Self> {
         Self::checked(Payload::encode(value))
     }
@@ -61,23 +61,23 @@ impl Attributes {
         Ok(Self(json))
     }
 
-    /// Takes text that a backend stored from `Attributes` before, without checking it again.
+    /// Creates attributes from a text that a backend stored earlier. It is not checked again.
     #[must_use]
     pub fn from_stored(text: impl Into<Box<str>>) -> Self {
         Self(Payload::from_stored(text))
     }
 
-    /// Reads all of them.
+    /// Decodes the whole object.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if they have another shape.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the object does not decode as `T`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         self.0
             .decode()
             .map_err(|error| Error::invalid("read attributes", error.message().to_owned()).with_source(error))
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_object_of_bounded_size_is_taken() {
+    fn other_json_and_large_objects_are_refused() {
         for text in ["", "null", "[]", "\"{}\"", "{", "{}{}"] {
             assert!(Attributes::json(text).is_err(), "{text:?}");
         }

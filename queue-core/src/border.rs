@@ -1,4 +1,4 @@
-//! What is checked before anything reaches a backend, the same for all of them.
+//! The checks before a request reaches a backend. They are the same for all backends.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use crate::{
     Timestamp,
 };
 
-/// Checks a batch, and makes every choice that is left open.
+/// Checks a batch, and fills in the options that its jobs do not set.
 pub(crate) fn prepare<'a>(
     limits: &Limits,
     jobs: Vec<NewJob>,
@@ -17,7 +17,7 @@ pub(crate) fn prepare<'a>(
     resolve(limits, jobs, defaults).map(Prepared::new)
 }
 
-/// Stores a batch by `insert`, and completes its error.
+/// Stores a batch by `insert`, and adds the ids to an unknown outcome.
 pub(crate) async fn submit<F>(
     batch: Prepared,
     insert: impl FnOnce(Vec<JobSpec>) -> F + Send,
@@ -32,7 +32,7 @@ where
     let outcome = match insert(batch.into_jobs()).await {
         Ok(mut batches) if batches.len() == 1 => batches.remove(0),
         Ok(batches) => {
-            let message = format!("the backend answered {} batches instead of 1", batches.len());
+            let message = format!("the backend returned {} results for 1 batch", batches.len());
             Err(Error::new(ErrorKind::UnknownOutcome, "enqueue jobs", message))
         }
         Err(error) => Err(error),
@@ -43,7 +43,7 @@ where
     })
 }
 
-/// Inserts a batch as it is.
+/// Inserts a checked batch.
 pub(crate) async fn insert(
     backend: &dyn Backend,
     batch: Vec<JobSpec>,
@@ -71,7 +71,7 @@ fn resolve<'a>(
         let options = defaults(&job)?;
         let id = match job.id {
             Some(id) if !given.insert(id) => {
-                return Err(refuse(&job, index, many, &format!("the id {id} stands twice in the batch")));
+                return Err(refuse(&job, index, many, &format!("the id {id} is in the batch twice")));
             }
             Some(id) => id,
             None => new_ids.next().unwrap_or_else(JobId::generate),
@@ -101,16 +101,16 @@ fn refuse(job: &NewJob, index: usize, many: usize, fault: &str) -> Error {
     Error::invalid(format!("enqueue a job of kind `{}`{place}", job.kind), fault)
 }
 
-/// An error's text as it is stored: NUL replaced, cut at a character within `max_bytes`.
+/// Returns an error text as it is stored: NUL replaced, and cut between characters at `max_bytes`.
 #[cfg(feature = "runtime")]
 pub(crate) fn error_text(text: &str, max_bytes: usize) -> String {
-    // Of more than that nothing is left after the cut: what replaces a NUL is longer.
+    // Cut before and after, because the replacement of a NUL is longer than a NUL.
     let mut text = cut(text, max_bytes).replace('\0', "\u{fffd}");
     text.truncate(cut(&text, max_bytes).len());
     text
 }
 
-/// At a character.
+/// Cuts a text between characters.
 #[cfg(feature = "runtime")]
 fn cut(text: &str, max_bytes: usize) -> &str {
     let mut end = text.len().min(max_bytes);
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn error_texts_are_cut_between_characters() {
+    fn error_text_is_cut_between_characters() {
         assert_eq!(error_text("aéb", 2), "a");
         assert_eq!(error_text("a\0b", 100), "a\u{fffd}b");
         assert_eq!(error_text("\0\0\0\0", 8), "\u{fffd}\u{fffd}");

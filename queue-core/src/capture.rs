@@ -1,11 +1,11 @@
-//! Where a handler leaves its result.
+//! The result of an attempt, as its handler captures it.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use crate::poison::ignore_poison;
 
-/// A place for the result of one attempt. Clones share it.
+/// Holds the result of one attempt. Clones share it.
 ///
 /// ```
 /// use queue_core::{JobContext, Kind, ResultCapture};
@@ -21,13 +21,13 @@ use crate::poison::ignore_poison;
 pub struct ResultCapture(Arc<Mutex<Option<Vec<u8>>>>);
 
 impl ResultCapture {
-    /// An empty place.
+    /// Creates an empty capture.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What was captured last; `None` if nothing was.
+    /// Returns the last captured result, if there is one.
     #[must_use]
     pub fn result(&self) -> Option<Vec<u8>> {
         ignore_poison(self.0.lock()).clone()

@@ -1,4 +1,4 @@
-//! Enqueueing without running anything.
+//! A client for programs that only enqueue.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::{
     enqueuer,
 };
 
-/// Submits jobs of any valid kind, for programs whose workers are elsewhere.
+/// Submits jobs of any valid kind, for programs whose workers run in other processes.
 ///
-/// It knows no registrations: what a [`NewJob`] leaves open is stored with the library's defaults.
-/// To enqueue with the options of a task, use
+/// It has no registrations. Options that a [`NewJob`] does not set are stored with the defaults of
+/// the library. To enqueue with the options of a task, use
 /// [`TaskDefinition::job`](crate::TaskDefinition::job).
 ///
 /// ```
@@ -36,20 +36,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of this backend, with the default limits.
+    /// Creates a client of this backend, with the default limits.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend, limits: Limits::default() }
     }
 
-    /// The same with other limits.
+    /// Sets the limits.
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Checks a batch, and makes every choice that is left open, without storing it.
+    /// Checks a batch, and fills in the options that its jobs do not set. Nothing is stored.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if a job is refused.
@@ -58,15 +58,15 @@ impl Client {
         border::prepare(&self.limits, jobs, |_| Ok(&LIBRARY_DEFAULTS))
     }
 
-    /// Reads jobs as they stand.
+    /// Returns the extension that reads jobs.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not offer it.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not implement it.
     pub fn inspect(&self) -> Result<&dyn Inspect> {
         backend::inspect(&*self.backend)
     }
 
-    /// Pauses queues and resumes them.
+    /// Returns the extension that pauses and resumes queues.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -74,19 +74,19 @@ impl Client {
     /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
     /// # let client = Client::new(Arc::new(MemoryBackend::new()));
     /// let mail = QueueName::new("mail")?;
-    /// client.manage()?.pause(&mail).await?; // from here on nothing of it is claimed, by any worker
+    /// client.manage()?.pause(&mail).await?; // no worker claims its jobs from now on
     /// assert_eq!(client.manage()?.paused().await?, [mail.clone()]);
     /// client.manage()?.resume(&mail).await?;
     /// # Ok::<(), queue_core::Error>(()) }).unwrap();
     /// ```
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not offer it.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not implement it.
     pub fn manage(&self) -> Result<&dyn Manage> {
         backend::manage(&*self.backend)
     }
 
-    /// The backend.
+    /// Returns the backend.
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.backend

@@ -1,4 +1,4 @@
-//! What a handler knows of the job it runs.
+//! The job that a handler runs.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,28 +12,29 @@ use crate::poison::ignore_poison;
 use crate::state::StateMap;
 use crate::{Attributes, Error, JobId, Kind, QueueName, Result, ResultCapture};
 
-/// How far a job has come, as its handler last said.
+/// The progress of a job, as its handler reported it last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Steps done.
+    /// The number of steps done.
     pub done: u64,
-    /// Steps in all.
+    /// The total number of steps.
     pub total: u64,
 }
 
-/// The moment until which handlers may run once the worker shuts down; empty before.
+/// The time until which handlers may run during a shutdown; empty before the shutdown.
 pub(crate) type ShutdownDeadline = Arc<OnceLock<Instant>>;
 
-/// The job that a handler runs. Clones are the same job.
+/// The job that a handler runs. Clones share the job.
 ///
-/// A test builds one without a backend or a worker:
+/// A test can create it without a backend or a worker:
 ///
 /// ```
 /// use queue_core::{JobContext, Kind};
 ///
 /// struct Greeting(&'static str);
 ///
-/// let context = JobContext::new(Kind::new("greet")?).with_attempt(2).with_state(Greeting("hello"));
+/// let context = JobContext::new(Kind::new("greet")?);
+/// let context = context.with_attempt(2).with_state(Greeting("hello"));
 /// assert_eq!(context.attempt(), 2);
 /// assert_eq!(context.state::<Greeting>()?.0, "hello");
 /// assert!(context.state::<String>().is_err());
@@ -56,7 +57,7 @@ pub struct JobContext {
 }
 
 impl JobContext {
-    /// The first attempt of a job of this kind, with a new id and the default options.
+    /// Creates the first attempt of a job of this kind, with a new id and the default options.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         Self {
@@ -75,120 +76,120 @@ impl JobContext {
         }
     }
 
-    /// The same with another id.
+    /// Sets the id.
     #[must_use]
     pub fn with_id(mut self, id: JobId) -> Self {
         self.id = id;
         self
     }
 
-    /// The same in another queue.
+    /// Sets the queue.
     #[must_use]
     pub fn with_queue(mut self, queue: QueueName) -> Self {
         self.queue = queue;
         self
     }
 
-    /// The same on another attempt: 1, 2, …
+    /// Sets the attempt: 1, 2, …
     #[must_use]
     pub fn with_attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
     }
 
-    /// The same with other retries.
+    /// Sets the maximum number of retries.
     #[must_use]
     pub fn with_max_retries(mut self, max_retries: u16) -> Self {
         self.max_retries = max_retries;
         self
     }
 
-    /// The same with these attributes.
+    /// Sets the attributes.
     #[must_use]
     pub fn with_attributes(mut self, attributes: impl Into<Option<Attributes>>) -> Self {
         self.attributes = attributes.into();
         self
     }
 
-    /// The same with a timeout that starts now.
+    /// Sets the timeout, which starts now.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.ends = Instant::now().checked_add(timeout);
         self
     }
 
-    /// The same with another cancellation token.
+    /// Sets the cancellation token.
     #[must_use]
     pub fn with_cancellation(mut self, cancellation: CancellationToken) -> Self {
         self.cancellation = cancellation;
         self
     }
 
-    /// The same with a place for the result.
+    /// Sets the capture that receives the result.
     #[must_use]
     pub fn with_result_capture(mut self, capture: ResultCapture) -> Self {
         self.capture = Some(capture);
         self
     }
 
-    /// The same with one more value of application state.
+    /// Adds a value of application state.
     #[must_use]
     pub fn with_state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         Arc::make_mut(&mut self.state).insert(Arc::new(value));
         self
     }
 
-    /// The job's name.
+    /// Returns the job's id.
     #[must_use]
     pub fn id(&self) -> JobId {
         self.id
     }
 
-    /// The job's kind.
+    /// Returns the job's kind.
     #[must_use]
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
-    /// The job's queue.
+    /// Returns the job's queue.
     #[must_use]
     pub fn queue(&self) -> &QueueName {
         &self.queue
     }
 
-    /// Which attempt this is: 1, 2, …
+    /// Returns the number of this attempt: 1, 2, …
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// How often the job is tried again.
+    /// Returns the maximum number of retries.
     #[must_use]
     pub fn max_retries(&self) -> u16 {
         self.max_retries
     }
 
-    /// What is stored with the job beside its payload.
+    /// Returns the job's attributes.
     #[must_use]
     pub const fn attributes(&self) -> Option<&Attributes> {
         self.attributes.as_ref()
     }
 
-    /// Whether a failure now is the end of the job.
+    /// Returns whether the job is dead if this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.attempt > u32::from(self.max_retries)
     }
 
-    /// Cancelled when the job should stop: its time is over, it was cancelled, its lease was lost,
-    /// or the worker's shutdown has reached its deadline.
+    /// Returns the token that is cancelled when the handler must stop. The reasons are a timeout, a
+    /// cancel, a lost lease, and the deadline of the worker's shutdown.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
         &self.cancellation
     }
 
-    /// Until when the handler may run: the shutdown deadline once the worker shuts down, or the
-    /// job's own timeout if that is sooner. `None` if neither is in sight.
+    /// Returns the time until which the handler may run. It is the end of the timeout, or the
+    /// deadline of a shutdown if that is earlier. `None` if there is neither.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match (self.ends, self.shutdown.get().copied()) {
@@ -197,46 +198,46 @@ impl JobContext {
         }
     }
 
-    /// Leaves the result of this attempt; the last one counts. It is stored in the transaction that
-    /// completes the job, and dropped if the attempt ends otherwise. Does nothing where there is no
-    /// [`ResultCapture`].
+    /// Sets the result of this attempt, and replaces an earlier one. It is stored in the
+    /// transaction that completes the job, and dropped if the attempt does not complete it. Without
+    /// a [`ResultCapture`], this does nothing.
     pub fn capture_result(&self, bytes: impl Into<Vec<u8>>) {
         if let Some(capture) = &self.capture {
             capture.put(bytes.into());
         }
     }
 
-    /// [`capture_result`](Self::capture_result) of a value written as JSON.
+    /// Calls [`capture_result`](Self::capture_result) with a value written as JSON.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the value cannot be serialised, or contains a number that is NaN or
-    /// infinite, which JSON cannot hold.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the value cannot be serialised, or contains a
+    /// number that is NaN or infinite. JSON cannot hold such a number.
     pub fn capture_json<R: Serialize + ?Sized>(&self, value: &R) -> Result<()> {
         self.capture_result(to_json("write a result", value)?);
         Ok(())
     }
 
-    /// Says how far the job has come. It is stored with the worker's next heartbeat.
+    /// Reports the progress of the job. The worker's next heartbeat stores it.
     pub fn set_progress(&self, done: u64, total: u64) {
         let progress = Progress { done, total };
         *ignore_poison(self.progress.lock()) = Some(progress);
     }
 
-    /// How far the job has come, as last said in this attempt.
+    /// Returns the last progress that was reported in this attempt.
     #[must_use]
     pub fn progress(&self) -> Option<Progress> {
         ignore_poison(self.progress.lock()).clone()
     }
 
-    /// The application state of this type.
+    /// Returns the application state of this type.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound), naming the type, if the worker was not given one.
-    /// [`TaskOptions::needs_state`](crate::TaskOptions::needs_state) has that checked when the
-    /// worker starts.
+    /// [`NotFound`](crate::ErrorKind::NotFound), which names the type, if the worker has no such
+    /// state. With [`TaskOptions::needs_state`](crate::TaskOptions::needs_state), the worker checks
+    /// this when it starts.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.state.get().ok_or_else(|| {
-            let message = format!("the worker was given no `{}`", std::any::type_name::<T>());
+            let message = format!("the worker has no state of type `{}`", std::any::type_name::<T>());
             Error::new(crate::ErrorKind::NotFound, "look up application state", message)
         })
     }

@@ -1,4 +1,4 @@
-//! Submitting and cancelling jobs.
+//! Submission and cancellation of jobs.
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -6,23 +6,23 @@ use serde::Serialize;
 use crate::backend::{CancelReply, CancelRequest};
 use crate::{Backend, Error, JobId, Kind, NewJob, Payload, Result, State, Submitted, Timestamp};
 
-/// What [`Enqueuer::dequeue`] met.
+/// The result of [`Enqueuer::dequeue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dequeued {
-    /// The job had not started; it is cancelled and never starts.
+    /// The job had not started. It is cancelled and never starts.
     Cancelled,
-    /// A worker runs it, or is about to; it is left alone.
+    /// A worker runs the job, or is about to. The job is not changed.
     Running,
-    /// It had ended, in this state.
+    /// The job was finished, in this state.
     Finished(State),
-    /// There is no such job.
+    /// The job does not exist.
     NotFound,
 }
 
-/// Submits jobs and takes them back. For code that does nothing else with them.
+/// Submits jobs, and cancels jobs that have not started. It is for code that only enqueues.
 ///
-/// Object-safe: hand it around as `Arc<dyn Enqueuer>`. [`EnqueuerExt`] adds the same for values of
-/// any `Serialize` type.
+/// It is object-safe: share it as `Arc<dyn Enqueuer>`. [`EnqueuerExt`] adds the same methods for
+/// values of any `Serialize` type.
 ///
 /// ```
 /// use queue_core::{Client, Dequeued, Enqueuer, Payload};
@@ -36,38 +36,41 @@ pub enum Dequeued {
 /// ```
 ///
 /// # Errors
-/// All methods: [`Invalid`](crate::ErrorKind::Invalid) names the bad input, and nothing was stored;
-/// [`Busy`](crate::ErrorKind::Busy) and [`Unavailable`](crate::ErrorKind::Unavailable) stored nothing
-/// either; [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) carries the ids to try again with.
+/// These apply to all methods.
+/// - [`Invalid`](crate::ErrorKind::Invalid) names the bad input. Nothing was stored.
+/// - [`Busy`](crate::ErrorKind::Busy) and [`Unavailable`](crate::ErrorKind::Unavailable): nothing
+///   was stored.
+/// - [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) contains the ids for a retry.
 ///
 /// # Cancellation
-/// A dropped future has enqueued all of its jobs or none.
+/// If a future is dropped, all of its jobs were enqueued, or none.
 #[async_trait]
 pub trait Enqueuer: Send + Sync {
-    /// Submits a batch: every job is stored, or none. Answers are in the order of `jobs`.
+    /// Submits a batch: all jobs are stored, or none. Results are in the order of `jobs`.
     ///
-    /// An empty batch is answered at once, without touching the backend.
+    /// An empty batch returns at once, without a request to the backend.
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>>;
 
-    /// Cancels a job that has not started; otherwise says what it found.
+    /// Cancels a job that has not started. Otherwise returns the state of the job, and does not
+    /// change it.
     async fn dequeue(&self, id: JobId) -> Result<Dequeued>;
 
     /// Enqueues one job to run as soon as possible.
     async fn enqueue(&self, kind: &str, payload: Payload) -> Result<JobId> {
-        one(&self.submit(vec![NewJob::new(Kind::new(kind)?, payload)]).await?)
+        first_id(&self.submit(vec![NewJob::new(Kind::new(kind)?, payload)]).await?)
     }
 
     /// Enqueues one job to run at `run_at` or later.
     async fn enqueue_at(&self, kind: &str, payload: Payload, run_at: Timestamp) -> Result<JobId> {
-        one(&self.submit(vec![NewJob::new(Kind::new(kind)?, payload).run_at(run_at)]).await?)
+        first_id(&self.submit(vec![NewJob::new(Kind::new(kind)?, payload).run_at(run_at)]).await?)
     }
 
-    /// Enqueues a job a payload, all or none. Ids are in the order of `payloads`.
+    /// Enqueues one job per payload, all or none. Ids are in the order of `payloads`.
     async fn enqueue_batch(&self, kind: &str, payloads: Vec<Payload>) -> Result<Vec<JobId>> {
         batch(self, kind, payloads, |job| job).await
     }
 
-    /// Enqueues a job a payload, all or none, to run at `run_at` or later.
+    /// Enqueues one job per payload, all or none, to run at `run_at` or later.
     async fn enqueue_batch_at(
         &self,
         kind: &str,
@@ -92,9 +95,9 @@ async fn batch<E: Enqueuer + ?Sized>(
     Ok(enqueuer.submit(jobs).await?.into_iter().map(|submitted| submitted.id).collect())
 }
 
-pub(crate) fn one(submitted: &[Submitted]) -> Result<JobId> {
+pub(crate) fn first_id(submitted: &[Submitted]) -> Result<JobId> {
     submitted.first().map(|submitted| submitted.id).ok_or_else(|| {
-        Error::new(crate::ErrorKind::Corrupt, "enqueue a job", "the backend gave no answer for it")
+        Error::new(crate::ErrorKind::Corrupt, "enqueue a job", "the backend returned no result for it")
     })
 }
 
@@ -106,7 +109,7 @@ pub(crate) async fn dequeue(backend: &dyn Backend, id: JobId) -> Result<Dequeued
         Some(CancelReply::Finished(state)) => Ok(Dequeued::Finished(*state)),
         Some(CancelReply::NotFound) => Ok(Dequeued::NotFound),
         None => {
-            let message = "the backend gave no answer for it";
+            let message = "the backend returned no result for it";
             Err(Error::new(crate::ErrorKind::Corrupt, format!("dequeue job {id}"), message))
         }
     }

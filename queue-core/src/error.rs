@@ -1,4 +1,5 @@
-//! The one error of the workspace: opaque, with a kind by meaning to the caller.
+//! The error of all crates of the workspace. It is opaque, and its kind states its meaning to the
+//! caller.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -12,58 +13,61 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
 
-/// What an error means, and so what its receiver can do.
+/// The meaning of an error to its receiver.
 ///
-/// The same error means different things to different receivers. A program that opens a handle or enqueues a job asks
-/// whether trying again can help: [`is_retryable`](Self::is_retryable). A worker holds results that exist nowhere else,
-/// so it asks whether the storage will refuse them whatever happens: [`is_final`](Self::is_final). For every other
-/// error it keeps the results and tries again for as long as the leases last.
+/// A program that opens a handle or enqueues a job needs to know whether a retry can help:
+/// [`is_retryable`](Self::is_retryable). A worker holds results that exist nowhere else. It needs
+/// to know whether the storage will never accept them: [`is_final`](Self::is_final). After any
+/// other error, the worker keeps the results and retries until the leases end.
 ///
 /// | kind | caller | worker that holds results |
 /// |---|---|---|
-/// | `Busy`, `Unavailable`, `UnknownOutcome` | try again | keep, try again |
-/// | `Misconfigured`, `Corrupt` | fail; an operator must act | keep, try again |
-/// | `NotFound`, `Conflict`, `Invalid`, `Unsupported` | send another request | drop what was refused |
-/// | `LeaseLost`, `WorkerLost` | | drop what was lost |
+/// | `Busy`, `Unavailable`, `UnknownOutcome` | retry | keep, retry |
+/// | `Misconfigured`, `Corrupt` | fail; an operator must act | keep, retry |
+/// | `NotFound`, `Conflict`, `Invalid`, `Unsupported` | send another request | drop the refused results |
+/// | `LeaseLost`, `WorkerLost` | | drop the lost jobs |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// What was named does not exist.
+    /// The named object does not exist.
     NotFound,
-    /// It exists already, with other content, or two requests contradict each other.
+    /// The object exists with other content, or two requests contradict each other.
     Conflict,
-    /// The lease was taken away: another claim may run the job. Nothing was changed.
+    /// The lease was lost: another claim may run the job. Nothing was changed.
     LeaseLost,
-    /// The worker was given up by the others. It must register anew; its leases are gone.
+    /// The worker was marked lost, and its leases have ended. It must register with a new id.
     WorkerLost,
-    /// Another connection holds what is needed. Nothing was changed; trying again helps.
+    /// Another connection holds a lock that is needed. Nothing was changed; a retry helps.
     Busy,
-    /// The storage cannot be reached or cannot write now. Nothing was changed; trying again may help.
+    /// The storage cannot be reached or cannot write now. Nothing was changed; a retry may help.
     Unavailable,
-    /// The commit may or may not have happened. Repeat it with the same ids ([`Error::jobs`]).
+    /// The commit may or may not have happened. Repeat the request with the same ids
+    /// ([`Error::jobs`]).
     UnknownOutcome,
-    /// The request itself is wrong, or the storage does not accept one of its rows. Nothing was changed; only
-    /// another request helps.
+    /// The request is wrong, or the storage does not accept one of its rows. Nothing was changed;
+    /// only another request helps.
     Invalid,
-    /// The storage is not set up so that this program can do this: a password, an access rule, a right, a database, a
-    /// schema or a table is missing or has changed. Nothing was changed; an operator must act.
+    /// The setup of the storage does not allow the request. A password, an access rule, a right, a
+    /// database, a schema or a table is missing or has changed. Nothing was changed; an operator
+    /// must act.
     Misconfigured,
-    /// What is stored cannot be understood.
+    /// A stored value cannot be read.
     Corrupt,
-    /// The backend cannot do this.
+    /// The backend does not implement the request.
     Unsupported,
 }
 
 impl ErrorKind {
-    /// Whether the same request can succeed later without anybody acting.
+    /// Returns whether the same request can succeed later without an operator.
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(self, Self::Busy | Self::Unavailable | Self::UnknownOutcome)
     }
 
-    /// Whether the storage refuses this very request for good, whatever happens to the storage.
+    /// Returns whether the storage will never accept this request.
     ///
-    /// Everything else is an outage to a worker: it drops no result and no lease because of it.
+    /// To a worker, every other error is an outage: the worker drops no result and no lease because
+    /// of it.
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
@@ -102,9 +106,9 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// What was attempted, on what, why it failed, and whether trying again helps.
+/// A failed operation, its object, the cause, and whether a retry helps.
 ///
-/// The driver's own error, where there is one, is the [`source`](StdError::source).
+/// The error of the driver, if there is one, is the [`source`](StdError::source).
 ///
 /// ```
 /// use queue_core::{ErrorKind, Kind};
@@ -125,7 +129,7 @@ struct Inner {
 }
 
 impl Error {
-    /// Makes an error. `operation` completes the phrase "failed to …"; `message` says why.
+    /// Creates an error. `operation` completes the phrase "failed to …"; `message` is the cause.
     pub fn new(kind: ErrorKind, operation: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
@@ -136,7 +140,7 @@ impl Error {
         }))
     }
 
-    /// An [`ErrorKind::Invalid`] error.
+    /// Creates an [`ErrorKind::Invalid`] error.
     pub fn invalid(operation: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Invalid, operation, message)
     }
@@ -148,52 +152,53 @@ impl Error {
         self
     }
 
-    /// Adds the jobs that are concerned.
+    /// Sets the jobs that the error concerns.
     #[must_use]
     pub fn with_jobs(mut self, jobs: Vec<JobId>) -> Self {
         self.0.jobs = jobs;
         self
     }
 
-    /// What the error means to the caller.
+    /// Returns the meaning of the error to the caller.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What was being done, as it completes the phrase "failed to …".
+    /// Returns the operation, which completes the phrase "failed to …".
     #[must_use]
     pub fn operation(&self) -> &str {
         &self.0.operation
     }
 
-    /// Why it failed, without the operation.
+    /// Returns the cause, without the operation.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The jobs concerned; for [`ErrorKind::UnknownOutcome`] of an enqueue, all ids of the batch in
-    /// input order: enqueueing again with them makes each job once.
+    /// Returns the jobs that the error concerns. For [`ErrorKind::UnknownOutcome`] of an enqueue,
+    /// these are all ids of the batch in input order. A retry with these ids inserts each job once.
     #[must_use]
     pub fn jobs(&self) -> &[JobId] {
         &self.0.jobs
     }
 
-    /// Whether the same request can succeed later without anybody acting ([`ErrorKind::is_retryable`]).
+    /// Returns whether the same request can succeed later without an operator
+    /// ([`ErrorKind::is_retryable`]).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.0.kind.is_retryable()
     }
 
-    /// Whether the storage refuses this very request for good ([`ErrorKind::is_final`]).
+    /// Returns whether the storage will never accept this request ([`ErrorKind::is_final`]).
     #[must_use]
     pub fn is_final(&self) -> bool {
         self.0.kind.is_final()
     }
 }
 
-/// The message, the kind, and what caused it: `fn main() -> Result<()>` prints this.
+/// Shows the message, the kind and the sources, because `fn main() -> Result<()>` prints this.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} ({})", self.0.kind)?;

@@ -1,18 +1,19 @@
-//! An error with its sources.
+//! The text of an error and its sources.
 
 use std::error::Error;
 use std::iter::successors;
 
-/// The sources of an error, the nearest first.
+/// Returns the sources of an error, the nearest first.
 pub(crate) fn sources<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(error.source(), |&source| source.source())
 }
 
-/// The text of an error and of its sources, separated by colons.
+/// Returns the text of an error and of its sources, separated by colons.
 ///
-/// Leaves out a source whose text the text before ends with, because many errors repeat their source.
+/// A source is skipped if the text before it already ends with it, because many errors repeat their
+/// source.
 ///
 /// ```
 /// use queue_core::backend::error_chain;

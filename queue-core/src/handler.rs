@@ -1,4 +1,4 @@
-//! What runs a job, and how a run can end.
+//! Handlers, and how their attempts end.
 
 use std::fmt;
 use std::future::Future;
@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::error_chain::error_chain;
 use crate::{JobContext, Payload};
 
-/// How a handler ends: well, or with a [`JobError`] that says what becomes of the job.
+/// The result of an attempt. A [`JobError`] decides the next state of the job.
 pub type HandlerResult<T = ()> = Result<T, JobError>;
 
 /// Runs the jobs of a kind.
@@ -20,9 +20,9 @@ pub type HandlerResult<T = ()> = Result<T, JobError>;
 /// use queue_core::{HandlerResult, JobContext, JobError, Payload, TaskOptions};
 ///
 /// async fn send_email(context: JobContext, payload: Payload) -> HandlerResult {
-///     let to: String = payload.decode()?; // an error is a failed attempt
+///     let to: String = payload.decode()?; // an error fails the attempt
 ///     if to.is_empty() {
-///         return Err(JobError::bury("no address")); // trying again cannot help
+///         return Err(JobError::bury("no address")); // a retry cannot help
 ///     }
 ///     context.capture_result("sent");
 ///     Ok(())
@@ -32,29 +32,29 @@ pub type HandlerResult<T = ()> = Result<T, JobError>;
 /// # }
 /// ```
 ///
-/// A handler that panics fails its attempt; the worker goes on.
+/// A panic of a handler fails its attempt. The worker continues.
 ///
 /// # Cancellation
-/// When the time of an attempt is over, its token is cancelled; a future that does not end by itself
-/// shortly after is dropped.
+/// When an attempt times out, its token is cancelled. If the future does not end shortly after, it
+/// is dropped.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Runs one attempt of a job on the exact JSON bytes that were enqueued.
     async fn run(&self, context: JobContext, payload: Payload) -> HandlerResult;
 
-    /// Whether dropping the future of [`run`](Self::run) stops the work.
+    /// Returns whether dropping the future of [`run`](Self::run) stops the work.
     fn stop(&self) -> Stop {
         Stop::OnDrop
     }
 }
 
-/// What stops a handler whose time is over.
+/// How a handler that has timed out stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
-    /// Dropping its future does.
+    /// Dropping its future stops it.
     OnDrop,
-    /// Only its own return does; the worker waits for that, and never calls the attempt failed while
-    /// its work runs on.
+    /// Only its own return stops it. The worker waits for the return, and does not fail the attempt
+    /// while the work still runs.
     OnReturn,
 }
 
@@ -69,9 +69,9 @@ where
     }
 }
 
-/// Why an attempt did not end well, and what becomes of the job.
+/// Why an attempt did not complete its job, and the next state of the job.
 ///
-/// Any error becomes one by `?`, and has the job retried.
+/// `?` turns any error into `Retry`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -86,53 +86,53 @@ where
 /// ```
 #[derive(Debug)]
 pub enum JobError {
-    /// The attempt failed: try again after the job's backoff, or after this long.
+    /// The attempt failed. The job is retried after its backoff, or after `after`.
     Retry {
-        /// What went wrong, with its causes.
+        /// The error and its sources.
         error: String,
-        /// The delay instead of the backoff.
+        /// The delay, which replaces the backoff.
         after: Option<Duration>,
     },
-    /// Give the job up: it is dead, whatever attempts are left.
+    /// The job becomes dead, even if attempts are left.
     Bury {
-        /// Why.
+        /// The error of the attempt.
         error: String,
     },
-    /// Not now: run it again after this long. Costs no attempt.
+    /// The job runs again after this delay. The attempt is refunded.
     Snooze {
-        /// How long.
+        /// The delay.
         delay: Duration,
     },
-    /// The job is no longer wanted: it is cancelled.
+    /// The job becomes cancelled.
     Cancel {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl JobError {
-    /// Failed: retry after the job's backoff.
+    /// Fails the attempt. The job is retried after its backoff.
     pub fn retry(error: impl fmt::Display) -> Self {
         Self::Retry { error: error.to_string(), after: None }
     }
 
-    /// Failed: retry after `delay`.
+    /// Fails the attempt. The job is retried after `delay`.
     pub fn retry_after(delay: Duration, error: impl fmt::Display) -> Self {
         Self::Retry { error: error.to_string(), after: Some(delay) }
     }
 
-    /// Give the job up.
+    /// Makes the job dead.
     pub fn bury(error: impl fmt::Display) -> Self {
         Self::Bury { error: error.to_string() }
     }
 
-    /// Run the job again after `delay`, at no cost.
+    /// Runs the job again after `delay`, and refunds the attempt.
     #[must_use]
     pub fn snooze(delay: Duration) -> Self {
         Self::Snooze { delay }
     }
 
-    /// The job is no longer wanted.
+    /// Cancels the job.
     pub fn cancel(reason: impl fmt::Display) -> Self {
         Self::Cancel { reason: reason.to_string() }
     }
@@ -148,17 +148,19 @@ impl fmt::Display for JobError {
     }
 }
 
-/// Not an `Error` itself, so that every error can become one.
+/// [`JobError`] is not an `Error` itself, because otherwise this conversion would overlap with
+/// `From<T> for T`.
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
     fn from(error: E) -> Self {
         Self::Retry { error: error_chain(&error), after: None }
     }
 }
 
-/// A handler from a function that blocks its thread. It runs on the thread pool for blocking work.
+/// Creates a handler from a function that blocks its thread. It runs on tokio's pool of blocking
+/// threads.
 ///
-/// A thread cannot be stopped from outside: the function should look at
-/// [`JobContext::cancellation`] now and then. Until it returns, its slot stays taken.
+/// A thread cannot be stopped by the worker. Therefore the function should check
+/// [`JobContext::cancellation`] regularly. It occupies its slot until it returns.
 ///
 /// ```
 /// use queue_core::{HandlerResult, JobContext, Payload, TaskOptions, blocking};
@@ -180,7 +182,7 @@ where
     Blocking(std::sync::Arc::new(function))
 }
 
-/// The handler made by [`blocking`].
+/// The handler that [`blocking`] returns.
 #[cfg(feature = "runtime")]
 pub struct Blocking<F>(std::sync::Arc<F>);
 
@@ -207,7 +209,7 @@ where
     }
 }
 
-/// Runs what blocks on the pool of threads for that.
+/// Runs a blocking function on tokio's pool of blocking threads.
 #[cfg(feature = "runtime")]
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> HandlerResult<T> + Send + 'static,
@@ -215,7 +217,7 @@ pub(crate) async fn off_thread<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(failure) => match failure.try_into_panic() {
-            // Goes on in the worker, which names the job.
+            // Resumed, because the worker catches it and names the job.
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(JobError::retry("the runtime for blocking work has shut down")),
         },

@@ -1,4 +1,4 @@
-//! What a caller submits, and what is stored of it.
+//! Jobs: the options of a kind, a job to submit, and the stored job.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::{
     Attributes, Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, saturating_micros,
 };
 
-/// How the jobs of a kind run, unless a single job says otherwise.
+/// The options of the jobs of a kind. A single job may override them.
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,50 +32,50 @@ pub struct TaskOptions {
 }
 
 impl TaskOptions {
-    /// The defaults.
+    /// Creates options with the defaults of the library.
     pub const fn new() -> Self {
         Self { max_retries: None, priority: None, timeout: None, queue: None, retry: None, needs: Vec::new() }
     }
 
-    /// How often a failed job is tried again; [`DEFAULT_MAX_RETRIES`] unless said.
+    /// Sets the maximum number of retries (default: [`DEFAULT_MAX_RETRIES`]).
     pub const fn max_retries(mut self, retries: u16) -> Self {
         self.max_retries = Some(retries);
         self
     }
 
-    /// Higher is more urgent; 0 unless said.
+    /// Sets the priority; higher is more urgent (default: 0).
     pub const fn priority(mut self, priority: i16) -> Self {
         self.priority = Some(priority);
         self
     }
 
-    /// How long one attempt may take; [`DEFAULT_TIMEOUT`] unless said.
+    /// Sets the timeout of one attempt (default: [`DEFAULT_TIMEOUT`]).
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The queue; `default` unless said.
+    /// Sets the queue (default: `default`).
     pub fn queue(mut self, queue: QueueName) -> Self {
         self.queue = Some(queue);
         self
     }
 
-    /// When a failed job is tried again; [`Backoff::default`] unless said.
+    /// Sets the delays of retries (default: [`Backoff::default`]).
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = Some(policy);
         self
     }
 
-    /// Says that the handler reads the application state `T`: a worker that was not given one
-    /// refuses to start, rather than fail each job.
+    /// Declares that the handler reads the application state `T`. A worker without it does not
+    /// start, because otherwise each job would fail.
     pub fn needs_state<T: Send + Sync + 'static>(mut self) -> Self {
         self.needs.push(crate::state::Need::of::<T>());
         self
     }
 }
 
-/// A job to submit: a kind, a payload, and whatever differs from the defaults of its kind.
+/// A job to submit: a kind, a payload, and the options that differ from those of its kind.
 ///
 /// ```
 /// use std::time::Duration;
@@ -102,7 +102,7 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// A job with the defaults of its kind.
+    /// Creates a job with the options of its kind.
     pub const fn new(kind: Kind, payload: Payload) -> Self {
         Self {
             id: None,
@@ -118,56 +118,56 @@ impl NewJob {
         }
     }
 
-    /// Its id, made by the caller: enqueueing again with the same id and content makes no second
-    /// job, within [`Limits::idempotency_window`](crate::Limits::idempotency_window).
+    /// Sets the id. A second enqueue with the same id and content inserts no second job within
+    /// [`Limits::idempotency_window`](crate::Limits::idempotency_window).
     pub const fn id(mut self, id: JobId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// The earliest time to run; at once unless said.
+    /// Sets the earliest time to run (default: the time of the insert).
     pub const fn run_at(mut self, time: Timestamp) -> Self {
         self.run_at = Some(time);
         self
     }
 
-    /// How often it is tried again after a failure.
+    /// Sets the maximum number of retries.
     pub const fn max_retries(mut self, retries: u16) -> Self {
         self.max_retries = Some(retries);
         self
     }
 
-    /// Higher is more urgent.
+    /// Sets the priority; higher is more urgent.
     pub const fn priority(mut self, priority: i16) -> Self {
         self.priority = Some(priority);
         self
     }
 
-    /// How long one attempt may take.
+    /// Sets the timeout of one attempt.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The queue.
+    /// Sets the queue.
     pub fn queue(mut self, queue: QueueName) -> Self {
         self.queue = Some(queue);
         self
     }
 
-    /// When it is tried again.
+    /// Sets the delays of retries.
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);
         self
     }
 
-    /// What is stored with it beside the payload, for tags, trace context and the like.
+    /// Sets the attributes, for example tags and trace context.
     pub fn attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = Some(attributes);
         self
     }
 
-    /// The job with what it leaves open taken from `defaults`.
+    /// Takes the options that the job does not set from `defaults`.
     pub(crate) fn with_defaults(mut self, defaults: &TaskOptions) -> Self {
         self.max_retries = self.max_retries.or(defaults.max_retries);
         self.priority = self.priority.or(defaults.priority);
@@ -180,7 +180,8 @@ impl NewJob {
         self
     }
 
-    /// Every choice made: the job's own, else the defaults of its kind, else those of the library.
+    /// Sets every option to the job's own value, else to that of its kind, else to the default of
+    /// the library.
     pub(crate) fn resolve(self, id: JobId, defaults: &TaskOptions) -> JobSpec {
         let job = self.with_defaults(defaults);
         JobSpec::new(id, job.kind, job.payload)
@@ -194,41 +195,40 @@ impl NewJob {
     }
 }
 
-/// As it is stored, so that what comes back equals what went in.
+/// Rounds to whole microseconds before the insert, so that the stored job equals the submitted one.
 fn whole_micros(duration: Duration) -> Duration {
     Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
 }
 
-/// A job as a backend stores it: checked, with every choice made. Written once, never changed.
+/// A checked job with all options set, as a backend stores it. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobSpec {
-    /// Its name.
+    /// Its id.
     pub id: JobId,
-    /// What picks its handler.
+    /// Its kind, which selects the handler.
     pub kind: Kind,
     /// The exact JSON text.
     pub payload: Payload,
-    /// The earliest time to run; `None` is the moment of the insert.
+    /// The earliest time to run; `None` means the time of the insert.
     pub run_at: Option<Timestamp>,
-    /// How often it is tried again: attempts are at most one more.
+    /// The maximum number of retries. The number of attempts is at most one more.
     pub max_retries: u16,
-    /// Higher is more urgent.
+    /// Its priority; higher is more urgent.
     pub priority: i16,
-    /// How long one attempt may take, in whole microseconds and at most `i64::MAX` of them.
+    /// The timeout of one attempt, in whole microseconds and at most `i64::MAX` of them.
     pub timeout: Duration,
-    /// Its lane.
+    /// Its queue.
     pub queue: QueueName,
-    /// When it is tried again; `None` leaves that to the worker that runs it. Its durations are not
-    /// rounded and can be as long as [`Duration::MAX`].
+    /// The delays of retries; `None` means that the worker decides. Its durations are not rounded,
+    /// and can be as long as [`Duration::MAX`].
     pub backoff: Option<Backoff>,
-    /// What is stored with it beside the payload. A backend stores the text as it is, and never
-    /// reads it.
+    /// Its attributes. A backend must store the text unchanged, and never reads it.
     pub attributes: Option<Attributes>,
 }
 
 impl JobSpec {
-    /// A job in the default queue, to run at once, with the library's defaults.
+    /// Creates a job in the default queue, to run at once, with the defaults of the library.
     #[must_use]
     pub fn new(id: JobId, kind: Kind, payload: Payload) -> Self {
         Self {
@@ -245,94 +245,94 @@ impl JobSpec {
         }
     }
 
-    /// With another id.
+    /// Sets the id.
     #[must_use]
     pub fn id(mut self, id: JobId) -> Self {
         self.id = id;
         self
     }
 
-    /// With another kind.
+    /// Sets the kind.
     #[must_use]
     pub fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self
     }
 
-    /// With another payload.
+    /// Sets the payload.
     #[must_use]
     pub fn payload(mut self, payload: Payload) -> Self {
         self.payload = payload;
         self
     }
 
-    /// With this earliest time to run; `None` is the moment of the insert.
+    /// Sets the earliest time to run; `None` means the time of the insert.
     #[must_use]
     pub fn run_at(mut self, run_at: impl Into<Option<Timestamp>>) -> Self {
         self.run_at = run_at.into();
         self
     }
 
-    /// Tried again so often.
+    /// Sets the maximum number of retries.
     #[must_use]
     pub const fn max_retries(mut self, max_retries: u16) -> Self {
         self.max_retries = max_retries;
         self
     }
 
-    /// With this priority; higher is more urgent.
+    /// Sets the priority; higher is more urgent.
     #[must_use]
     pub const fn priority(mut self, priority: i16) -> Self {
         self.priority = priority;
         self
     }
 
-    /// With this time for an attempt, in whole microseconds.
+    /// Sets the timeout of one attempt, in whole microseconds.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// In this queue.
+    /// Sets the queue.
     #[must_use]
     pub fn queue(mut self, queue: QueueName) -> Self {
         self.queue = queue;
         self
     }
 
-    /// Tried again after these delays; `None` leaves them to the worker.
+    /// Sets the delays of retries; `None` means that the worker decides.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Into<Option<Backoff>>) -> Self {
         self.backoff = backoff.into();
         self
     }
 
-    /// With these attributes.
+    /// Sets the attributes.
     #[must_use]
     pub fn attributes(mut self, attributes: impl Into<Option<Attributes>>) -> Self {
         self.attributes = attributes.into();
         self
     }
 
-    /// The most attempts it is charged.
+    /// Returns the maximum number of attempts.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
         u32::from(self.max_retries) + 1
     }
 
-    /// Whether `self`, submitted again, is the job that is stored as `stored` since `created_at`.
+    /// Returns whether `self`, submitted again, is the same job as `stored`, which was inserted at
+    /// `created_at`.
     ///
-    /// A job without a time of its own runs from its insert on, so there the stored time must be
-    /// that. Attributes are not compared, because a repeated enqueue has another trace; the
-    /// attributes stored first stay.
+    /// If `self` has no `run_at`, the stored `run_at` must be `created_at`. Attributes are not
+    /// compared, because a repeated enqueue has another trace. The stored attributes stay.
     #[must_use]
     pub fn is_same_as(&self, stored: &Self, created_at: Timestamp) -> bool {
         let comparable = |job: &Self| job.clone().run_at(job.run_at.unwrap_or(created_at)).attributes(None);
         comparable(self) == comparable(stored)
     }
 
-    /// The job as a storage returns it that keeps durations in whole microseconds.
+    /// Returns the job with durations in whole microseconds, for a storage that rounds them.
     #[must_use]
     pub fn in_whole_micros(&self) -> Self {
         let whole =
@@ -345,36 +345,36 @@ impl JobSpec {
     }
 }
 
-/// The answer to one submitted job.
+/// The result of one submitted job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Submitted {
-    /// The job's name.
+    /// The job's id.
     pub id: JobId,
-    /// What became of the submission.
+    /// Whether the job was inserted.
     pub insertion: Insertion,
 }
 
 impl Submitted {
-    /// The answer for a job.
+    /// Creates the result for a job.
     #[must_use]
     pub const fn new(id: JobId, insertion: Insertion) -> Self {
         Self { id, insertion }
     }
 
-    /// Whether this call made the job.
+    /// Returns whether this call inserted the job.
     #[must_use]
     pub const fn is_new(self) -> bool {
         matches!(self.insertion, Insertion::New)
     }
 }
 
-/// What became of a submitted job.
+/// Whether a submitted job was inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Insertion {
-    /// This call made the job.
+    /// This call inserted the job.
     New,
-    /// The same job, with the same id, was there already. Nothing was changed.
+    /// The same job, with the same id, was stored already. Nothing was changed.
     Known,
 }

@@ -2,28 +2,28 @@
 
 use std::fmt;
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum State {
-    /// Waits for its time.
+    /// The job waits for its `run_at`.
     Scheduled,
-    /// Can be claimed.
+    /// The job can be claimed.
     Ready,
     /// A worker holds its lease.
     Running,
-    /// Failed, and waits for its next attempt.
+    /// The last attempt failed, and the job waits for the next.
     Retrying,
-    /// Ended well.
+    /// An attempt succeeded.
     Completed,
-    /// Used all its attempts, or was buried.
+    /// The job has used all attempts, or was buried.
     Dead,
-    /// Was cancelled.
+    /// The job was cancelled.
     Cancelled,
 }
 
 impl State {
-    /// All of them, unfinished ones first.
+    /// All states, the unfinished ones first.
     pub const ALL: &[Self] = &[
         Self::Scheduled,
         Self::Ready,
@@ -34,7 +34,7 @@ impl State {
         Self::Cancelled,
     ];
 
-    /// The word for it, the same in every database.
+    /// Returns the name of the state, which is the same in every backend.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,7 +48,7 @@ impl State {
         }
     }
 
-    /// Whether nothing but an explicit retry changes it any more.
+    /// Returns whether the job has ended.
     #[must_use]
     pub const fn is_finished(self) -> bool {
         matches!(self, Self::Completed | Self::Dead | Self::Cancelled)

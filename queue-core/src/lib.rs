@@ -1,15 +1,15 @@
 //! Typed tasks, the contract between a queue and its storage, and the worker runtime.
 //!
-//! This crate knows no SQL and no driver. Programs use it through the facade `queue`; a storage
-//! backend implements [`Backend`] and is proved right by `queue-testkit`.
+//! This crate has no SQL and no driver. Programs use it through the facade `queue`. A storage
+//! backend implements [`Backend`], and `queue-testkit` tests it.
 //!
-//! | who | starts at |
+//! | to | start at |
 //! |---|---|
-//! | enqueues | [`Enqueuer`], [`Client`] |
-//! | handles jobs | [`TaskDefinition`], [`ResultTask`], [`Task`], [`Handler`], [`JobContext`] |
-//! | puts a program together | [`JobQueue`], [`HasJobs`] |
-//! | writes a backend | [`backend`] |
-//! | tests a program that uses the queue | the module `testing`, with the feature of that name |
+//! | enqueue jobs | [`Enqueuer`], [`Client`] |
+//! | handle jobs | [`TaskDefinition`], [`ResultTask`], [`Task`], [`Handler`], [`JobContext`] |
+//! | assemble a program | [`JobQueue`], [`HasJobs`] |
+//! | write a backend | [`backend`] |
+//! | test a program that uses the queue | the module `testing`, with the feature of that name |
 
 mod attributes;
 pub mod backend;
@@ -69,5 +69,5 @@ pub use runtime::{RunningWorker, Worker};
 pub use task::{ResultTask, ResultTaskHandle, Task, TaskDefinition, TaskFn, TaskFuture, TaskHandle};
 pub use time::{Timestamp, saturating_micros};
 
-/// The token by which a handler learns that it should stop.
+/// The token that is cancelled when a handler must stop.
 pub use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! Checked names: whoever holds one need not check it again.
+//! Checked names of kinds and queues.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -28,17 +28,18 @@ fn check(operation: &'static str, name: &str) -> Result<()> {
 macro_rules! checked_name {
     ($name:ident, $operation:literal) => {
         impl $name {
-            /// Checks a name: 1 to [`MAX_NAME_BYTES`] bytes, no white space, no control characters.
+            /// Creates a name: 1 to [`MAX_NAME_BYTES`] bytes, no white space, no control
+            /// characters.
             ///
             /// # Errors
-            /// [`Invalid`](crate::ErrorKind::Invalid), naming the name and what is wrong with it.
+            /// [`Invalid`](crate::ErrorKind::Invalid), which states the name and the cause.
             pub fn new(name: impl AsRef<str>) -> Result<Self> {
                 let name = name.as_ref();
                 check($operation, name)?;
                 Ok(Self(Arc::from(name)))
             }
 
-            /// The text.
+            /// Returns the text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -79,7 +80,8 @@ macro_rules! checked_name {
     };
 }
 
-/// The type name that picks a job's handler, e.g. `send-email`: stable text, never a Rust path.
+/// The name that selects a job's handler, e.g. `send-email`. It must not change when code is
+/// renamed.
 ///
 /// ```
 /// use queue_core::Kind;
@@ -93,7 +95,7 @@ pub struct Kind(Arc<str>);
 
 checked_name!(Kind, "read a kind");
 
-/// The name of a queue, a lane that workers subscribe to; `default` unless said.
+/// The name of a queue, which workers serve (default: `default`).
 ///
 /// ```
 /// use queue_core::QueueName;
@@ -118,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bad_names_are_told_apart() {
+    fn each_fault_of_a_name_has_a_message() {
         let faults: [(String, &str); 4] = [
             (String::new(), "empty"),
             ("x".repeat(MAX_NAME_BYTES + 1), "129 bytes long"),

@@ -1,9 +1,8 @@
 //! Claims of idle workers, which wait for the jobs that are enqueued on the same queue.
 //!
-//! A worker that finds nothing to do *parks* a claim. The next enqueue of a job that the claim
-//! would take sends the claim with its insert, so that one commit and one round trip replace two. A
-//! job that arrives otherwise, or in a large batch, wakes the worker, which then withdraws its
-//! claim.
+//! An idle worker *parks* a claim. The next enqueue of a matching job sends the claim with its
+//! insert, so that one commit and one round trip replace two. Other jobs, and jobs in a large
+//! batch, wake the worker, which then withdraws its claim.
 
 mod insert;
 
@@ -17,44 +16,44 @@ use crate::backend::{ClaimReply, ClaimRequest};
 use crate::poison::ignore_poison;
 use crate::{JobSpec, Result};
 
-/// The most that may be enqueued at once with a parked claim.
+/// The largest batch with which a parked claim is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchSize {
-    /// How many jobs.
+    /// The maximum number of jobs.
     pub(crate) jobs: usize,
-    /// How many bytes their payloads have together.
+    /// The maximum total size of their payloads in bytes.
     pub(crate) bytes: usize,
 }
 
 impl BatchSize {
-    /// Whether these jobs are no more than that.
+    /// Returns whether these jobs are within the limits.
     fn has_room_for(self, jobs: &[JobSpec]) -> bool {
         let mut bytes = jobs.iter().map(|job| job.payload.as_bytes().len());
         jobs.len() <= self.jobs && bytes.try_fold(self.bytes, usize::checked_sub).is_some()
     }
 }
 
-/// How much a worker can take at this moment.
+/// How many jobs a worker can take now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Room {
-    /// The most jobs.
+    /// The maximum number of jobs.
     pub(crate) limit: u32,
-    /// The most jobs on their last permitted attempt.
+    /// The maximum number of jobs on their last permitted attempt.
     pub(crate) last_attempts: u32,
 }
 
-/// Keeps the claims that idle workers left at a queue.
+/// Keeps the parked claims of one queue.
 #[derive(Clone, Default)]
-pub(crate) struct ParkedClaims(Arc<Mutex<Places>>);
+pub(crate) struct ParkedClaims(Arc<Mutex<ParkedList>>);
 
 #[derive(Default)]
-struct Places {
+struct ParkedList {
     next: u64,
-    /// In the order in which they came.
-    occupied: Vec<Place>,
+    /// In the order in which they were parked.
+    entries: Vec<ParkedEntry>,
 }
 
-struct Place {
+struct ParkedEntry {
     number: u64,
     requests: Vec<ClaimRequest>,
     most: BatchSize,
@@ -62,24 +61,24 @@ struct Place {
     worker: oneshot::Sender<InsertUnderWay>,
 }
 
-impl Place {
-    /// The request that would take one of the jobs, of which those with a time of their own may not
-    /// be due.
-    fn wanting(&self, jobs: &[JobSpec]) -> Option<&ClaimRequest> {
+impl ParkedEntry {
+    /// Returns the request that would take one of the jobs. Jobs with a `run_at` do not count,
+    /// because they may not be due.
+    fn matching_request(&self, jobs: &[JobSpec]) -> Option<&ClaimRequest> {
         self.requests.iter().find(|request| {
-            let is_wanted = |job: &JobSpec| job.queue == request.queue && request.kinds.contains(&job.kind);
-            jobs.iter().any(|job| job.run_at.is_none() && is_wanted(job))
+            let is_match = |job: &JobSpec| job.queue == request.queue && request.kinds.contains(&job.kind);
+            jobs.iter().any(|job| job.run_at.is_none() && is_match(job))
         })
     }
 }
 
 impl ParkedClaims {
-    /// Parks a claim: one request per queue, of which one insert makes one. Inserts of more than
-    /// `most` do not take it.
+    /// Parks a claim with one request per queue. One insert sends one of them. Inserts of more than
+    /// `most` do not take the claim.
     ///
     /// An insert calls `room` before it takes the claim, on the enqueuer's thread and under a lock.
-    /// The result caps the limits of the request; without room the claim stays parked. Neither the
-    /// call nor its drop may block, or call this type.
+    /// The result caps the limits of the request. Without room, the claim stays parked. Neither the
+    /// call nor the drop of `room` may block or call this type.
     pub(crate) fn park(
         &self,
         requests: Vec<ClaimRequest>,
@@ -87,41 +86,41 @@ impl ParkedClaims {
         room: impl Fn() -> Room + Send + 'static,
     ) -> ParkedClaim {
         let (worker, taken) = oneshot::channel();
-        let mut places = self.lock();
-        let number = places.next;
-        places.next += 1;
-        places.occupied.push(Place { number, requests, most, room: Box::new(room), worker });
-        ParkedClaim { parking: self.clone(), number, stage: Stage::Parked(taken) }
+        let mut list = self.lock();
+        let number = list.next;
+        list.next += 1;
+        list.entries.push(ParkedEntry { number, requests, most, room: Box::new(room), worker });
+        ParkedClaim { parking: self.clone(), number, state: ParkedState::Parked(taken) }
     }
 
-    /// For a queue that is about to insert `jobs`: the first claim that would take one of them.
+    /// Takes the first claim that would take one of these jobs, which are about to be inserted.
     fn take(&self, jobs: &[JobSpec]) -> Option<TakenClaim> {
-        let mut places = self.lock();
-        let (index, mut request, room) = places.occupied.iter().enumerate().find_map(|(index, place)| {
-            let request = place.most.has_room_for(jobs).then(|| place.wanting(jobs))??;
-            let room = (place.room)();
+        let mut list = self.lock();
+        let (index, mut request, room) = list.entries.iter().enumerate().find_map(|(index, entry)| {
+            let request = entry.most.has_room_for(jobs).then(|| entry.matching_request(jobs))??;
+            let room = (entry.room)();
             (room.limit > 0).then(|| (index, request.clone(), room))
         })?;
-        let Place { worker, .. } = places.occupied.remove(index);
+        let ParkedEntry { worker, .. } = list.entries.remove(index);
         request.limit = request.limit.min(room.limit);
         request.last_attempts = request.last_attempts.min(room.last_attempts);
         Some(TakenClaim::new(request, worker))
     }
 
-    /// How many are parked.
+    /// Returns the number of parked claims.
     fn count(&self) -> usize {
-        self.lock().occupied.len()
+        self.lock().entries.len()
     }
 
-    /// Whether the claim was still there.
+    /// Removes a claim. Returns whether it was still parked.
     fn remove(&self, number: u64) -> bool {
-        let mut places = self.lock();
-        let before = places.occupied.len();
-        places.occupied.retain(|place| place.number != number);
-        places.occupied.len() < before
+        let mut list = self.lock();
+        let before = list.entries.len();
+        list.entries.retain(|entry| entry.number != number);
+        list.entries.len() < before
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
+    fn lock(&self) -> MutexGuard<'_, ParkedList> {
         ignore_poison(self.0.lock())
     }
 }
@@ -132,51 +131,51 @@ impl fmt::Debug for ParkedClaims {
     }
 }
 
-/// What came of a parked claim that was made.
+/// The result of a parked claim that was sent.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The request, as it was made.
+    /// The request that was sent.
     pub(crate) request: ClaimRequest,
-    /// As [`claim`](crate::Backend::claim) would have answered.
+    /// The reply, as [`claim`](crate::Backend::claim) would return it.
     pub(crate) reply: Result<ClaimReply>,
 }
 
-/// The worker's side of a claim that it parked. Dropped, the claim is withdrawn; if it is being
-/// made at that moment, its leases are found by [`leases`](crate::Backend::leases), or by the
-/// worker's expiry.
+/// The worker's handle on a claim that it parked. Dropping it withdraws the claim. If an insert is
+/// sending the claim at that moment, [`leases`](crate::Backend::leases) or a rescue finds its jobs.
 #[derive(Debug)]
 pub(crate) struct ParkedClaim {
     parking: ParkedClaims,
     number: u64,
-    stage: Stage,
+    state: ParkedState,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum ParkedState {
     Parked(oneshot::Receiver<InsertUnderWay>),
-    Made(InsertUnderWay),
-    Over,
+    Inserting(InsertUnderWay),
+    Done,
 }
 
 impl ParkedClaim {
-    /// Waits until the claim was made; `None` if nothing came of it. It is parked no longer then.
+    /// Waits until an insert has sent the claim. `None` if the insert did not make it. Afterwards
+    /// the claim is no longer parked.
     ///
     /// # Cancellation
-    /// Nothing is lost when this future is dropped.
+    /// If this future is dropped, the answer is kept for the next call.
     pub(crate) async fn answered(&mut self) -> Option<Answer> {
-        if let Stage::Parked(taken) = &mut self.stage {
-            self.stage = taken.await.map_or(Stage::Over, Stage::Made);
+        if let ParkedState::Parked(taken) = &mut self.state {
+            self.state = taken.await.map_or(ParkedState::Done, ParkedState::Inserting);
         }
-        let Stage::Made(insert) = &mut self.stage else { return None };
+        let ParkedState::Inserting(insert) = &mut self.state else { return None };
         let answer = insert.answer().await;
-        self.stage = Stage::Over;
+        self.state = ParkedState::Done;
         answer
     }
 
-    /// Takes the claim back. If it is being made at this moment, waits for its answer.
+    /// Withdraws the claim. If an insert is sending it at this moment, waits for the answer.
     ///
     /// # Cancellation
-    /// The claim is withdrawn when this future is dropped, or its answer is lost.
+    /// If this future is dropped, the claim is withdrawn, or its answer is lost.
     pub(crate) async fn withdraw(mut self) -> Option<Answer> {
         if self.parking.remove(self.number) { None } else { self.answered().await }
     }

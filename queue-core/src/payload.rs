@@ -1,4 +1,4 @@
-//! The JSON text of a job, byte for byte as it was given.
+//! The JSON text of a job, kept byte for byte.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use serde_json::value::RawValue;
 use crate::limits::MAX_JSON_DEPTH;
 use crate::{Error, Result};
 
-/// Checked JSON text: valid, and at most [`MAX_JSON_DEPTH`] deep.
+/// Checked JSON text: valid, and nested at most [`MAX_JSON_DEPTH`] deep.
 ///
-/// White space, the order of keys and the text of numbers stay as they are. Its size is checked
-/// when it is submitted, against [`Limits::payload_bytes`](crate::Limits::payload_bytes).
-/// `Debug` shows the size only: payloads are not for logs.
+/// White space, the order of keys and the text of numbers are not changed. A submission checks the
+/// size against [`Limits::payload_bytes`](crate::Limits::payload_bytes). `Debug` shows only the
+/// size, so that payloads do not get into logs.
 ///
 /// ```
 /// use queue_core::Payload;
@@ -29,7 +29,7 @@ use crate::{Error, Result};
 pub struct Payload(Box<str>);
 
 impl Payload {
-    /// Takes JSON text as it is.
+    /// Creates a payload from JSON text, which is not changed.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is not JSON or nested too deep.
@@ -42,7 +42,7 @@ impl Payload {
         Ok(Self(text))
     }
 
-    /// Takes JSON bytes as they are.
+    /// Creates a payload from JSON bytes, which are not changed.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if they are not UTF-8, not JSON, or nested too deep.
@@ -64,40 +64,40 @@ impl Payload {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it cannot be serialised, is nested too deep, or contains a number
-    /// that is NaN or infinite, which JSON cannot hold.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the value cannot be serialised, is nested too
+    /// deep, or contains a number that is NaN or infinite. JSON cannot hold such a number.
     pub fn encode<P: Serialize + ?Sized>(value: &P) -> Result<Self> {
         let text = to_json("write a payload", value)?;
         check_depth(&text)?;
         Ok(Self(text.into()))
     }
 
-    /// Takes text that a backend stored from a `Payload` before, without checking it again.
+    /// Creates a payload from a text that a backend stored earlier. It is not checked again.
     #[must_use]
     pub fn from_stored(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
     }
 
-    /// Reads the value.
+    /// Decodes the value.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload has another shape.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload does not decode as `P`.
     pub fn decode<P: DeserializeOwned>(&self) -> Result<P> {
         let mut reader = serde_json::Deserializer::from_str(&self.0);
-        // The depth was checked, and is one more than serde_json permits by itself.
+        // Because `MAX_JSON_DEPTH`, which was checked, is one more than the limit of `serde_json`.
         reader.disable_recursion_limit();
         P::deserialize(&mut reader)
             .and_then(|value| reader.end().map(|()| value))
             .map_err(|error| Error::invalid("read a payload", error.to_string()).with_source(error))
     }
 
-    /// The JSON text.
+    /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The JSON text as bytes.
+    /// Returns the JSON text as bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -110,16 +110,18 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Writes a value as JSON that has a form in it.
+/// Writes a value as JSON.
 ///
 /// # Errors
-/// [`Invalid`](crate::ErrorKind::Invalid) if it cannot be serialised, or contains a number that is NaN or infinite.
+/// [`Invalid`](crate::ErrorKind::Invalid) if the value cannot be serialised, or contains a number
+/// that is NaN or infinite.
 pub(crate) fn to_json<T: Serialize + ?Sized>(operation: &'static str, value: &T) -> Result<String> {
     let text = serde_json::to_string(value).map_err(|error| {
         Error::invalid(operation, format!("the value cannot be serialised: {error}")).with_source(error)
     })?;
-    // `serde_json` writes NaN and infinity as `null`, which an `Option` reads as `None`. Only a text with `null` needs the
-    // second look, because it takes as long as writing the text did: 15 µs for 150 structs in 10 KiB.
+    // `serde_json` writes NaN and infinity as `null`, which an `Option` reads as `None`. Only a
+    // text with `null` is checked, because the check takes as long as the writing: 15 µs for 150
+    // structs in 10 KiB.
     if text.contains("null") {
         let value = Serializer::new().human_readable().serialize(value).map_err(|error| {
             Error::invalid(operation, "the value cannot be checked for NaN and infinity").with_source(error)
@@ -132,7 +134,7 @@ pub(crate) fn to_json<T: Serialize + ?Sized>(operation: &'static str, value: &T)
     Ok(text)
 }
 
-/// Whether all numbers in a value are finite.
+/// Returns whether all numbers in a value are finite.
 fn is_finite(value: &Value<'_>) -> bool {
     match value {
         Value::Number(Number::F32(number)) => number.is_finite(),
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded_and_brackets_in_strings_do_not_count() {
+    fn depth_is_limited_except_in_strings() {
         assert!(Payload::json(nested(MAX_JSON_DEPTH)).unwrap().decode::<serde_json::Value>().is_ok());
         assert!(Payload::json(nested(MAX_JSON_DEPTH + 1)).is_err());
         assert!(Payload::json(nested(1_000_000)).is_err());
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_have_no_json_form_are_refused() {
+    fn value_without_a_json_form_is_refused() {
         let map = std::collections::BTreeMap::from([((1, 2), 3)]);
         assert!(Payload::encode(&map).unwrap_err().to_string().contains("cannot be serialised"));
     }
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn values_with_null_and_finite_numbers_are_taken() {
+    fn null_and_finite_numbers_are_accepted() {
         assert_eq!(
             Payload::encode(&(None::<f64>, (), 1.5, "null")).unwrap().as_str(),
             r#"[null,null,1.5,"null"]"#

@@ -2,9 +2,9 @@
 
 use std::sync::{LockResult, PoisonError};
 
-/// The guard of a lock, even if a thread panicked while it held the lock.
+/// Returns the guard of a lock, even if a thread panicked while it held the lock.
 ///
-/// Otherwise one panic would fail all later requests on the same handle. Use it only where the data is
+/// Otherwise one panic would fail all later requests on the same handle. Use it only if the data is
 /// valid at each step of each critical section.
 ///
 /// ```

@@ -1,15 +1,15 @@
-//! A batch that is ready to be stored.
+//! A checked batch that can be stored.
 
 use crate::backend::InsertRequest;
 use crate::{JobId, JobSpec};
 
-/// A batch that was checked, with an id per job and every choice made: what
-/// [`submit`](crate::Enqueuer::submit) stores.
+/// A checked batch, with an id per job and all options set, as [`submit`](crate::Enqueuer::submit)
+/// stores it.
 ///
 /// [`JobQueue::prepare`](crate::JobQueue::prepare) and [`Client::prepare`](crate::Client::prepare)
-/// make it, for callers that store jobs by a backend's own request or in a transaction of the
-/// application. Nothing is stored yet. After an unknown outcome the caller can store the same batch
-/// again, because its ids are fixed.
+/// create it. It is for callers that store jobs by a request of the backend, or in a transaction of
+/// the application. Nothing is stored yet. After an unknown outcome, the caller can store the same
+/// batch again, because its ids are fixed.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -30,31 +30,31 @@ use crate::{JobId, JobSpec};
 pub struct Prepared(Vec<JobSpec>);
 
 impl Prepared {
-    /// What was checked.
+    /// Creates a batch from checked jobs.
     pub(crate) const fn new(jobs: Vec<JobSpec>) -> Self {
         Self(jobs)
     }
 
-    /// The jobs, in the order in which they were submitted.
+    /// Returns the jobs, in the order of their submission.
     #[must_use]
     pub fn jobs(&self) -> &[JobSpec] {
         &self.0
     }
 
-    /// Their ids.
+    /// Returns the ids of the jobs.
     #[must_use]
     pub fn ids(&self) -> Vec<JobId> {
         self.0.iter().map(|job| job.id).collect()
     }
 
-    /// The jobs, to be taken apart.
+    /// Returns the jobs by value.
     #[must_use]
     pub fn into_jobs(self) -> Vec<JobSpec> {
         self.0
     }
 }
 
-/// The request that stores the batch; one without batches if there are no jobs.
+/// Creates the request that stores the batch. It has no batches if there are no jobs.
 impl From<Prepared> for InsertRequest {
     fn from(prepared: Prepared) -> Self {
         let batches = if prepared.0.is_empty() { Vec::new() } else { vec![prepared.0] };

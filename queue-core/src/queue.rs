@@ -1,4 +1,4 @@
-//! Registering handlers, and enqueueing for them.
+//! The queue: registration of handlers, and submission of their jobs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,31 +15,34 @@ use crate::{
     Submitted, TaskOptions, border, enqueuer,
 };
 
-/// An [`Enqueuer`] that also knows who handles what.
+/// An [`Enqueuer`] that also registers the handler of each kind.
 ///
-/// Object-safe: modules of an application register on a `&mut dyn Queue`; see
+/// It is object-safe: modules of an application register on a `&mut dyn Queue`. See
 /// [`HasJobs`](crate::HasJobs).
 pub trait Queue: Enqueuer {
-    /// Has `handler` run the jobs of `kind`. The options are the defaults of jobs that are enqueued
-    /// here; what is stored with a job decides how it runs.
+    /// Registers the handler of a kind. `options` are the defaults of jobs that are enqueued on
+    /// this queue. They are stored with each job, and a worker uses the stored ones.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the kind is no valid name,
-    /// [`Conflict`](ErrorKind::Conflict) if it has a handler already.
+    /// - [`Invalid`](ErrorKind::Invalid) if the kind is not a valid name.
+    /// - [`Conflict`](ErrorKind::Conflict) if the kind already has a handler.
     fn handle(&mut self, kind: &str, handler: Arc<dyn Handler>, options: TaskOptions) -> Result<()>;
 
-    /// An enqueuer for the same kinds, which can outlive the borrow of this queue: the same one
-    /// each time, kept by the queue.
+    /// Returns an enqueuer for the same kinds, which can outlive the borrow of this queue. Each
+    /// call returns the same enqueuer, which the queue keeps.
     fn enqueuer(&self) -> Arc<dyn Enqueuer>;
 }
 
 /// A module of an application that registers its own handlers.
 ///
-/// Call it after everything is configured and before workers start.
+/// Call it after the configuration of the application and before workers start.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use queue_core::{HandlerResult, HasJobs, JobContext, JobQueue, MemoryBackend, Payload, Queue, Result, TaskOptions};
+/// use queue_core::{
+///     HandlerResult, HasJobs, JobContext, JobQueue, MemoryBackend, Payload, Queue, Result,
+///     TaskOptions,
+/// };
 ///
 /// struct Billing;
 ///
@@ -58,11 +61,11 @@ pub trait HasJobs {
     /// Registers this module's handlers.
     ///
     /// # Errors
-    /// Those of [`Queue::handle`], and whatever the module itself cannot do.
+    /// Those of [`Queue::handle`], and those of the module itself.
     fn register_jobs(&self, queue: &mut dyn Queue) -> Result<()>;
 }
 
-/// Who handles a kind, and how.
+/// The handler of a kind, and its options.
 #[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker runs handlers"))]
 pub(crate) struct Registration {
     pub(crate) handler: Arc<dyn Handler>,
@@ -75,7 +78,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     limits: Limits,
     registrations: RwLock<Registrations>,
-    /// The claims of the workers that serve this queue and have nothing to do.
+    /// The claims of idle workers that serve this queue.
     #[cfg(feature = "runtime")]
     parked: ParkedClaims,
 }
@@ -113,12 +116,13 @@ impl Enqueuer for Shared {
     }
 }
 
-/// The [`Queue`] on a backend: enqueues the kinds that are registered on it, and is what a worker
-/// serves.
+/// The [`Queue`] on a backend. It enqueues jobs of its registered kinds, and a worker serves it.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use queue_core::{Enqueuer, HandlerResult, JobContext, JobQueue, MemoryBackend, Payload, Queue, TaskOptions};
+/// use queue_core::{
+///     Enqueuer, HandlerResult, JobContext, JobQueue, MemoryBackend, Payload, Queue, TaskOptions,
+/// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let mut queue = JobQueue::new(Arc::new(MemoryBackend::new()));
@@ -137,13 +141,13 @@ pub struct JobQueue {
 }
 
 impl JobQueue {
-    /// A queue on this backend, with the default limits.
+    /// Creates a queue on this backend, with the default limits.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self::with_limits(backend, Limits::default())
     }
 
-    /// A queue on this backend, with these limits.
+    /// Creates a queue on this backend, with these limits.
     #[must_use]
     pub fn with_limits(backend: Arc<dyn Backend>, limits: Limits) -> Self {
         Self {
@@ -157,7 +161,7 @@ impl JobQueue {
         }
     }
 
-    /// Checks a batch, and makes every choice that is left open, without storing it.
+    /// Checks a batch, and fills in the options that its jobs do not set. Nothing is stored.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if a job is refused, and [`NotFound`](ErrorKind::NotFound)
@@ -166,21 +170,21 @@ impl JobQueue {
         self.shared.prepare(jobs)
     }
 
-    /// Reads jobs as they stand.
+    /// Returns the extension that reads jobs.
     ///
     /// # Errors
-    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not offer it.
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) if the backend does not implement it.
     pub fn inspect(&self) -> Result<&dyn Inspect> {
         backend::inspect(&*self.shared.backend)
     }
 
-    /// The backend.
+    /// Returns the backend.
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn Backend> {
         &self.shared.backend
     }
 
-    /// The kinds that have a handler, in alphabetical order.
+    /// Returns the kinds that have a handler, in alphabetical order.
     #[must_use]
     pub fn kinds(&self) -> Vec<Kind> {
         let mut kinds: Vec<Kind> = self.shared.registrations().into_keys().collect();
@@ -188,7 +192,7 @@ impl JobQueue {
         kinds
     }
 
-    /// The same queue, for a worker.
+    /// Returns another handle on the same queue, for a worker.
     #[cfg(feature = "runtime")]
     pub(crate) fn share(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }

@@ -1,4 +1,4 @@
-//! When a failed job is tried again.
+//! The delays of retries.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::limits::{DEFAULT_RETRY_BASE, DEFAULT_RETRY_CAP, DEFAULT_RETRY_JITTER};
 use crate::{Error, Result};
 
-/// Exponential backoff with a cap and jitter: before retry *n* the delay is `base · 2ⁿ⁻¹`, at most
-/// `cap`, shortened by a random part of up to `jitter` percent, so that jobs which failed together
-/// do not come back together.
+/// Exponential backoff with a cap and jitter. The delay before retry *n* is `base · 2ⁿ⁻¹`, at most
+/// `cap`. It is shortened by a random part of up to `jitter` percent, so that jobs which failed
+/// together are not retried together.
 ///
 /// The reasoning is in [Exponential Backoff And
 /// Jitter](https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
@@ -31,10 +31,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff from `base` up to `cap`, of which `jitter` percent are left to chance.
+    /// Creates a backoff from `base` up to `cap`, of which up to `jitter` percent are random.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if `cap` is less than `base` or `jitter` above 100.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if `cap` is less than `base`, or `jitter` is above
+    /// 100.
     pub fn new(base: Duration, cap: Duration, jitter: u8) -> Result<Self> {
         if cap < base {
             return Err(Error::invalid(
@@ -51,31 +52,32 @@ impl Backoff {
         Ok(Self { base, cap, jitter })
     }
 
-    /// The default cap and jitter, from another base.
+    /// Creates a backoff from this base, with the default cap and jitter.
     #[must_use]
     pub fn from_base(base: Duration) -> Self {
         Self { base, cap: DEFAULT_RETRY_CAP.max(base), jitter: DEFAULT_RETRY_JITTER }
     }
 
-    /// The delay before the first retry.
+    /// Returns the delay before the first retry.
     #[must_use]
     pub const fn base(&self) -> Duration {
         self.base
     }
 
-    /// The longest delay.
+    /// Returns the maximum delay.
     #[must_use]
     pub const fn cap(&self) -> Duration {
         self.cap
     }
 
-    /// The part of a delay that is left to chance, in percent.
+    /// Returns the maximum random part of a delay, in percent.
     #[must_use]
     pub const fn jitter(&self) -> u8 {
         self.jitter
     }
 
-    /// The delay after the failure of `attempt` (1, 2, …). `random` is spread over all of `u64`.
+    /// Returns the delay after the failure of `attempt` (1, 2, …). `random` must be uniform over
+    /// all of `u64`.
     #[must_use]
     pub fn delay(&self, attempt: u32, random: u64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
@@ -91,20 +93,20 @@ impl Default for Backoff {
     }
 }
 
-/// Computes the delay from the attempt that failed and its error.
+/// Computes the delay from the failed attempt and its error.
 pub type DelayFn = dyn Fn(u32, &str) -> Duration + Send + Sync;
 
-/// How the delay before a retry is found.
+/// How the delay before a retry is computed.
 #[derive(Clone)]
 pub enum RetryPolicy {
-    /// By a backoff, which is stored with the job.
+    /// A backoff, which is stored with the job.
     Exponential(Backoff),
-    /// By the caller's function, which the worker that runs the job must have.
+    /// A function of the caller, which the worker that runs the job must have.
     Custom(Arc<DelayFn>),
 }
 
 impl RetryPolicy {
-    /// A policy from a function of the failed attempt (1, 2, …) and its error.
+    /// Creates a policy from a function of the failed attempt (1, 2, …) and its error.
     ///
     /// ```
     /// use std::time::Duration;
@@ -117,7 +119,7 @@ impl RetryPolicy {
         Self::Custom(Arc::new(delay))
     }
 
-    /// The delay after the failure of `attempt` with `error`.
+    /// Returns the delay after the failure of `attempt` with `error`.
     #[must_use]
     pub fn delay(&self, attempt: u32, error: &str, random: u64) -> Duration {
         match self {
@@ -154,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn no_attempt_overflows() {
+    fn delay_of_any_attempt_does_not_overflow() {
         let backoff = Backoff::new(Duration::MAX, Duration::MAX, 0).unwrap();
         assert_eq!(backoff.delay(u32::MAX, u64::MAX), Duration::MAX);
         assert_eq!(Backoff::default().delay(u32::MAX, 0), DEFAULT_RETRY_CAP);
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_cap_or_jitter_is_refused() {
         assert!(Backoff::new(Duration::from_secs(2), Duration::from_secs(1), 0).is_err());
         assert!(Backoff::new(Duration::ZERO, Duration::ZERO, 101).is_err());
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What the handlers of a worker share: at most one value of a type.
+/// The values that the handlers of a worker share, at most one per type.
 #[derive(Clone, Default)]
 pub(crate) struct StateMap(HashMap<TypeId, (Arc<dyn Any + Send + Sync>, &'static str)>);
 
@@ -31,7 +31,7 @@ impl fmt::Debug for StateMap {
     }
 }
 
-/// A type of state that a handler reads.
+/// A type of application state that a handler needs.
 #[derive(Clone, Copy)]
 pub(crate) struct Need {
     #[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker checks it"))]

@@ -1,4 +1,4 @@
-//! A point in time, as the backends store it.
+//! Points in time, as backends store them.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,10 +26,10 @@ impl Timestamp {
     /// The last microsecond of the year 9999, the latest.
     pub const MAX: Self = Self(253_402_300_799_999_999);
 
-    /// From microseconds since 1970.
+    /// Creates a time from microseconds since 1970.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) outside of 1970 to 9999.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the time is outside of the years 1970 to 9999.
     pub fn from_micros(micros: i64) -> Result<Self> {
         if (0..=Self::MAX.0).contains(&micros) {
             Ok(Self(micros))
@@ -38,44 +38,45 @@ impl Timestamp {
         }
     }
 
-    /// Microseconds since 1970.
+    /// Returns the microseconds since 1970.
     #[must_use]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
-    /// This machine's clock.
+    /// Returns the time of this machine's clock.
     #[must_use]
     pub fn now() -> Self {
         Self::from(SystemTime::now())
     }
 
-    /// Later by `duration`, at most [`MAX`](Self::MAX).
+    /// Returns the time that is later by `duration`, at most [`MAX`](Self::MAX).
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(saturating_micros(duration)).min(Self::MAX.0))
     }
 
-    /// Earlier by `duration`, at least [`UNIX_EPOCH`](Self::UNIX_EPOCH).
+    /// Returns the time that is earlier by `duration`, at least [`UNIX_EPOCH`](Self::UNIX_EPOCH).
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(saturating_micros(duration)).max(0))
     }
 
-    /// How long it is until `later`; zero if that is past.
+    /// Returns the time until `later`; zero if `later` is in the past.
     #[must_use]
     pub fn until(self, later: Self) -> Duration {
         Duration::from_micros(u64::try_from(later.0 - self.0).unwrap_or_default())
     }
 }
 
-/// A duration in microseconds, as it is stored: at most `i64::MAX`, about 292,000 years.
+/// Returns a duration in microseconds, as it is stored. It is at most `i64::MAX`, about 292,000
+/// years.
 #[must_use]
 pub fn saturating_micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Times outside of the range become the nearest one within it.
+/// A time outside of the range becomes the nearest time within it.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ends_of_the_range_hold() {
+    fn times_stay_within_the_range() {
         assert_eq!(Timestamp::MAX.to_string(), "9999-12-31T23:59:59.999999Z");
         assert_eq!(Timestamp::MAX.saturating_add(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::UNIX_EPOCH.saturating_sub(Duration::MAX), Timestamp::UNIX_EPOCH);
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn until_a_past_time_is_nothing() {
+    fn until_a_past_time_is_zero() {
         assert_eq!(Timestamp::MAX.until(Timestamp::UNIX_EPOCH), Duration::ZERO);
     }
 }

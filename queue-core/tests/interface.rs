@@ -1,4 +1,4 @@
-//! The public interface: what bad input gets, and what typed tasks promise.
+//! The public interface: errors of bad input, and the promises of typed tasks.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,7 +24,7 @@ async fn stored(queue: &JobQueue) -> usize {
 }
 
 #[test]
-fn a_kind_is_registered_once() {
+fn second_handler_of_a_kind_is_a_conflict() {
     let mut queue = queue();
     noop("resize").register(&mut queue).unwrap();
     let error = noop("resize").register(&mut queue).unwrap_err();
@@ -33,7 +33,7 @@ fn a_kind_is_registered_once() {
 }
 
 #[test]
-fn a_kind_that_is_no_name_is_refused_when_it_is_registered() {
+fn handler_of_an_invalid_kind_is_refused() {
     let overlong = "x".repeat(129);
     for name in ["", "two words", &overlong] {
         let handler = |_: JobContext, _: Payload| async { HandlerResult::Ok(()) };
@@ -43,7 +43,7 @@ fn a_kind_that_is_no_name_is_refused_when_it_is_registered() {
 }
 
 #[tokio::test]
-async fn an_unknown_kind_is_named_and_nothing_is_stored() {
+async fn batch_with_an_unknown_kind_stores_nothing() {
     let mut queue = queue();
     noop("resize").register(&mut queue).unwrap();
     let known = NewJob::new(Kind::new("resize").unwrap(), Payload::json("1").unwrap());
@@ -55,7 +55,7 @@ async fn an_unknown_kind_is_named_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn an_empty_batch_is_answered_before_any_check() {
+async fn empty_batch_returns_before_any_check() {
     let queue = queue();
     assert!(queue.enqueue_batch("no such kind", Vec::new()).await.unwrap().is_empty());
     assert!(queue.enqueue_batch_at("", Vec::new(), Timestamp::MAX).await.unwrap().is_empty());
@@ -63,7 +63,7 @@ async fn an_empty_batch_is_answered_before_any_check() {
 }
 
 #[tokio::test]
-async fn ids_come_back_in_the_order_of_the_input() {
+async fn ids_are_in_input_order() {
     let mut queue = queue();
     let task = noop("resize").register(&mut queue).unwrap();
     let ids = task.enqueue_batch(&[10, 20, 30]).await.unwrap();
@@ -73,7 +73,7 @@ async fn ids_come_back_in_the_order_of_the_input() {
 }
 
 #[tokio::test]
-async fn one_bad_payload_stops_its_whole_batch() {
+async fn bad_payload_refuses_its_whole_batch() {
     let client = Client::new(Arc::new(MemoryBackend::new())).with_limits(Limits::default().payload_bytes(8));
     let fits = Payload::json("\"123456\"").unwrap();
     let over = Payload::json("\"1234567\"").unwrap();
@@ -89,7 +89,7 @@ async fn one_bad_payload_stops_its_whole_batch() {
 }
 
 #[tokio::test]
-async fn a_batch_has_a_greatest_size() {
+async fn batch_over_the_limit_is_refused() {
     let limits = Limits::default().batch_jobs(2);
     let client = Client::new(Arc::new(MemoryBackend::new())).with_limits(limits);
     let error = client.enqueue_values("resize", &[1, 2, 3]).await.unwrap_err();
@@ -97,19 +97,19 @@ async fn a_batch_has_a_greatest_size() {
 }
 
 #[tokio::test]
-async fn an_id_that_stands_twice_or_is_too_old_is_refused() {
+async fn repeated_or_old_id_is_refused() {
     let client = Client::new(Arc::new(MemoryBackend::new()));
     let job = NewJob::new(Kind::new("resize").unwrap(), Payload::json("1").unwrap());
     let id = JobId::generate();
     let error = client.submit(vec![job.clone().id(id), job.clone().id(id)]).await.unwrap_err();
-    assert!(error.to_string().contains("stands twice"), "{error}");
+    assert!(error.to_string().contains("is in the batch twice"), "{error}");
     let old = JobId::least_at(Timestamp::now().saturating_sub(Duration::from_secs(25 * 60 * 60)));
     let error = client.submit(vec![job.id(old)]).await.unwrap_err();
     assert!(error.to_string().contains("older than the idempotency window"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_stored_is_the_jobs_own_else_its_tasks_else_the_default() {
+async fn job_option_overrides_task_option_and_default() {
     let mut queue = queue();
     let options = TaskOptions::new().max_retries(3).priority(7).timeout(Duration::from_secs(9));
     let task = noop("resize").with_options(options).register(&mut queue).unwrap();
@@ -122,7 +122,7 @@ async fn what_is_stored_is_the_jobs_own_else_its_tasks_else_the_default() {
 }
 
 #[tokio::test]
-async fn a_definition_does_not_keep_its_queue() {
+async fn definition_does_not_keep_its_queue_alive() {
     static RESIZE: TaskDefinition<u32> = TaskDefinition::new("resize", |_, _| Box::pin(async { Ok(()) }));
     let error = RESIZE.enqueue(&1).await.unwrap_err();
     assert!(error.to_string().contains("task `resize` was never registered"), "{error}");
@@ -131,11 +131,11 @@ async fn a_definition_does_not_keep_its_queue() {
     RESIZE.enqueue(&1).await.unwrap();
     drop(first);
     let error = RESIZE.enqueue(&1).await.unwrap_err();
-    assert!(error.to_string().contains("a queue that is there no more"), "{error}");
+    assert!(error.to_string().contains("a queue that was dropped"), "{error}");
 }
 
 #[tokio::test]
-async fn a_worker_that_cannot_work_does_not_start() {
+async fn worker_without_handler_or_state_does_not_start() {
     let fault = |worker: Worker| worker.start().unwrap_err().to_string();
     assert!(fault(Worker::new()).contains("no handler is registered"));
     assert!(fault(Worker::new().serve(&queue())).contains("no handler is registered"));
@@ -148,7 +148,7 @@ async fn a_worker_that_cannot_work_does_not_start() {
 }
 
 #[test]
-fn a_worker_outside_of_a_runtime_says_so() {
+fn worker_outside_a_runtime_does_not_start() {
     let mut queue = queue();
     noop("resize").register(&mut queue).unwrap();
     let error = Worker::new().serve(&queue).start().unwrap_err();
@@ -167,7 +167,7 @@ impl Task for Shout {
     }
 }
 
-/// Runs what was enqueued, and gives the result of one job.
+/// Runs the enqueued jobs. Returns the result of one of them.
 async fn result_of(queue: &JobQueue, id: JobId) -> Vec<u8> {
     let worker = Worker::new().serve(queue).slots(2).start().unwrap();
     let result = tokio::time::timeout(Duration::from_secs(30), async {
@@ -185,14 +185,14 @@ async fn result_of(queue: &JobQueue, id: JobId) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_payload_that_is_its_own_task_runs() {
+async fn payload_with_its_own_handler_runs() {
     let mut queue = queue();
     let id = Shout::register(&mut queue).unwrap().enqueue(&Shout("hey".into())).await.unwrap();
     assert_eq!(result_of(&queue, id).await, b"\"HEY\"");
 }
 
 #[tokio::test]
-async fn a_task_that_blocks_its_thread_gives_its_result() {
+async fn blocking_task_stores_its_result() {
     let mut queue = queue();
     let task = ResultTask::blocking("sum", |_: JobContext, numbers: Vec<u64>| {
         HandlerResult::Ok(numbers.iter().sum::<u64>())

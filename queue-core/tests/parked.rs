@@ -1,4 +1,4 @@
-//! The claims that an idle worker parks, and with which batches they are made.
+//! The batches with which the parked claim of an idle worker is sent.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,18 +14,18 @@ use queue_core::{
 };
 use tokio::time::timeout;
 
-/// Never waited for in full unless the test fails.
+/// A timeout that is reached only if the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Notes whether the last insert had a claim with it.
+/// Records whether the last insert had a claim.
 #[derive(Debug, Clone, Default)]
-struct Noted {
+struct RecordingBackend {
     memory: MemoryBackend,
     had_claim: Arc<Mutex<bool>>,
 }
 
 #[async_trait]
-impl Wrapper for Noted {
+impl Wrapper for RecordingBackend {
     fn inner(&self) -> &dyn Backend {
         &self.memory
     }
@@ -39,25 +39,25 @@ impl Wrapper for Noted {
 struct Program {
     queue: JobQueue,
     worker: RunningWorker,
-    noted: Noted,
+    recorded: RecordingBackend,
 }
 
 impl Program {
     fn start(settings: WorkerSettings) -> Self {
-        let noted = Noted::default();
-        let mut queue = JobQueue::new(Arc::new(noted.clone()));
+        let recorded = RecordingBackend::default();
+        let mut queue = JobQueue::new(Arc::new(recorded.clone()));
         let task = TaskDefinition::from_fn("job", |_: JobContext, _: u32| async { HandlerResult::Ok(()) });
         task.register(&mut queue).unwrap();
         let worker = Worker::new().serve(&queue).settings(settings).start().unwrap();
-        Self { queue, worker, noted }
+        Self { queue, worker, recorded }
     }
 
-    /// Enqueues these payloads in a batch, waits for the jobs, and says whether the insert had a
-    /// claim with it.
+    /// Enqueues these payloads in a batch, and waits for the jobs. Returns whether the insert had a
+    /// claim.
     async fn enqueue(&self, payloads: &[&str]) -> bool {
         let job = |json: &&str| NewJob::new("job".parse().unwrap(), Payload::json(*json).unwrap());
         let jobs = self.queue.submit(payloads.iter().map(job).collect()).await.unwrap();
-        let had_claim = *self.noted.had_claim.lock().unwrap();
+        let had_claim = *self.recorded.had_claim.lock().unwrap();
         let ids: Vec<_> = jobs.iter().map(|job| job.id).collect();
         let completed = async {
             let inspect = self.queue.inspect().unwrap();
@@ -71,11 +71,11 @@ impl Program {
 }
 
 #[tokio::test]
-async fn an_idle_worker_has_its_claim_made_with_small_batches() {
+async fn small_batch_sends_an_idle_workers_claim() {
     let program = Program::start(WorkerSettings::default().parked_batch(2).parked_batch_bytes(4));
     let mut made = 0;
     let rounds = async {
-        // The worker may be on its way to be idle.
+        // Repeated, because the worker may not have parked its claim yet.
         while made < 10 {
             assert!(!program.enqueue(&["1", "2", "3"]).await, "too many");
             assert!(!program.enqueue(&["100", "20"]).await, "too large");
@@ -83,14 +83,14 @@ async fn an_idle_worker_has_its_claim_made_with_small_batches() {
         }
     };
     timeout(PATIENCE, rounds).await.unwrap();
-    let Program { queue, worker, noted } = program;
+    let Program { queue, worker, recorded } = program;
     worker.shutdown(PATIENCE).await;
     queue.enqueue("job", Payload::json("1").unwrap()).await.unwrap();
-    assert!(!*noted.had_claim.lock().unwrap(), "after the shutdown");
+    assert!(!*recorded.had_claim.lock().unwrap(), "after the shutdown");
 }
 
 #[tokio::test]
-async fn a_worker_parks_nothing_if_its_setting_is_zero() {
+async fn parked_batch_of_zero_parks_no_claim() {
     let program = Program::start(WorkerSettings::default().parked_batch(0));
     for _ in 0..20 {
         assert!(!program.enqueue(&["1"]).await);

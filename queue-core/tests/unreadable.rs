@@ -1,4 +1,4 @@
-//! Payloads and results that could be stored, but never be read again, are refused.
+//! Payloads and results that cannot be decoded again are refused.
 
 #![cfg(all(feature = "memory", feature = "runtime"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -11,11 +11,11 @@ use queue_core::{
     State, TaskDefinition, TaskOptions, Worker,
 };
 
-/// Its own text has no field `id`, which it needs when it is read.
+/// Its JSON has no field `id`, without which it cannot be decoded.
 #[derive(Clone, serde::Serialize, serde::Deserialize)]
 struct Order {
     #[serde(skip_serializing)]
-    #[expect(dead_code, reason = "a field that only reading needs")]
+    #[expect(dead_code, reason = "only decoding needs the field")]
     id: u32,
 }
 
@@ -42,7 +42,7 @@ fn assert_refused(error: &Error, beginning: &str, fault: &str) {
 }
 
 #[tokio::test]
-async fn enqueue_nan_in_an_option_names_the_task() {
+async fn enqueue_of_nan_names_the_task() {
     let mut queue = queue();
     let definition = task::<Option<f64>>("scale");
     let scale = definition.register(&mut queue).unwrap();
@@ -58,7 +58,7 @@ async fn enqueue_nan_in_an_option_names_the_task() {
 }
 
 #[tokio::test]
-async fn enqueue_nan_without_a_task_is_refused() {
+async fn enqueue_of_nan_without_a_task_is_refused() {
     let client = Client::new(Arc::new(MemoryBackend::new()));
     let error = client.enqueue_value("scale", &Some(f64::NAN)).await.unwrap_err();
     assert_refused(&error, "failed to write a payload: ", "NaN or infinite");
@@ -67,7 +67,7 @@ async fn enqueue_nan_without_a_task_is_refused() {
 }
 
 #[tokio::test]
-async fn enqueue_payload_its_task_cannot_read_is_refused() {
+async fn enqueue_of_an_unreadable_payload_is_refused() {
     let mut queue = queue();
     let definition = task::<Order>("ship");
     let ship = definition.register(&mut queue).unwrap();
@@ -80,7 +80,7 @@ async fn enqueue_payload_its_task_cannot_read_is_refused() {
     assert_eq!(stored(&queue).await, 0);
 }
 
-/// Runs the task until the job has ended, and gives the last error of the job.
+/// Runs a task until its job has ended. Returns the error of the job.
 async fn last_error<R>(name: &'static str, result: impl Fn() -> R + Send + Sync + 'static) -> String
 where
     R: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,

@@ -1,4 +1,4 @@
-//! The raw rows, for the kit to check.
+//! Returns the raw rows to the conformance kit.
 
 use queue_core::Result;
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
@@ -8,7 +8,7 @@ use crate::error::Doing as _;
 use crate::rows::{Live, Outcome, WorkerRow, job_id, worker_id};
 use crate::tables::Snapshot;
 
-/// All rows as they are.
+/// Returns all rows without repair.
 pub(crate) fn stored(snapshot: &Snapshot) -> Result<Stored> {
     let workers =
         all(&snapshot.workers, |id, row| Ok((worker_id(id.value()), WorkerRow::read(row.value())?)))?;

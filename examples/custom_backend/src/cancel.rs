@@ -1,4 +1,4 @@
-//! Cancelling jobs.
+//! Cancels of jobs.
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
 use queue_core::{JobId, Result, State, Timestamp};
@@ -6,7 +6,7 @@ use queue_core::{JobId, Result, State, Timestamp};
 use crate::rows::{Live, Outcome, live, outcome};
 use crate::tables::Tables;
 
-/// Cancels each job, or says what it met.
+/// Cancels each job, or returns its state.
 pub(crate) fn cancel(tables: &mut Tables<'_>, request: &CancelRequest) -> Result<Vec<CancelReply>> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     request.jobs.iter().map(|&id| cancel_one(tables, now, id, request.if_running)).collect()

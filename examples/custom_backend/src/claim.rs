@@ -1,4 +1,4 @@
-//! Taking ready jobs for a worker.
+//! Claims of ready jobs.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -14,16 +14,16 @@ use crate::rows::{Lease, Live, job, job_id};
 use crate::tables::Tables;
 use crate::{pause, worker};
 
-/// How many due jobs a claim promotes before it looks: the contract asks for 1000.
-const PROMOTED: usize = 1000;
+/// The maximum number of due jobs that a claim promotes. The contract requires at least 1000.
+const MAX_PROMOTED: usize = 1000;
 
-/// Takes the first jobs of the queue.
+/// Claims the first jobs of the queue.
 pub(crate) fn claim(tables: &mut Tables<'_>, request: &ClaimRequest) -> Result<ClaimReply> {
     let now = request.now.unwrap_or_else(Timestamp::now);
-    // No rescue comes between this and the commit: there is one transaction at a time.
+    // No rescue can happen before the commit, because there is one transaction at a time.
     worker::check(tables, request.worker)?;
-    // Before the look into the index of ready jobs, or what is due now would be missed.
-    promote(tables, &request.queue, now, PROMOTED)?;
+    // Before the index of ready jobs is read, because otherwise due jobs would be missed.
+    promote(tables, &request.queue, now, MAX_PROMOTED)?;
     let mut jobs = Vec::new();
     if !pause::is_paused(tables, &request.queue)? {
         for (id, live) in pick(tables, request, now)? {
@@ -33,7 +33,7 @@ pub(crate) fn claim(tables: &mut Tables<'_>, request: &ClaimRequest) -> Result<C
     Ok(ClaimReply::new(jobs, next_due(tables, &request.queue, now)?))
 }
 
-/// The live leases of a claim.
+/// Returns the live leases of a claim.
 pub(crate) fn leases(tables: &Tables<'_>, request: &LeasesRequest) -> Result<Vec<ClaimedJob>> {
     let mut jobs = Vec::new();
     for id in tables.held_by(request.worker, Some(request.claim))? {
@@ -43,12 +43,12 @@ pub(crate) fn leases(tables: &Tables<'_>, request: &LeasesRequest) -> Result<Vec
     Ok(jobs)
 }
 
-/// Priority upside down, time, job: what comes first is least.
-type Place = (i16, Micros, Id);
+/// Inverted priority, `run_at`, job. The first job has the smallest position.
+type ClaimPosition = (i16, Micros, Id);
 
-/// The first jobs among all kinds: the index has each kind in order, and these streams are merged.
+/// Returns the first jobs of all kinds. It merges one sorted stream per kind.
 fn pick(tables: &Tables<'_>, request: &ClaimRequest, now: Timestamp) -> Result<Vec<(JobId, Live)>> {
-    // A kind that is named twice must not give each job twice.
+    // A set, because otherwise a repeated kind would return its jobs twice.
     let kinds: BTreeSet<&Kind> = request.kinds.iter().collect();
     let mut streams = Vec::new();
     for kind in kinds {
@@ -71,31 +71,34 @@ fn pick(tables: &Tables<'_>, request: &ClaimRequest, now: Timestamp) -> Result<V
     Ok(picked)
 }
 
-/// The ready jobs of one kind, in order. Those whose time has not come are there if the clock went back.
+/// Returns the ready jobs of one kind, in order. Jobs that are not due are skipped, because the
+/// clock can jump back.
 fn ready<'t>(
     tables: &'t Tables<'_>,
     request: &'t ClaimRequest,
     kind: &'t Kind,
     now: Timestamp,
-) -> Result<impl Iterator<Item = Result<Place>> + 't> {
+) -> Result<impl Iterator<Item = Result<ClaimPosition>> + 't> {
     let (queue, kind) = (request.queue.as_str(), kind.as_str());
     let first = (queue, kind, i16::MIN, Micros::MIN, Id::MIN);
     let last = (queue, kind, i16::MAX, Micros::MAX, Id::MAX);
-    let places = tables.ready.keys(first..=last, |(_, _, priority, run_at, id)| (priority, run_at, id))?;
-    Ok(places.filter(move |place| !matches!(place, Ok((_, run_at, _)) if *run_at > now.as_micros())))
+    let positions = tables.ready.keys(first..=last, |(_, _, priority, run_at, id)| (priority, run_at, id))?;
+    Ok(positions.filter(move |position| !matches!(position, Ok((_, run_at, _)) if *run_at > now.as_micros())))
 }
 
-/// Takes the least place of all streams.
-fn next_of_all<I: Iterator<Item = Result<Place>>>(streams: &mut [Peekable<I>]) -> Result<Option<Place>> {
-    let mut least: Option<(usize, Place)> = None;
+/// Takes the smallest position of all streams.
+fn next_of_all<I: Iterator<Item = Result<ClaimPosition>>>(
+    streams: &mut [Peekable<I>],
+) -> Result<Option<ClaimPosition>> {
+    let mut least: Option<(usize, ClaimPosition)> = None;
     for (index, stream) in streams.iter_mut().enumerate() {
         match stream.next_if(Result::is_err) {
             Some(failure) => return failure.map(Some),
             None => {
-                if let Some(Ok(place)) = stream.peek()
-                    && least.is_none_or(|(_, least)| *place < least)
+                if let Some(Ok(position)) = stream.peek()
+                    && least.is_none_or(|(_, least)| *position < least)
                 {
-                    least = Some((index, *place));
+                    least = Some((index, *position));
                 }
             }
         }
@@ -106,7 +109,7 @@ fn next_of_all<I: Iterator<Item = Result<Place>>>(streams: &mut [Peekable<I>]) -
     }
 }
 
-/// Charges an attempt and gives the lease.
+/// Charges an attempt and writes the lease.
 fn lease(
     tables: &mut Tables<'_>,
     request: &ClaimRequest,
@@ -123,7 +126,7 @@ fn lease(
 }
 
 fn claimed(tables: &Tables<'_>, token: Token, live: &Live) -> Result<ClaimedJob> {
-    let missing = || corrupt(format!("job {} is live, but what was submitted is not there", token.job));
+    let missing = || corrupt(format!("job {} is live, but its job row is missing", token.job));
     let spec = job(&*tables.jobs, token.job)?.ok_or_else(missing)?.spec;
     Ok(ClaimedJob::new(token.claim, live.attempt, live.run_at, spec))
 }

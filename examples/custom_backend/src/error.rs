@@ -1,10 +1,10 @@
-//! What goes wrong in redb, by what it means to the caller.
+//! The errors of redb, by their meaning to the caller.
 
 use std::io;
 
 use queue_core::{Error, ErrorKind, Result};
 
-/// Turns an error of redb into one of the queue.
+/// Converts an error of redb into an error of the queue.
 pub(crate) trait Doing<T> {
     /// `what` completes the phrase "failed to …".
     fn doing(self, what: &'static str) -> Result<T>;
@@ -19,7 +19,8 @@ impl<T, E: Into<redb::Error>> Doing<T> for std::result::Result<T, E> {
     }
 }
 
-/// What `redb` says is not committed, except for the commit itself: see [`commit`].
+/// Returns the kind of an error of a request other than [`commit`]. Such a request has changed
+/// nothing.
 fn kind(error: &redb::Error) -> ErrorKind {
     match error {
         redb::Error::DatabaseAlreadyOpen => ErrorKind::Busy,
@@ -31,7 +32,8 @@ fn kind(error: &redb::Error) -> ErrorKind {
     }
 }
 
-/// Commits. When that fails nobody knows whether the last write reached the disk.
+/// Commits a transaction. If that fails, the outcome is unknown, because the last write may be on
+/// disk.
 pub(crate) fn commit(transaction: redb::WriteTransaction) -> Result<()> {
     transaction.commit().map_err(|error| {
         let error = redb::Error::from(error);
@@ -39,19 +41,19 @@ pub(crate) fn commit(transaction: redb::WriteTransaction) -> Result<()> {
     })
 }
 
-/// The same error for another caller: the requests of a group share the fate of their transaction.
+/// Copies an error for another caller, because all requests of a group fail with their transaction.
 pub(crate) fn copy(error: &Error) -> Error {
     Error::new(error.kind(), error.operation().to_owned(), error.message())
 }
 
-/// What is stored makes no sense.
+/// Creates the error of a stored value that is wrong.
 pub(crate) fn corrupt(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Corrupt, "read the file", message)
 }
 
-/// A check that what is stored did not pass.
+/// Converts the error of a check of a stored value.
 pub(crate) trait Stored<T> {
-    /// The caller asked for nothing wrong: the file holds it.
+    /// Returns `Corrupt`, because the wrong value is in the file and not in the request.
     fn stored(self) -> Result<T>;
 }
 

@@ -1,4 +1,4 @@
-//! Entering jobs.
+//! Inserts of jobs.
 
 use queue_core::backend::{InsertRequest, compare_batch};
 use queue_core::{Error, Insertion, JobSpec, Result, Submitted, Timestamp};
@@ -6,17 +6,17 @@ use queue_core::{Error, Insertion, JobSpec, Result, Submitted, Timestamp};
 use crate::rows::{Live, job};
 use crate::tables::Tables;
 
-/// Stores each batch whole, or says why not.
+/// Stores each batch completely, or returns its error.
 pub(crate) fn insert(
     tables: &mut Tables<'_>,
     request: &InsertRequest,
 ) -> Result<Vec<Result<Vec<Submitted>>>> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     let batches = request.batches.iter();
-    batches.map(|batch| tables.apart(|tables| insert_batch(tables, now, batch))).collect()
+    batches.map(|batch| tables.try_part(|tables| insert_batch(tables, now, batch))).collect()
 }
 
-/// Looks at every job before it stores any: a batch that is refused has left nothing behind.
+/// Compares all jobs before it stores the first, so that a refused batch changes nothing.
 fn insert_batch(tables: &mut Tables<'_>, now: Timestamp, batch: &[JobSpec]) -> Result<Vec<Submitted>> {
     let stored = |id| Ok::<_, Error>(job(&*tables.jobs, id)?.map(|row| (row.spec, row.created_at)));
     let insertion = compare_batch(batch, stored)?;

@@ -1,4 +1,4 @@
-//! Reading jobs.
+//! Reads of jobs.
 
 use std::ops::Bound;
 
@@ -10,13 +10,13 @@ use crate::layout::Id;
 use crate::rows::{AsId as _, JobRow, attempt_errors, job, live, outcome};
 use crate::tables::Snapshot;
 
-/// Each of these jobs as it stands.
+/// Returns the current record of each job.
 pub(crate) fn jobs(snapshot: &Snapshot, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
     let record = |&id: &JobId| job(&snapshot.jobs, id)?.map(|row| record(snapshot, row)).transpose();
     ids.iter().map(record).collect()
 }
 
-/// A page of jobs. This walks over jobs that are not asked for; whoever lists much wants indexes.
+/// Returns a page of jobs. It reads and skips other jobs; for frequent lists, add indexes.
 pub(crate) fn list(snapshot: &Snapshot, request: &ListRequest) -> Result<Vec<JobRecord>> {
     let first = request.after.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_id()));
     let mut page = Vec::new();
@@ -26,14 +26,14 @@ pub(crate) fn list(snapshot: &Snapshot, request: &ListRequest) -> Result<Vec<Job
         }
         let (id, value) = row.doing("list jobs")?;
         let record = record(snapshot, JobRow::read(id.value(), value.value())?)?;
-        if is_asked_for(&record, request) {
+        if is_requested(&record, request) {
             page.push(record);
         }
     }
     Ok(page)
 }
 
-fn is_asked_for(record: &JobRecord, request: &ListRequest) -> bool {
+fn is_requested(record: &JobRecord, request: &ListRequest) -> bool {
     request.state.is_none_or(|state| state == record.state)
         && request.queue.as_ref().is_none_or(|queue| *queue == record.job.queue)
         && request.kind.as_ref().is_none_or(|kind| *kind == record.job.kind)

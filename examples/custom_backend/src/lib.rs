@@ -1,22 +1,22 @@
 //! A storage backend on [redb](https://docs.rs/redb), an embedded key-value store.
 //!
-//! It is here to be read and copied: whoever writes a backend for another database finds each operation
-//! of the contract in a file of its own, written against nothing but the documentation of
-//! [`queue_core::backend`]. The guide *Writing a backend* (`docs/writing-a-backend.md`) follows it.
+//! The author of a backend can read and copy it. Each operation of the contract is in its own file,
+//! and was written only against the documentation of [`queue_core::backend`]. The guide *Writing a
+//! backend* (`docs/writing-a-backend.md`) follows it.
 //!
-//! | file | idea |
+//! | file | content |
 //! |---|---|
-//! | `layout` | which tables there are, and how their keys sort |
+//! | `layout` | the tables, and the order of their keys |
 //! | `tables` | the tables, open in a transaction |
 //! | `rows` | the rows as checked types, and the indexes that go with them |
-//! | `store` | the file, opened again after an error of the disk |
-//! | `thread`, `writer`, `reader` | nothing blocks an async task, and what waits shares a commit |
+//! | `store` | the file, which is reopened after a disk error |
+//! | `thread`, `writer`, `reader` | threads, so that async tasks do not block and waiting requests share a commit |
 //! | `insert`, `claim`, `settle`, `cancel`, `worker`, `maintain` | the operations |
 //! | `promote`, `rescue`, `prune` | the parts of upkeep |
-//! | `inspect`, `pause`, `audit` | what is offered beside the core |
-//! | `error` | what an error of redb means to the caller |
+//! | `inspect`, `pause`, `audit` | the extensions |
+//! | `error` | the meaning of redb's errors to the caller |
 //!
-//! Jobs outlive the process. One process at a time uses the file.
+//! Jobs outlive the process. Only one process at a time can use the file.
 
 mod audit;
 mod cancel;
@@ -60,7 +60,7 @@ use writer::Writer;
 
 /// Jobs in a redb file.
 ///
-/// Dropping it waits until what was asked of it is done, and closes the file.
+/// Dropping it waits until pending requests are done, then closes the file.
 #[derive(Debug)]
 pub struct RedbBackend {
     writer: Writer,
@@ -69,12 +69,12 @@ pub struct RedbBackend {
 }
 
 impl RedbBackend {
-    /// Opens a file, and makes it if it is not there.
+    /// Opens a file, and creates it if it does not exist.
     ///
     /// # Errors
-    /// [`Busy`](queue_core::ErrorKind::Busy) if another handle has it open,
-    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) if it cannot be read,
-    /// [`Corrupt`](queue_core::ErrorKind::Corrupt) if it is no redb file.
+    /// - [`Busy`](queue_core::ErrorKind::Busy) if another handle has it open.
+    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable) if it cannot be read.
+    /// - [`Corrupt`](queue_core::ErrorKind::Corrupt) if it is not a redb file.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_owned();
         Self::open_with(move || Database::create(&path)).await
@@ -83,8 +83,8 @@ impl RedbBackend {
     async fn open_with(
         open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
     ) -> Result<Self> {
-        // A file that was not closed in order is looked through first, which takes a while.
-        let store = Arc::new(thread::aside(move || Store::open(open)).await?);
+        // On a thread, because redb first checks a file that was not closed properly.
+        let store = Arc::new(thread::run_on_own_thread(move || Store::open(open)).await?);
         let hub = WakeHub::new();
         let writer = Writer::start(Arc::clone(&store), hub.clone())?;
         Ok(Self { writer, reader: Reader::start(store)?, hub })
@@ -109,7 +109,7 @@ impl Backend for RedbBackend {
         self.writer.write(move |tables| claim::claim(tables, &request)).await
     }
 
-    // Through the thread that writes: a claim that was made earlier must have taken effect.
+    // On the writing thread, so that earlier claims have taken effect.
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
         self.writer.write(move |tables| claim::leases(tables, &request)).await
     }

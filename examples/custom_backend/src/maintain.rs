@@ -1,4 +1,4 @@
-//! Upkeep, in bounded pieces.
+//! Bounded upkeep: promote, rescue, prune.
 
 use queue_core::backend::{MaintainReply, MaintainRequest};
 use queue_core::{Result, Timestamp};
@@ -8,7 +8,7 @@ use crate::prune::prune;
 use crate::rescue::rescue;
 use crate::tables::Tables;
 
-/// Promotes, rescues and prunes, each as far as it was asked for.
+/// Promotes, rescues and prunes, each up to its limit.
 pub(crate) fn maintain(tables: &mut Tables<'_>, request: &MaintainRequest) -> Result<MaintainReply> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     let mut reply = MaintainReply::default();

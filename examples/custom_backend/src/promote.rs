@@ -1,4 +1,4 @@
-//! Making ready what has become due.
+//! Promotion of due jobs.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::layout::{Id, Micros};
 use crate::rows::{job_id, time};
 use crate::tables::Tables;
 
-/// Makes up to `limit` waiting jobs of a queue ready, those first that have waited longest. How many.
+/// Promotes up to `limit` due jobs of a queue, the longest overdue first. Returns their number.
 pub(crate) fn promote(
     tables: &mut Tables<'_>,
     queue: &QueueName,
@@ -26,14 +26,15 @@ pub(crate) fn promote(
     Ok(due.len())
 }
 
-/// The first jobs of the queue that are due. They are collected before any is changed.
+/// Returns the first due jobs of the queue. They are collected, because a table cannot change while
+/// it is iterated.
 fn due(tables: &Tables<'_>, queue: &QueueName, now: Timestamp, limit: usize) -> Result<Vec<JobId>> {
     let name = queue.as_str();
     let range = (name, Micros::MIN, Id::MIN)..=(name, now.as_micros(), Id::MAX);
     tables.waiting.keys(range, |(_, _, id)| job_id(id))?.take(limit).collect()
 }
 
-/// How long until the first waiting job of the queue is due; zero if it is overdue.
+/// Returns the time until the first waiting job of the queue is due; zero if it is overdue.
 pub(crate) fn next_due(tables: &Tables<'_>, queue: &QueueName, now: Timestamp) -> Result<Option<Duration>> {
     let name = queue.as_str();
     let range = (name, Micros::MIN, Id::MIN)..=(name, Micros::MAX, Id::MAX);
@@ -41,7 +42,7 @@ pub(crate) fn next_due(tables: &Tables<'_>, queue: &QueueName, now: Timestamp) -
     first.map(|run_at| time(run_at).map(|run_at| now.until(run_at))).transpose()
 }
 
-/// How long until the first waiting job of all queues is due.
+/// Returns the time until the first waiting job of all queues is due.
 pub(crate) fn next_due_anywhere(tables: &Tables<'_>, now: Timestamp) -> Result<Option<Duration>> {
     let mut next: Option<Duration> = None;
     for queue in waiting_queues(tables)? {
@@ -51,7 +52,8 @@ pub(crate) fn next_due_anywhere(tables: &Tables<'_>, now: Timestamp) -> Result<O
     Ok(next)
 }
 
-/// The queues in which jobs wait. Each is found by one step in the index, over all its jobs.
+/// Returns the queues with waiting jobs. Each costs one index lookup, which skips all jobs of the
+/// queue before.
 pub(crate) fn waiting_queues(tables: &Tables<'_>) -> Result<Vec<QueueName>> {
     let mut queues: Vec<QueueName> = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Removing finished jobs that are old.
+//! Removal of old finished jobs.
 
 use queue_core::backend::Prune;
 use queue_core::{JobId, Result, State, Timestamp};
@@ -8,21 +8,21 @@ use crate::layout::{Id, Micros};
 use crate::rows::{job_id, outcome};
 use crate::tables::Tables;
 
-/// Removes up to `prune.limit` jobs. How many.
+/// Removes up to `prune.limit` jobs. Returns their number.
 pub(crate) fn prune(tables: &mut Tables<'_>, now: Timestamp, prune: &Prune) -> Result<u64> {
     let mut left = prune.limit as usize;
     for &state in State::ALL {
         for id in old(tables, now, prune, state, left)? {
             let missing = || corrupt(format!("an index names job {id}, which has no outcome"));
             let end = outcome(&*tables.outcomes, id)?.ok_or_else(missing)?;
-            tables.forget(id, &end)?;
+            tables.remove_finished(id, &end)?;
             left -= 1;
         }
     }
     Ok((prune.limit as usize - left) as u64)
 }
 
-/// The oldest jobs in this state, of those that nothing protects any more.
+/// Returns the oldest jobs in this state whose retention and idempotency window are over.
 fn old(tables: &Tables<'_>, now: Timestamp, prune: &Prune, state: State, limit: usize) -> Result<Vec<JobId>> {
     let Some(retention) = prune.retention(state) else { return Ok(Vec::new()) };
     let oldest_kept = now.saturating_sub(retention).as_micros();
@@ -30,6 +30,7 @@ fn old(tables: &Tables<'_>, now: Timestamp, prune: &Prune, state: State, limit: 
     let word = state.as_str();
     let range = (word, Micros::MIN, Id::MIN)..(word, oldest_kept, Id::MIN);
     let ids = tables.finished.keys(range, |(_, _, id)| job_id(id))?;
-    // An explicit id may be younger than the end of its job: it goes on protecting from a second insert.
+    // Because an explicit id can be younger than the end of its job, and must prevent a second
+    // insert.
     ids.filter(|id| !matches!(id, Ok(id) if *id >= protected_from)).take(limit).collect()
 }

@@ -1,4 +1,4 @@
-//! The thread that reads for people, beside the one that writes.
+//! The reading thread, for requests of operators.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -30,11 +30,11 @@ impl Reader {
     {
         let (reply, answer) = oneshot::channel();
         self.0.send(Box::new(move |store| {
-            // Nobody waits if the future was dropped.
+            // Fails if the future was dropped.
             let _ = reply.send(store.with(|database| look(&Snapshot::take(database)?)));
         }))?;
         answer.await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, "read", "the thread that reads has ended"))
+            Err(Error::new(ErrorKind::Unavailable, "read", "the reading thread has ended"))
         })
     }
 }

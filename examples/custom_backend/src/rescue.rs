@@ -1,4 +1,4 @@
-//! Taking back the leases of dead workers, and those past their deadline.
+//! Rescues of leases of dead workers, and of leases past their deadline.
 
 use queue_core::backend::{DEADLINE_PASSED_ERROR, MaintainReply, MaintainRequest, WORKER_LOST_ERROR};
 use queue_core::{JobId, Result, State, Timestamp, WorkerId};
@@ -9,7 +9,7 @@ use crate::layout::{Id, Micros};
 use crate::rows::{AsId as _, Outcome, WorkerRow, job_id, worker, worker_id};
 use crate::tables::Tables;
 
-/// Takes back up to `request.rescue` leases.
+/// Rescues up to `request.rescue` leases.
 pub(crate) fn rescue(
     tables: &mut Tables<'_>,
     request: &MaintainRequest,
@@ -19,14 +19,14 @@ pub(crate) fn rescue(
     if let Some(id) = request.worker
         && worker(&*tables.workers, id)?.is_none_or(|row| row.is_lost || row.expires_at <= now)
     {
-        // It is late itself, and so may everybody be: nobody is given up on its word.
+        // Because the other workers may be late for the same reason, such as a clock jump.
         return Ok(());
     }
     let mut left = request.rescue as usize;
     for id in dead_workers(tables, now, reply)? {
         let leases = tables.held_by(id, None)?;
         for &job in leases.iter().take(left) {
-            take_back(tables, now, job, WORKER_LOST_ERROR, reply)?;
+            rescue_one(tables, now, job, WORKER_LOST_ERROR, reply)?;
         }
         if leases.len() <= left {
             tables.workers.remove(id.as_id())?;
@@ -35,12 +35,13 @@ pub(crate) fn rescue(
         left = left.saturating_sub(leases.len());
     }
     for job in past_deadline(tables, now, left)? {
-        take_back(tables, now, job, DEADLINE_PASSED_ERROR, reply)?;
+        rescue_one(tables, now, job, DEADLINE_PASSED_ERROR, reply)?;
     }
     Ok(())
 }
 
-/// The workers that are given up, some of them just now. The table has a row a process, and no index.
+/// Returns the lost workers with leases, and marks expired workers lost. The table needs no index,
+/// because it has one row per worker.
 fn dead_workers(tables: &mut Tables<'_>, now: Timestamp, reply: &mut MaintainReply) -> Result<Vec<WorkerId>> {
     let mut dead = Vec::new();
     for row in tables.workers.iter().doing("look for dead workers")? {
@@ -65,8 +66,9 @@ fn past_deadline(tables: &Tables<'_>, now: Timestamp, limit: usize) -> Result<Ve
     tables.deadlines.keys(range, |(_, id)| job_id(id))?.take(limit).collect()
 }
 
-/// The attempt stays charged: a job that kills its process each time must end.
-fn take_back(
+/// Ends a lease without its worker. The attempt stays charged, because otherwise a job that kills
+/// its process would never end.
+fn rescue_one(
     tables: &mut Tables<'_>,
     now: Timestamp,
     id: JobId,
@@ -77,7 +79,7 @@ fn take_back(
     tables.add_error(id, &old, now, why)?;
     if old.has_used_all_attempts() {
         reply.died += 1;
-        // No claim: the holder, should it still live, is told that the lease is lost.
+        // Without the claim, so that a later settle of the worker returns `LeaseLost`.
         let end = Outcome { error: Some(why.to_owned()), ..Outcome::of(&old, State::Dead, now) };
         return tables.finish(id, &old, &end);
     }

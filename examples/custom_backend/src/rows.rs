@@ -1,4 +1,4 @@
-//! The rows, as the rest of the backend handles them: checked types instead of tuples.
+//! The rows as checked types, because the tables store tuples.
 
 mod attempts;
 mod job;
@@ -19,7 +19,7 @@ pub(crate) use worker::{WorkerRow, worker};
 use crate::error::{Stored as _, corrupt};
 use crate::layout::{Id, Length, Micros};
 
-/// An id as it is stored.
+/// Converts an id to its stored form.
 pub(crate) trait AsId {
     fn as_id(&self) -> Id;
 }

@@ -1,4 +1,4 @@
-//! Ending leases.
+//! Settlements: how leases end.
 
 use queue_core::backend::{Completion, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
@@ -6,16 +6,16 @@ use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
 use crate::rows::{Live, Outcome, live, outcome};
 use crate::tables::Tables;
 
-/// Ends each lease by itself.
+/// Settles each lease on its own.
 pub(crate) fn settle(tables: &mut Tables<'_>, request: &SettleRequest) -> Result<Vec<Result<Settled>>> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     let settlements = request.settlements.iter();
-    settlements.map(|settlement| tables.apart(|tables| settle_one(tables, now, settlement))).collect()
+    settlements.map(|settlement| tables.try_part(|tables| settle_one(tables, now, settlement))).collect()
 }
 
 fn settle_one(tables: &mut Tables<'_>, now: Timestamp, settlement: &Settlement) -> Result<Settled> {
     let Settlement { token, verdict, .. } = settlement;
-    // The fence: nothing is changed by a token that is not the job's own now.
+    // The fence: a token that is not the live one of its job changes nothing.
     let live = live(&*tables.live, token.job)?;
     match live.filter(|live| live.lease_of(*token).is_some()) {
         Some(live) => apply(tables, now, *token, &live, verdict).map(|()| Settled::Done),
@@ -23,7 +23,8 @@ fn settle_one(tables: &mut Tables<'_>, now: Timestamp, settlement: &Settlement) 
     }
 }
 
-/// A settle whose answer was lost comes again: the token that ended the job so is answered so again.
+/// Returns `Done` if this token already ended the job with this verdict, because a worker repeats a
+/// settle whose reply was lost.
 fn repeated(tables: &Tables<'_>, token: Token, verdict: &Verdict) -> Result<Settled> {
     let ended = outcome(&*tables.outcomes, token.job)?;
     let is_same = ended.is_some_and(|end| end.claim == Some(token.claim) && verdict.ended_as(end.state));
@@ -47,7 +48,7 @@ fn apply(
         }
         Verdict::Retry { error, delay } if !live.has_used_all_attempts() => {
             tables.add_error(token.job, live, now, error)?;
-            go_on(tables, now, token, live, &live.freed(State::Retrying, now.saturating_add(*delay)))
+            requeue(tables, now, token, live, &live.freed(State::Retrying, now.saturating_add(*delay)))
         }
         Verdict::Retry { error, .. } | Verdict::Bury { error } => {
             tables.add_error(token.job, live, now, error)?;
@@ -56,11 +57,11 @@ fn apply(
         Verdict::Snooze { delay } => {
             let state = if delay.is_zero() { State::Ready } else { State::Scheduled };
             let new = refunded(live.freed(state, now.saturating_add(*delay)));
-            go_on(tables, now, token, live, &new)
+            requeue(tables, now, token, live, &new)
         }
         Verdict::Release => {
             let new = refunded(live.freed(State::Ready, live.run_at));
-            go_on(tables, now, token, live, &new)
+            requeue(tables, now, token, live, &new)
         }
         _ => {
             Err(Error::new(ErrorKind::Unsupported, "settle a job", "the verdict is newer than this backend"))
@@ -68,13 +69,13 @@ fn apply(
     }
 }
 
-fn go_on(tables: &mut Tables<'_>, now: Timestamp, token: Token, old: &Live, new: &Live) -> Result<()> {
+fn requeue(tables: &mut Tables<'_>, now: Timestamp, token: Token, old: &Live, new: &Live) -> Result<()> {
     tables.change_live(token.job, old, new)?;
     tables.hints.add(new.hint(now));
     Ok(())
 }
 
-/// The attempt was not used.
+/// Refunds the attempt.
 fn refunded(live: Live) -> Live {
     Live { attempt: live.attempt.saturating_sub(1), ..live }
 }

@@ -1,4 +1,4 @@
-//! The file, which is closed and opened again after an error of the disk.
+//! The file, which is closed and reopened after a disk error.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,16 @@ use crate::tables::Tables;
 
 type Open = dyn Fn() -> std::result::Result<Database, DatabaseError> + Send + Sync;
 
-/// The database and how to open it.
+/// The database, and the function that opens it.
 pub(crate) struct Store {
     open: Box<Open>,
     database: RwLock<Option<Database>>,
-    /// After an I/O error redb refuses everything until the file is opened anew.
-    is_in_doubt: AtomicBool,
+    /// After an I/O error, redb refuses every request until the file is reopened.
+    needs_reopen: AtomicBool,
 }
 
 impl Store {
-    /// Opens it and makes the tables that are missing, so that readers find them.
+    /// Opens the file and creates missing tables, so that readers find them.
     pub(crate) fn open(
         open: impl Fn() -> std::result::Result<Database, DatabaseError> + Send + Sync + 'static,
     ) -> Result<Self> {
@@ -30,34 +30,34 @@ impl Store {
         drop(Tables::open(&transaction)?);
         transaction.commit().doing("make the tables")?;
         let database = RwLock::new(Some(database));
-        Ok(Self { open: Box::new(open), database, is_in_doubt: AtomicBool::new(false) })
+        Ok(Self { open: Box::new(open), database, needs_reopen: AtomicBool::new(false) })
     }
 
-    /// Works on the database. An error of the disk is told as it is; the next call begins with a file
-    /// that was opened anew, and so finds what was committed and nothing else.
+    /// Runs `work` on the database. After a disk error, the next call reopens the file first, so
+    /// that it sees exactly the committed rows.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T>) -> Result<T> {
-        if self.is_in_doubt.load(Ordering::Acquire) {
+        if self.needs_reopen.load(Ordering::Acquire) {
             self.reopen()?;
         }
         let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        let closed = || Error::new(ErrorKind::Unavailable, "use the file", "it could not be opened again");
+        let closed = || Error::new(ErrorKind::Unavailable, "use the file", "it could not be reopened");
         let answer = work(database.as_ref().ok_or_else(closed)?);
         if let Err(error) = &answer
             && matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::UnknownOutcome)
         {
-            self.is_in_doubt.store(true, Ordering::Release);
+            self.needs_reopen.store(true, Ordering::Release);
         }
         answer
     }
 
     fn reopen(&self) -> Result<()> {
-        // Waits for those who read.
+        // This waits for running reads.
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
-        if self.is_in_doubt.load(Ordering::Acquire) {
-            // Closed first: a file that is open is locked.
+        if self.needs_reopen.load(Ordering::Acquire) {
+            // Closed first, because an open file is locked.
             *database = None;
-            *database = Some((self.open)().doing("open the file again")?);
-            self.is_in_doubt.store(false, Ordering::Release);
+            *database = Some((self.open)().doing("reopen the file")?);
+            self.needs_reopen.store(false, Ordering::Release);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The tables, open in a transaction.
+//! The open tables of a transaction.
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -19,7 +19,7 @@ use crate::layout::{
     WORKERS, WaitingKey, WorkerValue,
 };
 
-/// One table, whose changes are counted.
+/// One table that counts its changes.
 pub(crate) struct Rows<'a, K: Key + 'static, V: Value + 'static> {
     table: Table<'a, K, V>,
     changes: Rc<Cell<u64>>,
@@ -40,7 +40,8 @@ impl<K: Key + 'static, V: Value + 'static> Rows<'_, K, V> {
         self.table.remove(key).doing("remove a row").map(drop)
     }
 
-    /// What `part` takes of each key in the range, in order. Nothing is read that is not asked for.
+    /// Returns `part` of each key in the range, in order. Rows are read only when the iterator
+    /// advances.
     pub(crate) fn keys<'t, 'k, R, T>(
         &'t self,
         range: impl RangeBounds<R> + 'k,
@@ -55,7 +56,7 @@ impl<K: Key + 'static, V: Value + 'static> Rows<'_, K, V> {
     }
 }
 
-/// For reading. There is no `DerefMut`: nothing is written that is not counted.
+/// For reads only. There is no `DerefMut`, so that every write is counted.
 impl<'a, K: Key + 'static, V: Value + 'static> Deref for Rows<'a, K, V> {
     type Target = Table<'a, K, V>;
 
@@ -64,7 +65,7 @@ impl<'a, K: Key + 'static, V: Value + 'static> Deref for Rows<'a, K, V> {
     }
 }
 
-/// All tables in the one write transaction.
+/// All tables in the write transaction.
 pub(crate) struct Tables<'a> {
     pub(crate) jobs: Rows<'a, Id, JobValue>,
     pub(crate) live: Rows<'a, Id, LiveValue>,
@@ -78,13 +79,13 @@ pub(crate) struct Tables<'a> {
     pub(crate) workers: Rows<'a, Id, WorkerValue>,
     pub(crate) lost: Rows<'a, Id, Nothing>,
     pub(crate) paused: Rows<'a, &'static str, Nothing>,
-    /// What the request makes ready. Announced once it is committed.
+    /// The wake-ups of the request, which are announced after its commit.
     pub(crate) hints: WakeHints,
     changes: Rc<Cell<u64>>,
 }
 
 impl<'a> Tables<'a> {
-    /// Opens all tables; those that are not there yet are made.
+    /// Opens all tables, and creates the missing ones.
     pub(crate) fn open(transaction: &'a WriteTransaction) -> Result<Self> {
         let changes = Rc::new(Cell::new(0));
         Ok(Self {
@@ -105,14 +106,15 @@ impl<'a> Tables<'a> {
         })
     }
 
-    /// How many changes were made so far. A transaction with none needs no commit.
+    /// Returns the number of changes so far. A transaction without changes needs no commit.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.get()
     }
 
-    /// Does a part of a request that may fail by itself. If it failed before it changed anything, that is
-    /// its own answer, and its neighbours go on; otherwise the request fails, and the transaction with it.
-    pub(crate) fn apart<T>(&mut self, part: impl FnOnce(&mut Self) -> Result<T>) -> Result<Result<T>> {
+    /// Runs a part of a request that may fail on its own. If it fails before its first change, the
+    /// error is the result of the part. If it fails later, the request fails, and the transaction
+    /// with it.
+    pub(crate) fn try_part<T>(&mut self, part: impl FnOnce(&mut Self) -> Result<T>) -> Result<Result<T>> {
         let before = self.changes();
         match part(self) {
             Err(error) if self.changes() != before => Err(error),
@@ -130,7 +132,7 @@ fn rows<'a, K: Key + 'static, V: Value + 'static>(
     Ok(Rows { table, changes: Rc::clone(changes) })
 }
 
-/// What a reader sees: the last commit, whatever is written meanwhile.
+/// A snapshot of the last commit. Later writes do not change it.
 pub(crate) struct Snapshot {
     pub(crate) jobs: ReadOnlyTable<Id, JobValue>,
     pub(crate) live: ReadOnlyTable<Id, LiveValue>,

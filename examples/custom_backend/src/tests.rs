@@ -1,4 +1,4 @@
-//! What the suite cannot ask for: a disk that fails, and requests that share a transaction.
+//! Tests that the suite cannot make: a disk failure, and requests that share a transaction.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use redb::{Database, StorageBackend};
 use super::RedbBackend;
 use crate::rows::Live;
 
-/// A disk in memory that fails while it is told to, like one that is full or was pulled out.
+/// A disk in memory that fails while `fails` is set, like a full or removed disk.
 #[derive(Debug, Clone, Default)]
 struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
@@ -75,7 +75,7 @@ async fn insert(backend: &RedbBackend, spec: &JobSpec) -> Result<bool, Error> {
 }
 
 #[tokio::test]
-async fn a_handle_outlives_a_disk_that_fails() {
+async fn handle_works_after_a_disk_failure() {
     let disk = Disk::default();
     let backend = disk.open().await;
     let (before, during) = (spec(), spec());
@@ -88,14 +88,14 @@ async fn a_handle_outlives_a_disk_that_fails() {
     }
     disk.fails.store(false, Ordering::SeqCst);
 
-    // Whatever became of the first tries, the job is there once.
+    // The first tries may have stored the job, but it must be stored once.
     insert(&backend, &during).await.unwrap();
-    assert!(!insert(&backend, &before).await.unwrap(), "what was acknowledged is still there");
+    assert!(!insert(&backend, &before).await.unwrap(), "an acknowledged job is still stored");
     assert_eq!(backend.stored().await.unwrap().jobs, [before.id, during.id]);
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_has_an_unknown_outcome() {
+async fn failed_commit_has_an_unknown_outcome() {
     let disk = Disk::default();
     let client = Client::new(Arc::new(disk.open().await));
     disk.fails.store(true, Ordering::SeqCst);
@@ -106,27 +106,27 @@ async fn a_commit_that_fails_has_an_unknown_outcome() {
 }
 
 #[tokio::test]
-async fn a_request_that_breaks_off_takes_nothing_of_its_neighbours_with_it() {
+async fn failed_request_does_not_fail_its_group() {
     let backend = Disk::default().open().await;
     let (good, bad) = (spec(), spec());
     let now = Timestamp::now();
-    // They wait while the thread works on the first, and so come into one transaction.
+    // The first request blocks the thread, so that the next two share a transaction.
     let (release, wait) = mpsc::channel::<()>();
     let blocks = backend.writer.write(move |_| Ok(wait.recv().is_err()));
     let spoils = backend.writer.write(move |tables| {
         tables.add_job(&bad, now)?;
         tables.add_live(bad.id, &Live::new(&bad, now))?;
-        Err::<(), _>(Error::new(ErrorKind::Corrupt, "do it", "half of it is done"))
+        Err::<(), _>(Error::new(ErrorKind::Corrupt, "do it", "only a part is done"))
     });
-    let lets_go = async move { drop(release) };
-    let (_, inserted, spoilt, _) = tokio::join!(blocks, insert(&backend, &good), spoils, lets_go);
+    let releases = async move { drop(release) };
+    let (_, inserted, spoilt, _) = tokio::join!(blocks, insert(&backend, &good), spoils, releases);
     assert!(inserted.unwrap());
     assert_eq!(spoilt.unwrap_err().kind(), ErrorKind::Corrupt);
-    assert_eq!(backend.stored().await.unwrap().jobs, [good.id], "nothing is left of the one that broke off");
+    assert_eq!(backend.stored().await.unwrap().jobs, [good.id], "the failed request left no rows");
 }
 
 #[tokio::test]
-async fn a_file_that_is_open_or_no_database_is_refused() {
+async fn open_or_foreign_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("jobs.redb");
     let first = RedbBackend::open(&file).await.unwrap();

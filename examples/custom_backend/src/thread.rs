@@ -1,4 +1,4 @@
-//! Threads that may block, so that the tasks of the caller's runtime never do.
+//! Threads for blocking work, so that the tasks of the caller's runtime do not block.
 
 use std::fmt;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -7,14 +7,14 @@ use std::thread::JoinHandle;
 use queue_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
-/// A thread that works on what it is sent, in that order. Dropping it waits until all of it is done.
+/// A thread that handles messages in their order. Dropping it waits until all messages are handled.
 pub(crate) struct Thread<M> {
     sender: Option<Sender<M>>,
     handle: Option<JoinHandle<()>>,
 }
 
 impl<M: Send + 'static> Thread<M> {
-    /// Starts it; `work` ends when the receiver does.
+    /// Starts the thread. `work` must return when the receiver is closed.
     pub(crate) fn start(name: &str, work: impl FnOnce(&Receiver<M>) + Send + 'static) -> Result<Self> {
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&receiver));
@@ -24,7 +24,7 @@ impl<M: Send + 'static> Thread<M> {
         Ok(Self { sender: Some(sender), handle: Some(handle) })
     }
 
-    /// Sends something to do. From then on it is done, whether or not anybody waits for it.
+    /// Sends a message. The thread handles it even if the caller's future is dropped.
     pub(crate) fn send(&self, message: M) -> Result<()> {
         let sent = self.sender.as_ref().is_some_and(|sender| sender.send(message).is_ok());
         let gone = || Error::new(ErrorKind::Unavailable, "ask the storage's thread", "it has ended");
@@ -42,18 +42,20 @@ impl<M> Drop for Thread<M> {
     fn drop(&mut self) {
         drop(self.sender.take());
         if let Some(handle) = self.handle.take() {
-            // A panic there was told to whoever waited for an answer.
+            // A panic is ignored here, because its caller already received an error.
             let _ = handle.join();
         }
     }
 }
 
-/// Runs something that blocks on a thread of its own.
-pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// Runs a blocking function on a new thread.
+pub(crate) async fn run_on_own_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let (reply, answer) = oneshot::channel();
-    // Kept until the answer is there: dropped, it would wait for the thread.
+    // Kept until the result is there, because its drop waits for the thread.
     let thread: Thread<()> = Thread::start("redb-open", move |_| {
-        // Nobody waits if the future was dropped.
+        // Fails if the future was dropped.
         let _ = reply.send(work());
     })?;
     let outcome = answer.await;

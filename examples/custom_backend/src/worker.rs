@@ -1,4 +1,4 @@
-//! The life of a worker.
+//! Registration, heartbeats and retirement of workers.
 
 use queue_core::backend::{Beat, HeartbeatReply, HeartbeatRequest, RegisterRequest, RetireRequest};
 use queue_core::{Error, ErrorKind, Result, Timestamp, WorkerId};
@@ -9,14 +9,14 @@ use crate::promote::next_due_anywhere;
 use crate::rows::{AsId as _, Lease, Live, WorkerRow, live, worker};
 use crate::tables::Tables;
 
-/// The row of a worker that is registered and was not given up.
+/// Returns the row of a registered worker.
 ///
 /// # Errors
-/// [`ErrorKind::WorkerLost`] if it is unknown or was given up.
+/// [`ErrorKind::WorkerLost`] if the worker is lost or unknown.
 pub(crate) fn check(tables: &Tables<'_>, id: WorkerId) -> Result<WorkerRow> {
     let row = worker(&*tables.workers, id)?.filter(|row| !row.is_lost);
     row.ok_or_else(|| {
-        let message = format!("worker {id} is not registered, or was given up");
+        let message = format!("worker {id} is lost or not registered");
         Error::new(ErrorKind::WorkerLost, "act for a worker", message)
     })
 }
@@ -33,7 +33,7 @@ pub(crate) fn register(tables: &mut Tables<'_>, request: &RegisterRequest) -> Re
     tables.put_worker(*id, &WorkerRow { name: name.clone(), expires_at, expiry: *expiry, is_lost: false })
 }
 
-/// Moves the expiry forward, stores progress, and tells what the worker should know.
+/// Extends the expiry, stores progress, and returns the worker's cancels and counts.
 pub(crate) fn heartbeat(tables: &mut Tables<'_>, request: &HeartbeatRequest) -> Result<HeartbeatReply> {
     let now = request.now.unwrap_or_else(Timestamp::now);
     let row = check(tables, request.worker)?;
@@ -52,7 +52,7 @@ pub(crate) fn heartbeat(tables: &mut Tables<'_>, request: &HeartbeatRequest) -> 
     Ok(HeartbeatReply::new(beat, cancels, leases.len() as u64, next_due_anywhere(tables, now)?))
 }
 
-/// A report whose token is not the job's own any more is passed over.
+/// Stores progress. A report whose token is not live is skipped.
 fn store_progress(tables: &mut Tables<'_>, request: &HeartbeatRequest) -> Result<()> {
     for report in &request.progress {
         let Some(old) = live(&*tables.live, report.token.job)? else { continue };
@@ -63,7 +63,7 @@ fn store_progress(tables: &mut Tables<'_>, request: &HeartbeatRequest) -> Result
     Ok(())
 }
 
-/// Removes the worker, unless it left something running, which must be rescued first.
+/// Removes the worker if it has no leases. Otherwise a rescue must end its leases first.
 pub(crate) fn retire(tables: &mut Tables<'_>, request: &RetireRequest) -> Result<()> {
     let is_registered = worker(&*tables.workers, request.worker)?.is_some_and(|row| !row.is_lost);
     if is_registered && tables.held_by(request.worker, None)?.is_empty() {

@@ -1,7 +1,7 @@
-//! The one thread that writes: whatever waits for it shares a transaction and a commit.
+//! The writing thread. Waiting requests share a transaction and a commit.
 //!
-//! Requests enter in the order in which they were made. One whose future is dropped still takes effect,
-//! whole, before those that were made later.
+//! Requests take effect in the order in which they were sent. A request whose future is dropped
+//! still takes effect completely, before later requests.
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -15,8 +15,9 @@ use crate::store::Store;
 use crate::tables::Tables;
 use crate::thread::Thread;
 
-/// The most requests of one transaction, so that the first of them does not wait for ever.
-const MOST_TOGETHER: usize = 256;
+/// The maximum number of requests per transaction, so that the wait of the first request is
+/// limited.
+const MAX_GROUP: usize = 256;
 
 /// Sends requests to the thread.
 #[derive(Debug)]
@@ -27,15 +28,15 @@ impl Writer {
         let work = move |requests: &Receiver<Box<dyn Request>>| {
             while let Ok(first) = requests.recv() {
                 let mut group = vec![first];
-                group.extend(requests.try_iter().take(MOST_TOGETHER - 1));
+                group.extend(requests.try_iter().take(MAX_GROUP - 1));
                 serve(&store, &hub, group);
             }
         };
         Thread::start("redb-writer", work).map(Self)
     }
 
-    /// Has `change` done in a transaction, and answers once that is on the disk. It may be done again,
-    /// in another transaction, if the first one fails.
+    /// Runs `change` in a transaction, and returns after its commit is on disk. If the transaction
+    /// fails, `change` may run again in another transaction.
     pub(crate) async fn write<T, F>(&self, change: F) -> Result<T>
     where
         T: Send + 'static,
@@ -45,18 +46,18 @@ impl Writer {
         let pending = Pending { change, outcome: None, hints: WakeHints::new(), reply };
         self.0.send(Box::new(pending))?;
         answer.await.unwrap_or_else(|_| {
-            let message = "the thread that writes has ended without an answer";
+            let message = "the writing thread ended without a result";
             Err(Error::new(ErrorKind::UnknownOutcome, "write", message))
         })
     }
 }
 
-/// A request that waits for the thread.
+/// A request that waits for the writing thread.
 trait Request: Send {
-    /// Does it. An error means that it left something half done, which must not be committed.
+    /// Runs the request. An error means that its changes are incomplete and must not be committed.
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<()>;
 
-    /// Answers its caller, and wakes workers.
+    /// Returns the result to the caller, and wakes workers.
     fn answer(self: Box<Self>, commit: std::result::Result<(), &Error>, hub: &WakeHub);
 }
 
@@ -73,7 +74,7 @@ where
     F: FnMut(&mut Tables<'_>) -> Result<T> + Send,
 {
     fn run(&mut self, tables: &mut Tables<'_>) -> Result<()> {
-        self.outcome = Some(tables.apart(&mut self.change)?);
+        self.outcome = Some(tables.try_part(&mut self.change)?);
         self.hints = std::mem::take(&mut tables.hints);
         Ok(())
     }
@@ -82,33 +83,33 @@ where
         let outcome = match (commit, self.outcome) {
             (Err(error), _) => Err(error::copy(error)),
             (Ok(()), Some(outcome)) => outcome,
-            (Ok(()), None) => Err(Error::new(ErrorKind::Unavailable, "write", "it was not done")),
+            (Ok(()), None) => Err(Error::new(ErrorKind::Unavailable, "write", "the request was not run")),
         };
         if outcome.is_ok() {
             hub.announce_all(&self.hints);
         }
-        // Nobody waits if the future was dropped.
+        // Fails if the future was dropped.
         let _ = self.reply.send(outcome);
     }
 }
 
-/// Serves a group in one transaction; if that fails, each of it in a transaction of its own.
+/// Runs a group in one transaction. If that fails, runs each request in its own transaction.
 fn serve(store: &Store, hub: &WakeHub, mut group: Vec<Box<dyn Request>>) {
-    match commit_together(store, &mut group) {
+    match commit_group(store, &mut group) {
         Err(error) if error.kind() != ErrorKind::UnknownOutcome && group.len() > 1 => {
             for request in group {
                 serve(store, hub, vec![request]);
             }
         }
-        fate => {
+        commit => {
             for request in group {
-                request.answer(fate.as_ref().map(|&()| ()), hub);
+                request.answer(commit.as_ref().map(|&()| ()), hub);
             }
         }
     }
 }
 
-fn commit_together(store: &Store, group: &mut [Box<dyn Request>]) -> Result<()> {
+fn commit_group(store: &Store, group: &mut [Box<dyn Request>]) -> Result<()> {
     store.with(|database| {
         let transaction = database.begin_write().doing("begin to write")?;
         let mut tables = Tables::open(&transaction)?;
@@ -117,7 +118,7 @@ fn commit_together(store: &Store, group: &mut [Box<dyn Request>]) -> Result<()> 
         }
         let is_changed = tables.changes() > 0;
         drop(tables);
-        // What changed nothing is not worth a wait for the disk.
+        // Without changes there is no commit, because it would wait for the disk.
         if is_changed { error::commit(transaction) } else { transaction.abort().doing("end a transaction") }
     })
 }

@@ -1,4 +1,4 @@
-//! The pages on writing a backend say what is so: their code is the example's, their variables are read.
+//! Checks the pages on writing a backend: the code of the guide, and the variables of the suite.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The text of a file; one that is not there holds nothing that a page says.
+/// Returns the text of a file, or an empty text if there is no such file.
 fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_default()
 }
 
-/// The lines of a text without their indentation, which a page may change.
+/// Returns the lines of a text without their indentation, which a page may change.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-/// Each block of Rust with the file that the comment before it names.
+/// Returns each block of Rust with the file that the comment before it names.
 fn snippets(page: &str) -> Vec<(Option<&str>, &str)> {
     let blocks = page.match_indices("```rust\n").map(|(start, fence)| (start, start + fence.len()));
     let snippet = |(start, code): (usize, usize)| {
@@ -29,7 +29,7 @@ fn snippets(page: &str) -> Vec<(Option<&str>, &str)> {
 }
 
 #[test]
-fn the_code_of_the_guide_is_that_of_the_example() {
+fn guide_code_equals_the_example() {
     let page = read("docs/writing-a-backend.md");
     let snippets = snippets(&page);
     assert!(snippets.len() >= 9, "only {} blocks of code were found", snippets.len());
@@ -43,7 +43,7 @@ fn the_code_of_the_guide_is_that_of_the_example() {
 }
 
 #[test]
-fn the_page_on_ci_names_every_variable_and_no_other() {
+fn ci_page_names_exactly_the_suite_variables() {
     let named = |text: &str| -> BTreeSet<String> {
         let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
         words.filter(|word| word.starts_with("QUEUE_TEST_")).map(str::to_owned).collect()

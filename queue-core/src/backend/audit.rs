@@ -1,16 +1,17 @@
-//! The raw rows of a backend, for the kit to check.
+//! The raw rows of a backend, which the conformance kit checks.
 
 use async_trait::async_trait;
 
 use crate::{ClaimId, JobId, QueueName, Result, State, Timestamp, WorkerId};
 
-/// Gives away the raw rows, however many there are: for tests and for finding out what broke.
+/// Returns all raw rows, for tests and for diagnosis. There is no limit on their number.
 #[async_trait]
 pub trait Audit: Send + Sync {
-    /// All rows in one snapshot, each table in the order of its ids.
+    /// Returns all rows in one snapshot, each table in the order of its ids.
     ///
     /// # To be correct
-    /// What is stored is told as it is, not mended: the kit looks for rows that should not be.
+    /// Rows must be returned as they are stored, without repair, because the kit looks for wrong
+    /// rows.
     async fn stored(&self) -> Result<Stored>;
 }
 
@@ -24,7 +25,7 @@ pub struct Stored {
     pub live: Vec<LiveRow>,
     /// The rows of finished jobs.
     pub outcomes: Vec<OutcomeRow>,
-    /// The workers that are registered and not given up.
+    /// The workers that are registered and neither lost nor retired.
     pub workers: Vec<WorkerId>,
 }
 
@@ -55,9 +56,9 @@ pub struct LiveRow {
     pub state: State,
     /// When it may run.
     pub run_at: Timestamp,
-    /// Attempts charged so far.
+    /// The number of attempts charged so far.
     pub attempt: u32,
-    /// Retries permitted.
+    /// The maximum number of retries.
     pub max_retries: u16,
     /// The claim that holds it, while running.
     pub claim: Option<ClaimId>,
@@ -68,7 +69,7 @@ pub struct LiveRow {
 }
 
 impl LiveRow {
-    /// The row of a job of priority 0 that was never claimed and is not tried again.
+    /// The row of a job of priority 0 that was never claimed and has no retries.
     #[must_use]
     pub const fn new(id: JobId, queue: QueueName, state: State, run_at: Timestamp) -> Self {
         Self {
@@ -85,49 +86,49 @@ impl LiveRow {
         }
     }
 
-    /// In this state.
+    /// Sets its state.
     #[must_use]
     pub const fn state(mut self, state: State) -> Self {
         self.state = state;
         self
     }
 
-    /// With this priority.
+    /// Sets its priority.
     #[must_use]
     pub const fn priority(mut self, priority: i16) -> Self {
         self.priority = priority;
         self
     }
 
-    /// Charged so many attempts.
+    /// Sets the number of attempts charged.
     #[must_use]
     pub const fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
     }
 
-    /// Tried again so often.
+    /// Sets the maximum number of retries.
     #[must_use]
     pub const fn max_retries(mut self, max_retries: u16) -> Self {
         self.max_retries = max_retries;
         self
     }
 
-    /// Held by this claim.
+    /// Sets the claim that holds it.
     #[must_use]
     pub fn claim(mut self, claim: Option<ClaimId>) -> Self {
         self.claim = claim;
         self
     }
 
-    /// Held by this worker.
+    /// Sets the worker that holds it.
     #[must_use]
     pub fn worker(mut self, worker: Option<WorkerId>) -> Self {
         self.worker = worker;
         self
     }
 
-    /// With this deadline of its lease.
+    /// Sets the deadline of its lease.
     #[must_use]
     pub fn deadline(mut self, deadline: Option<Timestamp>) -> Self {
         self.deadline = deadline;
@@ -143,13 +144,13 @@ pub struct OutcomeRow {
     pub id: JobId,
     /// Its state.
     pub state: State,
-    /// When it ended.
+    /// When it was finished.
     pub finished_at: Timestamp,
-    /// Attempts charged.
+    /// The number of attempts charged.
     pub attempt: u32,
-    /// Retries permitted.
+    /// The maximum number of retries.
     pub max_retries: u16,
-    /// The claim whose holder ended it; `None` if it was ended for its holder, by a rescue, or had none.
+    /// The claim whose settle finished it. `None` if a rescue or a cancel finished it.
     pub claim: Option<ClaimId>,
     /// Its result.
     pub result: Option<Vec<u8>>,
@@ -158,48 +159,48 @@ pub struct OutcomeRow {
 }
 
 impl OutcomeRow {
-    /// The row of a job that ended so, charged no attempt.
+    /// The row of a finished job without charged attempts.
     #[must_use]
     pub const fn new(id: JobId, state: State, finished_at: Timestamp) -> Self {
         Self { id, state, finished_at, attempt: 0, max_retries: 0, claim: None, result: None, error: None }
     }
 
-    /// In this state.
+    /// Sets its state.
     #[must_use]
     pub const fn state(mut self, state: State) -> Self {
         self.state = state;
         self
     }
 
-    /// Charged so many attempts.
+    /// Sets the number of attempts charged.
     #[must_use]
     pub const fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
     }
 
-    /// Tried again so often.
+    /// Sets the maximum number of retries.
     #[must_use]
     pub const fn max_retries(mut self, max_retries: u16) -> Self {
         self.max_retries = max_retries;
         self
     }
 
-    /// Ended by the holder of this claim.
+    /// Sets the claim whose settle finished it.
     #[must_use]
     pub fn claim(mut self, claim: Option<ClaimId>) -> Self {
         self.claim = claim;
         self
     }
 
-    /// With this result.
+    /// Sets its result.
     #[must_use]
     pub fn result(mut self, result: Option<Vec<u8>>) -> Self {
         self.result = result;
         self
     }
 
-    /// Dead or cancelled for this reason.
+    /// Sets why it is dead or cancelled.
     #[must_use]
     pub fn error(mut self, error: Option<String>) -> Self {
         self.error = error;

@@ -1,34 +1,34 @@
-//! Cancelling jobs.
+//! Cancels of jobs.
 
 use crate::{JobId, State, Timestamp};
 
-/// Cancel jobs.
+/// A request to cancel jobs.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CancelRequest {
-    /// The time of the cancel; `None` is the backend's clock.
+    /// The time of the request; `None` means the backend's clock.
     pub now: Option<Timestamp>,
     /// The jobs, each at most once.
     pub jobs: Vec<JobId>,
-    /// What to do about those that run.
+    /// How to treat the running jobs among them.
     pub if_running: IfRunning,
 }
 
 impl CancelRequest {
-    /// Cancel these jobs if they have not started.
+    /// Cancels these jobs if they have not started.
     #[must_use]
     pub const fn new(jobs: Vec<JobId>) -> Self {
         Self { now: None, jobs, if_running: IfRunning::Leave }
     }
 
-    /// At a stated time.
+    /// Sets the time of the request.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
         self
     }
 
-    /// Signal those that run, too.
+    /// Also signals the running jobs among them.
     #[must_use]
     pub const fn signal_running(mut self) -> Self {
         self.if_running = IfRunning::Signal;
@@ -36,27 +36,27 @@ impl CancelRequest {
     }
 }
 
-/// What to do about a job that runs.
+/// How to treat a running job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IfRunning {
-    /// Nothing.
+    /// The job is not changed.
     Leave,
-    /// Tell its worker, by a wake-up within the process and by the next heartbeat's reply. A worker
-    /// cancels the job's token and settles it as cancelled once it stops.
+    /// The worker is notified by a wake-up within the process and by its next heartbeat reply. It
+    /// cancels the token of the handler, and settles the job as cancelled when the handler stops.
     Signal,
 }
 
-/// What the cancel of one job met.
+/// The reply to the cancel of one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancelReply {
-    /// It had not started; it is cancelled now and never starts.
+    /// The job had not started. It is cancelled and never starts.
     Cancelled,
-    /// A worker holds its lease.
+    /// A worker holds the lease of the job.
     Running,
-    /// It had ended, in this state.
+    /// The job was finished, in this state.
     Finished(State),
-    /// There is no such job.
+    /// The job does not exist.
     NotFound,
 }

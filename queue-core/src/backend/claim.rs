@@ -1,4 +1,4 @@
-//! Taking ready jobs for a worker.
+//! Claims of ready jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,31 +6,33 @@ use std::time::Duration;
 use crate::limits::DEFAULT_LEASE_GRACE;
 use crate::{Attributes, Backoff, ClaimId, JobSpec, Kind, Payload, QueueName, Timestamp, Token, WorkerId};
 
-/// Take up to `limit` ready jobs of a queue.
+/// A request to claim up to `limit` ready jobs of a queue.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClaimRequest {
-    /// The time of the claim; `None` is the backend's clock.
+    /// The time of the request; `None` means the backend's clock.
     pub now: Option<Timestamp>,
     /// The worker that will hold the leases.
     pub worker: WorkerId,
-    /// The name of this claim, used once.
+    /// The id of this claim, never used before.
     pub claim: ClaimId,
     /// The queue.
     pub queue: QueueName,
-    /// The kinds that the worker handles, in any order; others are passed over. A job is taken once
-    /// even if its kind is named twice.
+    /// The kinds that the worker handles, in any order. Jobs of other kinds are skipped. A kind may
+    /// be repeated; its jobs are still claimed once.
     pub kinds: Arc<[Kind]>,
-    /// The most jobs.
+    /// The maximum number of jobs.
     pub limit: u32,
-    /// The most jobs on their last permitted attempt; such a job must start at once.
+    /// The maximum number of jobs on their last permitted attempt. It is limited because such a job
+    /// must start at once.
     pub last_attempts: u32,
-    /// How far the lease's deadline lies behind the job's own timeout.
+    /// The time between the job's timeout and the deadline of its lease.
     pub grace: Duration,
 }
 
 impl ClaimRequest {
-    /// By the backend's clock, with the default grace; any of the jobs may be on its last attempt.
+    /// A request by the backend's clock, with the default grace. All jobs may be on their last
+    /// attempt.
     #[must_use]
     pub fn new(
         worker: WorkerId,
@@ -51,7 +53,7 @@ impl ClaimRequest {
         }
     }
 
-    /// At a stated time.
+    /// Sets the time of the request.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
@@ -59,15 +61,15 @@ impl ClaimRequest {
     }
 }
 
-/// What a claim took.
+/// The reply to a claim.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ClaimReply {
     /// The jobs, in the order in which they should start.
     pub jobs: Vec<ClaimedJob>,
-    /// How long until the first waiting job of this queue is due, if the backend knows of one: the
-    /// worker may sleep until then, so `None` is better than the time of a later job, or of another
-    /// queue.
+    /// The time until the first waiting job of this queue is due, if the backend knows it. The
+    /// worker may sleep until then. Therefore a backend must return `None` rather than the time of
+    /// a later job, or of another queue.
     pub next_due: Option<Duration>,
 }
 
@@ -83,33 +85,33 @@ impl ClaimReply {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClaimedJob {
-    /// The lease's token.
+    /// The token of the lease.
     pub token: Token,
     /// The job's kind.
     pub kind: Kind,
     /// The job's queue.
     pub queue: QueueName,
-    /// Higher is more urgent.
+    /// The job's priority; higher is more urgent.
     pub priority: i16,
-    /// When it was to run.
+    /// The earliest time of this run.
     pub run_at: Timestamp,
-    /// The attempt that this lease is charged for: 1, 2, …
+    /// The attempt that was charged by this lease: 1, 2, …
     pub attempt: u32,
-    /// How often it is tried again.
+    /// The maximum number of retries.
     pub max_retries: u16,
-    /// How long the attempt may take.
+    /// The timeout of the attempt.
     pub timeout: Duration,
-    /// When it is tried again; `None` leaves that to the worker.
+    /// The backoff of its retries; `None` means that the worker decides.
     pub backoff: Option<Backoff>,
     /// The exact JSON text.
     pub payload: Payload,
-    /// What is stored with it beside the payload.
+    /// Its attributes.
     pub attributes: Option<Attributes>,
 }
 
 impl ClaimedJob {
-    /// A stored job under a lease of this claim. `attempt` is the one that the lease is charged
-    /// for, and `run_at` when it was to run this time.
+    /// A stored job under a lease of this claim. `attempt` is the attempt that was charged by the
+    /// lease, and `run_at` the earliest time of this run.
     #[must_use]
     pub fn new(claim: ClaimId, attempt: u32, run_at: Timestamp, job: JobSpec) -> Self {
         Self {
@@ -127,14 +129,14 @@ impl ClaimedJob {
         }
     }
 
-    /// Whether a failure now is the end of the job.
+    /// Returns whether the job is dead if this attempt fails.
     #[must_use]
     pub fn is_last_attempt(&self) -> bool {
         self.attempt > u32::from(self.max_retries)
     }
 }
 
-/// Ask for the live leases of one claim.
+/// A request for the live leases of one claim.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LeasesRequest {
@@ -145,7 +147,7 @@ pub struct LeasesRequest {
 }
 
 impl LeasesRequest {
-    /// The leases of this claim.
+    /// Asks for the leases of this claim.
     #[must_use]
     pub const fn new(worker: WorkerId, claim: ClaimId) -> Self {
         Self { worker, claim }

@@ -1,18 +1,17 @@
-//! Batches that are inserted again.
+//! Comparison of a batch with the stored jobs, for a repeated insert.
 
 use std::borrow::Borrow;
 
 use crate::{Error, ErrorKind, Insertion, JobId, JobSpec, Timestamp};
 
-/// Compares a batch with the jobs that are stored under its ids, as
+/// Compares a batch with the stored jobs of the same ids, as
 /// [`Backend::insert`](super::Backend::insert) requires.
 ///
 /// `stored` returns the stored job of an id and the time of its insert, or `None`. It is called for
-/// the jobs in order, until one differs. The result is [`New`](Insertion::New) if no id is stored,
-/// and [`Known`](Insertion::Known) if all are, with the same content.
+/// the jobs in order, until a job differs. The result is [`New`](Insertion::New) if no id is
+/// stored. It is [`Known`](Insertion::Known) if all jobs are stored with the same content.
 ///
-/// A storage that rounds durations compares the rounded batch
-/// ([`JobSpec::in_whole_micros`]).
+/// A storage that rounds durations must pass the rounded batch ([`JobSpec::in_whole_micros`]).
 ///
 /// ```
 /// use queue_core::backend::compare_batch;
@@ -30,8 +29,9 @@ use crate::{Error, ErrorKind, Insertion, JobId, JobSpec, Timestamp};
 /// ```
 ///
 /// # Errors
-/// [`Conflict`](ErrorKind::Conflict), with the id, if a stored job has other content, or if only a
-/// part of the batch is stored; and each error of `stored`.
+/// - [`Conflict`](ErrorKind::Conflict) with the id if a stored job has other content, or if only a
+///   part of the batch is stored.
+/// - The errors of `stored`.
 pub fn compare_batch<S, E>(
     batch: impl IntoIterator<Item = impl Borrow<JobSpec>>,
     mut stored: impl FnMut(JobId) -> Result<Option<(S, Timestamp)>, E>,

@@ -1,11 +1,11 @@
-//! What a backend offers beyond the operations of the contract.
+//! The optional traits of a backend.
 
 use std::fmt;
 
 use super::{Audit, Backend, Inspect, Manage};
 use crate::{Error, ErrorKind, Result};
 
-/// The extensions of a backend: `Some` declares that the backend implements all of it.
+/// The extensions of a backend. `Some` declares that the backend implements all of that trait.
 ///
 /// ```
 /// use queue_core::backend::Backend as _;
@@ -18,11 +18,11 @@ use crate::{Error, ErrorKind, Result};
 #[derive(Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct Extensions<'a> {
-    /// Reading jobs.
+    /// Reads jobs.
     pub inspect: Option<&'a dyn Inspect>,
-    /// Commands of operators.
+    /// Accepts commands of operators.
     pub manage: Option<&'a dyn Manage>,
-    /// The raw rows, for the kit's audit.
+    /// Returns the raw rows to the conformance kit.
     pub audit: Option<&'a dyn Audit>,
 }
 
@@ -33,21 +33,21 @@ impl<'a> Extensions<'a> {
         Self { inspect: None, manage: None, audit: None }
     }
 
-    /// Declares that the backend reads jobs.
+    /// Declares that the backend can read jobs.
     #[must_use]
     pub const fn inspect(mut self, inspect: &'a dyn Inspect) -> Self {
         self.inspect = Some(inspect);
         self
     }
 
-    /// Declares that the backend takes commands of operators.
+    /// Declares that the backend accepts commands of operators.
     #[must_use]
     pub const fn manage(mut self, manage: &'a dyn Manage) -> Self {
         self.manage = Some(manage);
         self
     }
 
-    /// Declares that the backend shows its rows.
+    /// Declares that the backend returns its raw rows.
     #[must_use]
     pub const fn audit(mut self, audit: &'a dyn Audit) -> Self {
         self.audit = Some(audit);
@@ -65,7 +65,7 @@ impl fmt::Debug for Extensions<'_> {
     }
 }
 
-/// The extension for reading jobs.
+/// Returns the extension that reads jobs.
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
@@ -73,7 +73,7 @@ pub(crate) fn inspect(backend: &dyn Backend) -> Result<&dyn Inspect> {
     backend.extensions().inspect.ok_or_else(|| missing(backend, "read jobs"))
 }
 
-/// The extension for commands of operators.
+/// Returns the extension that accepts commands of operators.
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.

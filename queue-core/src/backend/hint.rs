@@ -1,11 +1,11 @@
-//! What is announced, and how a transaction collects it.
+//! The announcements of a transaction: ready jobs, waiting jobs and cancels.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::{JobId, JobSpec, QueueName, Timestamp};
 
-/// Jobs of one queue and priority that are ready, or will be.
+/// Announces jobs of one queue and priority that are ready, or will be ready later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hint {
@@ -13,20 +13,20 @@ pub struct Hint {
     pub queue: QueueName,
     /// Their priority.
     pub priority: i16,
-    /// The least `run_at` among them, for the cursor.
+    /// The earliest `run_at` among them; a backend may use it to notify other processes.
     pub run_at: Timestamp,
-    /// How long until the first of them is due; zero if it is ready now.
+    /// The time until the first of them is due; zero if it is ready now.
     pub due_in: Duration,
 }
 
 impl Hint {
-    /// Jobs that are ready now.
+    /// Announces jobs that are ready now.
     #[must_use]
     pub const fn new(queue: QueueName, priority: i16, run_at: Timestamp) -> Self {
         Self { queue, priority, run_at, due_in: Duration::ZERO }
     }
 
-    /// Jobs that are ready only after this time.
+    /// Sets the time until the first of the jobs is due.
     #[must_use]
     pub const fn due_in(mut self, due_in: Duration) -> Self {
         self.due_in = due_in;
@@ -34,11 +34,11 @@ impl Hint {
     }
 }
 
-/// Everything that a transaction has to announce, collected before its commit for
+/// The announcements of one transaction. A backend collects them before the commit, and calls
 /// [`WakeHub::announce_all`](super::WakeHub::announce_all) after it.
 ///
-/// Hints are folded by queue and priority, so that they stay few however many jobs become ready.
-/// The ready jobs of a level, and those that wait, have a hint each.
+/// Hints are merged by queue and priority, so that their number does not grow with the number of
+/// jobs. Each queue and priority has one hint for its ready jobs, and one for its waiting jobs.
 ///
 /// ```
 /// use queue_core::backend::{Hint, WakeHints, WakeHub};
@@ -65,7 +65,7 @@ pub struct WakeHints {
     pub(super) unknown: bool,
 }
 
-/// Ready levels sort before those that wait.
+/// Ready levels sort before waiting levels, because [`WakeHints::ready`] takes the former.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Level {
     is_waiting: bool,
@@ -74,13 +74,13 @@ struct Level {
 }
 
 impl WakeHints {
-    /// Nothing to announce.
+    /// No announcements.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The hints for jobs that are inserted at `now`.
+    /// Returns the hints for jobs that are inserted at `now`.
     #[must_use]
     pub fn of_inserted<'a>(jobs: impl IntoIterator<Item = &'a JobSpec>, now: Timestamp) -> Self {
         let hint = |job: &JobSpec| {
@@ -98,12 +98,12 @@ impl WakeHints {
         *first = (due_in, run_at).min(*first);
     }
 
-    /// Adds a running job that should be cancelled.
+    /// Adds a running job whose cancel was requested.
     pub fn add_cancel(&mut self, job: JobId) {
         self.cancels.push(job);
     }
 
-    /// Makes every worker look at everything.
+    /// Announces an unknown change: every worker must look for ready jobs and cancels.
     pub fn add_unknown(&mut self) {
         self.unknown = true;
     }
@@ -115,33 +115,33 @@ impl WakeHints {
         self.unknown |= other.unknown;
     }
 
-    /// Whether there is nothing to announce.
+    /// Returns whether there is nothing to announce.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.levels.is_empty() && self.cancels.is_empty() && !self.unknown
     }
 
-    /// One hint for each queue and priority that is ready now, for
+    /// Returns one hint per queue and priority with ready jobs, for
     /// [`MaintainReply::ready`](super::MaintainReply::ready).
     #[must_use]
     pub fn ready(&self) -> Vec<Hint> {
         self.hints().take_while(|hint| hint.due_in.is_zero()).collect()
     }
 
-    /// The hints: first those of ready jobs, then those of jobs that wait.
+    /// Returns the hints of ready jobs, then the hints of waiting jobs.
     pub fn hints(&self) -> impl Iterator<Item = Hint> + '_ {
         self.levels.iter().map(|(level, &(due_in, run_at))| {
             Hint::new(level.queue.clone(), level.priority, run_at).due_in(due_in)
         })
     }
 
-    /// The running jobs that should be cancelled.
+    /// Returns the running jobs whose cancel was requested.
     #[must_use]
     pub fn cancels(&self) -> &[JobId] {
         &self.cancels
     }
 
-    /// Whether every worker should look at everything.
+    /// Returns whether an unknown change is announced.
     #[must_use]
     pub const fn is_unknown(&self) -> bool {
         self.unknown
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn hints_fold_to_the_first_of_each_level() {
+    fn hints_merge_to_the_first_of_each_level() {
         let hints = [hint(1, 8, 0), hint(0, 7, 0), hint(0, 90, 40), hint(0, 5, 0), hint(0, 80, 30)];
         let hints = WakeHints::from_iter(hints);
         assert_eq!(hints.ready(), [hint(0, 5, 0), hint(1, 8, 0)]);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn appended_announcements_are_all_there() {
+    fn append_keeps_all_announcements() {
         let mut hints = WakeHints::from_iter([hint(0, 5, 0)]);
         let mut more = WakeHints::from_iter([hint(0, 3, 0)]);
         let job = JobId::generate();

@@ -1,20 +1,21 @@
-//! Reading jobs.
+//! Reads of jobs.
 
 use async_trait::async_trait;
 
 use crate::{JobId, JobSpec, Kind, Progress, QueueName, Result, State, Timestamp};
 
-/// Reads jobs, without ever holding up those that write.
+/// Reads jobs. A read must never block a write.
 #[async_trait]
 pub trait Inspect: Send + Sync {
-    /// Each of these jobs as it stands, in the order of `ids`; `None` for what does not exist.
+    /// Returns the current record of each job, in the order of `ids`. `None` for a job that does
+    /// not exist.
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>>;
 
-    /// A page of jobs in the order of their ids.
+    /// Returns a page of jobs in the order of their ids.
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>>;
 }
 
-/// A page of jobs.
+/// A request for a page of jobs.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ListRequest {
@@ -24,14 +25,14 @@ pub struct ListRequest {
     pub queue: Option<QueueName>,
     /// Only jobs of this kind.
     pub kind: Option<Kind>,
-    /// Only jobs with a greater id: the last id of the page before.
+    /// Only jobs with a greater id. Set it to the last id of the page before.
     pub after: Option<JobId>,
-    /// The most jobs.
+    /// The maximum number of jobs.
     pub limit: u32,
 }
 
 impl ListRequest {
-    /// The first `limit` jobs.
+    /// Asks for the first `limit` jobs.
     #[must_use]
     pub fn new(limit: u32) -> Self {
         Self { limit, ..Self::default() }
@@ -58,7 +59,7 @@ impl ListRequest {
         self
     }
 
-    /// Only jobs behind this one: the last of the page before.
+    /// Only jobs with a greater id than this, the last id of the page before.
     #[must_use]
     pub const fn after(mut self, id: JobId) -> Self {
         self.after = Some(id);
@@ -66,35 +67,35 @@ impl ListRequest {
     }
 }
 
-/// A job as it stands.
+/// A job and its current state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobRecord {
-    /// What was submitted; its `run_at` is the time first set, which is that of the insert if the job came
-    /// without one.
+    /// The job as it was submitted. Its `run_at` is never `None`: if the job was submitted without
+    /// one, it is the time of the insert.
     pub job: JobSpec,
     /// When it was submitted.
     pub created_at: Timestamp,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// When an unfinished job may run. Of a finished one it says nothing.
+    /// When an unfinished job may run. It has no meaning for a finished job.
     pub run_at: Timestamp,
-    /// Attempts charged so far.
+    /// The number of attempts charged so far.
     pub attempt: u32,
-    /// What its running handler said of its progress.
+    /// The progress that its running handler reported last.
     pub progress: Option<Progress>,
-    /// When it ended.
+    /// When it was finished.
     pub finished_at: Option<Timestamp>,
-    /// The result of a completed job, if it left one.
+    /// The result of a completed job, if it has one.
     pub result: Option<Vec<u8>>,
-    /// Why a dead or cancelled job ended.
+    /// Why the job is dead or cancelled.
     pub error: Option<String>,
-    /// What went wrong in each failed attempt, oldest first.
+    /// The errors of its failed attempts, oldest first.
     pub errors: Vec<AttemptError>,
 }
 
 impl JobRecord {
-    /// A job that was never claimed and did not end.
+    /// An unfinished job that was never claimed.
     #[must_use]
     pub const fn new(job: JobSpec, created_at: Timestamp, state: State, run_at: Timestamp) -> Self {
         Self {
@@ -111,42 +112,42 @@ impl JobRecord {
         }
     }
 
-    /// Charged so many attempts.
+    /// Sets the number of attempts charged.
     #[must_use]
     pub const fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
     }
 
-    /// With what its handler said of its progress.
+    /// Sets the progress that its handler reported.
     #[must_use]
     pub fn progress(mut self, progress: Option<Progress>) -> Self {
         self.progress = progress;
         self
     }
 
-    /// Ended then.
+    /// Sets when it was finished.
     #[must_use]
     pub fn finished_at(mut self, finished_at: Option<Timestamp>) -> Self {
         self.finished_at = finished_at;
         self
     }
 
-    /// With this result.
+    /// Sets its result.
     #[must_use]
     pub fn result(mut self, result: Option<Vec<u8>>) -> Self {
         self.result = result;
         self
     }
 
-    /// Dead or cancelled for this reason.
+    /// Sets why it is dead or cancelled.
     #[must_use]
     pub fn error(mut self, error: Option<String>) -> Self {
         self.error = error;
         self
     }
 
-    /// With what went wrong in its attempts, oldest first.
+    /// Sets the errors of its failed attempts, oldest first.
     #[must_use]
     pub fn errors(mut self, errors: Vec<AttemptError>) -> Self {
         self.errors = errors;
@@ -154,20 +155,20 @@ impl JobRecord {
     }
 }
 
-/// What went wrong in an attempt.
+/// The error of a failed attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttemptError {
     /// The attempt: 1, 2, …
     pub attempt: u32,
-    /// When it ended.
+    /// When the attempt ended.
     pub at: Timestamp,
     /// The error.
     pub error: String,
 }
 
 impl AttemptError {
-    /// An attempt that ended so.
+    /// The error of this attempt, which ended at `at`.
     #[must_use]
     pub fn new(attempt: u32, at: Timestamp, error: impl Into<String>) -> Self {
         Self { attempt, at, error: error.into() }

@@ -1,4 +1,4 @@
-//! Upkeep, in bounded pieces.
+//! Bounded upkeep: promote, rescue, prune.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use super::Hint;
 use crate::limits::{DEFAULT_DEAD_RETENTION, DEFAULT_IDEMPOTENCY_WINDOW, DEFAULT_RETENTION};
 use crate::{State, Timestamp, WorkerId};
 
-/// Do a piece of upkeep. Each part is left out by a limit of zero, or `None`.
+/// A request for a bounded amount of upkeep. A limit of zero, or `None`, skips that part.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MaintainRequest {
-    /// The time; `None` is the backend's clock.
+    /// The time of the request; `None` means the backend's clock.
     pub now: Option<Timestamp>,
-    /// Who asks: a rescue by a worker whose own row has expired, or is gone, takes nothing. Then the
-    /// clock may have jumped, or the storage was blocked, and the others are as late as it is.
+    /// The worker that sends the request. If its own row is expired or missing, the rescue takes
+    /// nothing: after a clock jump or blocked storage, the other workers are late too.
     pub worker: Option<WorkerId>,
-    /// The most waiting jobs to promote.
+    /// The maximum number of waiting jobs to promote.
     pub promote: u32,
-    /// The most leases to take back, of dead workers and past their deadline together.
+    /// The maximum number of leases to rescue, of dead workers and past their deadline together.
     pub rescue: u32,
-    /// What to prune.
+    /// The finished jobs to prune.
     pub prune: Option<Prune>,
 }
 
@@ -42,14 +42,14 @@ impl MaintainRequest {
         Self { now: None, worker: None, promote: 0, rescue: 0, prune: Some(prune) }
     }
 
-    /// Asked for by this worker.
+    /// Sets the worker that sends the request.
     #[must_use]
     pub const fn by(mut self, worker: WorkerId) -> Self {
         self.worker = Some(worker);
         self
     }
 
-    /// At a stated time.
+    /// Sets the time of the request.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
@@ -57,8 +57,8 @@ impl MaintainRequest {
     }
 }
 
-/// Which finished jobs are old enough to be removed: those that ended longer ago than the retention
-/// of their state, and whose *id* is older than the idempotency window.
+/// Selects the finished jobs to remove. Such a job ended longer ago than the retention of its
+/// state, and its *id* is older than the idempotency window.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Prune {
@@ -68,14 +68,15 @@ pub struct Prune {
     pub cancelled: Duration,
     /// How long dead jobs are kept.
     pub dead: Duration,
-    /// How long an explicit id protects from a second insert.
+    /// How long an explicit id prevents a second insert.
     pub idempotency_window: Duration,
-    /// The most jobs to remove in one piece.
+    /// The maximum number of jobs to remove per request.
     pub limit: u32,
 }
 
 impl Prune {
-    /// The retention of a finished state; `None` for an unfinished one, which is never pruned.
+    /// Returns the retention of a finished state. `None` for an unfinished state, which is never
+    /// pruned.
     #[must_use]
     pub const fn retention(&self, state: State) -> Option<Duration> {
         match state {
@@ -88,35 +89,35 @@ impl Prune {
 }
 
 impl Prune {
-    /// Keeps completed jobs for so long.
+    /// Sets how long completed jobs are kept.
     #[must_use]
     pub const fn completed(mut self, completed: Duration) -> Self {
         self.completed = completed;
         self
     }
 
-    /// Keeps cancelled jobs for so long.
+    /// Sets how long cancelled jobs are kept.
     #[must_use]
     pub const fn cancelled(mut self, cancelled: Duration) -> Self {
         self.cancelled = cancelled;
         self
     }
 
-    /// Keeps dead jobs for so long.
+    /// Sets how long dead jobs are kept.
     #[must_use]
     pub const fn dead(mut self, dead: Duration) -> Self {
         self.dead = dead;
         self
     }
 
-    /// Protects explicit ids for so long.
+    /// Sets how long an explicit id prevents a second insert.
     #[must_use]
     pub const fn idempotency_window(mut self, idempotency_window: Duration) -> Self {
         self.idempotency_window = idempotency_window;
         self
     }
 
-    /// Removes at most so many jobs in one piece.
+    /// Sets the maximum number of jobs to remove per request (default: 1000).
     #[must_use]
     pub const fn limit(mut self, limit: u32) -> Self {
         self.limit = limit;
@@ -136,24 +137,24 @@ impl Default for Prune {
     }
 }
 
-/// What was done.
+/// The reply to a request for upkeep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaintainReply {
-    /// Waiting jobs made ready.
+    /// The number of waiting jobs that became ready.
     pub promoted: u64,
-    /// Leases taken back whose jobs are ready again.
+    /// The number of rescued leases whose jobs are ready again.
     pub rescued: u64,
-    /// Leases taken back whose jobs are dead now.
+    /// The number of rescued leases whose jobs are dead.
     pub died: u64,
-    /// Workers given up.
+    /// The number of workers that were marked lost.
     pub workers_lost: u64,
-    /// Jobs removed.
+    /// The number of jobs removed.
     pub pruned: u64,
-    /// What became ready, promoted or rescued, for the cursors of whoever asked. Receivers of wake-ups are
-    /// told it as well.
+    /// One hint per queue and priority of the promoted and rescued jobs. The same hints are
+    /// announced to subscribers.
     pub ready: Vec<Hint>,
-    /// How long until the first waiting job of all queues is due, if the backend knows of one; zero while
-    /// more are due than were promoted.
+    /// The time until the first waiting job of all queues is due, if the backend knows it. Zero
+    /// while more jobs are due than were promoted.
     pub next_due: Option<Duration>,
 }

@@ -4,31 +4,31 @@ use async_trait::async_trait;
 
 use crate::{QueueName, Result};
 
-/// Commands of operators, for all processes that share the storage.
+/// Commands of operators. They apply to all processes that share the storage.
 ///
-/// A paused queue gives nothing to claims. All else goes on: jobs enter it and become due, those that run
-/// are settled, cancelled and rescued.
+/// No job of a paused queue is claimed. Everything else continues: its jobs are inserted, become
+/// due, and are settled, cancelled and rescued.
 #[async_trait]
 pub trait Manage: Send + Sync {
-    /// Pauses a queue, whether or not it has jobs. Pausing a paused one changes nothing.
+    /// Pauses a queue, even if it has no jobs. Pausing a paused queue changes nothing.
     ///
     /// # To be correct
-    /// - From the moment this has answered no claim, by whomever, takes a job of the queue: one that is under way
-    ///   is waited for.
-    /// - Other queues go on.
-    /// - It lasts until it is resumed, as long as the jobs do.
+    /// - After this has returned, no claim of any worker takes a job of the queue. Therefore it
+    ///   must wait for claims that are in progress.
+    /// - Other queues are not affected.
+    /// - The pause lasts until the queue is resumed, and is as durable as the jobs.
     ///
     /// # Errors
-    /// After [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) the queue may or may not be paused; to pause it
-    /// again is safe.
+    /// After [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome), the queue may or may not be
+    /// paused. The caller can safely repeat the request.
     async fn pause(&self, queue: &QueueName) -> Result<()>;
 
-    /// Lets a queue go on. Resuming one that is not paused changes nothing.
+    /// Resumes a queue. Resuming a queue that is not paused changes nothing.
     ///
     /// # To be correct
     /// Subscribers are woken after the commit.
     async fn resume(&self, queue: &QueueName) -> Result<()>;
 
-    /// The queues that are paused, in the order of their names.
+    /// Returns the paused queues in the order of their names.
     async fn paused(&self) -> Result<Vec<QueueName>>;
 }

@@ -1,4 +1,4 @@
-//! Versions of a schema.
+//! Versions and migrations of a schema.
 
 use crate::{Error, ErrorKind, Result};
 
@@ -11,22 +11,22 @@ pub struct Migration {
     pub version: i32,
     /// Its name in the ledger.
     pub name: &'static str,
-    /// The oldest version of a program that can use the schema after this step (default: this
-    /// step's). A step whose changes older programs may ignore keeps it low, so that deployments
-    /// can roll.
+    /// The oldest version of a program that can use the schema after this step (default: the
+    /// version of this step). Keep it low if older programs may ignore the changes of the step, so
+    /// that rolling deployments are possible.
     pub oldest_compatible: i32,
-    /// The statements.
+    /// The SQL statements of the step.
     pub sql: &'static str,
 }
 
 impl Migration {
-    /// A step after which only programs of its own version, or later, can use the schema.
+    /// A step after which only programs of its version or later can use the schema.
     #[must_use]
     pub const fn new(version: i32, name: &'static str, sql: &'static str) -> Self {
         Self { version, name, oldest_compatible: version, sql }
     }
 
-    /// Lets programs of this version and later go on.
+    /// Sets the oldest version of a program that can use the schema after this step.
     #[must_use]
     pub const fn oldest_compatible(mut self, version: i32) -> Self {
         self.oldest_compatible = version;
@@ -45,17 +45,17 @@ pub struct SchemaVersion {
 }
 
 impl SchemaVersion {
-    /// A schema of this version, for programs that know `oldest_compatible`.
+    /// A schema of this version, usable by programs of version `oldest_compatible` or later.
     #[must_use]
     pub const fn new(version: i32, oldest_compatible: i32) -> Self {
         Self { version, oldest_compatible }
     }
 }
 
-/// The steps that a schema lacks, out of all `steps` in order. None are missing if the schema is of
-/// the last step's version, or of a later one that this program can use.
+/// Returns the missing steps of a schema, out of all `steps` in order. There are none if the schema
+/// has the version of the last step, or a later version that this program can use.
 ///
-/// Call it before the lock, so that a program which finds nothing to do needs none. Call it again
+/// Call it before the lock, so that a program without missing steps needs no lock. Call it again
 /// under the lock, because another program may have migrated meanwhile. `schema` names the schema
 /// in the error.
 ///
@@ -73,7 +73,7 @@ impl SchemaVersion {
 /// ```
 ///
 /// # Errors
-/// [`Unsupported`](ErrorKind::Unsupported) if the schema rules this program out.
+/// [`Unsupported`](ErrorKind::Unsupported) if this program is too old for the schema.
 pub fn missing_migrations<'a>(
     steps: &'a [Migration],
     found: Option<SchemaVersion>,
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_schema_is_used_unless_it_rules_the_program_out() {
+    fn newer_schema_is_used_if_compatible() {
         assert_eq!(missing(5, 2).unwrap(), 0);
         let error = missing(5, 3).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);

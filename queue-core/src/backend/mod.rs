@@ -1,54 +1,58 @@
-//! The contract between the queue and a storage: what a backend must do, and nothing more.
+//! The contract between the queue and a storage: the duties of a backend.
 //!
 //! The core is small: ten operations, each with one request. New features add fields to requests,
-//! or [extensions](Extensions) that a backend may offer. Therefore they do not break existing
-//! backends. [`MemoryBackend`](crate::MemoryBackend) is the readable reference; `queue-testkit`
-//! proves a backend right, promise by promise. The guide *Writing a backend*
-//! (`docs/writing-a-backend.md` in the repository) goes from an empty file to that proof, with
-//! `examples/custom_backend` to copy from.
+//! or [extensions](Extensions) that a backend may implement. Therefore they do not break existing
+//! backends. [`MemoryBackend`](crate::MemoryBackend) is the readable reference. `queue-testkit`
+//! tests each promise of a backend. The guide *Writing a backend* (`docs/writing-a-backend.md` in
+//! the repository) goes from an empty file to that proof, with `examples/custom_backend` to copy
+//! from.
 //!
-//! What every backend needs is here once: [`WakeHub`] and [`WakeHints`] for wake-ups,
-//! [`compare_batch`] for a repeated insert, [`missing_migrations`] for a versioned schema,
-//! [`WORKER_LOST_ERROR`] and [`DEADLINE_PASSED_ERROR`] for a rescue, [`OwnProcess`] for threads and
-//! forks, and [`Wrapper`] for a backend around another one.
+//! This module has the parts that every backend needs:
+//!
+//! - [`WakeHub`] and [`WakeHints`] for wake-ups
+//! - [`compare_batch`] for a repeated insert
+//! - [`missing_migrations`] for a versioned schema
+//! - [`WORKER_LOST_ERROR`] and [`DEADLINE_PASSED_ERROR`] for a rescue
+//! - [`OwnProcess`] for threads and forks
+//! - [`Wrapper`] for a backend that wraps another backend
 //!
 //! # Time
-//! Every request that depends on time carries `now`. `None` is the backend's own clock (a database
-//! server's, where there is one), the one truth across machines; tests pass `Some` and never sleep.
-//! Replies give *durations* until something is due, so that no local clock is compared with the
-//! backend's. An `now` earlier than one seen before is legal: clocks jump.
+//! Every request that depends on time carries `now`. `None` means the backend's own clock. That is
+//! the clock of the database server, if there is one, because all machines share it. Tests pass
+//! `Some` and never sleep. Replies contain *durations* until an event, so that no local clock is
+//! compared with the backend's. A backend must accept a `now` that is earlier than the one before,
+//! because clocks jump.
 //!
 //! # Transactions
-//! Each method is one transaction unless it says otherwise: all of its effects are there when it
-//! answers `Ok`, and none after an error, except for
-//! [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome). Transient failures of the storage
-//! (deadlock, serialisation, a lock held briefly) are retried inside.
+//! Each method is one transaction unless it says otherwise. After `Ok`, all of its effects are
+//! stored. After an error, none are, except after
+//! [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome). The backend must retry transient failures
+//! of the storage itself (deadlock, serialisation, a lock held briefly).
 //!
-//! An empty request (no batches, no settlements, no kinds, a limit of zero) is answered `Ok`, with
-//! nothing; only a claim, however little it asks for, fails for a worker that was given up.
+//! An empty request (no batches, no settlements, no kinds, a limit of zero) returns `Ok` with an
+//! empty reply. Only an empty claim of a lost worker fails.
 //!
 //! # Errors
-//! A worker holds results that exist nowhere else, and drops one only for an error that is
-//! [final](crate::ErrorKind::is_final). A backend must give such an error only for a row or a
-//! request that it refuses whatever happens: a value that it cannot store, a verdict that it does
-//! not know. A missing right, a missing table, a refused password or a damaged file is an outage:
-//! an operator can put it right while the results wait.
+//! A worker holds results that exist nowhere else. It drops a result only for an error that is
+//! [final](crate::ErrorKind::is_final). A backend may return such an error only for a row or a
+//! request that it will never accept. Examples are a value that it cannot store and an unknown
+//! verdict. A missing right, a missing table, a refused password and a damaged file are outages. An
+//! operator can repair them while the results wait.
 //!
 //! # Cancellation
-//! A future that is dropped leaves nothing half done: the request takes effect whole or not at all.
-//! Requests of one handle that were made later see it: a dropped claim takes no effect after
-//! [`leases`](Backend::leases) was answered. A backend whose requests go through one queue, in the
-//! order in which they were made, has this for nothing; one that starts a task or a thread for each
-//! has not.
+//! A request whose future is dropped must take effect completely or not at all. Later requests on
+//! the same handle must see that effect. For example, a dropped claim must take no effect after
+//! [`leases`](Backend::leases) has returned. A backend that executes requests through one queue, in
+//! their order, meets this without extra work. A backend that starts a task or a thread per request
+//! must ensure it.
 //!
 //! # Closing
-//! When the last handle is dropped the storage is closed: it can be opened again at once, with all
-//! that was acknowledged. A backend that works on threads of its own waits for them, or `open`
-//! does.
+//! Dropping the last handle closes the storage. It can be reopened at once, with all acknowledged
+//! writes. If a backend has its own threads, the drop or the next `open` must wait for them.
 //!
-//! # What is newer than a backend
-//! Enums and requests of this module grow. A [`Verdict`] that a backend does not know is answered
-//! [`Unsupported`](crate::ErrorKind::Unsupported) for that settlement alone, and changes nothing.
+//! # Forward compatibility
+//! Enums and requests of this module grow. For an unknown [`Verdict`], a backend must return
+//! [`Unsupported`](crate::ErrorKind::Unsupported) for that settlement alone, and change nothing.
 
 mod audit;
 mod cancel;
@@ -100,14 +104,14 @@ pub use crate::error_chain::error_chain;
 #[doc(hidden)]
 pub use crate::poison::ignore_poison;
 
-/// The properties of a backend that no [extension](Extensions) declares by its presence.
-/// Core never sends what is not declared.
+/// The properties of a backend that no [extension](Extensions) declares by its presence. The queue
+/// uses only declared properties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Jobs outlive the process: the cases that close and open the storage again apply.
+    /// Jobs outlive the process, so the conformance kit also closes and reopens the storage.
     pub durable: bool,
-    /// Several processes can use the same storage at once.
+    /// Several processes may use the same storage at once.
     pub multi_process: bool,
     /// The schema is versioned and migrates (Q21).
     pub migrations: bool,
@@ -124,7 +128,7 @@ impl Capabilities {
         self
     }
 
-    /// Declares that several processes can use the same storage at once.
+    /// Declares that several processes may use the same storage at once.
     #[must_use]
     pub const fn with_multi_process(mut self) -> Self {
         self.multi_process = true;
@@ -148,151 +152,162 @@ impl Capabilities {
 
 /// A storage for jobs.
 ///
-/// A job that is unfinished has a *live* row; a finished one has an *outcome* instead; both have
-/// the job itself, which never changes. See [`Audit`] for these rows as the kit checks them.
+/// An unfinished job has a *live* row. A finished job has an *outcome* row instead. Both also have
+/// a row with the job itself, which never changes. [`Audit`] shows these rows to the conformance
+/// kit.
 #[async_trait]
 pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// A short name for messages, e.g. `sqlite`.
     fn name(&self) -> &str;
 
-    /// What this backend offers beyond the core.
+    /// The optional properties of this backend.
     fn capabilities(&self) -> Capabilities;
 
-    /// Stores several batches, each with a fate of its own, in the order of the request.
+    /// Stores several batches. Each batch succeeds or fails on its own; results are in request
+    /// order.
     ///
-    /// Calls that wait at the same time should share a commit.
+    /// Concurrent calls should share a commit.
     ///
     /// # To be correct
-    /// - A batch is atomic: every job of it is stored, or none.
-    /// - A job is `ready` if its time is not after `now`, else `scheduled`; its attempt is 0.
-    /// - An id that is stored already with the same content
-    ///   ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)), whatever its state, is answered
-    ///   [`Known`](crate::Insertion::Known) and changes nothing, provided that *every* job of its
-    ///   batch is known so. A batch known in part, or an id with other content, is a
+    /// - A batch is atomic: all of its jobs are stored, or none.
+    /// - A job becomes `ready` if its time is not after `now`, else `scheduled`. Its attempt is 0.
+    /// - If *every* job of a batch is stored already with the same content
+    ///   ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)), in any state, the result is
+    ///   [`Known`](crate::Insertion::Known) and nothing changes.
+    /// - If only a part of a batch is stored, or an id has other content, the result is a
     ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
-    /// - `Ok` is answered only once the batch is as durable as the backend promises.
-    /// - Subscribers are woken after the commit, never for a batch that failed or was known, nor
-    ///   for jobs that the request's own claim took.
-    /// - The request's claim, if it has one, is made as if [`claim`](Self::claim) had been called
-    ///   after the batches were stored, so that jobs stored earlier may come first. A request with
-    ///   a claim must not wait long for other transactions, because its worker waits: return
-    ///   [`declined`](InsertReply::declined) instead. The batches never fail because of the claim.
+    /// - `Ok` is returned only after the batch is as durable as the backend promises.
+    /// - Subscribers are woken after the commit. They are never woken for a failed or known batch,
+    ///   nor for jobs that the request's own claim took.
+    /// - The request's claim is made as if [`claim`](Self::claim) had been called after the batches
+    ///   were stored. Jobs that were stored earlier may therefore come first.
+    /// - A request with a claim must not wait long for other transactions, because its worker
+    ///   waits. Return [`declined`](InsertReply::declined) instead. The batches never fail because
+    ///   of the claim.
     ///
     /// # Errors
-    /// The outer error concerns the request as a whole, and means that no batch was stored. A
+    /// The outer error concerns the whole request, and means that no batch was stored. A
     /// [`Conflict`](crate::ErrorKind::Conflict) names its job by
-    /// [`Error::with_jobs`](crate::Error::with_jobs); to an
-    /// [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome) the queue itself adds the ids.
+    /// [`Error::with_jobs`](crate::Error::with_jobs). The queue itself adds the ids to an
+    /// [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome).
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply>;
 
-    /// Takes up to `limit` ready jobs of one queue and gives each a lease.
+    /// Claims up to `limit` ready jobs of one queue: each gets a lease.
     ///
     /// # To be correct
-    /// - Jobs of the queue that became due are promoted first, in an earlier statement of the
-    ///   transaction: at least 1000 of them. While more are due the reply's `next_due` is zero.
-    /// - No job is taken whose `run_at` is after `now`, whatever its state says: `now` may have
-    ///   gone back.
-    /// - The jobs are the first of the queue by (priority descending, `run_at`, id) among the kinds
-    ///   asked for, and are returned in that order.
-    /// - Jobs that another transaction has locked are passed over. So may be, for a limited time
-    ///   that the backend states, jobs that another handle made ready. What was done by this handle
-    ///   is always seen.
-    /// - No job is in two live leases, however many claim at once.
-    /// - Each job becomes `running`, is charged an attempt, and carries the request's claim id, the
-    ///   worker, and the deadline `now + timeout + grace`.
-    /// - The reply ends before the job that would be the `last_attempts + 1`-th on its last
-    ///   permitted attempt.
-    /// - The claim fails with [`WorkerLost`](crate::ErrorKind::WorkerLost), and takes nothing,
-    ///   unless the worker is registered and not given up; that is checked under a lock that
-    ///   excludes a rescue of this worker at the same time.
+    /// - Due jobs of the queue are promoted first, at least 1000 of them, in an earlier statement
+    ///   of the transaction. While more are due, the reply's `next_due` is zero.
+    /// - A job whose `run_at` is after `now` is never claimed, even if its state is `ready`,
+    ///   because clocks can jump back.
+    /// - The claimed jobs are the first of the queue by (priority descending, `run_at`, id) among
+    ///   the requested kinds. They are returned in that order.
+    /// - Jobs that another transaction has locked are skipped.
+    /// - Jobs that another handle made ready may be skipped for a limited time, which the backend
+    ///   documents. Effects of the same handle are always seen.
+    /// - A job is never in two live leases, regardless of the number of concurrent claims.
+    /// - Each job becomes `running` and is charged an attempt. It records the request's claim id,
+    ///   the worker, and the deadline `now + timeout + grace`.
+    /// - At most `last_attempts` of the jobs are on their last permitted attempt. The reply ends
+    ///   before the job that would exceed this.
+    /// - If the worker is lost or not registered, the claim fails with
+    ///   [`WorkerLost`](crate::ErrorKind::WorkerLost) and takes nothing. This is checked under a
+    ///   lock that excludes a concurrent rescue of the worker.
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply>;
 
-    /// Says which of these queues have something for a worker, so that one that serves many queues
-    /// does not claim from each of them when it looks whether anything is there.
+    /// Returns which of these queues have jobs for a worker, so that a worker of many queues need
+    /// not claim from each of them.
     ///
-    /// A backend that cannot say so cheaply names all of them, as this default does: then the
+    /// A backend that cannot find this cheaply returns all of them, as this default does. Then the
     /// worker claims from each.
     ///
     /// # To be correct
-    /// - Each queue that is not paused and has a ready job of one of the kinds is named, and so is
-    ///   each that has a waiting job, of any kind, whose time is not after `now`. Others may be
-    ///   named.
-    /// - It changes nothing.
+    /// - A queue that is not paused is returned if it has a ready job of one of the kinds.
+    /// - It is also returned if it has a waiting job, of any kind, whose time is not after `now`.
+    /// - The other queues may be returned too.
+    /// - Nothing is changed.
     async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
         Ok(ReadyQueuesReply::new(request.queues, None))
     }
 
-    /// The live leases of a claim, in the order of a claim: for a claim whose reply was lost.
+    /// Returns the live leases of a claim, in the order of a claim. A worker asks for them if the
+    /// reply to the claim was lost.
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>>;
 
-    /// Ends leases; each settlement is answered by itself, in the order of the request.
+    /// Settles leases. Each settlement has its own result; results are in request order.
     ///
     /// # To be correct
-    /// - A settlement whose token is not the live one of its job changes nothing and is answered
-    ///   [`LeaseLost`](Settled::LeaseLost) — also if the same worker holds the job again by a later
-    ///   claim — except that a token which ended the job with the same verdict is answered
-    ///   [`Done`](Settled::Done) again, so that a settle of unknown outcome can be repeated.
-    /// - See [`Verdict`] for what becomes of the job. A result is stored in the transaction that
+    /// - If the token is not the live one of its job, the settlement changes nothing. Its result is
+    ///   [`LeaseLost`](Settled::LeaseLost), even if the same worker holds the job by a later claim.
+    /// - Exception: if the token already ended the job with the same verdict, the result is
+    ///   [`Done`](Settled::Done) again. A worker can therefore repeat a settle of unknown outcome.
+    /// - [`Verdict`] defines the next state of the job. A result is stored in the transaction that
     ///   completes the job.
-    /// - A settlement that fails for good does not fail its neighbours: it alone is answered by a
-    ///   [final](crate::ErrorKind::is_final) error.
+    /// - A settlement that will always fail gets a [final](crate::ErrorKind::is_final) error of its
+    ///   own. The other settlements of the request are not affected.
     ///
     /// # Errors
-    /// The outer error concerns the request as a whole, and means that nothing was settled (or, for
-    /// an unknown outcome, that all may be repeated). A worker repeats it for as long as it is not
-    /// final.
+    /// The outer error concerns the whole request, and means that nothing was settled. After an
+    /// unknown outcome, all settlements may be repeated. A worker repeats the request until it
+    /// succeeds or the error is final.
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>>;
 
-    /// Cancels jobs; each is answered by itself, in the order of the request.
+    /// Cancels jobs. Each job has its own reply; replies are in request order.
     ///
     /// # To be correct
-    /// - A job that has not started is `cancelled` and never starts, or it was running and nothing
-    ///   but its flag is changed: there is no state between. The flag stays until the job is
-    ///   finished: if this lease ends otherwise, the next holder is told.
-    /// - "Not found" is said only of what does not exist, after reading afresh.
+    /// - A job that has not started becomes `cancelled` and never starts. Of a running job, only
+    ///   the cancel flag changes. There is no state between.
+    /// - The flag stays until the job is finished. If this lease ends and the job runs again, its
+    ///   next worker is notified.
+    /// - `NotFound` is returned only for a job that does not exist, after a fresh read.
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>>;
 
-    /// Enters a worker. An id that was entered before is a
-    /// [`Conflict`](crate::ErrorKind::Conflict), also if it was given up since: the id of a lost
-    /// worker is kept for a day at the least after its expiry, though all else about it may be
-    /// removed. That of a worker that retired may be forgotten at once.
+    /// Registers a worker. Fails with [`Conflict`](crate::ErrorKind::Conflict) if the id was ever
+    /// registered, even if that worker is now lost.
+    ///
+    /// Keep the id of a lost worker for at least one day after its expiry. The rest of its row may
+    /// be deleted. The id of a retired worker may be deleted at once.
     async fn register(&self, request: RegisterRequest) -> Result<()>;
 
-    /// Says that a worker lives, and asks what it should know.
+    /// Extends the expiry of a worker, and returns the cancels and counts that concern it.
     ///
     /// # To be correct
-    /// - Its expiry becomes `now + expiry`, but never moves back.
-    /// - [`WorkerLost`](crate::ErrorKind::WorkerLost) if the worker is unknown or was given up:
-    ///   that is final.
-    /// - A worker that was not yet given up lives on, however late the heartbeat.
+    /// - The expiry becomes `now + expiry`, but never an earlier time than before.
+    /// - If the worker is lost or unknown, the heartbeat fails with
+    ///   [`WorkerLost`](crate::ErrorKind::WorkerLost), which is final.
+    /// - A worker that is not marked lost stays registered, regardless of how late the heartbeat
+    ///   is.
     /// - Progress is stored only under a live token.
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply>;
 
-    /// Removes a worker that has no leases. One that has some is left to expire, since what it left
-    /// running may still run. Retiring an unknown worker, or one that was given up, does nothing.
+    /// Removes a worker that has no leases. A worker with leases stays until it expires, because
+    /// its handlers may still run. Retiring a lost or unknown worker does nothing.
     async fn retire(&self, request: RetireRequest) -> Result<()>;
 
-    /// Does a bounded piece of upkeep: promotes what is due, rescues the jobs of dead workers and
-    /// those past their deadline, prunes what is old.
+    /// Does a bounded amount of upkeep: promotes due jobs, rescues the jobs of dead workers and
+    /// jobs past their deadline, and prunes old jobs.
     ///
     /// # To be correct
-    /// - A rescue that names its worker takes nothing if that worker's own row is expired or gone,
-    ///   as seen in the rescue's transaction: it must beat first.
-    /// - A worker is dead when its expiry is not after `now`. The row of the worker is locked, with
-    ///   its expiry checked under that lock, and it is marked lost for good before its leases are
-    ///   moved, in the same transaction: a heartbeat that comes first saves it. A worker whose
-    ///   claim or heartbeat is under way may be passed over until the next call.
-    /// - A lease is past its deadline when that is not after `now`. The leases of a worker that was
-    ///   given up and do not fit the limit stay as they are until the next call, which takes them.
-    /// - A rescued job is `ready` again with its `run_at` unchanged and the attempt charged; one
-    ///   that has used all attempts is `dead`. [`WORKER_LOST_ERROR`] or [`DEADLINE_PASSED_ERROR`] is
-    ///   recorded as the error of the attempt.
-    /// - Pruning removes finished jobs only, with all that belongs to them.
+    /// - A rescue that names its worker takes nothing if that worker's own row is expired or
+    ///   missing, as seen in the rescue's transaction. Such a worker must send a heartbeat first.
+    /// - A worker is dead when its expiry is not after `now`. Its row is locked, and its expiry is
+    ///   checked under that lock. A heartbeat that commits first therefore saves the worker.
+    /// - The worker is marked lost, permanently, before its leases are moved, in the same
+    ///   transaction.
+    /// - A worker whose claim or heartbeat is in progress may be skipped until the next call.
+    /// - A lease is past its deadline when the deadline is not after `now`.
+    /// - Leases of a lost worker that exceed the limit stay unchanged. The next call rescues them.
+    /// - A rescued job becomes `ready` again. Its `run_at` is unchanged and its attempt stays
+    ///   charged. A job that has used all attempts becomes `dead`.
+    /// - [`WORKER_LOST_ERROR`] or [`DEADLINE_PASSED_ERROR`] is recorded as the error of the
+    ///   attempt.
+    /// - Pruning removes finished jobs only, with all of their rows.
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;
 
-    /// Returns a receiver of wake-ups from now on. The backend must announce every job that becomes
-    /// ready, except jobs that the claim of their own insert took. [`Wakes::unknown`] may replace
-    /// any number of announcements. [`WakeHub`] keeps receivers.
+    /// Returns a receiver of the wake-ups from now on.
+    ///
+    /// The backend must announce every job that becomes ready, except jobs that the claim of their
+    /// own insert took. [`Wakes::unknown`] may replace any number of announcements. [`WakeHub`]
+    /// keeps the receivers.
     fn subscribe(&self) -> WakeReceiver;
 
     /// Returns the extensions that this backend implements. A wrapper returns those of the wrapped

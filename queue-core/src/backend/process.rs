@@ -1,4 +1,4 @@
-//! Noticing that the process was forked.
+//! Detection of a forked process.
 
 use std::borrow::Cow;
 use std::process;
@@ -7,9 +7,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// The process in which a handle was opened.
 ///
-/// A backend that works on threads of its own checks each request before it takes any lock. The
-/// threads of a handle do not exist in a child that was forked from its process, so a request there
-/// would wait for ever, and so would a drop that joins them. Costs one system call.
+/// A backend with its own threads must check each request before it takes a lock. Those threads do
+/// not exist in a forked child. Otherwise a request in the child, or a drop that joins the threads,
+/// would wait forever. A check costs one system call.
 ///
 /// ```
 /// use queue_core::backend::OwnProcess;
@@ -23,23 +23,23 @@ use crate::{Error, ErrorKind, Result};
 pub struct OwnProcess(u32);
 
 impl OwnProcess {
-    /// The process that calls this.
+    /// The calling process.
     #[must_use]
     pub fn current() -> Self {
         Self(process::id())
     }
 
-    /// Whether the calling process is still the same.
+    /// Returns whether the calling process is this process.
     #[must_use]
     pub fn is_current(self) -> bool {
         self.0 == process::id()
     }
 
-    /// Checks that the calling process is the one that opened the handle. `operation` completes the
-    /// phrase "failed to …".
+    /// Checks that the calling process opened the handle. `operation` completes the phrase "failed
+    /// to …".
     ///
     /// # Errors
-    /// [`Unsupported`](ErrorKind::Unsupported) in a child that was forked since.
+    /// [`Unsupported`](ErrorKind::Unsupported) in a child that was forked later.
     pub fn check(self, operation: impl Into<Cow<'static, str>>) -> Result<()> {
         if self.is_current() {
             return Ok(());
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_process_is_told_to_open_a_handle() {
+    fn check_in_another_process_is_unsupported() {
         let process = OwnProcess::current();
         process.check("enqueue jobs").unwrap();
         let parent = OwnProcess(process.0.wrapping_add(1));

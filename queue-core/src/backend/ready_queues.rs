@@ -1,15 +1,15 @@
-//! Which queues have something for a worker.
+//! Which queues have jobs for a worker.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Kind, QueueName, Timestamp};
 
-/// Ask which of these queues have a job of one of these kinds.
+/// Asks which of these queues have a job of one of these kinds.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ReadyQueuesRequest {
-    /// The time; `None` is the backend's clock.
+    /// The time of the request; `None` means the backend's clock.
     pub now: Option<Timestamp>,
     /// The queues.
     pub queues: Vec<QueueName>,
@@ -18,13 +18,13 @@ pub struct ReadyQueuesRequest {
 }
 
 impl ReadyQueuesRequest {
-    /// By the backend's clock.
+    /// A request by the backend's clock.
     #[must_use]
     pub fn new(queues: Vec<QueueName>, kinds: impl Into<Arc<[Kind]>>) -> Self {
         Self { now: None, queues, kinds: kinds.into() }
     }
 
-    /// At a stated time.
+    /// Sets the time of the request.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
@@ -32,18 +32,18 @@ impl ReadyQueuesRequest {
     }
 }
 
-/// Which queues have something.
+/// The queues that have jobs for the worker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadyQueuesReply {
-    /// Queues of the request from which a claim may take something, in any order.
+    /// Queues of the request from which a claim may take jobs, in any order.
     pub queues: Vec<QueueName>,
-    /// How long until the first waiting job of the other queues is due, if the backend knows of one.
+    /// The time until the first waiting job of the other queues is due, if the backend knows it.
     pub next_due: Option<Duration>,
 }
 
 impl ReadyQueuesReply {
-    /// These queues have something, and a job of another one is due after `next_due`.
+    /// A reply with these queues. The first job of the other queues is due after `next_due`.
     #[must_use]
     pub const fn new(queues: Vec<QueueName>, next_due: Option<Duration>) -> Self {
         Self { queues, next_due }

@@ -1,29 +1,29 @@
-//! Ending leases.
+//! Settlements: how leases end.
 
 use std::time::Duration;
 
 use crate::{State, Timestamp, Token, WorkerId};
 
-/// End leases of a worker.
+/// A request to settle leases of a worker.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SettleRequest {
-    /// The time of the settle; `None` is the backend's clock.
+    /// The time of the request; `None` means the backend's clock.
     pub now: Option<Timestamp>,
-    /// The worker that settles; for messages only, the tokens decide.
+    /// The worker that settles, for messages only. The tokens alone decide whether a lease is live.
     pub worker: WorkerId,
-    /// The leases, each at most once.
+    /// The settlements, at most one per lease.
     pub settlements: Vec<Settlement>,
 }
 
 impl SettleRequest {
-    /// By the backend's clock.
+    /// A request by the backend's clock.
     #[must_use]
     pub const fn new(worker: WorkerId, settlements: Vec<Settlement>) -> Self {
         Self { now: None, worker, settlements }
     }
 
-    /// At a stated time.
+    /// Sets the time of the request.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
@@ -31,74 +31,75 @@ impl SettleRequest {
     }
 }
 
-/// One lease and how it ends.
+/// How one lease ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settlement {
     /// The lease.
     pub token: Token,
-    /// How it ends.
+    /// The next state of its job.
     pub verdict: Verdict,
 }
 
 impl Settlement {
-    /// Ends this lease so.
+    /// Ends this lease with this verdict.
     #[must_use]
     pub const fn new(token: Token, verdict: Verdict) -> Self {
         Self { token, verdict }
     }
 }
 
-/// What becomes of the job.
+/// The next state of a job whose lease is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is `completed`, with a result if there is one.
+    /// The job becomes `completed`, with its result.
     Complete(Completion),
-    /// The attempt failed: the job is `retrying` until `delay` has passed, or `dead` if this was its
-    /// last permitted attempt. The error is recorded for the attempt.
+    /// The attempt failed. The job becomes `retrying` until `delay` has passed, or `dead` if this
+    /// was its last permitted attempt. The error is recorded for the attempt.
     Retry {
-        /// What went wrong.
+        /// The error of the attempt.
         error: String,
-        /// How long to wait.
+        /// The time until the job may run again.
         delay: Duration,
     },
-    /// The job is `dead`. The error is recorded for the attempt.
+    /// The job becomes `dead`. The error is recorded for the attempt.
     Bury {
-        /// Why.
+        /// The error of the attempt and of the outcome.
         error: String,
     },
-    /// The attempt is refunded; the job is `scheduled` until `delay` has passed, or `ready` at once
-    /// with `run_at` now if the delay is zero.
+    /// The attempt is refunded, and `run_at` becomes now plus `delay`. The job becomes `scheduled`,
+    /// or `ready` if the delay is zero.
     Snooze {
-        /// How long to wait.
+        /// The time until the job may run again.
         delay: Duration,
     },
-    /// The job is `cancelled`.
+    /// The job becomes `cancelled`.
     Cancel {
-        /// Why; kept as the error of the outcome.
+        /// The reason, stored as the error of the outcome.
         reason: String,
     },
-    /// The job was not started: the attempt is refunded, and it is `ready` with its `run_at` unchanged.
+    /// The job was not started. The attempt is refunded, and the job becomes `ready` with its
+    /// `run_at` unchanged.
     Release,
 }
 
-/// What a completed job leaves.
+/// The data of a completed job.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Completion {
-    /// The bytes of the result.
+    /// The bytes of the result, if there is one.
     pub result: Option<Vec<u8>>,
 }
 
 impl Completion {
-    /// Nothing.
+    /// A completion without a result.
     #[must_use]
     pub const fn new() -> Self {
         Self { result: None }
     }
 
-    /// With this result.
+    /// Sets the result.
     #[must_use]
     pub fn result(mut self, result: impl Into<Option<Vec<u8>>>) -> Self {
         self.result = result.into();
@@ -107,8 +108,7 @@ impl Completion {
 }
 
 impl Verdict {
-    /// The state in which the verdict ends the job for good; `None` if the job lives on, or dies only
-    /// on its last attempt.
+    /// Returns the finished state that the verdict always causes. `None` if the job may run again.
     #[must_use]
     pub const fn final_state(&self) -> Option<State> {
         match self {
@@ -119,8 +119,8 @@ impl Verdict {
         }
     }
 
-    /// Whether a job that ended as `outcome` under this very token ended by this verdict: then a
-    /// settle that is repeated is [`Done`](Settled::Done).
+    /// Returns whether this verdict can end a job in the state `outcome`. If the same token ended
+    /// it, a repeated settle is [`Done`](Settled::Done).
     #[must_use]
     pub const fn ended_as(&self, outcome: State) -> bool {
         matches!(
@@ -132,12 +132,12 @@ impl Verdict {
     }
 }
 
-/// The answer to one settlement.
+/// The result of one settlement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settled {
-    /// The lease is ended as asked.
+    /// The lease is settled.
     Done,
-    /// The lease was not the job's own any more; nothing was changed.
+    /// The token is not the live one of its job. Nothing was changed.
     LeaseLost,
 }

@@ -1,4 +1,4 @@
-//! Telling workers that there is something to do.
+//! Wake-ups of workers.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -10,23 +10,23 @@ use super::{Hint, WakeHints};
 use crate::JobId;
 use crate::poison::ignore_poison;
 
-/// What a receiver missed since it last looked, folded: however long it looks away, this stays as
-/// small as the number of queues and priorities.
+/// The announcements since the receiver's last read. Hints are merged by queue and priority, so
+/// that their number does not grow with the time between reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Wakes {
-    /// One hint for each queue and priority that is ready now.
+    /// One hint per queue and priority with ready jobs.
     pub ready: Vec<Hint>,
-    /// How long until the first of the jobs that were entered for later is due, from their insert on.
+    /// The time from its insert until the first of the waiting jobs is due.
     pub due_in: Option<Duration>,
-    /// Running jobs that somebody wants cancelled.
+    /// Running jobs whose cancel was requested.
     pub cancels: Vec<JobId>,
-    /// Something changed, and the backend cannot say what: look at everything.
+    /// An unknown change: the receiver must look for ready jobs and cancels itself.
     pub unknown: bool,
 }
 
 impl Wakes {
-    /// Whether there is nothing to do.
+    /// Returns whether there is no announcement.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -54,7 +54,7 @@ impl Mailbox {
     }
 }
 
-/// Keeps the receivers of a backend.
+/// Keeps the receivers of a backend, and announces changes to them.
 ///
 /// ```
 /// use queue_core::backend::WakeHub;
@@ -76,7 +76,7 @@ impl WakeHub {
         Self::default()
     }
 
-    /// A receiver of all that is announced from now on.
+    /// Returns a receiver of the announcements from now on.
     #[must_use]
     pub fn subscribe(&self) -> WakeReceiver {
         let mailbox = Arc::new(Mailbox::default());
@@ -84,34 +84,34 @@ impl WakeHub {
         WakeReceiver(mailbox)
     }
 
-    /// Whether anybody receives, so that a backend which polls for announcements can stop.
+    /// Returns whether there is a receiver, so that a backend without one can stop polling.
     #[must_use]
     pub fn has_receivers(&self) -> bool {
         lock(&self.0).iter().any(|mailbox| mailbox.strong_count() > 0)
     }
 
-    /// Says that jobs are ready, or will be. To be called after the commit.
+    /// Announces jobs that are ready, or will be ready later. Call it after the commit.
     pub fn announce(&self, hints: &[Hint]) {
         if !hints.is_empty() {
             self.each(|pending| pending.extend(hints.iter().cloned()));
         }
     }
 
-    /// Says that somebody wants these running jobs cancelled.
+    /// Announces running jobs whose cancel was requested. Call it after the commit.
     pub fn announce_cancels(&self, jobs: &[JobId]) {
         if !jobs.is_empty() {
             self.each(|pending| pending.cancels.extend_from_slice(jobs));
         }
     }
 
-    /// Announces everything that a transaction collected. To be called after the commit.
+    /// Announces all hints that a transaction collected. Call it after the commit.
     pub fn announce_all(&self, hints: &WakeHints) {
         if !hints.is_empty() {
             self.each(|pending| pending.append(hints));
         }
     }
 
-    /// Says that something changed.
+    /// Announces an unknown change.
     pub fn announce_unknown(&self) {
         self.each(|pending| pending.unknown = true);
     }
@@ -133,14 +133,14 @@ impl fmt::Debug for WakeHub {
     }
 }
 
-/// Receives what a backend announces.
+/// Receives the announcements of a backend.
 pub struct WakeReceiver(Arc<Mailbox>);
 
 impl WakeReceiver {
-    /// Waits until there is something, and takes all of it.
+    /// Waits for an announcement, then takes all of them.
     ///
     /// # Cancellation
-    /// Nothing is lost when this future is dropped.
+    /// If this future is dropped, no announcement is lost.
     pub async fn recv(&mut self) -> Wakes {
         loop {
             let wakes = self.take();
@@ -151,7 +151,7 @@ impl WakeReceiver {
         }
     }
 
-    /// Takes what there is now.
+    /// Takes the current announcements without waiting.
     pub fn take(&mut self) -> Wakes {
         std::mem::take(&mut *lock(&self.0.pending)).into()
     }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn announcements_fold_to_the_least_of_each_level() {
+    fn announcements_merge_to_the_first_of_each_level() {
         let hub = WakeHub::new();
         let mut receiver = hub.subscribe();
         let later = Duration::from_secs(9);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_receiver_is_forgotten() {
+    fn dropped_receiver_is_removed() {
         let hub = WakeHub::new();
         let receiver = hub.subscribe();
         assert!(hub.has_receivers());

@@ -1,31 +1,31 @@
-//! The life of a worker.
+//! Registration, heartbeats and retirement of workers.
 
 use std::time::Duration;
 
 use crate::{JobId, Progress, Timestamp, Token, WorkerId};
 
-/// Enter a worker.
+/// A request to register a worker.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RegisterRequest {
-    /// The time; `None` is the backend's clock.
+    /// The time of the request; `None` means the backend's clock.
     pub now: Option<Timestamp>,
     /// The worker's id, never used before.
     pub worker: WorkerId,
-    /// A name for people, e.g. host and process id.
+    /// A name for operators, e.g. host and process id.
     pub name: String,
-    /// How long after its last heartbeat the worker is given up.
+    /// The time after its last heartbeat at which the worker may be marked lost.
     pub expiry: Duration,
 }
 
 impl RegisterRequest {
-    /// By the backend's clock.
+    /// A request by the backend's clock.
     #[must_use]
     pub fn new(worker: WorkerId, name: impl Into<String>, expiry: Duration) -> Self {
         Self { now: None, worker, name: name.into(), expiry }
     }
 
-    /// At a stated time.
+    /// Sets the time of the request.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
@@ -33,26 +33,26 @@ impl RegisterRequest {
     }
 }
 
-/// Say that a worker lives.
+/// A heartbeat: it extends the expiry of a worker.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HeartbeatRequest {
-    /// The time; `None` is the backend's clock.
+    /// The time of the request; `None` means the backend's clock.
     pub now: Option<Timestamp>,
     /// The worker.
     pub worker: WorkerId,
-    /// How far its jobs have come, for those that said something new.
+    /// The progress of its jobs, as far as it changed since the last heartbeat.
     pub progress: Vec<ProgressReport>,
 }
 
 impl HeartbeatRequest {
-    /// By the backend's clock, with nothing to report.
+    /// A request by the backend's clock, without progress.
     #[must_use]
     pub const fn new(worker: WorkerId) -> Self {
         Self { now: None, worker, progress: Vec::new() }
     }
 
-    /// At a stated time.
+    /// Sets the time of the request.
     #[must_use]
     pub const fn at(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
@@ -60,35 +60,36 @@ impl HeartbeatRequest {
     }
 }
 
-/// How far one job has come.
+/// The progress of one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProgressReport {
     /// The lease under which it runs.
     pub token: Token,
-    /// What its handler said.
+    /// The progress that its handler reported.
     pub progress: Progress,
 }
 
 impl ProgressReport {
-    /// What the handler of the job under this lease said.
+    /// Reports the progress of the job under this lease.
     #[must_use]
     pub const fn new(token: Token, progress: Progress) -> Self {
         Self { token, progress }
     }
 }
 
-/// What a worker should know.
+/// The reply to a heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HeartbeatReply {
-    /// Whether the worker's own row had expired when the heartbeat came.
+    /// Whether the heartbeat was in time.
     pub beat: Beat,
-    /// Jobs of this worker's leases that somebody wants cancelled.
+    /// Jobs of this worker's leases whose cancel was requested.
     pub cancels: Vec<JobId>,
-    /// Live leases of this worker, so that it notices one that it lost, or forgot.
+    /// The number of live leases of this worker, so that it notices a lease that it does not know
+    /// or has lost.
     pub leases: u64,
-    /// How long until the first waiting job of all queues is due, if the backend knows of one.
+    /// The time until the first waiting job of all queues is due, if the backend knows it.
     pub next_due: Option<Duration>,
 }
 
@@ -100,19 +101,19 @@ impl HeartbeatReply {
     }
 }
 
-/// Whether a heartbeat came in time.
+/// Whether a heartbeat was in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Beat {
-    /// Before the worker's expiry.
+    /// The heartbeat was before the worker's expiry.
     InTime,
-    /// After it, though nobody had given the worker up yet. Then others may be late for the same
-    /// reason (a clock that jumped, a storage that was blocked): the worker must wait a full expiry
-    /// by its monotonic clock before it rescues anyone.
+    /// The heartbeat was after the worker's expiry, but the worker was not marked lost. Other
+    /// workers may be late for the same reason, such as a clock jump or blocked storage. Therefore
+    /// the worker must wait one full expiry by its monotonic clock before it rescues jobs.
     Late,
 }
 
-/// Take a worker's leave: it makes no further request.
+/// A request to retire a worker, which makes no further request.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RetireRequest {
@@ -121,7 +122,7 @@ pub struct RetireRequest {
 }
 
 impl RetireRequest {
-    /// Retire this worker.
+    /// Retires this worker.
     #[must_use]
     pub const fn new(worker: WorkerId) -> Self {
         Self { worker }

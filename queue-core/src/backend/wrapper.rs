@@ -1,4 +1,4 @@
-//! A backend that wraps another one.
+//! A backend that wraps another backend.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use super::{
 };
 use crate::Result;
 
-/// A backend that passes on to another one what it does not do itself, for logs, metrics and tests.
+/// A backend that forwards each method to another backend unless it overrides the method. It is for
+/// logs, metrics and tests.
 ///
 /// ```
 /// use async_trait::async_trait;

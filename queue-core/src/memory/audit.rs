@@ -1,6 +1,6 @@
-//! The raw rows.
+//! Returns the raw rows to the conformance kit.
 
-use super::store::{Live, Outcome, Standing, Store};
+use super::store::{Live, Outcome, Store, WorkerStatus};
 use crate::backend::{LiveRow, OutcomeRow, Stored};
 use crate::{JobId, JobSpec};
 
@@ -9,7 +9,7 @@ impl Store {
         let spec = |id: &JobId| self.jobs.get(id).map(|job| &job.spec);
         let live = self.live.iter().filter_map(|(id, live)| Some(live_row(spec(id)?, live)));
         let outcomes = self.outcomes.iter().filter_map(|(id, outcome)| Some(outcome_row(spec(id)?, outcome)));
-        let registered = self.workers.iter().filter(|(_, worker)| worker.standing == Standing::Registered);
+        let registered = self.workers.iter().filter(|(_, worker)| worker.status == WorkerStatus::Registered);
         Stored {
             jobs: self.jobs.keys().copied().collect(),
             live: live.collect(),

@@ -1,6 +1,6 @@
-//! Cancelling jobs.
+//! Cancels of jobs.
 
-use super::store::{Ending, Stage, Store};
+use super::store::{Ending, LiveState, Store};
 use crate::backend::{CancelReply, CancelRequest, IfRunning};
 use crate::{JobId, State, Timestamp};
 
@@ -16,14 +16,14 @@ impl Store {
                 None => CancelReply::NotFound,
             };
         };
-        match (&live.stage, if_running) {
-            (Stage::Running(_), IfRunning::Leave) => CancelReply::Running,
-            (Stage::Running(_), IfRunning::Signal) => {
+        match (&live.state, if_running) {
+            (LiveState::Running(_), IfRunning::Leave) => CancelReply::Running,
+            (LiveState::Running(_), IfRunning::Signal) => {
                 live.cancel_wanted = true;
                 self.hints.add_cancel(id);
                 CancelReply::Running
             }
-            (Stage::Scheduled | Stage::Retrying | Stage::Ready, _) => {
+            (LiveState::Scheduled | LiveState::Retrying | LiveState::Ready, _) => {
                 let ending = Ending { state: State::Cancelled, claim: None, result: None, error: None };
                 self.finish(id, now, ending);
                 CancelReply::Cancelled

@@ -1,9 +1,9 @@
-//! Taking ready jobs for a worker.
+//! Claims of ready jobs.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::store::{Lease, Live, Stage, Standing, Store};
+use super::store::{Lease, Live, LiveState, Store, WorkerStatus};
 use crate::backend::{
     ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, ReadyQueuesReply, ReadyQueuesRequest,
 };
@@ -19,18 +19,18 @@ impl Store {
             let lease = self.lease(id, now, request);
             self.change(id, |live| {
                 live.attempt += 1;
-                live.stage = Stage::Running(lease);
+                live.state = LiveState::Running(lease);
             });
             jobs.extend(self.claimed(id));
         }
         for id in promoted {
-            self.tell_if_ready(id, now);
+            self.announce_if_ready(id, now);
         }
         let next_due = self.index.due_in_queue(&request.queue).map(|due| now.until(due));
         Ok(ClaimReply::new(jobs, next_due))
     }
 
-    /// Which of these queues have a ready job of one of the kinds, or a waiting one that is due.
+    /// Returns the queues that have a ready job of one of the kinds, or a due waiting job.
     pub(super) fn ready_queues(&self, now: Timestamp, request: ReadyQueuesRequest) -> ReadyQueuesReply {
         let mut reply = ReadyQueuesReply::default();
         for queue in request.queues {
@@ -49,7 +49,7 @@ impl Store {
         levels.into_iter().flatten().flat_map(|(_, level)| level.values()).any(|kind| kinds.contains(kind))
     }
 
-    /// The live leases of one claim, in the order of a claim.
+    /// Returns the live leases of one claim, in the order of a claim.
     pub(super) fn leases(&self, request: &LeasesRequest) -> Vec<ClaimedJob> {
         let held = self.index.held_by(request.worker).filter_map(|id| self.claimed(id));
         let mut jobs: Vec<ClaimedJob> = held.filter(|job| job.token.claim == request.claim).collect();
@@ -57,12 +57,12 @@ impl Store {
         jobs
     }
 
-    /// Fails unless the worker is registered and not given up.
+    /// Fails if the worker is lost, retired or not registered.
     pub(super) fn check_worker(&self, worker: WorkerId, operation: &'static str) -> Result<()> {
         match self.workers.get(&worker) {
-            Some(row) if row.standing == Standing::Registered => Ok(()),
+            Some(row) if row.status == WorkerStatus::Registered => Ok(()),
             Some(_) => {
-                let message = format!("worker {worker} was given up or has retired");
+                let message = format!("worker {worker} is lost or has retired");
                 Err(Error::new(ErrorKind::WorkerLost, operation, message))
             }
             None => {
@@ -72,8 +72,8 @@ impl Store {
         }
     }
 
-    /// The jobs to take, in order. A job that was promoted and now lies in the future,
-    /// since the clock went back, waits like any other.
+    /// Returns the jobs to claim, in order. A promoted job is skipped if it is not due, because the
+    /// clock can jump back.
     fn pick(&self, now: Timestamp, request: &ClaimRequest) -> Vec<JobId> {
         if self.paused.contains(&request.queue) {
             return Vec::new();
@@ -113,7 +113,7 @@ impl Store {
         }
     }
 
-    /// Whether the next attempt is the last permitted one.
+    /// Returns whether the next attempt is the last permitted one.
     fn is_before_last_attempt(&self, id: JobId) -> bool {
         let row = self.jobs.get(&id).zip(self.live.get(&id));
         row.is_some_and(|(job, live)| live.attempt + 1 >= job.spec.max_attempts())
@@ -124,9 +124,9 @@ impl Store {
         Some(claimed_job(&job.spec, live, live.lease()?))
     }
 
-    fn tell_if_ready(&mut self, id: JobId, now: Timestamp) {
-        if self.live.get(&id).is_some_and(|live| matches!(live.stage, Stage::Ready)) {
-            self.tell(id, now);
+    fn announce_if_ready(&mut self, id: JobId, now: Timestamp) {
+        if self.live.get(&id).is_some_and(|live| matches!(live.state, LiveState::Ready)) {
+            self.announce(id, now);
         }
     }
 }

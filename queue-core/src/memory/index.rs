@@ -1,44 +1,44 @@
-//! The orders in which jobs are looked for.
+//! The indexes of live and finished jobs.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::live::{Live, Stage};
+use super::live::{Live, LiveState};
 use crate::{JobId, JobSpec, Kind, QueueName, State, Timestamp, WorkerId};
 
-/// A job in the order of its time.
+/// The position of a job in an index that is sorted by time.
 pub(super) type Position = (Timestamp, JobId);
 
-/// The ready jobs of one priority, in the order in which they are claimed.
+/// The ready jobs of one priority, in claim order.
 pub(super) type Level = BTreeMap<Position, Kind>;
 
-/// Each live row stands in exactly one of `ready` and `waiting`, or in both `deadlines` and `held`.
+/// Each live row is in `ready`, or in `waiting`, or in both `deadlines` and `held`.
 #[derive(Default)]
 pub(super) struct Index {
-    /// The most urgent priority comes first.
+    /// Ready jobs, the most urgent priority first.
     pub(super) ready: BTreeMap<QueueName, BTreeMap<Reverse<i16>, Level>>,
     /// Scheduled and retrying jobs.
     pub(super) waiting: BTreeMap<QueueName, BTreeSet<Position>>,
-    /// Running jobs, by the deadline of their lease.
+    /// Running jobs by the deadline of their lease.
     pub(super) deadlines: BTreeSet<Position>,
-    /// Running jobs, by the worker that holds them.
+    /// Running jobs by the worker that holds them.
     pub(super) held: BTreeMap<WorkerId, BTreeSet<JobId>>,
-    /// Finished jobs, by the time of their end.
+    /// Finished jobs by the time when they were finished.
     pub(super) finished: BTreeMap<State, BTreeSet<Position>>,
 }
 
 impl Index {
     pub(super) fn add(&mut self, job: &JobSpec, live: &Live) {
         let position = (live.run_at, job.id);
-        match &live.stage {
-            Stage::Ready => {
+        match &live.state {
+            LiveState::Ready => {
                 let levels = self.ready.entry(job.queue.clone()).or_default();
                 levels.entry(Reverse(job.priority)).or_default().insert(position, job.kind.clone());
             }
-            Stage::Scheduled | Stage::Retrying => {
+            LiveState::Scheduled | LiveState::Retrying => {
                 self.waiting.entry(job.queue.clone()).or_default().insert(position);
             }
-            Stage::Running(lease) => {
+            LiveState::Running(lease) => {
                 self.deadlines.insert((lease.deadline, job.id));
                 self.held.entry(lease.worker).or_default().insert(job.id);
             }
@@ -47,12 +47,12 @@ impl Index {
 
     pub(super) fn remove(&mut self, job: &JobSpec, live: &Live) {
         let position = (live.run_at, job.id);
-        match &live.stage {
-            Stage::Ready => self.remove_ready(job, position),
-            Stage::Scheduled | Stage::Retrying => {
+        match &live.state {
+            LiveState::Ready => self.remove_ready(job, position),
+            LiveState::Scheduled | LiveState::Retrying => {
                 remove(&mut self.waiting, &job.queue, |queue| queue.remove(&position), BTreeSet::is_empty);
             }
-            Stage::Running(lease) => {
+            LiveState::Running(lease) => {
                 self.deadlines.remove(&(lease.deadline, job.id));
                 remove(&mut self.held, &lease.worker, |jobs| jobs.remove(&job.id), BTreeSet::is_empty);
             }
@@ -72,23 +72,23 @@ impl Index {
         self.finished.entry(state).or_default().insert(position);
     }
 
-    /// The jobs that a worker holds.
+    /// Returns the jobs that a worker holds.
     pub(super) fn held_by(&self, worker: WorkerId) -> impl Iterator<Item = JobId> {
         self.held.get(&worker).into_iter().flatten().copied()
     }
 
-    /// When the first waiting job of a queue is due.
+    /// Returns when the first waiting job of a queue is due.
     pub(super) fn due_in_queue(&self, queue: &QueueName) -> Option<Timestamp> {
         self.waiting.get(queue)?.first().map(|(run_at, _)| *run_at)
     }
 
-    /// The first waiting job of all, with its time.
+    /// Returns the first waiting job of all queues, with its time.
     pub(super) fn first_waiting(&self) -> Option<Position> {
         self.waiting.values().filter_map(BTreeSet::first).min().copied()
     }
 }
 
-/// Takes something out of the group of `key`, and the group with the last of it.
+/// Removes an entry from the group of `key`, and the group if it is empty then.
 fn remove<K: Ord, G>(
     groups: &mut BTreeMap<K, G>,
     key: &K,

@@ -1,35 +1,35 @@
-//! Storing batches.
+//! Inserts of batches.
 
-use super::store::{Job, Live, Stage, Store};
+use super::store::{Job, Live, LiveState, Store};
 use crate::backend::{InsertReply, InsertRequest, compare_batch};
 use crate::{Error, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
 
 impl Store {
-    /// Stores each batch whole or not at all, in order, and then makes a claim that waited for them.
+    /// Stores each batch completely or not at all, in order. Then makes the claim of the request.
     pub(super) fn insert(&mut self, now: Timestamp, request: InsertRequest) -> InsertReply {
         let InsertRequest { batches, claim, .. } = request;
-        let mut entered = Vec::new();
-        let fates = batches.into_iter().map(|batch| self.insert_batch(now, batch, &mut entered)).collect();
+        let mut inserted = Vec::new();
+        let results = batches.into_iter().map(|batch| self.insert_batch(now, batch, &mut inserted)).collect();
         let reply = claim.map(|claim| self.claim(now, &claim));
-        for id in entered {
+        for id in inserted {
             if self.live.get(&id).is_some_and(|live| live.lease().is_none()) {
-                self.tell(id, now);
+                self.announce(id, now);
             }
         }
-        InsertReply::new(fates).claim(reply)
+        InsertReply::new(results).claim(reply)
     }
 
     fn insert_batch(
         &mut self,
         now: Timestamp,
         batch: Vec<JobSpec>,
-        entered: &mut Vec<JobId>,
+        inserted: &mut Vec<JobId>,
     ) -> Result<Vec<Submitted>> {
         let stored = |id| Ok::<_, Error>(self.jobs.get(&id).map(|job| (&job.spec, job.created_at)));
         let insertion = compare_batch(&batch, stored)?;
         let answers = batch.iter().map(|spec| Submitted::new(spec.id, insertion)).collect();
         if insertion == Insertion::New {
-            entered.extend(batch.iter().map(|spec| spec.id));
+            inserted.extend(batch.iter().map(|spec| spec.id));
             for spec in batch {
                 self.insert_job(now, spec);
             }
@@ -40,8 +40,8 @@ impl Store {
     fn insert_job(&mut self, now: Timestamp, mut spec: JobSpec) {
         let id = spec.id;
         let run_at = *spec.run_at.get_or_insert(now);
-        let stage = if run_at <= now { Stage::Ready } else { Stage::Scheduled };
+        let state = if run_at <= now { LiveState::Ready } else { LiveState::Scheduled };
         self.jobs.insert(id, Job { spec, created_at: now });
-        self.enter(id, Live { stage, run_at, attempt: 0, cancel_wanted: false });
+        self.insert_live(id, Live { state, run_at, attempt: 0, cancel_wanted: false });
     }
 }

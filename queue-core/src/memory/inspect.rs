@@ -1,4 +1,4 @@
-//! Reading jobs.
+//! Reads of jobs.
 
 use std::ops::Bound;
 
@@ -7,7 +7,7 @@ use crate::JobId;
 use crate::backend::{JobRecord, ListRequest};
 
 impl Store {
-    /// A job as it stands.
+    /// Returns the current record of a job.
     pub(super) fn record(&self, id: JobId) -> Option<JobRecord> {
         let job = self.jobs.get(&id)?;
         let errors = self.attempt_errors.get(&id).cloned().unwrap_or_default();
@@ -40,7 +40,7 @@ impl Store {
         })
     }
 
-    /// A page of jobs in the order of their ids.
+    /// Returns a page of jobs in the order of their ids.
     pub(super) fn list(&self, request: &ListRequest) -> Vec<JobRecord> {
         let after = request.after.map_or(Bound::Unbounded, Bound::Excluded);
         let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::store::{Ending, Stage, Standing, Store};
+use super::store::{Ending, LiveState, Store, WorkerStatus};
 use crate::backend::{DEADLINE_PASSED_ERROR, MaintainReply, MaintainRequest, Prune, WORKER_LOST_ERROR};
 use crate::{JobId, QueueName, State, Timestamp, WorkerId};
 
@@ -20,92 +20,92 @@ impl Store {
         reply
     }
 
-    /// Makes up to `limit` jobs ready that are due, the longest overdue first.
+    /// Promotes up to `limit` due jobs, the longest overdue first.
     fn promote(&mut self, now: Timestamp, limit: u32) -> u64 {
         let mut promoted = 0;
         while promoted < u64::from(limit)
             && let Some((due, id)) = self.index.first_waiting()
             && due <= now
         {
-            self.change(id, |live| live.stage = Stage::Ready);
-            self.tell(id, now);
+            self.change(id, |live| live.state = LiveState::Ready);
+            self.announce(id, now);
             promoted += 1;
         }
         promoted
     }
 
-    /// Makes all jobs of a queue ready that are due, and says which.
+    /// Promotes all due jobs of a queue, and returns them.
     pub(super) fn promote_queue(&mut self, now: Timestamp, queue: &QueueName) -> Vec<JobId> {
         let waiting = self.index.waiting.get(queue).into_iter().flatten();
         let due: Vec<JobId> = waiting.take_while(|(due, _)| *due <= now).map(|(_, id)| *id).collect();
         for id in &due {
-            self.change(*id, |live| live.stage = Stage::Ready);
+            self.change(*id, |live| live.state = LiveState::Ready);
         }
         due
     }
 
-    /// Takes back up to `limit` leases: those of dead workers, then those past their deadline.
+    /// Rescues up to `limit` leases: first those of dead workers, then those past their deadline.
     fn rescue(&mut self, now: Timestamp, limit: u32, reply: &mut MaintainReply) {
         let taken = |reply: &MaintainReply| reply.rescued + reply.died;
         let limit = u64::from(limit);
-        for worker in self.given_up_or_expired(now) {
+        for worker in self.lost_or_expired(now) {
             if taken(reply) >= limit {
                 return;
             }
-            reply.workers_lost += self.give_up(worker);
+            reply.workers_lost += self.mark_lost(worker);
             let held: Vec<JobId> = self.index.held_by(worker).collect();
             for id in held {
                 if taken(reply) >= limit {
                     return;
                 }
-                self.take_back(id, now, WORKER_LOST_ERROR, reply);
+                self.rescue_one(id, now, WORKER_LOST_ERROR, reply);
             }
         }
         while taken(reply) < limit
             && let Some(&(deadline, id)) = self.index.deadlines.first()
             && deadline <= now
         {
-            self.take_back(id, now, DEADLINE_PASSED_ERROR, reply);
+            self.rescue_one(id, now, DEADLINE_PASSED_ERROR, reply);
         }
     }
 
-    /// Workers whose expiry is not after `now`, and those given up before that still have leases.
-    fn given_up_or_expired(&self, now: Timestamp) -> Vec<WorkerId> {
-        let is_due = |(id, worker): &(&WorkerId, &super::store::Worker)| match worker.standing {
-            Standing::Registered => worker.expires_at <= now,
-            Standing::Lost => self.index.held.contains_key(*id),
-            Standing::Retired => false,
+    /// Returns workers whose expiry is not after `now`, and lost workers that still have leases.
+    fn lost_or_expired(&self, now: Timestamp) -> Vec<WorkerId> {
+        let is_due = |(id, worker): &(&WorkerId, &super::store::Worker)| match worker.status {
+            WorkerStatus::Registered => worker.expires_at <= now,
+            WorkerStatus::Lost => self.index.held.contains_key(*id),
+            WorkerStatus::Retired => false,
         };
         self.workers.iter().filter(is_due).map(|(id, _)| *id).collect()
     }
 
-    /// Gives a worker up for good; 1 if it had not been before.
-    fn give_up(&mut self, id: WorkerId) -> u64 {
+    /// Marks a worker lost. Returns the number of workers whose status changed.
+    fn mark_lost(&mut self, id: WorkerId) -> u64 {
         match self.workers.get_mut(&id) {
-            Some(worker) if worker.standing == Standing::Registered => {
-                worker.standing = Standing::Lost;
+            Some(worker) if worker.status == WorkerStatus::Registered => {
+                worker.status = WorkerStatus::Lost;
                 1
             }
             _ => 0,
         }
     }
 
-    /// Ends a lease whose worker does not. The attempt stays charged.
-    fn take_back(&mut self, id: JobId, now: Timestamp, error: &str, reply: &mut MaintainReply) {
+    /// Ends a lease without its worker. The attempt stays charged.
+    fn rescue_one(&mut self, id: JobId, now: Timestamp, error: &str, reply: &mut MaintainReply) {
         self.record_error(id, now, error.to_owned());
         if self.has_used_all_attempts(id) {
-            // Not the claim's doing: its own settle must still be answered "lease lost".
+            // Without the claim, so that a later settle of its worker returns `LeaseLost`.
             let error = Some(error.to_owned());
             self.finish(id, now, Ending { state: State::Dead, claim: None, result: None, error });
             reply.died += 1;
         } else {
-            self.change(id, |live| live.stage = Stage::Ready);
-            self.tell(id, now);
+            self.change(id, |live| live.state = LiveState::Ready);
+            self.announce(id, now);
             reply.rescued += 1;
         }
     }
 
-    /// Removes finished jobs that nothing protects any more.
+    /// Removes finished jobs whose retention and idempotency window are over.
     fn prune(&mut self, now: Timestamp, prune: &Prune) -> u64 {
         let protected = JobId::least_at(now.saturating_sub(prune.idempotency_window));
         let limit = usize::try_from(prune.limit).unwrap_or(usize::MAX);
@@ -114,28 +114,30 @@ impl Store {
             .index
             .finished
             .iter()
-            .flat_map(|(&state, jobs)| old_ones(jobs, ended_before(state)).map(move |place| (state, place)))
+            .flat_map(|(&state, jobs)| {
+                finished_before(jobs, ended_before(state)).map(move |position| (state, position))
+            })
             .filter(|(_, (_, id))| *id < protected)
             .take(limit)
             .collect();
-        for (state, place) in &old {
-            self.remove_finished(*state, *place);
+        for (state, position) in &old {
+            self.remove_finished(*state, *position);
         }
         u64::try_from(old.len()).unwrap_or(u64::MAX)
     }
 
-    fn remove_finished(&mut self, state: State, place: (Timestamp, JobId)) {
-        if let Some(places) = self.index.finished.get_mut(&state) {
-            places.remove(&place);
+    fn remove_finished(&mut self, state: State, position: (Timestamp, JobId)) {
+        if let Some(positions) = self.index.finished.get_mut(&state) {
+            positions.remove(&position);
         }
-        let id = place.1;
+        let id = position.1;
         self.outcomes.remove(&id);
         self.attempt_errors.remove(&id);
         self.jobs.remove(&id);
     }
 }
 
-fn old_ones(
+fn finished_before(
     jobs: &BTreeSet<(Timestamp, JobId)>,
     before: Timestamp,
 ) -> impl Iterator<Item = (Timestamp, JobId)> {

@@ -1,4 +1,5 @@
-//! The in-memory backend: the contract in plain collections behind one lock, to be read first.
+//! The in-memory backend. It implements the contract with plain collections behind one lock, so
+//! that it can be read first.
 
 mod audit;
 mod cancel;
@@ -27,7 +28,7 @@ use crate::poison::ignore_poison;
 use crate::{JobId, QueueName, Result, Timestamp};
 use store::Store;
 
-/// Keeps jobs in memory: for tests, and for work that may be lost with the process.
+/// Keeps jobs in memory, for tests and for jobs that may be lost with the process.
 ///
 /// Clones share the same jobs.
 ///
@@ -53,7 +54,7 @@ impl MemoryBackend {
         Self::default()
     }
 
-    /// One transaction: the lock is held for all of it, and its hints are announced afterwards.
+    /// Runs one transaction under the lock, and announces its hints after the lock is released.
     fn transaction<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
         let (reply, hints) = {
             let mut store = self.lock();

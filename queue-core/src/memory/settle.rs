@@ -1,8 +1,8 @@
-//! Ending leases.
+//! Settlements: how leases end.
 
 use std::time::Duration;
 
-use super::store::{Ending, Stage, Store};
+use super::store::{Ending, LiveState, Store};
 use crate::backend::{Settled, Settlement, Verdict};
 use crate::{JobId, Result, State, Timestamp, Token};
 
@@ -27,7 +27,7 @@ impl Store {
         Settled::Done
     }
 
-    /// Whether this very token ended the job with the same verdict before.
+    /// Returns whether this token already ended the job with the same verdict.
     fn was_settled_so(&self, token: Token, verdict: &Verdict) -> bool {
         let outcome = self.outcomes.get(&token.job);
         outcome.is_some_and(|outcome| outcome.claim == Some(token.claim) && verdict.ended_as(outcome.state))
@@ -55,30 +55,30 @@ impl Store {
         }
         self.record_error(token.job, now, error);
         self.change(token.job, |live| {
-            live.stage = Stage::Retrying;
+            live.state = LiveState::Retrying;
             live.run_at = now.saturating_add(delay);
         });
-        self.tell(token.job, now);
+        self.announce(token.job, now);
     }
 
     fn snooze(&mut self, id: JobId, now: Timestamp, delay: Duration) {
         self.change(id, |live| {
             live.attempt = live.attempt.saturating_sub(1);
-            live.stage = if delay.is_zero() { Stage::Ready } else { Stage::Scheduled };
+            live.state = if delay.is_zero() { LiveState::Ready } else { LiveState::Scheduled };
             live.run_at = now.saturating_add(delay);
         });
-        self.tell(id, now);
+        self.announce(id, now);
     }
 
     fn release(&mut self, id: JobId, now: Timestamp) {
         self.change(id, |live| {
             live.attempt = live.attempt.saturating_sub(1);
-            live.stage = Stage::Ready;
+            live.state = LiveState::Ready;
         });
-        self.tell(id, now);
+        self.announce(id, now);
     }
 
-    /// Whether a failure of the attempt that is charged now is the end of the job.
+    /// Returns whether the current attempt is the last permitted one.
     pub(super) fn has_used_all_attempts(&self, id: JobId) -> bool {
         let row = self.jobs.get(&id).zip(self.live.get(&id));
         row.is_some_and(|(job, live)| live.attempt >= job.spec.max_attempts())

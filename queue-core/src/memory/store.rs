@@ -1,13 +1,13 @@
-//! The tables, and the few moves that all operations are made of.
+//! The tables, and the basic changes from which all operations are built.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::index::Index;
-pub(super) use super::live::{Lease, Live, Stage};
+pub(super) use super::live::{Lease, Live, LiveState};
 use crate::backend::{AttemptError, Hint, WakeHints};
 use crate::{ClaimId, JobId, JobSpec, QueueName, State, Timestamp, Token, WorkerId};
 
-/// Every row there is, and the hints of the transaction that holds the lock.
+/// All rows, and the hints of the transaction that holds the lock.
 #[derive(Default)]
 pub(super) struct Store {
     /// Every job.
@@ -16,19 +16,19 @@ pub(super) struct Store {
     pub(super) live: BTreeMap<JobId, Live>,
     /// Every finished job.
     pub(super) outcomes: BTreeMap<JobId, Outcome>,
-    /// What went wrong in each failed attempt.
+    /// The errors of failed attempts.
     pub(super) attempt_errors: BTreeMap<JobId, Vec<AttemptError>>,
-    /// Every worker that ever registered, so that no id is used twice.
+    /// Every worker that ever registered, so that no id is registered again.
     pub(super) workers: BTreeMap<WorkerId, Worker>,
-    /// Queues that give nothing to claims.
+    /// Queues from which no job is claimed.
     pub(super) paused: BTreeSet<QueueName>,
-    /// The orders in which live and finished jobs are looked for.
+    /// The indexes of `live` and `outcomes`.
     pub(super) index: Index,
-    /// What is announced once the lock is released.
+    /// The announcements to make after the lock is released.
     pub(super) hints: WakeHints,
 }
 
-/// What is written once.
+/// The part of a job that never changes.
 pub(super) struct Job {
     /// Its `run_at` is always set.
     pub(super) spec: JobSpec,
@@ -46,23 +46,23 @@ pub(super) struct Outcome {
     pub(super) error: Option<String>,
 }
 
-/// A worker and its standing.
+/// A worker, its status and its expiry.
 pub(super) struct Worker {
-    pub(super) standing: Standing,
+    pub(super) status: WorkerStatus,
     pub(super) expires_at: Timestamp,
     pub(super) expiry: std::time::Duration,
 }
 
 /// Whether a worker may claim.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum WorkerStatus {
     Registered,
-    /// Given up by the others, for good.
+    /// A rescue marked it lost, permanently.
     Lost,
     Retired,
 }
 
-/// How a job ends, without the parts that its live row knows.
+/// How a job ends, without the fields that its live row has.
 pub(super) struct Ending {
     pub(super) state: State,
     pub(super) claim: Option<ClaimId>,
@@ -72,32 +72,32 @@ pub(super) struct Ending {
 
 impl Live {
     pub(super) fn state(&self) -> State {
-        match self.stage {
-            Stage::Scheduled => State::Scheduled,
-            Stage::Retrying => State::Retrying,
-            Stage::Ready => State::Ready,
-            Stage::Running(_) => State::Running,
+        match self.state {
+            LiveState::Scheduled => State::Scheduled,
+            LiveState::Retrying => State::Retrying,
+            LiveState::Ready => State::Ready,
+            LiveState::Running(_) => State::Running,
         }
     }
 
     pub(super) fn lease(&self) -> Option<&Lease> {
-        match &self.stage {
-            Stage::Running(lease) => Some(lease),
-            Stage::Scheduled | Stage::Retrying | Stage::Ready => None,
+        match &self.state {
+            LiveState::Running(lease) => Some(lease),
+            LiveState::Scheduled | LiveState::Retrying | LiveState::Ready => None,
         }
     }
 }
 
 impl Store {
     /// Adds a live row.
-    pub(super) fn enter(&mut self, id: JobId, live: Live) {
+    pub(super) fn insert_live(&mut self, id: JobId, live: Live) {
         if let Some(job) = self.jobs.get(&id) {
             self.index.add(&job.spec, &live);
             self.live.insert(id, live);
         }
     }
 
-    /// Changes a live row; the index follows.
+    /// Changes a live row and its index entries.
     pub(super) fn change(&mut self, id: JobId, change: impl FnOnce(&mut Live)) {
         if let (Some(job), Some(live)) = (self.jobs.get(&id), self.live.get_mut(&id)) {
             self.index.remove(&job.spec, live);
@@ -122,20 +122,20 @@ impl Store {
         self.outcomes.insert(id, outcome);
     }
 
-    /// The live row, if the token is the one of its lease.
+    /// Returns the live row if the token is that of its lease.
     pub(super) fn held(&self, token: Token) -> Option<&Live> {
         self.live.get(&token.job).filter(|live| live.lease().is_some_and(|lease| lease.claim == token.claim))
     }
 
-    /// Records what went wrong in the attempt that a job is charged for now.
+    /// Records the error of the current attempt.
     pub(super) fn record_error(&mut self, id: JobId, now: Timestamp, error: String) {
         let Some(live) = self.live.get(&id) else { return };
         let row = AttemptError { attempt: live.attempt, at: now, error };
         self.attempt_errors.entry(id).or_default().push(row);
     }
 
-    /// Notes that a job is ready, or will be, for whoever waits for one.
-    pub(super) fn tell(&mut self, id: JobId, now: Timestamp) {
+    /// Adds a hint that a job is ready, or will be ready later.
+    pub(super) fn announce(&mut self, id: JobId, now: Timestamp) {
         if let (Some(job), Some(live)) = (self.jobs.get(&id), self.live.get(&id)) {
             let hint = Hint::new(job.spec.queue.clone(), job.spec.priority, live.run_at);
             self.hints.add(hint.due_in(now.until(live.run_at)));

@@ -1,6 +1,6 @@
-//! The life of a worker.
+//! Registration, heartbeats and retirement of workers.
 
-use super::store::{Stage, Standing, Store, Worker};
+use super::store::{LiveState, Store, Worker, WorkerStatus};
 use crate::backend::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest};
 use crate::{Error, ErrorKind, JobId, Result, Timestamp, WorkerId};
 
@@ -12,7 +12,7 @@ impl Store {
             return Err(Error::new(ErrorKind::Conflict, "register a worker", message));
         }
         let worker = Worker {
-            standing: Standing::Registered,
+            status: WorkerStatus::Registered,
             expires_at: now.saturating_add(request.expiry),
             expiry: request.expiry,
         };
@@ -34,7 +34,7 @@ impl Store {
         Ok(HeartbeatReply::new(beat, cancels, leases, next_due))
     }
 
-    /// Moves the expiry on, never back, and says whether that came in time.
+    /// Extends the expiry, never to an earlier time. Returns whether the heartbeat was in time.
     fn extend(&mut self, worker: WorkerId, now: Timestamp) -> Beat {
         let Some(row) = self.workers.get_mut(&worker) else { return Beat::Late };
         let beat = if row.expires_at <= now { Beat::Late } else { Beat::InTime };
@@ -42,15 +42,15 @@ impl Store {
         beat
     }
 
-    /// Whether a worker lives and its own expiry is still to come.
+    /// Returns whether a worker is registered and not expired.
     pub(super) fn is_in_time(&self, worker: WorkerId, now: Timestamp) -> bool {
         let row = self.workers.get(&worker);
-        row.is_some_and(|row| row.standing == Standing::Registered && row.expires_at > now)
+        row.is_some_and(|row| row.status == WorkerStatus::Registered && row.expires_at > now)
     }
 
     fn report(&mut self, report: ProgressReport) {
         if let Some(live) = self.live.get_mut(&report.token.job)
-            && let Stage::Running(lease) = &mut live.stage
+            && let LiveState::Running(lease) = &mut live.state
             && lease.claim == report.token.claim
         {
             lease.progress = Some(report.progress);
@@ -60,9 +60,9 @@ impl Store {
     pub(super) fn retire(&mut self, id: WorkerId) {
         if self.index.held_by(id).next().is_none()
             && let Some(worker) = self.workers.get_mut(&id)
-            && worker.standing == Standing::Registered
+            && worker.status == WorkerStatus::Registered
         {
-            worker.standing = Standing::Retired;
+            worker.status = WorkerStatus::Retired;
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The insert that makes a parked claim.
+//! The insert that sends a parked claim.
 //!
-//! The enqueuer and the worker poll it together. Otherwise a worker would wait for an enqueuer that
+//! Both the enqueuer and the worker poll it. Otherwise the worker would wait for an enqueuer that
 //! was dropped, or that does not poll its enqueue for a while.
 
 use std::fmt;
@@ -16,17 +16,17 @@ use super::{Answer, ParkedClaims};
 use crate::backend::{ClaimReply, ClaimRequest, InsertRequest};
 use crate::{Backend, Error, ErrorKind, JobSpec, Result, Submitted};
 
-/// What became of each batch.
+/// The result of each batch.
 type Batches = Result<Vec<Result<Vec<Submitted>>>>;
 
 impl ParkedClaims {
-    /// Inserts a batch, with the claim of a worker that would take one of the jobs.
+    /// Inserts a batch, with a parked claim that would take one of its jobs.
     pub(crate) async fn insert(&self, backend: &Arc<dyn Backend>, batch: Vec<JobSpec>) -> Batches {
         let can_claim = backend.capabilities().insert_and_claim;
         let batch = match can_claim.then(|| self.take(&batch)).flatten() {
             Some(claim) => match claim.insert(Arc::clone(backend), batch).await {
-                Stored::Answered(batches) => return batches,
-                Stored::Declined(batch) => batch,
+                InsertOutcome::Answered(batches) => return batches,
+                InsertOutcome::Declined(batch) => batch,
             },
             None => batch,
         };
@@ -34,27 +34,27 @@ impl ParkedClaims {
     }
 }
 
-/// What came of an insert with a claim.
-enum Stored {
+/// The outcome of an insert with a claim.
+enum InsertOutcome {
     Answered(Batches),
-    /// Nothing was done; the batch is to be inserted without the claim.
+    /// Nothing was stored. The batch must be inserted without the claim.
     Declined(Vec<JobSpec>),
 }
 
-/// The worker's side of an insert that makes its claim.
+/// The worker's handle on an insert that sends its claim.
 pub(super) struct InsertUnderWay {
     insert: Shared<Pin<Box<dyn Future<Output = ()> + Send>>>,
     answer: oneshot::Receiver<Option<Answer>>,
 }
 
 impl InsertUnderWay {
-    /// Drives the insert to its end; `None` if it did not make the claim.
+    /// Drives the insert to its end. `None` if the backend did not make the claim.
     ///
     /// # Cancellation
-    /// Nothing is lost when this future is dropped.
+    /// If this future is dropped, the answer is kept for the next call.
     pub(super) async fn answer(&mut self) -> Option<Answer> {
         self.insert.clone().await;
-        // It is sent by then.
+        // The insert sends the answer before it ends.
         (&mut self.answer).await.ok().flatten()
     }
 }
@@ -65,7 +65,7 @@ impl fmt::Debug for InsertUnderWay {
     }
 }
 
-/// A claim that is to be made with an insert.
+/// A claim to send with an insert.
 #[derive(Debug)]
 pub(super) struct TakenClaim {
     pub(super) request: ClaimRequest,
@@ -77,40 +77,41 @@ impl TakenClaim {
         Self { request, worker }
     }
 
-    async fn insert(self, backend: Arc<dyn Backend>, batch: Vec<JobSpec>) -> Stored {
+    async fn insert(self, backend: Arc<dyn Backend>, batch: Vec<JobSpec>) -> InsertOutcome {
         let (stored, end) = oneshot::channel();
         let (sender, answer) = oneshot::channel();
-        let unanswered = Unanswered { request: self.request, sender: Some(sender) };
-        let insert = insert_and_claim(backend, batch, unanswered, stored).boxed().shared();
-        // The worker may be gone.
+        let pending = PendingAnswer { request: self.request, sender: Some(sender) };
+        let insert = insert_and_claim(backend, batch, pending, stored).boxed().shared();
+        // Fails if the worker was dropped.
         let _ = self.worker.send(InsertUnderWay { insert: insert.clone(), answer });
         insert.await;
-        // It is sent by then.
-        end.await.unwrap_or_else(|_| Stored::Answered(Err(missing("enqueue jobs"))))
+        // The insert sends its outcome before it ends.
+        end.await.unwrap_or_else(|_| InsertOutcome::Answered(Err(missing("enqueue jobs"))))
     }
 }
 
 async fn insert_and_claim(
     backend: Arc<dyn Backend>,
     batch: Vec<JobSpec>,
-    claim: Unanswered,
-    stored: oneshot::Sender<Stored>,
+    claim: PendingAnswer,
+    stored: oneshot::Sender<InsertOutcome>,
 ) {
     let request = InsertRequest::new(vec![batch.clone()]).claim(claim.request.clone());
     let is_unknown = |error: &Error| error.kind() == ErrorKind::UnknownOutcome;
     let end = match backend.insert(request).await {
         Ok(reply) if reply.batches.is_empty() && reply.claim.is_none() => {
             claim.answer(None);
-            Stored::Declined(batch)
+            InsertOutcome::Declined(batch)
         }
         Ok(reply) => {
             let is_open = reply.batches.iter().any(|batch| batch.as_ref().is_err_and(is_unknown));
             match reply.claim {
-                // As uncertain as the insert.
+                // The drop returns an unknown outcome to the worker, as the insert does to the
+                // enqueuer.
                 None if is_open => drop(claim),
                 made => claim.answer(made),
             }
-            Stored::Answered(Ok(reply.batches))
+            InsertOutcome::Answered(Ok(reply.batches))
         }
         Err(error) => {
             if is_unknown(&error) {
@@ -118,34 +119,34 @@ async fn insert_and_claim(
             } else {
                 claim.answer(None);
             }
-            Stored::Answered(Err(error))
+            InsertOutcome::Answered(Err(error))
         }
     };
-    // The enqueuer may be gone.
+    // Fails if the enqueuer was dropped.
     let _ = stored.send(end);
 }
 
-/// A claim whose worker waits for the answer. Dropped, it is answered an unknown outcome: the
-/// worker looks for leases.
-struct Unanswered {
+/// A claim whose worker waits for the answer. Dropping it returns an unknown outcome, so that the
+/// worker asks for its leases.
+struct PendingAnswer {
     request: ClaimRequest,
     sender: Option<oneshot::Sender<Option<Answer>>>,
 }
 
-impl Unanswered {
-    /// `None` if the claim was not made.
+impl PendingAnswer {
+    /// Sends the answer to the worker; `None` if the claim was not made.
     fn answer(mut self, reply: Option<Result<ClaimReply>>) {
         self.send(reply);
     }
 
     fn send(&mut self, reply: Option<Result<ClaimReply>>) {
         let Some(sender) = self.sender.take() else { return };
-        // The worker may be gone.
+        // Fails if the worker was dropped.
         let _ = sender.send(reply.map(|reply| Answer { request: self.request.clone(), reply }));
     }
 }
 
-impl Drop for Unanswered {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         self.send(Some(Err(missing("claim jobs"))));
     }

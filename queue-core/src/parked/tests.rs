@@ -1,4 +1,4 @@
-//! Which claim goes with an insert, and what its worker and the enqueuer are answered.
+//! Tests which claim an insert sends, and which answers the worker and the enqueuer receive.
 
 use std::future::Future;
 use std::pin::pin;
@@ -26,21 +26,21 @@ fn job(queue: &str, kind: &str) -> JobSpec {
     job.queue(queue.parse().unwrap()).resolve(id, &TaskOptions::default())
 }
 
-/// How the backend under it answers an insert with a claim.
+/// How the storage treats an insert with a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answers {
-    /// As it should.
-    Rightly,
-    /// Once it was polled a fourth time.
-    Slowly,
+enum InsertBehavior {
+    /// Stores it at once.
+    Normal,
+    /// Stores it at the fourth poll.
+    Slow,
     Declines,
     FailsFor(ErrorKind),
-    /// The batch by itself, without a word on the claim.
-    LeavesTheBatchOpen,
+    /// Returns an unknown outcome for the batch, and no reply to the claim.
+    FailsOnlyTheBatch,
 }
 
 #[derive(Debug)]
-struct Storage(MemoryBackend, Answers);
+struct Storage(MemoryBackend, InsertBehavior);
 
 #[async_trait]
 impl Wrapper for Storage {
@@ -54,15 +54,15 @@ impl Wrapper for Storage {
         }
         let error = |kind| Error::new(kind, "insert jobs", "as the test wants");
         match self.1 {
-            Answers::Rightly => {}
-            Answers::Slowly => {
+            InsertBehavior::Normal => {}
+            InsertBehavior::Slow => {
                 for _ in 0..3 {
                     tokio::task::yield_now().await;
                 }
             }
-            Answers::Declines => return Ok(InsertReply::declined()),
-            Answers::FailsFor(kind) => return Err(error(kind)),
-            Answers::LeavesTheBatchOpen => {
+            InsertBehavior::Declines => return Ok(InsertReply::declined()),
+            InsertBehavior::FailsFor(kind) => return Err(error(kind)),
+            InsertBehavior::FailsOnlyTheBatch => {
                 return Ok(InsertReply::new(vec![Err(error(ErrorKind::UnknownOutcome))]));
             }
         }
@@ -70,18 +70,18 @@ impl Wrapper for Storage {
     }
 }
 
-/// A storage with a worker whose claim is parked.
-async fn parked(answers: Answers) -> (Arc<dyn Backend>, ParkedClaims, ParkedClaim) {
+/// Returns a storage with a registered worker whose claim is parked.
+async fn parked(behavior: InsertBehavior) -> (Arc<dyn Backend>, ParkedClaims, ParkedClaim) {
     let (memory, parking) = (MemoryBackend::new(), ParkedClaims::default());
     let request = request("default", &["a"]);
     let expiry = std::time::Duration::from_secs(60);
     memory.register(RegisterRequest::new(request.worker, "test", expiry)).await.unwrap();
     let claim = parking.park(vec![request], ANY, || ROOM);
-    (Arc::new(Storage(memory, answers)), parking, claim)
+    (Arc::new(Storage(memory, behavior)), parking, claim)
 }
 
 #[test]
-fn a_claim_is_taken_for_a_ready_job_of_its_queue_and_kinds() {
+fn claim_is_taken_for_a_matching_ready_job() {
     let parking = ParkedClaims::default();
     let requests = vec![request("mail", &["a"]), request("default", &["a", "b"])];
     let _claim = parking.park(requests, ANY, || ROOM);
@@ -91,11 +91,11 @@ fn a_claim_is_taken_for_a_ready_job_of_its_queue_and_kinds() {
 
     let made = parking.take(&[later, job("default", "b")]).unwrap().request;
     assert_eq!((made.queue.as_str(), made.limit, made.last_attempts), ("default", 2, 1));
-    assert!(parking.take(&[job("default", "b")]).is_none(), "it is made once");
+    assert!(parking.take(&[job("default", "b")]).is_none(), "an insert takes it once");
 }
 
 #[test]
-fn a_claim_stays_while_more_is_inserted_than_it_is_for() {
+fn large_batch_leaves_the_claim_parked() {
     let parking = ParkedClaims::default();
     let jobs: Vec<JobSpec> = (0..3).map(|_| job("default", "a")).collect();
     for most in [BatchSize { jobs: 2, bytes: 9 }, BatchSize { jobs: 9, bytes: 2 }] {
@@ -106,7 +106,7 @@ fn a_claim_stays_while_more_is_inserted_than_it_is_for() {
 }
 
 #[tokio::test]
-async fn a_claim_stays_while_there_is_no_room() {
+async fn claim_without_room_stays_parked() {
     let parking = ParkedClaims::default();
     let claim = parking.park(vec![request("default", &["a"])], ANY, Room::default);
     assert!(parking.take(&[job("default", "a")]).is_none());
@@ -115,8 +115,8 @@ async fn a_claim_stays_while_there_is_no_room() {
 }
 
 #[tokio::test]
-async fn a_claim_is_made_with_the_insert() {
-    let (backend, parking, claim) = parked(Answers::Rightly).await;
+async fn insert_sends_the_parked_claim() {
+    let (backend, parking, claim) = parked(InsertBehavior::Normal).await;
     let batch = vec![job("default", "a"), job("default", "a")];
     let ids: Vec<JobId> = batch.iter().map(|job| job.id).collect();
     let stored = parking.insert(&backend, batch).await.unwrap().remove(0).unwrap();
@@ -125,20 +125,20 @@ async fn a_claim_is_made_with_the_insert() {
     assert_eq!(jobs.iter().map(|job| job.token.job).collect::<Vec<_>>(), ids);
 }
 
-/// An enqueuer that does something else before it looks at its enqueue again.
+/// The enqueuer does not poll its enqueue again for a while.
 #[tokio::test]
-async fn a_worker_waits_for_no_enqueuer() {
-    let (backend, parking, mut claim) = parked(Answers::Slowly).await;
+async fn worker_does_not_wait_for_the_enqueuer() {
+    let (backend, parking, mut claim) = parked(InsertBehavior::Slow).await;
     let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
     assert!(enqueue.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     let answer = claim.answered().await.unwrap();
     assert_eq!(answer.reply.unwrap().jobs.len(), 1);
-    assert!(enqueue.await.unwrap()[0].as_ref().unwrap()[0].is_new(), "it is answered, too");
+    assert!(enqueue.await.unwrap()[0].as_ref().unwrap()[0].is_new(), "the enqueuer receives its answer too");
 }
 
 #[tokio::test]
-async fn a_worker_gets_its_answer_though_the_enqueuer_was_dropped() {
-    let (backend, parking, claim) = parked(Answers::Slowly).await;
+async fn dropped_enqueuer_leaves_the_worker_its_answer() {
+    let (backend, parking, claim) = parked(InsertBehavior::Slow).await;
     {
         let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
         assert!(enqueue.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -148,8 +148,8 @@ async fn a_worker_gets_its_answer_though_the_enqueuer_was_dropped() {
 }
 
 #[tokio::test]
-async fn an_enqueuer_gets_its_answer_though_the_worker_was_dropped() {
-    let (backend, parking, claim) = parked(Answers::Slowly).await;
+async fn dropped_worker_leaves_the_enqueuer_its_answer() {
+    let (backend, parking, claim) = parked(InsertBehavior::Slow).await;
     let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
     assert!(enqueue.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
     drop(claim);
@@ -157,34 +157,34 @@ async fn an_enqueuer_gets_its_answer_though_the_worker_was_dropped() {
 }
 
 #[tokio::test]
-async fn a_declined_insert_is_made_without_the_claim() {
-    let (backend, parking, claim) = parked(Answers::Declines).await;
+async fn declined_insert_is_repeated_without_the_claim() {
+    let (backend, parking, claim) = parked(InsertBehavior::Declines).await;
     let stored = parking.insert(&backend, vec![job("default", "a")]).await.unwrap();
     assert!(stored[0].as_ref().unwrap()[0].is_new());
     assert!(claim.withdraw().await.is_none());
 }
 
 #[tokio::test]
-async fn a_claim_is_as_uncertain_as_its_insert() {
-    let uncertain = [Answers::FailsFor(ErrorKind::UnknownOutcome), Answers::LeavesTheBatchOpen];
-    for answers in uncertain {
-        let (backend, parking, claim) = parked(answers).await;
+async fn claim_shares_the_unknown_outcome_of_its_insert() {
+    let uncertain = [InsertBehavior::FailsFor(ErrorKind::UnknownOutcome), InsertBehavior::FailsOnlyTheBatch];
+    for behavior in uncertain {
+        let (backend, parking, claim) = parked(behavior).await;
         let stored = parking.insert(&backend, vec![job("default", "a")]).await;
         let error = stored.and_then(|mut batches| batches.remove(0)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnknownOutcome);
         let answer = claim.withdraw().await.unwrap();
-        assert_eq!(answer.reply.unwrap_err().kind(), ErrorKind::UnknownOutcome, "{answers:?}");
+        assert_eq!(answer.reply.unwrap_err().kind(), ErrorKind::UnknownOutcome, "{behavior:?}");
     }
-    let (backend, parking, claim) = parked(Answers::FailsFor(ErrorKind::Unavailable)).await;
+    let (backend, parking, claim) = parked(InsertBehavior::FailsFor(ErrorKind::Unavailable)).await;
     assert_eq!(
         parking.insert(&backend, vec![job("default", "a")]).await.unwrap_err().kind(),
         ErrorKind::Unavailable
     );
-    assert!(claim.withdraw().await.is_none(), "nothing was done");
+    assert!(claim.withdraw().await.is_none(), "the claim was not made");
 }
 
 #[test]
-fn a_claim_that_is_dropped_is_withdrawn() {
+fn dropped_claim_is_withdrawn() {
     let parking = ParkedClaims::default();
     drop(parking.park(vec![request("default", &["a"])], ANY, || ROOM));
     assert!(parking.take(&[job("default", "a")]).is_none());
@@ -194,8 +194,8 @@ fn a_claim_that_is_dropped_is_withdrawn() {
 }
 
 #[tokio::test]
-async fn an_answer_is_not_lost_with_the_wait_for_it() {
-    let (backend, parking, mut claim) = parked(Answers::Slowly).await;
+async fn dropped_wait_keeps_the_answer() {
+    let (backend, parking, mut claim) = parked(InsertBehavior::Slow).await;
     let mut enqueue = pin!(parking.insert(&backend, vec![job("default", "a")]));
     let mut context = Context::from_waker(Waker::noop());
     assert!(enqueue.as_mut().poll(&mut context).is_pending());

@@ -23,7 +23,7 @@
 //!  │ heartbeat loop │ ─────────────────────────► │ upkeep loop │
 //!  └─┬──────────────┘                            └──────┬──────┘
 //!    │   ▲ Membership::report_loss                      │
-//!    │   │ (a claim was told WorkerLost)                │ ClaimSignals::change_plan
+//!    │   │ (a claim returned WorkerLost)                │ ClaimSignals::change_plan
 //!    │   │                                              │ (jobs were rescued)
 //!    │   │      ClaimSignals::change_plan               │
 //!    │   │      (registered; a job is due)              │

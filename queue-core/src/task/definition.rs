@@ -1,4 +1,4 @@
-//! A task as a value, which may be a `static`.
+//! A task that is a value, which may be a `static`.
 
 use std::fmt;
 use std::future::Future;
@@ -39,23 +39,24 @@ use crate::{HandlerResult, JobContext, JobId, NewJob, Queue, Result, TaskOptions
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
 ///
-/// A definition that is registered on several queues enqueues on the last of them; the handles tell
-/// them apart. It does not keep the queue: once that and its workers and handles are gone, so is the
-/// backend, and to enqueue is an error.
+/// A definition that is registered on several queues enqueues on the last of them. Use the handles
+/// to choose a queue. A definition does not keep its queue alive. After the queue, its workers and
+/// its handles are dropped, the definition cannot enqueue any more.
 pub struct TaskDefinition<P> {
     typed: Definition<P, ()>,
 }
 
 impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
-    /// A task of this kind; the kind is checked when the task is registered. A `static` cannot name
-    /// the type of an async function, hence the closure with `Box::pin`; elsewhere
-    /// [`from_fn`](Self::from_fn) does without.
+    /// Creates a task of this kind. The kind is checked when the task is registered.
+    ///
+    /// The handler is a closure with `Box::pin`, because a `static` cannot name the type of an
+    /// async function. [`from_fn`](Self::from_fn) needs no `Box::pin`.
     #[must_use]
     pub const fn new(name: &'static str, handler: TaskFn<P, ()>) -> Self {
         Self { typed: Definition::new(name, Run::Static(handler)) }
     }
 
-    /// A task whose handler captures what it needs; not for a `static`.
+    /// Creates a task whose handler may capture values. It cannot be used for a `static`.
     pub fn from_fn<F, Fut>(name: &'static str, handler: F) -> Self
     where
         F: Fn(JobContext, P) -> Fut + Send + Sync + 'static,
@@ -64,7 +65,8 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
         Self { typed: Definition::from_fn(name, handler) }
     }
 
-    /// A task whose handler blocks its thread; it runs as [`blocking`](crate::blocking) says.
+    /// Creates a task whose handler blocks its thread. It runs like a handler of
+    /// [`blocking`](crate::blocking).
     ///
     /// ```
     /// use queue_core::{HandlerResult, JobContext, TaskDefinition};
@@ -82,20 +84,21 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
         Self { typed: Definition::blocking(name, function) }
     }
 
-    /// The same with these options.
+    /// Sets the options.
     #[must_use]
     pub fn with_options(mut self, options: TaskOptions) -> Self {
         self.typed.options = options;
         self
     }
 
-    /// The same with options that are made when they are needed, for a `static`.
+    /// Sets a function that returns the options, for a `static`.
     ///
     /// ```
     /// use queue_core::{TaskDefinition, TaskOptions};
     ///
-    /// static RESIZE: TaskDefinition<String> = TaskDefinition::new("resize", |_, _| Box::pin(async { Ok(()) }))
-    ///     .with_options_fn(|| TaskOptions::new().max_retries(3).needs_state::<String>());
+    /// static RESIZE: TaskDefinition<String> =
+    ///     TaskDefinition::new("resize", |_, _| Box::pin(async { Ok(()) }))
+    ///         .with_options_fn(|| TaskOptions::new().max_retries(3).needs_state::<String>());
     /// ```
     #[must_use]
     pub const fn with_options_fn(mut self, options: fn() -> TaskOptions) -> Self {
@@ -103,7 +106,7 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
         self
     }
 
-    /// Registers the task, and gives back the handle through which it is enqueued.
+    /// Registers the task, and returns the handle that enqueues its jobs.
     ///
     /// # Errors
     /// Those of [`Queue::handle`].
@@ -111,17 +114,17 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
         self.typed.register(queue)
     }
 
-    /// The task's kind.
+    /// Returns the task's kind.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.typed.name
     }
 
-    /// A job with this task's options, for a [`Client`](crate::Client) whose workers are elsewhere.
+    /// Creates a job with the options of this task, for a [`Client`](crate::Client).
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised, what was written cannot be read as a
-    /// `P` again, or the kind is no valid name.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised, its JSON does
+    /// not decode as a `P`, or the kind is not a valid name.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         self.typed.job(payload)
     }
@@ -129,8 +132,8 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
     /// Enqueues one job to run as soon as possible.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the task was never registered, and those of [`job`](Self::job) and
-    /// of [`Enqueuer`](crate::Enqueuer).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the task was never registered, and those of
+    /// [`job`](Self::job) and of [`Enqueuer`](crate::Enqueuer).
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         self.typed.handle()?.enqueue(payload).await
     }
@@ -143,7 +146,7 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
         self.typed.handle()?.enqueue_at(payload, run_at).await
     }
 
-    /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.
+    /// Enqueues one job per payload, all or none. Ids are in the order of `payloads`.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
@@ -151,7 +154,7 @@ impl<P: Serialize + DeserializeOwned + Send + 'static> TaskDefinition<P> {
         self.typed.handle()?.enqueue_batch(payloads).await
     }
 
-    /// Enqueues a job a payload, all or none, to run at `run_at` or later.
+    /// Enqueues one job per payload, all or none, to run at `run_at` or later.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).

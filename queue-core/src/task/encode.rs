@@ -8,18 +8,19 @@ use serde::de::DeserializeOwned;
 use crate::payload::to_json;
 use crate::{Error, HandlerResult, JobError, Payload, Result};
 
-/// The payload of one job.
+/// Writes the payload of one job.
 ///
 /// # Errors
-/// [`Invalid`](crate::ErrorKind::Invalid) names the task if the payload cannot be written, or not be read as a `P` again.
+/// [`Invalid`](crate::ErrorKind::Invalid) names the task if the payload cannot be written, or does
+/// not decode as a `P`.
 pub(super) fn payload<P: Serialize + DeserializeOwned>(task: &str, value: &P) -> Result<Payload> {
     readable(value).map_err(|error| refuse(format!("enqueue a job of task `{task}`"), error))
 }
 
-/// The payloads of a batch, in its order.
+/// Writes the payloads of a batch, in its order.
 ///
 /// # Errors
-/// As [`payload`], with the number of the first job that is concerned.
+/// As [`payload`], with the number of the first refused job.
 pub(super) fn payloads<P: Serialize + DeserializeOwned>(task: &str, values: &[P]) -> Result<Vec<Payload>> {
     let many = values.len();
     let encode = |(number, value)| {
@@ -30,7 +31,8 @@ pub(super) fn payloads<P: Serialize + DeserializeOwned>(task: &str, values: &[P]
     (1_usize..).zip(values).map(encode).collect()
 }
 
-/// The result of an attempt, which fails if the result cannot be written, or not be read as an `R` again.
+/// Writes the result of an attempt. Fails if the result cannot be written, or does not decode as an
+/// `R`.
 pub(super) fn result<R: Serialize + DeserializeOwned>(value: &R) -> HandlerResult<String> {
     let text = to_json("write a result", value)?;
     if let Err(error) = serde_json::from_str::<R>(&text) {
@@ -40,8 +42,8 @@ pub(super) fn result<R: Serialize + DeserializeOwned>(value: &R) -> HandlerResul
     Ok(text)
 }
 
-/// Decodes what was encoded, because the job would otherwise fail on each of its attempts, long after the caller was told that
-/// it is enqueued.
+/// Encodes a value and decodes it again. Otherwise each attempt of the job could fail, long after
+/// its enqueue succeeded.
 fn readable<P: Serialize + DeserializeOwned>(value: &P) -> Result<Payload> {
     let payload = Payload::encode(value)?;
     payload.decode::<P>().map_err(|error| {

@@ -1,4 +1,4 @@
-//! A task that is registered: enqueueing through it cannot name a wrong kind.
+//! The handle of a registered task.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,16 +8,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::encode;
-use crate::enqueuer::one;
+use crate::enqueuer::first_id;
 use crate::{Enqueuer, JobId, Kind, NewJob, Result, Submitted, Timestamp};
 
-/// Enqueues jobs of one task. Made by registering the task; clones are the same task.
+/// Enqueues jobs of one registered task. Clones enqueue the same task.
 ///
-/// A payload that the task could not read is refused before anything is stored:
+/// A payload that the task cannot read is refused before any job is stored:
 ///
 /// ```
 /// # use std::sync::Arc;
-/// # use queue_core::{ErrorKind, HandlerResult, JobContext, JobQueue, MemoryBackend, TaskDefinition};
+/// # use queue_core::{
+/// #     ErrorKind, HandlerResult, JobContext, JobQueue, MemoryBackend, TaskDefinition,
+/// # };
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// # let mut queue = JobQueue::new(Arc::new(MemoryBackend::new()));
 /// let scale = TaskDefinition::from_fn("scale", |_: JobContext, factor: f64| async move {
@@ -42,22 +44,22 @@ impl<P: Serialize + DeserializeOwned> TaskHandle<P> {
         Self { kind, enqueuer, payload: PhantomData }
     }
 
-    /// The task's kind.
+    /// Returns the task's kind.
     #[must_use]
     pub fn name(&self) -> &str {
         self.kind.as_str()
     }
 
-    /// A job of this task, to be changed and [submitted](Self::submit).
+    /// Creates a job of this task, to change and [submit](Self::submit).
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised, or what was written cannot be read
-    /// as a `P` again.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised, or its JSON does
+    /// not decode as a `P`.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         Ok(NewJob::new(self.kind.clone(), encode::payload(self.name(), payload)?))
     }
 
-    /// Submits jobs made by [`job`](Self::job): all or none.
+    /// Submits jobs that [`job`](Self::job) created, all or none.
     ///
     /// # Errors
     /// Those of [`Enqueuer`].
@@ -71,7 +73,7 @@ impl<P: Serialize + DeserializeOwned> TaskHandle<P> {
     /// Those of [`job`](Self::job) and of [`Enqueuer`].
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         let job = self.job(payload)?;
-        one(&self.submit(vec![job]).await?)
+        first_id(&self.submit(vec![job]).await?)
     }
 
     /// Enqueues one job to run at `run_at` or later.
@@ -80,10 +82,10 @@ impl<P: Serialize + DeserializeOwned> TaskHandle<P> {
     /// As [`enqueue`](Self::enqueue).
     pub async fn enqueue_at(&self, payload: &P, run_at: Timestamp) -> Result<JobId> {
         let job = self.job(payload)?.run_at(run_at);
-        one(&self.submit(vec![job]).await?)
+        first_id(&self.submit(vec![job]).await?)
     }
 
-    /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.
+    /// Enqueues one job per payload, all or none. Ids are in the order of `payloads`.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
@@ -92,7 +94,7 @@ impl<P: Serialize + DeserializeOwned> TaskHandle<P> {
         self.enqueuer.enqueue_batch(self.name(), payloads).await
     }
 
-    /// Enqueues a job a payload, all or none, to run at `run_at` or later.
+    /// Enqueues one job per payload, all or none, to run at `run_at` or later.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).

@@ -1,4 +1,4 @@
-//! The payload type that is the task.
+//! A task whose payload type is also its handler.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::TaskHandle;
 use super::typed::decode;
 use crate::{Handler, HandlerResult, JobContext, Kind, Payload, Queue, Result, TaskOptions};
 
-/// A payload that knows its kind and how to run.
+/// A payload type with a kind, options and a handler.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -40,10 +40,10 @@ use crate::{Handler, HandlerResult, JobContext, Kind, Payload, Queue, Result, Ta
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
 pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The kind of its jobs: stable text, never a Rust path.
+    /// The kind of its jobs. It must not change when the type is renamed.
     const KIND: &'static str;
 
-    /// The defaults of its jobs.
+    /// Returns the options of its jobs.
     fn options() -> TaskOptions {
         TaskOptions::new()
     }
@@ -51,7 +51,7 @@ pub trait Task: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// Runs one attempt.
     fn run(self, context: JobContext) -> impl Future<Output = HandlerResult> + Send;
 
-    /// Registers the task, and gives back the handle through which it is enqueued.
+    /// Registers the task, and returns the handle that enqueues its jobs.
     ///
     /// # Errors
     /// Those of [`Queue::handle`].

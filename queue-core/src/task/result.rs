@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// A [`TaskDefinition`](crate::TaskDefinition) whose handler returns an `R`, stored as JSON in the
-/// transaction that completes the job. An attempt whose result cannot be written as JSON, or not be read as an `R`
-/// again, has failed.
+/// transaction that completes the job. An attempt fails if its result cannot be written as JSON, or
+/// if that JSON does not decode as an `R`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -45,13 +45,13 @@ where
     P: Serialize + DeserializeOwned + Send + 'static,
     R: Serialize + DeserializeOwned + Send + 'static,
 {
-    /// A task of this kind; the kind is checked when the task is registered.
+    /// Creates a task of this kind. The kind is checked when the task is registered.
     #[must_use]
     pub const fn new(name: &'static str, handler: TaskFn<P, R>) -> Self {
         Self { typed: Definition::new(name, Run::Static(handler)) }
     }
 
-    /// A task whose handler captures what it needs; not for a `static`.
+    /// Creates a task whose handler may capture values. It cannot be used for a `static`.
     pub fn from_fn<F, Fut>(name: &'static str, handler: F) -> Self
     where
         F: Fn(JobContext, P) -> Fut + Send + Sync + 'static,
@@ -60,7 +60,8 @@ where
         Self { typed: Definition::from_fn(name, handler) }
     }
 
-    /// A task whose handler blocks its thread; it runs as [`blocking`](crate::blocking) says.
+    /// Creates a task whose handler blocks its thread. It runs like a handler of
+    /// [`blocking`](crate::blocking).
     #[cfg(feature = "runtime")]
     pub fn blocking<F>(name: &'static str, function: F) -> Self
     where
@@ -69,21 +70,21 @@ where
         Self { typed: Definition::blocking(name, function) }
     }
 
-    /// The same with these options.
+    /// Sets the options.
     #[must_use]
     pub fn with_options(mut self, options: TaskOptions) -> Self {
         self.typed.options = options;
         self
     }
 
-    /// The same with options that are made when they are needed, for a `static`.
+    /// Sets a function that returns the options, for a `static`.
     #[must_use]
     pub const fn with_options_fn(mut self, options: fn() -> TaskOptions) -> Self {
         self.typed.options_fn = Some(options);
         self
     }
 
-    /// Registers the task, and gives back the handle through which it is enqueued.
+    /// Registers the task, and returns the handle that enqueues its jobs.
     ///
     /// # Errors
     /// Those of [`Queue::handle`].
@@ -91,17 +92,17 @@ where
         Ok(ResultTaskHandle { task: self.typed.register(queue)?, result: PhantomData })
     }
 
-    /// The task's kind.
+    /// Returns the task's kind.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         self.typed.name
     }
 
-    /// A job with this task's options, for a [`Client`](crate::Client) whose workers are elsewhere.
+    /// Creates a job with the options of this task, for a [`Client`](crate::Client).
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised, what was written cannot be read as a `P`
-    /// again, or the kind is no valid name.
+    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised, its JSON does not
+    /// decode as a `P`, or the kind is not a valid name.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         self.typed.job(payload)
     }
@@ -109,8 +110,8 @@ where
     /// Enqueues one job to run as soon as possible.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the task was never registered, and those of [`job`](Self::job) and of
-    /// [`Enqueuer`](crate::Enqueuer).
+    /// [`NotFound`](ErrorKind::NotFound) if the task was never registered, and those of
+    /// [`job`](Self::job) and of [`Enqueuer`](crate::Enqueuer).
     pub async fn enqueue(&self, payload: &P) -> Result<JobId> {
         self.typed.handle()?.enqueue(payload).await
     }
@@ -123,7 +124,7 @@ where
         self.typed.handle()?.enqueue_at(payload, run_at).await
     }
 
-    /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.
+    /// Enqueues one job per payload, all or none. Ids are in the order of `payloads`.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
@@ -131,7 +132,7 @@ where
         self.typed.handle()?.enqueue_batch(payloads).await
     }
 
-    /// Enqueues a job a payload, all or none, to run at `run_at` or later.
+    /// Enqueues one job per payload, all or none, to run at `run_at` or later.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
@@ -153,7 +154,7 @@ pub struct ResultTaskHandle<P, R> {
 }
 
 impl<P: Serialize + DeserializeOwned, R: DeserializeOwned> ResultTaskHandle<P, R> {
-    /// The task's kind.
+    /// Returns the task's kind.
     #[must_use]
     pub fn name(&self) -> &str {
         self.task.name()
@@ -162,8 +163,8 @@ impl<P: Serialize + DeserializeOwned, R: DeserializeOwned> ResultTaskHandle<P, R
     /// As [`TaskHandle::job`].
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised, or what was written cannot be read as a `P`
-    /// again.
+    /// [`Invalid`](ErrorKind::Invalid) if the payload cannot be serialised, or its JSON does not
+    /// decode as a `P`.
     pub fn job(&self, payload: &P) -> Result<NewJob> {
         self.task.job(payload)
     }
@@ -192,7 +193,7 @@ impl<P: Serialize + DeserializeOwned, R: DeserializeOwned> ResultTaskHandle<P, R
         self.task.enqueue_at(payload, run_at).await
     }
 
-    /// Enqueues a job a payload, all or none; ids are in the order of `payloads`.
+    /// Enqueues one job per payload, all or none. Ids are in the order of `payloads`.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
@@ -200,7 +201,7 @@ impl<P: Serialize + DeserializeOwned, R: DeserializeOwned> ResultTaskHandle<P, R
         self.task.enqueue_batch(payloads).await
     }
 
-    /// Enqueues a job a payload, all or none, to run at `run_at` or later.
+    /// Enqueues one job per payload, all or none, to run at `run_at` or later.
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
@@ -211,7 +212,7 @@ impl<P: Serialize + DeserializeOwned, R: DeserializeOwned> ResultTaskHandle<P, R
     /// Reads a stored result of this task, e.g. of a [`JobRecord`](crate::backend::JobRecord).
     ///
     /// # Errors
-    /// [`Corrupt`](ErrorKind::Corrupt) if the bytes are no `R`.
+    /// [`Corrupt`](ErrorKind::Corrupt) if the bytes do not decode as an `R`.
     pub fn decode(&self, result: &[u8]) -> Result<R> {
         serde_json::from_slice(result).map_err(|error| {
             let operation = format!("read a result of task `{}`", self.name());

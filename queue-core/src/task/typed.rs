@@ -1,4 +1,4 @@
-//! What the forms of a definition share: registering, enqueueing, decoding, leaving the result.
+//! The common part of all task definitions: registration, enqueue, decoding and results.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -15,7 +15,7 @@ use crate::{
     Result, Stop, TaskOptions,
 };
 
-/// What both forms of a definition share; `R` is what the handler returns.
+/// The common part of both definitions. `R` is the result type of the handler.
 pub(super) struct Definition<P, R> {
     pub(super) name: &'static str,
     pub(super) options: TaskOptions,
@@ -111,7 +111,7 @@ where
         let registered = ignore_poison(self.registered.read()).clone();
         let enqueuer = registered.ok_or_else(|| fault("was never registered on a queue"))?;
         let enqueuer =
-            enqueuer.upgrade().ok_or_else(|| fault("was registered on a queue that is there no more"))?;
+            enqueuer.upgrade().ok_or_else(|| fault("was registered on a queue that was dropped"))?;
         Ok(TaskHandle::new(Kind::new(self.name)?, enqueuer))
     }
 
@@ -121,7 +121,7 @@ where
     }
 }
 
-/// Decodes the payload, runs, and leaves the result.
+/// Decodes the payload, runs the handler, and captures the result.
 struct TypedHandler<P, R> {
     run: Run<P, R>,
 }
@@ -146,7 +146,7 @@ where
     }
 }
 
-/// Reads the payload of a typed task; a wrong shape is a failed attempt like any other.
+/// Decodes the payload of a typed task. A payload of another type fails the attempt.
 pub(super) fn decode<P: DeserializeOwned>(payload: &Payload) -> HandlerResult<P> {
     payload.decode().map_err(|error| {
         let wanted = std::any::type_name::<P>();

@@ -1,13 +1,14 @@
-//! Futures that are dropped before they end.
+//! A helper that drops a future before it ends.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Polls a future, and drops it if it has not ended by its `polls`-th poll: what it answered, if it did.
+/// Polls a future, and drops it if it has not ended at its `polls`-th poll. Returns its output if
+/// it has ended.
 ///
-/// The waits between are the future's own: it is polled again when it asks for it. To drop one at each of its
-/// points, give it one poll more each time, until it answers:
+/// The future is polled again only when it is woken. To drop a future at each of its suspension
+/// points, increase `polls` until it ends:
 ///
 /// ```
 /// use queue_core::testing::drop_after;
@@ -15,7 +16,7 @@ use std::task::Poll;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let mut polls = 0;
 /// while drop_after(polls, tokio::task::yield_now()).await.is_none() {
-///     polls += 1; // Here a test looks at what the dropped future has left.
+///     polls += 1; // Here a test checks the effects of the dropped future.
 /// }
 /// assert_eq!(polls, 2);
 /// # });
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_future_is_dropped_at_its_last_poll_and_not_before() {
+    async fn future_is_dropped_at_its_last_poll() {
         let yields_once = || async {
             tokio::task::yield_now().await;
             7

@@ -1,4 +1,4 @@
-//! A queue that runs nothing and remembers everything.
+//! A queue for tests that records jobs and does not run them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +12,14 @@ use crate::{
     Submitted, TaskOptions,
 };
 
-/// A [`Queue`] for tests: it checks what is registered and enqueued as a real one does, runs none of
-/// it, and says afterwards what there was. Clones are the same queue.
+/// A [`Queue`] for tests. It checks handlers and jobs as a real queue does, records them, and runs
+/// no job. Clones share the queue.
 ///
 /// ```
 /// use std::sync::Arc;
-/// use queue_core::{Enqueuer, EnqueuerExt, HandlerResult, JobContext, Kind, Payload, Queue, TaskOptions};
+/// use queue_core::{
+///     Enqueuer, EnqueuerExt, HandlerResult, JobContext, Kind, Payload, Queue, TaskOptions,
+/// };
 /// use queue_core::testing::{FakeQueue, run_inline};
 ///
 /// async fn sign_up(jobs: &dyn Enqueuer, name: &str) -> queue_core::Result<()> {
@@ -58,7 +60,7 @@ struct Records {
 }
 
 impl FakeQueue {
-    /// A queue on which nothing is registered.
+    /// Creates a queue without handlers.
     #[must_use]
     pub fn new() -> Self {
         let backend = MemoryBackend::new();
@@ -67,25 +69,25 @@ impl FakeQueue {
         Self(Arc::new(Shared { backend, queue: Mutex::new(queue), enqueuer, records: Mutex::default() }))
     }
 
-    /// The kinds that have a handler, in alphabetical order.
+    /// Returns the kinds that have a handler, in alphabetical order.
     #[must_use]
     pub fn kinds(&self) -> Vec<Kind> {
         lock(&self.0.records).handlers.keys().cloned().collect()
     }
 
-    /// The handler of a kind.
+    /// Returns the handler of a kind.
     #[must_use]
     pub fn handler(&self, kind: &str) -> Option<Arc<dyn Handler>> {
         lock(&self.0.records).handlers.get(kind).cloned()
     }
 
-    /// Every job that was enqueued, in order, with every choice made; also those dequeued since.
+    /// Returns all enqueued jobs in order, with all options set. Dequeued jobs are included.
     #[must_use]
     pub fn enqueued(&self) -> Vec<JobSpec> {
         lock(&self.0.records).enqueued.clone()
     }
 
-    /// The jobs of one kind that were enqueued, in order.
+    /// Returns the enqueued jobs of one kind, in order.
     #[must_use]
     pub fn enqueued_of(&self, kind: &str) -> Vec<JobSpec> {
         let mut jobs = self.enqueued();
@@ -93,7 +95,7 @@ impl FakeQueue {
         jobs
     }
 
-    /// The jobs that were dequeued, in order.
+    /// Returns the dequeued jobs, in order.
     #[must_use]
     pub fn dequeued(&self) -> Vec<JobId> {
         lock(&self.0.records).dequeued.clone()
@@ -117,11 +119,11 @@ impl Enqueuer for Shared {
     }
 
     async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
-        let met = self.enqueuer.dequeue(id).await?;
-        if met == Dequeued::Cancelled {
+        let found = self.enqueuer.dequeue(id).await?;
+        if found == Dequeued::Cancelled {
             lock(&self.records).dequeued.push(id);
         }
-        Ok(met)
+        Ok(found)
     }
 }
 

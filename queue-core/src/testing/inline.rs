@@ -1,17 +1,17 @@
-//! Running a handler without a queue.
+//! A helper that runs a handler without a queue.
 
 use crate::{Handler, HandlerResult, JobContext, Payload, ResultCapture};
 
-/// How a handler ended, and what it left.
+/// The outcome of a handler, and its result.
 #[derive(Debug)]
 pub struct Inline {
-    /// How it ended.
+    /// The outcome.
     pub outcome: HandlerResult,
-    /// What it captured as its result; stored only if it ended well.
+    /// The captured result. A worker stores it only if the outcome is `Ok`.
     pub result: Option<Vec<u8>>,
 }
 
-/// Runs one attempt of a handler, here and now.
+/// Runs one attempt of a handler in this task.
 ///
 /// ```
 /// use queue_core::{HandlerResult, JobContext, Kind, Payload};

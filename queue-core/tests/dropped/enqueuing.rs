@@ -1,4 +1,4 @@
-//! Whatever enqueues, dropped half-way, has enqueued all of its jobs or none; whatever cancels can be asked again.
+//! A dropped enqueue has enqueued all of its jobs or none. A dropped dequeue can be repeated.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use queue_core::{
 };
 
 use crate::at_each_poll;
-use crate::hesitant::Hesitant;
+use crate::yielding::YieldingBackend;
 
 const KIND: &str = "job";
 
@@ -22,15 +22,16 @@ fn jobs(many: usize) -> Vec<NewJob> {
     (0..many).map(|_| NewJob::new(Kind::new(KIND).unwrap(), payload())).collect()
 }
 
-fn queue(storage: &Hesitant) -> JobQueue {
+fn queue(storage: &YieldingBackend) -> JobQueue {
     let mut queue = JobQueue::new(Arc::new(storage.clone()));
     let handler = |_: JobContext, _: Payload| async { HandlerResult::Ok(()) };
     queue.handle(KIND, Arc::new(handler), TaskOptions::new()).unwrap();
     queue
 }
 
-/// What `make` enqueues is stored whole or not at all; both are seen, or it was dropped too seldom.
-async fn all_or_none<T>(storage: &Hesitant, many: usize, mut make: impl AsyncFnMut() -> Result<T>) {
+/// Checks that the jobs of `make` are all stored, or none. Both must happen, because otherwise the
+/// future was not dropped at enough polls.
+async fn all_or_none<T>(storage: &YieldingBackend, many: usize, mut make: impl AsyncFnMut() -> Result<T>) {
     let mut before = storage.jobs().await;
     let mut left = BTreeSet::new();
     let look = async |polls| {
@@ -44,7 +45,7 @@ async fn all_or_none<T>(storage: &Hesitant, many: usize, mut make: impl AsyncFnM
     make().await.unwrap();
 }
 
-async fn enqueuer_enqueues_all_or_none(storage: &Hesitant, enqueuer: &dyn Enqueuer) {
+async fn enqueuer_enqueues_all_or_none(storage: &YieldingBackend, enqueuer: &dyn Enqueuer) {
     let now = Timestamp::now();
     all_or_none(storage, 3, async || enqueuer.submit(jobs(3)).await).await;
     all_or_none(storage, 1, async || enqueuer.enqueue(KIND, payload()).await).await;
@@ -58,8 +59,8 @@ async fn enqueuer_enqueues_all_or_none(storage: &Hesitant, enqueuer: &dyn Enqueu
 }
 
 #[tokio::test]
-async fn a_dropped_enqueue_of_any_enqueuer_has_enqueued_all_or_none() {
-    let storage = Hesitant::default();
+async fn dropped_enqueue_stores_all_or_none() {
+    let storage = YieldingBackend::default();
     enqueuer_enqueues_all_or_none(&storage, &Client::new(Arc::new(storage.clone()))).await;
     let queue = queue(&storage);
     enqueuer_enqueues_all_or_none(&storage, &queue).await;
@@ -67,8 +68,8 @@ async fn a_dropped_enqueue_of_any_enqueuer_has_enqueued_all_or_none() {
 }
 
 #[tokio::test]
-async fn a_dropped_enqueue_of_a_task_has_enqueued_all_or_none() {
-    let (storage, now) = (Hesitant::default(), Timestamp::now());
+async fn dropped_task_enqueue_stores_all_or_none() {
+    let (storage, now) = (YieldingBackend::default(), Timestamp::now());
     let task = TaskDefinition::from_fn("task", |_: JobContext, _: u32| async { HandlerResult::Ok(()) });
     let handle = task.register(&mut queue(&storage)).unwrap();
     all_or_none(&storage, 1, async || task.enqueue(&1).await).await;
@@ -83,8 +84,8 @@ async fn a_dropped_enqueue_of_a_task_has_enqueued_all_or_none() {
 }
 
 #[tokio::test]
-async fn a_dropped_enqueue_of_a_task_with_a_result_has_enqueued_all_or_none() {
-    let (storage, now) = (Hesitant::default(), Timestamp::now());
+async fn dropped_result_task_enqueue_stores_all_or_none() {
+    let (storage, now) = (YieldingBackend::default(), Timestamp::now());
     let task =
         ResultTask::from_fn("task", |_: JobContext, number: u32| async move { HandlerResult::Ok(number) });
     let handle = task.register(&mut queue(&storage)).unwrap();
@@ -100,19 +101,23 @@ async fn a_dropped_enqueue_of_a_task_with_a_result_has_enqueued_all_or_none() {
 }
 
 #[tokio::test]
-async fn a_dropped_dequeue_can_be_repeated() {
-    let storage = Hesitant::default();
+async fn dropped_dequeue_can_be_repeated() {
+    let storage = YieldingBackend::default();
     let queue = queue(&storage);
     let clients: [&dyn Enqueuer; 2] = [&Client::new(Arc::new(storage.clone())), &queue];
     for enqueuer in clients {
         let id = enqueuer.enqueue(KIND, payload()).await.unwrap();
         let last = at_each_poll(async || enqueuer.dequeue(id).await, async |_| {}).await.unwrap();
-        assert_eq!(last, Dequeued::Finished(queue_core::State::Cancelled), "one that was dropped did it");
+        assert_eq!(
+            last,
+            Dequeued::Finished(queue_core::State::Cancelled),
+            "a dropped dequeue has cancelled the job"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_fake_queue_has_noted_what_was_asked_of_it_or_was_not_asked() {
+async fn dropped_request_to_a_fake_queue_records_nothing() {
     let mut fake = FakeQueue::new();
     let handler = |_: JobContext, _: Payload| async { HandlerResult::Ok(()) };
     fake.handle(KIND, Arc::new(handler), TaskOptions::new()).unwrap();

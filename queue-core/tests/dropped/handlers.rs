@@ -10,7 +10,7 @@ use queue_core::{Handler, HandlerResult, JobContext, Kind, Payload, Task, blocki
 use crate::at_each_poll;
 
 #[tokio::test]
-async fn a_handler_that_is_dropped_drops_what_it_holds() {
+async fn dropped_handler_drops_its_values() {
     let held = Arc::new(());
     let handler = {
         let held = Arc::clone(&held);
@@ -29,7 +29,7 @@ async fn a_handler_that_is_dropped_drops_what_it_holds() {
     let run = async || run_inline(&handler, context(), Payload::json("1").unwrap()).await;
     let inline = at_each_poll(run, async |_| assert_eq!(Arc::strong_count(&held), 2)).await;
     assert_eq!(inline.result.as_deref(), Some(b"1".as_slice()));
-    assert_eq!(Arc::strong_count(&held), 2, "what the handler itself has");
+    assert_eq!(Arc::strong_count(&held), 2, "only the handler and the test hold it");
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -47,7 +47,7 @@ impl Task for Twice {
 }
 
 #[tokio::test]
-async fn a_task_that_is_dropped_has_come_as_far_as_it_was_polled() {
+async fn dropped_task_stops_at_its_last_poll() {
     let context = JobContext::new(Kind::new(Twice::KIND).unwrap());
     let mut seen = Vec::new();
     let look = async |_| seen.push(context.progress().map(|progress| progress.done));
@@ -57,19 +57,19 @@ async fn a_task_that_is_dropped_has_come_as_far_as_it_was_polled() {
 }
 
 #[tokio::test]
-async fn a_blocking_handler_that_is_dropped_runs_to_its_end() {
-    let (go_on, wait) = channel::<()>();
-    let (tell, told) = channel();
+async fn dropped_blocking_handler_runs_to_its_end() {
+    let (release, wait) = channel::<()>();
+    let (sender, ended) = channel();
     let wait = std::sync::Mutex::new(wait);
     let handler = blocking(move |_: JobContext, _: Payload| {
         wait.lock().unwrap().recv().unwrap();
-        tell.send(()).unwrap();
+        sender.send(()).unwrap();
         HandlerResult::Ok(())
     });
     let run = || handler.run(JobContext::new(Kind::new("job").unwrap()), Payload::json("1").unwrap());
     assert!(drop_after(0, run()).await.is_none());
-    assert!(told.try_recv().is_err(), "before its first poll nothing has begun");
+    assert!(ended.try_recv().is_err(), "it does not start before its first poll");
     assert!(drop_after(1, run()).await.is_none());
-    go_on.send(()).unwrap();
-    told.recv_timeout(Duration::from_secs(60)).unwrap();
+    release.send(()).unwrap();
+    ended.recv_timeout(Duration::from_secs(60)).unwrap();
 }

@@ -1,9 +1,9 @@
-//! The helpers for tests themselves.
+//! The helpers of `queue_core::testing`.
 
 use queue_core::testing::drop_after;
 
 #[tokio::test]
-async fn what_drops_a_future_drops_it_when_it_is_dropped() {
+async fn dropped_drop_after_drops_its_future() {
     let held = std::sync::Arc::new(());
     let long = || {
         let held = std::sync::Arc::clone(&held);

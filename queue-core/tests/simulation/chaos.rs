@@ -16,7 +16,7 @@ use crate::tally::Rare;
 /// Processes that run at the same time.
 const PROCESSES: usize = 3;
 
-/// A run under way.
+/// The state of a run.
 pub(crate) struct Chaos {
     world: World,
     storage: Storage,
@@ -50,12 +50,12 @@ impl Chaos {
         chaos
     }
 
-    /// Enqueues jobs and brings about faults, then ends all faults and checks every job.
+    /// Enqueues jobs and injects faults, then ends all faults and checks every job.
     pub(crate) async fn run(mut self) {
         for _ in 0..8 + self.random_below(16) {
             self.enqueue().await;
-            self.let_pass(4000).await;
-            self.trouble().await;
+            self.sleep_up_to(4000).await;
+            self.inject_fault().await;
         }
         self.storage.set_faults(Faults::default());
         self.storage.set_ahead(Duration::ZERO);
@@ -72,7 +72,7 @@ impl Chaos {
         self.world.random_below(bound)
     }
 
-    async fn let_pass(&self, at_most_millis: u64) {
+    async fn sleep_up_to(&self, at_most_millis: u64) {
         self.world.sleep(Duration::from_millis(self.random_below(at_most_millis))).await;
     }
 
@@ -98,8 +98,7 @@ impl Chaos {
             if self.random_below(3) == 0 { job.max_retries(1) } else { job }
         };
         let jobs = (0..many).map(script).map(job).collect();
-        // Half of the jobs come from a process with a worker, whose idle claim goes with the
-        // insert.
+        // A process with a worker enqueues half of the jobs, so that inserts send parked claims.
         let handle = match self.random_below(2) {
             0 => self.handle.clone(),
             _ => self.running[self.random_below(self.running.len() as u64) as usize].2.clone(),
@@ -108,7 +107,7 @@ impl Chaos {
         self.enqueued.extend(ids);
     }
 
-    async fn trouble(&mut self) {
+    async fn inject_fault(&mut self) {
         match self.random_below(9) {
             0 => self.kill(),
             1 => self.stop(),
@@ -139,7 +138,7 @@ impl Chaos {
             self.storage.tally.count(Rare::StoppedPastExpiry);
         }
         self.world.stop(process);
-        self.later(pause, move |chaos| chaos.world.go_on(process));
+        self.later(pause, move |chaos| chaos.world.resume(process));
     }
 
     async fn shut_down(&mut self) {
@@ -170,7 +169,7 @@ impl Chaos {
         let queue = QueueName::default();
         manage.pause(&queue).await.unwrap();
         let before = self.storage.claims();
-        self.let_pass(10_000).await;
+        self.sleep_up_to(10_000).await;
         assert_eq!(self.storage.claims(), before, "claims from a paused queue");
         manage.resume(&queue).await.unwrap();
     }
@@ -200,7 +199,7 @@ impl Chaos {
     }
 }
 
-/// What a later change may change.
+/// The parts of a run that a later change needs.
 struct Remote {
     world: World,
     storage: Storage,

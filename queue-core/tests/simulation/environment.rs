@@ -76,13 +76,13 @@ impl World {
         drop(killed);
     }
 
-    /// Stops a process, as SIGSTOP does. The requests that it sent go on.
+    /// Stops a process, as SIGSTOP does. Its sent requests continue.
     pub(crate) fn stop(&self, process: u32) {
         self.state().stopped.insert(process);
     }
 
     /// Continues a process, as SIGCONT does.
-    pub(crate) fn go_on(&self, process: u32) {
+    pub(crate) fn resume(&self, process: u32) {
         let mut state = self.state();
         state.stopped.remove(&process);
         let tasks = std::mem::take(&mut state.held_back);
@@ -105,8 +105,8 @@ impl World {
     /// Polls all tasks until this future has ended.
     pub(crate) fn run<T: Send + 'static>(&self, main: impl Future<Output = T> + Send + 'static) -> T {
         let result = Arc::new(Mutex::new(None));
-        let place = Arc::clone(&result);
-        self.spawn(0, Box::pin(async move { *place.lock().unwrap() = Some(main.await) }));
+        let output = Arc::clone(&result);
+        self.spawn(0, Box::pin(async move { *output.lock().unwrap() = Some(main.await) }));
         loop {
             if let Some(value) = result.lock().unwrap().take() {
                 self.end();
@@ -116,8 +116,8 @@ impl World {
         }
     }
 
-    /// Drops what still runs. Otherwise it would leak, because tasks and timers hold the simulation
-    /// that holds them, and there are thousands of simulations.
+    /// Drops the remaining tasks and timers. Otherwise they would leak, because tasks and timers
+    /// hold the simulation that holds them, and there are thousands of simulations.
     fn end(&self) {
         let mut state = self.state();
         let left = (std::mem::take(&mut state.tasks), std::mem::take(&mut state.timers));

@@ -164,7 +164,7 @@ fn panic_or_timeout_fails_only_its_job() {
                 all.iter().map(|r| (r.state, r.attempt, r.errors.first().map(|e| &*e.error))).collect();
             assert_eq!(ends[0], (State::Dead, 9, Some("panicked: as scripted")));
             assert_eq!(ends[1], (State::Dead, 9, Some("timed out after 20s")));
-            assert_eq!(ends[2], (State::Dead, 9, Some("timed out after 20s: told to stop")));
+            assert_eq!(ends[2], (State::Dead, 9, Some("timed out after 20s: stopped by its token")));
             assert_eq!(ends[3], (State::Completed, 1, None));
             assert_eq!(worker.shutdown(Duration::ZERO).await.abandoned, 0);
         });
@@ -325,7 +325,7 @@ fn shutdown_keeps_a_handlers_decision() {
 
 /// The handler cancels its own token, which stops its own work only.
 #[test]
-fn handler_that_cancels_its_token_goes_on() {
+fn handler_that_cancels_its_token_continues() {
     let world = World::new(9);
     let storage = Storage::new(&world, Faults::default());
     world.clone().run(async move {

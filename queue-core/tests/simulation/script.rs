@@ -1,4 +1,4 @@
-//! Jobs whose payload says what they do, the workers that run them, and the log of their runs.
+//! Jobs whose payload is a script, the workers that run them, and the log of their runs.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use queue_core::{
 use crate::environment::World;
 use crate::storage::Storage;
 
-/// What the handler of a simulated job does.
+/// The script of a simulated job.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Script {
     /// Takes this many milliseconds.
@@ -108,7 +108,7 @@ async fn play(world: &World, context: &JobContext, script: Script) -> HandlerRes
         Script::FailUntil(_) | Script::SnoozeOnce => {}
         Script::UntilCancelled => {
             context.cancellation().cancelled().await;
-            return Err(JobError::retry("told to stop"));
+            return Err(JobError::retry("stopped by its token"));
         }
         Script::Forever => std::future::pending().await,
     }

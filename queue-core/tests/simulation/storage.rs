@@ -26,7 +26,7 @@ pub(crate) struct Faults {
     pub(crate) longest_delay: Duration,
 }
 
-/// What a test may change during a run, and what the storage has seen.
+/// The settings that a test may change during a run, and a record of the requests.
 #[derive(Debug, Default)]
 struct StorageState {
     faults: Faults,
@@ -183,7 +183,7 @@ impl Storage {
     }
 }
 
-/// Passes a request on with the storage's time. `$saw` inspects the reply.
+/// Forwards a request with the storage's time. `$saw` inspects the reply.
 macro_rules! timed {
     ($self:ident, $method:ident, $request:ident $(, $saw:expr)?) => {
         $self

@@ -1,4 +1,4 @@
-//! What went wrong in the attempts of a job.
+//! The errors of failed attempts.
 
 use queue_core::backend::AttemptError;
 use queue_core::{JobId, Result, Timestamp};
@@ -9,7 +9,7 @@ use crate::error::Doing as _;
 use crate::layout::{ErrorKey, ErrorValue};
 use crate::tables::Tables;
 
-/// What went wrong in each failed attempt of a job, oldest first.
+/// Reads the errors of a job's failed attempts, oldest first.
 pub(crate) fn attempt_errors(
     errors: &impl ReadableTable<ErrorKey, ErrorValue>,
     id: JobId,
@@ -24,7 +24,7 @@ pub(crate) fn attempt_errors(
 }
 
 impl Tables<'_> {
-    /// Records why the attempt that runs has failed.
+    /// Records the error of the current attempt.
     pub(crate) fn add_error(&mut self, id: JobId, live: &Live, now: Timestamp, error: &str) -> Result<()> {
         self.errors.put((id.as_id(), live.attempt), (now.as_micros(), error))
     }

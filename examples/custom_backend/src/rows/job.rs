@@ -1,4 +1,4 @@
-//! A job as it was submitted.
+//! The row of a job, which never changes.
 
 use queue_core::{Attributes, Backoff, JobId, JobSpec, Kind, Payload, QueueName, Result, Timestamp};
 use redb::ReadableTable;
@@ -8,7 +8,7 @@ use crate::error::{Doing as _, Stored as _};
 use crate::layout::{Id, JobValue};
 use crate::tables::Tables;
 
-/// What was submitted, and when. One without a time of its own has that of its insert.
+/// A submitted job, and the time of its insert. Its `run_at` is always set.
 #[derive(Debug)]
 pub(crate) struct JobRow {
     pub(crate) spec: JobSpec,
@@ -22,7 +22,7 @@ pub(crate) fn job(jobs: &impl ReadableTable<Id, JobValue>, id: JobId) -> Result<
 }
 
 impl JobRow {
-    /// Reads a row. The payload is text that was checked when it came, and is not looked into again.
+    /// Reads a row. The payload is not parsed, because it was checked before its insert.
     pub(crate) fn read<'v>(id: Id, value: <JobValue as redb::Value>::SelfType<'v>) -> Result<Self> {
         let (kind, queue, payload, created_at, run_at, max_retries, priority, timeout, backoff, attributes) =
             value;
@@ -43,7 +43,7 @@ impl JobRow {
 }
 
 impl Tables<'_> {
-    /// Stores a job that was not there.
+    /// Stores a new job.
     pub(crate) fn add_job(&mut self, spec: &JobSpec, created_at: Timestamp) -> Result<()> {
         let backoff =
             spec.backoff.map(|backoff| (length(backoff.base()), length(backoff.cap()), backoff.jitter()));

@@ -1,4 +1,4 @@
-//! An unfinished job, and the indexes by which it is found.
+//! The row of an unfinished job, and its index entries.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::error::{Doing as _, Stored as _, corrupt};
 use crate::layout::{Id, LeaseValue, LiveValue, ReadyKey, WaitingKey};
 use crate::tables::Tables;
 
-/// Where an unfinished job stands.
+/// The row of an unfinished job.
 #[derive(Debug, Clone)]
 pub(crate) struct Live {
     pub(crate) queue: QueueName,
@@ -23,13 +23,13 @@ pub(crate) struct Live {
     pub(crate) run_at: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) max_retries: u16,
-    /// Somebody wants it cancelled. It stays so until the job is finished.
+    /// A cancel was requested. This stays set until the job is finished.
     pub(crate) cancel_wanted: bool,
-    /// There while it runs, and only then.
+    /// The lease; `Some` if and only if the job is running.
     pub(crate) lease: Option<Lease>,
 }
 
-/// Who runs it.
+/// A worker's right to run and settle one attempt.
 #[derive(Debug, Clone)]
 pub(crate) struct Lease {
     pub(crate) claim: ClaimId,
@@ -39,7 +39,7 @@ pub(crate) struct Lease {
 }
 
 impl Live {
-    /// A job that was just submitted.
+    /// Creates the row of a job that is inserted at `now`.
     pub(crate) fn new(spec: &JobSpec, now: Timestamp) -> Self {
         let run_at = spec.run_at.unwrap_or(now);
         Self {
@@ -55,22 +55,22 @@ impl Live {
         }
     }
 
-    /// Whether the attempt that runs, or ran last, was the last permitted one.
+    /// Returns whether the current or last attempt is the last permitted one.
     pub(crate) fn has_used_all_attempts(&self) -> bool {
         self.attempt > u32::from(self.max_retries)
     }
 
-    /// The lease, if this token is the one that holds it now: the fence of every settle.
+    /// Returns the lease if it has this token. This is the fence of every settle.
     pub(crate) fn lease_of(&self, token: Token) -> Option<&Lease> {
         self.lease.as_ref().filter(|lease| lease.claim == token.claim)
     }
 
-    /// The same job without its lease.
+    /// Returns the row without its lease, in this state.
     pub(crate) fn freed(&self, state: State, run_at: Timestamp) -> Self {
         Self { state, run_at, lease: None, ..self.clone() }
     }
 
-    /// The hint for workers.
+    /// Returns the hint that wakes workers.
     pub(crate) fn hint(&self, now: Timestamp) -> Hint {
         let is_ready = self.state == State::Ready;
         let due_in = if is_ready { Duration::ZERO } else { now.until(self.run_at) };
@@ -78,7 +78,7 @@ impl Live {
     }
 
     fn ready_key(&self, id: JobId) -> <ReadyKey as redb::Value>::SelfType<'_> {
-        // The complement turns the order around: higher priorities come first.
+        // The complement inverts the order, so that higher priorities come first.
         (self.queue.as_str(), self.kind.as_str(), !self.priority, self.run_at.as_micros(), id.as_id())
     }
 
@@ -139,14 +139,14 @@ pub(crate) fn live(rows: &impl ReadableTable<Id, LiveValue>, id: JobId) -> Resul
     row.map(|row| Live::read(row.value())).transpose()
 }
 
-/// Every change of a live row goes through one of these, which keep the indexes.
+/// Every change of a live row uses one of these functions, because they also update the indexes.
 impl Tables<'_> {
-    /// The live row that an index names.
+    /// Reads the live row of a job that is in an index.
     pub(crate) fn indexed(&self, id: JobId) -> Result<Live> {
         live(&*self.live, id)?.ok_or_else(|| corrupt(format!("an index names job {id}, which is not live")))
     }
 
-    /// The jobs that a worker holds, by one claim or by all.
+    /// Returns the jobs that a worker holds by one claim, or by all claims.
     pub(crate) fn held_by(&self, worker: WorkerId, claim: Option<ClaimId>) -> Result<Vec<JobId>> {
         let worker = worker.as_id();
         let (first, last) = claim.map_or((Id::MIN, Id::MAX), |claim| (claim.as_id(), claim.as_id()));
@@ -167,18 +167,18 @@ impl Tables<'_> {
     }
 
     pub(crate) fn change_live(&mut self, id: JobId, old: &Live, new: &Live) -> Result<()> {
-        self.leave_indexes(id, old)?;
+        self.remove_from_indexes(id, old)?;
         self.add_live(id, new)
     }
 
-    /// Puts an outcome in the place of the live row.
+    /// Replaces the live row by an outcome.
     pub(crate) fn finish(&mut self, id: JobId, old: &Live, outcome: &Outcome) -> Result<()> {
-        self.leave_indexes(id, old)?;
+        self.remove_from_indexes(id, old)?;
         self.live.remove(id.as_id())?;
         self.add_outcome(id, outcome)
     }
 
-    fn leave_indexes(&mut self, id: JobId, old: &Live) -> Result<()> {
+    fn remove_from_indexes(&mut self, id: JobId, old: &Live) -> Result<()> {
         match (old.state, &old.lease) {
             (State::Ready, _) => self.ready.remove(old.ready_key(id)),
             (State::Running, Some(lease)) => {

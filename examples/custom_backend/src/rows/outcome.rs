@@ -1,4 +1,4 @@
-//! How a job ended.
+//! The row of a finished job.
 
 use queue_core::{ClaimId, JobId, Result, State, Timestamp};
 use redb::ReadableTable;
@@ -8,21 +8,21 @@ use crate::error::Doing as _;
 use crate::layout::{Id, OutcomeValue};
 use crate::tables::Tables;
 
-/// The end of a job.
+/// The row of a finished job.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) state: State,
     pub(crate) finished_at: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) max_retries: u16,
-    /// The claim whose holder ended it, so that a settle which is repeated can be told so.
+    /// The claim whose settle ended the job, so that a repeated settle returns `Done`.
     pub(crate) claim: Option<ClaimId>,
     pub(crate) result: Option<Vec<u8>>,
     pub(crate) error: Option<String>,
 }
 
 impl Outcome {
-    /// The end of this job, with nothing said about it yet.
+    /// Creates an outcome without claim, result and error.
     pub(crate) fn of(live: &Live, state: State, now: Timestamp) -> Self {
         let Live { attempt, max_retries, .. } = *live;
         Self { state, finished_at: now, attempt, max_retries, claim: None, result: None, error: None }
@@ -43,7 +43,7 @@ impl Outcome {
     }
 }
 
-/// Reads how a job ended.
+/// Reads the outcome of a job.
 pub(crate) fn outcome(rows: &impl ReadableTable<Id, OutcomeValue>, id: JobId) -> Result<Option<Outcome>> {
     let row = rows.get(id.as_id()).doing("read a job's outcome")?;
     row.map(|row| Outcome::read(row.value())).transpose()
@@ -65,8 +65,8 @@ impl Tables<'_> {
         self.finished.put((word, finished_at, id.as_id()), ())
     }
 
-    /// Removes a finished job with all that belongs to it.
-    pub(crate) fn forget(&mut self, id: JobId, outcome: &Outcome) -> Result<()> {
+    /// Removes a finished job with all of its rows.
+    pub(crate) fn remove_finished(&mut self, id: JobId, outcome: &Outcome) -> Result<()> {
         for error in super::attempt_errors(&*self.errors, id)? {
             self.errors.remove((id.as_id(), error.attempt))?;
         }

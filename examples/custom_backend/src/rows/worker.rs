@@ -1,4 +1,4 @@
-//! A worker's own row.
+//! The row of a worker.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::error::Doing as _;
 use crate::layout::{Id, WorkerValue};
 use crate::tables::Tables;
 
-/// A worker that is registered, or was given up and still has leases.
+/// A registered worker, or a lost worker that still has leases.
 #[derive(Debug)]
 pub(crate) struct WorkerRow {
     pub(crate) name: String,
     pub(crate) expires_at: Timestamp,
     pub(crate) expiry: Duration,
-    /// It was given up, for good.
+    /// A rescue marked the worker lost, permanently.
     pub(crate) is_lost: bool,
 }
 
@@ -28,7 +28,7 @@ impl WorkerRow {
     }
 }
 
-/// Reads a worker's row.
+/// Reads the row of a worker.
 pub(crate) fn worker(rows: &impl ReadableTable<Id, WorkerValue>, id: WorkerId) -> Result<Option<WorkerRow>> {
     let row = rows.get(id.as_id()).doing("read a worker")?;
     row.map(|row| WorkerRow::read(row.value())).transpose()

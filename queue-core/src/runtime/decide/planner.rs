@@ -50,7 +50,7 @@ pub(crate) enum MoreJobs {
 
 /// The queues of one backend.
 ///
-/// While a claim is under way the caller holds wake-ups back until its reply, because an empty reply
+/// While a claim is in progress, the caller defers wake-ups until its reply, because an empty reply
 /// would hide a wake-up that came after the claim had looked.
 #[derive(Debug)]
 pub(crate) struct Planner {

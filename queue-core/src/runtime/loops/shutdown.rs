@@ -14,7 +14,7 @@ use crate::runtime::shared::worker_state::WorkerState;
 #[non_exhaustive]
 pub struct ShutdownReport {
     /// Handlers that still ran at the end, although they were asked to stop. Their leases are left
-    /// to expire, because their work goes on.
+    /// to expire, because their work continues.
     pub abandoned: usize,
 }
 

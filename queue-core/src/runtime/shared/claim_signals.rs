@@ -1,4 +1,4 @@
-//! What the other loops tell the claim loop of one backend.
+//! The signals that the other loops send to the claim loop of one backend.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,7 @@ impl ClaimSignals {
         self.retry.notified().await;
     }
 
-    /// Tells the planner of a change.
+    /// Notifies the planner of a change.
     pub(crate) fn change_plan(&self, change: PlanChange) {
         // Fails once the claim loop has ended, and then nothing is left to plan.
         let _ = self.changes.send(change);

@@ -1,14 +1,14 @@
-//! A storage that hesitates before it acts and before it answers, so that there is something to drop.
+//! A backend that yields before and after each request, so that a test can drop the request there.
 
 use async_trait::async_trait;
 use queue_core::backend::{CancelReply, CancelRequest, InsertReply, InsertRequest, Wrapper};
 use queue_core::{Backend, MemoryBackend, Result};
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Hesitant(pub(crate) MemoryBackend);
+pub(crate) struct YieldingBackend(pub(crate) MemoryBackend);
 
-impl Hesitant {
-    async fn hesitates<T>(&self, answer: impl Future<Output = T>) -> T {
+impl YieldingBackend {
+    async fn yield_around<T>(&self, answer: impl Future<Output = T>) -> T {
         tokio::task::yield_now().await;
         let answer = answer.await;
         tokio::task::yield_now().await;
@@ -21,20 +21,20 @@ impl Hesitant {
 }
 
 #[async_trait]
-impl Wrapper for Hesitant {
+impl Wrapper for YieldingBackend {
     fn inner(&self) -> &dyn Backend {
         &self.0
     }
 
     fn name(&self) -> &'static str {
-        "hesitant"
+        "yielding"
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        self.hesitates(self.0.insert(request)).await
+        self.yield_around(self.0.insert(request)).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        self.hesitates(self.0.cancel(request)).await
+        self.yield_around(self.0.cancel(request)).await
     }
 }
