@@ -1,4 +1,4 @@
-//! Prints the script that makes or brings up to date a schema, for those who run migrations by other means.
+//! Prints the script that creates or migrates a schema, for other migration tools.
 //!
 //! ```sh
 //! cargo run -p queue-postgres --example migrations -- queue > queue.sql
@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         (Some(schema), None) if schema != "--help" => queue_postgres::migrations_sql(&schema),
         _ => {
             eprintln!(
-                "usage: migrations SCHEMA, where the schema is one such as `{}`",
+                "usage: migrations SCHEMA, where the schema is a name such as `{}`",
                 queue_postgres::DEFAULT_SCHEMA
             );
             return ExitCode::from(2);

@@ -1,8 +1,10 @@
--- Q9: cancels jobs that have not started, and says what each of the others is: running, one of the ends, or NULL if there
--- is no such job. With p_signal a running job is marked, for whoever runs it.
+-- Q9: cancels jobs that have not started. Returns the state of each other job: running, a final
+-- state, or NULL if the job does not exist. With p_signal, it also requests the cancel of running
+-- jobs from their workers.
 --
--- The locks are waited for first, in the order of the ids; what is said is read afterwards, afresh. Where that finds a job alive that
--- was entered between the two, all of it is to be done again: the job waits, or runs and has no mark.
+-- Locks the jobs first, in the order of the ids, and reads the states in a later statement. If a
+-- job was inserted between the two, the caller must retry the whole call, because that job was
+-- neither cancelled nor marked.
 CREATE OR REPLACE FUNCTION {schema}.cancel(p_now timestamptz, p_jobs uuid[], p_signal boolean)
 RETURNS TABLE (place bigint, is_cancelled_now boolean, state text)
 LANGUAGE plpgsql {function_settings}
@@ -35,18 +37,22 @@ BEGIN
         LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job
     LOOP
         IF v_is_new THEN
-            RAISE EXCEPTION 'a job was entered while it was cancelled' USING ERRCODE = 'serialization_failure';
+            RAISE EXCEPTION 'a job was inserted while it was cancelled'
+                USING ERRCODE = 'serialization_failure';
         END IF;
         RETURN NEXT;
     END LOOP;
 END
 $$;
 
--- Q9: which of these jobs run and somebody wants cancelled, for whoever was told so by a notification: that can be anybody's.
+-- Q9: returns those of these jobs that run and have a cancel request. A worker calls it after a
+-- notification of cancels, because any role may send one.
 CREATE OR REPLACE FUNCTION {schema}.wanted_cancels(p_jobs uuid[]) RETURNS SETOF uuid
 LANGUAGE plpgsql STABLE {function_settings}
 AS $$
 BEGIN
-    RETURN QUERY SELECT l.id FROM live l WHERE l.id = ANY (p_jobs) AND l.state = 'running' AND l.cancel_requested;
+    RETURN QUERY
+    SELECT l.id FROM live l
+    WHERE l.id = ANY (p_jobs) AND l.state = 'running' AND l.cancel_requested;
 END
 $$;

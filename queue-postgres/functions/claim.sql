@@ -1,17 +1,20 @@
--- Q3, Q7, Q13, Q14, Q19: takes up to p_limit ready jobs of a queue.
+-- Q3, Q7, Q13, Q14, Q19: claims up to p_limit ready jobs of a queue.
 --
--- It goes down the levels of priority. For each kind that is asked for a level is one stretch of the index live_ready, in the
--- order of claims; so jobs of other kinds, of later times and of the past cost nothing. p_levels, descending, names
--- levels of which only what stands behind (p_after_run_ats, p_after_ids) is looked at: under an old snapshot the
--- index entries of all jobs that were taken since stay at the head of a level. A job that this claim promotes
--- is looked at in any case.
+-- Claims level by level, from the highest priority down. For each requested kind, a level is one
+-- range of the index live_ready, in claim order. Jobs of other kinds, of later times and of the
+-- past therefore cost nothing. p_levels, descending, names levels of which the claim reads only
+-- jobs after (p_after_run_ats, p_after_ids). Otherwise, under an old snapshot, it would read the
+-- index entries of all claimed jobs at the head of a level. Jobs that this claim promotes are
+-- always read.
 --
--- A queue that is paused gives nothing. Jobs that p_without names are passed over: a row of theirs could not be written. If another
--- one cannot be, the whole claim fails; with p_each every lease is taken by itself, and a job that cannot be leased is named.
+-- From a paused queue, it claims nothing. It skips the jobs in p_without, because a row of theirs
+-- could not be written. If the row of another job cannot be written, the whole claim fails. With
+-- p_each, it leases each job separately and returns a job that cannot be leased with the cause.
 --
--- The answer is a row for each job that was taken (they are not sorted), one for each level to which jobs were
--- promoted (only priority and run_at), one for each job of which a row could not be written (its id, and the reason as its payload),
--- and a last one with the time of the claim and when a waiting job is due next.
+-- Returns: one row per claimed job, unsorted; one row per level with promoted jobs, with only
+-- priority and run_at; one row per job with a row that could not be written, with its id, and the
+-- cause as payload. The last row has the time of the claim and the time when the next waiting job
+-- is due.
 CREATE OR REPLACE FUNCTION {schema}.claim(
     p_now timestamptz,
     p_worker uuid,
@@ -28,8 +31,9 @@ CREATE OR REPLACE FUNCTION {schema}.claim(
     p_without uuid[],
     p_each boolean
 ) RETURNS TABLE (
-    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz, attributes text
+    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer,
+    timeout interval, backoff_base interval, backoff_cap interval, backoff_jitter smallint,
+    payload text, due_at timestamptz, attributes text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -51,23 +55,26 @@ DECLARE
     v_is_paused boolean;
     v_job uuid;
 BEGIN
-    -- In a statement of its own: what is looked at afterwards is as it was when the lock was had, or later.
+    -- A separate statement, so that later statements have a snapshot from after the lock.
     PERFORM pg_advisory_xact_lock_shared(pause_lock(p_queue));
-    v_is_paused := EXISTS (SELECT 1 FROM queues q WHERE q.name = p_queue AND q.paused_at IS NOT NULL);
+    v_is_paused := EXISTS (SELECT 1 FROM queues q
+        WHERE q.name = p_queue AND q.paused_at IS NOT NULL);
 
     SELECT l.run_at INTO v_due FROM live l
     WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
         AND l.id <> ALL (p_without)
     ORDER BY l.run_at LIMIT 1;
     IF v_due <= v_now THEN
-        -- In a statement of its own: what a statement promotes, it does not see.
+        -- A separate statement, because a statement does not see the jobs that it promotes.
         FOR priority, run_at, id, payload IN
-            SELECT p.priority, p.run_at, p.passed_over, p.fault FROM promote(v_now, p_queue, 1000, p_waiting_after, p_without) p
+            SELECT p.priority, p.run_at, p.passed_over, p.fault
+            FROM promote(v_now, p_queue, 1000, p_waiting_after, p_without) p
         LOOP
             IF id IS NOT NULL THEN
                 v_passed_over := v_passed_over || id;
             ELSIF run_at <= p_after_run_ats[array_position(p_levels, priority)] THEN
-                p_after_run_ats[array_position(p_levels, priority)] := run_at - interval '1 microsecond';
+                p_after_run_ats[array_position(p_levels, priority)]
+                    := run_at - interval '1 microsecond';
             END IF;
             RETURN NEXT;
         END LOOP;
@@ -76,13 +83,14 @@ BEGIN
         payload := NULL;
         v_due := NULL;
         SELECT l.run_at INTO v_due FROM live l
-        WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_waiting_after
+        WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue
+            AND l.run_at > p_waiting_after
             AND l.id <> ALL (v_passed_over)
         ORDER BY l.run_at LIMIT 1;
     END IF;
 
     WHILE cardinality(v_taken) < p_limit AND NOT v_is_paused LOOP
-        -- The next level that has a job of one of the kinds, above the next one that is named.
+        -- The next level with a job of a requested kind, above the next level in p_levels.
         SELECT max(ready.priority) INTO v_next
         FROM unnest(p_kinds) AS k (kind)
         CROSS JOIN LATERAL (
@@ -108,8 +116,8 @@ BEGIN
         IF cardinality(p_kinds) = 1 THEN
             v_quotas := ARRAY[p_limit - cardinality(v_taken)];
         ELSE
-            -- How many of the first jobs are of which kind. Without locks: to lock the first of each kind would take them away
-            -- from others who claim at this moment.
+            -- The number of jobs per kind among the first jobs. Without locks, because locks on the
+            -- first jobs of each kind would hide these jobs from concurrent claims.
             v_quotas := ARRAY(
                 SELECT coalesce(first.jobs, 0)
                 FROM unnest(p_kinds) WITH ORDINALITY AS k (kind, number)
@@ -119,8 +127,10 @@ BEGIN
                         FROM unnest(p_kinds) AS o (kind)
                         CROSS JOIN LATERAL (
                             SELECT l.run_at, l.id FROM live l
-                            WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = o.kind AND l.priority = v_level
-                                AND (l.run_at, l.id) > (v_after_run_at, v_after_id) AND l.run_at <= v_now
+                            WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = o.kind
+                                AND l.priority = v_level
+                                AND (l.run_at, l.id) > (v_after_run_at, v_after_id)
+                                AND l.run_at <= v_now
                                 AND l.id <> ALL (p_without)
                             ORDER BY l.run_at, l.id
                             LIMIT p_limit - cardinality(v_taken)
@@ -139,7 +149,8 @@ BEGIN
         FROM unnest(p_kinds, v_quotas) AS k (kind, quota)
         CROSS JOIN LATERAL (
             SELECT l.id, l.attempt, l.max_retries FROM live l
-            WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = k.kind AND l.priority = v_level
+            WHERE l.state = 'ready' AND l.queue = p_queue AND l.kind = k.kind
+                AND l.priority = v_level
                 AND (l.run_at, l.id) > (v_after_run_at, v_after_id) AND l.run_at <= v_now
                 AND l.id <> ALL (p_without)
             ORDER BY l.run_at, l.id
@@ -152,7 +163,7 @@ BEGIN
     END LOOP;
 
     IF v_last > p_last_attempts THEN
-        -- Ends before the first job that is one too many on its last attempt.
+        -- Ends before the first job that exceeds the limit of last attempts.
         v_taken := ARRAY(
             SELECT counted.id FROM (
                 SELECT l.id, count(*) FILTER (WHERE l.attempt >= l.max_retries)
@@ -163,25 +174,31 @@ BEGIN
         );
     END IF;
 
-    -- Against a rescue of this worker, which locks the row FOR UPDATE. Whoever takes nothing leaves no trace.
+    -- Excludes a rescue of this worker, which locks the row FOR UPDATE. A claim without jobs takes
+    -- no lock, so that it writes nothing.
     IF cardinality(v_taken) > 0 THEN
         PERFORM 1 FROM workers w WHERE w.id = p_worker AND w.state = 'live' FOR KEY SHARE;
     ELSE
         PERFORM 1 FROM workers w WHERE w.id = p_worker AND w.state = 'live';
     END IF;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the worker % is not registered, or was given up', ulid(p_worker) USING ERRCODE = 'QUEWL';
+        RAISE EXCEPTION 'the worker % is not registered, or is lost', ulid(p_worker)
+            USING ERRCODE = 'QUEWL';
     END IF;
 
     IF NOT p_each THEN
         RETURN QUERY
         UPDATE live l
         SET state = 'running', attempt = l.attempt + 1, claim = p_claim, worker = p_worker,
-            deadline = least(v_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'), '9999-12-31 23:59:59.999999Z')
+            deadline = least(
+                v_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'),
+                '9999-12-31 23:59:59.999999Z'
+            )
         FROM jobs j
         WHERE l.id = ANY (v_taken) AND j.id = ANY (v_taken) AND j.id = l.id
         RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-            j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz,
+            j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint,
+            j.payload::text, NULL::timestamptz,
             j.attributes::text;
     ELSE
         FOREACH v_job IN ARRAY v_taken LOOP
@@ -206,12 +223,15 @@ BEGIN
 END
 $$;
 
--- Q19: as the last statement of claim, for one job: in a function of its own, so that nothing is answered of it if its row cannot be
--- written. If claim called it for all, a claim would cost some percent more.
-CREATE OR REPLACE FUNCTION {schema}.lease(p_now timestamptz, p_job uuid, p_worker uuid, p_claim uuid, p_grace interval)
+-- Q19: leases one job, like the last statement of claim. A separate function, so that no row is
+-- returned for a job that cannot be leased. If claim called it for all jobs, a claim would cost a
+-- few percent more.
+CREATE OR REPLACE FUNCTION {schema}.lease(p_now timestamptz, p_job uuid, p_worker uuid,
+    p_claim uuid, p_grace interval)
 RETURNS TABLE (
-    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer, timeout interval,
-    backoff_base interval, backoff_cap interval, backoff_jitter smallint, payload text, due_at timestamptz, attributes text
+    id uuid, kind text, priority smallint, run_at timestamptz, attempt integer, max_retries integer,
+    timeout interval, backoff_base interval, backoff_cap interval, backoff_jitter smallint,
+    payload text, due_at timestamptz, attributes text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -220,11 +240,15 @@ BEGIN
     RETURN QUERY
     UPDATE live l
     SET state = 'running', attempt = l.attempt + 1, claim = p_claim, worker = p_worker,
-        deadline = least(p_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'), '9999-12-31 23:59:59.999999Z')
+        deadline = least(
+            p_now + least(j.timeout, '70000000 hours') + least(p_grace, '70000000 hours'),
+            '9999-12-31 23:59:59.999999Z'
+        )
     FROM jobs j
     WHERE l.id = p_job AND j.id = l.id
     RETURNING l.id, l.kind, l.priority, l.run_at, l.attempt, l.max_retries, j.timeout::interval,
-        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint, j.payload::text, NULL::timestamptz,
+        j.backoff_base::interval, j.backoff_cap::interval, j.backoff_jitter::smallint,
+        j.payload::text, NULL::timestamptz,
             j.attributes::text;
 END
 $$;

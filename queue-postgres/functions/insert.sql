@@ -1,9 +1,8 @@
--- Q1, Q5, Q14: stores jobs, all or none; each is live at once: ready if its time has come, else
--- scheduled. An id that is known fails the call as a unique violation. Answers the time of the
--- insert.
+-- Q1, Q5, Q14: inserts all jobs or none. Each is live at once: ready if it is due, else scheduled.
+-- An existing id fails the call with a unique violation. Returns the time of the insert.
 --
--- p_more has what few jobs have, as one JSON object per job, so that a field can be added without a
--- new signature: `attributes`, a text. It is empty if no job has anything of it.
+-- p_more has the fields that few jobs have, as one JSON object per job, so that a new field needs
+-- no new signature: `attributes`, a text. It is empty if no job has any of them.
 CREATE OR REPLACE FUNCTION {schema}.insert_jobs(
     p_now timestamptz,
     p_ids uuid[],
@@ -26,44 +25,50 @@ DECLARE
 BEGIN
     WITH job AS (
         INSERT INTO jobs (
-            id, created_at, run_at, timeout, backoff_base, backoff_cap, max_retries, priority, backoff_jitter, kind, queue, payload,
+            id, created_at, run_at, timeout, backoff_base, backoff_cap, max_retries, priority,
+            backoff_jitter, kind, queue, payload,
             attributes
         )
         SELECT
             id, v_now, coalesce(run_at, v_now), timeout,
-            -- A cap below its base means nothing, and no jitter is one of 0 percent.
+            -- A cap below its base counts as the base, and a missing jitter as 0 percent.
             backoff_base, greatest(backoff_base, backoff_cap), max_retries, priority,
             CASE WHEN backoff_base IS NOT NULL THEN coalesce(backoff_jitter, 0::smallint) END,
             kind, queue, payload::json, (more::json ->> 'attributes')::json
         FROM unnest(
-            p_ids, p_kinds, p_queues, p_priorities, p_run_ats, p_max_retries, p_timeouts, p_backoff_bases, p_backoff_caps,
-            p_backoff_jitters, p_payloads, p_more
+            p_ids, p_kinds, p_queues, p_priorities, p_run_ats, p_max_retries, p_timeouts,
+            p_backoff_bases, p_backoff_caps, p_backoff_jitters, p_payloads, p_more
         ) AS new (
-            id, kind, queue, priority, run_at, max_retries, timeout, backoff_base, backoff_cap, backoff_jitter, payload, more
+            id, kind, queue, priority, run_at, max_retries, timeout, backoff_base, backoff_cap,
+            backoff_jitter, payload, more
         )
         RETURNING id, run_at, max_retries, priority, queue, kind
     )
     INSERT INTO live (id, run_at, attempt, max_retries, state, priority, queue, kind)
-    SELECT id, run_at, 0, max_retries, CASE WHEN run_at <= v_now THEN 'ready' ELSE 'scheduled' END::job_state, priority, queue, kind
+    SELECT id, run_at, 0, max_retries,
+        CASE WHEN run_at <= v_now THEN 'ready' ELSE 'scheduled' END::job_state,
+        priority, queue, kind
     FROM job;
     RETURN v_now;
 END
 $$;
 
--- Q16: the jobs that are stored under these ids, to be compared with those that are submitted
--- again. The payload is told only to those who know it; one that is not the submitted one is
--- answered as the empty text, which no payload is.
+-- Q16: returns the jobs stored under these ids, for comparison with jobs that are submitted again.
+-- Security: returns the stored payload only if it equals the submitted one, otherwise ''. An
+-- enqueuer therefore cannot read other payloads.
 CREATE OR REPLACE FUNCTION {schema}.known_jobs(p_ids uuid[], p_payloads text[])
 RETURNS TABLE (
-    id uuid, created_at timestamptz, run_at timestamptz, timeout interval, backoff_base interval, backoff_cap interval,
-    max_retries integer, priority smallint, backoff_jitter smallint, kind text, queue text, payload text
+    id uuid, created_at timestamptz, run_at timestamptz, timeout interval, backoff_base interval,
+    backoff_cap interval, max_retries integer, priority smallint, backoff_jitter smallint,
+    kind text, queue text, payload text
 )
 LANGUAGE plpgsql STABLE {function_settings}
 AS $$
 BEGIN
     RETURN QUERY
     SELECT
-        j.id, j.created_at::timestamptz, j.run_at::timestamptz, j.timeout::interval, j.backoff_base::interval, j.backoff_cap::interval,
+        j.id, j.created_at::timestamptz, j.run_at::timestamptz, j.timeout::interval,
+        j.backoff_base::interval, j.backoff_cap::interval,
         j.max_retries::integer, j.priority, j.backoff_jitter::smallint, j.kind::text, j.queue::text,
         CASE WHEN j.payload::text = s.payload COLLATE "C" THEN s.payload ELSE '' END
     FROM unnest(p_ids, p_payloads) AS s (job, payload)

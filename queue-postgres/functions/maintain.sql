@@ -1,6 +1,7 @@
--- Q7, Q8, Q11, Q14: the parts of upkeep in one transaction; one with a limit of zero is left out. A row for each level that has
--- ready jobs, a row for each job or worker of which a row could not be written, and a last one with the counts, where pruning goes on, and
--- when the next waiting job is due.
+-- Q7, Q8, Q11, Q14: does the parts of maintenance in one transaction. Skips a part with a limit of
+-- zero. Returns: one row per level with newly ready jobs; one row per job or worker with a row that
+-- could not be written. The last row has the counts, the position at which pruning continues, and
+-- the time when the next waiting job is due.
 CREATE OR REPLACE FUNCTION {schema}.maintain(
     p_now timestamptz,
     p_worker uuid,
@@ -15,8 +16,9 @@ CREATE OR REPLACE FUNCTION {schema}.maintain(
     p_window interval,
     p_without uuid[]
 ) RETURNS TABLE (
-    queue text, priority smallint, run_at timestamptz, promoted bigint, workers_lost bigint, rescued bigint, died bigint,
-    pruned bigint, next uuid, due_at timestamptz, now timestamptz, passed_over uuid, is_worker boolean, fault text
+    queue text, priority smallint, run_at timestamptz, promoted bigint, workers_lost bigint,
+    rescued bigint, died bigint, pruned bigint, next uuid, due_at timestamptz, now timestamptz,
+    passed_over uuid, is_worker boolean, fault text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -37,7 +39,10 @@ BEGIN
         WHERE l.state IN ('scheduled', 'retrying') AND l.queue > v_queue
         ORDER BY l.queue LIMIT 1;
         EXIT WHEN NOT FOUND;
-        FOR v_part IN SELECT * FROM promote(v_now, v_queue, (p_promote - v_promoted)::integer, '-infinity', p_without) LOOP
+        FOR v_part IN
+            SELECT *
+            FROM promote(v_now, v_queue, (p_promote - v_promoted)::integer, '-infinity', p_without)
+        LOOP
             v_promoted := v_promoted + v_part.jobs;
             queue := CASE WHEN v_part.passed_over IS NULL THEN v_queue END;
             priority := v_part.priority;
@@ -66,7 +71,10 @@ BEGIN
     END IF;
     IF p_prune > 0 THEN
         FOR v_part IN
-            SELECT * FROM prune(v_now, p_prune_after, p_completed, p_cancelled, p_dead, p_window, p_prune, p_prune_looks, p_without)
+            SELECT * FROM prune(
+                v_now, p_prune_after, p_completed, p_cancelled, p_dead, p_window, p_prune,
+                p_prune_looks, p_without
+            )
         LOOP
             IF v_part.passed_over IS NULL THEN
                 v_pruned := v_part.pruned;
@@ -81,7 +89,8 @@ BEGIN
         END LOOP;
     END IF;
     RETURN QUERY
-    SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_promoted, v_workers_lost, v_rescued, v_died, v_pruned, v_next,
+    SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_promoted, v_workers_lost, v_rescued,
+        v_died, v_pruned, v_next,
         next_due(), v_now, NULL::uuid, NULL::boolean, NULL::text;
 END
 $$;

@@ -1,11 +1,13 @@
--- Q17: claims hold this lock of their queue while they look whether it is paused, and until they are committed.
+-- Q17: the lock of a queue. A claim holds it while it checks whether the queue is paused, and until
+-- it commits.
 CREATE OR REPLACE FUNCTION {schema}.pause_lock(p_queue text) RETURNS bigint
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
     SELECT hashtextextended('{schema} ' || p_queue, 0)
 $$;
 
--- Q17: pauses a queue. To be committed before the claims that are under way are waited for: those that begin later see it.
+-- Q17: pauses a queue. The caller must commit this before it waits for running claims, so that
+-- later claims see it.
 CREATE OR REPLACE FUNCTION {schema}.pause(p_queue text) RETURNS void
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -15,7 +17,7 @@ BEGIN
 END
 $$;
 
--- Q17: waits for the claims of a queue that are under way.
+-- Q17: waits for the running claims of a queue.
 CREATE OR REPLACE FUNCTION {schema}.await_claims(p_queue text) RETURNS void
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -24,7 +26,7 @@ BEGIN
 END
 $$;
 
--- Q17: lets a queue go on. Whether it was paused.
+-- Q17: resumes a queue. Returns whether it was paused.
 CREATE OR REPLACE FUNCTION {schema}.resume(p_queue text) RETURNS boolean
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -34,7 +36,7 @@ BEGIN
 END
 $$;
 
--- Q17: the queues that are paused.
+-- Q17: returns the paused queues.
 CREATE OR REPLACE FUNCTION {schema}.paused() RETURNS SETOF text
 LANGUAGE plpgsql STABLE {function_settings}
 AS $$

@@ -1,5 +1,6 @@
--- Q14, Q19: makes due jobs of a queue ready, those that are due longest first. Only what waits for a time after p_after is looked
--- at, and none that p_without names. If one of them cannot be written, each is made ready by itself; one that cannot be is passed over and named, with the reason.
+-- Q14, Q19: makes due jobs of a queue ready, those due longest first. Reads only jobs with a time
+-- after p_after, and skips those in p_without. If the row of a job cannot be written, makes each
+-- job ready separately, and returns those that cannot be written with the cause.
 CREATE OR REPLACE FUNCTION {schema}.promote(
     p_now timestamptz,
     p_queue text,
@@ -16,7 +17,8 @@ DECLARE
 BEGIN
     v_due := ARRAY(
         SELECT l.id FROM live l
-        WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_after AND l.run_at <= p_now
+        WHERE l.state IN ('scheduled', 'retrying') AND l.queue = p_queue AND l.run_at > p_after
+            AND l.run_at <= p_now
             AND l.id <> ALL (p_without)
         ORDER BY l.run_at
         LIMIT p_limit
@@ -43,8 +45,10 @@ BEGIN
 END
 $$;
 
--- Q14: makes these jobs ready, which the caller has locked; answers the least time of each priority that became ready.
-CREATE OR REPLACE FUNCTION {schema}.make_ready(p_jobs uuid[]) RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint)
+-- Q14: makes these jobs ready, which the caller has locked. Returns the least time and the number
+-- of jobs per priority.
+CREATE OR REPLACE FUNCTION {schema}.make_ready(p_jobs uuid[])
+RETURNS TABLE (priority smallint, run_at timestamptz, jobs bigint)
 LANGUAGE plpgsql {function_settings}
 AS $$
 #variable_conflict use_column
@@ -53,11 +57,13 @@ BEGIN
     WITH promoted AS (
         UPDATE live l SET state = 'ready' WHERE l.id = ANY (p_jobs) RETURNING l.priority, l.run_at
     )
-    SELECT promoted.priority, min(promoted.run_at), count(*) FROM promoted GROUP BY promoted.priority;
+    SELECT promoted.priority, min(promoted.run_at), count(*) FROM promoted
+    GROUP BY promoted.priority;
 END
 $$;
 
--- Q14: when the first waiting job of any queue is due: a step in the index for each queue in which jobs wait.
+-- Q14: returns the time when the first waiting job of any queue is due, with one step in the index
+-- per queue that has waiting jobs.
 CREATE OR REPLACE FUNCTION {schema}.next_due() RETURNS timestamptz
 LANGUAGE plpgsql STABLE {function_settings}
 AS $$

@@ -1,4 +1,4 @@
--- Q11: a worker that left something running is left to expire.
+-- Q11: retires a worker. A worker with running jobs must expire instead, so that they are rescued.
 CREATE OR REPLACE FUNCTION {schema}.retire(p_worker uuid) RETURNS void
 LANGUAGE plpgsql {function_settings}
 AS $$

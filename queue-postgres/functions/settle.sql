@@ -1,8 +1,10 @@
--- Q4, Q10: ends leases. A settlement counts only under the very claim that holds the job; a result is stored in the
--- statement that completes the job. Verdicts: complete, retry, bury, snooze, cancel, release; NULL is complete, for all.
+-- Q4, Q10: ends leases. A settlement takes effect only under the claim that holds the job. The
+-- statement that completes a job also stores its result. Verdicts: complete, retry, bury, snooze,
+-- cancel, release; NULL means complete for all jobs.
 --
--- The answer names those that need a word, by their place in the list: a job that lives on, with the state it is in, and, if
--- there was one at all that changed nothing, what each of the others ended as under its claim (NULL: the lease was lost).
+-- Returns one row per unfinished job with its state and the place of its settlement in the list. If
+-- any settlement changed nothing, also returns one row per settlement. That has the state in which
+-- its claim finished the job (NULL: the lease was lost).
 CREATE OR REPLACE FUNCTION {schema}.settle(
     p_now timestamptz,
     p_jobs uuid[],
@@ -11,7 +13,8 @@ CREATE OR REPLACE FUNCTION {schema}.settle(
     p_verdicts text[],
     p_delays interval[],
     p_texts text[]
-) RETURNS TABLE (place bigint, ends boolean, state text, queue text, priority smallint, run_at timestamptz, now timestamptz)
+) RETURNS TABLE (place bigint, ends boolean, state text, queue text, priority smallint,
+    run_at timestamptz, now timestamptz)
 LANGUAGE plpgsql {function_settings}
 AS $$
 #variable_conflict use_column
@@ -31,8 +34,8 @@ BEGIN
         SELECT id, v_now, claim, attempt, 'completed', result FROM ended;
         GET DIAGNOSTICS v_ended = ROW_COUNT;
     ELSE
-        -- All locks in the order of the ids: the statements below would take them in two passes, and a cancel of several
-        -- of the same jobs could be waited for while it waits.
+        -- Takes all locks in the order of the ids. Otherwise the statements below take them in two
+        -- passes, which could deadlock with a cancel of the same jobs.
         PERFORM 1 FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE;
 
         WITH settlement AS MATERIALIZED (
@@ -42,7 +45,8 @@ BEGIN
             DELETE FROM live l
             USING settlement s
             WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
-                AND (s.verdict IN ('complete', 'bury', 'cancel') OR s.verdict = 'retry' AND l.attempt > l.max_retries)
+                AND (s.verdict IN ('complete', 'bury', 'cancel') 
+                    OR s.verdict = 'retry' AND l.attempt > l.max_retries)
             RETURNING l.id, l.claim, l.attempt, s.verdict, s.result, s.text
         ), failed AS (
             INSERT INTO attempt_errors (job, at, attempt, error)
@@ -51,14 +55,17 @@ BEGIN
         )
         INSERT INTO outcomes (id, finished_at, claim, attempt, state, error, result)
         SELECT id, v_now, claim, attempt,
-            CASE verdict WHEN 'complete' THEN 'completed' WHEN 'cancel' THEN 'cancelled' ELSE 'dead' END::job_state, text, result
+            CASE verdict WHEN 'complete' THEN 'completed' WHEN 'cancel' THEN 'cancelled'
+                ELSE 'dead' END::job_state,
+            text, result
         FROM ended;
         GET DIAGNOSTICS v_ended = ROW_COUNT;
 
         RETURN QUERY
         WITH settlement AS MATERIALIZED (
             SELECT s.*, v_now + least(s.delay, '70000000 hours') AS delayed
-            FROM unnest(p_jobs, p_claims, p_verdicts, p_delays, p_texts) WITH ORDINALITY AS s (job, claim, verdict, delay, text, place)
+            FROM unnest(p_jobs, p_claims, p_verdicts, p_delays, p_texts)
+                WITH ORDINALITY AS s (job, claim, verdict, delay, text, place)
         ), moved AS (
             UPDATE live l
             SET state = CASE
@@ -66,19 +73,25 @@ BEGIN
                     WHEN s.verdict = 'snooze' AND s.delay > '0' THEN 'scheduled'
                     ELSE 'ready'
                 END::job_state,
-                run_at = CASE WHEN s.verdict = 'release' THEN l.run_at ELSE least(s.delayed, '9999-12-31 23:59:59.999999Z') END,
+                run_at = CASE WHEN s.verdict = 'release' THEN l.run_at
+                    ELSE least(s.delayed, '9999-12-31 23:59:59.999999Z') END,
                 attempt = CASE WHEN s.verdict = 'retry' THEN l.attempt ELSE l.attempt - 1 END,
-                claim = NULL, worker = NULL, deadline = NULL, progress_done = NULL, progress_total = NULL
+                claim = NULL, worker = NULL, deadline = NULL, progress_done = NULL,
+                progress_total = NULL
             FROM settlement s
             WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
-                AND (s.verdict IN ('snooze', 'release') OR s.verdict = 'retry' AND l.attempt <= l.max_retries)
-            RETURNING s.place, s.verdict, s.text, l.id, l.attempt, l.state, l.queue, l.priority, l.run_at
+                AND (s.verdict IN ('snooze', 'release') 
+                    OR s.verdict = 'retry' AND l.attempt <= l.max_retries)
+            RETURNING s.place, s.verdict, s.text, l.id, l.attempt, l.state, l.queue, l.priority,
+                l.run_at
         ), failed AS (
             INSERT INTO attempt_errors (job, at, attempt, error)
             SELECT id, v_now, attempt, text FROM moved WHERE verdict = 'retry'
             ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
         )
-        SELECT moved.place, false, moved.state::text, moved.queue, moved.priority, moved.run_at, v_now FROM moved;
+        SELECT moved.place, false, moved.state::text, moved.queue, moved.priority, moved.run_at,
+            v_now
+        FROM moved;
         GET DIAGNOSTICS v_moved = ROW_COUNT;
     END IF;
 

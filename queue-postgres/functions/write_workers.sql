@@ -1,6 +1,6 @@
--- Q19: moves these workers, which the caller has locked, to a state, or removes them if p_state is
--- NULL. If one of the rows cannot be written, each is written by itself. A row per worker, with the
--- reason if it could not be written.
+-- Q19: sets the state of these workers, which the caller has locked, or removes them if p_state is
+-- NULL. If one of the rows cannot be written, writes each separately. Returns one row per worker,
+-- with the cause if it could not be written.
 CREATE OR REPLACE FUNCTION {schema}.write_workers(p_workers uuid[], p_state text)
 RETURNS TABLE (worker uuid, fault text)
 LANGUAGE plpgsql {function_settings}

@@ -1,4 +1,4 @@
-//! The raw rows, for the kit.
+//! Reads the raw rows for the conformance kit.
 
 use queue_core::Result;
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
@@ -11,15 +11,15 @@ use crate::error::{Effect, Fault, Outcome};
 use crate::row;
 use crate::statements::filled;
 
-/// All rows in one snapshot.
+/// Reads all rows in one snapshot.
 pub(crate) async fn stored(connections: &Connections, config: &PostgresConfig) -> Result<Stored> {
     let read = async {
         let mut connection = connections.connection().await?;
         let stored = match timeout(config.request_timeout, read(&mut connection, &config.schema)).await {
             Ok(stored) => stored,
-            Err(_) => Err(Fault::Silent(config.request_timeout)),
+            Err(_) => Err(Fault::TimedOut(config.request_timeout)),
         };
-        connections.give_back(connection, &stored, stored.is_ok());
+        connections.return_connection(connection, &stored, stored.is_ok());
         stored
     };
     read.await.map_err(|fault| fault.into_error("read all rows", Effect::Reads))
@@ -44,7 +44,7 @@ async fn rows<T>(
     schema: &Schema,
     read: impl Fn(&Row) -> Outcome<T>,
 ) -> Outcome<Vec<T>> {
-    // Not prepared, so that it also goes through a pooler.
+    // Not prepared, so that it also works through a pooler.
     let rows = transaction.query_typed(&filled(sql, schema), &[]).await?;
     rows.iter().map(read).collect()
 }

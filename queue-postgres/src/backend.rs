@@ -1,4 +1,4 @@
-//! The handle that programs hold.
+//! The handle of an application.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::config::{Pooler, PostgresConfig};
 use crate::connect::Connector;
 use crate::core::Core;
 use crate::error::Effect;
-use crate::home::Home;
-use crate::lane::Lane;
+use crate::insert_batcher::InsertBatcher;
+use crate::io_thread::IoThread;
 use crate::positions::Positions;
 use crate::tls::Tls;
-use crate::wake::{Ears, LocalWaker, listen, notify, poll};
+use crate::wake::{ListenerConfig, LocalWaker, listen, notify, poll};
 use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, worker};
 
-/// Jobs in a PostgreSQL database, shared by any number of processes and machines.
+/// Jobs in a PostgreSQL database, which any number of processes and machines may share.
 ///
-/// A handle is cheap to clone; all clones share its connections and the one thread that talks to the
-/// server. When the last clone is dropped, what was asked for is still done; the drop waits for that, at most a
-/// second.
+/// A handle is cheap to clone. All clones share its connections and one thread that talks to the
+/// server. Dropping the last clone lets pending requests finish and waits at most one second for
+/// them.
 ///
 /// ```no_run
 /// use queue_postgres::{PostgresBackend, PostgresConfig};
@@ -44,65 +44,77 @@ pub struct PostgresBackend(Arc<Shared>);
 
 struct Shared {
     core: Arc<Core>,
-    lane: Lane,
+    batcher: InsertBatcher,
     hub: WakeHub,
-    ears: Ears,
+    listener: ListenerConfig,
     listens: AtomicBool,
     config: PostgresConfig,
-    /// Dropped last, and waits for what the others leave to be done.
-    home: Home,
+    /// Dropped last, because its drop waits for the requests of the other fields.
+    io: IoThread,
 }
 
 impl PostgresBackend {
-    /// Connects, and brings the schema to the version of this program.
+    /// Connects and migrates the schema to the version of this program.
     ///
     /// # Errors
-    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the server cannot be reached, or cannot write.
-    /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): it refuses the user, the password or the
-    ///   database, or the role lacks a right.
+    /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the server cannot be reached or is
+    ///   read-only.
+    /// - [`Misconfigured`](queue_core::ErrorKind::Misconfigured): the server refuses the user, the
+    ///   password or the database, or the role lacks a right.
     /// - [`Invalid`](queue_core::ErrorKind::Invalid): the settings contradict each other.
-    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): the schema needs a newer program, or must be
-    ///   migrated first; the server is too old, or its encoding is not UTF-8.
-    /// - [`Conflict`](queue_core::ErrorKind::Conflict): tables of the same names belong to somebody else.
+    /// - [`Unsupported`](queue_core::ErrorKind::Unsupported): the schema needs a newer program, or
+    ///   must be migrated first; the server is too old, or its encoding is not UTF-8.
+    /// - [`Conflict`](queue_core::ErrorKind::Conflict): a table, type, function or view of another
+    ///   program has the name of one of the queue.
     ///
     /// # Cancellation
-    /// The schema may have been migrated when this future is dropped.
+    /// If this future is dropped, the schema may have been migrated.
     pub async fn open(config: PostgresConfig) -> Result<Self> {
         let hub = WakeHub::new();
         let tls = Tls::new(&config)?;
-        let home = Home::start()?;
+        let io = IoThread::start()?;
         let connector = Arc::new(Connector::new(&config, tls));
         let positions = Arc::new(Positions::new(config.head_interval, config.head_share));
         let local = LocalWaker::new(hub.clone(), Arc::clone(&positions));
         let (core, unsent) = Core::new(&config, &connector, local.clone(), positions)?;
         let core = Arc::new(core);
         let (opening, settings) = (Arc::clone(&core), config.clone());
-        home.run(async move {
-            // The connection of the heartbeats first: whatever else is crowded out, a worker keeps its leases.
+        io.run(async move {
+            // Opens the heartbeat connection first, so that a worker keeps its leases even if the
+            // server has no connection left for requests.
             let connected = opening.heartbeats.connect().await;
             connected.map_err(|fault| fault.into_error("open the database", Effect::Reads))?;
             server::check(&opening.heartbeats).await?;
             migrate::migrate(&opening.connections, &settings).await
         })
         .await?;
-        let ourselves = WorkerId::generate().to_string();
+        let own_id = WorkerId::generate().to_string();
         let (connections, channel) = (Arc::clone(&core.connections), config.schema.channel());
-        home.serve(notify(connections, channel, ourselves.clone(), config.notify_interval, unsent));
-        let (lane, serving) = Lane::new(Arc::clone(&core));
-        home.serve(serving);
+        io.serve(notify(connections, channel, own_id.clone(), config.notify_interval, unsent));
+        let (batcher, serving) = InsertBatcher::new(Arc::clone(&core));
+        io.serve(serving);
         let connections = Arc::clone(&core.connections);
-        let ears = Ears::new(&config, connector, connections, local, ourselves);
-        Ok(Self(Arc::new(Shared { core, lane, hub, ears, listens: AtomicBool::new(false), config, home })))
+        let listener = ListenerConfig::new(&config, connector, connections, local, own_id);
+        Ok(Self(Arc::new(Shared {
+            core,
+            batcher,
+            hub,
+            listener,
+            listens: AtomicBool::new(false),
+            config,
+            io,
+        })))
     }
 
-    /// Does a request to its end, after those that were given up: whoever asks later sees what they did.
+    /// Runs a request to its end. Requests whose futures were dropped finish first, because the
+    /// contract says that later requests on this handle see their effects.
     async fn run<T, F>(&self, request: impl FnOnce(Arc<Core>) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.0.home.abandoned_ended().await;
-        self.0.home.run(request(Arc::clone(&self.0.core))).await
+        self.0.io.dropped_requests_ended().await;
+        self.0.io.run(request(Arc::clone(&self.0.core))).await
     }
 }
 
@@ -131,8 +143,8 @@ impl Backend for PostgresBackend {
         if request.batches.is_empty() {
             return Ok(InsertReply::new(Vec::new()));
         }
-        let lane = self.0.lane.clone();
-        self.run(|_| async move { lane.insert(request).await }).await
+        let batcher = self.0.batcher.clone();
+        self.run(|_| async move { batcher.insert(request).await }).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
@@ -159,10 +171,10 @@ impl Backend for PostgresBackend {
         self.run(|core| async move { worker::register(&core, &request).await }).await
     }
 
-    /// Waits for no other request: a worker must not be given up because of one that hangs.
+    /// Waits for no other request, because a worker must not be lost while another request hangs.
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
         let core = Arc::clone(&self.0.core);
-        self.0.home.run(async move { worker::heartbeat(&core, &request).await }).await
+        self.0.io.run(async move { worker::heartbeat(&core, &request).await }).await
     }
 
     async fn retire(&self, request: RetireRequest) -> Result<()> {
@@ -174,12 +186,14 @@ impl Backend for PostgresBackend {
     }
 
     fn subscribe(&self) -> WakeReceiver {
-        let Shared { home, hub, ears, listens, config, .. } = &*self.0;
+        let Shared { io, hub, listener, listens, config, .. } = &*self.0;
         let receiver = hub.subscribe();
         if !listens.swap(true, Ordering::SeqCst) {
             match config.pooler {
-                Pooler::None => home.keep(listen(ears.clone())),
-                Pooler::Transaction => home.keep(poll(ears.local.clone(), config.poll_interval)),
+                Pooler::None => io.run_until_closed(listen(listener.clone())),
+                Pooler::Transaction => {
+                    io.run_until_closed(poll(listener.local.clone(), config.poll_interval))
+                }
             }
         }
         receiver

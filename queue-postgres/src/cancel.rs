@@ -1,4 +1,4 @@
-//! Cancelling jobs.
+//! Cancels jobs.
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
 use queue_core::{JobId, Result, State};
@@ -9,7 +9,7 @@ use crate::error::{Effect, Fault, Outcome, corrupt};
 use crate::row;
 use crate::types::{Id, Time};
 
-/// Cancels jobs, and tells those who run them.
+/// Cancels jobs and notifies the workers of running ones.
 pub(crate) async fn cancel(core: &Core, request: &CancelRequest) -> Result<Vec<CancelReply>> {
     if request.jobs.is_empty() {
         return Ok(Vec::new());
@@ -23,7 +23,7 @@ async fn try_cancel(core: &Core, request: &CancelRequest) -> Outcome<Vec<CancelR
     let rows =
         core.connections.query(&core.statements.cancel, &[&request.now.map(Time), &jobs, &signals]).await?;
     if rows.len() != jobs.len() {
-        return Err(corrupt(format!("{} jobs are answered of {}", rows.len(), jobs.len())));
+        return Err(corrupt(format!("{} replies for {} jobs", rows.len(), jobs.len())));
     }
     let replies: Vec<CancelReply> = rows.iter().map(reply).collect::<Outcome<_>>()?;
     if signals {

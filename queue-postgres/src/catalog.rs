@@ -1,4 +1,4 @@
-//! What the schema holds that is ours, by name: nothing else in it is touched.
+//! The objects of the queue in the schema, by name. No other object of the schema is changed.
 
 use crate::config::Schema;
 use crate::rights::Rights;
@@ -7,22 +7,23 @@ use crate::rights::Rights;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Function {
     pub(crate) name: &'static str,
-    /// The types of its parameters, which tell it from a function of the application's of the same name.
+    /// The types of its parameters, which distinguish it from an application's function of the same
+    /// name.
     pub(crate) parameters: &'static str,
     pub(crate) callers: Callers,
-    /// The version that brought it: until then its name must be free.
+    /// The version that added it. Earlier versions require that its name is free.
     pub(crate) since: i32,
 }
 
-/// Who may call a function.
+/// The roles that may call a function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Callers {
-    /// Everybody: it converts ids.
-    Everybody,
+    /// All roles, because the function only converts ids.
+    Public,
     /// Roles with one of these rights.
     Roles(&'static [Rights]),
-    /// The other functions.
-    Nobody,
+    /// Only other functions of the schema.
+    Internal,
 }
 
 impl Callers {
@@ -31,7 +32,7 @@ impl Callers {
     }
 }
 
-/// One of version 1; of another: `Function { since: 2, ..function(…) }`.
+/// A function of version 1. Write a later one as `Function { since: 2, ..function(…) }`.
 const fn function(name: &'static str, parameters: &'static str, callers: Callers) -> Function {
     Function { name, parameters, callers, since: 1 }
 }
@@ -40,7 +41,7 @@ const fn function(name: &'static str, parameters: &'static str, callers: Callers
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) name: &'static str,
-    /// The version that brought it: until then its name must be free.
+    /// The version that added it. Earlier versions require that its name is free.
     pub(crate) since: i32,
 }
 
@@ -56,10 +57,10 @@ const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], 
 const MAINTAIN: &str = "timestamptz, uuid, integer, integer, integer, integer, uuid, interval, interval, interval, interval, \
     uuid[]";
 
-/// All functions, those first that programs call.
+/// All functions. Those that programs call are first.
 pub(crate) const FUNCTIONS: &[Function] = &[
-    function("ulid", "uuid", Callers::Everybody),
-    function("id", "text", Callers::Everybody),
+    function("ulid", "uuid", Callers::Public),
+    function("id", "text", Callers::Public),
     function("enqueue", "text, json, text, integer, timestamptz, integer, interval, boolean", ENQUEUER),
     function("insert_jobs", INSERT, ENQUEUER),
     function("known_jobs", "uuid[], text[]", ENQUEUER),
@@ -77,60 +78,60 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("await_claims", "text", OPERATOR),
     function("resume", "text", OPERATOR),
     function("paused", "", Callers::Roles(&[Rights::Operator, Rights::Reader])),
-    function("least_id", "timestamptz", Callers::Nobody),
-    function("new_id", "timestamptz", Callers::Nobody),
-    function("json_depth", "text", Callers::Nobody),
-    function("is_of_a_row", "text", Callers::Nobody),
-    function("pause_lock", "text", Callers::Nobody),
-    function("next_due", "", Callers::Nobody),
-    function("make_ready", "uuid[]", Callers::Nobody),
-    function("promote", "timestamptz, text, integer, timestamptz, uuid[]", Callers::Nobody),
-    function("lease", "timestamptz, uuid, uuid, uuid, interval", Callers::Nobody),
-    function("take_back", "timestamptz, uuid[], text", Callers::Nobody),
-    function("take_back_each", "timestamptz, uuid[], text", Callers::Nobody),
-    function("write_workers", "uuid[], text", Callers::Nobody),
-    function("rescue", "timestamptz, uuid, integer, uuid[]", Callers::Nobody),
-    function("remove", "uuid[]", Callers::Nobody),
+    function("least_id", "timestamptz", Callers::Internal),
+    function("new_id", "timestamptz", Callers::Internal),
+    function("json_depth", "text", Callers::Internal),
+    function("is_of_a_row", "text", Callers::Internal),
+    function("pause_lock", "text", Callers::Internal),
+    function("next_due", "", Callers::Internal),
+    function("make_ready", "uuid[]", Callers::Internal),
+    function("promote", "timestamptz, text, integer, timestamptz, uuid[]", Callers::Internal),
+    function("lease", "timestamptz, uuid, uuid, uuid, interval", Callers::Internal),
+    function("take_back", "timestamptz, uuid[], text", Callers::Internal),
+    function("take_back_each", "timestamptz, uuid[], text", Callers::Internal),
+    function("write_workers", "uuid[], text", Callers::Internal),
+    function("rescue", "timestamptz, uuid, integer, uuid[]", Callers::Internal),
+    function("remove", "uuid[]", Callers::Internal),
     function(
         "prune",
         "timestamptz, uuid, interval, interval, interval, interval, integer, integer, uuid[]",
-        Callers::Nobody,
+        Callers::Internal,
     ),
 ];
 
 /// All views.
 pub(crate) const VIEWS: &[View] = &[View { name: "overview", since: 1 }];
 
-/// The tables and the view, all of which a reader reads. The ledger of migrations is everybody's to read.
+/// The tables and the view that a reader may read. All roles may read the ledger of migrations.
 pub(crate) const TABLES: &[&str] =
     &["overview", "jobs", "live", "outcomes", "attempt_errors", "workers", "queues"];
 
-/// A function, as a statement names it.
+/// The name of a function in a statement.
 pub(crate) fn signature(schema: &Schema, function: &Function) -> String {
     format!("{}.{}({})", schema.quoted(), function.name, function.parameters)
 }
 
-/// These functions, as a statement names them.
+/// The names of these functions in a statement.
 pub(crate) fn functions<'a>(schema: &Schema, functions: impl Iterator<Item = &'a Function>) -> String {
     let named = |function| format!("    {}", signature(schema, function));
     functions.map(named).collect::<Vec<_>>().join(",\n")
 }
 
-/// The tables and the view, as a statement names them.
+/// The names of the tables and the view in a statement.
 pub(crate) fn tables(schema: &Schema) -> String {
     let named = |table: &&str| format!("    {}.{table}", schema.quoted());
     TABLES.iter().map(named).collect::<Vec<_>>().join(",\n")
 }
 
-/// Takes from everybody what PostgreSQL grants to everybody, and grants what everybody may.
-pub(crate) fn closed_to_everybody(schema: &Schema, all: &[Function]) -> String {
-    let of_everybody = all.iter().filter(|function| matches!(function.callers, Callers::Everybody));
+/// Statements that revoke PostgreSQL's default grants to `PUBLIC` and grant the intended ones.
+pub(crate) fn closed_to_public(schema: &Schema, all: &[Function]) -> String {
+    let of_public = all.iter().filter(|function| matches!(function.callers, Callers::Public));
     format!(
         "REVOKE ALL ON FUNCTION\n{}\nFROM PUBLIC;\nREVOKE ALL ON\n{}\nFROM PUBLIC;\n\
          GRANT EXECUTE ON FUNCTION\n{}\nTO PUBLIC;\nGRANT SELECT ON {}.migrations TO PUBLIC;\n",
         functions(schema, all.iter()),
         tables(schema),
-        functions(schema, of_everybody),
+        functions(schema, of_public),
         schema.quoted(),
     )
 }

@@ -1,4 +1,4 @@
-//! Taking ready jobs for a worker.
+//! Claims ready jobs for a worker.
 
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 
 use crate::connections::Parameter;
 use crate::core::Core;
-use crate::damaged::{Refused, pass_over};
+use crate::damaged::{Refused, skip_unreadable};
 use crate::error::{Effect, Outcome, corrupt};
 use crate::positions::{Cursor, Start, is_full};
 use crate::row;
@@ -17,12 +17,12 @@ use crate::types::{After, Id, Interval, Time};
 
 pub(crate) const OPERATION: &str = "claim jobs";
 
-/// The wait before the next claim if a due job was not made ready: another transaction has locked
-/// it, for as long as it likes, and an idle worker would claim without a pause.
+/// Wait before the next claim if a due job was not promoted. Another transaction holds its lock for
+/// an unknown time, and an idle worker would claim without a pause.
 const WHILE_LOCKED: Duration = Duration::from_millis(100);
 
-/// Claims from where the worker's last claim ended. If nothing is found there, it claims from the
-/// head.
+/// Claims from the position of the worker's last claim. If it finds nothing there, it claims from
+/// the head.
 pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimReply> {
     let start = core.positions.next(&request, Instant::now());
     let reply = claim_from(core, &request, &start).await?;
@@ -49,15 +49,15 @@ async fn claim_from(core: &Core, request: &ClaimRequest, start: &Start) -> Resul
 }
 
 async fn try_claim(core: &Core, request: &ClaimRequest, start: &Start) -> Outcome<ClaimReply> {
-    let mut asked = Asked::of(core, request, start);
-    match core.connections.query(&core.statements.claim, &asked.parameters()).await {
-        Err(fault) if fault.is_of_a_value() => {
-            // One row is in the way of all others. The next claim passes it over, and takes what
-            // the limit kept out of this one.
-            asked.each = true;
-            let rows = core.connections.query(&core.statements.claim, &asked.parameters()).await?;
+    let mut parameters = ClaimParameters::of(core, request, start);
+    match core.connections.query(&core.statements.claim, &parameters.parameters()).await {
+        Err(fault) if fault.is_row_fault() => {
+            // One row fails the claim. The next claim skips it and claims jobs that the limit
+            // excluded from this one.
+            parameters.each = true;
+            let rows = core.connections.query(&core.statements.claim, &parameters.parameters()).await?;
             let mut reply = reply(core, request, start, &rows)?;
-            // Where none could be leased, it may be as bad.
+            // If no lease was possible, the next claim may fail too.
             reply.next_due = Some(if reply.jobs.is_empty() { WHILE_LOCKED } else { Duration::ZERO });
             Ok(reply)
         }
@@ -65,12 +65,12 @@ async fn try_claim(core: &Core, request: &ClaimRequest, start: &Start) -> Outcom
     }
 }
 
-/// What the rows of a claim say. The jobs are taken: one that cannot be read must not cost the
+/// Reads the rows of a claim. The jobs are claimed already, so an unreadable one must not fail the
 /// others.
 pub(crate) fn reply(core: &Core, request: &ClaimRequest, start: &Start, rows: &[Row]) -> Outcome<ClaimReply> {
-    let taken = read(core, rows, request)?;
-    let next_due = taken.next_due();
-    let Taken { mut jobs, promoted, now, due_at, .. } = taken;
+    let claimed = read(core, rows, request)?;
+    let next_due = claimed.next_due();
+    let ClaimRows { mut jobs, promoted, now, due_at, .. } = claimed;
     jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
     let waiting_after = due_at.is_none_or(|due_at| due_at > now).then_some(now);
     core.positions.claimed(request, start, &jobs, waiting_after, Instant::now());
@@ -78,8 +78,8 @@ pub(crate) fn reply(core: &Core, request: &ClaimRequest, start: &Start, rows: &[
     Ok(ClaimReply::new(jobs, next_due))
 }
 
-/// What a claim sends.
-pub(crate) struct Asked<'a> {
+/// The parameters of the statement of a claim.
+pub(crate) struct ClaimParameters<'a> {
     now: Option<Time>,
     worker: Id,
     claim: Id,
@@ -92,13 +92,13 @@ pub(crate) struct Asked<'a> {
     run_ats: Vec<Time>,
     ids: Vec<Id>,
     waiting_after: After,
-    /// Jobs that are passed over.
+    /// Jobs to skip.
     without: Vec<Id>,
-    /// Whether each lease is taken by itself.
+    /// Whether each job is leased separately.
     each: bool,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> ClaimParameters<'a> {
     pub(crate) fn of(core: &Core, request: &'a ClaimRequest, start: &Start) -> Self {
         let mut kinds: Vec<&str> = request.kinds.iter().map(Kind::as_str).collect();
         kinds.sort_unstable();
@@ -122,7 +122,7 @@ impl<'a> Asked<'a> {
             run_ats,
             ids,
             waiting_after: After(start.waiting_after),
-            without: core.refused.left_alone(),
+            without: core.refused.skipped(),
             each: false,
         }
     }
@@ -147,20 +147,20 @@ impl<'a> Asked<'a> {
     }
 }
 
-struct Taken {
+struct ClaimRows {
     jobs: Vec<ClaimedJob>,
     promoted: Vec<Hint>,
-    /// How many rows could not be read.
-    passed_over: usize,
+    /// Number of unreadable rows.
+    unreadable: usize,
     now: Timestamp,
     due_at: Option<Timestamp>,
 }
 
-impl Taken {
-    /// How long until another claim may bring more.
+impl ClaimRows {
+    /// The time until another claim may return more jobs.
     fn next_due(&self) -> Option<Duration> {
-        if self.passed_over > 0 {
-            // The limit may have kept others out, which a claim that brings little does not say.
+        if self.unreadable > 0 {
+            // The limit may have excluded other jobs, although this claim returned fewer.
             return Some(Duration::ZERO);
         }
         let due_in = self.now.until(self.due_at?);
@@ -169,26 +169,26 @@ impl Taken {
     }
 }
 
-fn read(core: &Core, rows: &[Row], request: &ClaimRequest) -> Outcome<Taken> {
+fn read(core: &Core, rows: &[Row], request: &ClaimRequest) -> Outcome<ClaimRows> {
     let Some((last, rows)) = rows.split_last() else {
-        return Err(corrupt("a claim was answered nothing"));
+        return Err(corrupt("a claim returned no rows"));
     };
     let (now, due_at) = (row::time(last, 2)?, row::time_if_any(last, 11)?);
     let (mut jobs, mut promoted) = (Vec::with_capacity(rows.len()), Vec::new());
     let mut refused = 0;
     for row in rows {
         if row::get::<Option<Id>>(row, 0)?.is_none() {
-            promoted.extend(pass_over(row, hint(row, &request.queue)));
+            promoted.extend(skip_unreadable(row, hint(row, &request.queue)));
         } else if row::get::<Option<&str>>(row, 10)?.is_none() {
-            // It could not be promoted, or leased.
+            // The job could not be promoted or leased.
             core.refused.note(Refused::Job(row::job_id(row, 0)?), row::get(row, 9)?);
             refused += 1;
         } else {
-            jobs.extend(pass_over(row, job(row, request.claim, &request.queue)));
+            jobs.extend(skip_unreadable(row, job(row, request.claim, &request.queue)));
         }
     }
-    let passed_over = rows.len() - jobs.len() - promoted.len() - refused;
-    Ok(Taken { jobs, promoted, passed_over, now, due_at })
+    let unreadable = rows.len() - jobs.len() - promoted.len() - refused;
+    Ok(ClaimRows { jobs, promoted, unreadable, now, due_at })
 }
 
 fn hint(row: &Row, queue: &QueueName) -> Outcome<Hint> {
@@ -206,7 +206,7 @@ fn job(row: &Row, claim: ClaimId, queue: &QueueName) -> Outcome<ClaimedJob> {
     Ok(ClaimedJob::new(claim, row::attempt(row, 3)?, row::time(row, 2)?, job))
 }
 
-/// The live leases of a claim, in the order of a claim.
+/// The live leases of a claim, in claim order.
 pub(crate) async fn leases(core: &Core, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
     let (worker, claim) = (Id::from(request.worker), Id::from(request.claim));
     let read = async {
@@ -214,7 +214,7 @@ pub(crate) async fn leases(core: &Core, request: LeasesRequest) -> Result<Vec<Cl
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
             let lease = row::queue(row, 11).and_then(|queue| job(row, request.claim, &queue));
-            jobs.extend(pass_over(row, lease));
+            jobs.extend(skip_unreadable(row, lease));
         }
         jobs.sort_by_key(|job| (Reverse(job.priority), job.run_at, job.token.job));
         Ok(jobs)

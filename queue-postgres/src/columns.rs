@@ -1,4 +1,4 @@
-//! What an insert sends: its jobs, column by column.
+//! The parameters of an insert: the jobs by column.
 
 use queue_core::{Backoff, JobSpec, Timestamp};
 use serde_json::json;
@@ -22,13 +22,13 @@ pub(crate) struct Columns<'a> {
     more: Vec<Option<String>>,
 }
 
-/// The object of a job in `p_more`: what few jobs have.
+/// The object of a job in `p_more`: the fields that few jobs have.
 fn more(job: &JobSpec) -> Option<String> {
     let attributes = job.attributes.as_ref()?;
     Some(json!({ "attributes": attributes.as_str() }).to_string())
 }
 
-/// The texts of a job, in bytes: what a list of jobs is bounded by.
+/// The size of a job's texts in bytes, by which lists of jobs are limited.
 pub(crate) fn bytes(job: &JobSpec) -> usize {
     let attributes = job.attributes.as_ref().map_or(0, |attributes| attributes.as_str().len());
     job.payload.as_bytes().len() + attributes

@@ -1,4 +1,4 @@
-//! What a user may set, with its defaults.
+//! The settings of the backend and their defaults.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,86 +9,82 @@ use tokio_postgres::config::SslMode;
 
 use crate::url;
 
-/// The schema of the tables unless set otherwise.
+/// Schema of the tables (default: `queue`).
 pub const DEFAULT_SCHEMA: &str = "queue";
 
-/// The most connections that a handle shares among its requests, unless set otherwise. One more is
-/// kept for heartbeats, and one to listen for wake-ups. Where the server has fewer for the role, a
-/// handle does with two: one for heartbeats, and one for requests.
+/// Maximum number of connections that the requests of a handle share (default: 6). A handle keeps
+/// one more for heartbeats and one to listen for wake-ups. If the server has fewer for the role, a
+/// handle works with two: one for heartbeats and one for requests.
 pub const DEFAULT_CONNECTIONS: usize = 6;
 
-/// How long a new connection may take to come up at one address, TCP, TLS and login together,
-/// unless set otherwise.
+/// Maximum time to connect to one address, including TCP, TLS and login (default: 5 s).
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a request waits for one of the connections, unless set otherwise.
+/// Maximum wait of a request for a connection of the pool (default: 10 s).
 pub const DEFAULT_POOL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a request waits for the server's answer, unless set otherwise.
+/// Maximum wait of a request for the server's answer (default: 30 s).
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a heartbeat waits for the server's answer, unless set otherwise: a connection that is
-/// silent is given up early enough for another try before the worker expires.
+/// Maximum wait of a heartbeat for the server's answer (default: 4 s). Short enough that a
+/// heartbeat on a broken connection can be retried before the worker expires.
 pub const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long an insert with [the claim of an idle worker](queue_core::backend::InsertRequest::claim)
-/// waits for each lock, unless set otherwise. Then its jobs are entered without the claim, with all
-/// the patience of an insert, and the worker is free.
+/// Maximum wait for each lock of an insert with [the claim of an idle
+/// worker](queue_core::backend::InsertRequest::claim) (default: 200 ms). After that, the jobs are
+/// inserted without the claim, with the timeouts of an insert, and the worker is free.
 pub const DEFAULT_PARKED_LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The least time between two notifications of a handle, unless set otherwise. The first after a
-/// pause goes out at once, and what comes meanwhile goes out together at the end.
+/// Minimum interval between two NOTIFYs of a handle (default: 10 ms). The first hint after a pause
+/// is sent at once. Later hints are sent together at the end of the interval.
 pub const DEFAULT_NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How often the connection that listens is tried, so that one that is cut off is noticed, unless
-/// set otherwise.
+/// Interval between two checks of the listening connection, so that a broken one is noticed
+/// (default: 10 s).
 pub const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often a handle that cannot listen looks for jobs that other processes entered, unless set
-/// otherwise.
+/// Interval at which a handle that cannot listen checks for jobs of other processes (default: 1 s).
 pub const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest time between two claims of a worker that look at a whole queue, unless set
-/// otherwise.
+/// Maximum interval between two claims of a worker that read a queue from its head (default: 5 s).
 pub const DEFAULT_HEAD_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Between these, claims that look at a whole queue take at most one part in this many of a
-/// worker's time, unless set otherwise.
+/// Additional claims from the head take at most one part in this many of a worker's time (default:
+/// 20, that is 5 %).
 pub const DEFAULT_HEAD_SHARE: u32 = 20;
 
-/// After how long a silent connection is tried by TCP, and how long after that again, unless the
-/// driver's configuration says otherwise; it is lost after three of them.
+/// Idle time before the first TCP keepalive, and the interval of later ones, unless the driver's
+/// configuration sets them. A connection is lost after three without an answer.
 const KEEPALIVES_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What the driver's configuration has unless it is set.
+/// The driver's default.
 const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// How the connections reach the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pooler {
-    /// Directly, or by a pooler that keeps a session for a connection.
+    /// Directly, or through a pooler that keeps one session per connection.
     #[default]
     None,
-    /// By a pooler that hands a session over after each transaction, such as PgBouncer with
-    /// `pool_mode = transaction`. Statements are not prepared, and nobody listens: jobs of other
-    /// processes are looked for every [`PostgresConfig::poll_interval`].
+    /// Through a pooler that assigns a session per transaction, such as PgBouncer with
+    /// `pool_mode = transaction`. Statements are not prepared, and the handle cannot listen. It
+    /// checks for jobs of other processes every [`PostgresConfig::poll_interval`].
     Transaction,
 }
 
-/// What to do about the schema when a handle is opened.
+/// How opening a handle treats the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Migrate {
-    /// Bring it to the version of this program. If there is nothing to do, no right to change it is
-    /// needed.
+    /// Migrate it to the version of this program. An up-to-date schema needs no right to change it.
     #[default]
     Automatically,
-    /// Only check that it can be served; [`migrations_sql`](crate::migrations_sql) is for whoever
-    /// changes it.
+    /// Only check that its version fits. The operator migrates it with
+    /// [`migrations_sql`](crate::migrations_sql).
     Never,
 }
 
-/// Where the jobs are stored, and how.
+/// The database of the jobs, and settings of its use.
 ///
 /// ```
 /// use queue_postgres::PostgresConfig;
@@ -119,7 +115,7 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// From the driver's own configuration, with the defaults for all else.
+    /// Uses the driver's own configuration, with defaults for all other settings.
     pub fn new(driver: tokio_postgres::Config) -> Self {
         Self {
             driver,
@@ -141,9 +137,9 @@ impl PostgresConfig {
         }
     }
 
-    /// From a [URL](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING)
-    /// such as `postgres://user:password@host:5432/database`, with the parameters of libpq and sqlx
-    /// as far as they make sense for a queue. [`database_urls`](crate::database_urls) lists all of
+    /// Reads a [URL](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING)
+    /// such as `postgres://user:password@host:5432/database`. It may have the parameters of libpq
+    /// and sqlx that make sense for a queue. [`database_urls`](crate::database_urls) lists all of
     /// them. These are this library's own:
     ///
     /// | parameter | meaning |
@@ -153,146 +149,146 @@ impl PostgresConfig {
     /// | `pgbouncer=true` | [`Pooler::Transaction`] |
     /// | `migrate=never` | [`Migrate::Never`] |
     ///
-    /// A URL without a password takes it from `PGPASSWORD`, or else from the password file, when
-    /// this function is called.
+    /// Without a password in the URL, this function reads `PGPASSWORD`, or else the password file.
     ///
     /// # Errors
-    /// [`Invalid`](queue_core::ErrorKind::Invalid) says what is wrong with it, without its
+    /// [`Invalid`](queue_core::ErrorKind::Invalid) names the fault of the URL, but not its
     /// password.
     pub fn from_url(url: &str) -> Result<Self> {
         url::parse(url)
     }
 
-    /// The schema that holds the tables, [`DEFAULT_SCHEMA`] unless said. Several work side by side
-    /// in one database, each a queue of its own.
+    /// The schema of the tables (default: [`DEFAULT_SCHEMA`]). Several schemas in one database are
+    /// separate queue storages.
     ///
     /// # Errors
     /// [`Invalid`](queue_core::ErrorKind::Invalid) unless it is 1 to 48 lower-case letters, digits
-    /// and underscores, and begins with none of the digits.
+    /// and underscores, and does not begin with a digit or with `pg_`.
     pub fn schema(mut self, name: &str) -> Result<Self> {
         self.schema = name.parse()?;
         Ok(self)
     }
 
-    /// The most connections that requests share, at least 1; [`DEFAULT_CONNECTIONS`] unless said.
-    /// They are opened as they are needed.
+    /// Maximum number of connections that requests share, at least 1 (default:
+    /// [`DEFAULT_CONNECTIONS`]). They are opened on demand.
     pub const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// How the connections reach the server; directly unless said.
+    /// How the connections reach the server (default: [`Pooler::None`]).
     pub const fn pooler(mut self, pooler: Pooler) -> Self {
         self.pooler = pooler;
         self
     }
 
-    /// What to do about the schema; it is migrated unless said.
+    /// How opening treats the schema (default: [`Migrate::Automatically`]).
     pub const fn migrate(mut self, migrate: Migrate) -> Self {
         self.migrate = migrate;
         self
     }
 
-    /// How long a new connection may take at each address of each host; [`DEFAULT_CONNECT_TIMEOUT`]
-    /// unless said. A limit in the driver's configuration, or `connect_timeout` in a URL, comes
-    /// first.
+    /// Maximum time to connect to each address of each host (default: [`DEFAULT_CONNECT_TIMEOUT`]).
+    /// A limit in the driver's configuration, or `connect_timeout` in a URL, takes precedence.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long a request waits for a connection (default: [`DEFAULT_POOL_TIMEOUT`]). Then it fails
-    /// with [`Busy`](queue_core::ErrorKind::Busy) if all are in use, and with
-    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) if a new one did not come up; the next
-    /// attempt begins with the next address.
+    /// Maximum wait of a request for a connection (default: [`DEFAULT_POOL_TIMEOUT`]). It then
+    /// fails with [`Busy`](queue_core::ErrorKind::Busy) if all are in use. It fails with
+    /// [`Unavailable`](queue_core::ErrorKind::Unavailable) if a new connection was not established;
+    /// the next attempt begins with the next address.
     pub const fn pool_timeout(mut self, timeout: Duration) -> Self {
         self.pool_timeout = timeout;
         self
     }
 
-    /// How long a request waits for the server's answer; [`DEFAULT_REQUEST_TIMEOUT`] unless said.
-    /// One that would have changed something is of unknown outcome then.
+    /// Maximum wait of a request for the server's answer (default: [`DEFAULT_REQUEST_TIMEOUT`]). A
+    /// request that writes then fails with
+    /// [`UnknownOutcome`](queue_core::ErrorKind::UnknownOutcome).
     pub const fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
         self
     }
 
-    /// How long a heartbeat waits for its connection, and then for the server's answer (default:
+    /// Maximum wait of a heartbeat for its connection, and again for the server's answer (default:
     /// [`DEFAULT_HEARTBEAT_TIMEOUT`]).
     pub const fn heartbeat_timeout(mut self, timeout: Duration) -> Self {
         self.heartbeat_timeout = timeout;
         self
     }
 
-    /// How long an insert with the claim of an idle worker waits for each lock that it needs before
-    /// it is sent again without the claim; [`DEFAULT_PARKED_LOCK_TIMEOUT`] unless said. In whole
-    /// milliseconds, from 1 to [`i32::MAX`]. To be far below
-    /// [`request_timeout`](Self::request_timeout), at which the insert itself is given up.
+    /// Maximum wait for each lock of an insert with the claim of an idle worker (default:
+    /// [`DEFAULT_PARKED_LOCK_TIMEOUT`]). The insert is then sent again without the claim. The time
+    /// is in whole milliseconds, from 1 to [`i32::MAX`]. Choose it far below
+    /// [`request_timeout`](Self::request_timeout), at which the insert itself times out.
     pub const fn parked_lock_timeout(mut self, timeout: Duration) -> Self {
         self.parked_lock_timeout = timeout;
         self
     }
 
-    /// The least time between two notifications; [`DEFAULT_NOTIFY_INTERVAL`] unless said.
+    /// Minimum interval between two NOTIFYs (default: [`DEFAULT_NOTIFY_INTERVAL`]).
     pub const fn notify_interval(mut self, interval: Duration) -> Self {
         self.notify_interval = interval;
         self
     }
 
-    /// How often the connection that listens is tried; [`DEFAULT_PING_INTERVAL`] unless said.
+    /// Interval between two checks of the listening connection (default:
+    /// [`DEFAULT_PING_INTERVAL`]).
     pub const fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval;
         self
     }
 
-    /// How often jobs of other processes are looked for behind a [`Pooler::Transaction`];
-    /// [`DEFAULT_POLL_INTERVAL`] unless said.
+    /// Interval of checks for jobs of other processes behind a [`Pooler::Transaction`] (default:
+    /// [`DEFAULT_POLL_INTERVAL`]).
     pub const fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval;
         self
     }
 
-    /// Sets the longest time between two claims of a worker that look at a whole queue (default:
-    /// [`DEFAULT_HEAD_INTERVAL`]). The claims between them start behind the last job that the
-    /// worker claimed. Otherwise, while another transaction holds an old snapshot, each claim would
-    /// walk over the index entries of all jobs that were claimed since. This interval bounds how
-    /// long a job is passed over that became ready before that position, if its wake-up was lost.
+    /// Maximum interval between two claims of a worker that read a queue from its head (default:
+    /// [`DEFAULT_HEAD_INTERVAL`]). The claims between them start after the last job that the worker
+    /// claimed. Otherwise, while another transaction holds an old snapshot, each claim would read
+    /// the index entries of all jobs claimed since. If the wake-up of a job before that position is
+    /// lost, a worker skips the job for at most this interval.
     pub const fn head_interval(mut self, interval: Duration) -> Self {
         self.head_interval = interval;
         self
     }
 
-    /// Sets which part of a worker's time claims that look at a whole queue may take between these:
-    /// one in `share`, at least 1 (default: [`DEFAULT_HEAD_SHARE`]). With 1, each claim that finds
-    /// nothing behind the worker's position looks at the whole queue.
+    /// Limits additional claims from the head, between those of each
+    /// [`head_interval`](Self::head_interval), to one part in `share` of a worker's time (default:
+    /// [`DEFAULT_HEAD_SHARE`]). `share` must be at least 1. With 1, each claim that finds nothing
+    /// after the worker's position reads the whole queue.
     pub const fn head_share(mut self, share: u32) -> Self {
         self.head_share = share;
         self
     }
 
-    /// Connects only by TLS, to a server whose certificate is signed by one of those in this file,
-    /// in PEM form, instead of those that the system trusts. Needs the feature `tls`.
+    /// Requires TLS and a server certificate signed by one of the certificates in this PEM file,
+    /// instead of those that the system trusts. Needs the feature `tls`.
     pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
         self.root_certificates = Some(file.into());
         self
     }
 
-    /// Connects only by TLS, to a server whose certificate is valid for its name and signed by one
-    /// that the system trusts.
+    /// Requires TLS and a server certificate that is valid for the host name and signed by a
+    /// certificate that the system trusts.
     #[cfg(feature = "tls")]
     pub fn require_tls(mut self) -> Self {
         self.driver.ssl_mode(SslMode::Require);
         self
     }
 
-    /// The driver's configuration with what a connection of ours needs besides.
+    /// The driver's configuration, completed for the connections of a handle.
     pub(crate) fn for_connections(&self) -> tokio_postgres::Config {
         let mut driver = self.driver.clone();
         if driver.get_application_name().is_none() {
             driver.application_name("queue");
         }
-        // An idle connection that was cut without a word is to be found before a request waits on
-        // it.
+        // Finds an idle connection that was cut silently before a request waits on it.
         if driver.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
             let interval = driver.get_keepalives_interval().unwrap_or(KEEPALIVES_INTERVAL);
             let retries = driver.get_keepalives_retries().unwrap_or(3);
@@ -315,17 +311,18 @@ impl PostgresConfig {
 pub(crate) struct Schema(String);
 
 impl Schema {
-    /// As it stands in a statement.
+    /// The quoted name, for use in a statement.
     pub(crate) fn quoted(&self) -> String {
         format!("\"{}\"", self.0)
     }
 
-    /// The channel of its notifications.
+    /// The channel of the schema's notifications.
     pub(crate) fn channel(&self) -> String {
         format!("{}_wake", self.0)
     }
 
-    /// The setting of a session, a role or a database by which jobs that SQL enqueues wake nobody.
+    /// The setting of a session, a role or a database that turns off wake-ups for jobs enqueued
+    /// from SQL.
     pub(crate) fn wake_setting(&self) -> String {
         format!("{}.wake", self.0)
     }
@@ -366,7 +363,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_schema_is_a_plain_name() {
+    fn schema_is_a_plain_name() {
         assert_eq!("shop_jobs2".parse::<Schema>().unwrap().quoted(), "\"shop_jobs2\"");
         for name in ["", "Jobs", "1st", "a-b", "a\"b", "pg_jobs", &"x".repeat(49)] {
             assert!(name.parse::<Schema>().is_err(), "{name}");
@@ -374,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn keepalives_that_are_set_are_kept() {
+    fn configured_keepalives_are_kept() {
         let driver = "host=a keepalives_interval=3".parse().unwrap();
         let driver = PostgresConfig::new(driver).for_connections();
         assert_eq!(driver.get_keepalives_idle(), KEEPALIVES_IDLE);

@@ -1,8 +1,8 @@
-//! Making a connection: each address of each host has a time of its own, for TCP, TLS and login
+//! Connects to the server. Each address of each host has its own timeout for TCP, TLS and login
 //! together.
 //!
-//! The driver's own time limit is for TCP alone, and a limit around all hosts would be used up by a
-//! first one that drops packets, so that the second is never tried.
+//! The driver's timeout covers only TCP. One timeout for all hosts would be used up by a first host
+//! that drops packets, so that the second is never tried.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -26,7 +26,7 @@ use crate::tls::Tls;
 
 const DEFAULT_PORT: u16 = 5432;
 
-/// Connects to the first address that lets it, beginning with the last one that did.
+/// Connects to the first address that accepts, beginning with the last one that accepted.
 ///
 /// A caller may time out before all addresses were tried. The next attempt then begins with the
 /// next address.
@@ -34,20 +34,19 @@ const DEFAULT_PORT: u16 = 5432;
 pub(crate) struct Connector {
     driver: Config,
     tls: Tls,
-    /// For each address.
+    /// Timeout per address.
     timeout: Duration,
     first: Mutex<Position>,
 }
 
-/// Where an attempt begins: a host of the configuration, and which of the addresses that its name
-/// has.
+/// Where an attempt begins: the index of a host, and the index of one of its addresses.
 #[derive(Debug, Clone, Copy, Default)]
 struct Position {
     host: usize,
     address: usize,
 }
 
-/// What the driver's configuration names, one by one.
+/// One address of the driver's configuration.
 #[derive(Debug, Clone)]
 struct Address {
     host: Option<Host>,
@@ -85,7 +84,7 @@ impl Connector {
         let (client, connection) = self.connect(tls).await?;
         let driving = tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(error = error_chain(&error), "a connection broke; its request is told");
+                tracing::debug!(error = error_chain(&error), "a connection broke; its request fails");
             }
         });
         Ok(ClientWrapper::new(client, driving))
@@ -122,7 +121,7 @@ impl Connector {
                         return Ok(connected);
                     }
                     Ok(Err(error)) => failures.push((address.clone(), Failure::Driver(error))),
-                    Err(_) => failures.push((address.clone(), Failure::Silent(self.timeout))),
+                    Err(_) => failures.push((address.clone(), Failure::TimedOut(self.timeout))),
                 }
             }
         }
@@ -143,12 +142,12 @@ impl Connector {
         *ignore_poison(self.first.lock()) = position;
     }
 
-    /// What an attempt leaves that is dropped before the guard is.
+    /// Sets the first address of the next attempt if this attempt is dropped.
     fn begin_next_at(&self, position: Position) -> ScopeGuard<(), impl FnOnce(())> {
         scopeguard::guard((), move |()| self.set_first(position))
     }
 
-    /// The addresses of a host. Each is tried by itself, as libpq does.
+    /// The addresses of a host. Each is tried separately, as in libpq.
     async fn resolved(&self, address: &Address, failures: &mut Vec<(Address, Failure)>) -> Vec<Address> {
         let (Some(Host::Tcp(name)), None) = (&address.host, address.ip) else { return vec![address.clone()] };
         let failure = match timeout(self.timeout, lookup_host((name.as_str(), address.port))).await {
@@ -161,7 +160,7 @@ impl Connector {
                 Failure::Unresolved(io::ErrorKind::NotFound.into())
             }
             Ok(Err(error)) => Failure::Unresolved(error),
-            Err(_) => Failure::Silent(self.timeout),
+            Err(_) => Failure::TimedOut(self.timeout),
         };
         failures.push((address.clone(), failure));
         Vec::new()
@@ -178,8 +177,8 @@ fn addresses(driver: &Config) -> Vec<Address> {
     (0..hosts.len().max(ips.len())).map(address).collect()
 }
 
-/// The configuration with this address instead of all others. The driver's cannot be taken out of
-/// it.
+/// The configuration with only this address. The driver cannot remove addresses from a
+/// configuration.
 fn alone(driver: &Config, address: &Address) -> Config {
     let mut alone = Config::new();
     match &address.host {
@@ -226,28 +225,28 @@ fn alone(driver: &Config, address: &Address) -> Config {
     alone
 }
 
-/// Why no connection came up: what happened at each address, in the order in which they were tried.
+/// The failures of all addresses, in the order of the attempts.
 #[derive(Debug)]
 pub(crate) struct Unreached(Vec<(Address, Failure)>);
 
 #[derive(Debug)]
 enum Failure {
     Unresolved(io::Error),
-    Silent(Duration),
+    TimedOut(Duration),
     Driver(tokio_postgres::Error),
 }
 
 impl Unreached {
-    /// The server, or a pooler, has no connection left for this role, this database, or anybody.
+    /// Whether the server or a pooler has no connection left.
     pub(crate) fn is_crowded(&self) -> bool {
         self.driver_errors().any(|error| error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS))
     }
 
-    /// What the driver said, where it was asked.
+    /// The errors of the driver.
     pub(crate) fn driver_errors(&self) -> impl Iterator<Item = &tokio_postgres::Error> {
         self.0.iter().filter_map(|(_, failure)| match failure {
             Failure::Driver(error) => Some(error),
-            Failure::Unresolved(_) | Failure::Silent(_) => None,
+            Failure::Unresolved(_) | Failure::TimedOut(_) => None,
         })
     }
 }
@@ -255,7 +254,7 @@ impl Unreached {
 impl fmt::Display for Unreached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
-            return f.write_str("no host is named");
+            return f.write_str("no host is configured");
         }
         for (index, (address, failure)) in self.0.iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
@@ -285,7 +284,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved(error) => write!(f, "the name cannot be resolved: {error}"),
-            Self::Silent(after) => write!(f, "no connection came up within {after:?}"),
+            Self::TimedOut(after) => write!(f, "no connection was established within {after:?}"),
             Self::Driver(error) => match error.as_db_error() {
                 Some(refusal) => write!(f, "the server refused the connection: {}", refusal.message()),
                 None => f.write_str(&error_chain(error)),
@@ -305,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_host_is_tried_by_itself_with_all_other_settings() {
+    fn each_host_keeps_all_other_settings() {
         let driver: Config =
             "host=one,two port=1,2 user=ada password=secret dbname=shop options='-c a=b' application_name=jobs \
              keepalives_idle=7 keepalives_interval=8 keepalives_retries=9 tcp_user_timeout=11 channel_binding=require \

@@ -1,4 +1,4 @@
-//! The connections to the server, and one question on one of them.
+//! The connection pool, and one request on one connection.
 
 use std::ops::{Deref, DerefMut};
 use std::pin::pin;
@@ -20,22 +20,23 @@ use crate::config::{Pooler, PostgresConfig};
 use crate::connect::{Connector, Unreached};
 use crate::error::{Effect, Fault, Outcome};
 
-/// How often a request is made again whose transaction stood in the way of others.
-const MOST_TRIES: u32 = 8;
+/// Maximum number of attempts for a request whose transaction conflicted with another.
+const MAX_ATTEMPTS: u32 = 8;
 
-/// The wait before the second of these tries; doubled each time.
+/// Wait before the second of these attempts; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(2);
 
-/// How long the connections that a server refused are done without, one after another.
-const WITHOUT_REFUSED: Duration = Duration::from_secs(10);
+/// Time for which the pool does without connections that the server refused. They are then tried
+/// one after another.
+const REFUSED_WAIT: Duration = Duration::from_secs(10);
 
-/// The wait between two attempts to get a connection from a server that has none left.
-pub(crate) const WHILE_CROWDED: Duration = Duration::from_millis(100);
+/// Wait between two attempts to connect to a server that has no connection left.
+pub(crate) const CROWDED_WAIT: Duration = Duration::from_millis(100);
 
 /// A parameter of a statement.
 pub(crate) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// One statement: its text, with the name of the schema in it, and the types of its parameters.
+/// One statement: its text with the name of the schema, and the types of its parameters.
 #[derive(Debug)]
 pub(crate) struct Statement {
     sql: String,
@@ -49,7 +50,7 @@ impl Statement {
         Self { sql, types: types.to_vec(), effect: Effect::Reads }
     }
 
-    /// A statement that is a transaction of its own.
+    /// A statement that writes; each call is one transaction.
     pub(crate) fn writes(sql: String, types: &[Type]) -> Self {
         Self { sql, types: types.to_vec(), effect: Effect::Writes }
     }
@@ -59,38 +60,37 @@ impl Statement {
     }
 }
 
-/// Connections that are shared.
+/// A pool of connections.
 ///
-/// A server that has no connection left for this role does not fail a request for which one exists:
-/// the places of those that it refused are taken away for a while, and requests wait for the
-/// others.
+/// If the server has no connection left for this role, a request waits for one of the pool. For a
+/// while, the pool withholds the permits of connections that the server refused.
 #[derive(Debug)]
 pub(crate) struct Connections {
     pool: Pool<Sessions>,
-    places: Arc<Semaphore>,
-    refused: Mutex<Refused>,
-    most: usize,
-    /// How long a request waits for one of them.
-    patience: Duration,
+    permits: Arc<Semaphore>,
+    refused: Mutex<RefusedConnections>,
+    max_connections: usize,
+    /// Maximum wait of a request for a connection.
+    wait_timeout: Duration,
     when_crowded: WhenCrowded,
     pooler: Pooler,
-    unless_given_back: fn(Object<Sessions>),
+    unless_returned: fn(Object<Sessions>),
     answer_timeout: Duration,
 }
 
-/// What a request does that finds no connection, of a server that has none left.
+/// How a request waits if the server has no connection left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WhenCrowded {
-    /// It waits for one of those that there are.
+    /// Waits for a connection of the pool.
     Wait,
     Fail,
 }
 
-/// Places for which the server had no connection.
+/// Permits that are withheld because the server had no connection for them.
 #[derive(Debug)]
-struct Refused {
-    many: usize,
-    /// How often, since there was one for each place.
+struct RefusedConnections {
+    count: usize,
+    /// Number of refusals since no permit was withheld.
     times: u32,
     again_at: Instant,
 }
@@ -104,7 +104,7 @@ impl managed::Manager for Sessions {
     type Error = Unreached;
 
     async fn create(&self) -> Result<ClientWrapper, Unreached> {
-        // Rare, and large: otherwise each request would carry room for it.
+        // Boxed, because otherwise each request reserves room for this large and rare future.
         Box::pin(self.0.session()).await
     }
 
@@ -117,13 +117,13 @@ impl managed::Manager for Sessions {
     }
 }
 
-/// A connection that is in use.
-pub(crate) struct Lent {
+/// A connection in use, which counts against the permits.
+pub(crate) struct PooledConnection {
     session: ScopeGuard<Object<Sessions>, fn(Object<Sessions>)>,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Deref for Lent {
+impl Deref for PooledConnection {
     type Target = ClientWrapper;
 
     fn deref(&self) -> &ClientWrapper {
@@ -131,66 +131,68 @@ impl Deref for Lent {
     }
 }
 
-impl DerefMut for Lent {
+impl DerefMut for PooledConnection {
     fn deref_mut(&mut self) -> &mut ClientWrapper {
         &mut self.session
     }
 }
 
 impl Connections {
-    /// Those of the requests, opened as they are needed.
+    /// The connections of requests, opened on demand.
     pub(crate) fn of_requests(config: &PostgresConfig, connector: &Arc<Connector>) -> Result<Self> {
         let connections = Self::new(config, connector, config.connections.max(1))?;
-        Ok(Self { patience: config.pool_timeout, answer_timeout: config.request_timeout, ..connections })
+        Ok(Self { wait_timeout: config.pool_timeout, answer_timeout: config.request_timeout, ..connections })
     }
 
-    /// The one of the heartbeats, which must not wait for requests.
+    /// The connection of heartbeats, which must not wait for requests.
     pub(crate) fn of_heartbeats(config: &PostgresConfig, connector: &Arc<Connector>) -> Result<Self> {
         let connections = Self::new(config, connector, 1)?;
         let timeout = config.heartbeat_timeout;
         Ok(Self {
-            patience: timeout,
+            wait_timeout: timeout,
             answer_timeout: timeout,
             when_crowded: WhenCrowded::Fail,
             ..connections
         })
     }
 
-    fn new(config: &PostgresConfig, connector: &Arc<Connector>, most: usize) -> Result<Self> {
-        let pool = Pool::builder(Sessions(Arc::clone(connector))).max_size(most).queue_mode(QueueMode::Lifo);
+    fn new(config: &PostgresConfig, connector: &Arc<Connector>, max_connections: usize) -> Result<Self> {
+        let pool = Pool::builder(Sessions(Arc::clone(connector)))
+            .max_size(max_connections)
+            .queue_mode(QueueMode::Lifo);
         let pool = pool.build().map_err(|error| {
             Error::new(ErrorKind::Invalid, "open the database", "the pool cannot be built").with_source(error)
         })?;
-        let unless_given_back = match config.pooler {
+        let unless_returned = match config.pooler {
             Pooler::None => drop,
-            // If it was cut off, it owes the rest of an answer. PgBouncer takes a session for idle
-            // when that comes, whatever was asked since; if this process dies at that moment, it
-            // gives the session to somebody else, who gets our answer for theirs:
+            // The server may still send the rest of an answer. PgBouncer treats the session as idle
+            // when it arrives, even if the client has sent another request. If this process dies at
+            // that moment, PgBouncer assigns the session to another client, which gets our answer:
             // <https://github.com/pgbouncer/pgbouncer/issues/759>.
             Pooler::Transaction => close,
         };
         Ok(Self {
             pool,
-            places: Arc::new(Semaphore::new(most)),
-            refused: Mutex::new(Refused { many: 0, times: 0, again_at: Instant::now() }),
-            most,
-            patience: config.pool_timeout,
+            permits: Arc::new(Semaphore::new(max_connections)),
+            refused: Mutex::new(RefusedConnections { count: 0, times: 0, again_at: Instant::now() }),
+            max_connections,
+            wait_timeout: config.pool_timeout,
             when_crowded: WhenCrowded::Wait,
             pooler: config.pooler,
-            unless_given_back,
+            unless_returned,
             answer_timeout: config.request_timeout,
         })
     }
 
-    /// The rows of an answer. Transactions that stood in each other's way are made again, and so is
-    /// a read whose connection broke.
+    /// Runs a statement and returns its rows. Retries transactions that conflicted with others, and
+    /// reads whose connection broke.
     pub(crate) async fn query(
         &self,
         statement: &Statement,
         parameters: &[Parameter<'_>],
     ) -> Outcome<Vec<Row>> {
         let mut wait = FIRST_WAIT;
-        for _ in 1..MOST_TRIES {
+        for _ in 1..MAX_ATTEMPTS {
             match self.query_once(statement, parameters).await {
                 Err(fault) if fault.is_transient() => {
                     sleep(wait).await;
@@ -207,17 +209,17 @@ impl Connections {
     async fn query_once(&self, statement: &Statement, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
         let connection = self.connection().await?;
         let (answer, is_whole) =
-            match timeout(self.answer_timeout, self.ask(&connection, statement, parameters)).await {
+            match timeout(self.answer_timeout, self.send(&connection, statement, parameters)).await {
                 Ok(Ok(whole)) => (whole.map_err(Fault::from), true),
                 Ok(Err(error)) => (Err(Fault::from(error)), false),
-                Err(_) => (Err(Fault::Silent(self.answer_timeout)), false),
+                Err(_) => (Err(Fault::TimedOut(self.answer_timeout)), false),
             };
-        self.give_back(connection, &answer, is_whole);
+        self.return_connection(connection, &answer, is_whole);
         answer
     }
 
-    /// The inner result is that of a whole answer, after which nothing more comes.
-    async fn ask(
+    /// The inner result is that of a complete answer.
+    async fn send(
         &self,
         connection: &ClientWrapper,
         statement: &Statement,
@@ -229,7 +231,7 @@ impl Connections {
                 let prepared = connection.prepare_typed_cached(&statement.sql, &statement.types).await?;
                 Ok(whole(connection.query_raw(&prepared, parameters).await?).await)
             }
-            // Parsed, run and forgotten in one go: the next request may meet another session.
+            // Parses and runs in one request, because the next request may use another session.
             Pooler::Transaction => {
                 let typed = parameters.zip(statement.types.iter().cloned());
                 Ok(whole(connection.query_typed_raw(&statement.sql, typed).await?).await)
@@ -237,7 +239,7 @@ impl Connections {
         }
     }
 
-    /// Makes the first connection, however long all addresses of all hosts take.
+    /// Makes the first connection. Waits until all addresses of all hosts were tried.
     pub(crate) async fn connect(&self) -> Outcome<()> {
         match self.pool.get().await {
             Ok(session) => {
@@ -249,100 +251,106 @@ impl Connections {
         }
     }
 
-    /// One of the connections, for more than one question; to be [given back](Self::give_back).
-    pub(crate) async fn connection(&self) -> Outcome<Lent> {
-        self.connection_within(self.patience).await
+    /// Takes a connection for more than one statement. The caller must [return
+    /// it](Self::return_connection).
+    pub(crate) async fn connection(&self) -> Outcome<PooledConnection> {
+        self.connection_within(self.wait_timeout).await
     }
 
-    async fn connection_within(&self, patience: Duration) -> Outcome<Lent> {
-        let deadline = tokio::time::Instant::now() + patience;
-        self.try_refused_again();
+    async fn connection_within(&self, wait_timeout: Duration) -> Outcome<PooledConnection> {
+        let deadline = tokio::time::Instant::now() + wait_timeout;
+        self.retry_refused();
         let mut refusal = None;
         loop {
-            // First, what is free at once.
-            let place = match Arc::clone(&self.places).try_acquire_owned() {
-                Ok(place) => place,
-                Err(_) => match timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await {
-                    Ok(Ok(place)) => place,
+            // Tries without waiting first.
+            let permit = match Arc::clone(&self.permits).try_acquire_owned() {
+                Ok(permit) => permit,
+                Err(_) => match timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await {
+                    Ok(Ok(permit)) => permit,
                     Ok(Err(_)) | Err(_) => return Err(Fault::Occupied),
                 },
             };
-            // An attempt that is dropped here has the next one begin with the next address.
+            // If this attempt is dropped, the next one begins with the next address.
             match timeout_at(deadline, self.pool.get()).await {
                 Ok(Ok(session)) => {
-                    let session = scopeguard::guard(session, self.unless_given_back);
-                    return Ok(Lent { session, _place: place });
+                    let session = scopeguard::guard(session, self.unless_returned);
+                    return Ok(PooledConnection { session, _permit: permit });
                 }
-                Err(_) => return Err(refusal.map_or(Fault::NotConnected(patience), Fault::Unreached)),
+                Err(_) => return Err(refusal.map_or(Fault::NotConnected(wait_timeout), Fault::Unreached)),
                 Ok(Err(managed::PoolError::Backend(error))) => {
                     let waits = error.is_crowded() && self.when_crowded == WhenCrowded::Wait;
                     if !waits || tokio::time::Instant::now() >= deadline {
                         return Err(Fault::Unreached(error));
                     }
-                    if let Some(place) = self.do_without(place) {
-                        drop(place);
-                        sleep(WHILE_CROWDED).await;
+                    if let Some(permit) = self.withhold(permit) {
+                        drop(permit);
+                        sleep(CROWDED_WAIT).await;
                     }
                     refusal = Some(error);
                 }
-                // It has a place for each of ours, and no hooks.
+                // The pool has room for each permit and has no hooks.
                 Ok(Err(_)) => return Err(Fault::Occupied),
             }
         }
     }
 
-    /// Takes a place away, unless it is the last one.
-    fn do_without(&self, place: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
+    /// Withholds a permit, unless it is the last one.
+    fn withhold(&self, permit: OwnedSemaphorePermit) -> Option<OwnedSemaphorePermit> {
         let mut refused = ignore_poison(self.refused.lock());
-        refused.again_at = Instant::now() + WITHOUT_REFUSED;
-        if refused.many + 1 >= self.most {
-            return Some(place);
+        refused.again_at = Instant::now() + REFUSED_WAIT;
+        if refused.count + 1 >= self.max_connections {
+            return Some(permit);
         }
-        refused.many += 1;
+        refused.count += 1;
         refused.times = refused.times.saturating_add(1);
         if refused.times.is_power_of_two() {
-            let (left, times) = (self.most - refused.many, refused.times);
+            let (left, times) = (self.max_connections - refused.count, refused.times);
             tracing::warn!(
                 left,
                 times,
-                "the server has no more connections for this role; requests share those that there are"
+                "no connection is left for this role; requests share the open connections"
             );
         }
-        place.forget();
+        permit.forget();
         None
     }
 
-    /// Gives back one of the places that were taken away, once in a while.
-    fn try_refused_again(&self) {
+    /// Returns one withheld permit per [`REFUSED_WAIT`].
+    fn retry_refused(&self) {
         let mut refused = ignore_poison(self.refused.lock());
-        if refused.many > 0 && refused.again_at <= Instant::now() {
-            refused.many -= 1;
-            if refused.many == 0 {
+        if refused.count > 0 && refused.again_at <= Instant::now() {
+            refused.count -= 1;
+            if refused.count == 0 {
                 refused.times = 0;
             }
-            refused.again_at = Instant::now() + WITHOUT_REFUSED;
-            self.places.add_permits(1);
+            refused.again_at = Instant::now() + REFUSED_WAIT;
+            self.permits.add_permits(1);
         }
     }
 
-    /// Closes one of the connections, so that the server has one for a heartbeat. Waits at most
-    /// [`WHILE_CROWDED`] for it. Returns whether it closed one.
-    pub(crate) async fn give_one_up(&self) -> bool {
-        let Ok(connection) = self.connection_within(WHILE_CROWDED).await else { return false };
-        let Lent { session, _place: place } = connection;
+    /// Closes a connection, so that the server has one for a heartbeat. Waits at most
+    /// [`CROWDED_WAIT`] for a free one. Returns whether it closed one.
+    pub(crate) async fn close_one(&self) -> bool {
+        let Ok(connection) = self.connection_within(CROWDED_WAIT).await else { return false };
+        let PooledConnection { session, _permit: permit } = connection;
         close(ScopeGuard::into_inner(session));
-        drop(self.do_without(place));
+        drop(self.withhold(permit));
         true
     }
 
-    /// Closes those that are not in use: they lead to a server that takes no writes any more.
+    /// Closes idle connections, because their server is read-only now.
     pub(crate) fn close_idle(&self) {
         drop(self.pool.retain(|_, _| false));
     }
 
-    /// Takes a connection back after the last answer on it, which is whole if nothing more comes
-    /// after it.
-    pub(crate) fn give_back<T>(&self, connection: Lent, answer: &Outcome<T>, is_whole: bool) {
+    /// Returns a connection to the pool after its last answer. `is_whole` means that the server
+    /// sends nothing more.
+    pub(crate) fn return_connection<T>(
+        &self,
+        connection: PooledConnection,
+        answer: &Outcome<T>,
+        is_whole: bool,
+    ) {
         if answer.as_ref().is_err_and(Fault::is_read_only) {
             self.close_idle();
         }
@@ -354,8 +362,8 @@ impl Connections {
     }
 }
 
-/// The rows of an answer, or its error, once nothing more comes: only then a transaction that
-/// failed has let go of its locks.
+/// Returns the rows or the error after the whole answer has arrived. Only then has a failed
+/// transaction released its locks.
 async fn whole(stream: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
     let mut stream = pin!(stream);
     let mut answer = Ok(Vec::new());
@@ -364,14 +372,14 @@ async fn whole(stream: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
             (Ok(row), Ok(rows)) => rows.push(row),
             (Ok(_), Err(_)) => {}
             (Err(error), Ok(_)) => answer = Err(error),
-            // It is broken: there is no end.
+            // The connection is broken, so the answer has no end.
             (Err(_), Err(_)) => break,
         }
     }
     answer
 }
 
-/// Takes a connection from the others, and closes it.
+/// Removes a connection from the pool and closes it.
 fn close(connection: Object<Sessions>) {
     drop(Object::take(connection));
 }

@@ -1,4 +1,4 @@
-//! What the requests of a handle share.
+//! State that the requests of a handle share.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,23 +9,24 @@ use crate::connect::Connector;
 use crate::connections::Connections;
 use crate::damaged::RefusedRows;
 use crate::positions::Positions;
-use crate::prune::Place;
+use crate::prune::SweepPosition;
 use crate::statements::Statements;
 use crate::wake::{LocalWaker, Waker};
 
-/// The connections, the statements, and what is remembered between requests. Lives as long as the
-/// handle, or a request that it made.
+/// The connections, the statements, and the state kept between requests. Dropped with the handle,
+/// or with its last request.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) connections: Arc<Connections>,
-    /// One connection, apart from the others, which may all be in use. It is the first that is opened, and kept.
+    /// One connection apart from those of requests, which may all be in use. It is opened first and
+    /// kept open.
     pub(crate) heartbeats: Connections,
     pub(crate) statements: Statements,
     pub(crate) positions: Arc<Positions>,
-    pub(crate) swept: Mutex<Place>,
+    pub(crate) sweep_position: Mutex<SweepPosition>,
     pub(crate) refused: RefusedRows,
     pub(crate) waker: Waker,
-    /// As the server reads it.
+    /// In the form of the server, such as `200ms`.
     pub(crate) parked_lock_timeout: String,
 }
 
@@ -37,14 +38,14 @@ impl Core {
         positions: Arc<Positions>,
     ) -> Result<(Self, crate::wake::Unsent)> {
         let (waker, unsent) = Waker::new(local);
-        // 0 would be no limit at all, and more than an i32 is refused.
+        // 0 means no limit to the server, and it refuses more than an `i32`.
         let parked_lock_timeout = config.parked_lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let core = Self {
             connections: Arc::new(Connections::of_requests(config, connector)?),
             heartbeats: Connections::of_heartbeats(config, connector)?,
             statements: Statements::new(&config.schema),
             positions,
-            swept: Mutex::default(),
+            sweep_position: Mutex::default(),
             refused: RefusedRows::default(),
             waker,
             parked_lock_timeout: format!("{parked_lock_timeout}ms"),

@@ -1,4 +1,4 @@
-//! Jobs that cannot be read, and jobs and workers of which a row cannot be written.
+//! Unreadable jobs, and jobs and workers with a row that cannot be written.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
@@ -13,46 +13,46 @@ use crate::error::{Effect, Outcome};
 use crate::row;
 use crate::types::Id;
 
-/// How long such a job is passed over before it is tried again.
-const LEFT_ALONE: Duration = Duration::from_secs(60);
+/// How long a refused row is skipped before it is tried again.
+const SKIP_TIME: Duration = Duration::from_secs(60);
 
-/// Few enough to be sent with every claim. What is refused beside these is met again, and not logged.
-const MOST_REMEMBERED: usize = 1_000;
+/// Few enough to be sent with each claim. Further refused rows are tried each time and not logged.
+const MAX_REFUSED: usize = 1_000;
 
-/// What was read of a row whose first column is a job, or `None` if it cannot be understood: one such job must not stand
-/// in the way of all others. Its lease ends by itself, and so does the job with its last attempt.
-pub(crate) fn pass_over<T>(row: &Row, read: Outcome<T>) -> Option<T> {
+/// Returns the job that was read, or `None` if it is unreadable. An unreadable job must never block
+/// other jobs. Its lease ends by itself, and the job ends with its last attempt.
+pub(crate) fn skip_unreadable<T>(row: &Row, read: Outcome<T>) -> Option<T> {
     match read {
         Ok(read) => Some(read),
         Err(fault) => {
             let job = row::job_id(row, 0).ok().map(display);
             let error = fault.into_error("read a job", Effect::Reads);
-            tracing::error!(job, %error, "a stored job cannot be read, or not all of it is there; it is passed over");
+            tracing::error!(job, %error, "a stored job is unreadable or incomplete; skipping it");
             None
         }
     }
 }
 
-/// A row that the database did not let be written.
+/// A row that the database refused to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Refused {
     Job(JobId),
     Worker(WorkerId),
 }
 
-/// The rows that the database refused, each of which is logged once, and is left alone for a while.
+/// The rows that the database refused. Each is logged once and skipped for a minute.
 ///
-/// Only a hint, which ends by itself: a row that was mended is left alone a minute longer.
+/// Only a hint: a repaired row is skipped for at most a minute longer.
 #[derive(Debug, Default)]
 pub(crate) struct RefusedRows(Mutex<HashMap<Refused, Instant>>);
 
 impl RefusedRows {
-    /// A row could not be written. It stays as it is, and the others do not wait for it.
+    /// Records a row that could not be written, so that later requests skip it.
     pub(crate) fn note(&self, row: Refused, fault: &str) {
         let mut known = self.lock();
-        if known.len() >= MOST_REMEMBERED && !known.contains_key(&row) {
-            known.retain(|_, since| since.elapsed() < LEFT_ALONE);
-            if known.len() >= MOST_REMEMBERED {
+        if known.len() >= MAX_REFUSED && !known.contains_key(&row) {
+            known.retain(|_, since| since.elapsed() < SKIP_TIME);
+            if known.len() >= MAX_REFUSED {
                 return;
             }
         }
@@ -61,10 +61,10 @@ impl RefusedRows {
         }
     }
 
-    /// Those that are passed over.
-    pub(crate) fn left_alone(&self) -> Vec<Id> {
+    /// The rows to skip.
+    pub(crate) fn skipped(&self) -> Vec<Id> {
         let known = self.lock();
-        known.iter().filter(|(_, since)| since.elapsed() < LEFT_ALONE).map(|(row, _)| row.id()).collect()
+        known.iter().filter(|(_, since)| since.elapsed() < SKIP_TIME).map(|(row, _)| row.id()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Refused, Instant>> {
@@ -83,12 +83,12 @@ impl Refused {
     fn log(self, fault: &str) {
         match self {
             Self::Job(job) => {
-                tracing::error!(%job, fault, "the database does not accept a row of the job; the job is passed over");
+                tracing::error!(%job, fault, "a row of the job cannot be written; skipping the job and retrying in a minute");
             }
             Self::Worker(worker) => {
                 tracing::error!(
                     %worker, fault,
-                    "the database does not accept the row of a worker that is gone; the worker is passed over"
+                    "the row of a lost or retired worker cannot be written; skipping it and retrying in a minute"
                 );
             }
         }

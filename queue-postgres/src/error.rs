@@ -1,4 +1,4 @@
-//! From the driver's errors to ours.
+//! Translates errors of the driver.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,27 +10,27 @@ use tokio_postgres::error::{Severity, SqlState};
 
 use crate::connect::Unreached;
 
-/// The state that our functions raise for a worker that is not registered, or was given up.
+/// The SQLSTATE that the functions raise for a worker that is not registered or is lost.
 const WORKER_LOST: &str = "QUEWL";
 
-/// Why an operation did not succeed.
+/// Why an operation failed.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// The request cannot be granted, or its answer not be understood.
+    /// The request is refused, or its answer is unreadable.
     Refused(Error),
-    /// No connection came up; nothing was sent.
+    /// No connection was established; nothing was sent.
     Unreached(Unreached),
-    /// All connections were in use for as long as the request waits for one.
+    /// All connections were in use until the wait timed out.
     Occupied,
-    /// No connection came up for as long as the request waits for one; nothing was sent.
+    /// No connection was established until the wait timed out; nothing was sent.
     NotConnected(Duration),
-    /// The server refused, or the connection broke.
+    /// The server refused the request, or the connection broke.
     Driver(tokio_postgres::Error),
-    /// No answer came in time.
-    Silent(Duration),
+    /// The server did not answer in time.
+    TimedOut(Duration),
 }
 
-/// The result of a conversation with the server.
+/// The result of an exchange with the server.
 pub(crate) type Outcome<T> = Result<T, Fault>;
 
 impl From<tokio_postgres::Error> for Fault {
@@ -45,7 +45,7 @@ impl From<Error> for Fault {
     }
 }
 
-/// What a request changes: whether a lost answer leaves the outcome open.
+/// Whether a request writes. If so, a lost answer means an unknown outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
     Reads,
@@ -53,7 +53,7 @@ pub(crate) enum Effect {
 }
 
 impl Fault {
-    /// What the server said.
+    /// The SQLSTATE of the server's error.
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Driver(error) => error.code(),
@@ -61,21 +61,22 @@ impl Fault {
         }
     }
 
-    /// Two transactions stood in each other's way, and this one was undone: it is to be done again.
+    /// Whether the transaction conflicted with another and was rolled back, so that it can be
+    /// retried.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self.code(), Some(code) if [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED].contains(code))
     }
 
-    /// The server undid the request because of one of its rows: a part of it may be granted. A damaged page or index
-    /// is one row's, too.
-    pub(crate) fn is_of_a_value(&self) -> bool {
+    /// Whether the server rolled back the request because of one of its rows, so that a part of the
+    /// request may succeed. A damaged page or index also concerns one row.
+    pub(crate) fn is_row_fault(&self) -> bool {
         self.code().is_some_and(|code| {
             let is_damaged = [SqlState::DATA_CORRUPTED, SqlState::INDEX_CORRUPTED].contains(code);
             meaning(code).0 == ErrorKind::Invalid || is_damaged
         })
     }
 
-    /// What the server says of a table, a type or a function that is there already.
+    /// The server's message if a table, a type or a function of the same name exists.
     pub(crate) fn taken_name(&self) -> Option<String> {
         let taken = [SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT, SqlState::DUPLICATE_FUNCTION];
         let Self::Driver(error) = self else { return None };
@@ -83,19 +84,19 @@ impl Fault {
         Some(refusal.message().to_owned())
     }
 
-    /// A row is there already.
+    /// Whether a row with the same key exists.
     pub(crate) fn is_known(&self) -> bool {
         self.code() == Some(&SqlState::UNIQUE_VIOLATION)
     }
 
-    /// The connection is of no further use.
+    /// Whether the connection must be closed.
     pub(crate) fn breaks_connection(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Unreached(_) | Self::Occupied | Self::NotConnected(_) => false,
-            Self::Silent(_) => true,
+            Self::TimedOut(_) => true,
             Self::Driver(error) => match error.code() {
                 None => true,
-                // The server became a replica, perhaps; another one of the list may be the primary now.
+                // The server may be a replica now, and another host of the URL the primary.
                 Some(code) => {
                     [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::FEATURE_NOT_SUPPORTED].contains(code)
                         || ends_session(error)
@@ -104,18 +105,18 @@ impl Fault {
         }
     }
 
-    /// What the connection prepared is not what is there any more, as after a restore of the schema. Nothing was done, and a new
-    /// connection prepares anew.
+    /// Whether a prepared statement no longer fits the schema, as after a restore. Nothing was
+    /// done, and a new connection prepares the statement again.
     pub(crate) fn is_stale_plan(&self) -> bool {
         self.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
     }
 
-    /// The server takes no writes: it is a replica, or became one.
+    /// Whether the server is read-only, such as a replica.
     pub(crate) fn is_read_only(&self) -> bool {
         self.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
     }
 
-    /// The server, or a pooler, has no connection left for this role.
+    /// Whether the server or a pooler has no connection left for this role.
     pub(crate) fn is_crowded(&self) -> bool {
         matches!(self, Self::Unreached(unreached) if unreached.is_crowded())
     }
@@ -125,12 +126,12 @@ impl Fault {
         matches!(self, Self::Driver(_)) && self.breaks_connection()
     }
 
-    /// What was sent may have been done, if it writes.
-    pub(crate) fn leaves_open(&self) -> bool {
+    /// Whether a write that was sent may have been committed.
+    pub(crate) fn leaves_outcome_unknown(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Unreached(_) | Self::Occupied | Self::NotConnected(_) => false,
-            Self::Silent(_) => true,
-            Self::Driver(error) => leaves_open(error),
+            Self::TimedOut(_) => true,
+            Self::Driver(error) => leaves_outcome_unknown(error),
         }
     }
 
@@ -143,10 +144,10 @@ impl Fault {
                 Error::new(ErrorKind::Busy, operation, "all connections of the pool are in use")
             }
             Self::NotConnected(after) => {
-                let message = format!("no connection to the server came up within {after:?}");
+                let message = format!("no connection to the server was established within {after:?}");
                 Error::new(ErrorKind::Unavailable, operation, message)
             }
-            Self::Silent(after) => {
+            Self::TimedOut(after) => {
                 let message = format!("the server did not answer within {after:?}");
                 Error::new(lost(effect), operation, message)
             }
@@ -155,12 +156,12 @@ impl Fault {
     }
 }
 
-/// A stored value that cannot be understood.
+/// An unreadable stored value.
 pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
     Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message))
 }
 
-/// What it means that the answer to a request that was sent is missing.
+/// The kind of a lost answer.
 const fn lost(effect: Effect) -> ErrorKind {
     match effect {
         Effect::Reads => ErrorKind::Unavailable,
@@ -170,7 +171,8 @@ const fn lost(effect: Effect) -> ErrorKind {
 
 fn unreached(error: Unreached, operation: &'static str) -> Error {
     let kinds = || error.driver_errors().map(|error| (unconnected_kind(error), error.code().is_some()));
-    // An address that does not answer says nothing against one that does: `localhost` has two.
+    // A silent address does not contradict one that refuses the settings: `localhost` has two
+    // addresses.
     let is_misconfigured = kinds().any(|(kind, _)| kind == ErrorKind::Misconfigured)
         && !kinds().any(|(kind, is_of_server)| is_of_server && kind != ErrorKind::Misconfigured);
     let kind = if is_misconfigured { ErrorKind::Misconfigured } else { ErrorKind::Unavailable };
@@ -182,24 +184,25 @@ fn unreached(error: Unreached, operation: &'static str) -> Error {
     Error::new(kind, operation, format!("no connection to the server: {error}{least}")).with_source(error)
 }
 
-/// What it means that a connection was not opened.
+/// The kind of a failed connection attempt.
 ///
-/// The driver keeps the kind of its errors private, so only the texts tell them apart. A text that another version of the
-/// driver words differently means `Unavailable`: the operation is tried again.
+/// The driver keeps the kind of its errors private, so only the texts distinguish them. If another
+/// version of the driver changes a text, the error is `Unavailable` and the operation is retried.
 fn unconnected_kind(error: &tokio_postgres::Error) -> ErrorKind {
     if let Some(code) = error.code() {
         return connect_kind(code);
     }
     match error.to_string().as_str() {
-        // No host, no password, or a way to authenticate that one of the two sides lacks.
+        // No host, no password, or an authentication method that one of the two sides lacks.
         "invalid configuration" | "authentication error" => ErrorKind::Misconfigured,
-        // The server has no TLS, or a certificate that is not trusted. A connection that broke meanwhile is an outage.
+        // The server has no TLS or no trusted certificate. A connection that broke during the
+        // handshake is an outage.
         "error performing TLS handshake" if !is_broken(error) => ErrorKind::Misconfigured,
         _ => ErrorKind::Unavailable,
     }
 }
 
-/// Whether the cause lies in the network; rustls reports its own refusals as `InvalidData`.
+/// Whether the network is the cause. rustls reports its own refusals as `InvalidData`.
 fn is_broken(error: &tokio_postgres::Error) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| {
@@ -210,7 +213,7 @@ fn is_broken(error: &tokio_postgres::Error) -> bool {
     })
 }
 
-/// Only an operator can correct a setting; everything else may pass by itself.
+/// Only an operator can correct a setting. All other failures may be temporary.
 fn connect_kind(code: &SqlState) -> ErrorKind {
     match meaning(code).0 {
         ErrorKind::Misconfigured => ErrorKind::Misconfigured,
@@ -222,24 +225,23 @@ fn translate(error: tokio_postgres::Error, operation: &'static str, effect: Effe
     let (kind, message) = match error.as_db_error() {
         Some(refusal) => {
             let (kind, cause) = meaning(refusal.code());
-            let kind = if leaves_open(&error) { lost(effect) } else { kind };
-            let said = refusal.message();
-            (kind, cause.map_or_else(|| said.to_owned(), |cause| format!("{cause} ({said})")))
+            let kind = if leaves_outcome_unknown(&error) { lost(effect) } else { kind };
+            let text = refusal.message();
+            (kind, cause.map_or_else(|| text.to_owned(), |cause| format!("{cause} ({text})")))
         }
         None => (lost(effect), format!("the connection was lost: {}", error_chain(&error))),
     };
     Error::new(kind, operation, message).with_source(error)
 }
 
-/// Whether the answer is missing, or is of one who may not know it better: a pooler says that it lost the server
-/// during a commit.
-fn leaves_open(error: &tokio_postgres::Error) -> bool {
+/// Whether the answer is lost, or is a guess of a pooler that lost the server during a commit.
+fn leaves_outcome_unknown(error: &tokio_postgres::Error) -> bool {
     error
         .as_db_error()
         .is_none_or(|refusal| meaning(refusal.code()).0 == ErrorKind::Unavailable && ends_session(error))
 }
 
-/// Whether the session ended with this error, or was lost by a pooler.
+/// Whether the session ended with this error, or a pooler lost it.
 fn ends_session(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|refusal| {
         let is_fatal = matches!(refusal.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
@@ -247,26 +249,27 @@ fn ends_session(error: &tokio_postgres::Error) -> bool {
     })
 }
 
-/// What a state of the server means. A class that says nothing of the server, the session, the rights or the schema is
-/// about the row: triggers of the application raise what they like.
+/// The kind of a SQLSTATE, and its cause in an operator's words. A class that does not concern the
+/// server, the session, the rights or the schema concerns the row. Triggers of the application may
+/// raise any state.
 fn meaning(code: &SqlState) -> (ErrorKind, Option<&'static str>) {
     let class = code.code().get(..2).unwrap_or_default();
     match code.code() {
         WORKER_LOST => (ErrorKind::WorkerLost, None),
         "25006" => (ErrorKind::Unavailable, Some("the server is read-only now")),
-        "42501" => (ErrorKind::Misconfigured, Some("the role lacks a right that this needs")),
+        "42501" => (ErrorKind::Misconfigured, Some("the role lacks a required right")),
         "53100" => (ErrorKind::Unavailable, Some("the server's disk is full")),
         "55P03" => (ErrorKind::Busy, Some("another transaction holds the lock")),
         "26000" | "42P05" => (
             ErrorKind::Misconfigured,
-            Some("a prepared statement is not where it was; behind a pooler, connect with `pgbouncer=true`"),
+            Some("a prepared statement is missing; behind a pooler, connect with `pgbouncer=true`"),
         ),
         _ => match class {
-            "40" => (ErrorKind::Busy, Some("other transactions stood in the way again and again")),
+            "40" => (ErrorKind::Busy, Some("other transactions conflicted with it repeatedly")),
             "08" | "25" | "53" | "55" | "57" | "58" => (ErrorKind::Unavailable, None),
             "0A" | "28" | "F0" | "HV" => (ErrorKind::Misconfigured, None),
             "3D" | "3F" | "42" => {
-                (ErrorKind::Misconfigured, Some("the schema is not as this program needs it"))
+                (ErrorKind::Misconfigured, Some("the schema does not have the expected objects"))
             }
             "XX" => (ErrorKind::Corrupt, None),
             _ => (ErrorKind::Invalid, Some("the database does not accept the row")),
@@ -281,7 +284,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_state_has_its_meaning() {
+    fn each_sqlstate_has_its_kind() {
         for (code, kind, retryable) in [
             ("QUEWL", ErrorKind::WorkerLost, false),
             ("25006", ErrorKind::Unavailable, true),
@@ -304,7 +307,7 @@ mod tests {
         }
     }
 
-    /// The error of a connection to a server that sends this and ends the connection.
+    /// The error of a connection to a server that sends these bytes and closes the connection.
     async fn connect_error(configuration: &str, answers: &[u8]) -> tokio_postgres::Error {
         let (ours, mut theirs) = tokio::io::duplex(1024);
         theirs.write_all(answers).await.unwrap();
@@ -313,7 +316,7 @@ mod tests {
         configuration.connect_raw(ours, tokio_postgres::NoTls).await.err().unwrap()
     }
 
-    /// Holds the texts of the driver by which its errors are told apart.
+    /// Checks the texts of the driver by which its errors are distinguished.
     #[tokio::test]
     async fn connect_errors_of_settings_are_misconfigured() {
         let cleartext = b"R\0\0\0\x08\0\0\0\x03";
@@ -341,8 +344,8 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_answer_leaves_open_only_what_writes() {
-        let kind = |effect| Fault::Silent(Duration::from_secs(1)).into_error("settle jobs", effect).kind();
+    fn lost_answer_is_unknown_only_for_writes() {
+        let kind = |effect| Fault::TimedOut(Duration::from_secs(1)).into_error("settle jobs", effect).kind();
         assert_eq!(kind(Effect::Writes), ErrorKind::UnknownOutcome);
         assert_eq!(kind(Effect::Reads), ErrorKind::Unavailable);
     }

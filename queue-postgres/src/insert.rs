@@ -1,4 +1,4 @@
-//! Entering jobs.
+//! Inserts jobs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,43 +15,45 @@ use crate::types::Id;
 
 const OPERATION: &str = "enqueue jobs";
 
-/// The most bytes of the payloads of one batch: the server takes no list of a gigabyte.
+/// Maximum size of the payloads of one batch in bytes. The server refuses a list of a gigabyte.
 const MAX_BATCH_BYTES: usize = 512 << 20;
 
-/// How often a batch is entered again whose ids were known and then were not.
-const MOST_TRIES: u32 = 5;
+/// Maximum number of attempts for a batch whose ids existed and then did not.
+const MAX_ATTEMPTS: u32 = 5;
 
-/// Stores each batch whole or not at all; all of them in one commit, unless one cannot be stored.
+/// Inserts each batch whole or not at all. All batches share one commit unless one is refused.
 pub(crate) async fn insert(
     core: &Core,
     now: Option<Timestamp>,
     batches: &[Vec<JobSpec>],
 ) -> Vec<Result<Vec<Submitted>>> {
-    let mut fates: Vec<Option<Result<Vec<Submitted>>>> = batches.iter().map(|_| None).collect();
+    let mut results: Vec<Option<Result<Vec<Submitted>>>> = batches.iter().map(|_| None).collect();
     let mut parts = Parts::of(batches.len());
     while let Some(part) = parts.next() {
         let together = &batches[part.clone()];
         let slices: Vec<&[JobSpec]> = together.iter().map(Vec::as_slice).collect();
         match store(core, now, &slices).await {
             Ok(()) => {
-                for (fate, batch) in fates[part].iter_mut().zip(together) {
-                    *fate = Some(Ok(answers(batch, Insertion::New)));
+                for (result, batch) in results[part].iter_mut().zip(together) {
+                    *result = Some(Ok(answers(batch, Insertion::New)));
                 }
             }
-            // One of them is in the way of the others.
-            Err(fault) if together.len() > 1 && fault.is_of_a_value() => parts.halve(&part),
+            // A row of one batch is refused.
+            Err(fault) if together.len() > 1 && fault.is_row_fault() => parts.halve(&part),
             Err(fault) if fault.is_known() => {
-                for (fate, batch) in fates[part].iter_mut().zip(together) {
-                    *fate = Some(insert_known(core, now, batch).await.map_err(|fault| failed(fault, batch)));
+                for (result, batch) in results[part].iter_mut().zip(together) {
+                    *result =
+                        Some(insert_known(core, now, batch).await.map_err(|fault| failed(fault, batch)));
                 }
             }
-            Err(fault) => fail(&mut fates[part], together, fault),
+            Err(fault) => fail(&mut results[part], together, fault),
         }
     }
-    fates.into_iter().map(|fate| fate.unwrap_or_else(|| Err(unanswered()))).collect()
+    results.into_iter().map(|result| result.unwrap_or_else(|| Err(unanswered()))).collect()
 }
 
-/// Stores all batches and makes the claim in one commit; `None` if that cannot be, at once.
+/// Inserts all batches and makes the claim in one commit. Returns `None` if that is not possible at
+/// once.
 pub(crate) async fn insert_with_claim(
     core: &Core,
     now: Option<Timestamp>,
@@ -61,27 +63,28 @@ pub(crate) async fn insert_with_claim(
     let slices: Vec<&[JobSpec]> = batches.iter().map(Vec::as_slice).collect();
     match store_and_claim(core, now, &slices, claim).await {
         Ok(Some(reply)) => {
-            let fates = batches.iter().map(|batch| Ok(answers(batch, Insertion::New))).collect();
-            Some(InsertReply::new(fates).claim(reply))
+            let results = batches.iter().map(|batch| Ok(answers(batch, Insertion::New))).collect();
+            Some(InsertReply::new(results).claim(reply))
         }
         Ok(None) => None,
         Err(fault) => {
-            let claim = fault.leaves_open().then(|| {
-                let message = "the answer to the insert that it was made with is missing";
+            let claim = fault.leaves_outcome_unknown().then(|| {
+                let message = "the answer to the insert with this claim was lost";
                 Err(Error::new(ErrorKind::UnknownOutcome, "claim jobs", message))
             });
-            let mut fates: Vec<_> = batches.iter().map(|_| None).collect();
-            fail(&mut fates, batches, fault);
-            let fates = fates.into_iter().map(|fate| fate.unwrap_or_else(|| Err(unanswered()))).collect();
-            Some(InsertReply::new(fates).claim(claim))
+            let mut results: Vec<_> = batches.iter().map(|_| None).collect();
+            fail(&mut results, batches, fault);
+            let results =
+                results.into_iter().map(|result| result.unwrap_or_else(|| Err(unanswered()))).collect();
+            Some(InsertReply::new(results).claim(claim))
         }
     }
 }
 
-/// A batch of which an id is known: fine if all of it is, with the same content.
+/// Answers a batch with a stored id: it must be stored whole and with the same content.
 async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) -> Outcome<Vec<Submitted>> {
-    for _ in 0..MOST_TRIES {
-        // In a snapshot of its own: the job that was in the way is committed, or has been pruned since.
+    for _ in 0..MAX_ATTEMPTS {
+        // Reads in a new snapshot, because the existing job is committed or has been pruned since.
         let stored = known(core, batch).await?;
         if stored.is_empty() {
             match store(core, now, &[batch]).await {
@@ -94,7 +97,7 @@ async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) ->
         let insertion = compare_batch(batch.iter().map(JobSpec::in_whole_micros), stored)?;
         return Ok(answers(batch, insertion));
     }
-    let message = "its ids come and go: somebody else enters and removes the same ones";
+    let message = "jobs with the same ids are inserted and removed repeatedly";
     Err(Error::new(ErrorKind::Busy, OPERATION, message).into())
 }
 
@@ -109,7 +112,7 @@ async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpe
     rows.iter().map(job).collect()
 }
 
-/// Stores the batches in one transaction, and wakes workers.
+/// Inserts the batches in one transaction and wakes workers.
 async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> Outcome<()> {
     let columns = columns(now, batches)?;
     let rows = core.connections.query(&core.statements.insert, &columns.parameters()).await?;
@@ -128,8 +131,9 @@ async fn store_and_claim(
     let Some(InsertedAndClaimed { at, reply }) = insert_and_claim(core, &columns, claim).await? else {
         return Ok(None);
     };
-    let taken: HashSet<JobId> = reply.iter().flat_map(|reply| &reply.jobs).map(|job| job.token.job).collect();
-    let left = batches.iter().copied().flatten().filter(|job| !taken.contains(&job.id));
+    let claimed: HashSet<JobId> =
+        reply.iter().flat_map(|reply| &reply.jobs).map(|job| job.token.job).collect();
+    let left = batches.iter().copied().flatten().filter(|job| !claimed.contains(&job.id));
     core.waker.wake(WakeHints::of_inserted(left, at));
     Ok(Some(reply))
 }
@@ -148,25 +152,25 @@ fn answers(batch: &[JobSpec], insertion: Insertion) -> Vec<Submitted> {
     batch.iter().map(|job| Submitted::new(job.id, insertion)).collect()
 }
 
-/// The same for all of them.
-fn fail(fates: &mut [Option<Result<Vec<Submitted>>>], batches: &[Vec<JobSpec>], fault: Fault) {
+/// Sets the same error for all batches.
+fn fail(results: &mut [Option<Result<Vec<Submitted>>>], batches: &[Vec<JobSpec>], fault: Fault) {
     let error = fault.into_error(OPERATION, Effect::Writes);
-    for (fate, batch) in fates.iter_mut().zip(batches) {
+    for (result, batch) in results.iter_mut().zip(batches) {
         let same = Error::new(error.kind(), OPERATION, error.message());
-        *fate = Some(Err(named(same, batch)));
+        *result = Some(Err(with_ids(same, batch)));
     }
-    // The first keeps the driver's own error as its source.
-    if let (Some(fate), Some(batch)) = (fates.first_mut(), batches.first()) {
-        *fate = Some(Err(named(error, batch)));
+    // The first error has the driver's error as its source.
+    if let (Some(result), Some(batch)) = (results.first_mut(), batches.first()) {
+        *result = Some(Err(with_ids(error, batch)));
     }
 }
 
 fn failed(fault: Fault, batch: &[JobSpec]) -> Error {
-    named(fault.into_error(OPERATION, Effect::Writes), batch)
+    with_ids(fault.into_error(OPERATION, Effect::Writes), batch)
 }
 
-/// With the ids to try again with, where it is not known whether they are stored.
-fn named(error: Error, batch: &[JobSpec]) -> Error {
+/// Adds the ids of the batch to an unknown outcome, so that the enqueuer can retry with them.
+fn with_ids(error: Error, batch: &[JobSpec]) -> Error {
     match error.kind() {
         ErrorKind::UnknownOutcome => error.with_jobs(batch.iter().map(|job| job.id).collect()),
         _ => error,
@@ -174,5 +178,5 @@ fn named(error: Error, batch: &[JobSpec]) -> Error {
 }
 
 fn unanswered() -> Error {
-    Error::new(ErrorKind::UnknownOutcome, OPERATION, "a batch was forgotten")
+    Error::new(ErrorKind::UnknownOutcome, OPERATION, "no result for a batch")
 }

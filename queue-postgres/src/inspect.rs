@@ -1,4 +1,4 @@
-//! Reading jobs.
+//! Reads jobs for inspection.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::error::{Effect, Fault, Outcome, corrupt};
 use crate::row;
 use crate::types::{Id, Time};
 
-/// Each of these jobs as it stands.
+/// The current records of these jobs.
 pub(crate) async fn jobs(core: &Core, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
     let read = async {
         check_visible(core).await?;
@@ -43,25 +43,24 @@ pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRe
     read.await.map_err(|fault: Fault| fault.into_error("list jobs", Effect::Reads))
 }
 
-/// An answer without rows must mean that there are none. Row level security leaves rows out without a word, and a server that was
-/// replaced answers from what it had.
+/// Fails if an answer may lack rows. Row level security hides rows silently. A server that was
+/// replaced answers from old data.
 async fn check_visible(core: &Core) -> Outcome<()> {
     let rows = core.connections.query(&core.statements.visible, &[]).await?;
     let row = row::only(&rows)?;
     if row::get(row, 1)? {
         core.connections.close_idle();
-        let message =
-            "the server takes no writes any more, so that it may be an old one; the next read connects anew";
+        let message = "the server is read-only now, so it may have been replaced; the next read reconnects";
         return Err(Error::new(ErrorKind::Unavailable, "read jobs", message).into());
     }
     if row::get(row, 0)? {
-        let message = "row level security hides jobs from this role; switch it off for the tables of the queue, or grant BYPASSRLS";
+        let message = "row level security hides jobs from this role; disable it for the tables of the queue, or grant BYPASSRLS";
         return Err(Error::new(ErrorKind::Misconfigured, "read jobs", message).into());
     }
     Ok(())
 }
 
-/// A job in the columns that both statements select.
+/// Reads the columns that both statements select.
 fn record(row: &Row) -> Outcome<JobRecord> {
     let job = row::job(row, row::job_id(row, 0)?, 2)?;
     Ok(JobRecord::new(job, row::time(row, 1)?, row::state(row, 13)?, row::time(row, 14)?)

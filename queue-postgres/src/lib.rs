@@ -1,9 +1,9 @@
 //! PostgreSQL backend of the queue workspace.
 //!
-//! [`PostgresBackend`] keeps jobs in a schema of a PostgreSQL database, version 14 or newer, that any number of
-//! processes on any number of machines share. Programs use it through the facade `queue`; [`PostgresConfig`] has
-//! what may be set. [`Rights`] tells of roles that may do one thing only, and [`enqueue_from_sql`] how triggers and
-//! programs in other languages enqueue.
+//! [`PostgresBackend`] stores jobs in a schema of a PostgreSQL database, version 14 or newer. Any
+//! number of processes on any number of machines may share it. Applications use it through the
+//! facade `queue`; [`PostgresConfig`] has its settings. [`Rights`] describes roles with limited
+//! rights. [`enqueue_from_sql`] describes how triggers and programs in other languages enqueue.
 
 mod audit;
 mod backend;
@@ -17,11 +17,11 @@ mod connections;
 mod core;
 mod damaged;
 mod error;
-mod home;
 mod insert;
 mod insert_and_claim;
+mod insert_batcher;
 mod inspect;
-mod lane;
+mod io_thread;
 mod maintain;
 mod migrate;
 mod parts;
@@ -57,5 +57,5 @@ pub use config::{
 pub use migrate::migrations_sql;
 pub use rights::{Rights, rights_sql};
 
-/// The driver, in the version that this crate speaks.
+/// The driver in the version that this crate uses.
 pub use tokio_postgres;

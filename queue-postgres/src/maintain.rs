@@ -1,4 +1,4 @@
-//! Upkeep, in bounded pieces.
+//! Maintenance, bounded per call.
 
 use std::sync::MutexGuard;
 
@@ -9,14 +9,14 @@ use tokio_postgres::Row;
 use crate::core::Core;
 use crate::damaged::Refused;
 use crate::error::{Effect, Fault, Outcome, corrupt};
-use crate::prune::{Place, looks};
+use crate::prune::{SweepPosition, max_reads};
 use crate::row;
 use crate::types::{Id, Interval, Time};
 
-/// All parts in one transaction.
+/// Does all parts of maintenance in one transaction.
 pub(crate) async fn maintain(core: &Core, request: &MaintainRequest) -> Result<MaintainReply> {
     let done = async {
-        let rows = ask(core, request).await?;
+        let rows = query(core, request).await?;
         read(core, &rows, request.prune.is_some())
     };
     let reply = done.await.map_err(|fault: Fault| fault.into_error("maintain the queue", Effect::Writes))?;
@@ -24,27 +24,27 @@ pub(crate) async fn maintain(core: &Core, request: &MaintainRequest) -> Result<M
     Ok(reply)
 }
 
-async fn ask(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
-    let most = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
+async fn query(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
+    let to_i32 = |limit: u32| i32::try_from(limit).unwrap_or(i32::MAX);
     let unused = Prune::default().limit(0);
     let prune = request.prune.as_ref().unwrap_or(&unused);
-    let after = swept(core).0;
+    let after = sweep_position(core).0;
     core.connections
         .query(
             &core.statements.maintain,
             &[
                 &request.now.map(Time),
                 &request.worker.map(Id::from),
-                &most(request.promote),
-                &most(request.rescue),
-                &most(prune.limit),
-                &looks(prune.limit),
+                &to_i32(request.promote),
+                &to_i32(request.rescue),
+                &to_i32(prune.limit),
+                &max_reads(prune.limit),
                 &after,
                 &Interval(prune.completed),
                 &Interval(prune.cancelled),
                 &Interval(prune.dead),
                 &Interval(prune.idempotency_window),
-                &core.refused.left_alone(),
+                &core.refused.skipped(),
             ],
         )
         .await
@@ -52,10 +52,10 @@ async fn ask(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
 
 fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
     let Some((last, levels)) = rows.split_last() else {
-        return Err(corrupt("upkeep was answered nothing"));
+        return Err(corrupt("maintenance returned no rows"));
     };
     if has_pruned {
-        *swept(core) = row::get::<Option<Id>>(last, 8)?.map(Place).unwrap_or_default();
+        *sweep_position(core) = row::get::<Option<Id>>(last, 8)?.map(SweepPosition).unwrap_or_default();
     }
     let mut reply = MaintainReply::default();
     reply.promoted = row::count(last, 3)?;
@@ -79,6 +79,6 @@ fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
     Ok(reply)
 }
 
-fn swept(core: &Core) -> MutexGuard<'_, Place> {
-    ignore_poison(core.swept.lock())
+fn sweep_position(core: &Core) -> MutexGuard<'_, SweepPosition> {
+    ignore_poison(core.sweep_position.lock())
 }

@@ -1,4 +1,4 @@
-//! Bringing the schema to this program's version, with a ledger of its own.
+//! Migrates the schema and records the versions in its own ledger.
 
 mod definition;
 mod script;
@@ -18,28 +18,28 @@ use crate::error::{Effect, Fault, Outcome};
 use crate::row;
 use crate::statements::filled;
 
-const OPERATION: &str = "bring the schema up to date";
+const OPERATION: &str = "migrate the schema";
 
 const LEDGER_EXISTS: &str = include_str!("sql/ledger_exists.sql");
 const LEDGER_READ: &str = include_str!("sql/ledger_read.sql");
 const LEDGER_WRITE: &str = include_str!("sql/ledger_write.sql");
 
-/// Applies what is missing, all of it in one transaction: killed midway, the schema is the old one. Many
-/// programs may do this at once.
+/// Applies all missing steps in one transaction, so that a program killed midway leaves the old
+/// schema. Several programs may migrate at once.
 pub(crate) async fn migrate(connections: &Connections, config: &PostgresConfig) -> Result<()> {
     let done = async {
         let mut connection = connections.connection().await?;
         let done = migrate_on(&mut connection, config, &CURRENT).await;
-        connections.give_back(connection, &done, done.is_ok());
+        connections.return_connection(connection, &done, done.is_ok());
         done
     };
     done.await.map_err(|fault| explained(fault, &config.schema))
 }
 
 fn explained(fault: Fault, schema: &Schema) -> Error {
-    let Some(said) = fault.taken_name() else { return fault.into_error(OPERATION, Effect::Writes) };
+    let Some(refusal) = fault.taken_name() else { return fault.into_error(OPERATION, Effect::Writes) };
     let message = format!(
-        "the schema `{}` holds something of the same name that is not this library's ({said}); \
+        "the schema `{}` has an object of another program with a name of the queue ({refusal}); \
          choose another schema, e.g. by `?schema=` in the URL",
         schema.as_str()
     );
@@ -53,7 +53,8 @@ async fn migrate_on(
     definition: &Definition<'_>,
 ) -> Outcome<()> {
     let schema = &config.schema;
-    // A read first: a program that finds nothing to do needs no lock, and no right to change anything.
+    // Reads first: without missing steps, a program needs no lock and no right to change the
+    // schema.
     let found = version(&*client, schema).await?;
     if missing(definition, found, schema)?.is_empty() {
         return Ok(());
@@ -103,10 +104,10 @@ fn missing<'a>(
 }
 
 fn outdated(found: Option<SchemaVersion>, known: i32, schema: &Schema) -> Error {
-    let is = found.map_or("is not there".to_owned(), |found| format!("is of version {}", found.version));
+    let is = found.map_or("does not exist".to_owned(), |found| format!("has version {}", found.version));
     let message = format!(
-        "the schema `{}` {is}, this program needs version {known}, and it was told not to migrate; \
-         `migrations_sql` gives the script",
+        "the schema `{}` {is}, this program needs version {known}, and its configuration forbids to migrate; \
+         run the script of `migrations_sql`",
         schema.as_str()
     );
     Error::new(ErrorKind::Unsupported, "open the database", message)
@@ -118,16 +119,16 @@ async fn version(client: &impl GenericClient, schema: &Schema) -> Outcome<Option
     let Some(ledger) = ledger.first() else { return Ok(None) };
     if !row::get::<bool>(ledger, 0)? {
         let message = format!(
-            "the table `{name}.migrations` is not this library's; choose another schema, e.g. by `?schema=` in the URL"
+            "the table `{name}.migrations` belongs to another program; choose another schema, e.g. by `?schema=` in the URL"
         );
         return Err(Error::new(ErrorKind::Conflict, "open the database", message).into());
     }
     let rows = client.query_typed(&filled(LEDGER_READ, schema), &[]).await?;
     let read = |row| Ok(SchemaVersion::new(row::get(row, 0)?, row::get(row, 1)?));
-    // It was written in the transaction that made the table.
+    // The transaction that created the table also inserted a row.
     let first = rows.first().ok_or_else(|| {
         let message = format!(
-            "the table `{name}.migrations` shows no row to this role: row level security hides them, or it was emptied"
+            "the table `{name}.migrations` has no visible row: row level security hides them, or it was emptied"
         );
         Fault::from(Error::new(ErrorKind::Misconfigured, "open the database", message))
     })?;

@@ -1,29 +1,29 @@
-//! Finding the one that is in the way of its neighbours.
+//! Divides a list until the item that fails is alone.
 
 use std::ops::Range;
 
-/// A list that is done part by part: whole at first, and in halves where that does not work.
+/// Parts of a list that are still to be done. A failed part is divided into halves.
 #[derive(Debug)]
 pub(crate) struct Parts(Vec<Range<usize>>);
 
 impl Parts {
-    /// All of a list of this length.
+    /// One part with all of a list of this length.
     pub(crate) fn of(length: usize) -> Self {
         let whole = 0..length;
         Self(if whole.is_empty() { Vec::new() } else { Vec::from([whole]) })
     }
 
-    /// All of a list whose items have these sizes, in parts of no more than `most` together; a larger item is a
-    /// part of its own.
-    pub(crate) fn of_sizes(sizes: impl Iterator<Item = usize>, most: usize) -> Self {
+    /// Parts of a list whose items have these sizes. Each part has at most `max_size` in total; a
+    /// larger item is a part alone.
+    pub(crate) fn of_sizes(sizes: impl Iterator<Item = usize>, max_size: usize) -> Self {
         let mut parts: Vec<Range<usize>> = Vec::new();
         let mut together = 0_usize;
-        for (place, size) in sizes.enumerate() {
+        for (index, size) in sizes.enumerate() {
             together = together.saturating_add(size);
             match parts.last_mut() {
-                Some(part) if together <= most => part.end = place + 1,
+                Some(part) if together <= max_size => part.end = index + 1,
                 _ => {
-                    parts.push(place..place + 1);
+                    parts.push(index..index + 1);
                     together = size;
                 }
             }
@@ -32,12 +32,12 @@ impl Parts {
         Self(parts)
     }
 
-    /// What is to be done next, in the order of the list.
+    /// Takes the next part, in the order of the list.
     pub(crate) fn next(&mut self) -> Option<Range<usize>> {
         self.0.pop()
     }
 
-    /// Has a part of two or more done in halves.
+    /// Replaces a part of at least two items by its halves.
     pub(crate) fn halve(&mut self, part: &Range<usize>) {
         let middle = part.start + part.len() / 2;
         self.0.push(middle..part.end);
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_item_comes_up_alone_and_in_order() {
+    fn halving_reaches_each_item_in_order() {
         let mut parts = Parts::of(5);
         let mut alone = Vec::new();
         while let Some(part) = parts.next() {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_no_larger_than_they_may_be() {
+    fn parts_stay_within_their_size() {
         let mut parts = Parts::of_sizes([3, 4, 4, 20, 1, 1].into_iter(), 8);
         let all: Vec<_> = std::iter::from_fn(|| parts.next()).collect();
         assert_eq!(all, [0..2, 2..3, 3..4, 4..6]);

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::Path;
 
-/// Folders in which servers of the usual packages keep their socket.
+/// Folders in which servers of common packages keep their socket.
 pub(crate) const SOCKET_FOLDERS: &[&str] = &["/var/run/postgresql", "/run/postgresql", "/tmp"];
 
-/// What a line of the file is for.
+/// The login that a line of the file applies to.
 #[derive(Debug)]
 pub(crate) struct Login<'a> {
     /// The name, the address, or the folder of the socket.
@@ -16,16 +16,16 @@ pub(crate) struct Login<'a> {
     pub(crate) user: &'a str,
 }
 
-/// Whether the file was asked for.
+/// Whether the application named the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// By a parameter or a variable.
+    /// Named by a parameter or a variable.
     Named,
-    /// It is the file that libpq reads unless told otherwise.
+    /// The default file of libpq.
     Default,
 }
 
-/// The text of the file. One that cannot be used is as good as none, as in libpq.
+/// The text of the file. As in libpq, an unusable file is ignored.
 pub(crate) fn read(path: &Path, origin: Origin) -> Option<String> {
     match usable(path) {
         Ok(text) => Some(text),
@@ -40,19 +40,19 @@ pub(crate) fn read(path: &Path, origin: Origin) -> Option<String> {
 fn usable(path: &Path) -> io::Result<String> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
-        return Err(io::Error::other("it is no plain file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
         if metadata.permissions().mode() & 0o077 != 0 {
-            return Err(io::Error::other("group or others have access to it; make its mode 0600"));
+            return Err(io::Error::other("group or other accounts have access to it; set its mode to 0600"));
         }
     }
     std::fs::read_to_string(path)
 }
 
-/// The password of the first line that is for this login.
+/// The password of the first line that matches the login.
 pub(crate) fn password(text: &str, login: &Login<'_>) -> Option<String> {
     let host = if SOCKET_FOLDERS.contains(&login.host) { "localhost" } else { login.host };
     let port = login.port.to_string();
@@ -82,7 +82,7 @@ fn field(line: &str) -> Option<(&str, &str)> {
     Some((&line[..end], &line[end + 1..]))
 }
 
-/// Without each `\` that stands before another character.
+/// Removes each `\` before another character.
 fn unescaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut characters = text.chars();
@@ -99,7 +99,7 @@ mod tests {
     const DB1: Login<'static> = Login { host: "db1", port: 5432, database: "shop", user: "ada" };
 
     #[test]
-    fn the_first_line_that_matches_counts() {
+    fn first_matching_line_counts() {
         let text = "# db1:5432:shop:ada:comment\n\ndb1:5433:shop:ada:port\ndb1:5432:blog:ada:database\n\
                     db1:5432:shop:eve:user\ndb1:5432:shop\n*:*:shop:ada:first\r\ndb1:5432:shop:ada:second\n";
         assert_eq!(password(text, &DB1).as_deref(), Some("first"));

@@ -4,9 +4,9 @@
 //! that were taken since. A claim from the head of a queue walks over all of them; a claim that
 //! starts behind the last claimed job does not. Decision 026 has the figures.
 //!
-//! A job that becomes ready before that position is seen all the same. This handle's own requests
-//! and the notifications of other processes move the position back. A claim that finds nothing is
-//! repeated from the head, unless the head costs too much. At the latest after
+//! A job that becomes ready before that position is found nevertheless. Requests of this handle and
+//! notifications of other processes move the position back. A claim that finds nothing is repeated
+//! from the head, unless the head costs too much. At the latest after
 //! [`PostgresConfig::head_interval`](crate::PostgresConfig::head_interval) a claim starts there.
 
 mod cursor;
@@ -20,7 +20,7 @@ use queue_core::{Kind, QueueName, Timestamp, WorkerId};
 
 pub(crate) use self::cursor::Cursor;
 
-/// What a longer interval counts as: the clock of the system has an end.
+/// Replaces a longer interval, because the system clock has a maximum.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The positions of the workers of one handle.
@@ -54,7 +54,8 @@ struct WorkerPosition {
     cursor: Cursor,
     /// The number of its claim that started last.
     claim: u64,
-    /// What became ready since that claim started: its reply must not move the cursor past it.
+    /// Least times of jobs that became ready since that claim started: its reply must not move the
+    /// cursor past them.
     ready_since: BTreeMap<i16, Timestamp>,
     /// The least time for which a job waits since that claim started.
     waiting_since: Option<Timestamp>,
@@ -140,7 +141,7 @@ impl Positions {
     ) {
         let mut queues = self.lock();
         let Some(queue) = queues.by_name.get_mut(&request.queue) else { return };
-        // If another claim of the worker started meanwhile, `ready_since` is about that one.
+        // If another claim of the worker started since, `ready_since` concerns that one.
         let position = queue.workers.iter_mut().find(|position| position.claim == start.claim);
         let Some(position) = position else { return };
         let was_full = is_full(request, jobs);
@@ -169,8 +170,8 @@ impl Positions {
         }
     }
 
-    /// Has the next claims from this queue start at the head, because a claim failed: jobs that it
-    /// locked were passed over by other claims.
+    /// Makes the next claims from this queue start at the head, because a claim failed: other
+    /// claims skipped the jobs that it had locked.
     pub(crate) fn failed(&self, queue: &QueueName) {
         if let Some(queue) = self.lock().by_name.get_mut(queue) {
             queue.want_head();
@@ -255,8 +256,8 @@ fn just_before(run_at: Timestamp) -> Timestamp {
     run_at.saturating_sub(Duration::from_micros(1))
 }
 
-/// Whether more jobs may stand behind the last one: the claim came to its limit, or stopped before
-/// a job on its last attempt.
+/// Whether more jobs may follow the last one: the claim reached its limit, or stopped before a job
+/// on its last attempt.
 pub(crate) fn is_full(request: &ClaimRequest, jobs: &[ClaimedJob]) -> bool {
     let is_at = |limit: u32, count: usize| u32::try_from(count).is_ok_and(|count| count >= limit);
     let last_attempts = jobs.iter().filter(|job| job.is_last_attempt()).count();

@@ -1,4 +1,4 @@
-//! Which queues have something for a worker.
+//! Finds the queues that have ready jobs for a worker.
 
 use queue_core::backend::{ReadyQueuesReply, ReadyQueuesRequest};
 use queue_core::{Kind, QueueName, Result};
@@ -9,7 +9,7 @@ use crate::error::{Effect, Fault, Outcome, corrupt};
 use crate::row;
 use crate::types::Time;
 
-/// One look for all of them.
+/// Checks all queues in one statement.
 pub(crate) async fn ready_queues(core: &Core, request: &ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
     let looking = async {
         let queues: Vec<&str> = request.queues.iter().map(QueueName::as_str).collect();
@@ -22,7 +22,7 @@ pub(crate) async fn ready_queues(core: &Core, request: &ReadyQueuesRequest) -> R
 
 fn read(rows: &[Row]) -> Outcome<ReadyQueuesReply> {
     let Some((last, rows)) = rows.split_last() else {
-        return Err(corrupt("a look at queues was answered nothing"));
+        return Err(corrupt("a check of queues returned no rows"));
     };
     let now = row::time(last, 3)?;
     let mut reply = ReadyQueuesReply::default();

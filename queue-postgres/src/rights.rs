@@ -1,35 +1,38 @@
-//! Grants for roles that do one thing each.
+//! Grants for roles with limited rights.
 
 use queue_core::{Error, Result};
 
-use crate::catalog::{FUNCTIONS, closed_to_everybody, functions, tables};
+use crate::catalog::{FUNCTIONS, closed_to_public, functions, tables};
 use crate::config::Schema;
 
-/// Longer names are cut by PostgreSQL, so that they could name another role.
-const MOST_ROLE_BYTES: usize = 63;
+/// PostgreSQL cuts longer names, so that they could name another role.
+const MAX_ROLE_BYTES: usize = 63;
 
-/// These mean something else in a grant, quoted or not: `public` is everybody.
-const NO_ROLES: &[&str] = &["public", "none"];
+/// A grant to one of these names is not a grant to a role, even if the name is quoted: `public`
+/// means all roles.
+const PSEUDO_ROLES: &[&str] = &["public", "none"];
 
-/// What a role is there for.
+/// The purpose of a role.
 ///
 #[doc = include_str!("../../docs/postgres-rights.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rights {
-    /// Runs jobs: it claims and settles them, and does the upkeep that every worker does.
+    /// Runs jobs: it claims and settles them, and does the maintenance of every worker.
     Worker,
     /// Enqueues jobs, from Rust or from SQL, and cancels them. It reads no payloads.
     Enqueuer,
-    /// Shows jobs to people, with their payloads, results and errors. It changes nothing.
+    /// Shows jobs to operators, with their payloads, results and errors. It changes nothing.
     Reader,
-    /// Steps in: it pauses and resumes queues and cancels jobs. It reads nothing.
+    /// Operates queues: it pauses and resumes them and cancels jobs. It reads nothing.
     Operator,
 }
 
-/// The statements that give a role the rights to do these things in a schema, and no others: what they do not grant they take
-/// away, from the role and from everybody. The owner of the schema runs them, and again after each migration and each restore:
-/// PostgreSQL lets everybody call a new function, and `pg_restore --no-privileges` makes all of them anew.
+/// Returns the statements that grant a role exactly these rights in a schema. They revoke all other
+/// rights on the schema's objects from the role and from `PUBLIC`. The owner of the schema must run
+/// them after each migration and each restore. Otherwise all roles may call new functions,
+/// because that is PostgreSQL's default. After `pg_restore --no-privileges`, it applies to all
+/// functions.
 ///
 /// ```
 /// use queue_postgres::{Rights, rights_sql};
@@ -41,20 +44,21 @@ pub enum Rights {
 /// ```
 ///
 /// # Errors
-/// [`Invalid`](queue_core::ErrorKind::Invalid) if the schema's name is none that
-/// [`PostgresConfig::schema`](crate::PostgresConfig::schema) takes, or the role's is none that a role can have.
+/// [`Invalid`](queue_core::ErrorKind::Invalid) if
+/// [`PostgresConfig::schema`](crate::PostgresConfig::schema) refuses the schema's name, or if no
+/// role can have the role's name.
 pub fn rights_sql(schema: &str, role: &str, rights: impl IntoIterator<Item = Rights>) -> Result<String> {
     let schema: Schema = schema.parse()?;
     let rights: Vec<Rights> = rights.into_iter().collect();
     let (name, role) = (role, quoted(role)?);
     let (owner, all) = (schema.quoted(), functions(&schema, FUNCTIONS.iter()));
-    // What the owner's functions do, they do with the owner's rights.
+    // Refuses the owner, because the functions act with the owner's rights.
     let mut script = format!(
         "DO $rights$ BEGIN\nIF {} = (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = '{owner}.jobs'::regclass) THEN\n\
          RAISE EXCEPTION 'the role owns the schema: it has all rights, and must keep them';\nEND IF;\nEND $rights$;\n",
         literal(name)
     );
-    script += &closed_to_everybody(&schema, FUNCTIONS);
+    script += &closed_to_public(&schema, FUNCTIONS);
     script += &format!(
         "REVOKE ALL ON FUNCTION\n{all}\nFROM {role};\nREVOKE ALL ON\n{}\nFROM {role};\n",
         tables(&schema)
@@ -71,18 +75,18 @@ pub fn rights_sql(schema: &str, role: &str, rights: impl IntoIterator<Item = Rig
 }
 
 fn literal(text: &str) -> String {
-    // The same whatever the session says of backslashes.
+    // An `E''` text has the same meaning with each setting of `standard_conforming_strings`.
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
 fn quoted(role: &str) -> Result<String> {
     let is_sound =
-        (1..=MOST_ROLE_BYTES).contains(&role.len()) && !role.contains('\0') && !NO_ROLES.contains(&role);
+        (1..=MAX_ROLE_BYTES).contains(&role.len()) && !role.contains('\0') && !PSEUDO_ROLES.contains(&role);
     if is_sound {
         return Ok(format!("\"{}\"", role.replace('"', "\"\"")));
     }
     let message =
-        format!("`{}` is not the name of a role of 1 to {MOST_ROLE_BYTES} bytes", role.escape_debug());
+        format!("`{}` is not the name of a role of 1 to {MAX_ROLE_BYTES} bytes", role.escape_debug());
     Err(Error::invalid("read the name of a role", message))
 }
 
@@ -91,13 +95,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_quoted_whatever_its_name_holds() {
+    fn any_role_name_is_quoted() {
         let script = rights_sql("jobs", "a\"; {schema} --", [Rights::Reader]).unwrap();
         assert!(script.contains("GRANT USAGE ON SCHEMA \"jobs\" TO \"a\"\"; {schema} --\";"), "{script}");
     }
 
     #[test]
-    fn everybody_is_no_role() {
+    fn pseudo_roles_are_refused() {
         for name in ["", "public", "none", "a\0b", &"x".repeat(64)] {
             assert!(rights_sql("jobs", name, [Rights::Worker]).is_err(), "{name}");
         }

@@ -1,4 +1,4 @@
-//! Whether a server can be used at all.
+//! Checks that the server can be used.
 
 use queue_core::{Error, ErrorKind, Result};
 
@@ -6,10 +6,10 @@ use crate::connections::{Connections, Statement};
 use crate::error::{Effect, Fault};
 use crate::row;
 
-/// The oldest server that is supported.
+/// The oldest supported server version.
 const OLDEST: i32 = 140_000;
 
-/// Fails unless the server is new enough, keeps every text, and takes writes.
+/// Fails unless the server is new enough, stores every text, and accepts writes.
 pub(crate) async fn check(connections: &Connections) -> Result<()> {
     let statement = Statement::reads(include_str!("sql/server.sql").to_owned(), &[]);
     let read = async {
@@ -17,7 +17,7 @@ pub(crate) async fn check(connections: &Connections) -> Result<()> {
         let row = row::only(&rows)?;
         let (is_read_only, is_replica) = (row::get::<bool>(row, 3)?, row::get::<bool>(row, 4)?);
         let read_only = is_read_only.then_some(if is_replica {
-            "the server is a replica, which takes no writes"
+            "the server is a replica, which is read-only"
         } else {
             "transactions of this role are read-only (`default_transaction_read_only`)"
         });
@@ -32,7 +32,8 @@ pub(crate) async fn check(connections: &Connections) -> Result<()> {
     if encoding != "UTF8" {
         return unsupported(format!("the database's encoding is {encoding}, it must be UTF8"));
     }
-    // Each statement of a function is to see what was committed before it.
+    // The functions need a new snapshot for each statement, so that a statement sees earlier
+    // commits.
     if isolation != "read committed" {
         return unsupported(format!(
             "the default isolation of transactions is {isolation}, it must be read committed for this role"

@@ -1,11 +1,11 @@
-//! The statements of a handle, with the name of its schema in them.
+//! The statements of a handle, with the name of its schema.
 
 use tokio_postgres::types::Type;
 
 use crate::config::Schema;
 use crate::connections::Statement;
 
-/// Each is a file of its name.
+/// Each statement is in `sql/<field>.sql`.
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) insert: Statement,
@@ -98,7 +98,7 @@ impl Statements {
             insert: writes(include_str!("sql/insert.sql"), INSERT),
             insert_and_claim: writes(
                 include_str!("sql/insert_and_claim.sql"),
-                // The time of the claim is that of the insert.
+                // The claim uses the time of the insert.
                 &[INSERT, &CLAIM[1..], &[Type::TEXT]].concat(),
             ),
             known: reads(include_str!("sql/known.sql"), &[Type::UUID_ARRAY, Type::TEXT_ARRAY]),
@@ -134,7 +134,7 @@ impl Statements {
     }
 }
 
-/// Puts in the name of the schema.
+/// Inserts the name of the schema.
 pub(crate) fn filled(sql: &str, schema: &Schema) -> String {
     sql.replace("{schema}", &schema.quoted())
 }

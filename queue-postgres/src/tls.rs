@@ -1,4 +1,4 @@
-//! How connections are secured.
+//! TLS of connections.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::config::PostgresConfig;
 /// The connector of all connections of a handle.
 #[derive(Clone)]
 pub(crate) enum Tls {
-    /// Plain TCP, or a socket of this machine.
+    /// Plain TCP or a Unix socket.
     Off(NoTls),
     #[cfg(feature = "tls")]
     Rustls(tokio_postgres_rustls::MakeRustlsConnect),
@@ -32,7 +32,7 @@ impl Tls {
         if config.requires_tls() {
             return Err(Error::invalid(
                 "open the database",
-                "TLS is asked for, and this build lacks the feature `tls`",
+                "TLS is required, but this build lacks the feature `tls`",
             ));
         }
         Ok(Self::Off(NoTls))
@@ -42,16 +42,16 @@ impl Tls {
 #[cfg(feature = "tls")]
 impl Tls {
     pub(crate) fn new(config: &PostgresConfig) -> Result<Self> {
-        // `prefer` protects from nothing, since whoever is in between can refuse TLS.
+        // `prefer` gives no protection, because an attacker on the network can refuse TLS.
         if !config.requires_tls() {
             return Ok(Self::Off(NoTls));
         }
-        // Named here, so that it does not matter which others the program has compiled in.
+        // Named here, so that other providers in the program do not matter.
         let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
         let versions =
             rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let builder = versions.map_err(|error| {
-            Error::invalid("set up TLS", "the protocol versions do not fit the cryptography")
+            Error::invalid("set up TLS", "the crypto provider does not support the protocol versions")
                 .with_source(error)
         })?;
         let client = builder.with_root_certificates(roots(config)?).with_no_client_auth();
@@ -73,7 +73,7 @@ fn roots(config: &PostgresConfig) -> Result<rustls::RootCertStore> {
         for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
             let certificate = certificate.map_err(unreadable)?;
             store.add(certificate).map_err(|error| {
-                invalid(format!("`{}` holds what is no certificate: {error}", file.display()))
+                invalid(format!("`{}` has an invalid certificate: {error}", file.display()))
                     .with_source(error)
             })?;
         }
@@ -82,8 +82,8 @@ fn roots(config: &PostgresConfig) -> Result<rustls::RootCertStore> {
     }
     if store.is_empty() {
         return Err(invalid(match &config.root_certificates {
-            Some(file) => format!("there are none in `{}`", file.display()),
-            None => "the system has none".to_owned(),
+            Some(file) => format!("`{}` has no certificates", file.display()),
+            None => "the system has no root certificates".to_owned(),
         }));
     }
     Ok(store)

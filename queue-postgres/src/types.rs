@@ -1,4 +1,4 @@
-//! Our values in the binary forms of PostgreSQL's types.
+//! Converts values to and from PostgreSQL's binary formats.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checke
 
 type Outcome<T> = Result<T, Box<dyn StdError + Sync + Send>>;
 
-/// Microseconds from 1970, where ours begin, to 2000, where PostgreSQL's do.
+/// Microseconds from 1970, the epoch of [`Timestamp`], to 2000, the epoch of PostgreSQL.
 const EPOCH: i64 = 946_684_800_000_000;
 
-const MICROS_A_DAY: i64 = 86_400_000_000;
+const MICROS_PER_DAY: i64 = 86_400_000_000;
 
-/// The 16 bytes of an id, as a `uuid`.
+/// An id as a `uuid` of the same 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(pub(crate) [u8; 16]);
 
@@ -54,7 +54,7 @@ impl<'a> FromSql<'a> for Id {
     accepts!(UUID);
 }
 
-/// A moment, as a `timestamptz`: both count whole microseconds.
+/// A time as a `timestamptz`. Both count whole microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) Timestamp);
 
@@ -77,7 +77,7 @@ impl<'a> FromSql<'a> for Time {
     accepts!(TIMESTAMPTZ);
 }
 
-/// The lower end of a range of times: behind it, or `-infinity`.
+/// The exclusive lower end of a range of times; `None` is `-infinity`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct After(pub(crate) Option<Timestamp>);
 
@@ -96,14 +96,14 @@ impl ToSql for After {
     to_sql_checked!();
 }
 
-/// A duration, as an `interval` of microseconds alone, at most `i64::MAX` of them.
+/// A duration as an `interval` of only microseconds, at most `i64::MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interval(pub(crate) Duration);
 
 impl ToSql for Interval {
     fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Outcome<IsNull> {
         out.extend_from_slice(&saturating_micros(self.0).to_be_bytes());
-        // No days and no months.
+        // Zero days and months.
         out.extend_from_slice(&[0; 8]);
         Ok(IsNull::No)
     }
@@ -113,13 +113,14 @@ impl ToSql for Interval {
 }
 
 impl<'a> FromSql<'a> for Interval {
-    /// Days and months, which only others write, count as PostgreSQL itself compares them.
+    /// Accepts days and months, which only other programs write. Counts 30 days per month, as
+    /// comparisons in PostgreSQL do.
     fn from_sql(_: &Type, raw: &'a [u8]) -> Outcome<Self> {
         let (micros, rest) = raw.split_first_chunk().ok_or("an interval is cut off")?;
         let (days, months) = rest.split_first_chunk().ok_or("an interval is cut off")?;
         let days =
             i64::from(i32::from_be_bytes(*days)) + 30 * i64::from(i32::from_be_bytes(months.try_into()?));
-        let micros = i64::from_be_bytes(*micros).saturating_add(days.saturating_mul(MICROS_A_DAY));
+        let micros = i64::from_be_bytes(*micros).saturating_add(days.saturating_mul(MICROS_PER_DAY));
         let micros = u64::try_from(micros).map_err(|_| "an interval is negative")?;
         Ok(Self(Duration::from_micros(micros)))
     }
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_comes_back() {
+    fn values_survive_the_round_trip() {
         for time in [Timestamp::UNIX_EPOCH, Timestamp::MAX] {
             assert_eq!(back(&Time(time), &Type::TIMESTAMPTZ), Time(time));
         }
@@ -152,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn a_month_and_a_day_are_31_days() {
+    fn month_and_day_are_31_days() {
         let both = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
         let expected = Duration::from_secs(31 * 24 * 60 * 60) + Duration::from_micros(1);
         assert_eq!(Interval::from_sql(&Type::INTERVAL, &both).unwrap(), Interval(expected));
     }
 
     #[test]
-    fn what_is_not_ours_is_an_error() {
+    fn unsupported_values_are_errors() {
         assert!(Time::from_sql(&Type::TIMESTAMPTZ, &i64::MAX.to_be_bytes()).is_err(), "infinity");
         assert!(Time::from_sql(&Type::TIMESTAMPTZ, &i64::MIN.to_be_bytes()).is_err(), "-infinity");
         assert!(Interval::from_sql(&Type::INTERVAL, &[0xff; 16]).is_err(), "negative");

@@ -1,4 +1,4 @@
-//! Telling workers, of this process and of others, that there is something to do.
+//! Wakes the workers of this process and of other processes.
 
 mod listen;
 mod message;
@@ -12,14 +12,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::positions::Positions;
 
-pub(crate) use listen::{Ears, listen, poll};
+pub(crate) use listen::{ListenerConfig, listen, poll};
 pub(crate) use notify::notify;
 
-/// The hints that other processes have to be notified of.
+/// Hints that are not yet sent to other processes.
 pub(crate) type Unsent = UnboundedReceiver<WakeHints>;
 
-/// Wakes the workers of this process. Before that it moves their positions back, so that the claim
-/// of a worker that was woken finds the job.
+/// Wakes the workers of this process. First moves their positions back, so that the claim of a
+/// woken worker finds the job.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalWaker {
     hub: WakeHub,
@@ -31,13 +31,13 @@ impl LocalWaker {
         Self { hub, positions }
     }
 
-    /// Call it after the commit.
+    /// Must be called after the commit.
     pub(crate) fn wake(&self, hints: &WakeHints) {
         self.positions.rewind(hints);
         self.hub.announce_all(hints);
     }
 
-    /// Jobs may have become ready anywhere.
+    /// Wakes all workers, because any job may have become ready.
     pub(crate) fn unknown(&self) {
         let mut hints = WakeHints::new();
         hints.add_unknown();
@@ -49,25 +49,25 @@ impl LocalWaker {
     }
 }
 
-/// Wakes this process at once, and has other processes notified.
+/// Wakes this process at once and queues the notification of other processes.
 #[derive(Debug)]
 pub(crate) struct Waker {
     local: LocalWaker,
-    others: UnboundedSender<WakeHints>,
+    unsent: UnboundedSender<WakeHints>,
 }
 
 impl Waker {
     pub(crate) fn new(local: LocalWaker) -> (Self, Unsent) {
-        let (others, unsent) = unbounded_channel();
-        (Self { local, others }, unsent)
+        let (sender, unsent) = unbounded_channel();
+        (Self { local, unsent: sender }, unsent)
     }
 
-    /// To be called after the commit.
+    /// Must be called after the commit.
     pub(crate) fn wake(&self, hints: WakeHints) {
         if !hints.is_empty() {
             self.local.wake(&hints);
-            // The receiver is gone while the handle is being closed.
-            let _ = self.others.send(hints);
+            // The receiver is dropped while the handle closes.
+            let _ = self.unsent.send(hints);
         }
     }
 
@@ -75,14 +75,14 @@ impl Waker {
         self.wake(hints.into_iter().collect());
     }
 
-    /// A change concerns any number of jobs.
+    /// Wakes all workers, because the change may concern any job.
     pub(crate) fn unknown(&self) {
         let mut hints = WakeHints::new();
         hints.add_unknown();
         self.wake(hints);
     }
 
-    /// These running jobs should be cancelled.
+    /// Requests the cancel of these running jobs.
     pub(crate) fn cancels(&self, jobs: impl IntoIterator<Item = JobId>) {
         let mut hints = WakeHints::new();
         jobs.into_iter().for_each(|job| hints.add_cancel(job));

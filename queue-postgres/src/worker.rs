@@ -1,4 +1,4 @@
-//! The life of a worker.
+//! Registers workers, sends heartbeats and retires workers.
 
 use queue_core::backend::{
     Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest,
@@ -7,16 +7,17 @@ use queue_core::{Error, ErrorKind, JobId, Result};
 use tokio::time::sleep;
 use tokio_postgres::Row;
 
-use crate::connections::{Parameter, WHILE_CROWDED};
+use crate::connections::{CROWDED_WAIT, Parameter};
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome};
 use crate::row;
 use crate::types::{Id, Interval, Time};
 
-/// How often a heartbeat is tried on a server that has no connection left: within two seconds.
-const MOST_TRIES_WHILE_CROWDED: u32 = 10;
+/// Maximum number of attempts of a heartbeat while the server has no connection left. They take at
+/// most two seconds.
+const MAX_ATTEMPTS_WHILE_CROWDED: u32 = 10;
 
-/// Enters a worker.
+/// Registers a worker.
 pub(crate) async fn register(core: &Core, request: &RegisterRequest) -> Result<()> {
     let operation = "register a worker";
     let register = async {
@@ -34,13 +35,14 @@ pub(crate) async fn register(core: &Core, request: &RegisterRequest) -> Result<(
     }
 }
 
-/// On its own connection.
+/// Sends a heartbeat on its own connection.
 pub(crate) async fn heartbeat(core: &Core, request: &HeartbeatRequest) -> Result<HeartbeatReply> {
-    beat(core, request).await.map_err(|fault| fault.into_error("show that a worker lives", Effect::Writes))
+    beat(core, request).await.map_err(|fault| fault.into_error("send a heartbeat", Effect::Writes))
 }
 
 async fn beat(core: &Core, request: &HeartbeatRequest) -> Outcome<HeartbeatReply> {
-    // In the order of the ids, as all do who lock several rows.
+    // In the order of the ids, like each operation that locks several rows, because another order
+    // could deadlock.
     let mut reports: Vec<&ProgressReport> = request.progress.iter().collect();
     reports.sort_by_key(|report| report.token.job);
     let jobs: Vec<Id> = reports.iter().map(|report| report.token.job.into()).collect();
@@ -49,7 +51,7 @@ async fn beat(core: &Core, request: &HeartbeatRequest) -> Outcome<HeartbeatReply
     let total: Vec<String> = reports.iter().map(|report| report.progress.total.to_string()).collect();
     let (now, worker) = (request.now.map(Time), Id::from(request.worker));
     let parameters: [Parameter<'_>; 6] = [&now, &worker, &jobs, &claims, &done, &total];
-    let rows = ask(core, &parameters).await?;
+    let rows = send(core, &parameters).await?;
     let row = row::only(&rows)?;
     let beat = if row::get(row, 0)? { Beat::Late } else { Beat::InTime };
     let cancels: Option<Vec<Id>> = row::get(row, 2)?;
@@ -58,16 +60,15 @@ async fn beat(core: &Core, request: &HeartbeatRequest) -> Outcome<HeartbeatReply
     Ok(HeartbeatReply::new(beat, cancels, row::count(row, 1)?, due_at.map(|due_at| now.until(due_at))))
 }
 
-/// Sends the heartbeat on its own connection. If the server has no connection left, one of the
-/// requests' connections is closed, because requests can wait for the others. The server needs a
-/// moment to notice.
-async fn ask(core: &Core, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
-    let mut was_given_up = false;
-    for _ in 1..MOST_TRIES_WHILE_CROWDED {
+/// Sends the heartbeat. If the server has no connection left, closes one of the requests'
+/// connections, because requests can wait for the others. Then waits until the server has noticed.
+async fn send(core: &Core, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
+    let mut has_closed_one = false;
+    for _ in 1..MAX_ATTEMPTS_WHILE_CROWDED {
         match core.heartbeats.query(&core.statements.heartbeat, parameters).await {
             Err(fault) if fault.is_crowded() => {
-                was_given_up = was_given_up || core.connections.give_one_up().await;
-                sleep(WHILE_CROWDED).await;
+                has_closed_one = has_closed_one || core.connections.close_one().await;
+                sleep(CROWDED_WAIT).await;
             }
             answer => return answer,
         }
@@ -75,7 +76,7 @@ async fn ask(core: &Core, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
     core.heartbeats.query(&core.statements.heartbeat, parameters).await
 }
 
-/// Takes a worker's leave.
+/// Retires a worker.
 pub(crate) async fn retire(core: &Core, request: &RetireRequest) -> Result<()> {
     core.positions.forget(request.worker);
     let worker = Id::from(request.worker);

@@ -1,6 +1,6 @@
-//! The conformance suite on PostgreSQL behind a PgBouncer that hands a session over after each transaction.
+//! The conformance suite on PostgreSQL behind a PgBouncer that assigns a session per transaction.
 //!
-//! The backend meets nothing else: its schemas are made through it, too. Only what removes them goes around it.
+//! The backend uses only the pooler, also to create its schemas. Only their removal bypasses it.
 
 mod subject;
 

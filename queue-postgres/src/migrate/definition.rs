@@ -1,18 +1,18 @@
-//! The parts that make a schema: steps, functions and views, rights.
+//! The parts of a schema: steps, functions and views, rights.
 
 use queue_core::backend::{DEADLINE_PASSED_ERROR, Migration, WORKER_LOST_ERROR};
 
-use crate::catalog::{FUNCTIONS, Function, VIEWS, closed_to_everybody, signature};
+use crate::catalog::{FUNCTIONS, Function, VIEWS, closed_to_public, signature};
 use crate::config::Schema;
 use crate::statements::filled;
 
-/// Everything that a program's version of the schema consists of.
+/// All parts of one version of the schema.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Definition<'a> {
-    /// All steps, in order. They change what holds state: types, domains, tables, indexes. A step for
-    /// new texts of functions alone is a comment that says so.
+    /// All steps in order. They change types, domains, tables and indexes. A step that only
+    /// replaces functions is a comment that says so.
     pub(super) steps: &'a [Migration],
-    /// The functions and views, which are replaced after the last step of an upgrade.
+    /// The functions and views. An upgrade replaces them after its last step.
     pub(super) operations: &'a [&'static str],
     /// The same functions by name, with the roles that may call them.
     pub(super) functions: &'a [Function],
@@ -45,11 +45,11 @@ pub(super) const CURRENT: Definition<'static> = Definition {
     functions: FUNCTIONS,
 };
 
-/// What every function has set. It acts with the rights of its owner, so that a role needs no
-/// rights on the tables. Its plans are fixed, whatever the statistics of the tables say: one that
-/// is made while a table is empty would otherwise read all of it later on. For that each statement
-/// enters a table by an array of ids, by the leading columns of an index, or row by row in a
-/// LATERAL with a LIMIT (the only nested loop that is left); what is joined is hashed.
+/// The settings of every function. It acts with the rights of its owner, so that a role needs no
+/// rights on the tables. Its plans must not depend on statistics, because a plan made for an empty
+/// table would later read all of a large one. Therefore, each statement reads a table by an array
+/// of ids or by the leading columns of an index. The only nested loop is a read by row in a LATERAL
+/// with a LIMIT; other joins are hash joins.
 const FUNCTION_SETTINGS: &str = "SECURITY DEFINER SET search_path = {schema}, pg_temp \
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off \
     SET enable_nestloop = off SET enable_mergejoin = off SET jit = off";
@@ -79,11 +79,11 @@ impl Definition<'_> {
             .replace("{views}", &views.collect::<Vec<_>>().join(", "))
     }
 
-    /// The statements after the last step. They close to everybody what PostgreSQL opens to
-    /// everybody: here alone, because only now all functions are there.
+    /// The statements after the last step. They revoke the default grants of PostgreSQL to
+    /// `PUBLIC`, here, because only now all functions exist.
     pub(super) fn operations(&self, schema: &Schema) -> impl Iterator<Item = String> {
         let operations = self.operations.iter().map(|operation| expanded(operation, schema));
-        operations.chain([closed_to_everybody(schema, self.functions)])
+        operations.chain([closed_to_public(schema, self.functions)])
     }
 }
 
@@ -92,12 +92,12 @@ pub(super) fn lock(schema: &Schema) -> String {
     LEDGER_LOCK.replace("{name}", schema.as_str())
 }
 
-/// The statements that make the schema and its ledger where they are missing.
+/// The statements that create the schema and its ledger if they do not exist.
 pub(super) fn ledger(schema: &Schema) -> String {
     expanded(LEDGER_CREATE, schema)
 }
 
-/// Puts in what depends on the name of the schema, the settings of functions, and the texts of errors.
+/// Inserts the name of the schema, the settings of functions, and the texts of errors.
 fn expanded(sql: &str, schema: &Schema) -> String {
     let sql = sql
         .replace("{function_settings}", FUNCTION_SETTINGS)
@@ -109,7 +109,7 @@ fn expanded(sql: &str, schema: &Schema) -> String {
     filled(&sql, schema)
 }
 
-/// Of a text of ours, which holds no quotes.
+/// Quotes a text of this library, which never contains quotes.
 fn literal(text: &str) -> String {
     format!("'{text}'")
 }

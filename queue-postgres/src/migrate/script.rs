@@ -1,15 +1,14 @@
-//! The upgrade as a script.
+//! The migrations as a script.
 
 use queue_core::Result;
 
 use super::definition::{CURRENT, Definition, ledger, lock};
 use crate::config::Schema;
 
-/// Everything that makes or brings up to date a schema of this name, as a script for `psql` and for
-/// those who run migrations by other means. It can be run again: it leaves alone a schema that is
-/// up to date.
+/// Returns a script that creates or migrates a schema of this name, for `psql` and other migration
+/// tools. It may be run again; an up-to-date schema stays unchanged.
 ///
-/// From a checkout of the workspace,
+/// In a checkout of the workspace,
 /// `cargo run -p queue-postgres --example migrations -- queue > queue.sql` writes it to a file.
 ///
 /// ```
@@ -19,13 +18,13 @@ use crate::config::Schema;
 /// ```
 ///
 /// # Errors
-/// [`Invalid`](queue_core::ErrorKind::Invalid) if the name is none that
-/// [`PostgresConfig::schema`](crate::PostgresConfig::schema) takes.
+/// [`Invalid`](queue_core::ErrorKind::Invalid) if
+/// [`PostgresConfig::schema`](crate::PostgresConfig::schema) refuses the name.
 pub fn migrations_sql(schema: &str) -> Result<String> {
     Ok(script(&CURRENT, &schema.parse()?))
 }
 
-/// One block holds all of it, because plain SQL knows no condition.
+/// One block, because plain SQL has no conditions.
 pub(super) fn script(definition: &Definition<'_>, schema: &Schema) -> String {
     let table = format!("{}.migrations", schema.quoted());
     let mut script = format!(

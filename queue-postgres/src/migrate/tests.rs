@@ -1,7 +1,7 @@
 //! Q21: an upgrade from this version to later ones, which only these tests have.
 //!
 //! Version 2 has `retire` with a reason. Programs of version 1 may still run, so `retire` without a
-//! reason is kept as a wrapper. Version 3 rules those programs out, and drops the wrapper.
+//! reason is kept as a wrapper. Version 3 excludes those programs and drops the wrapper.
 
 use std::path::Path;
 
@@ -40,7 +40,7 @@ const NO_FORMER_RETIRE: Migration =
     Migration::new(3, "no retire without a reason", "DROP FUNCTION IF EXISTS {schema}.retire(uuid);")
         .oldest_compatible(2);
 
-/// What lives as long as a definition borrows it.
+/// The data that a definition borrows.
 struct Version {
     steps: Vec<Migration>,
     operations: Vec<&'static str>,
@@ -80,13 +80,13 @@ impl Version {
     }
 }
 
-/// A schema of a test's own.
-struct Place {
+/// A schema for one test.
+struct TestSchema {
     config: PostgresConfig,
     client: Client,
 }
 
-impl Place {
+impl TestSchema {
     async fn new() -> Self {
         let url = queue_testserver::url().unwrap();
         let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
@@ -96,7 +96,7 @@ impl Place {
         Self { config, client }
     }
 
-    /// Brings the schema to this version.
+    /// Migrates the schema to this version.
     async fn migrate(&mut self, definition: &Definition<'_>) -> Result<()> {
         let done = migrate_on(&mut self.client, &self.config, definition).await;
         done.map_err(|fault| explained(fault, &self.config.schema))
@@ -142,7 +142,7 @@ impl Place {
         self.column(sql).await.iter().map(|text| text.replace(name, "SCHEMA")).collect()
     }
 
-    /// Gives an operation the text that an earlier build had.
+    /// Replaces an operation by the text of an earlier build.
     async fn age(&self) {
         self.run(
             "CREATE OR REPLACE FUNCTION {s}.paused() RETURNS SETOF text LANGUAGE sql
@@ -167,102 +167,102 @@ async fn retires(config: &PostgresConfig) -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_upgrade_replaces_functions_and_keeps_former_signatures() {
+async fn upgrade_replaces_functions_and_keeps_former_signatures() {
     let second = Version::second();
     let second = second.definition();
-    let mut fresh = Place::new().await;
+    let mut fresh = TestSchema::new().await;
     fresh.migrate(&second).await.unwrap();
     for by_script in [false, true] {
-        let mut place = Place::new().await;
-        place.migrate(&CURRENT).await.unwrap();
-        place.age().await;
-        retires(&place.config).await.unwrap();
+        let mut schema = TestSchema::new().await;
+        schema.migrate(&CURRENT).await.unwrap();
+        schema.age().await;
+        retires(&schema.config).await.unwrap();
         if by_script {
-            place.run_script(&second).await;
+            schema.run_script(&second).await;
         } else {
-            place.migrate(&second).await.unwrap();
+            schema.migrate(&second).await.unwrap();
         }
-        assert_eq!(place.versions().await, ["1", "2"]);
-        assert_eq!(place.described().await, fresh.described().await, "by script: {by_script}");
-        // A program of version 1 finds its signature, with what version 2 makes of it.
-        retires(&place.config).await.unwrap();
+        assert_eq!(schema.versions().await, ["1", "2"]);
+        assert_eq!(schema.described().await, fresh.described().await, "by script: {by_script}");
+        // A program of version 1 finds its signature, with the effect of version 2.
+        retires(&schema.config).await.unwrap();
         let reasons = "SELECT coalesce(reason, 'none') FROM {s}.workers ORDER BY 1";
-        assert_eq!(place.column(reasons).await, ["none", "said by a program of version 1"]);
-        assert_eq!(place.described().await, fresh.described().await, "it put nothing back");
-        place.remove().await;
+        assert_eq!(schema.column(reasons).await, ["none", "said by a program of version 1"]);
+        assert_eq!(schema.described().await, fresh.described().await, "it put nothing back");
+        schema.remove().await;
     }
     fresh.remove().await;
 }
 
 #[tokio::test]
-async fn an_upgrade_closes_new_functions_to_everybody() {
-    let mut place = Place::new().await;
-    place.migrate(&CURRENT).await.unwrap();
-    place.migrate(&Version::second().definition()).await.unwrap();
+async fn upgrade_revokes_new_functions_from_public() {
+    let mut schema = TestSchema::new().await;
+    schema.migrate(&CURRENT).await.unwrap();
+    schema.migrate(&Version::second().definition()).await.unwrap();
     let open = "SELECT proname FROM pg_proc WHERE pronamespace = '{s}'::regnamespace
         AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY proname";
-    assert_eq!(place.column(open).await, ["id", "ulid"]);
-    place.remove().await;
+    assert_eq!(schema.column(open).await, ["id", "ulid"]);
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn an_upgrade_drops_signatures_with_their_last_programs() {
+async fn upgrade_drops_signatures_with_their_last_programs() {
     let third = Version::third();
     let third = third.definition();
-    let mut fresh = Place::new().await;
+    let mut fresh = TestSchema::new().await;
     fresh.migrate(&third).await.unwrap();
-    let mut place = Place::new().await;
-    place.migrate(&CURRENT).await.unwrap();
-    place.migrate(&Version::second().definition()).await.unwrap();
-    retires(&place.config).await.unwrap();
-    place.migrate(&third).await.unwrap();
-    assert_eq!(place.versions().await, ["1", "2", "3"]);
-    assert_eq!(place.described().await, fresh.described().await);
+    let mut schema = TestSchema::new().await;
+    schema.migrate(&CURRENT).await.unwrap();
+    schema.migrate(&Version::second().definition()).await.unwrap();
+    retires(&schema.config).await.unwrap();
+    schema.migrate(&third).await.unwrap();
+    assert_eq!(schema.versions().await, ["1", "2", "3"]);
+    assert_eq!(schema.described().await, fresh.described().await);
     let retire = "SELECT to_regprocedure('{s}.retire(uuid)') IS NULL";
-    assert_eq!(place.column(retire).await, ["t"]);
-    assert_eq!(retires(&place.config).await.unwrap_err().kind(), ErrorKind::Unsupported);
-    place.remove().await;
+    assert_eq!(schema.column(retire).await, ["t"]);
+    assert_eq!(retires(&schema.config).await.unwrap_err().kind(), ErrorKind::Unsupported);
+    schema.remove().await;
     fresh.remove().await;
 }
 
 #[tokio::test]
-async fn an_upgrade_refuses_a_name_of_the_application() {
+async fn upgrade_refuses_a_name_of_the_application() {
     let second = Version::second();
-    let mut place = Place::new().await;
-    place.migrate(&CURRENT).await.unwrap();
-    place.age().await;
+    let mut schema = TestSchema::new().await;
+    schema.migrate(&CURRENT).await.unwrap();
+    schema.age().await;
     // CREATE OR REPLACE would replace it without an error.
     let theirs = "CREATE FUNCTION {s}.retire(p_worker uuid, p_reason text) RETURNS void
         LANGUAGE sql AS $$ SELECT 'theirs' $$";
-    place.run(theirs).await;
-    let error = place.migrate(&second.definition()).await.unwrap_err();
+    schema.run(theirs).await;
+    let error = schema.migrate(&second.definition()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
     assert!(error.to_string().contains("retire(uuid, text)"), "{error}");
-    assert_eq!(place.versions().await, ["1"]);
+    assert_eq!(schema.versions().await, ["1"]);
     let text = "SELECT prosrc FROM pg_proc WHERE oid = '{s}.retire(uuid, text)'::regprocedure";
-    assert_eq!(place.column(text).await, [" SELECT 'theirs' "]);
-    assert_eq!(place.column("SELECT {s}.paused()").await, ["an older text"]);
-    place.remove().await;
+    assert_eq!(schema.column(text).await, [" SELECT 'theirs' "]);
+    assert_eq!(schema.column("SELECT {s}.paused()").await, ["an older text"]);
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn the_script_for_an_upgrade_can_be_run_again() {
+async fn upgrade_script_can_run_again() {
     let second = Version::second();
     let second = second.definition();
-    let mut place = Place::new().await;
-    place.run_script(&second).await;
-    place.age().await;
-    let before = place.described().await;
-    place.run_script(&second).await;
-    // That of an older program, too.
-    place.run_script(&CURRENT).await;
-    assert_eq!(place.described().await, before);
-    assert_eq!(place.versions().await, ["1", "2"]);
-    place.remove().await;
+    let mut schema = TestSchema::new().await;
+    schema.run_script(&second).await;
+    schema.age().await;
+    let before = schema.described().await;
+    schema.run_script(&second).await;
+    // Runs the script of an older program, too.
+    schema.run_script(&CURRENT).await;
+    assert_eq!(schema.described().await, before);
+    assert_eq!(schema.versions().await, ["1", "2"]);
+    schema.remove().await;
 }
 
 #[test]
-fn each_file_of_functions_is_applied_and_can_be_applied_again() {
+fn each_function_file_can_be_applied_again() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("functions");
     let mut files = 0;
     for file in folder.read_dir().unwrap() {
@@ -270,7 +270,7 @@ fn each_file_of_functions_is_applied_and_can_be_applied_again() {
         let sql = std::fs::read_to_string(&path).unwrap();
         files += 1;
         assert!(CURRENT.operations.contains(&sql.as_str()), "{path:?} is not in the list");
-        assert!(sql.starts_with("-- "), "{path:?} does not begin with what it promises");
+        assert!(sql.starts_with("-- "), "{path:?} does not begin with a comment");
         let creates = sql.lines().filter(|line| line.starts_with("CREATE "));
         let mut others = creates.filter(|line| !line.starts_with("CREATE OR REPLACE "));
         assert_eq!(others.next(), None, "{path:?}");

@@ -10,8 +10,8 @@ pub(crate) type Position = (Timestamp, JobId);
 
 /// For each priority that a worker claimed from, the position of the job it claimed last.
 ///
-/// A claim looks at each priority only behind its position, and at a priority without a position
-/// from its head.
+/// A claim reads each priority only after its position, and a priority without a position from its
+/// head.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
     positions: BTreeMap<i16, Position>,
@@ -42,9 +42,9 @@ impl Cursor {
         }
     }
 
-    /// Takes over the positions of the priorities that a claim from the head passed: all above the
-    /// lowest that it took a job of, or all if it ended before its limit. Otherwise the next claim
-    /// would start at the head of a priority whose jobs are all taken.
+    /// Keeps the positions of the priorities that a claim from the head passed: all above the
+    /// lowest priority of its jobs, or all if it ended before its limit. Otherwise the next claim
+    /// would start at the head of a priority whose jobs are all claimed.
     pub(crate) fn keep_passed(&mut self, older: &Self, was_full: bool) {
         let lowest = if was_full { self.positions.keys().next().copied() } else { None };
         for (&priority, &position) in &older.positions {

@@ -74,7 +74,7 @@ fn claims_start_at_the_head_after_the_interval() {
 }
 
 #[test]
-fn claim_that_is_not_full_is_followed_by_one_from_the_head() {
+fn incomplete_claim_is_followed_by_a_head_claim() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let start = positions.next(&request(1), now);
@@ -83,7 +83,7 @@ fn claim_that_is_not_full_is_followed_by_one_from_the_head() {
 }
 
 #[test]
-fn claims_from_the_head_keep_to_their_share_of_the_time() {
+fn head_claims_keep_their_share_of_time() {
     let (positions, start) = (positions(), Instant::now());
     let head = positions.next(&request(1), start);
     let end = start + Duration::from_millis(10);
@@ -95,7 +95,7 @@ fn claims_from_the_head_keep_to_their_share_of_the_time() {
 }
 
 #[test]
-fn job_that_becomes_ready_before_the_position_moves_it_back() {
+fn job_ready_before_the_position_moves_it_back() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     positions.rewind(&ready(40));
@@ -103,7 +103,7 @@ fn job_that_becomes_ready_before_the_position_moves_it_back() {
 }
 
 #[test]
-fn job_that_becomes_ready_during_a_claim_is_not_passed() {
+fn job_ready_during_a_claim_is_found() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let start = positions.next(&request(1), now);
@@ -113,7 +113,7 @@ fn job_that_becomes_ready_during_a_claim_is_not_passed() {
 }
 
 #[test]
-fn job_that_becomes_ready_during_a_claim_from_the_head_is_not_passed() {
+fn job_ready_during_a_head_claim_is_found() {
     let (positions, now) = (positions(), Instant::now());
     let start = positions.next(&request(1), now);
     positions.rewind(&ready(40));
@@ -121,9 +121,9 @@ fn job_that_becomes_ready_during_a_claim_from_the_head_is_not_passed() {
     assert_eq!(next(&positions, now), Some(at(39)));
 }
 
-/// Its reply may be older than what became ready since.
+/// Its reply may be older than jobs that became ready since.
 #[test]
-fn claim_that_another_overtook_moves_nothing() {
+fn overtaken_claim_moves_no_position() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let overtaken = positions.next(&request(1), now);
@@ -143,7 +143,7 @@ fn search_for_waiting_jobs_starts_behind_the_last_claim() {
 }
 
 #[test]
-fn job_that_waits_since_the_claim_started_is_not_passed() {
+fn job_waiting_since_the_claim_is_found() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let start = positions.next(&request(1), now);
@@ -153,7 +153,7 @@ fn job_that_waits_since_the_claim_started_is_not_passed() {
 }
 
 #[test]
-fn unnamed_change_and_failed_claim_want_the_head() {
+fn unknown_hint_and_failed_claim_want_the_head() {
     let (positions, now) = (positions(), Instant::now());
     let changes: [fn(&Positions); 2] =
         [|positions| positions.rewind(&unknown()), |positions| positions.failed(&QueueName::default())];
@@ -166,7 +166,7 @@ fn unnamed_change_and_failed_claim_want_the_head() {
 }
 
 #[test]
-fn other_workers_and_other_kinds_have_positions_of_their_own() {
+fn other_workers_and_kinds_have_separate_positions() {
     let (positions, now) = (positions(), Instant::now());
     claim_one(&positions, 100, now);
     let mut other = request(1);

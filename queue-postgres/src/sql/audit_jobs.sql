@@ -1,2 +1,2 @@
--- All jobs, as they are.
+-- Reads all jobs.
 SELECT id FROM {schema}.jobs ORDER BY id

@@ -1,2 +1,3 @@
--- All unfinished jobs, as they are, whether or not the other tables agree.
-SELECT id, queue, priority, state::text, run_at, attempt, max_retries, claim, worker, deadline FROM {schema}.live ORDER BY id
+-- Reads all unfinished jobs, even if the other tables contradict them.
+SELECT id, queue, priority, state::text, run_at, attempt, max_retries, claim, worker, deadline
+FROM {schema}.live ORDER BY id

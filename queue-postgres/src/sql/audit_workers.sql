@@ -1,2 +1,2 @@
--- Workers that are registered and not given up.
+-- Reads the live workers.
 SELECT id FROM {schema}.workers WHERE state = 'live' ORDER BY id

@@ -1,2 +1,2 @@
--- Q17: claims that began before are over.
+-- Q17: waits until earlier claims have ended.
 SELECT {schema}.await_claims($1)

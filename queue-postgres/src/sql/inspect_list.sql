@@ -1,4 +1,4 @@
--- Q20: a page of jobs in the order of their ids, on from the last id of the page before.
+-- Q20: reads a page of jobs in the order of their ids, after the last id of the previous page.
 SELECT
     j.id, j.created_at, j.kind, j.queue, j.priority, j.run_at, j.max_retries, j.timeout,
     j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, j.attributes::text,

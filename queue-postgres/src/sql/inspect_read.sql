@@ -1,4 +1,4 @@
--- Q20: jobs as they stand.
+-- Q20: reads the current records of jobs.
 SELECT
     j.id, j.created_at, j.kind, j.queue, j.priority, j.run_at, j.max_retries, j.timeout,
     j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, j.attributes::text,

@@ -1,3 +1,4 @@
--- Q16: what is stored under these ids, each submitted with a payload.
-SELECT id, created_at, kind, queue, priority, run_at, max_retries, timeout, backoff_base, backoff_cap, backoff_jitter, payload, NULL::text
+-- Q16: reads the jobs stored under these ids, each submitted with a payload.
+SELECT id, created_at, kind, queue, priority, run_at, max_retries, timeout, backoff_base,
+    backoff_cap, backoff_jitter, payload, NULL::text
 FROM {schema}.known_jobs($1, $2)

@@ -1,4 +1,5 @@
--- Q21: the ledger is ours alone, beside whatever the application migrates by. A schema that is there needs no right to make one.
+-- Q21: creates the schema and the ledger, which only this library uses. If the schema exists, the
+-- role needs no right to create one.
 DO $schema$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = {schema_name}) THEN
         CREATE SCHEMA {schema};

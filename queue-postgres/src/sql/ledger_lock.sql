@@ -1,2 +1,3 @@
--- Q21: one migrates at a time. The lock goes with the transaction, whatever becomes of the program.
+-- Q21: one program migrates at a time. The lock ends with the transaction, even if the program
+-- dies.
 SELECT pg_advisory_xact_lock(hashtextextended('queue-postgres migrates {name}', 0));

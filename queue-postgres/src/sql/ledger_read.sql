@@ -1,2 +1,2 @@
--- Q21: the version of the schema, and what a program must know at least to serve it.
+-- Q21: the version of the schema, and the oldest version of a program that it supports.
 SELECT version, oldest_compatible FROM {schema}.migrations ORDER BY version DESC LIMIT 1

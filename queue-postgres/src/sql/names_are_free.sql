@@ -1,5 +1,5 @@
--- Q21: fails if a function or a relation has a name that this version brings, because
--- CREATE OR REPLACE would silently replace a function or a view of the application's.
+-- Q21: fails if a function or a relation has a name that this version adds. Otherwise CREATE OR
+-- REPLACE would silently replace an application's function or view.
 DO $names$
 DECLARE
     v_taken text;

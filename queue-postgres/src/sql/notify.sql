@@ -1,3 +1,5 @@
--- Tells other processes. Nothing is lost if it is, so the commit, during which no other notification can be
--- committed, does not wait for the disk. Says whether the server takes writes: an old primary takes notifications.
-SELECT current_setting('transaction_read_only'), set_config('synchronous_commit', 'off', true), pg_notify($1, $2)
+-- Notifies other processes. The commit does not wait for the disk, because a lost notification only
+-- delays jobs, and no other notification commits in the meantime. Also returns whether the server
+-- is read-only, because an old primary accepts notifications.
+SELECT current_setting('transaction_read_only'), set_config('synchronous_commit', 'off', true),
+    pg_notify($1, $2)

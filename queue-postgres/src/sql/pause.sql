@@ -1,2 +1,2 @@
--- Q17: from the commit on claims of the queue take nothing.
+-- Q17: after the commit, claims from the queue return no jobs.
 SELECT {schema}.pause($1)

@@ -1,2 +1,2 @@
--- Q17: the queues that are paused.
+-- Q17: reads the paused queues.
 SELECT * FROM {schema}.paused()

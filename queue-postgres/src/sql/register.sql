@@ -1,2 +1,2 @@
--- Q3: whether the worker's id is new.
+-- Q3: registers a worker; returns whether its id is new.
 SELECT {schema}.register($1, $2, $3, $4)

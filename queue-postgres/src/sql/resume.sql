@@ -1,2 +1,2 @@
--- Q17: the queue goes on; whether it was paused.
+-- Q17: resumes the queue; returns whether it was paused.
 SELECT {schema}.resume($1)

@@ -1,2 +1,2 @@
--- Q11: a worker that left something running is left to expire.
+-- Q11: retires a worker that has no running jobs.
 SELECT {schema}.retire($1)

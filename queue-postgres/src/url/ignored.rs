@@ -1,10 +1,10 @@
-//! Parameters of other libraries that change nothing here, and those that ask for what this library does not do.
+//! Parameters of other libraries that have no effect, and those that request unsupported features.
 
 use queue_core::Result;
 
 use super::refuse;
 
-/// Values that ask for nothing but what happens anyway; every other value is refused with the hint.
+/// Values that request the behaviour of this library; every other value is refused with the hint.
 const IGNORED: &[(&str, &[&str], &str)] = &[
     ("client_encoding", &["auto", "utf8", "utf-8", "unicode"], "connections use UTF-8"),
     ("gssdelegation", &["0"], "Kerberos is not supported"),
@@ -24,7 +24,7 @@ const IGNORED: &[(&str, &[&str], &str)] = &[
     ("sslsni", &["1"], "the name of the server is always sent with TLS"),
 ];
 
-/// Refused with any value.
+/// Parameters that are refused with any value.
 const REFUSED: &[(&str, &str)] = &[
     ("gsslib", "Kerberos is not supported"),
     ("krbsrvname", "Kerberos is not supported"),
@@ -34,7 +34,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("oauth_scope", "OAuth is not supported"),
     (
         "require_auth",
-        "the way to authenticate is chosen by the server; `channel_binding=require` demands SCRAM",
+        "the server chooses the authentication method; `channel_binding=require` requires SCRAM",
     ),
     ("requirepeer", "the owner of the server's socket is not checked"),
     ("scram_client_key", "keys of SCRAM are not supported; use a password"),
@@ -49,10 +49,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("sslpassword", "client certificates are not supported; use a password"),
 ];
 
-/// Takes a parameter that changes nothing. An empty value is none, as in libpq.
+/// Accepts a parameter without an effect. An empty value counts as absent, as in libpq.
 ///
 /// # Errors
-/// [`Invalid`](queue_core::ErrorKind::Invalid) for a value that asks for something, and for an unknown name.
+/// [`Invalid`](queue_core::ErrorKind::Invalid) for a value that has an effect, and for an unknown
+/// name.
 pub(super) fn ignore(name: &str, value: &str) -> Result<()> {
     if let Some((_, values, hint)) = IGNORED.iter().find(|(ignored, ..)| *ignored == name) {
         if value.is_empty() || values.contains(&value.to_ascii_lowercase().as_str()) {
@@ -65,7 +66,7 @@ pub(super) fn ignore(name: &str, value: &str) -> Result<()> {
         Some((_, hint)) => Err(refuse(&format!("`{name}` is not supported: {hint}"))),
         None => {
             let name = name.escape_debug();
-            Err(refuse(&format!("the parameter `{name}` is unknown; take it out, or correct its name")))
+            Err(refuse(&format!("the parameter `{name}` is unknown; remove it, or correct its name")))
         }
     }
 }
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_ignored_only_if_they_change_nothing() {
+    fn values_with_an_effect_are_refused() {
         for (name, values, _) in IGNORED {
             for value in *values {
                 ignore(name, value).unwrap();
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_is_named_without_its_value() {
+    fn refused_parameter_is_named_without_its_value() {
         for (name, hint) in REFUSED {
             ignore(name, "").unwrap();
             let error = ignore(name, "hunter2").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! From a URL to a configuration.
+//! Parses URLs.
 
 mod ignored;
 mod password;
@@ -41,7 +41,7 @@ const DRIVERS: &[&str] = &[
     "user",
 ];
 
-/// Parameters that are handled here.
+/// Parameters that this module handles.
 const OURS: &[&str] = &[
     "connections",
     "fallback_application_name",
@@ -57,7 +57,7 @@ const OURS: &[&str] = &[
     "tcp_user_timeout",
 ];
 
-/// Reads a URL, and what libpq takes from the environment if the URL has no password.
+/// Reads a URL. Without a password in it, also reads the environment as libpq does.
 pub(crate) fn parse(url: &str) -> Result<PostgresConfig> {
     parse_with(url, &|name| env::var_os(name))
 }
@@ -73,7 +73,8 @@ fn parse_with(url: &str, variables: Variables<'_>) -> Result<PostgresConfig> {
     parameters.iter().try_fold(config, |config, (name, value)| set(config, name, value))
 }
 
-/// The driver's configuration: its own parameters, and those of ours that it has methods for.
+/// The driver's configuration: its own parameters, and those of this library that it has methods
+/// for.
 fn driver(parameters: &Parameters) -> Result<tokio_postgres::Config> {
     let mut text = String::new();
     for (name, value) in parameters {
@@ -84,7 +85,7 @@ fn driver(parameters: &Parameters) -> Result<tokio_postgres::Config> {
             ignored::ignore(name, value)?;
         }
     }
-    // The driver's message names the part that it cannot read, not its value.
+    // The driver's message names the unreadable part, not its value.
     let driver = text.parse().map_err(|error| refuse(&error_chain(&error)));
     let mut driver: tokio_postgres::Config = driver?;
     let (names, addresses, ports) =
@@ -115,11 +116,11 @@ fn driver(parameters: &Parameters) -> Result<tokio_postgres::Config> {
     Ok(driver)
 }
 
-/// The mode of the driver, which verifies every certificate in full; `None` if the URL says nothing.
+/// The mode of the driver, which verifies every certificate in full; `None` if the URL has none.
 fn encryption(parameters: &Parameters) -> Result<Option<SslMode>> {
     let mode =
         match (parameters.get("sslmode").map(String::as_str), parameters.get("ssl").map(String::as_str)) {
-            // As libpq reads it, for URLs of JDBC.
+            // libpq accepts this in URLs of JDBC.
             (None, Some("true")) => Some("require"),
             (_, Some(value)) if value != "true" => {
                 return Err(wrong("ssl", value, "`true`; choose by `sslmode`"));
@@ -133,16 +134,16 @@ fn encryption(parameters: &Parameters) -> Result<Option<SslMode>> {
             Ok(Some(SslMode::Require))
         }
         (Some("disable"), Some(_)) | (Some("allow" | "prefer"), Some("system")) => {
-            Err(refuse("`sslrootcert` demands TLS, which `sslmode` does not; use `sslmode=verify-full`"))
+            Err(refuse("`sslrootcert` requires TLS, which `sslmode` does not; use `sslmode=verify-full`"))
         }
-        // Certificates of one's own demand TLS, so the configuration requires it by itself.
+        // Root certificates require TLS, so the configuration requires it by itself.
         (Some("disable" | "allow" | "prefer"), _) => Ok(Some(SslMode::Disable)),
         (None, _) => Ok(None),
         (Some(mode), _) => Err(wrong("sslmode", mode, modes)),
     }
 }
 
-/// Which of several servers will do: one that may write, unless the URL says otherwise.
+/// Which of several servers to use: one that accepts writes, unless the URL says otherwise.
 fn target(parameters: &Parameters, hosts: usize) -> Result<TargetSessionAttrs> {
     match parameters.get("target_session_attrs").map(String::as_str) {
         None if hosts < 2 => Ok(TargetSessionAttrs::Any),
@@ -173,7 +174,7 @@ fn set(config: PostgresConfig, name: &str, value: &str) -> Result<PostgresConfig
             "automatically" => Ok(config),
             _ => Err(wrong(name, value, "`never` or `automatically`")),
         },
-        // `pgbouncer` comes before this name, and does what 0 is for.
+        // `pgbouncer` is handled before this name and has the effect of 0.
         "statement-cache-capacity" => match value.parse::<u64>() {
             Ok(0) if config.pooler == Pooler::None => {
                 let fault = "`statement-cache-capacity=0` is not supported: a fixed small set of statements is prepared";
@@ -187,7 +188,7 @@ fn set(config: PostgresConfig, name: &str, value: &str) -> Result<PostgresConfig
     }
 }
 
-/// Puts the server of this machine where the URL names no host, as libpq does.
+/// Uses the local server if the URL has no host, as libpq does.
 fn fill_in_hosts(parameters: &mut Parameters) {
     let named = parameters.get("host").map_or("", String::as_str);
     if named.is_empty() && parameters.contains_key("hostaddr") {
@@ -203,7 +204,7 @@ fn fill_in_hosts(parameters: &mut Parameters) {
     parameters.insert("host".to_owned(), hosts.join(","));
 }
 
-/// The first of the folders that holds the socket of a server, else `localhost`.
+/// The first folder with a socket of a server, else `localhost`.
 fn local_host(folders: &[&str], port: &str) -> String {
     let socket = format!(".s.PGSQL.{port}");
     let holds_it = |folder: &&&str| cfg!(unix) && Path::new(folder).join(&socket).exists();
@@ -214,7 +215,7 @@ fn wrong(name: &str, value: &str, expected: &str) -> Error {
     refuse(&format!("`{name}` is `{}`, not {expected}", value.escape_debug()))
 }
 
-/// Without the URL itself: it may hold a password.
+/// Never contains the URL itself, because it may have a password.
 fn refuse(fault: &str) -> Error {
     Error::invalid("read the URL of a PostgreSQL database", fault)
 }

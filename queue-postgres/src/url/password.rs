@@ -1,4 +1,4 @@
-//! The password of a URL that has none, from where libpq takes it.
+//! Finds the password of a URL without one, as libpq does.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ use crate::passfile::{self, Login, Origin};
 /// The password in `PGPASSWORD`, else in the password file.
 ///
 /// # Errors
-/// [`Invalid`](queue_core::ErrorKind::Invalid) if the file has different passwords for the hosts, because the driver sends
-/// the same one to all of them.
+/// [`Invalid`](queue_core::ErrorKind::Invalid) if the file has different passwords for the hosts,
+/// because the driver sends one password to all of them.
 pub(super) fn find(
     driver: &tokio_postgres::Config,
     passfile: Option<&String>,
@@ -43,7 +43,7 @@ fn default_file(variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Option
 }
 
 fn in_file(text: &str, driver: &tokio_postgres::Config) -> Result<Option<String>> {
-    // The same name that the driver sends if it is given none.
+    // The name that the driver sends if none is configured.
     let user = driver.get_user().map(str::to_owned).or_else(|| whoami::username().ok()).unwrap_or_default();
     let database = driver.get_dbname().unwrap_or(&user);
     let ports = driver.get_ports();
@@ -53,8 +53,10 @@ fn in_file(text: &str, driver: &tokio_postgres::Config) -> Result<Option<String>
         let login = Login { host: &host, port, database, user: &user };
         match (passfile::password(text, &login), &found) {
             (Some(password), Some((first, other))) if password != *other => {
-                let fault = format!("the password file has other passwords for `{first}` and `{host}`");
-                return Err(refuse(&format!("{fault}, and one is sent to all hosts; write it into the URL")));
+                let fault = format!("the password file has different passwords for `{first}` and `{host}`");
+                return Err(refuse(&format!(
+                    "{fault}, but only one is sent to all hosts; write it into the URL"
+                )));
             }
             (Some(password), None) => found = Some((host, password)),
             _ => {}
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_comes_from_where_libpq_takes_it() {
+    fn password_has_the_sources_of_libpq() {
         let home = home("*:*:*:*:home\n");
         let other = home.path().join("other");
         write_private(&other, "host:5432:shop:ada:other\n");
@@ -134,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_file_that_others_can_read_is_ignored() {
+    fn password_file_readable_by_other_accounts_is_ignored() {
         let home = home("*:*:*:*:home\n");
         let variables = [("HOME", home.path().to_str().unwrap())];
         for mode in [0o640, 0o604, 0o666] {

@@ -1,4 +1,4 @@
-//! From the text of a URL to its parameters, with libpq's rules.
+//! Splits a URL into parameters by libpq's rules.
 
 use std::collections::BTreeMap;
 
@@ -6,20 +6,22 @@ use queue_core::Result;
 
 use super::refuse;
 
-/// Everything that a URL says, decoded, by libpq's names: also `user`, `password`, `host`, `port` and `dbname`.
+/// The decoded parts of a URL by libpq's names, including `user`, `password`, `host`, `port` and
+/// `dbname`.
 pub(super) type Parameters = BTreeMap<String, String>;
 
-/// How to write what ends a part of a URL.
+/// How to write characters that end a part of a URL.
 const ENCODE: &str = "write `@`, `:`, `/` and `?` in a name or password as `%40`, `%3A`, `%2F` and `%3F`";
 
-/// Splits a URL. As in libpq, a parameter replaces the same part of the address, and the last of several counts.
+/// Splits a URL. As in libpq, a parameter replaces the same part of the address, and the last of
+/// several counts.
 pub(super) fn split(url: &str) -> Result<Parameters> {
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
     let rest = rest.ok_or_else(|| refuse("it does not begin with `postgres://`"))?;
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = address.split_once('/').unwrap_or((address, ""));
     if database.contains('@') {
-        return Err(refuse(&format!("there is an `@` in the name of the database; {ENCODE}")));
+        return Err(refuse(&format!("the name of the database contains `@`; {ENCODE}")));
     }
     let mut parameters = Parameters::new();
     let hosts = match authority.rsplit_once('@') {
@@ -51,7 +53,7 @@ pub(super) fn split(url: &str) -> Result<Parameters> {
     Ok(parameters)
 }
 
-/// The name in libpq or the driver of what sqlx and libpq name otherwise.
+/// The name of a parameter in libpq or the driver, if sqlx or libpq use another.
 fn usual_name(name: String) -> String {
     let usual = match name.as_str() {
         "ssl-mode" => "sslmode",
@@ -80,7 +82,7 @@ fn set_hosts(parameters: &mut Parameters, text: &str) -> Result<()> {
             None => host.split_once(':').unwrap_or((host, "")),
         };
         if !port.is_empty() && port.parse::<u16>().is_err() {
-            let fault = "a port is no number up to 65535; put an IPv6 address in brackets, and";
+            let fault = "a port is not a number up to 65535; put an IPv6 address in brackets, and";
             return Err(refuse(&format!("{fault} {ENCODE}")));
         }
         hosts.push(decoded("host", host)?);

@@ -1,4 +1,4 @@
-//! Which URLs are taken, and what the others are told.
+//! Accepted URLs, and the errors of all other URLs.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ fn tcp(hosts: &[&str]) -> Vec<Host> {
 }
 
 #[test]
-fn our_parameters_are_taken_out_and_the_drivers_are_left() {
+fn own_and_driver_parameters_are_applied() {
     let url = "postgres://ada:s%3Dcret'%5C@host:5433/shop?schema=jobs&connect_timeout=3&connections=4\
                &pgbouncer=true&migrate=never&sslmode=verify-full&sslrootcert=%2Fetc%2Fca.pem";
     let config = read(url).unwrap();
@@ -46,7 +46,7 @@ fn our_parameters_are_taken_out_and_the_drivers_are_left() {
 }
 
 #[test]
-fn what_is_wrong_is_said_without_the_password() {
+fn errors_never_contain_the_password() {
     for (url, fault) in [
         ("mysql://ada:secret@host/shop", "postgres://"),
         ("postgres://ada:secret@host/shop?schema=Jobs", "`Jobs`"),
@@ -54,7 +54,7 @@ fn what_is_wrong_is_said_without_the_password() {
         ("postgres://ada:secret@host/shop?pgbouncer=maybe", "`maybe`"),
         ("postgres://ada:secret@host/shop?migrate=x", "`never`"),
         ("postgres://ada:secret@host/shop?schema=%4", "percent"),
-        ("postgres://ada:secret@host:port/shop", "a port is no number"),
+        ("postgres://ada:secret@host:port/shop", "a port is not a number"),
         ("postgres://ada:secret@host/shop?port=secret", "`port`"),
         ("postgres://ada:secret@host/shop?nonsense=1", "`nonsense` is unknown"),
         ("postgres://ada:sec/secret@host/shop", "`%2F`"),
@@ -70,8 +70,8 @@ fn what_is_wrong_is_said_without_the_password() {
         ("postgres://ada:secret@host/shop?sslcrl=a.pem", "revoked"),
         ("postgres://ada:secret@host/shop?sslmode=always", "`verify-ca`"),
         ("postgres://ada:secret@host/shop?ssl=1", "`sslmode`"),
-        ("postgres://ada:secret@host/shop?sslmode=disable&sslrootcert=a.pem", "demands TLS"),
-        ("postgres://ada:secret@host/shop?sslmode=prefer&sslrootcert=system", "demands TLS"),
+        ("postgres://ada:secret@host/shop?sslmode=disable&sslrootcert=a.pem", "requires TLS"),
+        ("postgres://ada:secret@host/shop?sslmode=prefer&sslrootcert=system", "requires TLS"),
         ("postgres://ada:secret@host/shop?channel_binding=require", "needs TLS"),
         ("postgres://ada:secret@host/shop?target_session_attrs=read-only", "a queue writes"),
         ("postgres://ada:secret@host/shop?target_session_attrs=standby", "a queue writes"),
@@ -87,12 +87,12 @@ fn what_is_wrong_is_said_without_the_password() {
 }
 
 #[test]
-fn the_debug_form_hides_the_password() {
+fn debug_hides_the_password() {
     assert!(!format!("{:?}", with("")).contains("secret"));
 }
 
 #[test]
-fn every_name_that_is_taken_is_documented() {
+fn each_accepted_name_is_documented() {
     let page = include_str!("../../../docs/database-urls.md");
     for name in DRIVERS.iter().chain(OURS) {
         assert!(page.contains(name), "{name}");
@@ -122,7 +122,7 @@ fn tls_is_required_or_not_used_at_all() {
 }
 
 #[test]
-fn several_hosts_mean_the_one_that_may_write() {
+fn several_hosts_require_a_writable_server() {
     let target = |url: &str| read(url).unwrap().driver.get_target_session_attrs();
     assert_eq!(target("postgres://ada@a/shop"), TargetSessionAttrs::Any);
     assert_eq!(target("postgres://ada@a,b/shop"), TargetSessionAttrs::ReadWrite);
@@ -152,7 +152,7 @@ fn parameters_replace_the_same_part_of_the_address() {
 }
 
 #[test]
-fn a_url_without_a_host_means_this_machine() {
+fn url_without_host_means_this_machine() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     assert_eq!(local_host(&[path], "5433"), "localhost");

@@ -1,4 +1,4 @@
-//! Hearing what other processes tell.
+//! Receives the notifications of other processes.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
 
 use super::LocalWaker;
-use super::message::take_in;
+use super::message::apply;
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
 use crate::connections::{Connections, Parameter};
@@ -23,31 +23,32 @@ use crate::statements::filled;
 use crate::tls::Tls;
 use crate::types::Id;
 
-/// The first wait before the connection is made again, doubled each time, and the longest.
+/// First wait before reconnecting; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Maximum wait before reconnecting.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// What listening needs.
+/// The settings and shared state of the listener.
 #[derive(Clone)]
-pub(crate) struct Ears {
+pub(crate) struct ListenerConfig {
     pub(crate) connector: Arc<Connector>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) local: LocalWaker,
     pub(crate) channel: String,
     pub(crate) wanted_cancels: String,
-    pub(crate) ourselves: String,
+    pub(crate) own_id: String,
     pub(crate) ping_interval: Duration,
     pub(crate) poll_interval: Duration,
     pub(crate) answer_timeout: Duration,
 }
 
-impl Ears {
+impl ListenerConfig {
     pub(crate) fn new(
         config: &PostgresConfig,
         connector: Arc<Connector>,
         connections: Arc<Connections>,
         local: LocalWaker,
-        ourselves: String,
+        own_id: String,
     ) -> Self {
         Self {
             connector,
@@ -55,7 +56,7 @@ impl Ears {
             local,
             channel: config.schema.channel(),
             wanted_cancels: filled(include_str!("../sql/wanted_cancels.sql"), &config.schema),
-            ourselves,
+            own_id,
             ping_interval: config.ping_interval,
             poll_interval: config.poll_interval,
             answer_timeout: config.connect_timeout,
@@ -63,7 +64,7 @@ impl Ears {
     }
 }
 
-/// Has receivers look at everything once in an interval, where nobody can listen.
+/// Wakes all workers once per interval, because this handle cannot listen.
 pub(crate) async fn poll(local: LocalWaker, interval: Duration) {
     loop {
         sleep(interval).await;
@@ -71,89 +72,89 @@ pub(crate) async fn poll(local: LocalWaker, interval: Duration) {
     }
 }
 
-/// Why nobody listens.
-enum Deaf {
-    /// The server has no connection left: a handle does without this one.
+/// Why the listener has no connection.
+enum ListenError {
+    /// The server has no connection left, and a handle can work without this one.
     Crowded(String),
     Lost(String),
 }
 
-/// Listens for ever, on a connection that is made again whenever it breaks.
-pub(crate) async fn listen(ears: Ears) {
+/// Listens until the task is dropped, and reconnects after each failure.
+pub(crate) async fn listen(config: ListenerConfig) {
     let mut wait = FIRST_WAIT;
     let mut failures = 0_u32;
     loop {
-        let (deaf, has_listened) = match ears.connector.tls() {
-            Tls::Off(connector) => listen_once(&ears, *connector).await,
+        let (error, has_listened) = match config.connector.tls() {
+            Tls::Off(connector) => listen_once(&config, *connector).await,
             #[cfg(feature = "tls")]
-            Tls::Rustls(connector) => listen_once(&ears, connector.clone()).await,
+            Tls::Rustls(connector) => listen_once(&config, connector.clone()).await,
         };
         if has_listened {
             (wait, failures) = (FIRST_WAIT, 0);
         }
         failures = failures.saturating_add(1);
-        match deaf {
-            Deaf::Crowded(reason) => {
+        match error {
+            ListenError::Crowded(reason) => {
                 if failures.is_power_of_two() {
                     tracing::warn!(
                         failures,
                         reason,
-                        "no connection is left to listen for jobs on; they are looked for"
+                        "no connection is left to listen for jobs; polling for them"
                     );
                 }
-                sleep(ears.poll_interval).await;
-                ears.local.unknown();
+                sleep(config.poll_interval).await;
+                config.local.unknown();
             }
-            Deaf::Lost(reason) => {
+            ListenError::Lost(reason) => {
                 if failures.is_power_of_two() {
-                    tracing::warn!(
-                        failures,
-                        reason,
-                        "the connection that listens for jobs was lost; it is made again"
-                    );
+                    tracing::warn!(failures, reason, "the listening connection was lost; reconnecting");
                 }
                 sleep(wait).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                wait = (wait * 2).min(MAX_WAIT);
             }
         }
     }
 }
 
-/// Until the connection is lost; says why, and whether there was one.
-async fn listen_once<T>(ears: &Ears, tls: T) -> (Deaf, bool)
+/// Listens until the connection is lost. Returns the cause, and whether it listened at all.
+async fn listen_once<T>(config: &ListenerConfig, tls: T) -> (ListenError, bool)
 where
     T: MakeTlsConnect<Socket> + Clone,
     T::Stream: Send + 'static,
 {
-    let (client, connection) = match ears.connector.connect(tls).await {
+    let (client, connection) = match config.connector.connect(tls).await {
         Ok(connected) => connected,
-        Err(error) if error.is_crowded() => return (Deaf::Crowded(error.to_string()), false),
-        Err(error) => return (Deaf::Lost(error.to_string()), false),
+        Err(error) if error.is_crowded() => return (ListenError::Crowded(error.to_string()), false),
+        Err(error) => return (ListenError::Lost(error.to_string()), false),
     };
-    let (sender, heard) = unbounded_channel();
+    let (sender, notifications) = unbounded_channel();
     let _driving = AbortOnDrop(tokio::spawn(drive(connection, sender)));
-    let listen = format!("LISTEN \"{}\"", ears.channel);
-    if let Err(reason) = in_time(ears, client.batch_execute(&listen)).await {
-        return (Deaf::Lost(reason), false);
+    let listen = format!("LISTEN \"{}\"", config.channel);
+    if let Err(reason) = in_time(config, client.batch_execute(&listen)).await {
+        return (ListenError::Lost(reason), false);
     }
-    // What was told before is found by looking, now that nothing further can be missed.
-    ears.local.unknown();
-    (Deaf::Lost(hear(ears, &client, heard).await), true)
+    // Wakes all workers, because earlier notifications were missed. No later one will be.
+    config.local.unknown();
+    (ListenError::Lost(receive(config, &client, notifications).await), true)
 }
 
-/// Until the connection is lost; says why.
-async fn hear(ears: &Ears, client: &Client, mut heard: UnboundedReceiver<String>) -> String {
+/// Receives notifications until the connection is lost. Returns the cause.
+async fn receive(
+    config: &ListenerConfig,
+    client: &Client,
+    mut notifications: UnboundedReceiver<String>,
+) -> String {
     loop {
-        match timeout(ears.ping_interval, heard.recv()).await {
+        match timeout(config.ping_interval, notifications.recv()).await {
             Ok(Some(text)) => {
-                let named = take_in(&ears.local, &text, &ears.ourselves);
-                if let Err(reason) = announce_cancels(ears, client, &named).await {
+                let named = apply(&config.local, &text, &config.own_id);
+                if let Err(reason) = announce_cancels(config, client, &named).await {
                     return reason;
                 }
             }
-            Ok(None) => return "the server closed it".to_owned(),
+            Ok(None) => return "the server closed the connection".to_owned(),
             Err(_) => {
-                if let Err(reason) = ping(ears, client).await {
+                if let Err(reason) = ping(config, client).await {
                     return reason;
                 }
             }
@@ -161,59 +162,61 @@ async fn hear(ears: &Ears, client: &Client, mut heard: UnboundedReceiver<String>
     }
 }
 
-/// Announces those of the cancels that are stored. Where the server refuses to say, they are left to the heartbeats.
-async fn announce_cancels(ears: &Ears, client: &Client, named: &[JobId]) -> Result<(), String> {
+/// Announces those cancels that are stored. If the server refuses the query, the heartbeats deliver
+/// them.
+async fn announce_cancels(config: &ListenerConfig, client: &Client, named: &[JobId]) -> Result<(), String> {
     if named.is_empty() {
         return Ok(());
     }
     let ids: Vec<Id> = named.iter().map(|job| (*job).into()).collect();
     let parameters: [(Parameter<'_>, Type); 1] = [(&ids, Type::UUID_ARRAY)];
     let answer = async {
-        match client.query_typed(&ears.wanted_cancels, &parameters).await {
+        match client.query_typed(&config.wanted_cancels, &parameters).await {
             Err(error) if error.as_db_error().is_some() => {
                 let reason = error_chain(&error);
-                tracing::warn!(reason, "cancels were not looked up; the next heartbeat brings them");
+                tracing::warn!(reason, "cancel requests could not be read; the next heartbeat delivers them");
                 Ok(Vec::new())
             }
             answer => answer,
         }
     };
-    let rows = in_time(ears, answer).await?;
+    let rows = in_time(config, answer).await?;
     let stored: Vec<JobId> = rows.iter().filter_map(|row| row::job_id(row, 0).ok()).collect();
-    ears.local.cancels(&stored);
+    config.local.cancels(&stored);
     Ok(())
 }
 
-/// A connection that was cut without a word is silent, like one on which nothing happens. And a server that takes no writes
-/// is not where jobs are entered: the name may lead to another one by now.
-async fn ping(ears: &Ears, client: &Client) -> Result<(), String> {
-    let answer = in_time(ears, client.query_typed(include_str!("../sql/is_read_only.sql"), &[])).await?;
+/// Checks the connection, because one that was cut silently looks like an idle one. Also checks
+/// that the server takes writes. If not, the jobs are on another server, to which the host name may
+/// lead by now.
+async fn ping(config: &ListenerConfig, client: &Client) -> Result<(), String> {
+    let answer = in_time(config, client.query_typed(include_str!("../sql/is_read_only.sql"), &[])).await?;
     let is_read_only = answer.first().and_then(|row| row::get::<bool>(row, 0).ok());
     if is_read_only == Some(true) {
-        ears.connections.close_idle();
-        return Err("the server takes no writes any more".to_owned());
+        config.connections.close_idle();
+        return Err("the server is read-only now".to_owned());
     }
     Ok(())
 }
 
 async fn in_time<T>(
-    ears: &Ears,
+    config: &ListenerConfig,
     answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, String> {
-    match timeout(ears.answer_timeout, answer).await {
+    match timeout(config.answer_timeout, answer).await {
         Ok(answer) => answer.map_err(|error| error_chain(&error)),
         Err(_) => Err("the server did not answer in time".to_owned()),
     }
 }
 
-/// Has the connection go on, and hands over what is told.
-async fn drive<S>(mut connection: Connection<Socket, S>, heard: UnboundedSender<String>)
+/// Drives the connection and forwards its notifications.
+async fn drive<S>(mut connection: Connection<Socket, S>, notifications: UnboundedSender<String>)
 where
     S: tokio_postgres::tls::TlsStream + Unpin,
 {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
         if let AsyncMessage::Notification(notification) = message
-            && heard.send(notification.payload().to_owned()).is_err()
+            && notifications.send(notification.payload().to_owned()).is_err()
         {
             return;
         }

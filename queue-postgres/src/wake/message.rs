@@ -1,4 +1,4 @@
-//! What one notification says.
+//! The text of a notification.
 
 use std::time::Duration;
 
@@ -8,23 +8,24 @@ use serde::{Deserialize, Serialize};
 
 use super::LocalWaker;
 
-/// PostgreSQL's limit is 8000 bytes.
-const MOST_BYTES: usize = 7500;
+/// Maximum size of a notification in bytes. PostgreSQL allows less than 8000.
+const MAX_BYTES: usize = 7500;
 
-/// The text of a notification, the same in every version: SQL writes it too.
+/// The content of a notification. All versions share this format, because SQL writes it too.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Message {
-    /// The handle that sends it, which has told its own process already.
+    /// The sending handle, which has already woken its own process.
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
-    /// Queue, priority, the least time to run in microseconds since 1970, and in how many microseconds it is due.
+    /// Queue, priority, least `run_at` in microseconds since 1970, and microseconds until it is
+    /// due.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ready: Vec<(String, i16, i64, i64)>,
-    /// Running jobs that somebody wants cancelled.
+    /// Running jobs with a cancel request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cancels: Vec<JobId>,
-    /// Something changed, and there is no room to say what.
+    /// Set if the changes do not fit into the message.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unknown: bool,
 }
@@ -42,19 +43,20 @@ pub(super) fn text(hints: &WakeHints, from: &str) -> String {
         unknown: hints.is_unknown(),
     };
     match serde_json::to_string(&message) {
-        Ok(text) if text.len() <= MOST_BYTES => text,
+        Ok(text) if text.len() <= MAX_BYTES => text,
         _ => format!(r#"{{"from":"{from}","unknown":true}}"#),
     }
 }
 
-/// Tells this process what a notification says; one that cannot be read may say anything. Answers which cancels it names:
-/// they end jobs, and anybody may send a notification, so that they are the database's to say.
-pub(super) fn take_in(local: &LocalWaker, text: &str, ourselves: &str) -> Vec<JobId> {
+/// Wakes the workers of this process by a notification. An unreadable one wakes all workers.
+/// Returns the cancels that it names. The caller must look them up in the database, because any
+/// role may send a notification.
+pub(super) fn apply(local: &LocalWaker, text: &str, own_id: &str) -> Vec<JobId> {
     let Ok(message) = serde_json::from_str::<Message>(text) else {
         local.unknown();
         return Vec::new();
     };
-    if message.from.as_deref() == Some(ourselves) {
+    if message.from.as_deref() == Some(own_id) {
         return Vec::new();
     }
     let hints: Option<WakeHints> = message.ready.iter().map(hint).collect();
@@ -93,30 +95,30 @@ mod tests {
     }
 
     #[test]
-    fn another_process_is_told_what_was_folded() {
+    fn merged_hints_survive_the_message() {
         let job = JobId::generate();
         let mut hints = WakeHints::from_iter([ready(0, 9, 0), ready(0, 5, 0), ready(3, 50, 40)]);
         hints.add_cancel(job);
         let (hub, local) = local_waker();
         let mut receiver = hub.subscribe();
-        assert_eq!(take_in(&local, &text(&hints, "them"), "us"), [job]);
+        assert_eq!(apply(&local, &text(&hints, "them"), "us"), [job]);
         let wakes = receiver.take();
         assert_eq!(wakes.ready, [ready(0, 5, 0)]);
         assert_eq!(wakes.due_in, Some(Duration::from_micros(40)));
         assert!(wakes.cancels.is_empty() && !wakes.unknown, "{wakes:?}");
-        assert_eq!(take_in(&local, &text(&hints, "us"), "us"), []);
-        assert!(receiver.take().is_empty(), "what this handle sent, it knows");
+        assert_eq!(apply(&local, &text(&hints, "us"), "us"), []);
+        assert!(receiver.take().is_empty(), "a handle ignores its own notifications");
     }
 
     #[test]
-    fn what_does_not_fit_or_cannot_be_read_is_unknown() {
+    fn unreadable_or_too_large_is_unknown() {
         let hints = (0..1000).map(|priority| ready(priority, 5, 0)).collect();
         let text = text(&hints, "them");
-        assert!(text.len() < MOST_BYTES);
+        assert!(text.len() < MAX_BYTES);
         for text in [text.as_str(), "nonsense", r#"{"ready":[["",0,5,0]]}"#, r#"{"ready":[["a",0,-5,0]]}"#] {
             let (hub, local) = local_waker();
             let mut receiver = hub.subscribe();
-            assert_eq!(take_in(&local, text, "us"), []);
+            assert_eq!(apply(&local, text, "us"), []);
             assert!(receiver.take().unknown, "{text}");
         }
     }

@@ -1,4 +1,4 @@
-//! Sending notifications, throttled at both edges.
+//! Notifies other processes, at most once per interval.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,15 @@ use crate::connections::{Connections, Statement};
 use crate::error::Outcome;
 use crate::row;
 
-/// The wait after a notification that could not be sent.
+/// Wait after a failed notification.
 const WAIT_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Sends what there is to tell: at once after a pause, and then what came meanwhile once in an interval.
+/// Notifies other processes: the first hint after a pause at once, later ones together at the end
+/// of the interval.
 pub(crate) async fn notify(
     connections: Arc<Connections>,
     channel: String,
-    ourselves: String,
+    own_id: String,
     interval: Duration,
     mut unsent: Unsent,
 ) {
@@ -30,7 +31,7 @@ pub(crate) async fn notify(
     while let Some(mut pending) = unsent.recv().await {
         while !pending.is_empty() {
             add_all(&mut pending, &mut unsent);
-            let text = text(&std::mem::take(&mut pending), &ourselves);
+            let text = text(&std::mem::take(&mut pending), &own_id);
             match send(&connections, &statement, &channel, &text).await {
                 Ok(()) => {
                     failures = 0;
@@ -40,9 +41,9 @@ pub(crate) async fn notify(
                     failures = failures.saturating_add(1);
                     if failures.is_power_of_two() {
                         let error = fault.into_error("notify other processes", statement.effect());
-                        tracing::warn!(failures, %error, "other processes were not told of jobs; they find them by themselves");
+                        tracing::warn!(failures, %error, "other processes could not be notified of jobs; they find them by polling");
                     }
-                    // They look at everything instead.
+                    // The next notification wakes all their workers instead.
                     pending.add_unknown();
                     tokio::time::sleep(WAIT_AFTER_FAILURE).await;
                 }
@@ -58,13 +59,14 @@ fn add_all(pending: &mut WakeHints, unsent: &mut Unsent) {
     }
 }
 
-/// A server that takes no writes is an old primary, where the workers are no more: it takes notifications all the same.
+/// Fails on a read-only server, because it accepts notifications although the workers have moved to
+/// another server.
 async fn send(connections: &Connections, statement: &Statement, channel: &str, text: &str) -> Outcome<()> {
     let rows = connections.query(statement, &[&channel, &text]).await?;
     let is_read_only: &str = row::get(row::only(&rows)?, 0)?;
     if is_read_only == "on" {
         connections.close_idle();
-        let message = "the server takes no writes any more";
+        let message = "the server is read-only now";
         return Err(Error::new(ErrorKind::Unavailable, "notify other processes", message).into());
     }
     Ok(())

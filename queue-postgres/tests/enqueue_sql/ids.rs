@@ -1,35 +1,35 @@
-//! The ids that SQL makes are those that the library knows.
+//! Ids from SQL are ids of the library.
 
 use queue_core::JobId;
 
-use crate::place::Place;
+use crate::test_schema::TestSchema;
 
 #[tokio::test]
-async fn ids_are_of_the_present_and_sort_by_time() {
-    let place = Place::new("sql_ids").await;
+async fn new_ids_have_current_time_and_sort() {
+    let schema = TestSchema::new("sql_ids").await;
     let clock = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
-    let before: i64 = place.column(clock).await[0].parse().unwrap();
-    let made = place.column("SELECT {s}.ulid({s}.enqueue('k', '1')) FROM generate_series(1, 1000)").await;
-    let after: i64 = place.column(clock).await[0].parse().unwrap();
+    let before: i64 = schema.column(clock).await[0].parse().unwrap();
+    let made = schema.column("SELECT {s}.ulid({s}.enqueue('k', '1')) FROM generate_series(1, 1000)").await;
+    let after: i64 = schema.column(clock).await[0].parse().unwrap();
     let ids: Vec<JobId> = made.iter().map(|text| text.parse().unwrap()).collect();
     let times: Vec<i64> = ids.iter().map(|id| id.timestamp().as_micros() / 1000).collect();
     assert!(times.is_sorted(), "made one after the other");
     assert!(before <= times[0] && times[999] <= after, "{before} {times:?} {after}");
 
-    // By id they stand in the order of the times at which they were stored, to the millisecond.
+    // The order of ids is the order of the times of the inserts, to the millisecond.
     let stored = "SELECT floor(extract(epoch FROM created_at) * 1000)::bigint FROM {s}.jobs ORDER BY id";
     let mut sorted = ids.clone();
     sorted.sort();
     sorted.dedup();
     assert_eq!(sorted.len(), 1000);
-    let stored: Vec<i64> = place.column(stored).await.iter().map(|time| time.parse().unwrap()).collect();
+    let stored: Vec<i64> = schema.column(stored).await.iter().map(|time| time.parse().unwrap()).collect();
     assert_eq!(stored, sorted.iter().map(|id| id.timestamp().as_micros() / 1000).collect::<Vec<_>>());
-    place.remove().await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn an_id_and_its_text_are_converted_as_by_the_library() {
-    let place = Place::new("sql_ulids").await;
+async fn ids_convert_to_text_like_the_library() {
+    let schema = TestSchema::new("sql_ulids").await;
     let edges = [[0; 16], [255; 16], [0x80; 16], std::array::from_fn(|byte| u8::try_from(byte).unwrap())];
     let ids = edges.into_iter().map(JobId::from_bytes).chain((0..100).map(|_| JobId::generate()));
     for id in ids {
@@ -38,14 +38,14 @@ async fn an_id_and_its_text_are_converted_as_by_the_library() {
         let sql = format!(
             "SELECT concat_ws(' ', {{s}}.ulid('{hex}'), {{s}}.id('{text}') = '{hex}', {{s}}.id(lower('{text}')) = '{hex}')"
         );
-        assert_eq!(place.column(&sql).await, [format!("{text} t t")]);
+        assert_eq!(schema.column(&sql).await, [format!("{text} t t")]);
     }
-    place.remove().await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn a_text_that_is_no_id_is_refused_as_such() {
-    let place = Place::new("sql_no_ulids").await;
+async fn text_that_is_not_an_id_is_refused() {
+    let schema = TestSchema::new("sql_no_ulids").await;
     let fine = JobId::generate().to_string();
     let bad = [
         "",
@@ -57,8 +57,8 @@ async fn a_text_that_is_no_id_is_refused_as_such() {
     ];
     for text in bad {
         assert!(text.parse::<JobId>().is_err(), "{text}");
-        let error = place.owner.batch_execute(&place.filled(&format!("SELECT {{s}}.id('{text}')"))).await;
-        assert!(format!("{error:?}").contains("is no ULID"), "{error:?}");
+        let error = schema.owner.batch_execute(&schema.filled(&format!("SELECT {{s}}.id('{text}')"))).await;
+        assert!(format!("{error:?}").contains("is not a ULID"), "{error:?}");
     }
-    place.remove().await;
+    schema.remove().await;
 }

@@ -1,42 +1,42 @@
-//! What is stored unless said otherwise, and what is refused.
+//! Defaults and refusals.
 
 use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, MAX_JSON_DEPTH, MAX_NAME_BYTES};
 use queue_core::{Client, EnqueuerExt, JobId, Kind, Payload, Timestamp};
 
-use crate::place::{Place, driver};
+use crate::test_schema::{TestSchema, driver};
 
-/// A function that says why a call was refused, or NULL if it was not.
+/// A function that returns why a call was refused, or NULL if it was not.
 const FAULT: &str = "CREATE FUNCTION {s}.fault(call text) RETURNS text LANGUAGE plpgsql AS $$
     BEGIN EXECUTE 'SELECT {s}.enqueue(' || call || ')'; RETURN NULL; EXCEPTION WHEN invalid_parameter_value THEN RETURN SQLERRM; END $$";
 
-async fn faults(place: &Place, calls: &[String]) -> Vec<String> {
-    place.run(FAULT).await;
+async fn faults(schema: &TestSchema, calls: &[String]) -> Vec<String> {
+    schema.run(FAULT).await;
     let calls: Vec<String> = calls.iter().map(|call| format!("$call${call}$call$")).collect();
-    place.column(&format!("SELECT {{s}}.fault(call) FROM unnest(ARRAY[{}]) AS call", calls.join(", "))).await
+    schema.column(&format!("SELECT {{s}}.fault(call) FROM unnest(ARRAY[{}]) AS call", calls.join(", "))).await
 }
 
 #[tokio::test]
-async fn what_is_not_said_is_as_the_library_has_it() {
-    let place = Place::new("sql_defaults").await;
-    let client = Client::new(place.open(driver()).await.unwrap());
+async fn defaults_match_the_library() {
+    let schema = TestSchema::new("sql_defaults").await;
+    let client = Client::new(schema.open(driver()).await.unwrap());
     let by_library = client.enqueue_value("greet", "ada").await.unwrap();
-    let by_sql = place.column("SELECT {s}.ulid({s}.enqueue('greet', '\"ada\"'))").await;
+    let by_sql = schema.column("SELECT {s}.ulid({s}.enqueue('greet', '\"ada\"'))").await;
     let by_sql: JobId = by_sql[0].parse().unwrap();
     let records = client.inspect().unwrap().jobs(&[by_library, by_sql]).await.unwrap();
     let [one, other] = [0, 1].map(|index| records[index].clone().unwrap());
     assert_eq!((one.job.run_at, other.job.run_at), (Some(one.created_at), Some(other.created_at)));
     assert_eq!(one.job, other.job.id(by_library).run_at(one.job.run_at));
     assert_eq!((one.state, one.attempt), (other.state, other.attempt));
-    place.remove().await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn what_is_said_is_stored() {
-    let place = Place::new("sql_options").await;
-    let client = Client::new(place.open(driver()).await.unwrap());
+async fn arguments_are_stored() {
+    let schema = TestSchema::new("sql_options").await;
+    let client = Client::new(schema.open(driver()).await.unwrap());
     let call = "{s}.enqueue('greet', ' {\"b\" : 1e400, \"a\": \"\\ud800\"} ', queue => 'mail', priority => -7, \
         run_at => '2999-12-31 12:00Z', max_retries => 65535, timeout => '1 month 1 day 1.000001 seconds')";
-    let id: JobId = place.column(&format!("SELECT {{s}}.ulid({call})")).await[0].parse().unwrap();
+    let id: JobId = schema.column(&format!("SELECT {{s}}.ulid({call})")).await[0].parse().unwrap();
     let job = client.inspect().unwrap().jobs(&[id]).await.unwrap().pop().flatten().unwrap().job;
     assert_eq!(job.payload.as_str(), " {\"b\" : 1e400, \"a\": \"\\ud800\"} ");
     assert_eq!(
@@ -46,13 +46,13 @@ async fn what_is_said_is_stored() {
     assert_eq!(job.run_at.unwrap().to_string(), "2999-12-31T12:00:00.000000Z");
     assert_eq!(job.timeout.as_micros(), 31 * 24 * 60 * 60 * 1_000_000 + 1_000_001);
     assert_eq!(job.backoff, None);
-    place.remove().await;
+    schema.remove().await;
 }
 
-/// At the library's limit, and one step beyond it, with what is then said.
+/// Each argument at the library's limit, and one step beyond it, with the error.
 #[tokio::test]
-async fn the_limits_are_those_of_the_library_and_named_when_passed() {
-    let place = Place::new("sql_limits").await;
+async fn limits_match_the_library_and_are_named() {
+    let schema = TestSchema::new("sql_limits").await;
     let name = |bytes: usize| format!("'{}'", "x".repeat(bytes));
     let nested = |depth: usize| format!("'{}1{}'", "[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2));
     let odd = |depth: usize| format!("'[{}]'", nested(depth - 1).trim_matches('\''));
@@ -73,10 +73,10 @@ async fn the_limits_are_those_of_the_library_and_named_when_passed() {
         "'k', '1', run_at => '1970-01-01 00:00Z', timeout => '0'".to_owned(),
         "'k', '1', run_at => '9999-12-31 23:59:59.999999Z', timeout => '100000 years'".to_owned(),
     ];
-    assert_eq!(faults(&place, &fine).await, ["NULL"; 9]);
+    assert_eq!(faults(&schema, &fine).await, ["NULL"; 9]);
     assert!(Kind::new("x".repeat(MAX_NAME_BYTES + 1)).is_err() && Kind::new("é".repeat(65)).is_err());
     assert!(Payload::json(odd(MAX_JSON_DEPTH + 1).trim_matches('\'')).is_err());
-    place.run("DROP FUNCTION {s}.fault").await;
+    schema.run("DROP FUNCTION {s}.fault").await;
 
     let refused = [
         ("'', '1'".to_owned(), "the kind is not 1 to 128 bytes long"),
@@ -116,52 +116,52 @@ async fn the_limits_are_those_of_the_library_and_named_when_passed() {
     ];
     let (calls, why): (Vec<String>, Vec<&str>) = refused.into_iter().unzip();
     let why: Vec<String> = why.iter().map(|why| format!("failed to enqueue a job: {why}")).collect();
-    assert_eq!(faults(&place, &calls).await, why);
-    place.remove().await;
+    assert_eq!(faults(&schema, &calls).await, why);
+    schema.remove().await;
 }
 
-/// Every character below U+3100, among them all that are white space or control characters.
+/// Every character below U+3100, which include all white space and control characters.
 #[tokio::test]
-async fn the_characters_of_names_are_those_of_the_library() {
-    let place = Place::new("sql_characters").await;
+async fn name_characters_match_the_library() {
+    let schema = TestSchema::new("sql_characters").await;
     let last = '\u{30ff}';
     assert!(!('\u{3100}'..=char::MAX).any(|c| c.is_whitespace() || c.is_control()), "the last is the last");
     let refused = |c: &char| Kind::new(format!("a{c}b")).is_err();
     let by_library: Vec<String> =
         ('\u{1}'..=last).filter(refused).map(|c| u32::from(c).to_string()).collect();
-    place.run(FAULT).await;
+    schema.run(FAULT).await;
     for call in ["quote_literal(name) || ', ''1'''", "'''k'', ''1'', queue => ' || quote_literal(name)"] {
         let sql = format!(
             "SELECT code FROM generate_series(1, {}) AS code, LATERAL (SELECT 'a' || chr(code) || 'b' AS name) AS n \
             WHERE {{s}}.fault({call}) IS NOT NULL ORDER BY code",
             u32::from(last)
         );
-        assert_eq!(place.column(&sql).await, by_library);
+        assert_eq!(schema.column(&sql).await, by_library);
     }
-    place.remove().await;
+    schema.remove().await;
 }
 
-/// Old programs still say that a backslash begins an escape in every string.
+/// Old programs still use a setting by which a backslash begins an escape in every string.
 #[tokio::test]
-async fn what_a_session_says_of_backslashes_changes_nothing() {
-    let place = Place::new("sql_backslashes").await;
-    place.run("SET standard_conforming_strings = off; SET escape_string_warning = off").await;
+async fn backslash_setting_of_the_session_is_ignored() {
+    let schema = TestSchema::new("sql_backslashes").await;
+    schema.run("SET standard_conforming_strings = off; SET escape_string_warning = off").await;
     let deep = format!("'k', '{}1{}'", "[".repeat(129), "]".repeat(129));
     let quoted = format!("'k', '[\"{}\"]'", "[".repeat(300));
-    let answers = faults(&place, &[deep, quoted, "'a b', '1'".to_owned(), "'k', '1'".to_owned()]).await;
+    let answers = faults(&schema, &[deep, quoted, "'a b', '1'".to_owned(), "'k', '1'".to_owned()]).await;
     let why = ["nested deeper", "NULL", "white space", "NULL"];
     assert!(answers.iter().zip(why).all(|(answer, why)| answer.contains(why)), "{answers:?}");
-    place.remove().await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_refused_before_the_function_is_called() {
-    let place = Place::new("sql_json").await;
+async fn invalid_json_is_refused_before_the_call() {
+    let schema = TestSchema::new("sql_json").await;
     for bad in ["", "{", "{a: 1}", "[1,]", "nul"] {
-        let sql = place.filled(&format!("SELECT {{s}}.enqueue('k', '{bad}')"));
-        let error = place.owner.batch_execute(&sql).await.unwrap_err();
+        let sql = schema.filled(&format!("SELECT {{s}}.enqueue('k', '{bad}')"));
+        let error = schema.owner.batch_execute(&sql).await.unwrap_err();
         assert!(format!("{error:?}").contains("invalid input syntax for type json"), "{error:?}");
     }
-    assert_eq!(place.column("SELECT count(*) FROM {s}.jobs").await, ["0"]);
-    place.remove().await;
+    assert_eq!(schema.column("SELECT count(*) FROM {s}.jobs").await, ["0"]);
+    schema.remove().await;
 }

@@ -1,10 +1,10 @@
-//! Enqueueing from SQL keeps the promises of the library, and its limits.
+//! Enqueueing from SQL keeps the promises and the limits of the library.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod ids;
 mod limits;
-#[path = "../place/mod.rs"]
-mod place;
+#[path = "../test_schema/mod.rs"]
+mod test_schema;
 mod transactions;
 mod wake_ups;

@@ -1,4 +1,4 @@
-//! Workers are told of jobs that SQL enqueues.
+//! Jobs from SQL wake workers.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use queue_testserver::{Options, Server};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-use crate::place::{Place, driver};
+use crate::test_schema::{TestSchema, driver};
 
-/// Longer than anything here takes, on any machine, and far less than a worker waits that is not told.
+/// Longer than any operation of these tests, and far shorter than the wait of a worker without a
+/// wake-up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Of a worker that looks for nothing by itself.
-fn waits_to_be_told() -> WorkerSettings {
+/// Settings of a worker that never polls.
+fn never_polls() -> WorkerSettings {
     let never = Duration::from_secs(24 * 60 * 60);
     WorkerSettings::default()
         .poll_interval(never)
@@ -26,9 +27,9 @@ fn waits_to_be_told() -> WorkerSettings {
 }
 
 #[tokio::test]
-async fn a_worker_that_looks_for_nothing_runs_what_sql_enqueues() {
-    let place = Place::new("sql_wake").await;
-    let backend = place.open(driver()).await.unwrap();
+async fn worker_without_polling_runs_jobs_of_sql() {
+    let schema = TestSchema::new("sql_wake").await;
+    let backend = schema.open(driver()).await.unwrap();
     let mut wakes = backend.subscribe();
     assert!(timeout(PATIENCE, wakes.recv()).await.unwrap().unknown, "from now on it listens");
     let (done, mut runs) = unbounded_channel();
@@ -41,33 +42,33 @@ async fn a_worker_that_looks_for_nothing_runs_what_sql_enqueues() {
     });
     let mut queue = JobQueue::new(backend);
     let greet = greet.register(&mut queue).unwrap();
-    let worker = Worker::new().serve(&queue).settings(waits_to_be_told()).start().unwrap();
+    let worker = Worker::new().serve(&queue).settings(never_polls()).start().unwrap();
     greet.enqueue(&"first".to_owned()).await.unwrap();
     let mut next = async || timeout(PATIENCE, runs.recv()).await.unwrap().unwrap();
     assert_eq!(next().await, "first", "now its first look is over");
 
-    place.run("SELECT {s}.enqueue('greet', '\"ada\"')").await;
+    schema.run("SELECT {s}.enqueue('greet', '\"ada\"')").await;
     assert_eq!(next().await, "ada");
-    // For later: it is told when to look.
-    place
+    // For later: the wake-up has the time of the claim.
+    schema
         .run("SELECT {s}.enqueue('greet', '\"later\"', run_at => clock_timestamp() + interval '1.5 s')")
         .await;
     assert_eq!(next().await, "later");
     let early =
         "SELECT count(*) FROM {s}.outcomes o JOIN {s}.jobs j ON j.id = o.id WHERE o.finished_at < j.run_at";
     worker.shutdown(PATIENCE).await;
-    assert_eq!(place.column(early).await, ["0"]);
-    place.remove().await;
+    assert_eq!(schema.column(early).await, ["0"]);
+    schema.remove().await;
 }
 
-/// What is said on the channel of the schema.
-async fn overhear(place: &Place) -> (Client, UnboundedReceiver<String>) {
-    overhear_at(place, driver()).await
+/// The notifications on the channel of the schema.
+async fn listen(schema: &TestSchema) -> (Client, UnboundedReceiver<String>) {
+    listen_at(schema, driver()).await
 }
 
-async fn overhear_at(place: &Place, driver: Config) -> (Client, UnboundedReceiver<String>) {
+async fn listen_at(schema: &TestSchema, driver: Config) -> (Client, UnboundedReceiver<String>) {
     let (client, mut connection) = driver.connect(NoTls).await.unwrap();
-    let (sender, said) = unbounded_channel();
+    let (sender, notifications) = unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(notification) = message
@@ -77,56 +78,64 @@ async fn overhear_at(place: &Place, driver: Config) -> (Client, UnboundedReceive
             }
         }
     });
-    client.batch_execute(&place.filled("LISTEN \"{s}_wake\"")).await.unwrap();
-    (client, said)
+    client.batch_execute(&schema.filled("LISTEN \"{s}_wake\"")).await.unwrap();
+    (client, notifications)
 }
 
-/// How many notifications this makes.
-async fn notifications(place: &Place, said: &mut UnboundedReceiver<String>, sql: &str) -> usize {
-    place.run(sql).await;
-    place.run("SELECT {s}.enqueue('mark', '1', queue => 'mark')").await;
+/// The number of notifications that a statement sends.
+async fn count_notifications(
+    schema: &TestSchema,
+    notifications: &mut UnboundedReceiver<String>,
+    sql: &str,
+) -> usize {
+    schema.run(sql).await;
+    schema.run("SELECT {s}.enqueue('mark', '1', queue => 'mark')").await;
     let mut many = 0;
-    while !timeout(PATIENCE, said.recv()).await.unwrap().unwrap().contains("mark") {
+    while !timeout(PATIENCE, notifications.recv()).await.unwrap().unwrap().contains("mark") {
         many += 1;
     }
     many
 }
 
 #[tokio::test]
-async fn the_jobs_of_one_statement_make_few_notifications() {
-    let place = Place::new("sql_batch").await;
-    let (_session, mut said) = overhear(&place).await;
+async fn jobs_of_one_statement_send_few_notifications() {
+    let schema = TestSchema::new("sql_batch").await;
+    let (_session, mut notifications) = listen(&schema).await;
     let at_once = "SELECT {s}.enqueue('k', '1') FROM generate_series(1, 1000)";
-    assert_eq!(notifications(&place, &mut said, at_once).await, 1);
+    assert_eq!(count_notifications(&schema, &mut notifications, at_once).await, 1);
     let three_levels = "SELECT {s}.enqueue('k', '1', priority => n % 3) FROM generate_series(1, 1000) n";
-    assert_eq!(notifications(&place, &mut said, three_levels).await, 3);
+    assert_eq!(count_notifications(&schema, &mut notifications, three_levels).await, 3);
     let one_time =
         "SELECT {s}.enqueue('k', '1', run_at => now() + interval '1 hour') FROM generate_series(1, 1000)";
-    assert!(notifications(&place, &mut said, one_time).await <= 2);
+    assert!(count_notifications(&schema, &mut notifications, one_time).await <= 2);
     let many_times = "SELECT {s}.enqueue('k', '1', run_at => now() + n * interval '1 minute') FROM generate_series(1, 1000) n";
-    let many = notifications(&place, &mut said, many_times).await;
+    let many = count_notifications(&schema, &mut notifications, many_times).await;
     assert!(many <= 12, "{many} for times within 17 hours");
-    place.remove().await;
+    schema.remove().await;
 }
 
-/// A wake-up must not fail what it announces: PostgreSQL prepares no transaction that notifies.
+/// A wake-up must not fail the job that it announces: PostgreSQL prepares no transaction with a
+/// NOTIFY.
 #[tokio::test]
-async fn a_transaction_that_is_prepared_enqueues_without_a_wake_up() {
+async fn prepared_transaction_enqueues_without_a_wake_up() {
     let options = Options::throwaway().parameter("max_prepared_transactions", "5");
     let server = tokio::task::spawn_blocking(move || Server::start(&options)).await.unwrap().unwrap();
-    let place = Place::on(server.url().parse().unwrap(), "sql_prepared").await;
-    let (_session, mut said) = overhear_at(&place, server.url().parse().unwrap()).await;
+    let schema = TestSchema::on(server.url().parse().unwrap(), "sql_prepared").await;
+    let (_session, mut notifications) = listen_at(&schema, server.url().parse().unwrap()).await;
     for (setting, call) in [
         ("SELECT 1", "SELECT {s}.enqueue('k', '1', wake => false)"),
         ("SET LOCAL {s}.wake = off", "SELECT {s}.enqueue('k', '1')"),
     ] {
-        place.run(&format!("BEGIN; {setting}; {call}; PREPARE TRANSACTION 'two phases'")).await;
-        place.run("COMMIT PREPARED 'two phases'").await;
+        schema.run(&format!("BEGIN; {setting}; {call}; PREPARE TRANSACTION 'two phases'")).await;
+        schema.run("COMMIT PREPARED 'two phases'").await;
     }
-    assert_eq!(place.column("SELECT count(*) FROM {s}.live").await, ["2"]);
-    assert_eq!(notifications(&place, &mut said, "SELECT {s}.enqueue('k', '1', wake => false)").await, 0);
-    assert_eq!(notifications(&place, &mut said, "SELECT {s}.enqueue('k', '1')").await, 1);
+    assert_eq!(schema.column("SELECT count(*) FROM {s}.live").await, ["2"]);
+    assert_eq!(
+        count_notifications(&schema, &mut notifications, "SELECT {s}.enqueue('k', '1', wake => false)").await,
+        0
+    );
+    assert_eq!(count_notifications(&schema, &mut notifications, "SELECT {s}.enqueue('k', '1')").await, 1);
     let refused = "BEGIN; SELECT {s}.enqueue('k', '1'); PREPARE TRANSACTION 'two phases'";
-    let error = place.owner.batch_execute(&place.filled(refused)).await.unwrap_err();
+    let error = schema.owner.batch_execute(&schema.filled(refused)).await.unwrap_err();
     assert!(format!("{error:?}").contains("NOTIFY"), "{error:?}");
 }

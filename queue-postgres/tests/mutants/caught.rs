@@ -1,4 +1,4 @@
-//! A mutant must be found out by a case of the promise that it breaks.
+//! A case of the broken promise must detect each mutant.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,24 @@ use queue_testkit::conformance::Suite;
 use queue_testserver::url;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::place::{connect, driver, unique};
 use crate::subject::{Mutant, Wrong, sequence};
 use crate::sweeper::Sweeper;
+use crate::test_schema::{connect, driver, unique};
 
-/// After this time a case has hung, which finds no mutant.
+/// Timeout of a case; a case that times out detects no mutant.
 const PATIENCE: Duration = Duration::from_secs(200);
-/// So that a run is like the other.
+/// Makes runs repeatable.
 const SEED: u64 = 7;
 
-/// Enters the mutants of a file, each as a test: the function, and which fragments of it are replaced by what.
+/// Defines the mutants of a file, each as a test: the function, and the fragments to replace with
+/// their replacements.
 ///
 /// ```text
 /// mutants! {
-///     Q4 settles_without_the_claim => function("settle", &[("AND l.claim = s.claim", "AND {reached}")]),
+///     Q4 settles_without_the_claim => function("settle", &[(
+///         "AND l.claim = s.claim",
+///         "AND {reached}",
+///     )]),
 /// }
 /// ```
 macro_rules! mutants {
@@ -34,7 +38,7 @@ macro_rules! mutants {
 }
 pub(crate) use mutants;
 
-/// A sequence in a schema of its own, seen by a session that outlives the schemas of the cases.
+/// A sequence in a separate schema, read by a session that outlives the schemas of the cases.
 struct Count {
     runtime: Runtime,
     client: Client,
@@ -54,7 +58,7 @@ impl Count {
         Self { runtime, client, name }
     }
 
-    /// How often the mutation was reached since the last question.
+    /// The number of times that the mutation was reached since the last call.
     fn take(&self) -> u64 {
         let sequence = sequence(&self.name);
         let sql = format!(
@@ -68,7 +72,7 @@ impl Count {
 impl Drop for Count {
     fn drop(&mut self) {
         let sql = format!("SET client_min_messages = 'warning'; DROP SCHEMA {} CASCADE", self.name);
-        // The server is gone soon, too.
+        // The server stops soon, too.
         self.runtime.block_on(self.client.batch_execute(&sql)).ok();
     }
 }
@@ -77,7 +81,7 @@ pub(crate) fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-/// Runs the cases of the promise (`Q4`) until one fails, in which the mutation must have been reached.
+/// Runs the cases of the promise (`Q4`) until one fails. The mutation must have been reached in it.
 pub(crate) fn is_caught(promise: &str, wrong: Wrong) {
     let count = Count::new();
     let sweeper = Arc::new(Sweeper::new());

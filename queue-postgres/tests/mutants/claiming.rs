@@ -1,10 +1,10 @@
-//! What is wrong with a claim, or with making jobs ready.
+//! Mutants of claims and promotion.
 
 use crate::caught::mutants;
 use crate::subject::function;
 
 mutants! {
-    // Two claims that look at the same time take the same jobs.
+    // Two concurrent claims return the same jobs.
     Q3 claims_without_locks => function("claim", &[(
         "FOR UPDATE SKIP LOCKED",
         "OFFSET 0 * {reached}::integer",
@@ -18,7 +18,7 @@ mutants! {
     Q13 claims_in_reverse => function("claim", &[
         ("ORDER BY l.run_at, l.id", "ORDER BY l.run_at DESC, l.id DESC, {reached}"),
     ]),
-    // A job that was made ready by a clock that was ahead starts before its time.
+    // A job that was promoted by a fast clock starts before its time.
     Q14 claims_before_the_time => function("claim", &[
         ("AND l.run_at <= v_now", "AND l.run_at <= v_now + interval '1 hour' AND {reached}"),
     ]),
@@ -30,7 +30,7 @@ mutants! {
     Q17 claims_from_a_paused_queue => function("claim", &[
         ("AND q.paused_at IS NOT NULL", "AND q.paused_at IS NOT NULL AND NOT {reached}"),
     ]),
-    // What a claim takes that looked before the pause is taken after it has returned.
+    // A claim that checked before the pause returns jobs after it.
     Q17 pauses_without_waiting_for_claims => function("claim", &[
         ("PERFORM pg_advisory_xact_lock_shared(pause_lock(p_queue));", ""),
         (
@@ -45,7 +45,7 @@ mutants! {
         ),
         ("FROM unnest(p_kinds) AS k (kind)", "FROM unnest(p_kinds[1:1]) AS k (kind)"),
     ]),
-    Q19 looks_at_queues_for_the_first_kind_only => function("ready_queues", &[(
+    Q19 checks_queues_for_the_first_kind_only => function("ready_queues", &[(
         "FROM unnest(p_kinds) AS k (kind)",
         "FROM unnest(p_kinds[1:{reached}::integer]) AS k (kind)",
     )]),

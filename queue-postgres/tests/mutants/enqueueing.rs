@@ -1,4 +1,4 @@
-//! What is wrong with enqueueing.
+//! Mutants of inserts.
 
 use crate::caught::mutants;
 use crate::subject::function;
@@ -16,7 +16,7 @@ mutants! {
                 ARRAY['\"again\"']); \
         END IF; RETURN v_now;",
     )]),
-    Q5 stores_what_it_does_not_know_of_a_batch => function("insert_jobs", &[
+    Q5 stores_only_new_jobs_of_a_batch => function("insert_jobs", &[
         ("RETURNING id, run_at,", "ON CONFLICT DO NOTHING RETURNING id, {reached} AS reached, run_at,"),
     ]),
     Q16 compares_no_payloads => function("known_jobs", &[

@@ -1,15 +1,17 @@
-//! The cases that the backend is excused from, to the letter; and that it is the mutations that are found.
+//! The exact list of cases that the backend is excused from. Also checks that the cases detect the
+//! mutations, not the setup.
 
 use std::sync::Arc;
 
 use queue_testkit::conformance::{Promise, Suite, Tier};
 use queue_testserver::url;
 
-use crate::place::unique;
 use crate::subject::{Mutant, Wrong};
 use crate::sweeper::Sweeper;
+use crate::test_schema::unique;
 
-/// Each case, and the first thing that it needs and the backend does not declare. The mutants' storages are not backed up.
+/// Each case with the first need that the backend does not declare. The mutants' storages have no
+/// backup.
 const EXCUSED: [&str; 5] = [
     "q17_kinds_and_queues_are_what_they_are_called_after_a_restore: needs a storage that can be restored, for which there is no `back_up`",
     "q16_a_job_that_a_restore_removed_is_entered_anew: needs a storage that can be restored, for which there is no `back_up`",
@@ -19,7 +21,7 @@ const EXCUSED: [&str; 5] = [
 ];
 
 #[test]
-fn the_backend_is_excused_from_these_cases_and_no_others() {
+fn backend_is_excused_from_exactly_these_cases() {
     let sweeper = Arc::new(Sweeper::new());
     sweeper.start(&url().unwrap());
     let suite = Suite::new(Mutant::new(Wrong::Nothing, unique("sound"), Arc::clone(&sweeper))).unwrap();

@@ -1,7 +1,7 @@
-//! SQL that breaks a promise on this very database is found by a case of that promise.
+//! SQL that breaks a promise on this database is found by a case of that promise.
 //!
-//! The operations are functions of the schema. A mutant is a schema in which a fragment of one of them was replaced; the
-//! text that stands in for it moves a sequence, which no rollback moves back.
+//! The operations are functions of the schema. A mutant is a schema in which a fragment of one of
+//! them was replaced. The new text advances a sequence, which no rollback moves back.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,11 +16,11 @@ mod enqueueing;
 mod excused;
 mod migrating;
 mod mutation;
-#[path = "../place/mod.rs"]
-mod place;
 mod settling;
 mod subject;
 #[path = "../subject/sweeper.rs"]
 mod sweeper;
+#[path = "../test_schema/mod.rs"]
+mod test_schema;
 mod upkeep;
 mod waiting;

@@ -1,17 +1,17 @@
-//! Several that migrate at the same time, without the lock.
+//! Concurrent migrations without the lock.
 
 use queue_core::{Error, ErrorKind, Result};
 use queue_postgres::migrations_sql;
 
 use crate::caught::mutants;
-use crate::place::{connect, driver};
 use crate::subject::Wrong;
+use crate::test_schema::{connect, driver};
 
 mutants! {
     Q21 migrates_without_the_lock => Wrong::Migrations,
 }
 
-/// Runs the script as `psql` would, but for the statement that lets one at a time go on.
+/// Runs the script like `psql`, except for the statement that takes the lock.
 pub(crate) async fn migrate_without_the_lock(schema: &str, sequence: &str) -> Result<()> {
     let script = migrations_sql(schema)?;
     let is_lock = |line: &&str| line.starts_with("SELECT pg_advisory_xact_lock(");

@@ -1,18 +1,18 @@
-//! Replacing fragments of a function's text.
+//! Replaces fragments of a function's text.
 
 use queue_postgres::tokio_postgres::Client;
 
-/// What stands in a text in place of a fragment for the words `{reached}`: a condition that is true.
+/// The placeholder in a replacement for a true condition that counts the mutation as reached.
 pub(crate) const REACHED: &str = "{reached}";
 
 const DEFINITION: &str = "SELECT pg_get_functiondef(p.oid) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace \
     WHERE n.nspname = $1 AND p.proname = $2";
 
-/// What is wrong with a function.
+/// A change that breaks a function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mutation {
     pub(crate) function: &'static str,
-    /// Each fragment, wherever it stands in the function, and what stands there instead. White space may differ.
+    /// Each fragment, at all its occurrences, with its replacement. White space may differ.
     pub(crate) replaced: &'static [(&'static str, &'static str)],
 }
 
@@ -26,9 +26,8 @@ impl Mutation {
         for (fragment, instead) in self.replaced {
             let is_counted = instead.contains(REACHED);
             let reached = format!("(nextval('{sequence}') > 0)");
-            text = replaced(&text, fragment, &instead.replace(REACHED, &reached)).unwrap_or_else(|| {
-                panic!("`{fragment}` does not stand in the function `{}`: {text}", self.function)
-            });
+            text = replaced(&text, fragment, &instead.replace(REACHED, &reached))
+                .unwrap_or_else(|| panic!("`{fragment}` is not in the function `{}`: {text}", self.function));
             counts |= is_counted;
         }
         assert!(counts, "the mutation of `{}` cannot be shown to have been reached", self.function);
@@ -48,7 +47,7 @@ fn replaced(text: &str, fragment: &str, instead: &str) -> Option<String> {
     (rest.len() < text.len()).then(|| changed + rest)
 }
 
-/// Where the fragment first stands, whatever the white space between its words is.
+/// The position of the first occurrence of the fragment. White space between its words may differ.
 fn found(text: &str, fragment: &str) -> Option<(usize, usize)> {
     let words: Vec<&str> = fragment.split_whitespace().collect();
     let (first, others) = words.split_first()?;
@@ -63,7 +62,7 @@ fn found(text: &str, fragment: &str) -> Option<(usize, usize)> {
 }
 
 #[test]
-fn a_fragment_is_replaced_wherever_it_stands_and_missed_where_it_does_not() {
+fn each_fragment_is_replaced_or_missed() {
     let text = "ORDER BY a.id\n    FOR UPDATE; x; ORDER  BY a.id FOR UPDATE";
     assert_eq!(replaced(text, "BY a.id FOR UPDATE", "BY b"), Some("ORDER BY b; x; ORDER  BY b".to_owned()));
     assert_eq!(replaced(text, "BY a.id FOR SHARE", "BY b"), None);

@@ -1,4 +1,4 @@
-//! What is wrong with ending a lease, or with cancelling.
+//! Mutants of settle, heartbeat and cancel.
 
 use crate::caught::mutants;
 use crate::subject::function;
@@ -17,7 +17,7 @@ mutants! {
         "ELSE l.attempt - 1 END",
         "ELSE l.attempt - CASE WHEN {reached} THEN 0 END END",
     )]),
-    Q9 cancels_what_is_running => function("cancel", &[
+    Q9 cancels_running_jobs => function("cancel", &[
         (
             "l.id = ANY (p_jobs) AND l.state <> 'running' RETURNING",
             "l.id = ANY (p_jobs) AND {reached} RETURNING",

@@ -1,4 +1,4 @@
-//! A schema for each case, with something wrong in it.
+//! A broken schema per case.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,19 +11,19 @@ use tokio::sync::OnceCell;
 
 use crate::migrating::migrate_without_the_lock;
 use crate::mutation::Mutation;
-use crate::place::{connect, driver};
 use crate::sweeper::Sweeper;
+use crate::test_schema::{connect, driver};
 
-/// What is wrong with the schemas.
+/// The fault of the schemas.
 #[derive(Clone, Copy)]
 pub(crate) enum Wrong {
     Nothing,
     Function(Mutation),
-    /// They are made by the script of the migrations, without the line that takes the lock.
+    /// The script of the migrations creates them, without the line that takes the lock.
     Migrations,
 }
 
-/// One function of theirs: each fragment, and what stands in its place.
+/// One function: each fragment and its replacement.
 pub(crate) const fn function(
     function: &'static str,
     replaced: &'static [(&'static str, &'static str)],
@@ -34,7 +34,7 @@ pub(crate) const fn function(
 /// A mutant, as a subject of the suite.
 pub(crate) struct Mutant {
     pub(crate) wrong: Wrong,
-    /// The schema in which the sequence `reached` is, and how the names of the others begin.
+    /// The schema of the sequence `reached`, and the prefix of the names of the other schemas.
     pub(crate) name: String,
     schemas: AtomicU64,
     sweeper: Arc<Sweeper>,
@@ -46,7 +46,7 @@ impl Mutant {
     }
 }
 
-/// The sequence that counts how often a mutation was reached, in the schema of this name.
+/// The sequence in the schema of this name that counts how often a mutation was reached.
 pub(crate) fn sequence(name: &str) -> String {
     format!("{name}.reached")
 }
@@ -72,7 +72,7 @@ struct Schema {
     name: String,
     wrong: Wrong,
     sequence: String,
-    /// Whether the function was changed: once, though several may open the schema at the same moment.
+    /// Set once the function was changed, because several handles may open the schema concurrently.
     is_wrong: OnceCell<()>,
     sweeper: Arc<Sweeper>,
 }

@@ -1,15 +1,16 @@
-//! What is wrong with rescue, pruning and the life of workers.
+//! Mutants of rescue, pruning and workers.
 
 use crate::caught::mutants;
 use crate::subject::function;
 
 mutants! {
-    // A heartbeat that commits between the look and the move saves nobody. The pause makes room for one.
+    // A heartbeat that commits between the check and the change does not save the worker. The pause
+    // gives it time.
     Q11 rescues_without_the_lock_of_the_worker => function("rescue", &[(
         "ORDER BY e.id FOR UPDATE SKIP LOCKED",
         "ORDER BY e.id OFFSET 0 * {reached}::integer + length(pg_sleep(0.05)::text)",
     )]),
-    // `<` for `<=`, said so that the sequence is moved for rows that are left out.
+    // `<` for `<=`, written so that rows outside of the range advance the sequence.
     Q11 rescues_a_tick_too_late => function("rescue", &[(
         "e.expires_at <= v_now",
         "e.expires_at <= v_now - CASE WHEN {reached} THEN interval '1 microsecond' END",
@@ -21,7 +22,7 @@ mutants! {
     Q12 rescues_for_a_worker_that_is_late => function("rescue", &[
         ("w.id = p_worker AND w.state = 'live' AND w.expires_at > v_now", "w.id = p_worker AND {reached}"),
     ]),
-    Q12 lets_an_earlier_heartbeat_move_the_expiry_back => function("heartbeat", &[
+    Q12 earlier_heartbeat_moves_the_expiry_back => function("heartbeat", &[
         ("greatest(w.expires_at,", "greatest(CASE WHEN NOT {reached} THEN w.expires_at END,"),
     ]),
     // `<=` for `<`.

@@ -1,6 +1,7 @@
-//! A claim does not wait for another whose transaction is open: what is stuck there holds up no worker.
+//! A claim does not wait for another claim with an open transaction, so that a stuck claim blocks
+//! no worker.
 //!
-//! No case of the suite can show that, since no backend lets it hold a transaction open.
+//! No case of the suite can show that, because no backend lets it hold a transaction open.
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::caught::runtime;
 use crate::mutation::Mutation;
-use crate::place::{Place, connect, driver};
+use crate::test_schema::{TestSchema, connect, driver};
 
-/// Far longer than a claim takes that does not wait.
+/// Far longer than a claim that does not wait.
 const LONG: Duration = Duration::from_secs(60);
-/// Between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
 
 async fn insert(backend: &dyn Backend, many: usize) {
@@ -36,20 +37,21 @@ async fn request(backend: &dyn Backend, limit: u32) -> ClaimRequest {
     ClaimRequest::new(worker, ClaimId::generate().unwrap(), QueueName::default(), kinds, limit)
 }
 
-/// What a claim of three brings while another has locked the first three of six jobs, unless it waits for that.
-async fn beside_an_open_claim(place: &Place) -> Option<usize> {
-    let backend = place.open(driver()).await.unwrap();
+/// The number of jobs that a claim of three returns while another transaction has locked the first
+/// three of six; `None` if the claim waits for it.
+async fn beside_an_open_claim(schema: &TestSchema) -> Option<usize> {
+    let backend = schema.open(driver()).await.unwrap();
     insert(&*backend, 6).await;
     let mut other = connect(&driver()).await;
     let open = other.transaction().await.unwrap();
     let first =
-        place.filled("SELECT id FROM {s}.live WHERE state = 'ready' ORDER BY run_at, id LIMIT 3 FOR UPDATE");
+        schema.filled("SELECT id FROM {s}.live WHERE state = 'ready' ORDER BY run_at, id LIMIT 3 FOR UPDATE");
     assert_eq!(open.query(&first, &[]).await.unwrap().len(), 3);
     let request = request(&*backend, 3).await;
     let waits = async {
         let waiting =
             "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%{s}%.claim(%'";
-        while place.column(waiting).await.is_empty() {
+        while schema.column(waiting).await.is_empty() {
             sleep(PAUSE).await;
         }
     };
@@ -65,15 +67,15 @@ async fn beside_an_open_claim(place: &Place) -> Option<usize> {
 }
 
 #[test]
-fn a_claim_passes_by_what_an_open_claim_has_locked() {
+fn claim_skips_jobs_locked_by_an_open_claim() {
     runtime().block_on(async {
-        let place = Place::new("waiting").await;
-        assert_eq!(beside_an_open_claim(&place).await, Some(3), "jobs beside those that are locked");
-        place.remove().await;
+        let schema = TestSchema::new("waiting").await;
+        assert_eq!(beside_an_open_claim(&schema).await, Some(3), "jobs other than the locked ones");
+        schema.remove().await;
     });
 }
 
-/// Enters a mutant that is found by a test of this file.
+/// Defines a mutant that a test of this file detects.
 macro_rules! mutant {
     ($promise:ident $name:ident => $test:expr) => {
         #[test]
@@ -84,21 +86,21 @@ macro_rules! mutant {
 }
 
 mutant! {
-    Q19 claims_without_skipping_what_is_locked => waits(Mutation {
+    Q19 claims_without_skipping_locked_jobs => waits(Mutation {
         function: "claim",
         replaced: &[("FOR UPDATE SKIP LOCKED", "OFFSET 0 * {reached}::integer FOR UPDATE")],
     })
 }
 
-/// The same claim does not come back.
+/// The same claim waits.
 fn waits(mutation: Mutation) {
     runtime().block_on(async {
-        let place = Place::new("waiting").await;
-        place.run("CREATE SEQUENCE {s}.reached").await;
-        mutation.apply(&place.owner, &place.schema, &place.filled("{s}.reached")).await;
-        assert_eq!(beside_an_open_claim(&place).await, None, "the claim did not wait");
-        let times = place.column("SELECT last_value FROM {s}.reached WHERE is_called").await;
+        let schema = TestSchema::new("waiting").await;
+        schema.run("CREATE SEQUENCE {s}.reached").await;
+        mutation.apply(&schema.owner, &schema.name, &schema.filled("{s}.reached")).await;
+        assert_eq!(beside_an_open_claim(&schema).await, None, "the claim did not wait");
+        let times = schema.column("SELECT last_value FROM {s}.reached WHERE is_called").await;
         assert!(!times.is_empty(), "the mutation was not reached");
-        place.remove().await;
+        schema.remove().await;
     });
 }

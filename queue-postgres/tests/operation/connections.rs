@@ -1,4 +1,4 @@
-//! A role with few connections: the heartbeat keeps its own, and requests share those that are left.
+//! A role with few connections: the heartbeat keeps its own, and requests share the others.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ async fn limit(database: &Database, connections: i32) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_share_the_connections_that_there_are() {
+async fn requests_share_few_connections() {
     for connections in [5, 3, 2] {
         let database = Database::new().await;
         limit(&database, connections).await;
         let backend = database.open().await;
         let worker = register(&backend).await;
-        // One that listens takes what it can get, too.
+        // The listener also uses a connection if one is free.
         let mut wakes = backend.subscribe();
         let inserts: Vec<_> = (0..200)
             .map(|_| {
@@ -43,28 +43,28 @@ async fn requests_share_the_connections_that_there_are() {
 }
 
 #[tokio::test]
-async fn one_connection_is_refused_with_the_least_number() {
+async fn single_connection_is_refused_with_the_minimum() {
     let database = Database::new().await;
     limit(&database, 1).await;
     let config = database.config().pool_timeout(Duration::from_millis(300));
     let error = PostgresBackend::open(config).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert!(error.to_string().contains("at least two connections"), "{error}");
-    // As soon as there are two, it opens.
+    // With two connections, it opens.
     limit(&database, 2).await;
     until("it opens", || async { PostgresBackend::open(database.config()).await.is_ok() }).await;
     database.remove().await;
 }
 
-/// Its connection is the first; when it is cut, requests give one of theirs up for it.
+/// The heartbeat's connection is opened first. When it is cut, requests close one of theirs for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_heartbeat_gets_a_connection_though_requests_have_all_of_them() {
+async fn heartbeat_connects_while_requests_use_all_connections() {
     let database = Database::new().await;
     limit(&database, 3).await;
     let backend = database.open().await;
     let worker = register(&backend).await;
     backend.heartbeat(HeartbeatRequest::new(worker)).await.unwrap();
-    // Requests take whatever becomes free.
+    // Requests use each connection that becomes free.
     let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let busy: Vec<_> = (0..8)
         .map(|_| {
@@ -93,7 +93,7 @@ async fn a_heartbeat_gets_a_connection_though_requests_have_all_of_them() {
     database.remove().await;
 }
 
-/// Two workers, each allowed little: neither takes the other for dead.
+/// Two workers with few connections never count each other as lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_run_once_on_a_role_with_few_connections() {
     let database = Database::new().await;
@@ -101,7 +101,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
     let gate = std::sync::Arc::new(Semaphore::new(0));
     let mut workers = Vec::new();
     let mut queues = Vec::new();
-    // Before a worker may have taken all connections.
+    // Opens both handles before a worker uses all connections.
     for backend in [database.open().await, database.open().await] {
         let gate = std::sync::Arc::clone(&gate);
         let slow = TaskDefinition::from_fn("slow", move |_: JobContext, (): ()| {
@@ -125,7 +125,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
     let records = || async { backend.extensions().inspect.unwrap().jobs(&ids).await.unwrap() };
     until("all run", || async { records().await.iter().flatten().all(|job| job.state == State::Running) })
         .await;
-    // For longer than a worker lives without a heartbeat, by the server's clock, while requests go on.
+    // For longer than the expiry of a worker, by the server's clock, while requests continue.
     let start = std::time::Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         let reads: Vec<_> = (0..20)

@@ -1,4 +1,4 @@
-//! A database of a test's own, and a role that works in it.
+//! A database for one test, and a role that works in it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use queue_postgres::tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use queue_postgres::{PostgresBackend, PostgresConfig, Rights, rights_sql};
 use queue_testserver::url;
 
-/// Far more than anything here takes.
+/// Longer than any operation of these tests.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A database with a migrated schema `queue`, and a role that may work on it and owns nothing.
+/// A database with a migrated schema `queue`, and a role that may use it but owns nothing.
 pub(crate) struct Database {
     pub(crate) name: String,
     pub(crate) role: String,
@@ -24,7 +24,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Without any schema, and a role without rights.
+    /// Creates a database without a schema, and a role without rights.
     pub(crate) async fn empty() -> Self {
         let name = format!("operation_{}", JobId::generate().to_string().to_lowercase());
         let outside = connect(&superuser()).await;
@@ -41,7 +41,7 @@ impl Database {
         database
     }
 
-    /// The schema's role is given these rights and no others.
+    /// Grants the role exactly these rights.
     pub(crate) async fn grant(&self, rights: &[Rights]) {
         let script = rights_sql("queue", &self.role, rights.iter().copied()).unwrap();
         self.session().await.batch_execute(&script).await.unwrap();
@@ -59,7 +59,7 @@ impl Database {
         driver
     }
 
-    /// A superuser's session inside.
+    /// A superuser's session in the database.
     pub(crate) async fn session(&self) -> Client {
         connect(&self.as_superuser()).await
     }
@@ -72,7 +72,7 @@ impl Database {
         PostgresBackend::open(self.config()).await.unwrap()
     }
 
-    /// From outside, each statement by itself.
+    /// Runs a statement from outside of the database, as a transaction.
     #[track_caller]
     pub(crate) fn run(&self, sql: &str) -> impl Future<Output = ()> {
         let sql = sql.replace("{d}", &self.name).replace("{r}", &self.role);
@@ -119,7 +119,7 @@ pub(crate) async fn connect(driver: &Config) -> Client {
     client
 }
 
-/// Looks again and again until it is so; fails if that takes too long.
+/// Checks repeatedly until the condition is true; fails if that takes too long.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let deadline = Instant::now() + LONG;
     while !is_so().await {
@@ -128,7 +128,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl 
     }
 }
 
-/// The answer, or a failure if it does not come.
+/// The answer; fails if it takes too long.
 pub(crate) async fn in_time<T>(what: &str, answer: impl Future<Output = T>) -> T {
     let answer = tokio::time::timeout(LONG, answer).await;
     assert!(answer.is_ok(), "waited too long for {what}");
@@ -161,7 +161,7 @@ pub(crate) fn claim(worker: WorkerId, limit: u32) -> ClaimRequest {
     ClaimRequest::new(worker, ClaimId::generate().unwrap(), QueueName::default(), Arc::from([kind()]), limit)
 }
 
-/// So many jobs, under lease.
+/// Inserts and claims this number of jobs.
 pub(crate) async fn leased(backend: &dyn Backend, worker: WorkerId, many: u32) -> Vec<ClaimedJob> {
     insert(backend, (0..many).map(|_| spec()).collect()).await.unwrap();
     let jobs = backend.claim(claim(worker, many)).await.unwrap().jobs;

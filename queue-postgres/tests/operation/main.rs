@@ -1,4 +1,5 @@
-//! What real operation does to a queue: rights, passwords, names, connections, rows, servers that are taken away or replaced.
+//! Effects of operation on a queue: rights, passwords, names, connections, rows, and servers that
+//! stop or are replaced.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! What an operator takes away for a while is an outage to a worker: no error is final, and the results are stored afterwards.
+//! A temporary refusal by an operator is an outage to a worker: no error is final, and the results
+//! are stored afterwards.
 
 use queue_core::backend::{
     Completion, HeartbeatRequest, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
@@ -8,7 +9,8 @@ use queue_postgres::tokio_postgres;
 
 use crate::database::{Database, leased, register, until};
 
-/// What is taken away and given back, from outside of the database and inside, and whether sessions have to end for it to be felt.
+/// The refusals: how to start and end each, from outside or inside of the database, and whether
+/// only new sessions are affected.
 const REFUSALS: &[Refusal] = &[
     Refusal {
         what: "the role may not settle or send heartbeats",
@@ -73,15 +75,15 @@ struct Refusal {
     take: &'static str,
     give: &'static str,
     at: Side,
-    /// The state that the server gives.
+    /// The SQLSTATE of the server.
     code: &'static str,
 }
 
-/// Where it is done.
+/// Where the statements run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Inside,
-    /// And it is felt by new sessions only.
+    /// Affects only new sessions.
     Outside,
 }
 
@@ -97,7 +99,7 @@ impl Refusal {
     }
 }
 
-/// The state that the server gave, wherever it stands among the causes.
+/// The SQLSTATE of the server, from the chain of causes.
 fn state(error: &queue_core::Error) -> Option<String> {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = cause {
@@ -110,7 +112,7 @@ fn state(error: &queue_core::Error) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_taken_away_for_a_while_is_an_outage() {
+async fn temporary_refusals_are_outages() {
     for refusal in REFUSALS {
         let database = Database::new().await;
         let config = database.config().pool_timeout(std::time::Duration::from_millis(50));
@@ -126,9 +128,9 @@ async fn what_is_taken_away_for_a_while_is_an_outage() {
         if refusal.what.contains("another name") && refusal.at == Side::Outside {
             database.run("ALTER DATABASE {d} ALLOW_CONNECTIONS false").await;
             database.terminate().await;
-            // Sessions of the test's own, too.
+            // Also ends sessions of the test.
             let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{d}'";
-            until("nobody is inside", || async {
+            until("no session is left", || async {
                 database.run(sql).await;
                 let inside = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1";
                 database.outside.query_one(inside, &[&database.name]).await.unwrap().get::<_, i64>(0) == 0
@@ -142,7 +144,7 @@ async fn what_is_taken_away_for_a_while_is_an_outage() {
             }
         }
 
-        // A session that was ended says so once; then the refusal itself is met.
+        // An ended session reports its end once. After that, the refusal itself is the error.
         let mut met = None;
         until("the refusal is met", || async {
             let Err(error) = settle().await else { return false };

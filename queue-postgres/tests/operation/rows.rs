@@ -1,4 +1,4 @@
-//! One row that cannot be written stops none of the others.
+//! A row that cannot be written never blocks other rows.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use queue_postgres::tokio_postgres::Client;
 
 use crate::database::{Database, LONG, claim, column, insert, leased, register, spec};
 
-/// As an application's trigger that does not like one row.
+/// Refuses one row, like an application's trigger.
 async fn refuse(client: &Client, table: &str, events: &str, id: [u8; 16]) {
     let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let row = if events == "DELETE" { "OLD" } else { "NEW" };
@@ -34,7 +34,7 @@ async fn states(backend: &PostgresBackend, ids: &[JobId]) -> Vec<State> {
 }
 
 #[tokio::test]
-async fn a_rescue_passes_over_a_job_that_cannot_be_written() {
+async fn rescue_skips_an_unwritable_job() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     let lost = WorkerId::generate();
@@ -48,10 +48,10 @@ async fn a_rescue_passes_over_a_job_that_cannot_be_written() {
     let mut expected = vec![State::Ready; 5];
     expected[2] = State::Running;
     assert_eq!(states(&backend, &ids).await, expected);
-    // Again, and once the row can be written, it comes back too.
+    // Once the row can be written, the job is rescued too.
     assert_eq!(backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap().rescued, 0);
     accept(&client).await;
-    // A handle that knows of nothing leaves nothing alone.
+    // A new handle skips no rows.
     let backend = database.open().await;
     assert_eq!(backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap().rescued, 1);
     database.remove().await;
@@ -60,7 +60,7 @@ async fn a_rescue_passes_over_a_job_that_cannot_be_written() {
 const OF_WORKERS: &str = "SELECT name || ' ' || state FROM queue.workers ORDER BY name";
 
 #[tokio::test]
-async fn a_rescue_passes_over_a_worker_that_cannot_be_written() {
+async fn rescue_skips_an_unwritable_worker() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     let (stuck, lost) = (WorkerId::generate(), WorkerId::generate());
@@ -69,7 +69,7 @@ async fn a_rescue_passes_over_a_worker_that_cannot_be_written() {
         leased(&backend, worker, 1).await;
     }
     refuse(&client, "workers", "UPDATE", stuck.to_bytes()).await;
-    // Before the deadline of a lease.
+    // Before the deadline of any lease.
     let later = Timestamp::now().saturating_add(Duration::from_secs(5));
     let rescue = || MaintainRequest::rescue(100).at(later);
     let reply = backend.maintain(rescue()).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_rescue_passes_over_a_worker_that_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn a_rescue_clears_the_workers_that_can_be_written() {
+async fn rescue_clears_the_writable_workers() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     for name in ["a", "b", "c"] {
@@ -103,7 +103,7 @@ async fn a_rescue_clears_the_workers_that_can_be_written() {
 }
 
 #[tokio::test]
-async fn pruning_passes_over_a_worker_that_cannot_be_removed() {
+async fn prune_skips_an_unremovable_worker() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     let mut workers = Vec::new();
@@ -125,7 +125,7 @@ async fn pruning_passes_over_a_worker_that_cannot_be_removed() {
 }
 
 #[tokio::test]
-async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
+async fn promotion_skips_an_unwritable_job() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     let soon = Timestamp::now().saturating_add(LONG);
@@ -138,9 +138,9 @@ async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
     let mut request = claim(worker, 3);
     request.now = Some(due);
     let reply = backend.claim(request).await.unwrap();
-    assert_eq!(reply.jobs.len(), 3, "a claim promotes the others, and takes of them");
+    assert_eq!(reply.jobs.len(), 3, "a claim promotes and claims the others");
     assert_ne!(reply.next_due, Some(Duration::ZERO), "otherwise an idle worker claims without a pause");
-    // It takes no room from those behind it.
+    // The unwritable job does not count against the limit.
     insert(&backend, vec![spec().run_at(soon)]).await.unwrap();
     assert_eq!(backend.maintain(MaintainRequest::promote(1).at(due)).await.unwrap().promoted, 1);
     assert_eq!(states(&backend, &ids[..1]).await, [State::Scheduled]);
@@ -151,7 +151,7 @@ async fn a_promotion_passes_over_a_job_that_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn a_claim_passes_over_a_job_that_cannot_be_written() {
+async fn claim_skips_an_unwritable_job() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     let jobs: Vec<_> = (0..5).map(|_| spec()).collect();
@@ -161,13 +161,13 @@ async fn a_claim_passes_over_a_job_that_cannot_be_written() {
     let worker = register(&backend).await;
     let reply = backend.claim(claim(worker, 3)).await.unwrap();
     assert_eq!(reply.jobs.len(), 2, "of three, one could not be leased");
-    assert_eq!(reply.next_due, Some(Duration::ZERO), "the limit kept others out");
+    assert_eq!(reply.next_due, Some(Duration::ZERO), "the limit excluded other jobs");
     let reply = backend.claim(claim(worker, 3)).await.unwrap();
     assert_eq!(reply.jobs.len(), 2, "a claim by the same handle leaves the job alone");
     let reply = backend.claim(claim(worker, 3)).await.unwrap();
     assert_eq!(reply.next_due, None, "otherwise an idle worker claims without a pause");
     assert_eq!(states(&backend, &ids[..1]).await, [State::Ready]);
-    // Another handle knows of nothing, and finds the row mended.
+    // Another handle skips no rows and finds the row repaired.
     accept(&client).await;
     let reply = database.open().await.claim(claim(worker, 3)).await.unwrap();
     assert_eq!(reply.jobs.iter().map(|job| (job.token.job, job.attempt)).collect::<Vec<_>>(), [(ids[0], 1)]);
@@ -175,7 +175,7 @@ async fn a_claim_passes_over_a_job_that_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn pruning_passes_over_a_job_that_an_application_refers_to() {
+async fn prune_skips_a_job_with_foreign_references() {
     let database = Database::new().await;
     let (backend, client) = (database.open().await, database.session().await);
     let worker = register(&backend).await;
@@ -207,9 +207,9 @@ async fn pruning_passes_over_a_job_that_an_application_refers_to() {
     database.remove().await;
 }
 
-/// What is beside the rows is carried over by no logical replication, and by no restore of rows alone.
+/// Neither logical replication nor a restore of rows copies other state.
 #[tokio::test]
-async fn nothing_is_kept_beside_the_rows() {
+async fn schema_has_no_state_outside_rows() {
     let database = Database::new().await;
     let client = database.session().await;
     let sequences =

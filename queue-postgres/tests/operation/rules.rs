@@ -1,4 +1,4 @@
-//! A server of the test's own, of which the access rules and passwords change.
+//! A separate server whose access rules and passwords change.
 
 use queue_core::backend::{Completion, HeartbeatRequest, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Backend, ErrorKind};
@@ -8,28 +8,28 @@ use queue_testserver::{Options, Server};
 
 use crate::database::{connect, leased, register, until};
 
-/// Everybody is let in, but for a role that gives its password.
+/// The superuser needs no password; the role `app` does.
 const BY_PASSWORD: &str = "host all app 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
 
-/// The role has no entry.
+/// The role `app` has no entry.
 const WITHOUT_THE_ROLE: &str = "host all postgres 127.0.0.1/32 trust\n";
 
-struct House {
+struct OwnServer {
     server: Server,
     superuser: Client,
 }
 
-impl House {
-    /// With a migrated schema, and the role `app`, which has the password `first`.
+impl OwnServer {
+    /// Starts a server with a migrated schema, and the role `app` with the password `first`.
     async fn new() -> Self {
         let server = Server::start(&Options::throwaway()).unwrap();
         let superuser = server.url().parse::<Config>().unwrap();
         drop(PostgresBackend::open(PostgresConfig::new(superuser.clone())).await.unwrap());
-        let house = Self { server, superuser: connect(&superuser).await };
-        house.run("CREATE ROLE app LOGIN PASSWORD 'first'").await;
-        house.run(&rights_sql("queue", "app", [Rights::Worker, Rights::Enqueuer]).unwrap()).await;
-        house.rules(BY_PASSWORD).await;
-        house
+        let server = Self { server, superuser: connect(&superuser).await };
+        server.run("CREATE ROLE app LOGIN PASSWORD 'first'").await;
+        server.run(&rights_sql("queue", "app", [Rights::Worker, Rights::Enqueuer]).unwrap()).await;
+        server.rules(BY_PASSWORD).await;
+        server
     }
 
     async fn run(&self, sql: &str) {
@@ -47,16 +47,16 @@ impl House {
         PostgresConfig::new(driver)
     }
 
-    /// What is taken away is felt by new sessions only.
+    /// Ends the role's sessions, because only new sessions are refused.
     async fn end_sessions(&self) {
         self.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_that_the_server_does_not_let_in_for_a_while_stores_its_results_afterwards() {
-    let house = House::new().await;
-    let backend = PostgresBackend::open(house.app()).await.unwrap();
+async fn role_refused_temporarily_settles_afterwards() {
+    let server = OwnServer::new().await;
+    let backend = PostgresBackend::open(server.app()).await.unwrap();
     let worker = register(&backend).await;
     let jobs = leased(&backend, worker, 6).await;
     let settle = |job: usize| {
@@ -66,10 +66,10 @@ async fn a_role_that_the_server_does_not_let_in_for_a_while_stores_its_results_a
     };
     for (number, word) in ["password authentication failed", "no pg_hba.conf entry"].into_iter().enumerate() {
         match number {
-            0 => house.run("ALTER ROLE app PASSWORD 'second'").await,
-            _ => house.rules(WITHOUT_THE_ROLE).await,
+            0 => server.run("ALTER ROLE app PASSWORD 'second'").await,
+            _ => server.rules(WITHOUT_THE_ROLE).await,
         }
-        house.end_sessions().await;
+        server.end_sessions().await;
         until("the refusal is met", || async {
             let Err(error) = settle(number).await else { return false };
             assert!(!error.is_final(), "{error:?}");
@@ -78,13 +78,13 @@ async fn a_role_that_the_server_does_not_let_in_for_a_while_stores_its_results_a
         .await;
         let error = backend.heartbeat(HeartbeatRequest::new(worker)).await.map(drop).unwrap_err();
         assert!(!error.is_final(), "{error:?}");
-        // Whoever opens a handle is told that waiting does not help.
-        let error = PostgresBackend::open(house.app()).await.map(drop).unwrap_err();
+        // An open fails with an error that is not retryable.
+        let error = PostgresBackend::open(server.app()).await.map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error:?}");
         assert!(!error.is_retryable(), "{error:?}");
 
-        house.run("ALTER ROLE app PASSWORD 'first'").await;
-        house.rules(BY_PASSWORD).await;
+        server.run("ALTER ROLE app PASSWORD 'first'").await;
+        server.rules(BY_PASSWORD).await;
         until("the same handle settles", || async {
             match settle(number).await {
                 Ok(answers) => {

@@ -1,4 +1,4 @@
-//! The schema among what is not ours: the application's functions and tables, what a DBA made, what a restore left.
+//! The schema beside objects of other programs: of the application, of a DBA, of a restore.
 
 use queue_core::backend::ListRequest;
 use queue_core::{Backend, Client, EnqueuerExt as _, ErrorKind};
@@ -15,7 +15,7 @@ fn in_public(database: &Database) -> PostgresConfig {
 async fn functions_of_the_application_keep_their_rights() {
     let database = Database::empty().await;
     let client = database.session().await;
-    // One has a name of ours, and other parameters.
+    // One has the name of a queue function, but other parameters.
     client
         .batch_execute(
             "CREATE FUNCTION price(integer) RETURNS integer LANGUAGE sql AS 'SELECT $1';
@@ -35,10 +35,10 @@ async fn functions_of_the_application_keep_their_rights() {
 }
 
 #[tokio::test]
-async fn every_function_of_the_schema_is_known_by_name() {
+async fn only_id_functions_are_public() {
     let database = Database::new().await;
     let client = database.session().await;
-    // What everybody may call is what was left out, but for two.
+    // Only these two functions are public, so each other one is in the catalog.
     let open = "SELECT proname FROM pg_proc WHERE pronamespace = 'queue'::regnamespace
         AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY proname";
     assert_eq!(column(&client, open).await, ["id", "ulid"]);
@@ -46,7 +46,7 @@ async fn every_function_of_the_schema_is_known_by_name() {
 }
 
 #[tokio::test]
-async fn a_schema_that_a_dba_made_needs_no_right_on_the_database() {
+async fn schema_of_a_dba_needs_no_database_right() {
     for by_script in [false, true] {
         let database = Database::empty().await;
         let client = database.session().await;
@@ -71,7 +71,7 @@ async fn a_schema_that_a_dba_made_needs_no_right_on_the_database() {
 }
 
 #[tokio::test]
-async fn rows_that_are_hidden_are_no_rows_that_are_missing() {
+async fn hidden_rows_are_an_error() {
     let database = Database::new().await;
     let backend = database.open().await;
     insert(&backend, vec![spec()]).await.unwrap();
@@ -85,7 +85,7 @@ async fn rows_that_are_hidden_are_no_rows_that_are_missing() {
     let error =
         backend.extensions().inspect.unwrap().jobs(&[queue_core::JobId::generate()]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
-    // What works on jobs acts with the owner's rights, and goes on.
+    // Operations on jobs act with the owner's rights, so they still work.
     insert(&backend, vec![spec()]).await.unwrap();
     client.batch_execute("ALTER TABLE queue.migrations ENABLE ROW LEVEL SECURITY").await.unwrap();
     let error = PostgresBackend::open(database.config()).await.unwrap_err();
@@ -103,10 +103,10 @@ async fn rows_that_are_hidden_are_no_rows_that_are_missing() {
 }
 
 #[tokio::test]
-async fn the_script_of_rights_takes_away_what_it_does_not_grant() {
+async fn rights_script_revokes_all_other_rights() {
     let database = Database::new().await;
     let client = database.session().await;
-    // As after a restore without privileges, with one that was given by hand.
+    // As after a restore without privileges, and with one grant made by hand.
     client
         .batch_execute(&format!(
             "GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA queue TO PUBLIC; GRANT SELECT ON queue.jobs TO PUBLIC;
@@ -125,7 +125,7 @@ async fn the_script_of_rights_takes_away_what_it_does_not_grant() {
     }
     role.batch_execute("SELECT queue.enqueue('greet', '1')").await.unwrap();
     Client::new(std::sync::Arc::new(database.open().await)).enqueue_value("greet", "ada").await.unwrap();
-    // The owner would lose what its functions need.
+    // The owner would lose rights that its functions need.
     let owner = column(&client, "SELECT current_user").await.remove(0);
     let script = queue_postgres::rights_sql("queue", &owner, [Rights::Worker]).unwrap();
     let error = client.batch_execute(&script).await.unwrap_err();
@@ -134,7 +134,7 @@ async fn the_script_of_rights_takes_away_what_it_does_not_grant() {
 }
 
 #[tokio::test]
-async fn tables_of_the_same_name_are_a_conflict_in_plain_words() {
+async fn tables_of_the_same_name_are_a_conflict() {
     for (theirs, name) in [
         ("CREATE TABLE jobs (id integer)", "jobs"),
         ("CREATE TABLE migrations (id integer, version text)", "migrations"),
@@ -150,14 +150,14 @@ async fn tables_of_the_same_name_are_a_conflict_in_plain_words() {
         let tables =
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'";
         let left = column(&database.session().await, tables).await;
-        assert_eq!(left, [if theirs.contains("TABLE") { "1" } else { "0" }], "nothing was made");
+        assert_eq!(left, [if theirs.contains("TABLE") { "1" } else { "0" }], "nothing was created");
         database.remove().await;
     }
 }
 
-/// A dump that was restored under an open handle, and functions whose answers have other columns since.
+/// A dump was restored under an open handle, and functions have other result columns since.
 #[tokio::test]
-async fn a_schema_that_was_made_anew_is_served_by_an_open_handle() {
+async fn open_handle_serves_a_recreated_schema() {
     let database = Database::new().await;
     let backend = PostgresBackend::open(PostgresConfig::new(database.as_superuser())).await.unwrap();
     for _ in 0..20 {

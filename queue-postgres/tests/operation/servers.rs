@@ -1,4 +1,4 @@
-//! Several hosts in a URL, and a name that moves from one server to another.
+//! Several hosts in a URL, and a host name that moves to another server.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::database::{Database, LONG, column, connect, in_time, insert, register, spec, until};
 
-/// Time enough for a connection on a machine that is busy.
+/// Long enough for a connection on a busy machine.
 const CONNECT: Duration = Duration::from_secs(3);
 
 fn host_and_port(database: &Database) -> (String, u16) {
@@ -26,10 +26,10 @@ fn host_and_port(database: &Database) -> (String, u16) {
 }
 
 #[tokio::test]
-async fn a_host_that_never_answers_leaves_time_for_the_next() {
+async fn silent_host_leaves_time_for_the_next() {
     let database = Database::new().await;
     let (host, port) = host_and_port(&database);
-    // Connections come up, and then nothing is said.
+    // Accepts connections but never answers.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_port = silent.local_addr().unwrap().port();
     let url = format!(
@@ -38,7 +38,7 @@ async fn a_host_that_never_answers_leaves_time_for_the_next() {
     );
     let config = PostgresConfig::from_url(&url).unwrap().connect_timeout(CONNECT);
     let backend = in_time("the second host", PostgresBackend::open(config)).await.unwrap();
-    // The first one is not tried again for each connection.
+    // The silent host is not tried again for each connection.
     let start = Instant::now();
     let many: Vec<_> = (0..6)
         .map(|_| {
@@ -54,10 +54,10 @@ async fn a_host_that_never_answers_leaves_time_for_the_next() {
     database.remove().await;
 }
 
-/// A failover to the last of three hosts, the others of which answer nothing: each request ends in
-/// its own time, and a heartbeat comes through at the third try.
+/// A failover to the last of three hosts, of which the first two are silent. Each request times out
+/// on its own, and the third heartbeat succeeds.
 #[tokio::test]
-async fn a_wait_for_a_connection_ends_in_time_and_the_next_tries_another_host() {
+async fn connection_wait_times_out_then_tries_another_host() {
     const PATIENCE: Duration = Duration::from_millis(500);
     let database = Database::new().await;
     let (host, port) = host_and_port(&database);
@@ -73,14 +73,15 @@ async fn a_wait_for_a_connection_ends_in_time_and_the_next_tries_another_host() 
         name.leads_to.send_replace(silent.local_addr().unwrap().to_string());
     }
     database.terminate().await;
-    // A session may learn of its end only when it is used.
+    // A session may notice its end only at its next request.
     let mut failures = Vec::new();
     let beat = || backend.heartbeat(HeartbeatRequest::new(worker));
     while let Err(error) = in_time("the end of a heartbeat", beat()).await {
         failures.push(error.to_string());
     }
-    let waits =
-        |failures: &[String]| failures.iter().filter(|error| error.contains("came up within")).count();
+    let waits = |failures: &[String]| {
+        failures.iter().filter(|error| error.contains("was established within")).count()
+    };
     assert_eq!(waits(&failures), 2, "{failures:?}");
     in_time("an insert", insert(&backend, vec![spec()])).await.unwrap();
     drop(backend);
@@ -88,14 +89,14 @@ async fn a_wait_for_a_connection_ends_in_time_and_the_next_tries_another_host() 
 }
 
 #[tokio::test]
-async fn the_error_names_what_happened_at_each_host() {
+async fn error_names_the_failure_of_each_host() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_port = silent.local_addr().unwrap().port();
-    let url = format!("postgres://nobody@127.0.0.1:{silent_port},nowhere.invalid/none?connect_timeout=1");
+    let url = format!("postgres://ada@127.0.0.1:{silent_port},nowhere.invalid/none?connect_timeout=1");
     let error = PostgresBackend::open(PostgresConfig::from_url(&url).unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     for part in [
-        &format!("port {silent_port}: no connection came up within 1s"),
+        &format!("port {silent_port}: no connection was established within 1s"),
         "nowhere.invalid",
         "cannot be resolved",
     ] {
@@ -104,7 +105,7 @@ async fn the_error_names_what_happened_at_each_host() {
 }
 
 #[tokio::test]
-async fn a_server_that_takes_no_writes_is_refused_at_open() {
+async fn open_refuses_a_read_only_server() {
     let database = Database::new().await;
     database.run("ALTER ROLE {r} SET default_transaction_read_only = on").await;
     let error = PostgresBackend::open(database.config()).await.unwrap_err();
@@ -113,7 +114,7 @@ async fn a_server_that_takes_no_writes_is_refused_at_open() {
     database.remove().await;
 }
 
-/// A name that leads to one server, and then to another: new connections go where it leads now.
+/// A host name that leads to one server and then to another. New connections use the current one.
 struct Name {
     address: SocketAddr,
     leads_to: watch::Sender<String>,
@@ -163,10 +164,9 @@ async fn started() -> (Server, Client) {
     (server, client)
 }
 
-/// As with a blue and a green deployment: the old server lives on read-only, with the connections
-/// that it has.
+/// As in a blue-green deployment, the old server stays up read-only, with its connections.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
+async fn listener_and_notifier_follow_the_host_name() {
     let (old, at_old) = started().await;
     let (new, at_new) = started().await;
     let name = Name::of(&new).await;
@@ -176,10 +176,10 @@ async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
     let mut wakes = backend.subscribe();
     assert!(in_time("a wake-up", wakes.recv()).await.unknown, "it listens");
     insert(&backend, vec![spec()]).await.unwrap();
-    // A connection of each purpose is there, and all of them lead to the old server.
-    // What it last asked is its ping.
+    // A connection of each purpose exists, and all lead to the old server. The last statement of
+    // the listener is its ping.
     let listens =
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '-- Whether the server takes no writes%'";
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '-- Whether the server is read-only%'";
     until("it listens at the old server", || async { column(&at_old, listens).await != ["0"] }).await;
 
     at_old.batch_execute("ALTER SYSTEM SET default_transaction_read_only = on").await.unwrap();
@@ -187,7 +187,7 @@ async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
     name.lead_to(&new);
     until("it listens at the new server", || async { column(&at_new, listens).await != ["0"] }).await;
 
-    let heard = overhear(&new).await;
+    let notification = next_notification(&new).await;
     until("the same handle writes to the new server", || async {
         match insert(&backend, vec![spec()]).await {
             Ok(_) => true,
@@ -198,9 +198,9 @@ async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
         }
     })
     .await;
-    in_time("a notification at the new server", heard).await.unwrap();
+    in_time("a notification at the new server", notification).await.unwrap();
     assert_eq!(column(&at_old, "SELECT count(*) FROM queue.jobs").await, ["1"]);
-    // What reads goes there, too.
+    // Reads use the new server, too.
     until("a read is of the new server", || async {
         backend
             .extensions()
@@ -213,24 +213,24 @@ async fn who_listens_and_notifies_moves_with_the_name_of_the_server() {
     .await;
 }
 
-/// The next notification at a server.
-async fn overhear(server: &Server) -> oneshot::Receiver<()> {
+/// Receives the next notification at a server.
+async fn next_notification(server: &Server) -> oneshot::Receiver<()> {
     let driver: Config = server.url().parse().unwrap();
     let (client, mut connection) = driver.connect(NoTls).await.unwrap();
-    let (tell, told) = oneshot::channel();
-    let mut tell = Some(tell);
+    let (sender, receiver) = oneshot::channel();
+    let mut sender = Some(sender);
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-            if let (AsyncMessage::Notification(_), Some(tell)) = (message, tell.take()) {
-                tell.send(()).ok();
+            if let (AsyncMessage::Notification(_), Some(sender)) = (message, sender.take()) {
+                sender.send(()).ok();
             }
         }
     });
     client.batch_execute("LISTEN queue_wake").await.unwrap();
-    // Its connection lives as long as it does.
+    // The connection needs the client to stay alive.
     tokio::spawn(async move {
         let _client = client;
         std::future::pending::<()>().await;
     });
-    told
+    receiver
 }

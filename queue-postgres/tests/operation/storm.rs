@@ -1,4 +1,4 @@
-//! All operations over a few jobs, all at once: none stands in another's way for good.
+//! All operations on a few jobs at once never deadlock.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,19 +13,19 @@ use queue_postgres::PostgresBackend;
 
 use crate::database::{Database, claim, column, insert, register, spec, until};
 
-/// How many jobs there are at a time: few, so that all meet.
+/// Number of jobs at a time; few, so that operations meet at the same jobs.
 const JOBS: usize = 12;
-/// How often each does what it does.
+/// Number of rounds per worker.
 const ROUNDS: usize = 150;
-/// Longer than any of it takes.
+/// Longer than the whole test.
 const BOUND: Duration = Duration::from_secs(120);
 
-/// What is settled together has verdicts that a settle writes in different statements, and a cancel names the same jobs in
-/// the opposite order.
+/// Settles jobs in one request with verdicts that different statements write. Cancels name the same
+/// jobs in the opposite order.
 async fn work(backend: PostgresBackend, known: Arc<Vec<JobSpec>>, settled: Arc<AtomicUsize>) {
     let worker = register(&backend).await;
     for round in 0..ROUNDS {
-        // The same ids again: those that are there are known, those that are not are entered.
+        // The same jobs with new ids.
         let some: Vec<JobSpec> = known.iter().skip(round % JOBS).take(2).cloned().collect();
         insert(&backend, some.into_iter().map(|job| job.id(JobId::generate())).collect()).await.unwrap();
         let jobs = backend.claim(claim(worker, 6)).await.unwrap().jobs;
@@ -101,7 +101,7 @@ async fn no_two_operations_deadlock() {
     }
     assert!(settled.load(Ordering::Relaxed) > ROUNDS, "hardly anything was settled");
     assert!(start.elapsed() < BOUND, "{:?}", start.elapsed());
-    // A session tells what it counted when it has ended, at the latest.
+    // A session reports its counts at its end, at the latest.
     until("the sessions have ended", || async {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1";
         database.outside.query_one(sql, &[&database.name]).await.unwrap().get::<_, i64>(0) == 0

@@ -1,22 +1,22 @@
-//! Functions and views of the application's that have exactly a name of ours.
+//! Functions and views of the application with the name of a queue object.
 
 use queue_core::ErrorKind;
 use queue_postgres::{PostgresBackend, PostgresConfig, migrations_sql};
 
 use crate::database::{Database, column};
 
-/// What the application made, how an error names it, and the state of the script's error.
+/// The application's statement, the name in the error, and the SQLSTATE of the script.
 const THEIRS: &[(&str, &str, &str)] = &[
-    // The very signature, so that CREATE OR REPLACE would replace it.
+    // The same signature, so that CREATE OR REPLACE would replace it.
     ("CREATE FUNCTION pause(text) RETURNS void LANGUAGE sql AS ''", "pause(text)", "42723"),
-    // The parameters have other names, and the answer is of another type.
+    // Other names of parameters, and another result type.
     ("CREATE FUNCTION id(its text) RETURNS text LANGUAGE sql AS 'SELECT $1'", "id(text)", "42723"),
     ("CREATE PROCEDURE retire(uuid) LANGUAGE sql AS ''", "retire(uuid)", "42723"),
     ("CREATE VIEW overview AS SELECT 1 AS theirs", "overview", "42P07"),
     ("CREATE TABLE overview (theirs integer)", "overview", "42P07"),
 ];
 
-/// All that is in the schema, in the versions that it has.
+/// All objects of the schema with their row versions.
 const CATALOG: &str = "
     SELECT 'function ' || oid || ':' || xmin FROM pg_proc
     WHERE pronamespace = 'public'::regnamespace
@@ -25,7 +25,7 @@ const CATALOG: &str = "
     ORDER BY 1";
 
 #[tokio::test]
-async fn functions_and_views_of_the_same_name_are_a_conflict() {
+async fn functions_and_views_of_same_name_are_conflicts() {
     for (theirs, name, _) in THEIRS {
         let database = Database::empty().await;
         let client = database.session().await;
@@ -43,7 +43,7 @@ async fn functions_and_views_of_the_same_name_are_a_conflict() {
 }
 
 #[tokio::test]
-async fn the_script_replaces_nothing_of_the_application() {
+async fn script_replaces_nothing_of_the_application() {
     for (theirs, name, state) in THEIRS {
         let database = Database::empty().await;
         let client = database.session().await;

@@ -1,4 +1,4 @@
-//! A session that has its statements explained as they run.
+//! A session in which the server explains each statement as it runs.
 
 use std::future::poll_fn;
 
@@ -9,18 +9,18 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::MOST_ROWS;
+use crate::MAX_ROWS;
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 const WORKER: &str = "00000000-0000-0000-0000-0000000000aa";
 const CLAIM: &str = "00000000-0000-0000-0000-0000000000cc";
 
-/// Every statement, those within functions too, with what it really did.
+/// Explains every statement, including those within functions, with its actual rows.
 const EXPLAIN: &str = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; \
     SET auto_explain.log_analyze = on; SET auto_explain.log_timing = off; SET auto_explain.log_format = 'json'; \
     SET client_min_messages = 'log'";
 
-/// A backlog with everything in it that must not stand in the way: future, unhandled and finished jobs.
+/// A backlog with future, unhandled and finished jobs, which must not slow down a claim.
 const FILL: &str = "
     SELECT {s}.insert_jobs(NULL, {ids:20000}, {of:20000:'handled'::text}, {of:20000:'default'::text}, {of:20000:0::smallint},
         {of:20000:NULL::timestamptz}, {of:20000:3}, {of:20000:'60 s'::interval}, {of:20000:NULL::interval}, {of:20000:NULL::interval},
@@ -40,19 +40,19 @@ const FILL: &str = "
     SELECT {s}.cancel(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'done'), false)";
 
 /// A schema with a session on it.
-pub(crate) struct Place {
-    schema: String,
+pub(crate) struct TestSchema {
+    name: String,
     client: Client,
-    said: Mutex<UnboundedReceiver<String>>,
+    notices: Mutex<UnboundedReceiver<String>>,
 }
 
-impl Place {
+impl TestSchema {
     pub(crate) async fn new(url: &str, name: &str) -> Self {
-        let schema = format!("plans_{name}_{}", JobId::generate().to_string().to_lowercase());
-        let config = PostgresConfig::from_url(url).unwrap().schema(&schema).unwrap();
+        let name = format!("plans_{name}_{}", JobId::generate().to_string().to_lowercase());
+        let config = PostgresConfig::from_url(url).unwrap().schema(&name).unwrap();
         drop(PostgresBackend::open(config).await.unwrap());
         let (client, mut connection) = connect(url, NoTls).await.unwrap();
-        let (sender, said) = unbounded_channel();
+        let (sender, notices) = unbounded_channel();
         tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
                 if let AsyncMessage::Notice(notice) = message {
@@ -60,12 +60,12 @@ impl Place {
                 }
             }
         });
-        let place = Self { schema, client, said: Mutex::new(said) };
-        // Nothing but the tests' own statements collects statistics.
-        place.run("ALTER TABLE {s}.live SET (autovacuum_enabled = off); ALTER TABLE {s}.jobs SET (autovacuum_enabled = off); \
+        let schema = Self { name, client, notices: Mutex::new(notices) };
+        // Only the tests' own statements may collect statistics.
+        schema.run("ALTER TABLE {s}.live SET (autovacuum_enabled = off); ALTER TABLE {s}.jobs SET (autovacuum_enabled = off); \
             ALTER TABLE {s}.outcomes SET (autovacuum_enabled = off)").await;
-        place.run(EXPLAIN).await;
-        place
+        schema.run(EXPLAIN).await;
+        schema
     }
 
     pub(crate) async fn fill(&self) {
@@ -74,7 +74,7 @@ impl Place {
         self.run("SET auto_explain.log_min_duration = 0").await;
     }
 
-    /// The same worker registers again.
+    /// Removes the worker, so that the same one can register again.
     pub(crate) async fn forget_worker(&self) {
         self.run("DELETE FROM {s}.workers").await;
     }
@@ -87,42 +87,42 @@ impl Place {
         self.client.batch_execute(&self.filled(sql)).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
     }
 
-    /// The plans of all statements that the call runs.
+    /// Returns the plans of all statements that the call runs.
     pub(crate) async fn explain(&self, call: &str) -> Vec<Explained> {
         let call = self.filled(call);
-        let mut said = self.said.lock().await;
-        while said.try_recv().is_ok() {}
-        // All notices of a statement come before its answer.
+        let mut notices = self.notices.lock().await;
+        while notices.try_recv().is_ok() {}
+        // All notices of a statement arrive before its answer.
         self.client.simple_query(&call).await.unwrap_or_else(|error| panic!("{error:?}: {call}"));
         let mut plans = Vec::new();
-        while let Ok(text) = said.try_recv() {
+        while let Ok(text) = notices.try_recv() {
             plans.extend(Explained::parse(&text));
         }
-        // Arguments are made by statements of the test's own.
+        // Statements of the test create the arguments; skips their plans.
         plans.retain(|plan| !plan.query.contains(&call[..40.min(call.len())]));
         plans
     }
 
     fn filled(&self, sql: &str) -> String {
         let mut text = sql
-            .replace("{s}", &self.schema)
+            .replace("{s}", &self.name)
             .replace("{worker}", WORKER)
             .replace("{claim}", CLAIM)
             .replace("{nil}", NIL);
         text = text
-            .replace("{some}", &format!("ARRAY(SELECT id FROM {}.jobs ORDER BY id LIMIT 100)", self.schema));
+            .replace("{some}", &format!("ARRAY(SELECT id FROM {}.jobs ORDER BY id LIMIT 100)", self.name));
         while let Some((start, end)) = hole(&text) {
             let parts: Vec<&str> = text[start + 1..end].splitn(3, ':').collect();
             let value = match parts[..] {
                 ["ids", many] => format!(
                     "ARRAY(SELECT {}.new_id(clock_timestamp()) FROM generate_series(1, {many}))",
-                    self.schema
+                    self.name
                 ),
                 ["of", many, value] => format!("array_fill({value}, ARRAY[{many}])"),
                 ["zeros", many] => format!("array_fill('{NIL}'::uuid, ARRAY[{many}])"),
                 ["held", from, many] => format!(
                     "ARRAY(SELECT id FROM {}.live WHERE state = 'running' ORDER BY id OFFSET {from} LIMIT {many})",
-                    self.schema
+                    self.name
                 ),
                 _ => panic!("no such hole: {parts:?}"),
             };
@@ -132,24 +132,24 @@ impl Place {
     }
 }
 
-/// The next `{name:…}`, which may have braces of its own in it.
+/// The next `{name:…}`, which may contain braces.
 fn hole(text: &str) -> Option<(usize, usize)> {
     let start = ["{ids:", "{of:", "{zeros:", "{held:"].iter().filter_map(|name| text.find(name)).min()?;
     let mut depth = 0;
-    for (place, letter) in text[start..].char_indices() {
+    for (index, letter) in text[start..].char_indices() {
         match letter {
             '{' => depth += 1,
             '}' => depth -= 1,
             _ => {}
         }
         if depth == 0 {
-            return Some((start, start + place));
+            return Some((start, start + index));
         }
     }
     None
 }
 
-/// One statement and what it did.
+/// One statement and its plan with actual rows.
 #[derive(Debug)]
 pub(crate) struct Explained {
     query: String,
@@ -157,7 +157,7 @@ pub(crate) struct Explained {
 }
 
 impl Explained {
-    /// From what `auto_explain` says; `None` for any other notice.
+    /// Parses a notice of `auto_explain`; `None` for any other notice.
     pub(crate) fn parse(notice: &str) -> Option<Self> {
         let (_, json) = notice.split_once("plan:")?;
         let mut whole: Value = serde_json::from_str(json).unwrap();
@@ -165,7 +165,7 @@ impl Explained {
         Some(Self { query, plan: whole["Plan"].take() })
     }
 
-    /// What is wrong with the plan.
+    /// The faults of the plan.
     pub(crate) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         self.look(&self.plan, &mut faults);
@@ -184,7 +184,7 @@ impl Explained {
         if kind == "Seq Scan" {
             fault(format!("a Seq Scan of {relation}"));
         }
-        if touched > MOST_ROWS {
+        if touched > MAX_ROWS {
             fault(format!("a {kind} {relation} touches {touched} rows"));
         }
         for child in node["Plans"].as_array().into_iter().flatten() {

@@ -1,17 +1,18 @@
-//! The plans of the statements on a job's path depend neither on what the tables hold nor on statistics.
+//! The plans of a job's statements depend neither on the content of the tables nor on statistics.
 //!
-//! PostgreSQL explains every statement within the functions as it runs (`auto_explain`), in the very session and with
-//! the generic plans that a program would have. Each is looked at on empty tables, on large ones that were never analysed,
-//! and on large ones that were; no plan may read a table from end to end, nor touch more rows than it has to.
+//! PostgreSQL explains every statement within the functions as it runs (`auto_explain`), in the
+//! session and with the generic plans of a program. The tests check each on empty tables, on large
+//! ones without statistics, and on large ones with statistics. No plan may scan a whole table or
+//! read more rows than necessary.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod explained;
 
-use explained::{Explained, Place};
+use explained::{Explained, TestSchema};
 use queue_testserver::url;
 
-/// Calls of every operation, as a backend makes them: at most 100 jobs each.
+/// Calls of every operation, as a backend sends them, with at most 100 jobs each.
 const CALLS: &[(&str, &str)] = &[
     ("register", "SELECT {s}.register(NULL, '{worker}', 'plans', '1 hour')"),
     (
@@ -98,46 +99,47 @@ const CALLS: &[(&str, &str)] = &[
     ("enqueue", "SELECT {s}.enqueue('handled', '{}')"),
 ];
 
-/// What no plan of these calls may exceed at any of its steps: a claim looks at 100 jobs of each of two kinds, a prune at 1000.
-const MOST_ROWS: f64 = 1100.0;
+/// Maximum number of rows in each step of these plans: a claim reads 100 jobs of each of two kinds,
+/// a prune 1000.
+const MAX_ROWS: f64 = 1100.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn empty_tables_are_not_scanned() {
-    let place = Place::new(&url().unwrap(), "empty").await;
-    check(&place, "empty").await;
-    place.remove().await;
+    let schema = TestSchema::new(&url().unwrap(), "empty").await;
+    check(&schema, "empty").await;
+    schema.remove().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_tables_are_neither_scanned_nor_sorted_whether_or_not_they_are_analysed() {
-    let place = Place::new(&url().unwrap(), "large").await;
-    place.fill().await;
-    check(&place, "large, never analysed").await;
-    place.run("ANALYZE").await;
-    // Plans are made anew after this, as they would be in a new session.
-    place.run("DISCARD PLANS").await;
-    check(&place, "large, analysed").await;
-    place.remove().await;
+async fn large_tables_are_not_scanned_or_sorted() {
+    let schema = TestSchema::new(&url().unwrap(), "large").await;
+    schema.fill().await;
+    check(&schema, "large, never analysed").await;
+    schema.run("ANALYZE").await;
+    // The next statements make new plans, as in a new session.
+    schema.run("DISCARD PLANS").await;
+    check(&schema, "large, analysed").await;
+    schema.remove().await;
 }
 
-/// A plan that was made while the tables were empty is the one that is used when they are full, also where it was
-/// known that they are empty.
+/// A plan that was made for empty tables is also used for full ones, even if statistics showed that
+/// the tables were empty.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plans_that_were_made_on_empty_tables_serve_large_ones() {
+async fn plans_for_empty_tables_serve_large_ones() {
     for before in ["SELECT 1", "VACUUM ANALYZE"] {
-        let place = Place::new(&url().unwrap(), "grown").await;
-        place.run(before).await;
-        check(&place, "empty").await;
-        place.fill().await;
-        check(&place, &format!("grown since the plans were made after {before}")).await;
-        place.remove().await;
+        let schema = TestSchema::new(&url().unwrap(), "grown").await;
+        schema.run(before).await;
+        check(&schema, "empty").await;
+        schema.fill().await;
+        check(&schema, &format!("grown since the plans were made after {before}")).await;
+        schema.remove().await;
     }
 }
 
-async fn check(place: &Place, tables: &str) {
-    place.forget_worker().await;
+async fn check(schema: &TestSchema, tables: &str) {
+    schema.forget_worker().await;
     for (name, call) in CALLS {
-        let plans = place.explain(call).await;
+        let plans = schema.explain(call).await;
         assert!(!plans.is_empty(), "nothing was explained of `{name}`");
         let faults: Vec<String> = plans.iter().flat_map(Explained::faults).collect();
         assert!(faults.is_empty(), "`{name}` on tables that are {tables}:\n{}", faults.join("\n"));
@@ -145,7 +147,7 @@ async fn check(place: &Place, tables: &str) {
 }
 
 #[test]
-fn a_scan_and_a_large_sort_are_found() {
+fn scan_and_large_sort_are_found() {
     let node = |kind: &str, rows: u32| {
         let plan = format!(
             r#"{{"Node Type": "{kind}", "Relation Name": "live", "Actual Rows": {rows}, "Actual Loops": 1}}"#

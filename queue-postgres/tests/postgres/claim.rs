@@ -1,25 +1,25 @@
-//! Where a claim looks for jobs.
+//! Where a claim reads jobs.
 
 use std::time::Duration;
 
 use queue_core::{Backend, JobId, Timestamp};
 use queue_postgres::PostgresBackend;
 
-use crate::common::{Place, claim, insert, register, spec};
+use crate::common::{TestSchema, claim, insert, register, spec};
 
-/// Nothing tells when the lock goes, and to claim again at once would bring nothing.
+/// Nothing notifies of the end of the lock, and a claim without a pause would find nothing.
 #[tokio::test]
-async fn a_due_job_that_is_locked_is_left_alone_for_a_moment_and_found_afterwards() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn locked_due_job_is_claimed_after_the_lock() {
+    let schema = TestSchema::new();
+    let backend = schema.open().await;
     let worker = register(&backend).await;
     let due = Timestamp::now().saturating_add(Duration::from_secs(3600));
     insert(&backend, vec![spec("1").run_at(due)]).await.unwrap();
-    let mut client = place.connect().await;
+    let mut client = schema.connect().await;
     let open = client.transaction().await.unwrap();
-    open.batch_execute(&format!("SELECT id FROM {}.live FOR UPDATE", place.schema())).await.unwrap();
+    open.batch_execute(&format!("SELECT id FROM {}.live FOR UPDATE", schema.name())).await.unwrap();
 
-    // Far behind its time: a later claim would not look for it there if it were taken for promoted.
+    // Long after its time. If the job were taken for promoted, a later claim would not find it.
     let now = due.saturating_add(Duration::from_secs(60));
     let locked = backend.claim(claim(worker, 1).at(now)).await.unwrap();
     assert!(locked.jobs.is_empty(), "{locked:?}");
@@ -28,7 +28,7 @@ async fn a_due_job_that_is_locked_is_left_alone_for_a_moment_and_found_afterward
     assert_eq!(backend.claim(claim(worker, 1).at(now)).await.unwrap().jobs.len(), 1);
 }
 
-/// The job that nothing announces was moved there by a statement of this test.
+/// A statement of this test moves the job, so that no wake-up announces it.
 #[tokio::test]
 async fn claim_starts_behind_the_last_job_until_one_finds_nothing() {
     let (claims, jobs) = claims_after_a_job_was_moved_to_the_head(Duration::from_secs(3600)).await;
@@ -44,8 +44,8 @@ async fn claim_after_the_head_interval_starts_at_the_head() {
 /// Of four jobs the first is claimed, and the last moved before it. Returns the claims of the
 /// others, and all four jobs.
 async fn claims_after_a_job_was_moved_to_the_head(head_interval: Duration) -> (Vec<JobId>, Vec<JobId>) {
-    let place = Place::new();
-    let config = place.config().head_interval(head_interval).head_share(1);
+    let schema = TestSchema::new();
+    let config = schema.config().head_interval(head_interval).head_share(1);
     let backend = PostgresBackend::open(config).await.unwrap();
     let worker = register(&backend).await;
     let specs: Vec<_> = (0..4).map(|number| spec(&number.to_string())).collect();
@@ -54,8 +54,8 @@ async fn claims_after_a_job_was_moved_to_the_head(head_interval: Duration) -> (V
     assert_eq!(backend.claim(claim(worker, 1)).await.unwrap().jobs[0].token.job, jobs[0]);
     let last = uuid_text(jobs[3]);
     let moved =
-        format!("UPDATE {}.live SET run_at = run_at - interval '1 hour' WHERE id = '{last}'", place.schema());
-    place.connect().await.batch_execute(&moved).await.unwrap();
+        format!("UPDATE {}.live SET run_at = run_at - interval '1 hour' WHERE id = '{last}'", schema.name());
+    schema.connect().await.batch_execute(&moved).await.unwrap();
     let mut claims = Vec::new();
     for _ in 0..3 {
         let reply = backend.claim(claim(worker, 1)).await.unwrap();

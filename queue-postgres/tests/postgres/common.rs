@@ -1,4 +1,4 @@
-//! What the tests share.
+//! Helpers of the tests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,33 +9,33 @@ use queue_core::{Backend, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Res
 use queue_postgres::tokio_postgres::{self, Client, Config as DriverConfig, NoTls};
 use queue_postgres::{PostgresBackend, PostgresConfig};
 
-/// Far more than anything here takes.
+/// Longer than any operation of these tests.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// How long a test looks away before it looks again.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A schema that goes with the test.
-pub(crate) struct Place {
+/// A schema that is removed at the end of the test.
+pub(crate) struct TestSchema {
     url: String,
-    schema: String,
+    name: String,
 }
 
-impl Place {
+impl TestSchema {
     /// On the server that all tests share.
     pub(crate) fn new() -> Self {
         Self::on(&queue_testserver::url().unwrap())
     }
 
-    /// On another one.
+    /// On another server.
     pub(crate) fn on(url: &str) -> Self {
-        let schema = format!("test_{}", JobId::generate().to_string().to_lowercase());
-        Self { url: url.to_owned(), schema }
+        let name = format!("test_{}", JobId::generate().to_string().to_lowercase());
+        Self { url: url.to_owned(), name }
     }
 
     /// The name of the schema, and of the application in the sessions of its handles.
-    pub(crate) fn schema(&self) -> &str {
-        &self.schema
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -46,7 +46,7 @@ impl Place {
         self.config_of(&self.url)
     }
 
-    /// Through something that listens there.
+    /// Through a proxy at this address.
     pub(crate) fn config_at(&self, address: SocketAddr) -> PostgresConfig {
         self.config_of(&self.url_at(address))
     }
@@ -57,8 +57,8 @@ impl Place {
 
     pub(crate) fn config_of(&self, url: &str) -> PostgresConfig {
         let mut driver: DriverConfig = url.parse().unwrap();
-        driver.application_name(&self.schema);
-        PostgresConfig::new(driver).schema(&self.schema).unwrap()
+        driver.application_name(&self.name);
+        PostgresConfig::new(driver).schema(&self.name).unwrap()
     }
 
     /// `host:port` of the server.
@@ -70,22 +70,22 @@ impl Place {
         PostgresBackend::open(self.config()).await.unwrap()
     }
 
-    /// A connection of the test's own.
+    /// A separate connection.
     pub(crate) async fn connect(&self) -> Client {
         connect(&self.url).await
     }
 }
 
-impl Drop for Place {
+impl Drop for TestSchema {
     fn drop(&mut self) {
-        // A test that fails may leave its locks to us: its runtime waits here.
-        let sql = format!("SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {} CASCADE", self.schema);
+        // A failed test may still hold locks, because its runtime waits here.
+        let sql = format!("SET lock_timeout = '5s'; DROP SCHEMA IF EXISTS {} CASCADE", self.name);
         let url = self.url.clone();
-        // On a runtime of its own, since that of the test may be ending.
+        // On another runtime, because that of the test may be ending.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                // A server that is gone took the schema along.
+                // A stopped server needs no removal.
                 if let Ok((client, connection)) = tokio_postgres::connect(&url, NoTls).await {
                     tokio::spawn(connection);
                     client.batch_execute(&sql).await.ok();
@@ -102,13 +102,13 @@ pub(crate) async fn connect(url: &str) -> Client {
     client
 }
 
-/// Ends every session whose application has this name, and says how many there were.
+/// Ends every session of this application name, and returns their number.
 pub(crate) async fn terminate(client: &Client, application: &str) -> i64 {
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
     client.query_one(sql, &[&application]).await.unwrap().get(0)
 }
 
-/// Looks again and again until it is so; fails if that takes too long.
+/// Checks repeatedly until the condition is true; fails if that takes too long.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let deadline = Instant::now() + LONG;
     while !is_so().await {
@@ -117,7 +117,7 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl 
     }
 }
 
-/// The answer, or a failure if it does not come.
+/// The answer; fails if it takes too long.
 pub(crate) async fn in_time<T>(what: &str, answer: impl Future<Output = T>) -> T {
     let answer = tokio::time::timeout(LONG, answer).await;
     assert!(answer.is_ok(), "waited too long for {what}");

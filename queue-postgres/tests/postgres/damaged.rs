@@ -1,11 +1,11 @@
-//! Jobs that others stored in a way that cannot be read.
+//! Unreadable jobs, stored by other programs.
 
 use std::time::Duration;
 
 use queue_core::backend::{ClaimedJob, LeasesRequest};
 use queue_core::{Backend, Backoff, JobId};
 
-use crate::common::{Place, claim, insert, register, spec};
+use crate::common::{TestSchema, claim, insert, register, spec};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,39 +14,39 @@ fn ids(jobs: &[ClaimedJob]) -> Vec<JobId> {
 }
 
 #[tokio::test]
-async fn a_job_that_cannot_be_read_costs_no_other_of_its_claim() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn unreadable_job_leaves_the_claim_intact() {
+    let schema = TestSchema::new();
+    let backend = schema.open().await;
     let worker = register(&backend).await;
     let specs = vec![spec("1"), spec("2"), spec("3")];
     let (first, damaged, last) = (specs[0].id, specs[1].id, specs[2].id);
     insert(&backend, specs).await.unwrap();
     let damage = format!(
         "UPDATE {0}.jobs SET backoff_base = '1 s', backoff_cap = '1 s' WHERE id = {0}.id('{damaged}')",
-        place.schema()
+        schema.name()
     );
-    place.connect().await.batch_execute(&damage).await.unwrap();
+    schema.connect().await.batch_execute(&damage).await.unwrap();
 
     let request = claim(worker, 3);
     let leases = LeasesRequest::new(worker, request.claim);
     let reply = backend.claim(request).await.unwrap();
     assert_eq!(ids(&reply.jobs), [first, last]);
-    assert_eq!(reply.next_due, Some(Duration::ZERO), "another may be had in its place");
+    assert_eq!(reply.next_due, Some(Duration::ZERO), "another may be had instead");
     assert_eq!(ids(&backend.leases(leases).await.unwrap()), [first, last]);
 }
 
 #[tokio::test]
-async fn a_backoff_that_is_entered_without_a_jitter_has_none() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn backoff_inserted_without_jitter_has_none() {
+    let schema = TestSchema::new();
+    let backend = schema.open().await;
     let worker = register(&backend).await;
     let enter = format!(
         "SELECT {0}.insert_jobs(NULL, ARRAY[{0}.id('{1}')], '{{send-email}}', '{{default}}', '{{0}}', '{{NULL}}', '{{3}}', \
         '{{1 s}}', '{{1 s}}', '{{NULL}}', '{{NULL}}', '{{1}}')",
-        place.schema(),
+        schema.name(),
         JobId::generate()
     );
-    place.connect().await.batch_execute(&enter).await.unwrap();
+    schema.connect().await.batch_execute(&enter).await.unwrap();
     let jobs = backend.claim(claim(worker, 1)).await.unwrap().jobs;
     assert_eq!(jobs[0].backoff, Some(Backoff::new(SECOND, SECOND, 0).unwrap()));
 }

@@ -1,4 +1,5 @@
-//! A child that was forked from a process with a handle gets errors, and does not hang; the parent's connections go on.
+//! A forked child of a process with a handle gets errors and never hangs. The parent's connections
+//! still work.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,12 +11,12 @@ use fork::{Fork, WEXITSTATUS, WIFEXITED, fork, waitpid_nohang};
 use queue_core::{Backend, ErrorKind, Result};
 use queue_postgres::{PostgresBackend, PostgresConfig};
 
-use crate::common::{Place, claim, count, insert, register, spec};
+use crate::common::{TestSchema, claim, count, insert, register, spec};
 
 const URL: &str = "QUEUE_POSTGRES_TEST_FORKS";
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the first poll gives. A child cannot wait: its runtime has no threads either.
+/// Polls once, because a child cannot wait: its runtime has no threads.
 fn first_poll<T>(future: impl Future<Output = T>) -> Poll<T> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
 }
@@ -29,7 +30,7 @@ fn is_refused<T>(request: impl Future<Output = Result<T>>) -> bool {
     }
 }
 
-/// The exit code of a forked child: how many of its requests were not refused.
+/// The exit code of a forked child: the number of requests that were not refused.
 fn ask_everything(backend: PostgresBackend, worker: queue_core::WorkerId) -> i32 {
     let refused = [
         is_refused(insert(&backend, vec![spec("1")])),
@@ -40,7 +41,7 @@ fn ask_everything(backend: PostgresBackend, worker: queue_core::WorkerId) -> i32
     refused.into_iter().map(|refused| i32::from(!refused)).sum()
 }
 
-/// Waits for a child that was forked. One that hangs is killed.
+/// Waits for a forked child, and kills one that hangs.
 fn exit_code(child: i32) -> Option<i32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -55,7 +56,7 @@ fn exit_code(child: i32) -> Option<i32> {
     }
 }
 
-/// Run by the test below, in a process in which no other test holds a lock.
+/// Run by the test below, in a process where no other test holds a lock.
 #[tokio::test]
 async fn child_that_forks() {
     let Ok(url) = std::env::var(URL) else { return };
@@ -71,12 +72,12 @@ async fn child_that_forks() {
 }
 
 #[tokio::test]
-async fn a_forked_child_is_refused_and_does_not_hang() {
-    let place = Place::new();
+async fn forked_child_is_refused_and_never_hangs() {
+    let schema = TestSchema::new();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "forked::child_that_forks"])
-        .env(URL, format!("{}?schema={}", place.url(), place.schema()));
+        .env(URL, format!("{}?schema={}", schema.url(), schema.name()));
     assert!(command.status().unwrap().success());
-    assert_eq!(count(&place.open().await).await, 1);
+    assert_eq!(count(&schema.open().await).await, 1);
 }

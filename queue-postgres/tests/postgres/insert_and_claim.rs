@@ -1,4 +1,4 @@
-//! An insert with the claim of an idle worker stands in nobody's way.
+//! An insert with the claim of an idle worker never delays other requests.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use queue_core::backend::{Backend, ClaimRequest, InsertReply, InsertRequest, Lea
 use queue_core::{JobSpec, Result};
 use queue_postgres::PostgresBackend;
 
-use crate::common::{Place, claim, in_time, insert, register, spec};
+use crate::common::{TestSchema, claim, in_time, insert, register, spec};
 
 async fn insert_with(
     backend: &PostgresBackend,
@@ -17,13 +17,13 @@ async fn insert_with(
 }
 
 #[tokio::test]
-async fn an_insert_with_a_claim_does_not_wait_for_a_lock() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn insert_with_claim_is_declined_on_a_lock() {
+    let schema = TestSchema::new();
+    let backend = schema.open().await;
     let worker = register(&backend).await;
-    let mut client = place.connect().await;
+    let mut client = schema.connect().await;
     let blocker = client.transaction().await.unwrap();
-    blocker.batch_execute(&format!("LOCK TABLE {}.jobs IN SHARE MODE", place.schema())).await.unwrap();
+    blocker.batch_execute(&format!("LOCK TABLE {}.jobs IN SHARE MODE", schema.name())).await.unwrap();
     let request = claim(worker, 5);
     let leases = LeasesRequest::new(worker, request.claim);
     let job = spec("1");
@@ -32,18 +32,18 @@ async fn an_insert_with_a_claim_does_not_wait_for_a_lock() {
     assert!(reply.batches.is_empty() && reply.claim.is_none(), "{reply:?}");
     blocker.rollback().await.unwrap();
     assert!(insert(&backend, vec![job]).await.unwrap()[0].is_new(), "nothing was done");
-    assert!(backend.leases(leases).await.unwrap().is_empty(), "a lease that nobody knows of");
+    assert!(backend.leases(leases).await.unwrap().is_empty(), "a lease without an owner");
 }
 
-/// Those of the group whose claim cannot be made at once wait on without it.
+/// Requests without a claim wait longer than those whose claim cannot be made at once.
 #[tokio::test]
-async fn other_requests_wait_for_the_lock_and_are_stored() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn requests_without_claim_wait_for_the_lock() {
+    let schema = TestSchema::new();
+    let backend = schema.open().await;
     let worker = register(&backend).await;
-    let mut client = place.connect().await;
+    let mut client = schema.connect().await;
     let blocker = client.transaction().await.unwrap();
-    blocker.batch_execute(&format!("LOCK TABLE {}.jobs IN SHARE MODE", place.schema())).await.unwrap();
+    blocker.batch_execute(&format!("LOCK TABLE {}.jobs IN SHARE MODE", schema.name())).await.unwrap();
     let start = |job: JobSpec, with_claim: bool| {
         let backend = backend.clone();
         let request = InsertRequest::new(vec![vec![job]]).claim(with_claim.then(|| claim(worker, 5)));
@@ -67,26 +67,26 @@ async fn other_requests_wait_for_the_lock_and_are_stored() {
 }
 
 #[tokio::test]
-async fn nobody_else_is_told_of_a_job_that_the_claim_of_its_insert_took() {
-    let place = Place::new();
-    let (ours, theirs) = (place.open().await, place.open().await);
+async fn job_claimed_by_its_insert_wakes_no_other() {
+    let schema = TestSchema::new();
+    let (ours, theirs) = (schema.open().await, schema.open().await);
     let worker = register(&ours).await;
     let mut wakes = theirs.subscribe();
     assert!(in_time("the connection that listens", wakes.recv()).await.unknown);
     let reply = insert_with(&ours, vec![spec("1")], claim(worker, 5)).await.unwrap();
     assert_eq!(reply.claim.unwrap().unwrap().jobs.len(), 1);
-    // Told behind it, so that what had been told of the first would be in this.
+    // A later wake-up, which would also contain one of the first job.
     let second = spec("2").priority(7);
     insert(&ours, vec![second]).await.unwrap();
-    let told = in_time("the second job", wakes.recv()).await;
-    assert_eq!(told.ready.iter().map(|hint| hint.priority).collect::<Vec<_>>(), [7], "{told:?}");
+    let received = in_time("the second job", wakes.recv()).await;
+    assert_eq!(received.ready.iter().map(|hint| hint.priority).collect::<Vec<_>>(), [7], "{received:?}");
 }
 
 #[tokio::test]
-async fn a_claim_is_made_with_the_shortest_and_the_longest_timeout_for_locks() {
+async fn claim_works_with_extreme_lock_timeouts() {
     for timeout in [Duration::ZERO, Duration::MAX] {
-        let place = Place::new();
-        let backend = PostgresBackend::open(place.config().parked_lock_timeout(timeout)).await.unwrap();
+        let schema = TestSchema::new();
+        let backend = PostgresBackend::open(schema.config().parked_lock_timeout(timeout)).await.unwrap();
         let worker = register(&backend).await;
         let reply = insert_with(&backend, vec![spec("1")], claim(worker, 5)).await.unwrap();
         assert_eq!(reply.claim.unwrap().unwrap().jobs.len(), 1, "{timeout:?}");

@@ -1,4 +1,4 @@
-//! What concerns this backend alone; the contract is proved by the conformance suite.
+//! Tests of this backend alone; the conformance suite proves the contract.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Q22: connections are shared and bounded; whoever waits for one is answered, and none is left behind.
+//! Q22: connections are shared and limited. Each request that waits for one gets an answer, and no
+//! connection is left behind.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,42 +13,43 @@ use queue_core::{Backend, ErrorKind, QueueName, WorkerId};
 use queue_postgres::tokio_postgres::Client;
 use queue_postgres::{Pooler, PostgresBackend};
 
-use crate::common::{LONG, Place, claim, count, in_time, insert, register, spec, until};
+use crate::common::{LONG, TestSchema, claim, count, in_time, insert, register, spec, until};
 
-/// Of a handle that is to find all connections in use.
+/// Pool timeout of a handle whose connections are all in use.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// Of one that is to get no answer: what it opens the storage by is answered sooner on any machine.
+/// Request timeout of a handle that gets no answer; long enough to open the storage on any machine.
 const LONG_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Nobody else can read jobs until `COMMIT`.
-async fn lock(place: &Place) -> Client {
-    let client = place.connect().await;
-    client.batch_execute(&format!("BEGIN; LOCK TABLE {}.jobs", place.schema())).await.unwrap();
+/// Blocks all reads of jobs until `COMMIT`.
+async fn lock(schema: &TestSchema) -> Client {
+    let client = schema.connect().await;
+    client.batch_execute(&format!("BEGIN; LOCK TABLE {}.jobs", schema.name())).await.unwrap();
     client
 }
 
-/// How many sessions of the handle there are in such a state. To be asked outside of transactions, which see it only once.
-async fn sessions(client: &Client, place: &Place, condition: &str) -> i64 {
+/// The number of the handle's sessions in a state. Must be called outside of transactions, which
+/// see it only once.
+async fn sessions(client: &Client, schema: &TestSchema, condition: &str) -> i64 {
     let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND {condition}");
-    client.query_one(&sql, &[&place.schema()]).await.unwrap().get(0)
+    client.query_one(&sql, &[&schema.name()]).await.unwrap().get(0)
 }
 
 const WAITS: &str = "wait_event_type = 'Lock'";
 
 #[tokio::test]
-async fn who_finds_all_connections_in_use_is_told_so_in_time_and_hearts_beat_meanwhile() {
-    let place = Place::new();
-    let config = place.config().connections(2).pool_timeout(PATIENCE);
+async fn pool_wait_times_out_while_heartbeats_continue() {
+    let schema = TestSchema::new();
+    let config = schema.config().connections(2).pool_timeout(PATIENCE);
     let backend = Arc::new(PostgresBackend::open(config).await.unwrap());
     let worker = register(&*backend).await;
     insert(&*backend, vec![spec("1"), spec("2")]).await.unwrap();
-    let (lock, client) = (lock(&place).await, place.connect().await);
+    let (lock, client) = (lock(&schema).await, schema.connect().await);
     let claiming = |_: u32| {
         let backend = Arc::clone(&backend);
         tokio::spawn(async move { backend.claim(claim(worker, 1)).await })
     };
     let waiting: Vec<_> = (0..2).map(claiming).collect();
-    until("both connections wait", || async { sessions(&client, &place, WAITS).await == 2 }).await;
+    until("both connections wait", || async { sessions(&client, &schema, WAITS).await == 2 }).await;
 
     let start = Instant::now();
     let more: Vec<_> = (0..5).map(claiming).collect();
@@ -69,10 +71,10 @@ async fn who_finds_all_connections_in_use_is_told_so_in_time_and_hearts_beat_mea
 }
 
 #[tokio::test]
-async fn who_waits_for_a_connection_gets_the_first_that_is_free() {
-    let place = Place::new();
-    let backend = PostgresBackend::open(place.config().connections(2)).await.unwrap();
-    let (lock, client) = (lock(&place).await, place.connect().await);
+async fn waiting_requests_get_the_first_free_connection() {
+    let schema = TestSchema::new();
+    let backend = PostgresBackend::open(schema.config().connections(2)).await.unwrap();
+    let (lock, client) = (lock(&schema).await, schema.connect().await);
     let calls: Vec<_> = (0..20)
         .map(|_| {
             let backend = backend.clone();
@@ -81,22 +83,22 @@ async fn who_waits_for_a_connection_gets_the_first_that_is_free() {
             )
         })
         .collect();
-    until("both connections wait", || async { sessions(&client, &place, WAITS).await == 2 }).await;
+    until("both connections wait", || async { sessions(&client, &schema, WAITS).await == 2 }).await;
     lock.batch_execute("COMMIT").await.unwrap();
     for call in calls {
         in_time("an answer", call).await.unwrap().unwrap();
     }
-    let many = sessions(&client, &place, "true").await;
+    let many = sessions(&client, &schema, "true").await;
     assert!(many <= 3, "{many} sessions, one of which is kept for heartbeats");
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_given_up_in_time() {
-    let place = Place::new();
-    let patient = place.open().await;
-    let config = place.config().connections(2).request_timeout(LONG_PATIENCE);
+async fn request_to_a_silent_server_times_out() {
+    let schema = TestSchema::new();
+    let patient = schema.open().await;
+    let config = schema.config().connections(2).request_timeout(LONG_PATIENCE);
     let backend = PostgresBackend::open(config).await.unwrap();
-    let lock = lock(&place).await;
+    let lock = lock(&schema).await;
     let job = spec("1");
     let (id, start) = (job.id, Instant::now());
     let error = in_time("an answer", insert(&backend, vec![job.clone()])).await.unwrap_err();
@@ -112,7 +114,7 @@ async fn a_server_that_does_not_answer_is_given_up_in_time() {
     assert_eq!(count(&patient).await, 1);
 }
 
-/// Drops what `$make` makes at each of its polls, until it answers.
+/// Drops the future of `$make` at each of its polls, until it completes.
 macro_rules! at_each_poll {
     ($make:expr) => {{
         let mut polls = 0;
@@ -123,20 +125,20 @@ macro_rules! at_each_poll {
 }
 
 #[tokio::test]
-async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind() {
-    let place = Place::new();
-    let backend = PostgresBackend::open(place.config().connections(3)).await.unwrap();
+async fn dropped_future_leaves_no_transaction_or_connection() {
+    let schema = TestSchema::new();
+    let backend = PostgresBackend::open(schema.config().connections(3)).await.unwrap();
     let worker = register(&backend).await;
-    let client = place.connect().await;
-    // All three come up.
-    let gate = lock(&place).await;
+    let client = schema.connect().await;
+    // Opens all three connections.
+    let gate = lock(&schema).await;
     let calls: Vec<_> = (0..3)
         .map(|_| {
             let backend = backend.clone();
             tokio::spawn(async move { backend.claim(claim(worker, 1)).await })
         })
         .collect();
-    until("all connections are up", || async { sessions(&client, &place, WAITS).await == 3 }).await;
+    until("all connections are up", || async { sessions(&client, &schema, WAITS).await == 3 }).await;
     gate.batch_execute("COMMIT").await.unwrap();
     for call in calls {
         call.await.unwrap().unwrap();
@@ -144,8 +146,9 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
     backend.heartbeat(HeartbeatRequest::new(worker)).await.unwrap();
     let announced = "query LIKE '%pg_notify%'";
     insert(&backend, vec![spec("1")]).await.unwrap();
-    until("others are told", || async { sessions(&client, &place, announced).await == 1 }).await;
-    let before = sessions(&client, &place, "true").await;
+    until("other processes are notified", || async { sessions(&client, &schema, announced).await == 1 })
+        .await;
+    let before = sessions(&client, &schema, "true").await;
 
     let (inspect, audit) = (backend.extensions().inspect.unwrap(), backend.extensions().audit.unwrap());
     let (manage, queue) = (backend.extensions().manage.unwrap(), QueueName::default());
@@ -153,7 +156,7 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
     for _ in 0..5 {
         at_each_poll!(insert(&backend, vec![spec("1"), spec("2")]));
         at_each_poll!(backend.claim(claim(worker, 1)));
-        // Claims that were dropped may be under way, and take what there is.
+        // Dropped claims may still run and claim jobs.
         let held = loop {
             insert(&backend, vec![spec("1")]).await.unwrap();
             if let Some(job) = backend.claim(claim(worker, 1)).await.unwrap().jobs.pop() {
@@ -176,21 +179,21 @@ async fn a_dropped_future_leaves_neither_a_transaction_nor_a_connection_behind()
         at_each_poll!(audit.stored());
     }
     count(&backend).await;
-    until("all is quiet", || async { sessions(&client, &place, "state <> 'idle'").await == 0 }).await;
-    assert_eq!(sessions(&client, &place, "state LIKE 'idle in transaction%'").await, 0);
-    assert_eq!(sessions(&client, &place, "true").await, before);
+    until("all is quiet", || async { sessions(&client, &schema, "state <> 'idle'").await == 0 }).await;
+    assert_eq!(sessions(&client, &schema, "state LIKE 'idle in transaction%'").await, 0);
+    assert_eq!(sessions(&client, &schema, "true").await, before);
     insert(&backend, vec![spec("1")]).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_dropped_open_closes_its_connections() {
-    let place = Place::new();
-    let client = place.connect().await;
+async fn dropped_open_closes_its_connections() {
+    let schema = TestSchema::new();
+    let client = schema.connect().await;
     let mut polls = 0;
     let backend = loop {
-        match drop_after(polls, PostgresBackend::open(place.config())).await {
+        match drop_after(polls, PostgresBackend::open(schema.config())).await {
             Some(opened) => break opened.unwrap(),
-            None => until("all are closed", || async { sessions(&client, &place, "true").await == 0 }).await,
+            None => until("all are closed", || async { sessions(&client, &schema, "true").await == 0 }).await,
         }
         polls += 1;
     };
@@ -199,32 +202,32 @@ async fn a_dropped_open_closes_its_connections() {
 }
 
 #[tokio::test]
-async fn the_last_handle_closes_all_connections() {
-    let place = Place::new();
-    let client = place.connect().await;
-    let backend = place.open().await;
+async fn dropping_the_last_handle_closes_all_connections() {
+    let schema = TestSchema::new();
+    let client = schema.connect().await;
+    let backend = schema.open().await;
     let wakes = backend.subscribe();
     let worker = register(&backend).await;
     backend.heartbeat(HeartbeatRequest::new(worker)).await.unwrap();
     insert(&backend, vec![spec("1")]).await.unwrap();
-    assert!(sessions(&client, &place, "true").await > 0);
+    assert!(sessions(&client, &schema, "true").await > 0);
     drop((backend, wakes));
-    until("all are closed", || async { sessions(&client, &place, "true").await == 0 }).await;
+    until("all are closed", || async { sessions(&client, &schema, "true").await == 0 }).await;
 }
 
-/// An error in the middle of a request is followed by the end of its answer. Where the driver does not wait for that, PgBouncer
-/// must not be asked anything on the connection.
+/// After an error in the middle of a request, the server sends the end of its answer. If the driver
+/// does not wait for it, PgBouncer must not get another request on the connection.
 #[tokio::test]
-async fn a_connection_that_owes_the_end_of_an_answer_is_kept_but_behind_a_pooler() {
+async fn incomplete_answer_closes_only_a_pooled_connection() {
     for (pooler, is_kept) in [(Pooler::None, true), (Pooler::Transaction, false)] {
-        let place = Place::new();
-        let config = place.config().connections(1).pooler(pooler);
-        let (backend, client) = (PostgresBackend::open(config).await.unwrap(), place.connect().await);
+        let schema = TestSchema::new();
+        let config = schema.config().connections(1).pooler(pooler);
+        let (backend, client) = (PostgresBackend::open(config).await.unwrap(), schema.connect().await);
         let used = || async {
             insert(&backend, vec![spec("1")]).await.unwrap();
-            // All but that of the heartbeats, which sent none.
+            // All sessions except that of the heartbeats.
             let sql = "SELECT pid FROM pg_stat_activity WHERE application_name = $1 AND query NOT LIKE '%server_version%'";
-            let rows = client.query(sql, &[&place.schema()]).await.unwrap();
+            let rows = client.query(sql, &[&schema.name()]).await.unwrap();
             rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>()
         };
         let first = used().await;
@@ -237,10 +240,10 @@ async fn a_connection_that_owes_the_end_of_an_answer_is_kept_but_behind_a_pooler
         );
 
         let rename = |from: &str, to: &str| format!("ALTER SCHEMA {from} RENAME TO {to}");
-        let away = format!("{}_away", place.schema());
-        client.batch_execute(&rename(place.schema(), &away)).await.unwrap();
+        let away = format!("{}_away", schema.name());
+        client.batch_execute(&rename(schema.name(), &away)).await.unwrap();
         let error = insert(&backend, vec![spec("2")]).await.unwrap_err();
-        client.batch_execute(&rename(&away, place.schema())).await.unwrap();
+        client.batch_execute(&rename(&away, schema.name())).await.unwrap();
         assert!(error.to_string().contains("does not exist"), "{error}");
         assert_eq!(used().await == first, is_kept, "{pooler:?}, after an error that was not");
     }

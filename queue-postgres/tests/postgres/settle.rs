@@ -1,20 +1,20 @@
-//! Q4, Q19: a settle that is done in parts says of each part what became of it.
+//! Q4, Q19: a settle in several parts returns the result of each part.
 
 use queue_core::backend::{Completion, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{Backend, ErrorKind};
 
-use crate::common::{Place, claim, insert, register, spec};
+use crate::common::{TestSchema, claim, insert, register, spec};
 
-/// One result is never accepted, so the request is done in halves; then, for another one, there is no space. That is not
-/// said of those that were settled before it.
+/// One result is always refused, so the request is divided into halves. For another one, the disk
+/// is full. That error must not be returned for settlements before it.
 #[tokio::test]
-async fn an_error_in_a_later_part_is_not_said_of_the_earlier_ones() {
-    let place = Place::new();
-    let backend = place.open().await;
+async fn error_in_a_later_part_spares_earlier_ones() {
+    let schema = TestSchema::new();
+    let backend = schema.open().await;
     let worker = register(&backend).await;
     insert(&backend, (0..16).map(|_| spec("1")).collect()).await.unwrap();
     let jobs = backend.claim(claim(worker, 16)).await.unwrap().jobs;
-    let client = place.connect().await;
+    let client = schema.connect().await;
     let sql = "
         CREATE FUNCTION {s}.fault() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
@@ -24,32 +24,32 @@ async fn an_error_in_a_later_part_is_not_said_of_the_earlier_ones() {
         END
         $$;
         CREATE TRIGGER fault BEFORE INSERT ON {s}.outcomes FOR EACH ROW EXECUTE FUNCTION {s}.fault()";
-    client.batch_execute(&sql.replace("{s}", place.schema())).await.unwrap();
-    let result = |place: usize| match place {
+    client.batch_execute(&sql.replace("{s}", schema.name())).await.unwrap();
+    let result = |index: usize| match index {
         3 => b"refused".to_vec(),
         12 => b"full".to_vec(),
         _ => b"fine".to_vec(),
     };
-    let complete = |place: usize| Verdict::Complete(Completion::new().result(result(place)));
+    let complete = |index: usize| Verdict::Complete(Completion::new().result(result(index)));
     let settlements = || {
         let each = jobs.iter().enumerate();
-        each.map(|(place, job)| Settlement::new(job.token, complete(place))).collect()
+        each.map(|(index, job)| Settlement::new(job.token, complete(index))).collect()
     };
-    let fates = backend.settle(SettleRequest::new(worker, settlements())).await.unwrap();
+    let results = backend.settle(SettleRequest::new(worker, settlements())).await.unwrap();
     let stored = backend.extensions().audit.unwrap().stored().await.unwrap();
-    for (place, (job, fate)) in jobs.iter().zip(&fates).enumerate() {
+    for (index, (job, result)) in jobs.iter().zip(&results).enumerate() {
         let is_ended = stored.outcomes.iter().any(|row| row.id == job.token.job);
-        match fate {
-            Ok(settled) => assert!(*settled == Settled::Done && is_ended, "{place}"),
-            Err(error) => assert!(!is_ended, "{place}: {error}"),
+        match result {
+            Ok(settled) => assert!(*settled == Settled::Done && is_ended, "{index}"),
+            Err(error) => assert!(!is_ended, "{index}: {error}"),
         }
     }
-    assert_eq!(fates[3].as_ref().unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(fates[12].as_ref().unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(fates[..8].iter().filter(|fate| fate.is_ok()).count() == 7, "{fates:?}");
+    assert_eq!(results[3].as_ref().unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(results[12].as_ref().unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(results[..8].iter().filter(|result| result.is_ok()).count() == 7, "{results:?}");
 
-    client.batch_execute(&format!("DROP FUNCTION {}.fault CASCADE", place.schema())).await.unwrap();
-    for fate in backend.settle(SettleRequest::new(worker, settlements())).await.unwrap() {
-        assert_eq!(fate.unwrap(), Settled::Done);
+    client.batch_execute(&format!("DROP FUNCTION {}.fault CASCADE", schema.name())).await.unwrap();
+    for result in backend.settle(SettleRequest::new(worker, settlements())).await.unwrap() {
+        assert_eq!(result.unwrap(), Settled::Done);
     }
 }

@@ -1,4 +1,4 @@
-//! Connections by TLS, with certificates that are made here.
+//! TLS connections with certificates made by the tests.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::common::{connect, insert, register, spec};
 
-/// Somebody who signs certificates.
+/// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -39,7 +39,7 @@ impl Authority {
     }
 }
 
-/// By the name of the machine, which is what the certificate is checked against.
+/// Uses the host name that the certificate is checked against.
 fn url(server: &Server, parameters: &str) -> String {
     format!("{}?{parameters}", server.url().replace("127.0.0.1", "localhost"))
 }
@@ -59,11 +59,11 @@ async fn refused(server: &Server, parameters: &str) -> Error {
 }
 
 #[tokio::test]
-async fn every_session_is_encrypted_with_a_server_that_the_authority_vouches_for() {
+async fn every_session_uses_tls() {
     let (folder, authority) = (TempDir::new().unwrap(), Authority::new("ours"));
     let (file, server) = (authority.file(&folder), authority.server("localhost"));
     let backend = open(&server, &format!("sslrootcert={}", file.display())).await.unwrap();
-    // All that connect: for requests, for heartbeats, for those who listen and those who tell.
+    // All connections: of requests, of heartbeats, of the listener and of the notifier.
     let mut wakes = backend.subscribe();
     assert!(wakes.recv().await.unknown);
     insert(&backend, vec![spec("1")]).await.unwrap();
@@ -81,19 +81,19 @@ async fn every_session_is_encrypted_with_a_server_that_the_authority_vouches_for
 }
 
 #[tokio::test]
-async fn a_server_of_another_authority_is_refused() {
+async fn server_of_another_authority_is_refused() {
     let folder = TempDir::new().unwrap();
     let (file, server) = (Authority::new("one").file(&folder), Authority::new("two").server("localhost"));
     let error = refused(&server, &format!("sslrootcert={}", file.display())).await;
     assert!(error.to_string().contains("invalid peer certificate: UnknownIssuer"), "{error}");
-    // Nor is it one of those whom the system trusts.
+    // The system does not trust it either.
     let error = open(&server, "sslmode=verify-full").await.unwrap_err();
-    let faults = ["invalid peer certificate: UnknownIssuer", "the system has none"];
+    let faults = ["invalid peer certificate: UnknownIssuer", "the system has no root certificates"];
     assert!(faults.iter().any(|fault| error.to_string().contains(fault)), "{error}");
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_refused() {
+async fn certificate_for_another_name_is_refused() {
     let (folder, authority) = (TempDir::new().unwrap(), Authority::new("ours"));
     let (file, server) = (authority.file(&folder), authority.server("db.example"));
     let error = refused(&server, &format!("sslrootcert={}", file.display())).await;
@@ -102,7 +102,7 @@ async fn a_certificate_for_another_name_is_refused() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_refused() {
+async fn server_without_tls_is_refused() {
     let (folder, authority) = (TempDir::new().unwrap(), Authority::new("ours"));
     let (file, server) = (authority.file(&folder), Server::start(&Options::throwaway()).unwrap());
     let error = refused(&server, &format!("sslrootcert={}", file.display())).await;
@@ -119,7 +119,7 @@ async fn handshake_that_breaks_off_is_unavailable() {
     let server = tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            // The answer to a request for TLS: it may begin.
+            // The server's answer that accepts TLS.
             stream.write_all(b"S").await.unwrap();
         }
     });
@@ -130,7 +130,7 @@ async fn handshake_that_breaks_off_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_file_without_a_certificate_is_named() {
+async fn file_without_certificate_is_named() {
     let folder = TempDir::new().unwrap();
     let (missing, empty) = (folder.path().join("missing.pem"), folder.path().join("empty.pem"));
     std::fs::write(&empty, "no certificate").unwrap();

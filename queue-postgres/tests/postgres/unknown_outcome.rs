@@ -1,4 +1,4 @@
-//! Q16: what callers know who share a commit whose answer is lost.
+//! Q16: the errors of callers that share a commit whose answer is lost.
 
 use std::sync::Arc;
 
@@ -6,28 +6,28 @@ use queue_core::{Client, Enqueuer, ErrorKind, JobId, NewJob, Payload};
 use queue_postgres::PostgresBackend;
 use queue_testkit::proxy::Proxy;
 
-use crate::common::{LONG, Place, in_time, insert, kind, spec, until};
+use crate::common::{LONG, TestSchema, in_time, insert, kind, spec, until};
 
-/// Jobs whose payloads name them in what is sent.
+/// Jobs with a payload by which the proxy finds them.
 fn batch(payload: &str) -> Vec<NewJob> {
     let ids = JobId::generate_many(3);
-    // Not in the order of their ids.
+    // Not in the order of the ids.
     let order = [ids[2], ids[0], ids[1]];
     let job = |id| NewJob::new(kind(), Payload::json(format!("{payload:?}")).unwrap()).id(id);
     order.into_iter().map(job).collect()
 }
 
 #[tokio::test]
-async fn each_caller_of_a_shared_commit_gets_the_ids_of_its_own_batch() {
-    let place = Place::new();
-    let proxy = Proxy::start(place.server()).await.unwrap();
-    let backend = PostgresBackend::open(place.config_at(proxy.address()).connections(1)).await.unwrap();
-    // The statement is prepared, so that the next insert is one question.
+async fn shared_commit_returns_each_caller_its_ids() {
+    let schema = TestSchema::new();
+    let proxy = Proxy::start(schema.server()).await.unwrap();
+    let backend = PostgresBackend::open(schema.config_at(proxy.address()).connections(1)).await.unwrap();
+    // Prepares the statement, so that the next insert is one message.
     insert(&backend, vec![spec("1")]).await.unwrap();
     let client = Client::new(Arc::new(backend));
-    let lock = place.connect().await;
-    lock.batch_execute(&format!("BEGIN; LOCK TABLE {}.jobs", place.schema())).await.unwrap();
-    // The first two are under way and wait for the lock, or for a connection; the others wait for them.
+    let lock = schema.connect().await;
+    lock.batch_execute(&format!("BEGIN; LOCK TABLE {}.jobs", schema.name())).await.unwrap();
+    // The first two wait for the lock or for a connection; the others wait for them.
     let submit = |number: usize| {
         let (client, jobs) = (client.clone(), batch(&format!("marked {number}")));
         tokio::spawn(async move { (jobs.clone(), client.submit(jobs).await) })
@@ -35,7 +35,7 @@ async fn each_caller_of_a_shared_commit_gets_the_ids_of_its_own_batch() {
     let calls: Vec<_> = (0..6).map(submit).collect();
     let is_waiting =
         "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = $1::text::regclass::oid";
-    let table = format!("{}.jobs", place.schema());
+    let table = format!("{}.jobs", schema.name());
     until("one waits for the lock", || async { lock.query_one(is_waiting, &[&table]).await.unwrap().get(0) })
         .await;
     let loss = proxy.lose_reply("marked 5");
@@ -55,5 +55,5 @@ async fn each_caller_of_a_shared_commit_gets_the_ids_of_its_own_batch() {
             }
         }
     }
-    assert!(unknown > 1, "the last batch shared its commit with others");
+    assert!(unknown > 1, "the last batch shared its commit");
 }

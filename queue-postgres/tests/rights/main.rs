@@ -1,10 +1,10 @@
-//! Roles with the least rights can do their own work, and nothing else.
+//! Roles with minimal rights can do their own work and nothing else.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-#[path = "../place/mod.rs"]
-mod place;
 mod purposes;
 mod refusals;
 mod role;
+#[path = "../test_schema/mod.rs"]
+mod test_schema;
 mod traps;

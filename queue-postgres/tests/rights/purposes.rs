@@ -8,14 +8,14 @@ use queue_core::{
 use queue_postgres::Rights;
 use tokio::time::timeout;
 
-use crate::place::{Place, driver, unique};
 use crate::refusals::{
     PATIENCE, changes_nothing_directly, enqueues_nothing, lacks_a_right, lists_no_jobs, pauses_nothing,
     sorted, works_nothing,
 };
 use crate::role::Role;
+use crate::test_schema::{TestSchema, driver, unique};
 
-/// What only a program that runs jobs calls.
+/// Functions that only programs that run jobs call.
 const OF_WORKERS: &[&str] = &[
     "claim",
     "heartbeat",
@@ -28,25 +28,25 @@ const OF_WORKERS: &[&str] = &[
     "wanted_cancels",
 ];
 
-/// What only a program that enqueues jobs calls.
+/// Functions that only programs that enqueue jobs call.
 const OF_ENQUEUERS: &[&str] = &["cancel", "enqueue", "insert_jobs", "known_jobs"];
 
-/// What only a program that steps in calls.
+/// Functions that only operators call.
 const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "resume"];
 
-/// What everybody may call: it converts ids.
+/// Functions that all roles may call, because they only convert ids.
 const OF_ALL: &[&str] = &["id", "ulid"];
 
 const TO_READ: &[&str] = &["attempt_errors", "jobs", "live", "outcomes", "overview", "queues", "workers"];
 
 #[tokio::test]
-async fn a_worker_runs_jobs_and_is_refused_everything_else() {
-    let place = Place::new("rights_worker").await;
-    let role = Role::with(&place, Rights::Worker).await;
-    let owner = place.open(driver()).await.unwrap();
+async fn worker_role_runs_jobs_and_nothing_else() {
+    let schema = TestSchema::new("rights_worker").await;
+    let role = Role::with(&schema, Rights::Worker).await;
+    let owner = schema.open(driver()).await.unwrap();
     let job = Client::new(owner.clone()).enqueue_value("greet", "ada").await.unwrap();
 
-    let backend = role.open(&place).await;
+    let backend = role.open(&schema).await;
     let (done, mut runs) = tokio::sync::mpsc::unbounded_channel();
     let greet = TaskDefinition::from_fn("greet", move |_, name: String| {
         let done = done.clone();
@@ -62,31 +62,35 @@ async fn a_worker_runs_jobs_and_is_refused_everything_else() {
     worker.shutdown(PATIENCE).await;
     let record = owner.extensions().inspect.unwrap().jobs(&[job]).await.unwrap().pop().flatten().unwrap();
     assert_eq!(record.state, State::Completed);
-    assert_eq!(place.column("SELECT state FROM {s}.workers").await, ["retired"], "it could do all it wanted");
+    assert_eq!(
+        schema.column("SELECT state FROM {s}.workers").await,
+        ["retired"],
+        "the role had all rights it needed"
+    );
 
     enqueues_nothing(&backend, job).await;
     lists_no_jobs(&*backend).await;
     pauses_nothing(&*backend).await;
-    role.is_refused(&place, "SELECT {s}.enqueue('greet', '1')").await;
-    role.is_refused(&place, "SELECT payload FROM {s}.overview").await;
-    changes_nothing_directly(&role, &place).await;
-    assert_eq!(role.functions(&place).await, sorted(&[OF_WORKERS, OF_ALL]));
-    assert_eq!(role.tables(&place, "SELECT").await, ["migrations"]);
-    role.remove(&place).await;
-    place.remove().await;
+    role.is_refused(&schema, "SELECT {s}.enqueue('greet', '1')").await;
+    role.is_refused(&schema, "SELECT payload FROM {s}.overview").await;
+    changes_nothing_directly(&role, &schema).await;
+    assert_eq!(role.functions(&schema).await, sorted(&[OF_WORKERS, OF_ALL]));
+    assert_eq!(role.tables(&schema, "SELECT").await, ["migrations"]);
+    role.remove(&schema).await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn an_enqueuer_enqueues_and_cancels_and_is_refused_everything_else() {
-    let place = Place::new("rights_enqueuer").await;
-    let role = Role::with(&place, Rights::Enqueuer).await;
-    let backend = role.open(&place).await;
+async fn enqueuer_role_enqueues_and_cancels_and_nothing_else() {
+    let schema = TestSchema::new("rights_enqueuer").await;
+    let role = Role::with(&schema, Rights::Enqueuer).await;
+    let backend = role.open(&schema).await;
     let client = Client::new(backend.clone());
 
     let job = |payload: &str| NewJob::new(Kind::new("greet").unwrap(), Payload::json(payload).unwrap());
     let id = JobId::generate();
     assert!(client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new());
-    assert!(!client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new(), "it is there once");
+    assert!(!client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new(), "it is stored once");
     let other = client.submit(vec![job("2").id(id)]).await.unwrap_err();
     assert_eq!(other.kind(), ErrorKind::Conflict);
     assert_eq!(client.dequeue(id).await.unwrap(), Dequeued::Cancelled);
@@ -95,51 +99,51 @@ async fn an_enqueuer_enqueues_and_cancels_and_is_refused_everything_else() {
         backend.cancel(CancelRequest::new(ids)).await.unwrap(),
         [CancelReply::Cancelled, CancelReply::Cancelled]
     );
-    let enqueue = place.filled("SELECT {s}.ulid({s}.enqueue('greet', '3'))");
+    let enqueue = schema.filled("SELECT {s}.ulid({s}.enqueue('greet', '3'))");
     let row = role.session.query_one(&enqueue, &[]).await.unwrap();
     let by_sql: JobId = row.get::<_, &str>(0).parse().unwrap();
 
     works_nothing(&*backend).await;
     lists_no_jobs(&*backend).await;
     pauses_nothing(&*backend).await;
-    role.is_refused(&place, "SELECT payload FROM {s}.overview").await;
-    changes_nothing_directly(&role, &place).await;
-    assert_eq!(role.functions(&place).await, sorted(&[OF_ENQUEUERS, OF_ALL]));
-    assert_eq!(role.tables(&place, "SELECT").await, ["migrations"]);
-    let stored = place.open(driver()).await.unwrap();
+    role.is_refused(&schema, "SELECT payload FROM {s}.overview").await;
+    changes_nothing_directly(&role, &schema).await;
+    assert_eq!(role.functions(&schema).await, sorted(&[OF_ENQUEUERS, OF_ALL]));
+    assert_eq!(role.tables(&schema, "SELECT").await, ["migrations"]);
+    let stored = schema.open(driver()).await.unwrap();
     assert!(stored.extensions().inspect.unwrap().jobs(&[by_sql]).await.unwrap()[0].is_some());
-    role.remove(&place).await;
-    place.remove().await;
+    role.remove(&schema).await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn an_enqueuer_reads_no_payload_of_a_job_that_it_can_name() {
-    let place = Place::new("rights_payload").await;
-    let role = Role::with(&place, Rights::Enqueuer).await;
-    let owner = Client::new(place.open(driver()).await.unwrap());
+async fn enqueuer_reads_no_payload_of_a_known_id() {
+    let schema = TestSchema::new("rights_payload").await;
+    let role = Role::with(&schema, Rights::Enqueuer).await;
+    let owner = Client::new(schema.open(driver()).await.unwrap());
     let id = owner.enqueue_value("greet", "a secret").await.unwrap();
-    let ask = place.filled("SELECT payload FROM {s}.known_jobs(ARRAY[{s}.id($1)], ARRAY[$2])");
+    let ask = schema.filled("SELECT payload FROM {s}.known_jobs(ARRAY[{s}.id($1)], ARRAY[$2])");
     for (guess, answer) in [("\"a guess\"", ""), ("", ""), ("\"a secret\"", "\"a secret\"")] {
         let row = role.session.query_one(&ask, &[&id.to_string(), &guess]).await.unwrap();
         assert_eq!(row.get::<_, &str>(0), answer);
     }
-    role.remove(&place).await;
-    place.remove().await;
+    role.remove(&schema).await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn a_reader_sees_jobs_and_changes_none() {
-    let place = Place::new("rights_reader").await;
-    let role = Role::with(&place, Rights::Reader).await;
-    let owner = Client::new(place.open(driver()).await.unwrap());
+async fn reader_sees_jobs_and_changes_none() {
+    let schema = TestSchema::new("rights_reader").await;
+    let role = Role::with(&schema, Rights::Reader).await;
+    let owner = Client::new(schema.open(driver()).await.unwrap());
     let id = owner.enqueue_value("greet", "ada").await.unwrap();
 
-    let backend = role.open(&place).await;
+    let backend = role.open(&schema).await;
     let jobs: &dyn Inspect = backend.extensions().inspect.unwrap();
     assert_eq!(jobs.list(ListRequest::new(10)).await.unwrap()[0].job.id, id);
     let record = jobs.jobs(&[id]).await.unwrap().pop().flatten().unwrap();
     assert_eq!(record.job.payload.as_str(), "\"ada\"");
-    let overview = place.filled("SELECT ulid, payload::text FROM {s}.overview WHERE state = 'ready'");
+    let overview = schema.filled("SELECT ulid, payload::text FROM {s}.overview WHERE state = 'ready'");
     let row = role.session.query_one(&overview, &[]).await.unwrap();
     assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), (&*id.to_string(), "\"ada\""));
 
@@ -148,22 +152,22 @@ async fn a_reader_sees_jobs_and_changes_none() {
     works_nothing(&*backend).await;
     enqueues_nothing(&backend, id).await;
     pauses_nothing(&*backend).await;
-    role.is_refused(&place, "SELECT {s}.enqueue('greet', '1')").await;
-    changes_nothing_directly(&role, &place).await;
-    assert_eq!(role.functions(&place).await, sorted(&[OF_ALL, &["paused"]]));
-    assert_eq!(role.tables(&place, "SELECT").await, sorted(&[TO_READ, &["migrations"]]));
-    role.remove(&place).await;
-    place.remove().await;
+    role.is_refused(&schema, "SELECT {s}.enqueue('greet', '1')").await;
+    changes_nothing_directly(&role, &schema).await;
+    assert_eq!(role.functions(&schema).await, sorted(&[OF_ALL, &["paused"]]));
+    assert_eq!(role.tables(&schema, "SELECT").await, sorted(&[TO_READ, &["migrations"]]));
+    role.remove(&schema).await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn an_operator_pauses_and_cancels_and_is_refused_everything_else() {
-    let place = Place::new("rights_operator").await;
-    let role = Role::with(&place, Rights::Operator).await;
-    let owner = Client::new(place.open(driver()).await.unwrap());
+async fn operator_role_pauses_and_cancels_and_nothing_else() {
+    let schema = TestSchema::new("rights_operator").await;
+    let role = Role::with(&schema, Rights::Operator).await;
+    let owner = Client::new(schema.open(driver()).await.unwrap());
     let id = owner.enqueue_value("greet", "ada").await.unwrap();
 
-    let backend = role.open(&place).await;
+    let backend = role.open(&schema).await;
     let (manage, queue) = (backend.extensions().manage.unwrap(), QueueName::default());
     manage.pause(&queue).await.unwrap();
     assert_eq!(manage.paused().await.unwrap(), std::slice::from_ref(&queue));
@@ -175,20 +179,20 @@ async fn an_operator_pauses_and_cancels_and_is_refused_everything_else() {
     works_nothing(&*backend).await;
     lists_no_jobs(&*backend).await;
     lacks_a_right(Client::new(backend.clone()).enqueue_value("greet", "ada").await);
-    changes_nothing_directly(&role, &place).await;
-    assert_eq!(role.functions(&place).await, sorted(&[OF_OPERATORS, OF_ALL]));
-    assert_eq!(role.tables(&place, "SELECT").await, ["migrations"]);
-    role.remove(&place).await;
-    place.remove().await;
+    changes_nothing_directly(&role, &schema).await;
+    assert_eq!(role.functions(&schema).await, sorted(&[OF_OPERATORS, OF_ALL]));
+    assert_eq!(role.tables(&schema, "SELECT").await, ["migrations"]);
+    role.remove(&schema).await;
+    schema.remove().await;
 }
 
 #[tokio::test]
-async fn a_role_without_rights_is_told_so_when_it_opens_the_schema() {
-    let place = Place::new("rights_none").await;
-    let role = Role::new(&place).await;
-    lacks_a_right(place.open(role.driver.clone()).await);
+async fn open_without_rights_names_the_cause() {
+    let schema = TestSchema::new("rights_none").await;
+    let role = Role::new(&schema).await;
+    lacks_a_right(schema.open(role.driver.clone()).await);
     let missing = queue_postgres::PostgresConfig::new(role.driver.clone()).schema(&unique("absent")).unwrap();
     lacks_a_right(queue_postgres::PostgresBackend::open(missing).await);
-    role.remove(&place).await;
-    place.remove().await;
+    role.remove(&schema).await;
+    schema.remove().await;
 }

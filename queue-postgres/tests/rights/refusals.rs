@@ -1,4 +1,4 @@
-//! What a role is refused.
+//! Refusals of a role.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use queue_core::backend::{ListRequest, RegisterRequest, RetireRequest};
 use queue_core::{Backend, Client, Enqueuer, EnqueuerExt, Error, ErrorKind, JobId, QueueName, WorkerId};
 
-use crate::place::Place;
 use crate::role::{Role, literal};
+use crate::test_schema::TestSchema;
 
-/// Longer than anything here takes, on any machine.
+/// Longer than any operation of these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn sorted(lists: &[&[&str]]) -> Vec<String> {
@@ -22,7 +22,7 @@ pub(crate) fn sorted(lists: &[&[&str]]) -> Vec<String> {
 pub(crate) fn lacks_a_right<T: std::fmt::Debug>(answer: Result<T, Error>) {
     let error = answer.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Misconfigured, "{error}");
-    assert!(error.to_string().contains("the role lacks a right that this needs"), "{error}");
+    assert!(error.to_string().contains("the role lacks a required right"), "{error}");
 }
 
 pub(crate) async fn lists_no_jobs(backend: &dyn Backend) {
@@ -38,7 +38,7 @@ pub(crate) async fn enqueues_nothing(backend: &Arc<dyn Backend>, known: JobId) {
 
 pub(crate) async fn works_nothing(backend: &dyn Backend) {
     let worker = WorkerId::generate();
-    lacks_a_right(backend.register(RegisterRequest::new(worker, "nobody", PATIENCE)).await);
+    lacks_a_right(backend.register(RegisterRequest::new(worker, "refused", PATIENCE)).await);
     lacks_a_right(backend.retire(RetireRequest::new(worker)).await);
 }
 
@@ -47,8 +47,8 @@ pub(crate) async fn pauses_nothing(backend: &dyn Backend) {
     lacks_a_right(backend.extensions().manage.unwrap().resume(&QueueName::default()).await);
 }
 
-/// Whatever the functions are granted, none of these may touch the tables or the schema itself.
-pub(crate) async fn changes_nothing_directly(role: &Role, place: &Place) {
+/// No granted function allows a change of the tables or the schema.
+pub(crate) async fn changes_nothing_directly(role: &Role, schema: &TestSchema) {
     for sql in [
         "INSERT INTO {s}.migrations (version, name, oldest_compatible) VALUES (99, 'mine', 99)",
         "DELETE FROM {s}.live",
@@ -62,13 +62,13 @@ pub(crate) async fn changes_nothing_directly(role: &Role, place: &Place) {
         "DROP VIEW {s}.overview",
         "DROP SCHEMA {s} CASCADE",
     ] {
-        role.is_refused(place, sql).await;
+        role.is_refused(schema, sql).await;
     }
-    assert_eq!(role.tables(place, "INSERT, UPDATE, REFERENCES").await, sorted(&[]));
-    // These are no rights of columns.
+    assert_eq!(role.tables(schema, "INSERT, UPDATE, REFERENCES").await, sorted(&[]));
+    // These rights do not exist for columns.
     let whole =
         "SELECT relname FROM pg_class WHERE relnamespace = '{s}'::regnamespace AND relkind IN ('r', 'v')";
     let name = literal(&role.name);
     let may = format!("has_table_privilege({name}, oid, 'DELETE, TRUNCATE, TRIGGER')");
-    assert_eq!(place.column(&format!("{whole} AND {may}")).await, sorted(&[]));
+    assert_eq!(schema.column(&format!("{whole} AND {may}")).await, sorted(&[]));
 }

@@ -1,11 +1,12 @@
-//! A caller's own schema does not get between a function and what it means.
+//! A caller's own schema never changes the meaning of a function.
 
 use queue_postgres::{Rights, rights_sql};
 
-use crate::place::{Place, unique};
 use crate::role::{Role, quoted};
+use crate::test_schema::{TestSchema, unique};
 
-/// Everything that a function could take for PostgreSQL's or ours, if it looked where the caller does.
+/// Objects that a function would use instead of those of PostgreSQL or the queue, if it used the
+/// caller's search path.
 const TRAPS: &str = "
     CREATE SCHEMA {t};
     CREATE FUNCTION {t}.trapped() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped as %', current_user; END $$;
@@ -36,17 +37,17 @@ const TRAPS: &str = "
     CREATE TABLE {t}.workers (LIKE {s}.workers); CREATE TEMP TABLE workers (LIKE {s}.workers);
     SET search_path = {t}, pg_temp, pg_catalog";
 
-/// A function of the owner's acts with the owner's rights, so it must find nothing that the caller made.
+/// The functions act with the owner's rights, so they must never use an object of the caller.
 #[tokio::test]
-async fn no_schema_of_the_callers_gets_between_a_function_and_what_it_means() {
-    let place = Place::new("rights_traps").await;
-    let role = Role::new(&place).await;
+async fn functions_ignore_the_callers_search_path() {
+    let schema = TestSchema::new("rights_traps").await;
+    let role = Role::new(&schema).await;
     let all = [Rights::Worker, Rights::Enqueuer, Rights::Reader, Rights::Operator];
-    place.run(&rights_sql(&place.schema, &role.name, all).unwrap()).await;
-    let database = place.column("SELECT quote_ident(current_database())").await.remove(0);
-    place.run(&format!("GRANT CREATE ON DATABASE {database} TO {}", quoted(&role.name))).await;
+    schema.run(&rights_sql(&schema.name, &role.name, all).unwrap()).await;
+    let database = schema.column("SELECT quote_ident(current_database())").await.remove(0);
+    schema.run(&format!("GRANT CREATE ON DATABASE {database} TO {}", quoted(&role.name))).await;
     let traps = unique("traps");
-    role.session.batch_execute(&place.filled(TRAPS).replace("{t}", &traps)).await.unwrap();
+    role.session.batch_execute(&schema.filled(TRAPS).replace("{t}", &traps)).await.unwrap();
     assert!(role.session.batch_execute("SELECT now()").await.unwrap_err().to_string().contains("db error"));
 
     let (worker, claim) = ("00000000-0000-0000-0000-0000000000aa", "00000000-0000-0000-0000-0000000000cc");
@@ -68,18 +69,18 @@ async fn no_schema_of_the_callers_gets_between_a_function_and_what_it_means() {
         "SELECT {s}.pause('default')",
         "SELECT {s}.await_claims('default'), {s}.paused(), {s}.resume('default')",
     ] {
-        let sql = place.filled(call).replace("{w}", worker).replace("{c}", claim);
+        let sql = schema.filled(call).replace("{w}", worker).replace("{c}", claim);
         role.session.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
     }
-    assert_eq!(place.column("SELECT count(*) FROM {s}.jobs").await, ["3"]);
+    assert_eq!(schema.column("SELECT count(*) FROM {s}.jobs").await, ["3"]);
     for table in ["jobs", "live", "outcomes", "queues", "workers"] {
         let own = format!("SELECT 1 FROM {traps}.{table} UNION ALL SELECT 1 FROM pg_temp.{table}");
         let rows = role.session.query(&own, &[]).await.unwrap();
         assert!(rows.is_empty(), "something was written to the caller's own {table}");
     }
-    // The view's functions act for whoever reads it, but find PostgreSQL's own all the same.
+    // The view's functions act with the reader's rights, but still use PostgreSQL's own functions.
     role.session.batch_execute(&format!("SET search_path = {traps}")).await.unwrap();
-    role.session.batch_execute(&place.filled("SELECT ulid, {s}.id(ulid) FROM {s}.overview")).await.unwrap();
-    role.remove(&place).await;
-    place.remove().await;
+    role.session.batch_execute(&schema.filled("SELECT ulid, {s}.id(ulid) FROM {s}.overview")).await.unwrap();
+    role.remove(&schema).await;
+    schema.remove().await;
 }

@@ -1,4 +1,4 @@
-//! A copy of the rows, as of a dump of the data, and putting it back under open handles.
+//! A copy of the rows, like a dump of the data, which can be restored under open handles.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What can happen to PostgreSQL, and to the way there.
+//! Faults of PostgreSQL and of the connection to it.
 
 mod broken;
 mod rows;
@@ -20,28 +20,28 @@ use super::{Schema, Way, looking_at_all};
 use broken::{AtOnce, Contender, Lost, Restarted, Session, Through, Writable};
 use servers::Leased;
 
-/// What can happen to a server behind a pooler, which then answers for it.
+/// The faults behind a pooler, which then answers for the server.
 pub(super) const POOLED: &[Fault] = &[Fault::Cut, Fault::Terminated, Fault::RequestLost, Fault::ReplyLost];
 
-/// How often a handle tries whether the connection that listens is there.
+/// Interval between two checks of the listening connection.
 const PING: Duration = Duration::from_millis(200);
 
-/// A schema on which a fault can be brought about: through a proxy, or on a server of its own where others would be
-/// disturbed.
+/// A schema on which faults can be injected: through a proxy, or on a separate server if other
+/// cases would be disturbed.
 pub(super) struct FaultySchema {
     fault: Fault,
     schema: Schema,
     config: PostgresConfig,
-    /// How the test itself connects.
+    /// The configuration of the test's own connections.
     direct: Config,
     proxy: Option<Arc<Proxy>>,
     server: Option<Arc<Leased>>,
-    /// Between the handles and the proxy.
+    /// The pooler between the handles and the proxy.
     _pooled: Option<PgBouncer>,
 }
 
 impl FaultySchema {
-    /// Connected in this way to the server that all cases share, unless it needs one of its own.
+    /// Uses the server that all cases share, unless the fault needs a separate one.
     pub(super) async fn new(fault: Fault, schema: Schema, shared: &str, way: Way) -> SetupResult<Self> {
         let server = match fault {
             Fault::Stopped | Fault::Crashed | Fault::ReadOnly => Some(Arc::new(Leased::take().await?)),
@@ -50,10 +50,10 @@ impl FaultySchema {
         let direct = server.as_ref().map_or_else(|| shared.to_owned(), |server| server.url());
         let mut url = direct.clone();
         let mut proxy = None;
-        if is_of_the_way(fault) {
-            let place = place(&direct)?;
-            let started = Proxy::start(place).await?;
-            url = url.replacen(place, &started.address().to_string(), 1);
+        if needs_proxy(fault) {
+            let address = address(&direct)?;
+            let started = Proxy::start(address).await?;
+            url = url.replacen(address, &started.address().to_string(), 1);
             proxy = Some(Arc::new(started));
         }
         let (mut pooler, mut pooled) = (Pooler::None, None);
@@ -80,7 +80,8 @@ impl FaultySchema {
     async fn connect(&self) -> SetupResult<Client> {
         let (client, connection) = self.direct.connect(NoTls).await?;
         tokio::spawn(connection);
-        // If it stands in the way of an operation, that should give in, which waits for a second.
+        // If it deadlocks with an operation, the operation must fail, because its
+        // `deadlock_timeout` is one second.
         client.batch_execute("SET default_transaction_read_only = off; SET deadlock_timeout = '3s'").await?;
         Ok(client)
     }
@@ -92,7 +93,7 @@ impl FaultySchema {
         Ok(())
     }
 
-    /// Through the proxy.
+    /// Injects a fault by the proxy.
     fn through(&self, traffic: Traffic) -> SetupResult<Box<dyn Injected>> {
         let proxy = self.proxy()?;
         proxy.set(traffic);
@@ -106,8 +107,8 @@ impl FaultySchema {
     }
 }
 
-/// Whether a proxy brings it about.
-fn is_of_the_way(fault: Fault) -> bool {
+/// Whether a proxy injects the fault.
+fn needs_proxy(fault: Fault) -> bool {
     let faults = [
         Fault::Refused,
         Fault::Silent,
@@ -122,9 +123,9 @@ fn is_of_the_way(fault: Fault) -> bool {
 }
 
 /// `host:port` in a URL.
-fn place(url: &str) -> SetupResult<&str> {
-    let place = url.split('/').nth(2).and_then(|login| login.rsplit('@').next());
-    place.ok_or_else(|| "the URL names no host".into())
+fn address(url: &str) -> SetupResult<&str> {
+    let address = url.split('/').nth(2).and_then(|login| login.rsplit('@').next());
+    address.ok_or_else(|| "the URL names no host".into())
 }
 
 #[async_trait]
@@ -196,7 +197,7 @@ impl FaultyStorage for FaultySchema {
             }
             Fault::RequestLost => Ok(Box::new(Lost(self.proxy()?.lose_request(target)))),
             Fault::ReplyLost => Ok(Box::new(Lost(self.proxy()?.lose_reply(target)))),
-            fault => Err(format!("nothing is known of the fault `{fault}`").into()),
+            fault => Err(format!("unknown fault `{fault}`").into()),
         }
     }
 }

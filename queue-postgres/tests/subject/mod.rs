@@ -1,7 +1,7 @@
-//! A schema of its own for each case, in one database.
+//! One schema per case in one database.
 //!
-//! The server is started for the first case, so that children of the suite, which attach to a schema of their
-//! parent's, start none.
+//! The first case starts the server, so that children of the suite, which attach to a schema of
+//! their parent, start none.
 
 mod backup;
 mod faulty;
@@ -29,12 +29,12 @@ pub(crate) enum Way {
     Pooled,
 }
 
-/// Runs the suite, and removes what it leaves behind.
+/// Runs the suite, and then removes its schemas.
 pub(crate) fn run(way: Way) -> ExitCode {
     let sweeper = Arc::new(Sweeper::new());
     let subject = Postgres {
         way,
-        place: OnceLock::new(),
+        database: OnceLock::new(),
         schemas: AtomicU64::new(0),
         run: JobId::generate().to_string().to_lowercase(),
         sweeper: Arc::clone(&sweeper),
@@ -47,34 +47,34 @@ pub(crate) fn run(way: Way) -> ExitCode {
 /// The subject of the suite.
 struct Postgres {
     way: Way,
-    place: OnceLock<Result<Place, String>>,
+    database: OnceLock<Result<Database, String>>,
     schemas: AtomicU64,
     run: String,
     sweeper: Arc<Sweeper>,
 }
 
-/// A database, with what stands before it.
-struct Place {
+/// A database and the pooler before it.
+struct Database {
     url: String,
-    /// Without what stands before it.
+    /// The URL without the pooler.
     direct: String,
     _pooled: Option<PgBouncer>,
 }
 
 impl Postgres {
-    fn place(&self) -> Result<&Place, String> {
-        let place = self.place.get_or_init(|| self.start().map_err(|error| error.to_string()));
-        place.as_ref().map_err(Clone::clone)
+    fn database(&self) -> Result<&Database, String> {
+        let database = self.database.get_or_init(|| self.start().map_err(|error| error.to_string()));
+        database.as_ref().map_err(Clone::clone)
     }
 
-    fn start(&self) -> SetupResult<Place> {
+    fn start(&self) -> SetupResult<Database> {
         let direct = queue_testserver::url()?;
         self.sweeper.start(&direct);
         match self.way {
-            Way::Direct => Ok(Place { url: direct.clone(), direct, _pooled: None }),
+            Way::Direct => Ok(Database { url: direct.clone(), direct, _pooled: None }),
             Way::Pooled => {
                 let pooled = PgBouncer::start(&direct)?;
-                Ok(Place {
+                Ok(Database {
                     url: with_parameter(pooled.url(), "pgbouncer=true"),
                     direct,
                     _pooled: Some(pooled),
@@ -85,8 +85,8 @@ impl Postgres {
 
     fn new_schema(&self) -> SetupResult<Schema> {
         let name = format!("case_{}_{}", self.run, self.schemas.fetch_add(1, Ordering::Relaxed));
-        let url = with_parameter(&self.place()?.url, &format!("schema={name}"));
-        let direct = self.place()?.direct.clone();
+        let url = with_parameter(&self.database()?.url, &format!("schema={name}"));
+        let direct = self.database()?.direct.clone();
         Ok(Schema { url, direct, name, sweeper: Arc::clone(&self.sweeper) })
     }
 }
@@ -114,12 +114,12 @@ impl Subject for Postgres {
 
     async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
         let schema = self.new_schema()?;
-        Ok(Arc::new(FaultySchema::new(fault, schema, &self.place()?.direct, self.way).await?))
+        Ok(Arc::new(FaultySchema::new(fault, schema, &self.database()?.direct, self.way).await?))
     }
 }
 
-/// With claims that find nothing until they have looked at the whole queue, however slow the machine
-/// is: a case takes an empty claim at its word.
+/// Makes a claim that returns no jobs read the whole queue, even on a slow machine, because cases
+/// rely on empty claims.
 pub(crate) fn looking_at_all(config: PostgresConfig) -> PostgresConfig {
     config.head_share(1)
 }
@@ -130,7 +130,7 @@ async fn open(url: &str) -> SetupResult<Arc<dyn Backend>> {
 
 struct Schema {
     url: String,
-    /// Without what stands before the database.
+    /// The URL without the pooler.
     direct: String,
     name: String,
     sweeper: Arc<Sweeper>,

@@ -1,4 +1,4 @@
-//! Removing the schemas of cases that are over, while others run.
+//! Removes the schemas of finished cases while others run.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use queue_postgres::tokio_postgres::{Error, NoTls, connect};
 
-/// A thread with a connection of its own, once it is started.
+/// A thread with a separate connection, once it is started.
 pub(crate) struct Sweeper {
     names: Mutex<Option<Sender<String>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -23,7 +23,7 @@ impl Sweeper {
         let url = url.to_owned();
         let thread = std::thread::spawn(move || {
             if let Err(error) = sweep(&url, &removed) {
-                #[expect(clippy::print_stderr, reason = "nobody else would say it")]
+                #[expect(clippy::print_stderr, reason = "no other output reports it")]
                 let () = eprintln!("schemas of the tests are left behind: {error}");
             }
         });
@@ -31,12 +31,12 @@ impl Sweeper {
         *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
     }
 
-    /// Has a schema removed.
+    /// Queues the removal of a schema.
     pub(crate) fn remove(&self, schema: &str) {
         if let Ok(names) = self.names.lock()
             && let Some(names) = &*names
         {
-            // The thread says why it ended early.
+            // If the thread ended early, it has printed the cause.
             let _ = names.send(schema.to_owned());
         }
     }
@@ -57,7 +57,7 @@ fn sweep(url: &str, names: &Receiver<String>) -> Result<(), Error> {
         let (client, connection) = connect(url, NoTls).await?;
         tokio::spawn(connection);
         client.batch_execute("SET client_min_messages = 'warning'").await?;
-        // Nothing else happens on this thread.
+        // The thread has no other task.
         while let Ok(name) = names.recv() {
             client.batch_execute(&format!("DROP SCHEMA IF EXISTS {name} CASCADE")).await?;
         }

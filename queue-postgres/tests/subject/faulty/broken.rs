@@ -1,4 +1,4 @@
-//! Faults that are there, and how each goes away.
+//! Active faults, and how each ends.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use tokio::time::sleep;
 
 use super::servers::Leased;
 
-/// How long a contender holds the lock, and how long it leaves it alone.
+/// How long a contender holds the lock, and how long it pauses.
 const HELD: Duration = Duration::from_millis(4);
 const LEFT: Duration = Duration::from_millis(2);
 
-/// How long a setting may take to be known everywhere.
+/// Maximum time until a setting is applied.
 const LONG: Duration = Duration::from_secs(30);
 
-/// It was over at once.
+/// A fault that is over at once.
 pub(super) struct AtOnce;
 
 #[async_trait]
@@ -31,7 +31,7 @@ impl Injected for AtOnce {
     }
 }
 
-/// What is lost, or would have been.
+/// A message that is lost or to be lost.
 pub(super) struct Lost(#[expect(dead_code, reason = "dropping it ends it")] pub(super) Loss);
 
 #[async_trait]
@@ -41,7 +41,7 @@ impl Injected for Lost {
     }
 }
 
-/// The proxy does something.
+/// A fault of the proxy.
 pub(super) struct Through(pub(super) Arc<Proxy>);
 
 #[async_trait]
@@ -57,7 +57,7 @@ impl Drop for Through {
     }
 }
 
-/// The server is stopped.
+/// A stopped server.
 pub(super) struct Restarted(pub(super) Arc<Leased>);
 
 #[async_trait]
@@ -67,14 +67,14 @@ impl Injected for Restarted {
     }
 }
 
-/// A session that makes it so, by statements that mend it.
+/// A fault caused by a session, with the statements that end it.
 pub(super) struct Session {
     pub(super) client: Client,
     pub(super) mend: String,
 }
 
 impl Session {
-    /// Holds the lock of every table, as a migration of somebody else's does.
+    /// Holds the locks of all tables, as a migration of another program does.
     pub(super) async fn locks(client: Client, schema: &str) -> SetupResult<Box<dyn Injected>> {
         let tables =
             ["jobs", "live", "outcomes", "workers", "queues"].map(|table| format!("{schema}.{table}"));
@@ -91,8 +91,8 @@ impl Injected for Session {
     }
 }
 
-/// Executes statements that lock tables. Those who work may have locked them in another order, and should give in; if the server
-/// chooses these to end the deadlock all the same, they are executed again.
+/// Executes statements that lock tables. Operations that lock them in another order should fail. If
+/// the server ends these statements instead to resolve a deadlock, they are executed again.
 pub(super) async fn execute(client: &Client, statements: &str) -> SetupResult<()> {
     loop {
         match client.batch_execute(statements).await {
@@ -104,7 +104,7 @@ pub(super) async fn execute(client: &Client, statements: &str) -> SetupResult<()
     }
 }
 
-/// A session that takes a lock again and again.
+/// A session that takes a lock repeatedly.
 pub(super) struct Contender {
     over: watch::Sender<bool>,
     task: JoinHandle<SetupResult<()>>,
@@ -137,7 +137,7 @@ impl Injected for Contender {
     }
 }
 
-/// The whole server takes no writes.
+/// The whole server is read-only.
 pub(super) struct Writable(Client);
 
 impl Writable {
@@ -154,7 +154,7 @@ impl Injected for Writable {
     }
 }
 
-/// Sets it, and waits until the server knows.
+/// Changes the setting and waits until the server applies it.
 async fn set_read_only(client: &Client, setting: &str) -> SetupResult<()> {
     client.batch_execute("SET default_transaction_read_only = off").await?;
     client.batch_execute(&format!("ALTER SYSTEM SET default_transaction_read_only = {setting}")).await?;

@@ -1,4 +1,4 @@
-//! Errors at exactly one row, and at every row: by triggers.
+//! Errors at one row or at every row, raised by triggers.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,8 @@ const FUNCTION: &str = "
     END
     $$";
 
-/// A sequence does not go back with the transaction: three times it is the one, then the other, and then it is over.
+/// Raises the two kinds of conflicts in turn, three times in total, because a sequence is not
+/// rolled back.
 const CONFLICTS_BRIEFLY: &str = "
     IF nextval('{s}.fault_turns') <= 3 THEN
         RAISE EXCEPTION 'as the test wants it'
@@ -32,7 +33,7 @@ const FULL: &str = "RAISE EXCEPTION 'could not extend file, as the test wants it
 
 const REFUSED: &str = "RAISE EXCEPTION 'refused, as the test wants it';";
 
-/// Both go with the function.
+/// Dropping the function also drops the triggers.
 const MEND: &str = "
     SET client_min_messages = 'warning'; DROP FUNCTION {s}.fault CASCADE; DROP SEQUENCE {s}.fault_turns";
 
@@ -49,7 +50,7 @@ pub(super) async fn inject(
         _ => FULL,
     };
     let mut sql = FUNCTION.replace("{act}", act);
-    // What is no id is that of no job.
+    // A target that is not an id matches no job.
     let id: [u8; 16] = target.try_into().unwrap_or_default();
     let job: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let triggers: &[(&str, &str)] = match fault {

@@ -1,4 +1,4 @@
-//! Servers that a case may stop. They are used again, since making one takes a second.
+//! Servers that a case may stop. They are reused, because a new one takes a second.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use queue_testkit::conformance::SetupResult;
 use queue_testserver::{Options, Server, Shutdown};
 use tokio::task::spawn_blocking;
 
-/// Those that no case uses. They end with this process.
+/// Servers that no case uses. They stop with this process.
 static FREE: Mutex<Vec<Server>> = Mutex::new(Vec::new());
 
 /// A server for one case.
@@ -46,7 +46,7 @@ impl Leased {
         let server = Arc::clone(&self.server);
         let acting = move || match &mut *server.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(server) => act(server),
-            None => Err("the server was given back".into()),
+            None => Err("the server was returned".into()),
         };
         spawn_blocking(acting).await?
     }

@@ -1,4 +1,4 @@
-//! A schema of a test's own, seen by the server's superuser.
+//! A schema for one test, with a session of the superuser.
 
 use std::sync::Arc;
 
@@ -7,43 +7,43 @@ use queue_postgres::tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use queue_postgres::{PostgresBackend, PostgresConfig};
 use queue_testserver::url;
 
-/// A migrated schema, with a session of its owner.
-pub(crate) struct Place {
-    pub(crate) schema: String,
+/// A migrated schema with a session of its owner.
+pub(crate) struct TestSchema {
+    pub(crate) name: String,
     pub(crate) owner: Client,
 }
 
-impl Place {
+impl TestSchema {
     pub(crate) async fn new(name: &str) -> Self {
         Self::on(driver(), name).await
     }
 
-    /// On this server.
+    /// Creates a schema on this server.
     pub(crate) async fn on(driver: Config, name: &str) -> Self {
-        let place = Self { schema: unique(name), owner: connect(&driver).await };
-        drop(place.open(driver).await.unwrap());
-        place
+        let schema = Self { name: unique(name), owner: connect(&driver).await };
+        drop(schema.open(driver).await.unwrap());
+        schema
     }
 
-    /// A handle on the schema, connected in this way.
+    /// Opens a handle on the schema with this configuration.
     pub(crate) async fn open(&self, driver: Config) -> queue_core::Result<Arc<dyn Backend>> {
-        let config = PostgresConfig::new(driver).schema(&self.schema)?;
+        let config = PostgresConfig::new(driver).schema(&self.name)?;
         Ok(Arc::new(PostgresBackend::open(config).await?))
     }
 
-    /// The statement with the name of the schema in it.
+    /// The statement with the name of the schema.
     pub(crate) fn filled(&self, sql: &str) -> String {
-        sql.replace("{s}", &self.schema)
+        sql.replace("{s}", &self.name)
     }
 
-    /// Does it as the owner.
+    /// Runs statements as the owner.
     #[track_caller]
     pub(crate) fn run(&self, sql: &str) -> impl Future<Output = ()> {
         let sql = self.filled(sql);
         async move { self.owner.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}")) }
     }
 
-    /// The first column of the answer, as the owner sees it.
+    /// The first column of an answer to the owner.
     pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
         let answer = self.owner.simple_query(&self.filled(sql)).await.unwrap();
         let first = |message: &SimpleQueryMessage| match message {
@@ -58,7 +58,7 @@ impl Place {
     }
 }
 
-/// How the superuser connects.
+/// The configuration of the superuser.
 pub(crate) fn driver() -> Config {
     url().unwrap().parse().unwrap()
 }
@@ -68,7 +68,7 @@ pub(crate) fn unique(name: &str) -> String {
     format!("{name}_{}", JobId::generate().to_string().to_lowercase())
 }
 
-/// A session.
+/// Opens a session.
 pub(crate) async fn connect(driver: &Config) -> Client {
     let (client, connection) = driver.connect(NoTls).await.unwrap();
     tokio::spawn(connection);

@@ -1,4 +1,4 @@
-//! The lane of inserts: what arrives while a commit is under way waits together for the next.
+//! Collects the inserts that arrive during a commit, so that they share the next one.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,32 +16,33 @@ use crate::columns;
 use crate::core::Core;
 use crate::insert::{insert, insert_with_claim};
 
-/// Groups that are written at the same time: while one waits for the disk another is prepared.
-const GROUPS_UNDER_WAY: usize = 2;
+/// Number of groups that are written concurrently, so that the next one is prepared while one waits
+/// for the disk.
+const CONCURRENT_GROUPS: usize = 2;
 
-/// A group is closed when it has this many jobs; a batch is never divided.
-const GROUP_JOBS: usize = 5000;
+/// Maximum number of jobs in a group; a batch is never divided.
+const MAX_GROUP_JOBS: usize = 5000;
 
-/// A group is closed when its payloads have this many bytes.
-const GROUP_BYTES: usize = 8 << 20;
+/// Maximum size of the payloads of a group in bytes.
+const MAX_GROUP_BYTES: usize = 8 << 20;
 
-/// A group of several requests makes a claim if it has at most this many jobs.
-const JOBS_WITH_CLAIM: usize = 100;
+/// A group of several requests makes a claim only with at most this many jobs.
+const MAX_JOBS_WITH_CLAIM: usize = 100;
 
-/// A group of several requests makes a claim if its payloads have at most this many bytes.
-const BYTES_WITH_CLAIM: usize = 1 << 20;
+/// A group of several requests makes a claim only with at most this many bytes of payloads.
+const MAX_BYTES_WITH_CLAIM: usize = 1 << 20;
 
-/// The entrance.
+/// Sends inserts to the task that writes them.
 #[derive(Debug, Clone)]
-pub(crate) struct Lane(UnboundedSender<Waiting>);
+pub(crate) struct InsertBatcher(UnboundedSender<PendingInsert>);
 
 #[derive(Debug)]
-struct Waiting {
+struct PendingInsert {
     request: InsertRequest,
     reply: oneshot::Sender<InsertReply>,
 }
 
-impl Waiting {
+impl PendingInsert {
     fn size(&self) -> (usize, usize) {
         let jobs = self.request.batches.iter().flatten();
         jobs.fold((0, 0), |(jobs, bytes), job| (jobs + 1, bytes + columns::bytes(job)))
@@ -58,18 +59,18 @@ impl Waiting {
     }
 }
 
-impl Lane {
-    /// A lane, and what serves it.
+impl InsertBatcher {
+    /// A batcher, and the future that serves it.
     pub(crate) fn new(core: Arc<Core>) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (sender, receiver) = unbounded_channel();
         (Self(sender), serve(core, receiver))
     }
 
-    /// Waits in line.
+    /// Inserts the batches in the order of the calls.
     pub(crate) async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         let (reply, answer) = oneshot::channel();
         let closed = |_| Error::new(ErrorKind::Unavailable, "enqueue jobs", "the database was closed");
-        self.0.send(Waiting { request, reply }).map_err(|error| closed(error.to_string()))?;
+        self.0.send(PendingInsert { request, reply }).map_err(|error| closed(error.to_string()))?;
         // A group whose task ended without an answer may have been committed.
         answer.await.map_err(|error| {
             Error::new(ErrorKind::UnknownOutcome, "enqueue jobs", "the database was closed")
@@ -78,39 +79,41 @@ impl Lane {
     }
 }
 
-async fn serve(core: Arc<Core>, arrivals: UnboundedReceiver<Waiting>) {
-    let under_way = Arc::new(Semaphore::new(GROUPS_UNDER_WAY));
-    let mut line = Line { waiting: VecDeque::new(), arrivals };
-    while line.wait_for_one().await {
-        // The group is gathered only after this: what arrives meanwhile joins it.
-        let permit = match Arc::clone(&under_way).try_acquire_owned() {
+async fn serve(core: Arc<Core>, arrivals: UnboundedReceiver<PendingInsert>) {
+    let running = Arc::new(Semaphore::new(CONCURRENT_GROUPS));
+    let mut pending_inserts = PendingInserts { waiting: VecDeque::new(), arrivals };
+    while pending_inserts.has_next().await {
+        // Gathers the group only after this, so that inserts that arrive in the meantime join it.
+        let permit = match Arc::clone(&running).try_acquire_owned() {
             Ok(permit) => permit,
-            Err(_) => match line.decline_claims_until(Arc::clone(&under_way).acquire_owned()).await {
-                Ok(permit) => permit,
-                Err(_) => return,
-            },
+            Err(_) => {
+                match pending_inserts.decline_claims_until(Arc::clone(&running).acquire_owned()).await {
+                    Ok(permit) => permit,
+                    Err(_) => return,
+                }
+            }
         };
-        let group = line.gather();
+        let group = pending_inserts.gather();
         let core = Arc::clone(&core);
         tokio::spawn(async move {
             write(&core, group).await;
             drop(permit);
         });
     }
-    let all = u32::try_from(GROUPS_UNDER_WAY).unwrap_or(u32::MAX);
-    // Cannot fail: nobody closes it.
-    let _ = under_way.acquire_many(all).await;
+    let all = u32::try_from(CONCURRENT_GROUPS).unwrap_or(u32::MAX);
+    // Never fails, because the semaphore is never closed.
+    let _ = running.acquire_many(all).await;
 }
 
-/// The requests that are in no group yet, in their order.
-struct Line {
-    waiting: VecDeque<Waiting>,
-    arrivals: UnboundedReceiver<Waiting>,
+/// The requests that are not yet in a group, in order.
+struct PendingInserts {
+    waiting: VecDeque<PendingInsert>,
+    arrivals: UnboundedReceiver<PendingInsert>,
 }
 
-impl Line {
-    /// Whether there will be another one: `false` once all handles are gone.
-    async fn wait_for_one(&mut self) -> bool {
+impl PendingInserts {
+    /// Waits for a request. Returns `false` after all handles were dropped.
+    async fn has_next(&mut self) -> bool {
         if self.waiting.is_empty() {
             self.waiting.extend(self.arrivals.recv().await);
         }
@@ -135,19 +138,19 @@ impl Line {
         }
     }
 
-    fn next(&mut self) -> Option<Waiting> {
+    fn next(&mut self) -> Option<PendingInsert> {
         self.waiting.pop_front().or_else(|| self.arrivals.try_recv().ok())
     }
 
-    /// The requests that wait, up to the limits.
-    fn gather(&mut self) -> Vec<Waiting> {
-        let (mut group, mut jobs, mut bytes) = (Vec::<Waiting>::new(), 0, 0);
-        while jobs < GROUP_JOBS && bytes < GROUP_BYTES {
+    /// Takes pending requests, up to the limits.
+    fn gather(&mut self) -> Vec<PendingInsert> {
+        let (mut group, mut jobs, mut bytes) = (Vec::<PendingInsert>::new(), 0, 0);
+        while jobs < MAX_GROUP_JOBS && bytes < MAX_GROUP_BYTES {
             let Some(next) = self.next() else { break };
             let (more_jobs, more_bytes) = next.size();
             (jobs, bytes) = (jobs + more_jobs, bytes + more_bytes);
-            // One call has one time.
-            let fits = jobs <= GROUP_JOBS && bytes <= GROUP_BYTES;
+            // A statement has only one time.
+            let fits = jobs <= MAX_GROUP_JOBS && bytes <= MAX_GROUP_BYTES;
             if group.first().is_some_and(|first| first.request.now != next.request.now || !fits) {
                 self.waiting.push_front(next);
                 break;
@@ -158,27 +161,27 @@ impl Line {
     }
 }
 
-async fn write(core: &Core, mut group: Vec<Waiting>) {
+async fn write(core: &Core, mut group: Vec<PendingInsert>) {
     if let Some(claimant) = claimant(&group) {
         match write_with_claim(core, group, claimant).await {
             Ok(()) => return,
             Err(declined) => group = declined,
         }
     }
-    // Those with claims first, because their workers wait.
-    let mut group: Vec<Waiting> = group.into_iter().filter_map(Waiting::without_claim).collect();
+    // Declines claims first, because their workers wait.
+    let mut group: Vec<PendingInsert> = group.into_iter().filter_map(PendingInsert::without_claim).collect();
     let now = group.first().and_then(|first| first.request.now);
     let (counts, batches) = take_batches(&mut group);
-    let fates = insert(core, now, &batches).await;
-    answer(group, &counts, InsertReply::new(fates), None);
+    let results = insert(core, now, &batches).await;
+    answer(group, &counts, InsertReply::new(results), None);
 }
 
-/// Gives the group back, as it was, if the claim of this request cannot be made at once.
+/// Returns the unchanged group as an error if the claim of this request cannot be made at once.
 async fn write_with_claim(
     core: &Core,
-    mut group: Vec<Waiting>,
+    mut group: Vec<PendingInsert>,
     claimant: usize,
-) -> std::result::Result<(), Vec<Waiting>> {
+) -> std::result::Result<(), Vec<PendingInsert>> {
     let InsertRequest { now, claim, .. } = &group[claimant].request;
     let (now, Some(claim)) = (*now, claim.clone()) else { return Err(group) };
     let (counts, batches) = take_batches(&mut group);
@@ -197,30 +200,30 @@ async fn write_with_claim(
     }
 }
 
-/// The batches of all requests, and how many each has.
-fn take_batches(group: &mut [Waiting]) -> (Vec<usize>, Vec<Vec<JobSpec>>) {
+/// The batches of all requests, and the number of batches per request.
+fn take_batches(group: &mut [PendingInsert]) -> (Vec<usize>, Vec<Vec<JobSpec>>) {
     let counts = group.iter().map(|waiting| waiting.request.batches.len()).collect();
     let batches = group.iter_mut().flat_map(|waiting| std::mem::take(&mut waiting.request.batches));
     (counts, batches.collect())
 }
 
-fn answer(group: Vec<Waiting>, counts: &[usize], reply: InsertReply, claimant: Option<usize>) {
-    let (mut fates, mut claim) = (reply.batches.into_iter(), reply.claim);
+fn answer(group: Vec<PendingInsert>, counts: &[usize], reply: InsertReply, claimant: Option<usize>) {
+    let (mut results, mut claim) = (reply.batches.into_iter(), reply.claim);
     for (index, (waiting, &count)) in group.into_iter().zip(counts).enumerate() {
         let claim = if Some(index) == claimant { claim.take() } else { None };
-        let fates = fates.by_ref().take(count).collect();
+        let results = results.by_ref().take(count).collect();
         // The enqueuer may have been dropped.
-        let _ = waiting.reply.send(InsertReply::new(fates).claim(claim));
+        let _ = waiting.reply.send(InsertReply::new(results).claim(claim));
     }
 }
 
-/// The request whose claim the group makes: the first with a claim, if the group is small. Its
-/// worker waits for the whole group, and a saved commit is worth little beside many jobs.
-fn claimant(group: &[Waiting]) -> Option<usize> {
+/// The request whose claim the group makes: the first one with a claim, if the group is small. Its
+/// worker waits for the whole group, and in a large group one saved commit matters little.
+fn claimant(group: &[PendingInsert]) -> Option<usize> {
     let (jobs, bytes) = group
         .iter()
-        .map(Waiting::size)
+        .map(PendingInsert::size)
         .fold((0, 0), |(jobs, bytes), (more_jobs, more_bytes)| (jobs + more_jobs, bytes + more_bytes));
-    let is_small = group.len() == 1 || jobs <= JOBS_WITH_CLAIM && bytes <= BYTES_WITH_CLAIM;
+    let is_small = group.len() == 1 || jobs <= MAX_JOBS_WITH_CLAIM && bytes <= MAX_BYTES_WITH_CLAIM;
     group.iter().position(|waiting| waiting.request.claim.is_some()).filter(|_| is_small)
 }
