@@ -192,7 +192,7 @@ impl Backend for PostgresBackend {
             match config.pooler {
                 Pooler::None => io.run_until_closed(listen(listener.clone())),
                 Pooler::Transaction => {
-                    io.run_until_closed(poll(listener.local.clone(), config.poll_interval))
+                    io.run_until_closed(poll(listener.local.clone(), config.poll_interval));
                 }
             }
         }

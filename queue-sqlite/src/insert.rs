@@ -65,21 +65,21 @@ fn insert_each(
     now: Timestamp,
 ) -> Outcome<Vec<Result<Vec<Submitted>>>> {
     let rows = batches.iter().map(Vec::len).sum();
-    let mut fates = Vec::with_capacity(batches.len());
+    let mut results = Vec::with_capacity(batches.len());
     for batch in batches {
-        let fate = insert_apart(session, batch, now, rows)?;
-        fates.push(fate.map_err(|fault| session.error(fault, InsertRequest::OPERATION)));
+        let result = insert_apart(session, batch, now, rows)?;
+        results.push(result.map_err(|fault| session.error(fault, InsertRequest::OPERATION)));
     }
-    Ok(fates)
+    Ok(results)
 }
 
 /// The jobs that are new.
 fn inserted<'a>(
     batches: &'a [Vec<JobSpec>],
-    fates: &'a [Result<Vec<Submitted>>],
+    results: &'a [Result<Vec<Submitted>>],
 ) -> impl Iterator<Item = &'a JobSpec> {
-    let is_new = |fate: &Result<Vec<Submitted>>| fate.iter().flatten().any(|job| job.is_new());
-    batches.iter().zip(fates).filter(move |(_, fate)| is_new(fate)).flat_map(|(batch, _)| batch)
+    let is_new = |result: &Result<Vec<Submitted>>| result.iter().flatten().any(|job| job.is_new());
+    batches.iter().zip(results).filter(move |(_, result)| is_new(result)).flat_map(|(batch, _)| batch)
 }
 
 fn insert_apart(

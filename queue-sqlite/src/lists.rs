@@ -22,8 +22,8 @@ impl Insert {
         Self { texts: CHUNKS.map(|chunk| sql.replace("{rows}", &vec![row.as_str(); chunk].join(", "))) }
     }
 
-    /// Inserts all of `rows`, each bound by `bind` from the given parameter on. Returns how many were
-    /// inserted.
+    /// Inserts all of `rows`, each bound by `bind` from the given parameter on. Returns the number
+    /// of inserted rows.
     pub(crate) fn run<T>(
         &self,
         connection: &Connection,

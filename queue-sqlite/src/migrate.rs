@@ -51,7 +51,7 @@ pub(crate) fn migrate(
     migrations: &[Migration],
     patience: &Patience,
 ) -> Outcome<Migrated> {
-    // A read first: a program that finds nothing to do must not wait for whoever writes.
+    // A read first: a program that finds nothing to do must not wait for a writer.
     if missing(migrations, version(connection)?)?.is_empty() {
         return Ok(Migrated::NothingToDo);
     }
@@ -147,7 +147,7 @@ mod tests {
         let tag: String = connection.query_row("SELECT tag FROM queue_names", [], |row| row.get(0)).unwrap();
         assert_eq!(tag, "none");
         assert_eq!(migrate(&connection, &both, &none).unwrap(), Migrated::NothingToDo);
-        // A program of version 1 goes on, unless the step rules it out.
+        // A program of version 1 continues, unless the step rules it out.
         assert_eq!(migrate(&connection, MIGRATIONS, &none).unwrap(), Migrated::NothingToDo);
         connection
             .execute("UPDATE queue_migrations SET oldest_compatible = 2 WHERE version = 2", [])

@@ -6,24 +6,24 @@ use rusqlite::Connection;
 
 const DATA_VERSION: &str = include_str!("sql/data_version.sql");
 
-/// Looks for commits of other connections, which no hint tells of.
+/// Looks for commits of other connections, because no hint announces them.
 pub(crate) struct ForeignCommits {
     interval: Duration,
     last_look: Instant,
-    /// Made anew with the connection, because the number means nothing to another one.
+    /// Belongs to the connection: another connection counts from another number.
     version: Option<i64>,
 }
 
 impl ForeignCommits {
-    /// Those after now.
+    /// Looks for commits after now.
     pub(crate) fn new(interval: Duration, connection: &Connection) -> Self {
         Self { interval, last_look: Instant::now(), version: data_version(connection).ok() }
     }
 
-    /// Whether there were some since the last look; not looked at more often than the interval says.
+    /// Whether there were any since the last look. Looks at most once per interval.
     pub(crate) fn appeared(&mut self, connection: &Connection, now: Instant) -> bool {
-        // The wait for mail may end a little early, and a look that is skipped comes a whole
-        // interval late.
+        // The wait for a request may end a little early. A look that is skipped then would come a
+        // whole interval late.
         if now.duration_since(self.last_look) < self.interval / 2 {
             return false;
         }

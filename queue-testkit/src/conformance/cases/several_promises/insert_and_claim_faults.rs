@@ -81,10 +81,10 @@ async fn q16_an_insert_of_unknown_outcome_and_its_claim_agree(kit: &Kit) -> Case
         let stored = kit.stored().await?.jobs.iter().filter(|job| jobs.contains(job)).count();
         match kit.fault()? {
             Fault::ReplyLost => {
-                ensure_eq!((stored, held.len()), (3, 2), "the numbers of stored jobs and of leases")
+                ensure_eq!((stored, held.len()), (3, 2), "the numbers of stored jobs and of leases");
             }
             Fault::RequestLost => {
-                ensure_eq!((stored, held.len()), (0, 0), "the numbers of stored jobs and of leases")
+                ensure_eq!((stored, held.len()), (0, 0), "the numbers of stored jobs and of leases");
             }
             _ => {}
         }
