@@ -20,8 +20,7 @@ pub(crate) async fn cancel(core: &Core, request: &CancelRequest) -> Result<Vec<C
 async fn try_cancel(core: &Core, request: &CancelRequest) -> Outcome<Vec<CancelReply>> {
     let signals = request.if_running == IfRunning::Signal;
     let jobs: Vec<Id> = request.jobs.iter().map(|job| (*job).into()).collect();
-    let rows =
-        core.connections.query(&core.statements.cancel, &[&request.now.map(Time), &jobs, &signals]).await?;
+    let rows = core.query(&core.statements.cancel, &[&request.now.map(Time), &jobs, &signals]).await?;
     if rows.len() != jobs.len() {
         return Err(corrupt(format!("{} replies for {} jobs", rows.len(), jobs.len())));
     }

@@ -25,13 +25,14 @@ const WHILE_LOCKED: Duration = Duration::from_millis(100);
 /// the head.
 pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimReply> {
     let start = core.positions.next(&request, Instant::now());
-    let reply = claim_from(core, &request, &start).await?;
-    if reply.jobs.is_empty()
-        && !is_full(&request, &[])
-        && !start.is_head()
-        && let Some(head) = core.positions.head(&request, Instant::now())
-    {
-        return claim_from(core, &request, &head).await;
+    let mut reply = claim_from(core, &request, &start).await?;
+    if reply.jobs.is_empty() && !is_full(&request, &[]) && !start.is_head() {
+        let wait = core.positions.wait_for_head(&request, Instant::now());
+        if wait.is_zero() {
+            let head = core.positions.next(&request, Instant::now());
+            return claim_from(core, &request, &head).await;
+        }
+        reply.next_due = reply.next_due.into_iter().chain([wait]).min();
     }
     Ok(reply)
 }
@@ -39,7 +40,7 @@ pub(crate) async fn claim(core: &Core, request: ClaimRequest) -> Result<ClaimRep
 async fn claim_from(core: &Core, request: &ClaimRequest, start: &Start) -> Result<ClaimReply> {
     let reply = try_claim(core, request, start).await;
     reply.map_err(|fault| {
-        core.positions.failed(&request.queue);
+        core.positions.failed(&request.queue, Instant::now());
         let error = fault.into_error(OPERATION, Effect::Writes);
         if error.kind() == ErrorKind::WorkerLost {
             core.positions.forget(request.worker);
@@ -50,12 +51,12 @@ async fn claim_from(core: &Core, request: &ClaimRequest, start: &Start) -> Resul
 
 async fn try_claim(core: &Core, request: &ClaimRequest, start: &Start) -> Outcome<ClaimReply> {
     let mut parameters = ClaimParameters::of(core, request, start);
-    match core.connections.query(&core.statements.claim, &parameters.parameters()).await {
+    match core.query(&core.statements.claim, &parameters.parameters()).await {
         Err(fault) if fault.is_row_fault() => {
             // One row fails the claim. The next claim skips it and claims jobs that the limit
             // excluded from this one.
             parameters.each = true;
-            let rows = core.connections.query(&core.statements.claim, &parameters.parameters()).await?;
+            let rows = core.query(&core.statements.claim, &parameters.parameters()).await?;
             let mut reply = reply(core, request, start, &rows)?;
             // If no lease was possible, the next claim may fail too.
             reply.next_due = Some(if reply.jobs.is_empty() { WHILE_LOCKED } else { Duration::ZERO });
@@ -210,7 +211,7 @@ fn job(row: &Row, claim: ClaimId, queue: &QueueName) -> Outcome<ClaimedJob> {
 pub(crate) async fn leases(core: &Core, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
     let (worker, claim) = (Id::from(request.worker), Id::from(request.claim));
     let read = async {
-        let rows = core.connections.query(&core.statements.leases, &[&worker, &claim]).await?;
+        let rows = core.query(&core.statements.leases, &[&worker, &claim]).await?;
         let mut jobs = Vec::with_capacity(rows.len());
         for row in &rows {
             let lease = row::queue(row, 11).and_then(|queue| job(row, request.claim, &queue));

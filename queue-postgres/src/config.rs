@@ -252,7 +252,8 @@ impl PostgresConfig {
     /// [`DEFAULT_HEAD_INTERVAL`]). The claims between them start after the last job that the worker
     /// claimed. Otherwise, while another transaction holds an old snapshot, each claim would read
     /// the index entries of all jobs claimed since. If the wake-up of a job before that position is
-    /// lost, a worker skips the job for at most this interval.
+    /// lost, a busy worker skips the job for at most this interval. An idle worker finds it at its
+    /// next poll.
     pub const fn head_interval(mut self, interval: Duration) -> Self {
         self.head_interval = interval;
         self

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use queue_core::Result;
+use tokio_postgres::Row;
 
 use crate::config::PostgresConfig;
 use crate::connect::Connector;
-use crate::connections::Connections;
+use crate::connections::{Connections, Parameter, Statement};
 use crate::damaged::RefusedRows;
+use crate::error::{Effect, Fault, Outcome};
 use crate::positions::Positions;
 use crate::prune::SweepPosition;
 use crate::statements::Statements;
@@ -51,5 +53,20 @@ impl Core {
             parked_lock_timeout: format!("{parked_lock_timeout}ms"),
         };
         Ok((core, unsent))
+    }
+
+    /// Sends a request's statement. After a write of unknown outcome all workers are woken, because
+    /// the write may have made jobs ready that no hint names.
+    pub(crate) async fn query(
+        &self,
+        statement: &Statement,
+        parameters: &[Parameter<'_>],
+    ) -> Outcome<Vec<Row>> {
+        let answer = self.connections.query(statement, parameters).await;
+        let is_unknown = answer.as_ref().is_err_and(Fault::leaves_outcome_unknown);
+        if is_unknown && statement.effect() == Effect::Writes {
+            self.waker.unknown();
+        }
+        answer
     }
 }

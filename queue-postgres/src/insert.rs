@@ -104,7 +104,7 @@ async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) ->
 async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpec, Timestamp)>> {
     let ids: Vec<Id> = batch.iter().map(|job| job.id.into()).collect();
     let payloads: Vec<&str> = batch.iter().map(|job| job.payload.as_str()).collect();
-    let rows = core.connections.query(&core.statements.known, &[&ids, &payloads]).await?;
+    let rows = core.query(&core.statements.known, &[&ids, &payloads]).await?;
     let job = |row: &tokio_postgres::Row| {
         let id = row::job_id(row, 0)?;
         Ok((id, (row::job(row, id, 2)?, row::time(row, 1)?)))
@@ -115,7 +115,7 @@ async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpe
 /// Inserts the batches in one transaction and wakes workers.
 async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> Outcome<()> {
     let columns = columns(now, batches)?;
-    let rows = core.connections.query(&core.statements.insert, &columns.parameters()).await?;
+    let rows = core.query(&core.statements.insert, &columns.parameters()).await?;
     let jobs = batches.iter().copied().flatten();
     core.waker.wake(WakeHints::of_inserted(jobs, row::time(row::only(&rows)?, 0)?));
     Ok(())

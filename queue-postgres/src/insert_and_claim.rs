@@ -29,11 +29,14 @@ pub(crate) async fn insert_and_claim(
     let parameters =
         [columns.parameters().as_slice(), &claim_parameters.parameters()[1..], &[&core.parked_lock_timeout]]
             .concat();
-    let rows = match core.connections.query(&core.statements.insert_and_claim, &parameters).await {
+    let rows = match core.query(&core.statements.insert_and_claim, &parameters).await {
         Ok(rows) => rows,
         // Without an answer, a retry without the claim would fail too.
-        Err(fault) if fault.leaves_outcome_unknown() || fault.code().is_none() => return Err(fault),
-        Err(_) => return Ok(None),
+        Err(fault) => {
+            core.positions.failed(&claim.queue, Instant::now());
+            let is_answered = !fault.leaves_outcome_unknown() && fault.code().is_some();
+            return if is_answered { Ok(None) } else { Err(fault) };
+        }
     };
     // The last row describes the queue.
     let at = row::time(rows.last().ok_or_else(|| corrupt("a claim returned no rows"))?, 2)?;

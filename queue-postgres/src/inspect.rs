@@ -16,7 +16,7 @@ pub(crate) async fn jobs(core: &Core, ids: &[JobId]) -> Result<Vec<Option<JobRec
     let read = async {
         check_visible(core).await?;
         let wanted: Vec<Id> = ids.iter().map(|id| (*id).into()).collect();
-        let rows = core.connections.query(&core.statements.inspect_read, &[&wanted]).await?;
+        let rows = core.query(&core.statements.inspect_read, &[&wanted]).await?;
         let records: Vec<JobRecord> = rows.iter().map(record).collect::<Outcome<_>>()?;
         let by_id: HashMap<JobId, JobRecord> =
             records.into_iter().map(|record| (record.job.id, record)).collect();
@@ -34,10 +34,8 @@ pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRe
         let queue = request.queue.as_ref().map(QueueName::as_str);
         let kind = request.kind.as_ref().map(Kind::as_str);
         let limit = i64::from(request.limit);
-        let rows = core
-            .connections
-            .query(&core.statements.inspect_list, &[&after, &state, &queue, &kind, &limit])
-            .await?;
+        let rows =
+            core.query(&core.statements.inspect_list, &[&after, &state, &queue, &kind, &limit]).await?;
         rows.iter().map(record).collect::<Outcome<_>>()
     };
     read.await.map_err(|fault: Fault| fault.into_error("list jobs", Effect::Reads))
@@ -46,7 +44,7 @@ pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRe
 /// Fails if an answer may lack rows. Row level security hides rows silently. A server that was
 /// replaced answers from old data.
 async fn check_visible(core: &Core) -> Outcome<()> {
-    let rows = core.connections.query(&core.statements.visible, &[]).await?;
+    let rows = core.query(&core.statements.visible, &[]).await?;
     let row = row::only(&rows)?;
     if row::get(row, 1)? {
         core.connections.close_idle();

@@ -29,25 +29,24 @@ async fn query(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
     let unused = Prune::default().limit(0);
     let prune = request.prune.as_ref().unwrap_or(&unused);
     let after = sweep_position(core).0;
-    core.connections
-        .query(
-            &core.statements.maintain,
-            &[
-                &request.now.map(Time),
-                &request.worker.map(Id::from),
-                &to_i32(request.promote),
-                &to_i32(request.rescue),
-                &to_i32(prune.limit),
-                &max_reads(prune.limit),
-                &after,
-                &Interval(prune.completed),
-                &Interval(prune.cancelled),
-                &Interval(prune.dead),
-                &Interval(prune.idempotency_window),
-                &core.refused.skipped(),
-            ],
-        )
-        .await
+    core.query(
+        &core.statements.maintain,
+        &[
+            &request.now.map(Time),
+            &request.worker.map(Id::from),
+            &to_i32(request.promote),
+            &to_i32(request.rescue),
+            &to_i32(prune.limit),
+            &max_reads(prune.limit),
+            &after,
+            &Interval(prune.completed),
+            &Interval(prune.cancelled),
+            &Interval(prune.dead),
+            &Interval(prune.idempotency_window),
+            &core.refused.skipped(),
+        ],
+    )
+    .await
 }
 
 fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {

@@ -6,8 +6,8 @@
 //!
 //! A job that becomes ready before that position is found nevertheless. Requests of this handle and
 //! notifications of other processes move the position back. A claim that finds nothing is repeated
-//! from the head, unless the head costs too much. At the latest after
-//! [`PostgresConfig::head_interval`](crate::PostgresConfig::head_interval) a claim starts there.
+//! from the head, unless the head costs too much. The first claim after
+//! [`PostgresConfig::head_interval`](crate::PostgresConfig::head_interval) starts there.
 
 mod cursor;
 
@@ -60,6 +60,8 @@ struct WorkerPosition {
     /// The least time for which a job waits since that claim started.
     waiting_since: Option<Timestamp>,
     head_wanted: bool,
+    /// Whether the head was wanted again since that claim started.
+    head_wanted_since: bool,
     head_allowed: Instant,
     head_at: Instant,
 }
@@ -100,11 +102,12 @@ impl Positions {
         self.start(request, now, |position| position.head_at <= now)
     }
 
-    /// The head, after a claim that found nothing behind the position; `None` while claims from the
-    /// head would take more than their share of the time.
-    pub(crate) fn head(&self, request: &ClaimRequest, now: Instant) -> Option<Start> {
-        let start = self.next(request, now);
-        start.is_head().then_some(start)
+    /// The time until a claim may start at the head without taking more than its share of the time.
+    pub(crate) fn wait_for_head(&self, request: &ClaimRequest, now: Instant) -> Duration {
+        let mut queues = self.lock();
+        let queue = queues.by_name.entry(request.queue.clone()).or_default();
+        let position = queue.position(request, now);
+        position.head_allowed.min(position.head_at).saturating_duration_since(now)
     }
 
     fn start(
@@ -122,6 +125,7 @@ impl Positions {
         position.claim = claim;
         position.ready_since.clear();
         position.waiting_since = None;
+        position.head_wanted_since = false;
         if from_head(position) {
             Start { claim, at: now, cursor: None, waiting_after: None }
         } else {
@@ -155,7 +159,7 @@ impl Positions {
         if let Some(older) = older {
             position.cursor.keep_passed(&older, was_full);
             let cost = now.saturating_duration_since(start.at);
-            position.head_wanted = false;
+            position.head_wanted = position.head_wanted_since;
             position.head_at = later(now, self.head_interval);
             let others = cost.saturating_mul(self.head_share - 1);
             position.head_allowed = later(now, others.min(self.head_interval));
@@ -172,9 +176,10 @@ impl Positions {
 
     /// Makes the next claims from this queue start at the head, because a claim failed: other
     /// claims skipped the jobs that it had locked.
-    pub(crate) fn failed(&self, queue: &QueueName) {
+    pub(crate) fn failed(&self, queue: &QueueName, now: Instant) {
         if let Some(queue) = self.lock().by_name.get_mut(queue) {
             queue.want_head();
+            queue.workers.iter_mut().for_each(|position| position.head_allowed = now);
         }
     }
 
@@ -221,6 +226,7 @@ impl Queue {
                 ready_since: BTreeMap::new(),
                 waiting_since: None,
                 head_wanted: true,
+                head_wanted_since: false,
                 head_allowed: now,
                 head_at: now,
             });
@@ -243,7 +249,10 @@ impl Queue {
     }
 
     fn want_head(&mut self) {
-        self.workers.iter_mut().for_each(|position| position.head_wanted = true);
+        for position in &mut self.workers {
+            position.head_wanted = true;
+            position.head_wanted_since = true;
+        }
     }
 }
 

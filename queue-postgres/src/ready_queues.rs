@@ -15,7 +15,7 @@ pub(crate) async fn ready_queues(core: &Core, request: &ReadyQueuesRequest) -> R
         let queues: Vec<&str> = request.queues.iter().map(QueueName::as_str).collect();
         let kinds: Vec<&str> = request.kinds.iter().map(Kind::as_str).collect();
         let statement = &core.statements.ready_queues;
-        read(&core.connections.query(statement, &[&request.now.map(Time), &queues, &kinds]).await?)
+        read(&core.query(statement, &[&request.now.map(Time), &queues, &kinds]).await?)
     };
     looking.await.map_err(|fault: Fault| fault.into_error("look which queues have jobs", Effect::Reads))
 }

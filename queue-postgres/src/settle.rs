@@ -87,7 +87,6 @@ async fn settle_together(
         otherwise.map(|columns| columns.iter().map(|column| column.text).collect());
     let statement = &core.statements.settle;
     let rows = core
-        .connections
         .query(statement, &[&now.map(Time), &jobs, &claims, &results, &verdicts, &delays, &texts])
         .await?;
     read(core, &rows, settlements)

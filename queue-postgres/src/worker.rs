@@ -23,7 +23,7 @@ pub(crate) async fn register(core: &Core, request: &RegisterRequest) -> Result<(
     let register = async {
         let (now, worker) = (request.now.map(Time), Id::from(request.worker));
         let parameters: &[Parameter<'_>] = &[&now, &worker, &request.name, &Interval(request.expiry)];
-        let rows = core.connections.query(&core.statements.register, parameters).await?;
+        let rows = core.query(&core.statements.register, parameters).await?;
         row::get::<bool>(row::only(&rows)?, 0)
     };
     match register.await.map_err(|fault: Fault| fault.into_error(operation, Effect::Writes))? {
@@ -37,7 +37,14 @@ pub(crate) async fn register(core: &Core, request: &RegisterRequest) -> Result<(
 
 /// Sends a heartbeat on its own connection.
 pub(crate) async fn heartbeat(core: &Core, request: &HeartbeatRequest) -> Result<HeartbeatReply> {
-    beat(core, request).await.map_err(|fault| fault.into_error("send a heartbeat", Effect::Writes))
+    let reply = beat(core, request).await;
+    reply.map_err(|fault| {
+        let error = fault.into_error("send a heartbeat", Effect::Writes);
+        if error.kind() == ErrorKind::WorkerLost {
+            core.positions.forget(request.worker);
+        }
+        error
+    })
 }
 
 async fn beat(core: &Core, request: &HeartbeatRequest) -> Outcome<HeartbeatReply> {
@@ -80,6 +87,6 @@ async fn send(core: &Core, parameters: &[Parameter<'_>]) -> Outcome<Vec<Row>> {
 pub(crate) async fn retire(core: &Core, request: &RetireRequest) -> Result<()> {
     core.positions.forget(request.worker);
     let worker = Id::from(request.worker);
-    let answer = core.connections.query(&core.statements.retire, &[&worker]).await;
+    let answer = core.query(&core.statements.retire, &[&worker]).await;
     answer.map(drop).map_err(|fault| fault.into_error("retire a worker", Effect::Writes))
 }

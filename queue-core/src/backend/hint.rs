@@ -13,7 +13,8 @@ pub struct Hint {
     pub queue: QueueName,
     /// Their priority.
     pub priority: i16,
-    /// The earliest `run_at` among them; a backend may use it to notify other processes.
+    /// The earliest `run_at` among them, never a later time. A backend may use it to decide where
+    /// the next claim of a worker starts.
     pub run_at: Timestamp,
     /// The time until the first of them is due; zero if it is ready now.
     pub due_in: Duration,
@@ -95,7 +96,7 @@ impl WakeHints {
         let Hint { queue, priority, run_at, due_in } = hint;
         let level = Level { is_waiting: !due_in.is_zero(), queue, priority };
         let first = self.levels.entry(level).or_insert((due_in, run_at));
-        *first = (due_in, run_at).min(*first);
+        *first = (due_in.min(first.0), run_at.min(first.1));
     }
 
     /// Adds a running job whose cancel was requested.

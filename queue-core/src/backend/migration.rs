@@ -2,8 +2,8 @@
 
 use crate::{Error, ErrorKind, Result};
 
-/// One step of a schema. A backend applies it once, and records it in its ledger in the same
-/// transaction.
+/// One step of a schema. A backend applies it once, and records it in the same transaction in its
+/// ledger, the table of the applied steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Migration {
@@ -55,9 +55,9 @@ impl SchemaVersion {
 /// Returns the missing steps of a schema, out of all `steps` in order. There are none if the schema
 /// has the version of the last step, or a later version that this program can use.
 ///
-/// Call it before the lock, so that a program without missing steps needs no lock. Call it again
-/// under the lock, because another program may have migrated meanwhile. `schema` names the schema
-/// in the error.
+/// Call it first without a lock, so that a program without missing steps needs none. If steps are
+/// missing, take the lock that keeps two programs from migrating at once, and call it again,
+/// because another program may have migrated meanwhile. `schema` names the schema in the error.
 ///
 /// ```
 /// use queue_core::backend::{Migration, SchemaVersion, missing_migrations};

@@ -30,7 +30,8 @@
 //! of the storage itself (deadlock, serialisation, a lock held briefly).
 //!
 //! An empty request (no batches, no settlements, no kinds, a limit of zero) returns `Ok` with an
-//! empty reply. Only an empty claim of a lost worker fails.
+//! empty reply. One exception: a claim fails if its worker is lost or not registered, even if the
+//! claim is empty.
 //!
 //! # Errors
 //! A worker holds results that exist nowhere else. It drops a result only for an error that is
@@ -196,14 +197,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # To be correct
     /// - Due jobs of the queue are promoted first, at least 1000 of them, in an earlier statement
-    ///   of the transaction. While more are due, the reply's `next_due` is zero.
+    ///   of the transaction. While more are due, the reply's `next_due` is zero. If another
+    ///   transaction has locked the due jobs, it may be a short pause instead, so that an idle
+    ///   worker does not claim without a pause.
     /// - A job whose `run_at` is after `now` is never claimed, even if its state is `ready`,
     ///   because clocks can jump back.
     /// - The claimed jobs are the first of the queue by (priority descending, `run_at`, id) among
     ///   the requested kinds. They are returned in that order.
-    /// - Jobs that another transaction has locked are skipped.
+    /// - A claim does not wait for a job that another transaction has locked: it skips the job.
     /// - Jobs that another handle made ready may be skipped for a limited time, which the backend
-    ///   documents. Effects of the same handle are always seen.
+    ///   documents, and which must be shorter than 30 s. Jobs that this handle made ready by a
+    ///   successful request are always seen, unless another claim had locked them.
     /// - A job is never in two live leases, regardless of the number of concurrent claims.
     /// - Each job becomes `running` and is charged an attempt. It records the request's claim id,
     ///   the worker, and the deadline `now + timeout + grace`.
@@ -305,9 +309,15 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
 
     /// Returns a receiver of the wake-ups from now on.
     ///
-    /// The backend must announce every job that becomes ready, except jobs that the claim of their
-    /// own insert took. [`Wakes::unknown`] may replace any number of announcements. [`WakeHub`]
-    /// keeps the receivers.
+    /// [`WakeHub`] keeps the receivers. [`WakeHints`] collects the announcements of a transaction.
+    ///
+    /// # To be correct
+    /// - After the commit, every job that became ready is announced, except jobs that the claim of
+    ///   their own insert took. The `run_at` of its [`Hint`] is not later than that of the job.
+    /// - An inserted job that waits for its time is announced with the time until it is due.
+    /// - A running job is announced if its cancel was requested with
+    ///   [`Signal`](IfRunning::Signal), and only then.
+    /// - [`Wakes::unknown`] may replace any number of announcements.
     fn subscribe(&self) -> WakeReceiver;
 
     /// Returns the extensions that this backend implements. A wrapper returns those of the wrapped

@@ -7,9 +7,9 @@ use crate::{Error, ErrorKind, Result};
 
 /// The process in which a handle was opened.
 ///
-/// A backend with its own threads must check each request before it takes a lock. Those threads do
-/// not exist in a forked child. Otherwise a request in the child, or a drop that joins the threads,
-/// would wait forever. A check costs one system call.
+/// A backend with its own threads must check each request before it takes a lock, because those
+/// threads do not exist in a forked child. Without the check, a request in the child, or a drop
+/// that joins the threads, would wait forever. A check costs one system call.
 ///
 /// ```
 /// use queue_core::backend::OwnProcess;

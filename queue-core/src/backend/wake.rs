@@ -17,7 +17,7 @@ use crate::poison::ignore_poison;
 pub struct Wakes {
     /// One hint per queue and priority with ready jobs.
     pub ready: Vec<Hint>,
-    /// The time from its insert until the first of the waiting jobs is due.
+    /// The shortest time until a waiting job is due, counted from its announcement.
     pub due_in: Option<Duration>,
     /// Running jobs whose cancel was requested.
     pub cancels: Vec<JobId>,

@@ -53,6 +53,11 @@ pub struct WorkerSettings {
     /// The longest time between two claims from a queue (default: 5 s). This bounds how late a job
     /// starts whose wake-up was lost.
     pub poll_interval: Duration,
+    /// The same interval for `active_time` after a job or a wake-up (default: 100 ms). This bounds
+    /// how late a job starts that another claim had locked, and then did not take.
+    pub active_poll_interval: Duration,
+    /// How long a queue is polled more often after a job or a wake-up (default: 2 s).
+    pub active_time: Duration,
     /// The wait after the first failure of the storage (default: 50 ms). It doubles with each
     /// failure.
     pub outage_backoff: Duration,
@@ -76,6 +81,8 @@ impl Default for WorkerSettings {
             prune_interval: Duration::from_secs(60),
             prune: Some(Prune::default()),
             poll_interval: Duration::from_secs(5),
+            active_poll_interval: Duration::from_millis(100),
+            active_time: Duration::from_secs(2),
             outage_backoff: Duration::from_millis(50),
             outage_backoff_cap: Duration::from_secs(5),
         }
@@ -172,6 +179,20 @@ impl WorkerSettings {
     #[must_use]
     pub const fn poll_interval(mut self, poll_interval: Duration) -> Self {
         self.poll_interval = poll_interval;
+        self
+    }
+
+    /// Sets the interval between two claims for some time after a job or a wake-up.
+    #[must_use]
+    pub const fn active_poll_interval(mut self, active_poll_interval: Duration) -> Self {
+        self.active_poll_interval = active_poll_interval;
+        self
+    }
+
+    /// Sets how long a queue is polled more often after a job or a wake-up.
+    #[must_use]
+    pub const fn active_time(mut self, active_time: Duration) -> Self {
+        self.active_time = active_time;
         self
     }
 

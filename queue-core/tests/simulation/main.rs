@@ -361,6 +361,8 @@ fn settings_of_never_lose_no_job() {
             .prune_interval(never)
             .rescue_interval(never)
             .poll_interval(never)
+            .active_poll_interval(never)
+            .active_time(never)
             .buffer_time(never)
             .outage_backoff_cap(never);
         let worker = Worker::new().serve(&queue).settings(settings).start_in(&world.process(1)).unwrap();

@@ -79,7 +79,8 @@ fn incomplete_claim_is_followed_by_a_head_claim() {
     claim_one(&positions, 100, now);
     let start = positions.next(&request(1), now);
     positions.claimed(&request(1), &start, &[], None, now);
-    assert!(positions.head(&request(1), now).is_some());
+    assert_eq!(positions.wait_for_head(&request(1), now), Duration::ZERO);
+    assert!(positions.next(&request(1), now).is_head());
 }
 
 #[test]
@@ -90,8 +91,9 @@ fn head_claims_keep_their_share_of_time() {
     positions.claimed(&request(1), &head, &[job(100)], None, end);
     let behind = positions.next(&request(1), end);
     positions.claimed(&request(1), &behind, &[], None, end);
-    assert!(positions.head(&request(1), end + Duration::from_millis(189)).is_none());
-    assert!(positions.head(&request(1), end + Duration::from_millis(190)).is_some());
+    assert_eq!(positions.wait_for_head(&request(1), end), Duration::from_millis(190));
+    assert!(!positions.next(&request(1), end + Duration::from_millis(189)).is_head());
+    assert!(positions.next(&request(1), end + Duration::from_millis(190)).is_head());
 }
 
 #[test]
@@ -119,6 +121,15 @@ fn job_ready_during_a_head_claim_is_found() {
     positions.rewind(&ready(40));
     positions.claimed(&request(1), &start, &[job(200)], None, now);
     assert_eq!(next(&positions, now), Some(at(39)));
+}
+
+#[test]
+fn head_that_is_wanted_during_a_claim_from_it_is_claimed_from_again() {
+    let (positions, now) = (positions(), Instant::now());
+    let start = positions.next(&request(1), now);
+    positions.rewind(&unknown());
+    positions.claimed(&request(1), &start, &[job(200)], None, now);
+    assert!(positions.next(&request(1), now).is_head());
 }
 
 /// Its reply may be older than jobs that became ready since.
@@ -155,12 +166,14 @@ fn job_waiting_since_the_claim_is_found() {
 #[test]
 fn unknown_hint_and_failed_claim_want_the_head() {
     let (positions, now) = (positions(), Instant::now());
-    let changes: [fn(&Positions); 2] =
-        [|positions| positions.rewind(&unknown()), |positions| positions.failed(&QueueName::default())];
+    let changes: [fn(&Positions, Instant); 2] = [
+        |positions, _| positions.rewind(&unknown()),
+        |positions, now| positions.failed(&QueueName::default(), now),
+    ];
     for change in changes {
         claim_one(&positions, 100, now);
         assert_eq!(next(&positions, now), Some(at(100)));
-        change(&positions);
+        change(&positions, now);
         assert_eq!(next(&positions, now), None);
     }
 }

@@ -21,6 +21,7 @@ fn never_polls() -> WorkerSettings {
     let never = Duration::from_secs(24 * 60 * 60);
     WorkerSettings::default()
         .poll_interval(never)
+        .active_time(Duration::ZERO)
         .heartbeat_interval(never)
         .worker_expiry(never * 3)
         .rescue_interval(never)

@@ -13,7 +13,7 @@
 //! have lost, or a settle without a reply. The model therefore covers each request that the slowest
 //! worker may send late.
 //!
-//! Not in the model: claim order and cursors, batches with a bad item, pause, prune, retire, and a
+//! Not in the model: claim order, batches with a bad item, pause, prune, retire, and a
 //! rescue on behalf of a worker, which takes fewer leases. Random sequences and cases test those.
 
 #![expect(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking")]

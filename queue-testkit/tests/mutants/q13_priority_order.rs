@@ -137,7 +137,8 @@ impl Mutation for MovesReleasedToEnd {
     }
 }
 
-/// Announces a released job with a later `run_at`, so that a worker with a cursor misses it.
+/// Announces a released job with a later `run_at`, so that a worker whose claims start behind its
+/// last job misses it.
 #[derive(Default)]
 struct WakesLater(WakeHub);
 

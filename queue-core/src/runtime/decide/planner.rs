@@ -33,6 +33,7 @@ pub(crate) struct ClaimPlan {
 /// What a claim returned.
 #[derive(Debug)]
 pub(crate) struct ClaimOutcome {
+    pub(crate) has_jobs: bool,
     pub(crate) more: MoreJobs,
     pub(crate) next_due: Option<Duration>,
 }
@@ -107,7 +108,7 @@ impl Planner {
         if self.must_free_slot(now, idle) {
             return latest;
         }
-        self.queues.iter().map(QueueSchedule::next_time).fold(latest, Instant::min)
+        self.queues.iter().map(|queue| queue.next_time(now, idle)).fold(latest, Instant::min)
     }
 
     /// The highest priority in a wake-up since the last plan.
@@ -142,7 +143,7 @@ impl Planner {
     pub(crate) fn wake(&mut self, wakes: &Wakes, now: Instant) {
         for hint in &wakes.ready {
             if let Some(queue) = self.queues.iter_mut().find(|queue| queue.queue == hint.queue) {
-                queue.job_ready();
+                queue.job_ready(now, &self.settings);
                 self.urgent = self.urgent.max(Some(hint.priority));
             }
         }
@@ -150,7 +151,7 @@ impl Planner {
             self.due_in(wait, now);
         }
         if wakes.unknown {
-            self.look_everywhere();
+            self.look_everywhere(now);
         }
     }
 
@@ -161,8 +162,8 @@ impl Planner {
     }
 
     /// Learns that jobs may have become ready anywhere.
-    pub(crate) fn look_everywhere(&mut self) {
-        self.queues.iter_mut().for_each(QueueSchedule::anything_ready);
+    pub(crate) fn look_everywhere(&mut self, now: Instant) {
+        self.queues.iter_mut().for_each(|queue| queue.anything_ready(now, &self.settings));
     }
 }
 

@@ -117,7 +117,7 @@ impl ClaimLoop<'_> {
     fn change_plan(&mut self, change: PlanChange) {
         match change {
             PlanChange::DueIn(wait) => self.planner.due_in(wait, self.worker.now()),
-            PlanChange::LookEverywhere => self.planner.look_everywhere(),
+            PlanChange::LookEverywhere => self.planner.look_everywhere(self.worker.now()),
         }
     }
 

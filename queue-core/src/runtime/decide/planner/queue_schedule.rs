@@ -23,6 +23,8 @@ pub(super) struct QueueSchedule {
     /// A look found something, so the next claim is made without another look.
     is_named: bool,
     poll_at: Instant,
+    active_poll_at: Instant,
+    active_until: Instant,
     due: Option<Instant>,
 }
 
@@ -36,6 +38,8 @@ impl QueueSchedule {
             was_woken: false,
             is_named: false,
             poll_at: now,
+            active_poll_at: now,
+            active_until: now,
             due: None,
         }
     }
@@ -46,7 +50,8 @@ impl QueueSchedule {
         if self.poll_at <= now || is_due {
             return true;
         }
-        !self.waits_for_slot(idle) && (self.claim_wanted || self.has_more)
+        let polls = self.active_poll_at <= now && now < self.active_until;
+        !self.waits_for_slot(idle) && (self.claim_wanted || self.has_more || polls)
     }
 
     /// Whether asking if the queue has anything would do instead of a claim.
@@ -55,8 +60,10 @@ impl QueueSchedule {
     }
 
     /// When [`wants_claim`](Self::wants_claim) becomes true, if nothing happens before.
-    pub(super) fn next_time(&self) -> Instant {
-        self.due.map_or(self.poll_at, |due| due.min(self.poll_at))
+    pub(super) fn next_time(&self, now: Instant, idle: usize) -> Instant {
+        let next = self.due.map_or(self.poll_at, |due| due.min(self.poll_at));
+        let polls = self.active_poll_at.max(now) < self.active_until && !self.waits_for_slot(idle);
+        if polls { next.min(self.active_poll_at) } else { next }
     }
 
     /// Whether a claim would return nothing until a slot is free.
@@ -91,6 +98,9 @@ impl QueueSchedule {
         self.has_more = outcome.more != MoreJobs::No;
         let needs_slot = outcome.more == MoreJobs::WhenSlotFree;
         self.needs_slot = needs_slot.then(|| self.needs_slot.unwrap_or(now));
+        if outcome.has_jobs {
+            self.active_until = later(now, settings.active_time);
+        }
         self.looked(outcome.next_due, now, settings);
     }
 
@@ -98,7 +108,12 @@ impl QueueSchedule {
         self.claim_wanted = false;
         self.was_woken = false;
         self.is_named = false;
-        self.poll_at = later(now, settings.poll_interval);
+        // Polls keep their interval whatever else is claimed between them, because a backend may
+        // look at the whole queue only then.
+        if self.poll_at <= now {
+            self.poll_at = later(now, settings.poll_interval);
+        }
+        self.active_poll_at = later(now, settings.active_poll_interval);
         // A backend that does not know of a waiting job does not contradict an earlier wake-up.
         self.due = next_due.map(|wait| later(now, wait)).or(self.due.filter(|due| *due > now));
     }
@@ -114,14 +129,16 @@ impl QueueSchedule {
     }
 
     /// Learns that jobs may have become ready anywhere in the queue.
-    pub(super) const fn anything_ready(&mut self) {
+    pub(super) fn anything_ready(&mut self, now: Instant, settings: &WorkerSettings) {
         self.was_woken = true;
         self.claim_wanted = true;
+        self.active_until = later(now, settings.active_time);
     }
 
     /// Learns of a ready job.
-    pub(super) const fn job_ready(&mut self) {
+    pub(super) fn job_ready(&mut self, now: Instant, settings: &WorkerSettings) {
         self.was_woken = true;
         self.has_more = true;
+        self.active_until = later(now, settings.active_time);
     }
 }

@@ -33,7 +33,7 @@ fn claim_of_other(planner: &mut Planner, now: Instant) {
 }
 
 fn outcome(more: MoreJobs) -> ClaimOutcome {
-    ClaimOutcome { more, next_due: None }
+    ClaimOutcome { has_jobs: false, more, next_due: None }
 }
 
 fn hint(priority: i16, micros: i64) -> Wakes {
@@ -61,6 +61,34 @@ fn idle_queue_is_claimed_after_the_poll_interval() {
     planner.claimed(&first, &outcome(MoreJobs::No), start);
     assert!(planner.plan(start + Duration::from_millis(4999), 1).is_none());
     assert_eq!(planner.next_time(start, 1), start + Duration::from_secs(5));
+    assert!(planner.plan(start + Duration::from_secs(5), 1).is_some());
+}
+
+#[test]
+fn queue_is_polled_more_often_after_a_job() {
+    let start = Instant::now();
+    let mut planner = planner(start);
+    let plan = planner.plan(start, 1).unwrap();
+    planner.claimed(&plan, &ClaimOutcome { has_jobs: true, ..outcome(MoreJobs::No) }, start);
+    let times: Vec<_> = (1..).map(|poll| start + MILLI * 100 * poll).take(19).collect();
+    for time in times {
+        assert_eq!(planner.next_time(time - MILLI, 1), time);
+        let plan = planner.plan(time, 1).unwrap();
+        planner.claimed(&plan, &outcome(MoreJobs::No), time);
+    }
+    assert_eq!(planner.next_time(start + MILLI * 2000, 1), start + Duration::from_secs(5));
+}
+
+#[test]
+fn claims_between_polls_do_not_postpone_them() {
+    let start = Instant::now();
+    let mut planner = planner(start);
+    let plan = planner.plan(start, 1).unwrap();
+    planner.claimed(&plan, &outcome(MoreJobs::No), start);
+    let woken = start + Duration::from_secs(4);
+    planner.wake(&hint(0, 4), woken);
+    let plan = planner.plan(woken, 1).unwrap();
+    planner.claimed(&plan, &outcome(MoreJobs::No), woken);
     assert!(planner.plan(start + Duration::from_secs(5), 1).is_some());
 }
 
@@ -167,7 +195,7 @@ fn apply(planner: &mut Planner, event: &Event, now: Instant, idle: usize) -> Ins
     match *event {
         Event::Pass(millis) => return now + Duration::from_millis(millis),
         Event::Hint(priority, at) => planner.wake(&hint(priority, at), now),
-        Event::Unknown => planner.look_everywhere(),
+        Event::Unknown => planner.look_everywhere(now),
         Event::DueIn(millis) => planner.due_in(Duration::from_millis(millis), now),
         Event::Claim { more, cost, due } => {
             if let Some(plan) = planner.plan(now, idle) {

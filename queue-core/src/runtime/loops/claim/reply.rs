@@ -28,7 +28,7 @@ impl ClaimLoop<'_> {
         } else {
             MoreJobs::No
         };
-        let outcome = ClaimOutcome { more, next_due: reply.next_due };
+        let outcome = ClaimOutcome { has_jobs: jobs > 0, more, next_due: reply.next_due };
         self.planner.claimed(plan, &outcome, self.worker.now());
         self.hand_over(sent.worker, reply.jobs);
     }
