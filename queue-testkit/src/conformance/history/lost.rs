@@ -37,13 +37,15 @@ impl Due {
         }
     }
 
-    /// Whether the time may have passed at this rescue. True for times of different clocks, because
-    /// they cannot be compared.
-    fn may_have_passed(&self, rescue: &Rescue) -> bool {
+    /// From when on this rescue may have found the time passed; [`NEVER`] if it cannot have. Times
+    /// of different clocks cannot be compared, so that any moment of the rescue is possible.
+    fn passed_from(&self, rescue: &Rescue) -> Duration {
         match (self, rescue.now) {
-            (Self::Stated(due), Some(now)) => *due <= now.time(),
-            (Self::Own(due), None) => *due <= rescue.answered,
-            (Self::Stated(_), None) | (Self::Own(_), Some(_)) => true,
+            (Self::Stated(due), Some(now)) if *due > now.time() => NEVER,
+            (Self::Own(due), None) if *due > rescue.answered => NEVER,
+            // A rescue without an answer may take effect at any time, but not before this one.
+            (Self::Own(due), None) => rescue.asked.max(*due),
+            _ => rescue.asked,
         }
     }
 }
@@ -57,18 +59,19 @@ struct WorkerHistory {
 }
 
 impl WorkerHistory {
-    /// From when on the worker may be lost. The first rescue that may have found it expired
-    /// decides.
+    /// From when on the worker may be lost. The rescue that may have found it expired at the
+    /// earliest time decides.
     fn lost_from(&self, rescues: &[Rescue]) -> Duration {
         let Some(expiry) = self.expiry else { return Duration::ZERO };
         let dues = self.heartbeats.iter().map(|&(now, asked)| Due::after(now, asked, expiry));
         let dues: Vec<Due> = latest(dues);
         let last_heartbeat = self.heartbeats.iter().map(|(_, asked)| *asked).max().unwrap_or_default();
-        let is_due = |rescue: &&Rescue| {
-            last_heartbeat <= rescue.answered && dues.iter().all(|due| due.may_have_passed(rescue))
+        let expired_from = |rescue: &Rescue| {
+            let passed = dues.iter().map(|due| due.passed_from(rescue)).max();
+            passed.unwrap_or(rescue.asked).max(last_heartbeat)
         };
-        let first = rescues.iter().filter(is_due).map(|rescue| rescue.asked).min();
-        first.map_or(NEVER, |first| first.max(last_heartbeat))
+        let rescues = rescues.iter().filter(|rescue| last_heartbeat <= rescue.answered);
+        rescues.map(expired_from).min().unwrap_or(NEVER)
     }
 }
 
@@ -96,10 +99,9 @@ pub(super) fn lost_from(operations: &[Operation]) -> HashMap<ClaimId, Duration> 
         let Some((claim, jobs)) = claim(operation) else { continue };
         let timeout = jobs.iter().map(|leased| leased.timeout).min().unwrap_or_default();
         let due = Due::after(claim.now, operation.asked_at, timeout.saturating_add(claim.grace));
-        let overdue = rescues.iter().filter(|rescue| due.may_have_passed(rescue));
-        let overdue = overdue.map(|rescue| rescue.asked).min().unwrap_or(NEVER);
+        let overdue = rescues.iter().map(|rescue| due.passed_from(rescue)).min().unwrap_or(NEVER);
         let worker_lost_from = worker_lost_from.get(&claim.worker).copied().unwrap_or_default();
-        let from = overdue.min(worker_lost_from);
+        let from = overdue.min(worker_lost_from).max(operation.asked_at);
         lost.entry(claim.claim).and_modify(|lost: &mut Duration| *lost = from.min(*lost)).or_insert(from);
     }
     lost

@@ -64,18 +64,18 @@ pub(super) fn batches(log: &Log, any_job: &AnyJobEffects, stored: &Stored) -> Ve
         return Vec::new();
     }
     let batches: Vec<(&[NewJob], Outcome)> = log.operations.iter().flat_map(batches_of).collect();
-    let mut inserts: BTreeMap<JobId, usize> = BTreeMap::new();
+    let stored: BTreeSet<JobId> = stored.jobs.iter().copied().collect();
+    // A job of one of these may have been stored by it.
+    let mut stored_whole: BTreeSet<JobId> = BTreeSet::new();
     for (batch, _) in batches.iter().filter(|(_, outcome)| *outcome != Outcome::Refused) {
-        for job in *batch {
-            *inserts.entry(job.id).or_default() += 1;
+        if batch.iter().all(|job| stored.contains(&job.id)) {
+            stored_whole.extend(batch.iter().map(|job| job.id));
         }
     }
-    let stored: BTreeSet<JobId> = stored.jobs.iter().copied().collect();
     let mut faults = Vec::new();
     for (batch, _) in batches.iter().filter(|(_, outcome)| *outcome == Outcome::Unknown) {
         let there = batch.iter().filter(|job| stored.contains(&job.id)).count();
-        // A job in two inserts proves nothing, because the other insert may have stored it.
-        let is_proof = |job: &NewJob| stored.contains(&job.id) && inserts.get(&job.id) == Some(&1);
+        let is_proof = |job: &NewJob| stored.contains(&job.id) && !stored_whole.contains(&job.id);
         if there < batch.len() && batch.iter().any(is_proof) {
             let (promise, many) = (Promise::BatchAtomic, batch.len());
             let first = batch.first().map(|job| job.id);

@@ -237,6 +237,35 @@ fn rescue_from_a_live_worker_is_found() {
     );
 }
 
+/// The rescue may still take effect, but not before the worker has expired.
+#[test]
+fn rescue_without_answer_from_a_live_worker_is_found() {
+    let unanswered = || process().ask(6, Asked::Maintain { now: None, rescues: true, prunes: false });
+    let history = |at, answer| {
+        let holder = registered(None).heartbeats(20, None);
+        let other = process().claims(at, B, 2).ends(50, B, completes(b"r"), answer);
+        check(vec![unanswered(), holder, other], completed_by(B, 2))
+    };
+    is_found(history(21, SettleAnswer::Done), "can only have been Running");
+    assert_eq!(history(40, SettleAnswer::Done), Ok(()));
+}
+
+/// It can only have taken another lease.
+#[test]
+fn rescue_that_ended_before_the_claim_is_found() {
+    let holder = process().registers(5, None).inserts(7, &[JOB]).sends_claim(30, A, None);
+    let holder = holder.gets(31, 1, Duration::from_secs(60));
+    is_found(rescued(holder, Some(25), None), "can only have been Running");
+}
+
+#[test]
+fn batch_that_two_killed_processes_sent_is_stored_whole() {
+    let killed = || process().sends(5, &[JOB, OTHER]);
+    let claimer =
+        process().registers(5, None).claims(10, A, 1).ends(12, A, completes(b"r"), SettleAnswer::Done);
+    is_found(check(vec![killed(), killed(), claimer], completed_by(A, 1)), "of a batch of 2");
+}
+
 #[test]
 fn rescue_before_the_stated_expiry_is_found() {
     let second =
