@@ -66,11 +66,11 @@ q21_opening_disturbs_nobody_who_works: needs migrations, which the backend does 
 q21_opening_again_and_again_changes_nothing: needs migrations, which the backend does not declare
 q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole: needs durable, which the backend does not declare
 q22_an_error_on_one_handle_leaves_the_other_working: needs multi_process, which the backend does not declare
-q17_kinds_and_queues_are_what_they_are_called_after_a_restore: needs a storage that can be restored, for which there is no `back_up`
-q16_a_job_that_a_restore_removed_is_entered_anew: needs a storage that can be restored, for which there is no `back_up`
-q12_a_worker_that_a_restore_removed_is_lost_and_registers_anew: needs a storage that can be restored, for which there is no `back_up`
-q04_a_lease_of_before_a_restore_settles_nothing: needs a storage that can be restored, for which there is no `back_up`
-q13_jobs_that_a_restore_brought_back_are_claimed: needs a storage that can be restored, for which there is no `back_up`
+q17_kinds_and_queues_are_what_they_are_called_after_a_restore: needs a storage that can be restored, but `Storage::back_up` returns none
+q16_a_job_that_a_restore_removed_is_entered_anew: needs a storage that can be restored, but `Storage::back_up` returns none
+q12_a_worker_that_a_restore_removed_is_lost_and_registers_anew: needs a storage that can be restored, but `Storage::back_up` returns none
+q04_a_lease_of_before_a_restore_settles_nothing: needs a storage that can be restored, but `Storage::back_up` returns none
+q13_jobs_that_a_restore_brought_back_are_claimed: needs a storage that can be restored, but `Storage::back_up` returns none
 q21_opening_under_a_fault_ends_in_time_and_works_afterwards: needs multi_process, which the backend does not declare
 ";
 
