@@ -133,7 +133,7 @@ async fn stopped() {
 async fn ended() {
     let mut child = Orders::new("nobody").start().unwrap();
     let error = child.halted("anything").await.unwrap_err();
-    assert!(error.to_string().contains("ended too early"), "{error}");
+    assert!(error.to_string().contains("ended without the expected line"), "{error}");
     assert!(error.to_string().contains("unknown role nobody"), "{error}");
 }
 

@@ -211,7 +211,7 @@ async fn a_loss_that_does_not_happen_is_an_error() {
     echo(&mut setup.connect().await, "rollback").await.unwrap();
     let error = lost.happened(SHORT).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    assert!(error.to_string().contains("nothing was lost within"), "{error}");
+    assert!(error.to_string().contains("no request or reply was lost within"), "{error}");
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn a_hold_that_does_not_begin_is_an_error() {
     echo(&mut setup.connect().await, "start").await.unwrap();
     let error = hold.began(SHORT).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    assert!(error.to_string().contains("nothing was held within"), "{error}");
+    assert!(error.to_string().contains("no request or reply was held within"), "{error}");
 }
 
 #[tokio::test]
