@@ -39,9 +39,7 @@ impl LocalWaker {
 
     /// Wakes all workers, because any job may have become ready.
     pub(crate) fn unknown(&self) {
-        let mut hints = WakeHints::new();
-        hints.add_unknown();
-        self.wake(&hints);
+        self.wake(&any_job_ready());
     }
 
     pub(crate) fn cancels(&self, jobs: &[JobId]) {
@@ -77,9 +75,7 @@ impl Waker {
 
     /// Wakes all workers, because the change may concern any job.
     pub(crate) fn unknown(&self) {
-        let mut hints = WakeHints::new();
-        hints.add_unknown();
-        self.wake(hints);
+        self.wake(any_job_ready());
     }
 
     /// Requests the cancel of these running jobs.
@@ -88,4 +84,10 @@ impl Waker {
         jobs.into_iter().for_each(|job| hints.add_cancel(job));
         self.wake(hints);
     }
+}
+
+fn any_job_ready() -> WakeHints {
+    let mut hints = WakeHints::new();
+    hints.add_unknown();
+    hints
 }
