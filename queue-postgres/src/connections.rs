@@ -261,12 +261,17 @@ impl Connections {
         let deadline = tokio::time::Instant::now() + wait_timeout;
         self.retry_refused();
         let mut refusal = None;
+        // What the request ran out of time for: it may get a permit only at its deadline.
+        let mut timed_out = Fault::NotConnected(wait_timeout);
         loop {
             // Tries without waiting first.
             let permit = match Arc::clone(&self.permits).try_acquire_owned() {
                 Ok(permit) => permit,
                 Err(_) => match timeout_at(deadline, Arc::clone(&self.permits).acquire_owned()).await {
-                    Ok(Ok(permit)) => permit,
+                    Ok(Ok(permit)) => {
+                        timed_out = Fault::Occupied;
+                        permit
+                    }
                     Ok(Err(_)) | Err(_) => return Err(Fault::Occupied),
                 },
             };
@@ -276,7 +281,7 @@ impl Connections {
                     let session = scopeguard::guard(session, self.unless_returned);
                     return Ok(PooledConnection { session, _permit: permit });
                 }
-                Err(_) => return Err(refusal.map_or(Fault::NotConnected(wait_timeout), Fault::Unreached)),
+                Err(_) => return Err(refusal.map_or(timed_out, Fault::Unreached)),
                 Ok(Err(managed::PoolError::Backend(error))) => {
                     let waits = error.is_crowded() && self.when_crowded == WhenCrowded::Wait;
                     if !waits || tokio::time::Instant::now() >= deadline {
