@@ -339,7 +339,7 @@ impl JobSpec {
             |duration| Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default());
         let whole_backoff = |backoff: Backoff| {
             let (base, cap) = (whole(backoff.base()), whole(backoff.cap()));
-            Backoff::new(base, cap, backoff.jitter()).unwrap_or(backoff)
+            Backoff::new(base, cap).with_jitter(backoff.jitter())
         };
         self.clone().timeout(whole(self.timeout)).backoff(self.backoff.map(whole_backoff))
     }

@@ -18,10 +18,9 @@ use crate::{Error, Result};
 /// use std::time::Duration;
 /// use queue_core::Backoff;
 ///
-/// let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10), 0)?;
+/// let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10)).with_jitter(0);
 /// let delays: Vec<u64> = (1..=5).map(|n| backoff.delay(n, 0).as_secs()).collect();
 /// assert_eq!(delays, [1, 2, 4, 8, 10]);
-/// # Ok::<(), queue_core::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
@@ -31,31 +30,42 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Creates a backoff from `base` up to `cap`, of which up to `jitter` percent are random.
+    /// Creates a backoff from `base` up to `cap`, with the default jitter. A cap below the base
+    /// counts as the base.
+    #[must_use]
+    pub const fn new(base: Duration, cap: Duration) -> Self {
+        let cap = if cap.as_nanos() < base.as_nanos() { base } else { cap };
+        Self { base, cap, jitter: DEFAULT_RETRY_JITTER }
+    }
+
+    /// Sets the maximum random part of a delay, in percent (default: [`DEFAULT_RETRY_JITTER`]).
+    /// More than 100 counts as 100.
+    #[must_use]
+    pub const fn with_jitter(mut self, percent: u8) -> Self {
+        self.jitter = if percent > 100 { 100 } else { percent };
+        self
+    }
+
+    /// Reads a stored backoff, for backends.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if `cap` is less than `base`, or `jitter` is above
     /// 100.
-    pub fn new(base: Duration, cap: Duration, jitter: u8) -> Result<Self> {
+    pub fn from_stored(base: Duration, cap: Duration, jitter: u8) -> Result<Self> {
+        let invalid = |fault| Error::invalid("read a backoff", fault);
         if cap < base {
-            return Err(Error::invalid(
-                "make a backoff",
-                format!("the cap {cap:?} is below the base {base:?}"),
-            ));
+            return Err(invalid(format!("the cap {cap:?} is below the base {base:?}")));
         }
         if jitter > 100 {
-            return Err(Error::invalid(
-                "make a backoff",
-                format!("a jitter of {jitter} percent is above 100"),
-            ));
+            return Err(invalid(format!("a jitter of {jitter} percent is above 100")));
         }
         Ok(Self { base, cap, jitter })
     }
 
     /// Creates a backoff from this base, with the default cap and jitter.
     #[must_use]
-    pub fn from_base(base: Duration) -> Self {
-        Self { base, cap: DEFAULT_RETRY_CAP.max(base), jitter: DEFAULT_RETRY_JITTER }
+    pub const fn from_base(base: Duration) -> Self {
+        Self::new(base, DEFAULT_RETRY_CAP)
     }
 
     /// Returns the delay before the first retry.
@@ -150,21 +160,21 @@ mod tests {
 
     #[test]
     fn jitter_shortens_within_its_bounds() {
-        let backoff = Backoff::new(Duration::from_secs(100), Duration::from_secs(100), 20).unwrap();
+        let backoff = Backoff::new(Duration::from_secs(100), Duration::ZERO).with_jitter(20);
         assert_eq!(backoff.delay(1, 0), Duration::from_secs(100));
         assert_eq!(backoff.delay(1, u64::MAX).as_millis(), 80_000);
     }
 
     #[test]
     fn delay_of_any_attempt_does_not_overflow() {
-        let backoff = Backoff::new(Duration::MAX, Duration::MAX, 0).unwrap();
+        let backoff = Backoff::new(Duration::MAX, Duration::MAX).with_jitter(0);
         assert_eq!(backoff.delay(u32::MAX, u64::MAX), Duration::MAX);
         assert_eq!(Backoff::default().delay(u32::MAX, 0), DEFAULT_RETRY_CAP);
     }
 
     #[test]
-    fn invalid_cap_or_jitter_is_refused() {
-        assert!(Backoff::new(Duration::from_secs(2), Duration::from_secs(1), 0).is_err());
-        assert!(Backoff::new(Duration::ZERO, Duration::ZERO, 101).is_err());
+    fn invalid_stored_cap_or_jitter_is_refused() {
+        assert!(Backoff::from_stored(Duration::from_secs(2), Duration::from_secs(1), 0).is_err());
+        assert!(Backoff::from_stored(Duration::ZERO, Duration::ZERO, 101).is_err());
     }
 }

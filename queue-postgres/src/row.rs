@@ -98,7 +98,7 @@ pub(crate) fn backoff(row: &Row, column: usize) -> Outcome<Option<Backoff>> {
     let cap: Interval = get(row, column + 1)?;
     let jitter: i16 = get(row, column + 2)?;
     let jitter = u8::try_from(jitter).map_err(|_| corrupt(format!("a jitter of {jitter} percent")))?;
-    Backoff::new(base.0, cap.0, jitter).map(Some).map_err(|error| corrupt(error.to_string()))
+    Backoff::from_stored(base.0, cap.0, jitter).map(Some).map_err(|error| corrupt(error.to_string()))
 }
 
 /// Reads a job from the columns kind, queue, priority, `run_at`, `max_retries`, timeout, three of

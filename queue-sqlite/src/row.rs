@@ -52,7 +52,7 @@ pub(crate) fn backoff(row: &Row<'_>, column: usize) -> Outcome<Option<Backoff>> 
     let Some(base) = row.get::<_, Option<i64>>(column)? else {
         return Ok(None);
     };
-    let backoff = Backoff::new(micros(base)?, duration(row, column + 1)?, row.get(column + 2)?)
+    let backoff = Backoff::from_stored(micros(base)?, duration(row, column + 1)?, row.get(column + 2)?)
         .map_err(|error| corrupt(error.to_string()))?;
     Ok(Some(backoff))
 }

@@ -80,7 +80,7 @@ impl Drop for LoggedRun {
 
 pub(crate) fn task(world: &World, log: &SharedLog) -> TaskDefinition<Script> {
     let (world, log) = (world.clone(), Arc::clone(log));
-    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60), 20).unwrap();
+    let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
     let options = TaskOptions::new()
         .max_retries(8)
         .timeout(Duration::from_secs(20))

@@ -48,5 +48,5 @@ async fn backoff_inserted_without_jitter_has_none() {
     );
     schema.connect().await.batch_execute(&enter).await.unwrap();
     let jobs = backend.claim(claim(worker, 1)).await.unwrap().jobs;
-    assert_eq!(jobs[0].backoff, Some(Backoff::new(SECOND, SECOND, 0).unwrap()));
+    assert_eq!(jobs[0].backoff, Some(Backoff::new(SECOND, SECOND).with_jitter(0)));
 }

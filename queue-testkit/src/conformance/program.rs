@@ -64,7 +64,7 @@ impl Program {
 
     /// Handles a kind with this handler. Its attempts are not reported.
     pub(crate) fn on_handler(&mut self, kind: &str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
-        let at_once = Backoff::new(Duration::ZERO, Duration::ZERO, 0)?;
+        let at_once = Backoff::new(Duration::ZERO, Duration::ZERO);
         let options = TaskOptions::new().max_retries(3).retry(RetryPolicy::Exponential(at_once));
         Ok(self.queue.handle(kind, handler, options)?)
     }

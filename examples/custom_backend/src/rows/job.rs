@@ -34,7 +34,9 @@ impl JobRow {
             .queue(QueueName::new(queue).stored()?)
             .backoff(
                 backoff
-                    .map(|(base, cap, jitter)| Backoff::new(duration(base), duration(cap), jitter).stored())
+                    .map(|(base, cap, jitter)| {
+                        Backoff::from_stored(duration(base), duration(cap), jitter).stored()
+                    })
                     .transpose()?,
             )
             .attributes(attributes.map(Attributes::from_stored));

@@ -52,7 +52,7 @@ impl Jobs {
             .priority(0)
             .timeout(Duration::from_secs(60))
             .queue(QueueName::new("default")?)
-            .backoff(Backoff::new(Duration::ZERO, Duration::ZERO, 0)?))
+            .backoff(Backoff::new(Duration::ZERO, Duration::ZERO)))
     }
 }
 

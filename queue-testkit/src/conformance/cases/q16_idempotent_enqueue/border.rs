@@ -58,8 +58,8 @@ async fn q16_every_choice_of_a_job_is_known_again(kit: &Kit) -> CaseResult {
         job.clone().timeout(Duration::ZERO),
         job.clone().timeout(nanos),
         job.clone().timeout(Duration::MAX),
-        job.clone().backoff(Backoff::new(nanos, nanos * 3, 33)?),
-        job.backoff(Backoff::new(Duration::MAX, Duration::MAX, 100)?),
+        job.clone().backoff(Backoff::new(nanos, nanos * 3).with_jitter(33)),
+        job.backoff(Backoff::new(Duration::MAX, Duration::MAX).with_jitter(100)),
     ];
     for (index, job) in jobs.into_iter().enumerate() {
         let job = job.id(JobId::generate());

@@ -72,7 +72,7 @@ async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
     let stored = kit.spec("job").build()?.run_at(kit.now());
     kit.try_insert_exact(stored.clone()).await??;
     let before = kit.record(stored.id).await?;
-    let backoff = |seconds| Backoff::new(SECOND * seconds, SECOND * 60, 20);
+    let backoff = |seconds| Backoff::new(SECOND * seconds, SECOND * 60).with_jitter(20);
     let others = [
         ("kind", stored.clone().kind(Kind::new("other")?)),
         ("payload", stored.clone().payload(Payload::json("[]")?)),
@@ -81,7 +81,7 @@ async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
         ("priority", stored.clone().priority(stored.priority - 1)),
         ("timeout", stored.clone().timeout(stored.timeout + SECOND)),
         ("queue", stored.clone().queue(QueueName::new("other")?)),
-        ("backoff", stored.clone().backoff(backoff(1)?)),
+        ("backoff", stored.clone().backoff(backoff(1))),
     ];
     for (field, other) in others {
         match kit.try_insert_exact(other).await? {
@@ -90,9 +90,9 @@ async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
         }
         ensure_eq!(kit.record(stored.id).await?, before, "the job after an insert with another {field}");
     }
-    let with_backoff = stored.id(kit.id_at(kit.now())).backoff(backoff(1)?);
+    let with_backoff = stored.id(kit.id_at(kit.now())).backoff(backoff(1));
     kit.try_insert_exact(with_backoff.clone()).await??;
-    for other in [Some(backoff(2)?), Some(Backoff::new(SECOND, SECOND * 60, 21)?), None] {
+    for other in [Some(backoff(2)), Some(backoff(1).with_jitter(21)), None] {
         let other = with_backoff.clone().backoff(other);
         fails_with(kit.try_insert_exact(other).await?, ErrorKind::Conflict)?;
     }

@@ -81,7 +81,7 @@ async fn q20_durations_come_back_to_the_microsecond(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let longest = Duration::from_micros(u64::try_from(i64::MAX)?);
     for timeout in [Duration::ZERO, TICK, Duration::from_micros(1_000_001), longest] {
-        let backoff = Backoff::new(timeout, longest, 100)?;
+        let backoff = Backoff::new(timeout, longest).with_jitter(100);
         let spec = kit.spec("job").timeout(timeout).build()?;
         kit.try_insert_exact(spec.clone().backoff(backoff)).await??;
         let job = kit.claim_one(worker).await?;
