@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use queue::postgres::{PostgresBackend, PostgresConfig};
 use queue::sqlite::rusqlite::{self, Connection};
 use queue::sqlite::{SqliteBackend, SqliteConfig};
-use queue::{Backend, HandlerResult, JobContext, JobId, JobQueue, State, TaskDefinition, Worker};
+use queue::{Backend, HandlerResult, JobContext, JobId, JobQueue, JobState, TaskDefinition, Worker};
 use queue_examples::Result;
 use queue_testserver::{Options, Server};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -96,7 +96,7 @@ impl Jobs {
 
     async fn completed(&self) -> Result<usize> {
         let jobs = self.queue.inspect()?.jobs(&self.ids).await?;
-        Ok(jobs.iter().flatten().filter(|job| job.state == State::Completed).count())
+        Ok(jobs.iter().flatten().filter(|job| job.state == JobState::Completed).count())
     }
 }
 

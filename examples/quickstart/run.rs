@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use queue::backend::{Inspect, ListRequest};
-use queue::{JobId, JobQueue, NewJob, QueueName, ResultTaskHandle, State, Timestamp};
+use queue::{JobId, JobQueue, JobState, NewJob, QueueName, ResultTaskHandle, Timestamp};
 use queue_examples::Result;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -78,7 +78,7 @@ impl Tasks {
         let _lock = lock(database)?;
         let (run, origin) = match self.unfinished(jobs).await? {
             Some(run) => {
-                let running = self.list(jobs, Some(State::Running), MOST_INTERRUPTED).await?;
+                let running = self.list(jobs, Some(JobState::Running), MOST_INTERRUPTED).await?;
                 (run, Origin::Resumed { interrupted: running.iter().map(|record| record.job.id).collect() })
             }
             None => {
@@ -98,7 +98,7 @@ impl Tasks {
         struct OfRun {
             run: Run,
         }
-        for state in State::ALL.iter().copied().filter(|state| !state.is_finished()) {
+        for state in JobState::ALL.iter().copied().filter(|state| !state.is_finished()) {
             if let Some(record) = self.list(jobs, Some(state), 1).await?.first() {
                 return Ok(Some(record.job.payload.decode::<OfRun>()?.run));
             }
@@ -109,7 +109,7 @@ impl Tasks {
     async fn list(
         &self,
         jobs: &dyn Inspect,
-        state: Option<State>,
+        state: Option<JobState>,
         limit: u32,
     ) -> Result<Vec<queue::backend::JobRecord>> {
         let mut request = ListRequest::new(limit);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use queue::backend::JobRecord;
-use queue::{JobId, State, Timestamp};
+use queue::{JobId, JobState, Timestamp};
 use queue_examples::Result;
 
 use crate::run::Tasks;
@@ -75,7 +75,7 @@ impl Tally {
     pub(crate) fn add(&mut self, tasks: &Tasks, record: JobRecord) -> Result {
         self.jobs += 1;
         let result = record.result.as_deref().unwrap_or_default();
-        if record.state != State::Completed {
+        if record.state != JobState::Completed {
             self.add_failure(record);
         } else if record.job.kind.as_str() == tasks.measure.name() {
             let measured = tasks.measure.decode(result)?;

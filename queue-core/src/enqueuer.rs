@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::backend::{CancelReply, CancelRequest};
-use crate::{Backend, Error, JobId, Kind, NewJob, Payload, Result, State, Submitted, Timestamp};
+use crate::{Backend, Error, JobId, JobState, Kind, NewJob, Payload, Result, Submitted, Timestamp};
 
 /// The result of [`Enqueuer::dequeue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Dequeued {
     /// A worker runs the job, or is about to. The job is not changed.
     Running,
     /// The job was finished, in this state.
-    Finished(State),
+    Finished(JobState),
     /// The job does not exist.
     NotFound,
 }

@@ -1,11 +1,27 @@
 //! The states of a job.
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::{Error, Result};
 
 /// The state of a job.
+///
+/// Its text is the same in every backend, in SQL, and in JSON:
+///
+/// ```
+/// use queue_core::JobState;
+///
+/// assert_eq!(JobState::Dead.to_string(), "dead");
+/// assert_eq!("dead".parse::<JobState>()?, JobState::Dead);
+/// assert!("Dead".parse::<JobState>().unwrap_err().to_string().contains("`completed`"));
+/// # Ok::<(), queue_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum State {
+pub enum JobState {
     /// The job waits for its `run_at`.
     Scheduled,
     /// The job can be claimed.
@@ -22,7 +38,7 @@ pub enum State {
     Cancelled,
 }
 
-impl State {
+impl JobState {
     /// All states, the unfinished ones first.
     pub const ALL: &[Self] = &[
         Self::Scheduled,
@@ -55,8 +71,25 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for JobState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for JobState {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL.iter().find(|state| state.as_str() == text).copied().ok_or_else(|| {
+            let known: Vec<String> = Self::ALL.iter().map(|state| format!("`{state}`")).collect();
+            Error::invalid("read a job state", format!("`{text}` is not one of {}", known.join(", ")))
+        })
+    }
+}
+
+impl Serialize for JobState {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

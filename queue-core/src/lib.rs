@@ -55,7 +55,7 @@ pub use handler::{Blocking, blocking};
 pub use handler::{Handler, HandlerResult, JobError, Stop};
 pub use id::{ClaimId, JobId, Token, WorkerId};
 pub use job::{Insertion, JobSpec, NewJob, Submitted, TaskOptions};
-pub use job_state::State;
+pub use job_state::JobState;
 pub use limits::Limits;
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::{
-    Client, Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobContext, JobId, JobQueue, Kind, Limits,
-    MemoryBackend, NewJob, Payload, Queue, ResultTask, State, Task, TaskDefinition, TaskOptions, Timestamp,
+    Client, Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobContext, JobId, JobQueue, JobState, Kind,
+    Limits, MemoryBackend, NewJob, Payload, Queue, ResultTask, Task, TaskDefinition, TaskOptions, Timestamp,
     Worker,
 };
 
@@ -118,7 +118,7 @@ async fn job_option_overrides_task_option_and_default() {
     let record = queue.inspect().unwrap().jobs(&[ids[0].id]).await.unwrap().remove(0).unwrap();
     assert_eq!((record.job.max_retries, record.job.priority), (3, -1));
     assert_eq!(record.job.timeout, Duration::from_secs(9));
-    assert_eq!((record.job.queue.as_str(), record.state), ("default", State::Ready));
+    assert_eq!((record.job.queue.as_str(), record.state), ("default", JobState::Ready));
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::{
-    Client, EnqueuerExt, Error, ErrorKind, HandlerResult, JobContext, JobQueue, MemoryBackend, ResultTask,
-    State, TaskDefinition, TaskOptions, Worker,
+    Client, EnqueuerExt, Error, ErrorKind, HandlerResult, JobContext, JobQueue, JobState, MemoryBackend,
+    ResultTask, TaskDefinition, TaskOptions, Worker,
 };
 
 /// Its JSON has no field `id`, without which it cannot be decoded.
@@ -105,7 +105,7 @@ where
     });
     let record = ended.await.unwrap();
     worker.shutdown(Duration::from_secs(5)).await;
-    assert_eq!(record.state, State::Dead);
+    assert_eq!(record.state, JobState::Dead);
     assert!(record.result.is_none());
     record.error.unwrap()
 }

@@ -1,7 +1,7 @@
 //! Cancels jobs.
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
-use queue_core::{JobId, Result, State};
+use queue_core::{JobId, JobState, Result};
 use tokio_postgres::Row;
 
 use crate::core::Core;
@@ -40,7 +40,7 @@ fn reply(row: &Row) -> Result<CancelReply, Fault> {
     let state: Option<&str> = row::get(row, 1)?;
     Ok(match state.map(row::state_of).transpose()? {
         None => CancelReply::NotFound,
-        Some(State::Running) => CancelReply::Running,
+        Some(JobState::Running) => CancelReply::Running,
         Some(state) => CancelReply::Finished(state),
     })
 }

@@ -30,7 +30,7 @@ pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRe
     let read = async {
         check_visible(core).await?;
         let after = request.after.map_or(Id([0; 16]), Id::from);
-        let state = request.state.map(queue_core::State::as_str);
+        let state = request.state.map(queue_core::JobState::as_str);
         let queue = request.queue.as_ref().map(QueueName::as_str);
         let kind = request.kind.as_ref().map(Kind::as_str);
         let limit = i64::from(request.limit);

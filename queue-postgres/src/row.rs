@@ -2,7 +2,7 @@
 
 use queue_core::backend::error_chain;
 use queue_core::{
-    Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, State, Timestamp, WorkerId,
+    Attributes, Backoff, ClaimId, JobId, JobSpec, JobState, Kind, Payload, QueueName, Timestamp, WorkerId,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -41,14 +41,14 @@ pub(crate) fn worker_id_if_any(row: &Row, column: usize) -> Outcome<Option<Worke
 }
 
 /// Reads a state.
-pub(crate) fn state(row: &Row, column: usize) -> Outcome<State> {
+pub(crate) fn state(row: &Row, column: usize) -> Outcome<JobState> {
     let word: &str = get(row, column)?;
     state_of(word)
 }
 
 /// The state of this name.
-pub(crate) fn state_of(word: &str) -> Outcome<State> {
-    let found = State::ALL.iter().copied().find(|state| state.as_str() == word);
+pub(crate) fn state_of(word: &str) -> Outcome<JobState> {
+    let found = JobState::ALL.iter().copied().find(|state| state.as_str() == word);
     found.ok_or_else(|| corrupt(format!("unknown state `{word}`")))
 }
 

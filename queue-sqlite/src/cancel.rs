@@ -1,7 +1,7 @@
 //! Cancels jobs.
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning, WakeHints};
-use queue_core::{JobId, State, Timestamp};
+use queue_core::{JobId, JobState, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Outcome, corrupt};
@@ -43,14 +43,14 @@ fn cancel(
     let state =
         state::state(state.ok_or_else(|| corrupt(format!("the job {job} is neither live nor finished")))?)?;
     match state {
-        State::Scheduled | State::Ready | State::Retrying => {
+        JobState::Scheduled | JobState::Ready | JobState::Retrying => {
             let attempt = attempt.unwrap_or_default();
             let finished =
-                Finish { seq, state: State::Cancelled, attempt, claim: None, error: None, result: None };
+                Finish { seq, state: JobState::Cancelled, attempt, claim: None, error: None, result: None };
             finish(connection, now, &[finished])?;
             Ok(CancelReply::Cancelled)
         }
-        State::Running => {
+        JobState::Running => {
             if if_running == IfRunning::Signal {
                 connection.prepare_cached(REQUEST)?.execute([seq])?;
                 hints.add_cancel(job);

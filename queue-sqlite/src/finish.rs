@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use queue_core::{State, Timestamp};
+use queue_core::{JobState, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::{Outcome, corrupt};
@@ -21,7 +21,7 @@ const LIVE_DELETE: &str = include_str!("sql/live_delete.sql");
 /// A job and its outcome.
 pub(crate) struct Finish<'a> {
     pub(crate) seq: i64,
-    pub(crate) state: State,
+    pub(crate) state: JobState,
     pub(crate) attempt: u32,
     /// The claim that finished the job; `None` if a cancel or a rescue did.
     pub(crate) claim: Option<[u8; 16]>,

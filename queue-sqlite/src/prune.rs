@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::Prune;
-use queue_core::{JobId, State, Timestamp};
+use queue_core::{JobId, JobState, Timestamp};
 use rusqlite::{Connection, Row};
 
 use crate::error::Outcome;
@@ -20,7 +20,7 @@ const JOBS: &str = include_str!("sql/prune_jobs.sql");
 const REMOVABLE_WORKERS: &str = include_str!("sql/workers_gone.sql");
 const WORKERS: &str = include_str!("sql/prune_workers.sql");
 
-const FINISHED: [State; 3] = [State::Completed, State::Cancelled, State::Dead];
+const FINISHED: [JobState; 3] = [JobState::Completed, JobState::Cancelled, JobState::Dead];
 
 /// How long the row of a lost or retired worker is kept, so that its id is not registered again.
 const WORKER_ROWS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);

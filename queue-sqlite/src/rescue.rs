@@ -1,7 +1,7 @@
 //! Rescues the jobs of lost workers and the jobs past their deadline.
 
 use queue_core::backend::{DEADLINE_PASSED_ERROR, Hint, WORKER_LOST_ERROR, WakeHints};
-use queue_core::{State, Timestamp};
+use queue_core::{JobState, Timestamp};
 use rusqlite::Connection;
 
 use crate::error::Outcome;
@@ -133,9 +133,9 @@ fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &st
             // No claim, because the lost one did not finish the job: its settle must return
             // `LeaseLost`.
             let (claim, result) = (None, None);
-            finished.push(Finish { seq, state: State::Dead, attempt, claim, error: Some(error), result });
+            finished.push(Finish { seq, state: JobState::Dead, attempt, claim, error: Some(error), result });
         } else {
-            end_lease(connection, seq, &NextState { state: State::Ready, run_at, attempt })?;
+            end_lease(connection, seq, &NextState { state: JobState::Ready, run_at, attempt })?;
             done.hints.add(Hint::new(names.queue(connection, queue)?, priority, run_at));
             done.rescued += 1;
         }

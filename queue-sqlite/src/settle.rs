@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict, WakeHints};
-use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
+use queue_core::{Error, ErrorKind, JobState, Result, Timestamp, Token};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Fault, Outcome, corrupt};
@@ -178,25 +178,25 @@ impl<'a> Changes<'a> {
         let finish = |state, error, result| Finish { seq, state, attempt, claim, error, result };
         match &settlement.verdict {
             Verdict::Complete(Completion { result, .. }) => {
-                self.finished.push(finish(State::Completed, None, result.as_deref()));
+                self.finished.push(finish(JobState::Completed, None, result.as_deref()));
             }
             Verdict::Bury { error } => {
                 self.failures.push(AttemptFailure { seq, attempt, error });
-                self.finished.push(finish(State::Dead, Some(error), None));
+                self.finished.push(finish(JobState::Dead, Some(error), None));
             }
-            Verdict::Cancel { reason } => self.finished.push(finish(State::Cancelled, Some(reason), None)),
+            Verdict::Cancel { reason } => self.finished.push(finish(JobState::Cancelled, Some(reason), None)),
             Verdict::Retry { error, delay } => {
                 self.failures.push(AttemptFailure { seq, attempt, error });
                 if attempt > u32::from(lease.max_retries) {
-                    self.finished.push(finish(State::Dead, Some(error), None));
+                    self.finished.push(finish(JobState::Dead, Some(error), None));
                 } else {
                     let next =
-                        NextState { state: State::Retrying, run_at: now.saturating_add(*delay), attempt };
+                        NextState { state: JobState::Retrying, run_at: now.saturating_add(*delay), attempt };
                     self.reschedule(connection, names, now, lease, &next)?;
                 }
             }
             Verdict::Snooze { delay } => {
-                let state = if delay.is_zero() { State::Ready } else { State::Scheduled };
+                let state = if delay.is_zero() { JobState::Ready } else { JobState::Scheduled };
                 let next = NextState {
                     state,
                     run_at: now.saturating_add(*delay),
@@ -206,7 +206,7 @@ impl<'a> Changes<'a> {
             }
             Verdict::Release => {
                 let next = NextState {
-                    state: State::Ready,
+                    state: JobState::Ready,
                     run_at: lease.run_at,
                     attempt: attempt.saturating_sub(1),
                 };
@@ -231,7 +231,7 @@ impl<'a> Changes<'a> {
         end_lease(connection, lease.seq, next)?;
         self.hints.add(
             Hint::new(names.queue(connection, lease.queue)?, lease.priority, next.run_at)
-                .due_in(if next.state == State::Ready { Duration::ZERO } else { now.until(next.run_at) }),
+                .due_in(if next.state == JobState::Ready { Duration::ZERO } else { now.until(next.run_at) }),
         );
         Ok(())
     }
@@ -239,7 +239,7 @@ impl<'a> Changes<'a> {
 
 /// The next state of a job whose lease ended.
 pub(crate) struct NextState {
-    pub(crate) state: State,
+    pub(crate) state: JobState,
     pub(crate) run_at: Timestamp,
     pub(crate) attempt: u32,
 }

@@ -1,26 +1,26 @@
 //! Numbers of states, which the rows store.
 
-use queue_core::State;
+use queue_core::JobState;
 
 use crate::error::{Outcome, corrupt};
 
 /// The number of a state. It must never change, because it is stored.
-pub(crate) const fn number(state: State) -> i64 {
+pub(crate) const fn number(state: JobState) -> i64 {
     match state {
-        State::Scheduled => 0,
-        State::Ready => 1,
-        State::Running => 2,
-        State::Retrying => 3,
-        State::Completed => 4,
-        State::Dead => 5,
-        State::Cancelled => 6,
+        JobState::Scheduled => 0,
+        JobState::Ready => 1,
+        JobState::Running => 2,
+        JobState::Retrying => 3,
+        JobState::Completed => 4,
+        JobState::Dead => 5,
+        JobState::Cancelled => 6,
         // Never stored: this version does not know the state.
         _ => -1,
     }
 }
 
-pub(crate) fn state(stored: i64) -> Outcome<State> {
-    State::ALL
+pub(crate) fn state(stored: i64) -> Outcome<JobState> {
+    JobState::ALL
         .iter()
         .copied()
         .find(|state| number(*state) == stored)
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn each_state_has_its_own_number() {
-        for &known in State::ALL {
+        for &known in JobState::ALL {
             assert_eq!(state(number(known)).unwrap(), known);
         }
         assert!(state(7).is_err());

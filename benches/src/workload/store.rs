@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use queue::sqlite::{SqliteBackend, SqliteConfig};
-use queue::{Backend, MemoryBackend, State};
+use queue::{Backend, JobState, MemoryBackend};
 
 use crate::cli::BackendName;
 
@@ -47,7 +47,7 @@ impl Store {
     /// Checks that this number of jobs completed and none is unfinished.
     pub(super) async fn ensure_completed(&self, jobs: usize) -> Result<()> {
         let stored = self.audit().await?;
-        let completed = stored.outcomes.iter().filter(|outcome| outcome.state == State::Completed).count();
+        let completed = stored.outcomes.iter().filter(|outcome| outcome.state == JobState::Completed).count();
         let unfinished = stored.live.len();
         ensure!(
             completed == jobs && unfinished == 0,

@@ -1,7 +1,7 @@
 //! Cancels of jobs.
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
-use queue_core::{JobId, Result, State, Timestamp};
+use queue_core::{JobId, JobState, Result, Timestamp};
 
 use crate::rows::{Live, Outcome, live, outcome};
 use crate::tables::Tables;
@@ -30,6 +30,6 @@ fn cancel_one(
         return Ok(CancelReply::Running);
     }
     let error = Some("cancelled before it started".to_owned());
-    tables.finish(id, &live, &Outcome { error, ..Outcome::of(&live, State::Cancelled, now) })?;
+    tables.finish(id, &live, &Outcome { error, ..Outcome::of(&live, JobState::Cancelled, now) })?;
     Ok(CancelReply::Cancelled)
 }

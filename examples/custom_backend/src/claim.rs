@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::iter::Peekable;
 
 use queue_core::backend::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
-use queue_core::{JobId, Kind, Result, State, Timestamp, Token};
+use queue_core::{JobId, JobState, Kind, Result, Timestamp, Token};
 
 use crate::error::corrupt;
 use crate::layout::{Id, Micros};
@@ -117,7 +117,7 @@ fn lease(
     id: JobId,
     old: &Live,
 ) -> Result<ClaimedJob> {
-    let mut new = Live { state: State::Running, attempt: old.attempt.saturating_add(1), ..old.clone() };
+    let mut new = Live { state: JobState::Running, attempt: old.attempt.saturating_add(1), ..old.clone() };
     let job = claimed(tables, Token { job: id, claim: request.claim }, &new)?;
     let deadline = now.saturating_add(job.timeout.saturating_add(request.grace));
     new.lease = Some(Lease { claim: request.claim, worker: request.worker, deadline, progress: None });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::{JobId, QueueName, Result, State, Timestamp};
+use queue_core::{JobId, JobState, QueueName, Result, Timestamp};
 
 use crate::error::Stored as _;
 use crate::layout::{Id, Micros};
@@ -19,7 +19,7 @@ pub(crate) fn promote(
     let due = due(tables, queue, now, limit)?;
     for &id in &due {
         let old = tables.indexed(id)?;
-        let new = old.freed(State::Ready, old.run_at);
+        let new = old.freed(JobState::Ready, old.run_at);
         tables.change_live(id, &old, &new)?;
         tables.hints.add(new.hint(now));
     }

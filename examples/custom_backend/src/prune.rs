@@ -1,7 +1,7 @@
 //! Removal of old finished jobs.
 
 use queue_core::backend::Prune;
-use queue_core::{JobId, Result, State, Timestamp};
+use queue_core::{JobId, JobState, Result, Timestamp};
 
 use crate::error::corrupt;
 use crate::layout::{Id, Micros};
@@ -11,7 +11,7 @@ use crate::tables::Tables;
 /// Removes up to `prune.limit` jobs. Returns their number.
 pub(crate) fn prune(tables: &mut Tables<'_>, now: Timestamp, prune: &Prune) -> Result<u64> {
     let mut left = prune.limit as usize;
-    for &state in State::ALL {
+    for &state in JobState::ALL {
         for id in old(tables, now, prune, state, left)? {
             let missing = || corrupt(format!("an index names job {id}, which has no outcome"));
             let end = outcome(&*tables.outcomes, id)?.ok_or_else(missing)?;
@@ -23,7 +23,13 @@ pub(crate) fn prune(tables: &mut Tables<'_>, now: Timestamp, prune: &Prune) -> R
 }
 
 /// Returns the oldest jobs in this state whose retention and idempotency window are over.
-fn old(tables: &Tables<'_>, now: Timestamp, prune: &Prune, state: State, limit: usize) -> Result<Vec<JobId>> {
+fn old(
+    tables: &Tables<'_>,
+    now: Timestamp,
+    prune: &Prune,
+    state: JobState,
+    limit: usize,
+) -> Result<Vec<JobId>> {
     let Some(retention) = prune.retention(state) else { return Ok(Vec::new()) };
     let oldest_kept = now.saturating_sub(retention).as_micros();
     let protected_from = JobId::least_at(now.saturating_sub(prune.idempotency_window));

@@ -1,7 +1,7 @@
 //! Rescues of leases of dead workers, and of leases past their deadline.
 
 use queue_core::backend::{DEADLINE_PASSED_ERROR, MaintainReply, MaintainRequest, WORKER_LOST_ERROR};
-use queue_core::{JobId, Result, State, Timestamp, WorkerId};
+use queue_core::{JobId, JobState, Result, Timestamp, WorkerId};
 use redb::ReadableTable as _;
 
 use crate::error::Doing as _;
@@ -80,11 +80,11 @@ fn rescue_one(
     if old.has_used_all_attempts() {
         reply.died += 1;
         // Without the claim, so that a later settle of the worker returns `LeaseLost`.
-        let end = Outcome { error: Some(why.to_owned()), ..Outcome::of(&old, State::Dead, now) };
+        let end = Outcome { error: Some(why.to_owned()), ..Outcome::of(&old, JobState::Dead, now) };
         return tables.finish(id, &old, &end);
     }
     reply.rescued += 1;
-    let new = old.freed(State::Ready, old.run_at);
+    let new = old.freed(JobState::Ready, old.run_at);
     tables.change_live(id, &old, &new)?;
     tables.hints.add(new.hint(now));
     Ok(())

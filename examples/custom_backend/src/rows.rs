@@ -8,7 +8,7 @@ mod worker;
 
 use std::time::Duration;
 
-use queue_core::{ClaimId, JobId, Result, State, Timestamp, WorkerId};
+use queue_core::{ClaimId, JobId, JobState, Result, Timestamp, WorkerId};
 
 pub(crate) use attempts::attempt_errors;
 pub(crate) use job::{JobRow, job};
@@ -58,8 +58,8 @@ pub(crate) fn time(micros: Micros) -> Result<Timestamp> {
     Timestamp::from_micros(micros).stored()
 }
 
-fn state(word: &str) -> Result<State> {
-    let known = State::ALL.iter().copied().find(|state| state.as_str() == word);
+fn state(word: &str) -> Result<JobState> {
+    let known = JobState::ALL.iter().copied().find(|state| state.as_str() == word);
     known.ok_or_else(|| corrupt(format!("there is no state `{word}`")))
 }
 

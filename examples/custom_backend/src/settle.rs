@@ -1,7 +1,7 @@
 //! Settlements: how leases end.
 
 use queue_core::backend::{Completion, SettleRequest, Settled, Settlement, Verdict};
-use queue_core::{Error, ErrorKind, Result, State, Timestamp, Token};
+use queue_core::{Error, ErrorKind, JobState, Result, Timestamp, Token};
 
 use crate::rows::{Live, Outcome, live, outcome};
 use crate::tables::Tables;
@@ -41,26 +41,28 @@ fn apply(
     let end = |state| Outcome { claim: Some(token.claim), ..Outcome::of(live, state, now) };
     match verdict {
         Verdict::Complete(Completion { result, .. }) => {
-            tables.finish(token.job, live, &Outcome { result: result.clone(), ..end(State::Completed) })
+            tables.finish(token.job, live, &Outcome { result: result.clone(), ..end(JobState::Completed) })
         }
-        Verdict::Cancel { reason } => {
-            tables.finish(token.job, live, &Outcome { error: Some(reason.clone()), ..end(State::Cancelled) })
-        }
+        Verdict::Cancel { reason } => tables.finish(
+            token.job,
+            live,
+            &Outcome { error: Some(reason.clone()), ..end(JobState::Cancelled) },
+        ),
         Verdict::Retry { error, delay } if !live.has_used_all_attempts() => {
             tables.add_error(token.job, live, now, error)?;
-            requeue(tables, now, token, live, &live.freed(State::Retrying, now.saturating_add(*delay)))
+            requeue(tables, now, token, live, &live.freed(JobState::Retrying, now.saturating_add(*delay)))
         }
         Verdict::Retry { error, .. } | Verdict::Bury { error } => {
             tables.add_error(token.job, live, now, error)?;
-            tables.finish(token.job, live, &Outcome { error: Some(error.clone()), ..end(State::Dead) })
+            tables.finish(token.job, live, &Outcome { error: Some(error.clone()), ..end(JobState::Dead) })
         }
         Verdict::Snooze { delay } => {
-            let state = if delay.is_zero() { State::Ready } else { State::Scheduled };
+            let state = if delay.is_zero() { JobState::Ready } else { JobState::Scheduled };
             let new = refunded(live.freed(state, now.saturating_add(*delay)));
             requeue(tables, now, token, live, &new)
         }
         Verdict::Release => {
-            let new = refunded(live.freed(State::Ready, live.run_at));
+            let new = refunded(live.freed(JobState::Ready, live.run_at));
             requeue(tables, now, token, live, &new)
         }
         _ => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::program::Program;
 use queue::backend::{JobRecord, ListRequest};
-use queue::{State, Timestamp};
+use queue::{JobState, Timestamp};
 use serde::Deserialize;
 
 const FILES: usize = 400;
@@ -100,7 +100,7 @@ fn measurements(records: &[JobRecord]) -> impl Iterator<Item = (&JobRecord, Meas
 
 fn assert_each_file_once(records: &[JobRecord], bytes: u64, lines: u64) {
     assert_eq!(records.len(), FILES + DEMONSTRATIONS);
-    assert!(records.iter().all(|record| record.state == State::Completed));
+    assert!(records.iter().all(|record| record.state == JobState::Completed));
     let path = |record: &JobRecord| record.job.payload.decode::<File>().unwrap().path;
     let paths: HashSet<PathBuf> = measurements(records).map(|(record, _)| path(record)).collect();
     assert_eq!(paths.len(), FILES);

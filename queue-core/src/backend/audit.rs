@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{ClaimId, JobId, QueueName, Result, State, Timestamp, WorkerId};
+use crate::{ClaimId, JobId, JobState, QueueName, Result, Timestamp, WorkerId};
 
 /// Returns all raw rows, for tests and for diagnosis. There is no limit on their number.
 #[async_trait]
@@ -53,7 +53,7 @@ pub struct LiveRow {
     /// Its priority.
     pub priority: i16,
     /// Its state.
-    pub state: State,
+    pub state: JobState,
     /// When it may run.
     pub run_at: Timestamp,
     /// The number of attempts charged so far.
@@ -71,7 +71,7 @@ pub struct LiveRow {
 impl LiveRow {
     /// The row of a job of priority 0 that was never claimed and has no retries.
     #[must_use]
-    pub const fn new(id: JobId, queue: QueueName, state: State, run_at: Timestamp) -> Self {
+    pub const fn new(id: JobId, queue: QueueName, state: JobState, run_at: Timestamp) -> Self {
         Self {
             id,
             queue,
@@ -88,7 +88,7 @@ impl LiveRow {
 
     /// Sets its state.
     #[must_use]
-    pub const fn state(mut self, state: State) -> Self {
+    pub const fn state(mut self, state: JobState) -> Self {
         self.state = state;
         self
     }
@@ -143,7 +143,7 @@ pub struct OutcomeRow {
     /// The job.
     pub id: JobId,
     /// Its state.
-    pub state: State,
+    pub state: JobState,
     /// When it was finished.
     pub finished_at: Timestamp,
     /// The number of attempts charged.
@@ -161,13 +161,13 @@ pub struct OutcomeRow {
 impl OutcomeRow {
     /// The row of a finished job without charged attempts.
     #[must_use]
-    pub const fn new(id: JobId, state: State, finished_at: Timestamp) -> Self {
+    pub const fn new(id: JobId, state: JobState, finished_at: Timestamp) -> Self {
         Self { id, state, finished_at, attempt: 0, max_retries: 0, claim: None, result: None, error: None }
     }
 
     /// Sets its state.
     #[must_use]
-    pub const fn state(mut self, state: State) -> Self {
+    pub const fn state(mut self, state: JobState) -> Self {
         self.state = state;
         self
     }

@@ -1,6 +1,6 @@
 //! Cancels of jobs.
 
-use crate::{JobId, State, Timestamp};
+use crate::{JobId, JobState, Timestamp};
 
 /// A request to cancel jobs.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub enum CancelReply {
     /// A worker holds the lease of the job.
     Running,
     /// The job was finished, in this state.
-    Finished(State),
+    Finished(JobState),
     /// The job does not exist.
     NotFound,
 }

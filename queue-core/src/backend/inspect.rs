@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{JobId, JobSpec, Kind, Progress, QueueName, Result, State, Timestamp};
+use crate::{JobId, JobSpec, JobState, Kind, Progress, QueueName, Result, Timestamp};
 
 /// Reads jobs. A read must never block a write.
 #[async_trait]
@@ -20,7 +20,7 @@ pub trait Inspect: Send + Sync {
 #[non_exhaustive]
 pub struct ListRequest {
     /// Only jobs in this state.
-    pub state: Option<State>,
+    pub state: Option<JobState>,
     /// Only jobs of this queue.
     pub queue: Option<QueueName>,
     /// Only jobs of this kind.
@@ -40,7 +40,7 @@ impl ListRequest {
 
     /// Only jobs in this state.
     #[must_use]
-    pub const fn state(mut self, state: State) -> Self {
+    pub const fn state(mut self, state: JobState) -> Self {
         self.state = Some(state);
         self
     }
@@ -77,7 +77,7 @@ pub struct JobRecord {
     /// When it was submitted.
     pub created_at: Timestamp,
     /// Its state.
-    pub state: State,
+    pub state: JobState,
     /// When an unfinished job may run. It has no meaning for a finished job.
     pub run_at: Timestamp,
     /// The number of attempts charged so far.
@@ -97,7 +97,7 @@ pub struct JobRecord {
 impl JobRecord {
     /// An unfinished job that was never claimed.
     #[must_use]
-    pub const fn new(job: JobSpec, created_at: Timestamp, state: State, run_at: Timestamp) -> Self {
+    pub const fn new(job: JobSpec, created_at: Timestamp, state: JobState, run_at: Timestamp) -> Self {
         Self {
             job,
             created_at,

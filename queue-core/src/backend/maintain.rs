@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Hint;
 use crate::limits::{DEFAULT_DEAD_RETENTION, DEFAULT_IDEMPOTENCY_WINDOW, DEFAULT_RETENTION};
-use crate::{State, Timestamp, WorkerId};
+use crate::{JobState, Timestamp, WorkerId};
 
 /// A request for a bounded amount of upkeep. A limit of zero, or `None`, skips that part.
 #[derive(Debug, Clone)]
@@ -78,12 +78,12 @@ impl Prune {
     /// Returns the retention of a finished state. `None` for an unfinished state, which is never
     /// pruned.
     #[must_use]
-    pub const fn retention(&self, state: State) -> Option<Duration> {
+    pub const fn retention(&self, state: JobState) -> Option<Duration> {
         match state {
-            State::Completed => Some(self.completed),
-            State::Cancelled => Some(self.cancelled),
-            State::Dead => Some(self.dead),
-            State::Scheduled | State::Ready | State::Running | State::Retrying => None,
+            JobState::Completed => Some(self.completed),
+            JobState::Cancelled => Some(self.cancelled),
+            JobState::Dead => Some(self.dead),
+            JobState::Scheduled | JobState::Ready | JobState::Running | JobState::Retrying => None,
         }
     }
 }

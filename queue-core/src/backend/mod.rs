@@ -68,6 +68,7 @@ mod manage;
 mod migration;
 mod process;
 mod ready_queues;
+mod record_json;
 mod rescue;
 mod settle;
 mod wake;

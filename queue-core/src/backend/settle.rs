@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{State, Timestamp, Token, WorkerId};
+use crate::{JobState, Timestamp, Token, WorkerId};
 
 /// A request to settle leases of a worker.
 #[derive(Debug, Clone)]
@@ -110,11 +110,11 @@ impl Completion {
 impl Verdict {
     /// Returns the finished state that the verdict always causes. `None` if the job may run again.
     #[must_use]
-    pub const fn final_state(&self) -> Option<State> {
+    pub const fn final_state(&self) -> Option<JobState> {
         match self {
-            Self::Complete(_) => Some(State::Completed),
-            Self::Bury { .. } => Some(State::Dead),
-            Self::Cancel { .. } => Some(State::Cancelled),
+            Self::Complete(_) => Some(JobState::Completed),
+            Self::Bury { .. } => Some(JobState::Dead),
+            Self::Cancel { .. } => Some(JobState::Cancelled),
             Self::Retry { .. } | Self::Snooze { .. } | Self::Release => None,
         }
     }
@@ -122,12 +122,12 @@ impl Verdict {
     /// Returns whether this verdict can end a job in the state `outcome`. If the same token ended
     /// it, a repeated settle is [`Done`](Settled::Done).
     #[must_use]
-    pub const fn ended_as(&self, outcome: State) -> bool {
+    pub const fn ended_as(&self, outcome: JobState) -> bool {
         matches!(
             (self, outcome),
-            (Self::Complete(_), State::Completed)
-                | (Self::Bury { .. } | Self::Retry { .. }, State::Dead)
-                | (Self::Cancel { .. }, State::Cancelled)
+            (Self::Complete(_), JobState::Completed)
+                | (Self::Bury { .. } | Self::Retry { .. }, JobState::Dead)
+                | (Self::Cancel { .. }, JobState::Cancelled)
         )
     }
 }

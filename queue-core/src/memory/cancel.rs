@@ -2,7 +2,7 @@
 
 use super::store::{Ending, LiveState, Store};
 use crate::backend::{CancelReply, CancelRequest, IfRunning};
-use crate::{JobId, State, Timestamp};
+use crate::{JobId, JobState, Timestamp};
 
 impl Store {
     pub(super) fn cancel(&mut self, now: Timestamp, request: &CancelRequest) -> Vec<CancelReply> {
@@ -24,7 +24,7 @@ impl Store {
                 CancelReply::Running
             }
             (LiveState::Scheduled | LiveState::Retrying | LiveState::Ready, _) => {
-                let ending = Ending { state: State::Cancelled, claim: None, result: None, error: None };
+                let ending = Ending { state: JobState::Cancelled, claim: None, result: None, error: None };
                 self.finish(id, now, ending);
                 CancelReply::Cancelled
             }

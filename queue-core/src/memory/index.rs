@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::{Live, LiveState};
-use crate::{JobId, JobSpec, Kind, QueueName, State, Timestamp, WorkerId};
+use crate::{JobId, JobSpec, JobState, Kind, QueueName, Timestamp, WorkerId};
 
 /// The position of a job in an index that is sorted by time.
 pub(super) type Position = (Timestamp, JobId);
@@ -24,7 +24,7 @@ pub(super) struct Index {
     /// Running jobs by the worker that holds them.
     pub(super) held: BTreeMap<WorkerId, BTreeSet<JobId>>,
     /// Finished jobs by the time when they were finished.
-    pub(super) finished: BTreeMap<State, BTreeSet<Position>>,
+    pub(super) finished: BTreeMap<JobState, BTreeSet<Position>>,
 }
 
 impl Index {
@@ -68,7 +68,7 @@ impl Index {
         }
     }
 
-    pub(super) fn add_finished(&mut self, state: State, position: Position) {
+    pub(super) fn add_finished(&mut self, state: JobState, position: Position) {
         self.finished.entry(state).or_default().insert(position);
     }
 

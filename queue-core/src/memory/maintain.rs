@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::store::{Ending, LiveState, Store, WorkerStatus};
 use crate::backend::{DEADLINE_PASSED_ERROR, MaintainReply, MaintainRequest, Prune, WORKER_LOST_ERROR};
-use crate::{JobId, QueueName, State, Timestamp, WorkerId};
+use crate::{JobId, JobState, QueueName, Timestamp, WorkerId};
 
 impl Store {
     pub(super) fn maintain(&mut self, now: Timestamp, request: &MaintainRequest) -> MaintainReply {
@@ -96,7 +96,7 @@ impl Store {
         if self.has_used_all_attempts(id) {
             // Without the claim, so that a later settle of its worker returns `LeaseLost`.
             let error = Some(error.to_owned());
-            self.finish(id, now, Ending { state: State::Dead, claim: None, result: None, error });
+            self.finish(id, now, Ending { state: JobState::Dead, claim: None, result: None, error });
             reply.died += 1;
         } else {
             self.change(id, |live| live.state = LiveState::Ready);
@@ -110,7 +110,7 @@ impl Store {
         let protected = JobId::least_at(now.saturating_sub(prune.idempotency_window));
         let limit = usize::try_from(prune.limit).unwrap_or(usize::MAX);
         let ended_before = |state| now.saturating_sub(prune.retention(state).unwrap_or_default());
-        let old: Vec<(State, (Timestamp, JobId))> = self
+        let old: Vec<(JobState, (Timestamp, JobId))> = self
             .index
             .finished
             .iter()
@@ -126,7 +126,7 @@ impl Store {
         u64::try_from(old.len()).unwrap_or(u64::MAX)
     }
 
-    fn remove_finished(&mut self, state: State, position: (Timestamp, JobId)) {
+    fn remove_finished(&mut self, state: JobState, position: (Timestamp, JobId)) {
         if let Some(positions) = self.index.finished.get_mut(&state) {
             positions.remove(&position);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::store::{Ending, LiveState, Store};
 use crate::backend::{Settled, Settlement, Verdict};
-use crate::{JobId, Result, State, Timestamp, Token};
+use crate::{JobId, JobState, Result, Timestamp, Token};
 
 impl Store {
     pub(super) fn settle(&mut self, now: Timestamp, settlements: Vec<Settlement>) -> Vec<Result<Settled>> {
@@ -17,8 +17,8 @@ impl Store {
             return if self.was_settled_so(token, &verdict) { Settled::Done } else { Settled::LeaseLost };
         }
         match verdict {
-            Verdict::Complete(completion) => self.end(token, now, State::Completed, completion.result, None),
-            Verdict::Cancel { reason } => self.end(token, now, State::Cancelled, None, Some(reason)),
+            Verdict::Complete(done) => self.end(token, now, JobState::Completed, done.result, None),
+            Verdict::Cancel { reason } => self.end(token, now, JobState::Cancelled, None, Some(reason)),
             Verdict::Bury { error } => self.bury(token, now, error),
             Verdict::Retry { error, delay } => self.retry(token, now, error, delay),
             Verdict::Snooze { delay } => self.snooze(token.job, now, delay),
@@ -37,7 +37,7 @@ impl Store {
         &mut self,
         token: Token,
         now: Timestamp,
-        state: State,
+        state: JobState,
         result: Option<Vec<u8>>,
         error: Option<String>,
     ) {
@@ -46,7 +46,7 @@ impl Store {
 
     fn bury(&mut self, token: Token, now: Timestamp, error: String) {
         self.record_error(token.job, now, error.clone());
-        self.end(token, now, State::Dead, None, Some(error));
+        self.end(token, now, JobState::Dead, None, Some(error));
     }
 
     fn retry(&mut self, token: Token, now: Timestamp, error: String, delay: Duration) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::index::Index;
 pub(super) use super::live::{Lease, Live, LiveState};
 use crate::backend::{AttemptError, Hint, WakeHints};
-use crate::{ClaimId, JobId, JobSpec, QueueName, State, Timestamp, Token, WorkerId};
+use crate::{ClaimId, JobId, JobSpec, JobState, QueueName, Timestamp, Token, WorkerId};
 
 /// All rows, and the hints of the transaction that holds the lock.
 #[derive(Default)]
@@ -37,7 +37,7 @@ pub(super) struct Job {
 
 /// How a job ended.
 pub(super) struct Outcome {
-    pub(super) state: State,
+    pub(super) state: JobState,
     pub(super) finished_at: Timestamp,
     pub(super) attempt: u32,
     /// The claim whose settle ended it.
@@ -64,19 +64,19 @@ pub(super) enum WorkerStatus {
 
 /// How a job ends, without the fields that its live row has.
 pub(super) struct Ending {
-    pub(super) state: State,
+    pub(super) state: JobState,
     pub(super) claim: Option<ClaimId>,
     pub(super) result: Option<Vec<u8>>,
     pub(super) error: Option<String>,
 }
 
 impl Live {
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> JobState {
         match self.state {
-            LiveState::Scheduled => State::Scheduled,
-            LiveState::Retrying => State::Retrying,
-            LiveState::Ready => State::Ready,
-            LiveState::Running(_) => State::Running,
+            LiveState::Scheduled => JobState::Scheduled,
+            LiveState::Retrying => JobState::Retrying,
+            LiveState::Ready => JobState::Ready,
+            LiveState::Running(_) => JobState::Running,
         }
     }
 

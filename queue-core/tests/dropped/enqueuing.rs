@@ -110,7 +110,7 @@ async fn dropped_dequeue_can_be_repeated() {
         let last = at_each_poll(async || enqueuer.dequeue(id).await, async |_| {}).await.unwrap();
         assert_eq!(
             last,
-            Dequeued::Finished(queue_core::State::Cancelled),
+            Dequeued::Finished(queue_core::JobState::Cancelled),
             "a dropped dequeue has cancelled the job"
         );
     }

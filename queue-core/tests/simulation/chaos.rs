@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::backend::{CancelReply, CancelRequest, JobRecord, ListRequest};
-use queue_core::{Backend, JobId, JobQueue, QueueName, Result, RunningWorker, State, TaskHandle};
+use queue_core::{Backend, JobId, JobQueue, JobState, QueueName, Result, RunningWorker, TaskHandle};
 
 use crate::environment::World;
 use crate::script::{Script, SharedLog, serve, submit_all, task, wait_until_finished};
@@ -226,19 +226,19 @@ impl Chaos {
         assert!(record.attempt <= most, "{record:?}");
         let log = self.log.lock().unwrap();
         match record.state {
-            State::Completed => {
+            JobState::Completed => {
                 assert!(log.succeeded.contains(&(id, record.attempt)), "no handler succeeded: {record:?}");
                 if is_unwanted {
                     self.storage.tally.count(Rare::CompletedDespiteCancel);
                 }
             }
-            State::Dead => assert_eq!(record.attempt, most, "{record:?}"),
-            State::Cancelled => assert!(is_unwanted, "no cancel was sent: {record:?}"),
+            JobState::Dead => assert_eq!(record.attempt, most, "{record:?}"),
+            JobState::Cancelled => assert!(is_unwanted, "no cancel was sent: {record:?}"),
             _ => panic!("{record:?}"),
         }
         if let Some(Some(claims)) = self.unwanted.get(&id) {
             assert_eq!(self.storage.claims_of(id), *claims, "claimed after its cancel: {record:?}");
-            assert_eq!(record.state, State::Cancelled);
+            assert_eq!(record.state, JobState::Cancelled);
         }
         let starts = log.started.iter().filter(|(job, _)| *job == id).count();
         self.storage.tally.count_many(Rare::RanAgain, starts.saturating_sub(1) as u64);
@@ -249,9 +249,9 @@ impl Chaos {
 /// Attempts that were charged and failed.
 fn charged_failures(record: &JobRecord) -> usize {
     let failed = match record.state {
-        State::Completed => record.attempt - 1,
+        JobState::Completed => record.attempt - 1,
         // Depends on whether the cancel ended an attempt.
-        State::Cancelled => return record.errors.len(),
+        JobState::Cancelled => return record.errors.len(),
         _ => record.attempt,
     };
     failed as usize

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use queue_core::{Backend, State};
+use queue_core::{Backend, JobState};
 
 use crate::environment::World;
 use crate::script::{Script, SharedLog, enqueue_all, serve, states, wait_until_finished};
@@ -36,11 +36,11 @@ fn dropped_shutdown_leaves_no_lease_without_worker() {
             let is_over = is_over_after(polls, worker.shutdown(Duration::from_secs(60))).await;
             assert!(!is_over, "the handlers run for longer than a poll");
             for row in storage.extensions().audit.unwrap().stored().await.unwrap().live {
-                assert_eq!(row.worker.is_some(), row.state == State::Running, "{row:?}");
+                assert_eq!(row.worker.is_some(), row.state == JobState::Running, "{row:?}");
             }
             let (other, _) = serve(&world, 2, &storage, &log);
             wait_until_finished(&world, &storage).await;
-            assert_eq!(states(&storage).await, [State::Completed; 30]);
+            assert_eq!(states(&storage).await, [JobState::Completed; 30]);
             other.shutdown(Duration::from_secs(1)).await;
             let rows = storage.extensions().audit.unwrap().stored().await.unwrap();
             assert!(rows.workers.is_empty(), "the dropped worker is lost, and the other has retired");

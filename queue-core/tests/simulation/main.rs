@@ -26,7 +26,7 @@ use chaos::Chaos;
 use environment::World;
 use queue_core::backend::{CancelRequest, ListRequest};
 use queue_core::{
-    Backend, Enqueuer, HandlerResult, JobContext, JobError, JobQueue, State, TaskDefinition, Worker,
+    Backend, Enqueuer, HandlerResult, JobContext, JobError, JobQueue, JobState, TaskDefinition, Worker,
 };
 use script::{
     Script, SharedLog, enqueue_all, mixed_scripts, serve, settings, states, task, wait_until_finished,
@@ -52,7 +52,7 @@ fn two_workers_complete_each_job_once() {
                 let (second, _) = serve(&world, 2, &storage, &log);
                 enqueue_all(&world, &handle, &mixed_scripts(&world)).await;
                 wait_until_finished(&world, &storage).await;
-                assert_eq!(states(&storage).await, [State::Completed; 60], "seed {seed}");
+                assert_eq!(states(&storage).await, [JobState::Completed; 60], "seed {seed}");
                 first.shutdown(Duration::from_secs(1)).await;
                 second.shutdown(Duration::from_secs(1)).await;
             }
@@ -74,7 +74,7 @@ fn lost_requests_and_replies_lose_no_job() {
             let (second, _) = serve(&world, 2, &storage, &log);
             enqueue_all(&world, &handle, &mixed_scripts(&world)).await;
             wait_until_finished(&world, &storage).await;
-            assert_eq!(states(&storage).await, [State::Completed; 60], "seed {seed}");
+            assert_eq!(states(&storage).await, [JobState::Completed; 60], "seed {seed}");
             first.shutdown(Duration::from_secs(1)).await;
             second.shutdown(Duration::from_secs(1)).await;
         });
@@ -102,7 +102,7 @@ fn killed_process_has_its_jobs_rescued() {
                 world.kill(1);
                 std::mem::forget(victim);
                 wait_until_finished(&world, &storage).await;
-                assert_eq!(states(&storage).await, [State::Completed; 60], "seed {seed}");
+                assert_eq!(states(&storage).await, [JobState::Completed; 60], "seed {seed}");
                 survivor.shutdown(Duration::from_secs(1)).await;
             }
         });
@@ -162,10 +162,10 @@ fn panic_or_timeout_fails_only_its_job() {
             let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();
             let ends: Vec<_> =
                 all.iter().map(|r| (r.state, r.attempt, r.errors.first().map(|e| &*e.error))).collect();
-            assert_eq!(ends[0], (State::Dead, 9, Some("panicked: as scripted")));
-            assert_eq!(ends[1], (State::Dead, 9, Some("timed out after 20s")));
-            assert_eq!(ends[2], (State::Dead, 9, Some("timed out after 20s: stopped by its token")));
-            assert_eq!(ends[3], (State::Completed, 1, None));
+            assert_eq!(ends[0], (JobState::Dead, 9, Some("panicked: as scripted")));
+            assert_eq!(ends[1], (JobState::Dead, 9, Some("timed out after 20s")));
+            assert_eq!(ends[2], (JobState::Dead, 9, Some("timed out after 20s: stopped by its token")));
+            assert_eq!(ends[3], (JobState::Completed, 1, None));
             assert_eq!(worker.shutdown(Duration::ZERO).await.abandoned, 0);
         });
     });
@@ -186,7 +186,7 @@ fn cancel_reaches_a_running_job_at_once() {
         let before = world.time();
         storage.cancel(CancelRequest::new(vec![id]).signal_running()).await.unwrap();
         wait_until_finished(&world, &storage).await;
-        assert_eq!(states(&storage).await, [State::Cancelled]);
+        assert_eq!(states(&storage).await, [JobState::Cancelled]);
         assert!(
             before.until(world.time()) < Duration::from_secs(1),
             "the cancel must not wait for the heartbeat"
@@ -212,11 +212,18 @@ fn shutdown_releases_unfinished_jobs() {
             let report = worker.shutdown(Duration::from_millis(120)).await;
             assert_eq!(report.abandoned, 0);
             let all = storage.extensions().inspect.unwrap().list(ListRequest::new(99)).await.unwrap();
-            assert_eq!(all[0].state, State::Completed, "it had time to end");
+            assert_eq!(all[0].state, JobState::Completed, "it had time to end");
             for record in &all[2..4] {
-                assert_eq!((record.state, record.attempt), (State::Ready, 0), "released, without a charge");
+                assert_eq!(
+                    (record.state, record.attempt),
+                    (JobState::Ready, 0),
+                    "released, without a charge"
+                );
             }
-            assert!(all.iter().all(|record| record.state != State::Running), "seed {seed}: no lease is left");
+            assert!(
+                all.iter().all(|record| record.state != JobState::Running),
+                "seed {seed}: no lease is left"
+            );
             assert!(storage.extensions().audit.unwrap().stored().await.unwrap().workers.is_empty());
         });
     });
@@ -255,7 +262,7 @@ fn lost_worker_drops_its_jobs_and_registers_again() {
         memory.maintain(queue_core::backend::MaintainRequest::rescue(10).at(far)).await.unwrap();
         wait_until_finished(&world, &storage).await;
         assert_eq!(log.lock().unwrap().started, [(id, 1), (id, 2)]);
-        assert_eq!(states(&storage).await, [State::Completed]);
+        assert_eq!(states(&storage).await, [JobState::Completed]);
         worker.shutdown(Duration::ZERO).await;
     });
 }
@@ -319,7 +326,7 @@ fn shutdown_keeps_a_handlers_decision() {
         let worker = Worker::new().serve(&queue).start_in(&world.process(1)).unwrap();
         world.sleep(Duration::from_millis(50)).await;
         worker.shutdown(Duration::from_millis(10)).await;
-        assert_eq!(states(&storage).await, [State::Dead]);
+        assert_eq!(states(&storage).await, [JobState::Dead]);
     });
 }
 
@@ -342,7 +349,7 @@ fn handler_that_cancels_its_token_continues() {
         own.register(&mut queue).unwrap().enqueue(&()).await.unwrap();
         let worker = Worker::new().serve(&queue).start_in(&world.process(1)).unwrap();
         wait_until_finished(&world, &storage).await;
-        assert_eq!(states(&storage).await, [State::Completed]);
+        assert_eq!(states(&storage).await, [JobState::Completed]);
         worker.shutdown(Duration::ZERO).await;
     });
 }
@@ -369,6 +376,6 @@ fn settings_of_never_lose_no_job() {
         enqueue_all(&world, &handle, &vec![Script::Take(5); 50]).await;
         wait_until_finished(&world, &storage).await;
         worker.shutdown(never).await;
-        assert_eq!(states(&storage).await, [State::Completed; 50]);
+        assert_eq!(states(&storage).await, [JobState::Completed; 50]);
     });
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use queue_core::backend::ListRequest;
 use queue_core::{
-    Backend, ErrorKind, HandlerResult, JobContext, JobQueue, State, TaskDefinition, TaskOptions, Worker,
+    Backend, ErrorKind, HandlerResult, JobContext, JobQueue, JobState, TaskDefinition, TaskOptions, Worker,
 };
 
 use crate::environment::World;
@@ -37,10 +37,10 @@ fn results_outlive_an_outage_of_any_kind() {
                 world.sleep(Duration::from_secs(1)).await;
                 storage.refuse(refused, kind);
                 world.sleep(Duration::from_secs(6)).await;
-                assert_eq!(states(&storage).await, [State::Running; 4], "{kind}: the settle is refused");
+                assert_eq!(states(&storage).await, [JobState::Running; 4], "{kind}: the settle is refused");
                 storage.refuse_nothing();
                 wait_until_finished(&world, &storage).await;
-                assert_eq!(states(&storage).await, [State::Completed; 4], "{kind}, {refused:?}");
+                assert_eq!(states(&storage).await, [JobState::Completed; 4], "{kind}, {refused:?}");
                 assert_eq!(log.lock().unwrap().started.len(), 4, "{kind}, {refused:?}: each ran once");
                 worker.shutdown(Duration::from_secs(1)).await;
             });
@@ -66,7 +66,7 @@ fn settle_outage_stops_claims() {
         let before = world.time();
         wait_until_finished(&world, &storage).await;
         assert!(before.until(world.time()) < Duration::from_secs(15), "claims did not resume in time");
-        assert_eq!(states(&storage).await, [State::Completed; 200]);
+        assert_eq!(states(&storage).await, [JobState::Completed; 200]);
         assert_eq!(log.lock().unwrap().started.len(), 200, "each ran once");
         worker.shutdown(Duration::from_secs(1)).await;
     });
@@ -126,7 +126,7 @@ fn refused_progress_costs_no_lease() {
         let (other, _) = serve(&world, 2, &storage, &SharedLog::default());
         wait_until_finished(&world, &storage).await;
         let all = storage.extensions().inspect.unwrap().list(ListRequest::new(9)).await.unwrap();
-        assert_eq!((all[0].state, all[0].attempt), (State::Completed, 1));
+        assert_eq!((all[0].state, all[0].attempt), (JobState::Completed, 1));
         worker.shutdown(Duration::from_secs(1)).await;
         other.shutdown(Duration::from_secs(1)).await;
     });

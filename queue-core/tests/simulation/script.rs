@@ -7,8 +7,8 @@ use std::time::Duration;
 use queue_core::backend::ListRequest;
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, NewJob, RetryPolicy,
-    RunningWorker, State, TaskDefinition, TaskHandle, TaskOptions, Worker,
+    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, JobState, NewJob, RetryPolicy,
+    RunningWorker, TaskDefinition, TaskHandle, TaskOptions, Worker,
 };
 
 use crate::environment::World;
@@ -132,7 +132,7 @@ pub(crate) fn serve(
     (worker, handle)
 }
 
-pub(crate) async fn states(storage: &Storage) -> Vec<State> {
+pub(crate) async fn states(storage: &Storage) -> Vec<JobState> {
     let all = storage.extensions().inspect.unwrap().list(ListRequest::new(u32::MAX)).await.unwrap();
     all.iter().map(|record| record.state).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::HeartbeatRequest;
-use queue_core::{Backend, ErrorKind, HandlerResult, JobContext, JobQueue, State, TaskDefinition, Worker};
+use queue_core::{Backend, ErrorKind, HandlerResult, JobContext, JobQueue, JobState, TaskDefinition, Worker};
 use queue_postgres::PostgresBackend;
 use tokio::sync::Semaphore;
 
@@ -123,7 +123,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
     let ids = queues[0].1.enqueue_batch(&[(); 8]).await.unwrap();
     let backend = std::sync::Arc::clone(queues[0].0.backend());
     let records = || async { backend.extensions().inspect.unwrap().jobs(&ids).await.unwrap() };
-    until("all run", || async { records().await.iter().flatten().all(|job| job.state == State::Running) })
+    until("all run", || async { records().await.iter().flatten().all(|job| job.state == JobState::Running) })
         .await;
     // For longer than the expiry of a worker, by the server's clock, while requests continue.
     let start = std::time::Instant::now();
@@ -142,7 +142,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
     until("all are done", || async { records().await.iter().flatten().all(|job| job.state.is_finished()) })
         .await;
     for record in records().await.into_iter().flatten() {
-        assert_eq!((record.state, record.attempt), (State::Completed, 1), "{:?}", record.errors);
+        assert_eq!((record.state, record.attempt), (JobState::Completed, 1), "{:?}", record.errors);
     }
     for worker in workers {
         worker.shutdown(LONG).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use queue_core::backend::{
     Completion, MaintainRequest, Prune, RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
 };
-use queue_core::{Backend, JobId, State, Timestamp, WorkerId};
+use queue_core::{Backend, JobId, JobState, Timestamp, WorkerId};
 use queue_postgres::PostgresBackend;
 use queue_postgres::tokio_postgres::Client;
 
@@ -28,7 +28,7 @@ async fn accept(client: &Client) {
     client.batch_execute("DROP FUNCTION queue.refuse CASCADE").await.unwrap();
 }
 
-async fn states(backend: &PostgresBackend, ids: &[JobId]) -> Vec<State> {
+async fn states(backend: &PostgresBackend, ids: &[JobId]) -> Vec<JobState> {
     let records = backend.extensions().inspect.unwrap().jobs(ids).await.unwrap();
     records.into_iter().map(|record| record.unwrap().state).collect()
 }
@@ -45,8 +45,8 @@ async fn rescue_skips_an_unwritable_job() {
     let later = Timestamp::now().saturating_add(LONG * 2);
     let reply = backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap();
     assert_eq!((reply.rescued, reply.died, reply.workers_lost), (4, 0, 1), "{reply:?}");
-    let mut expected = vec![State::Ready; 5];
-    expected[2] = State::Running;
+    let mut expected = vec![JobState::Ready; 5];
+    expected[2] = JobState::Running;
     assert_eq!(states(&backend, &ids).await, expected);
     // Once the row can be written, the job is rescued too.
     assert_eq!(backend.maintain(MaintainRequest::rescue(100).at(later)).await.unwrap().rescued, 0);
@@ -143,7 +143,7 @@ async fn promotion_skips_an_unwritable_job() {
     // The unwritable job does not count against the limit.
     insert(&backend, vec![spec().run_at(soon)]).await.unwrap();
     assert_eq!(backend.maintain(MaintainRequest::promote(1).at(due)).await.unwrap().promoted, 1);
-    assert_eq!(states(&backend, &ids[..1]).await, [State::Scheduled]);
+    assert_eq!(states(&backend, &ids[..1]).await, [JobState::Scheduled]);
     accept(&client).await;
     let backend = database.open().await;
     assert_eq!(backend.maintain(MaintainRequest::promote(100).at(due)).await.unwrap().promoted, 1);
@@ -166,7 +166,7 @@ async fn claim_skips_an_unwritable_job() {
     assert_eq!(reply.jobs.len(), 2, "a claim by the same handle leaves the job alone");
     let reply = backend.claim(claim(worker, 3)).await.unwrap();
     assert_ne!(reply.next_due, Some(Duration::ZERO), "otherwise an idle worker claims without a pause");
-    assert_eq!(states(&backend, &ids[..1]).await, [State::Ready]);
+    assert_eq!(states(&backend, &ids[..1]).await, [JobState::Ready]);
     // Another handle skips no rows and finds the row repaired.
     accept(&client).await;
     let reply = database.open().await.claim(claim(worker, 3)).await.unwrap();

@@ -55,7 +55,7 @@ async fn work(backend: PostgresBackend, known: Arc<Vec<JobSpec>>, settled: Arc<A
 async fn disturb(backend: PostgresBackend, is_over: Arc<std::sync::atomic::AtomicBool>) {
     while !is_over.load(Ordering::Relaxed) {
         let mut request = queue_core::backend::ListRequest::new(100);
-        request.state = Some(queue_core::State::Running);
+        request.state = Some(queue_core::JobState::Running);
         let mut running: Vec<JobId> = backend
             .extensions()
             .inspect

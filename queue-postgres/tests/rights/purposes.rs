@@ -2,8 +2,8 @@
 
 use queue_core::backend::{CancelReply, CancelRequest, Inspect, ListRequest};
 use queue_core::{
-    Client, Dequeued, Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobId, JobQueue, Kind, NewJob,
-    Payload, QueueName, State, TaskDefinition, Worker,
+    Client, Dequeued, Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobId, JobQueue, JobState, Kind,
+    NewJob, Payload, QueueName, TaskDefinition, Worker,
 };
 use queue_postgres::Rights;
 use tokio::time::timeout;
@@ -61,7 +61,7 @@ async fn worker_role_runs_jobs_and_nothing_else() {
     assert_eq!(timeout(PATIENCE, runs.recv()).await.unwrap().unwrap(), "ada");
     worker.shutdown(PATIENCE).await;
     let record = owner.extensions().inspect.unwrap().jobs(&[job]).await.unwrap().pop().flatten().unwrap();
-    assert_eq!(record.state, State::Completed);
+    assert_eq!(record.state, JobState::Completed);
     assert_eq!(
         schema.column("SELECT state FROM {s}.workers").await,
         ["retired"],

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
-use queue_core::{JobId, State};
+use queue_core::{JobId, JobState};
 
 use super::promise::Promise;
 
@@ -84,7 +84,7 @@ fn live(row: &LiveRow, faults: &mut Faults<'_>) {
     faults.check(state.is_finished(), Promise::TerminalFinal, || {
         format!("is in `live` although it is {state}")
     });
-    if state == State::Running {
+    if state == JobState::Running {
         running(row, faults);
     } else {
         waiting(row, faults);
@@ -120,7 +120,7 @@ fn waiting(row: &LiveRow, faults: &mut Faults<'_>) {
     faults.check(attempt >= most, Promise::AttemptBound, || {
         format!("is {state} although all {most} attempts are charged")
     });
-    faults.check(state == State::Retrying && attempt == 0, Promise::AttemptBound, || {
+    faults.check(state == JobState::Retrying && attempt == 0, Promise::AttemptBound, || {
         "is retrying without a charged attempt".to_owned()
     });
 }
@@ -133,14 +133,14 @@ fn outcome(row: &OutcomeRow, faults: &mut Faults<'_>) {
     });
     faults.check(attempt > most, Promise::AttemptBound, || overcharged(attempt, most));
     faults.check(
-        attempt == 0 && matches!(state, State::Completed | State::Dead),
+        attempt == 0 && matches!(state, JobState::Completed | JobState::Dead),
         Promise::AttemptBound,
         || format!("is {state} although it never started"),
     );
-    faults.check(row.result.is_some() && state != State::Completed, Promise::ResultIffComplete, || {
+    faults.check(row.result.is_some() && state != JobState::Completed, Promise::ResultIffComplete, || {
         format!("has a result although it is {state}")
     });
-    faults.check(row.claim.is_none() && state == State::Completed, Promise::FencedSettle, || {
+    faults.check(row.claim.is_none() && state == JobState::Completed, Promise::FencedSettle, || {
         "is completed without a claim".to_owned()
     });
 }

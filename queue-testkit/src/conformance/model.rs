@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use queue_core::backend::{AttemptError, CancelReply, IfRunning};
-use queue_core::{ClaimId, JobId, JobSpec, Progress, QueueName, State, Timestamp, Token, WorkerId};
+use queue_core::{ClaimId, JobId, JobSpec, JobState, Progress, QueueName, Timestamp, Token, WorkerId};
 
 pub(crate) use driver::agree_on_random_operations;
 pub(crate) use operation::Mixture;
@@ -33,7 +33,7 @@ struct Job {
     created_at: Timestamp,
     /// A waiting job that is due may be `ready` in the backend, because any worker may have
     /// promoted it.
-    state: State,
+    state: JobState,
     run_at: Timestamp,
     attempt: u32,
     lease: Option<Lease>,
@@ -88,18 +88,18 @@ impl Job {
     }
 
     fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Scheduled | State::Retrying)
+        matches!(self.state, JobState::Scheduled | JobState::Retrying)
     }
 
     fn can_be_claimed(&self, now: Timestamp) -> bool {
-        (self.state == State::Ready || self.is_waiting()) && self.run_at <= now
+        (self.state == JobState::Ready || self.is_waiting()) && self.run_at <= now
     }
 
     fn fail(&mut self, now: Timestamp, error: &str) {
         self.errors.push(AttemptError::new(self.attempt, now, error.to_owned()));
     }
 
-    fn finish(&mut self, state: State, now: Timestamp, ended_by: Option<ClaimId>, reason: Reason) {
+    fn finish(&mut self, state: JobState, now: Timestamp, ended_by: Option<ClaimId>, reason: Reason) {
         self.state = state;
         self.finished_at = Some(now);
         self.ended_by = ended_by;
@@ -129,7 +129,7 @@ impl Model {
         (lease.claim == token.claim).then_some(lease.worker)
     }
 
-    fn state(&self, id: JobId) -> Option<State> {
+    fn state(&self, id: JobId) -> Option<JobState> {
         self.jobs.iter().find(|job| job.spec.id == id).map(|job| job.state)
     }
 
@@ -159,7 +159,7 @@ impl Model {
             job.cancel_wanted |= if_running == IfRunning::Signal;
             return CancelReply::Running;
         }
-        job.finish(State::Cancelled, now, None, Reason::Any);
+        job.finish(JobState::Cancelled, now, None, Reason::Any);
         CancelReply::Cancelled
     }
 }
@@ -167,7 +167,7 @@ impl Model {
 fn new_job(now: Timestamp, spec: JobSpec) -> Job {
     let run_at = spec.run_at.unwrap_or(now);
     Job {
-        state: if run_at <= now { State::Ready } else { State::Scheduled },
+        state: if run_at <= now { JobState::Ready } else { JobState::Scheduled },
         spec,
         created_at: now,
         run_at,

@@ -7,7 +7,7 @@ use queue_core::backend::{
     CancelRequest, InsertReply, InsertRequest, MaintainReply, MaintainRequest, Prune, SettleRequest, Settled,
     Verdict,
 };
-use queue_core::{Backend as _, Insertion, JobId, MemoryBackend, Result, State, Submitted, Timestamp};
+use queue_core::{Backend as _, Insertion, JobId, JobState, MemoryBackend, Result, Submitted, Timestamp};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -73,8 +73,8 @@ impl Mutation for LosesJobsOfLostWorker {
     async fn maintain(&self, sound: &Sound, request: MaintainRequest) -> Result<MaintainReply> {
         let before = sound.stored().await.live;
         let reply = sound.backend.maintain(request).await?;
-        for row in before.iter().filter(|row| row.state == State::Running) {
-            if sound.live(row.id).await.is_some_and(|row| row.state == State::Ready) {
+        for row in before.iter().filter(|row| row.state == JobState::Running) {
+            if sound.live(row.id).await.is_some_and(|row| row.state == JobState::Ready) {
                 erase(sound, row.id).await?;
             }
         }
@@ -92,7 +92,7 @@ impl Mutation for LosesFailedJobs {
         for settlement in settlements {
             let is_retry = matches!(settlement.verdict, Verdict::Retry { .. });
             let job = settlement.token.job;
-            if is_retry && sound.live(job).await.is_some_and(|row| row.state == State::Retrying) {
+            if is_retry && sound.live(job).await.is_some_and(|row| row.state == JobState::Retrying) {
                 erase(sound, job).await?;
             }
         }

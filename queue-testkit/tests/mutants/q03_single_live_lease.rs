@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest, MaintainReply, MaintainRequest,
 };
-use queue_core::{Backend as _, JobId, Result, State};
+use queue_core::{Backend as _, JobId, JobState, Result};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound, wait_for_another};
@@ -35,7 +35,7 @@ impl Mutation for LeasesRunningJobs {
             .await
             .live
             .iter()
-            .filter(|row| row.state == State::Running)
+            .filter(|row| row.state == JobState::Running)
             .map(|row| row.id)
             .collect();
         let mut brought = self.0.lock().unwrap();

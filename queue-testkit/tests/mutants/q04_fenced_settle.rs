@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use queue_core::backend::{HeartbeatReply, HeartbeatRequest, SettleRequest, Settled};
-use queue_core::{Backend as _, Result, State, Token, WorkerId};
+use queue_core::{Backend as _, JobState, Result, Token, WorkerId};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -119,7 +119,7 @@ impl Mutation for ProgressWithoutTheFence {
     async fn heartbeat(&self, sound: &Sound, mut request: HeartbeatRequest) -> Result<HeartbeatReply> {
         for report in &mut request.progress {
             let is_running =
-                sound.live(report.token.job).await.is_some_and(|row| row.state == State::Running);
+                sound.live(report.token.job).await.is_some_and(|row| row.state == JobState::Running);
             if let Some(live) = live_token(sound, report.token, None).await
                 && is_running
                 && live != report.token

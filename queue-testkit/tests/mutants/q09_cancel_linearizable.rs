@@ -9,7 +9,7 @@ use queue_core::backend::{
     CancelReply, CancelRequest, HeartbeatReply, HeartbeatRequest, IfRunning, SettleRequest, Settlement,
     Verdict,
 };
-use queue_core::{Backend as _, ClaimId, JobId, Result, State, Token};
+use queue_core::{Backend as _, ClaimId, JobId, JobState, Result, Token};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound, wait_for_another};
@@ -48,7 +48,7 @@ impl Mutation for CancelHasNoEffect {
         let mut replies = Vec::new();
         for job in &request.jobs {
             let state = sound.record(*job).await.map(|record| record.state);
-            if matches!(state, Some(State::Scheduled | State::Ready | State::Retrying)) {
+            if matches!(state, Some(JobState::Scheduled | JobState::Ready | JobState::Retrying)) {
                 sound.reached();
                 replies.push(CancelReply::Cancelled);
             } else {
@@ -165,7 +165,7 @@ impl Mutation for RepliesFromStaleRead {
         for job in &request.jobs {
             let record = sound.record(*job).await;
             looked.push(record.map_or(CancelReply::NotFound, |record| match record.state {
-                State::Running => CancelReply::Running,
+                JobState::Running => CancelReply::Running,
                 state if state.is_finished() => CancelReply::Finished(state),
                 _ => CancelReply::Cancelled,
             }));

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use queue_core::backend::{Completion, JobRecord, SettleRequest, Settled, Verdict};
-use queue_core::{Backend as _, JobId, Result, State};
+use queue_core::{Backend as _, JobId, JobState, Result};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -59,7 +59,7 @@ impl Mutation for ResultWhileRetrying {
         let mut records = Vec::new();
         for id in ids {
             let mut record = sound.record(*id).await;
-            if let Some(record) = record.as_mut().filter(|record| record.state == State::Retrying) {
+            if let Some(record) = record.as_mut().filter(|record| record.state == JobState::Retrying) {
                 sound.reached();
                 record.result = Some(b"half of it".to_vec());
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use queue_core::backend::Hint;
 use queue_core::{
-    ClaimId, JobId, JobSpec, Kind, Progress, QueueName, Result, State, Timestamp, Token, WorkerId,
+    ClaimId, JobId, JobSpec, JobState, Kind, Progress, QueueName, Result, Timestamp, Token, WorkerId,
 };
 use redb::ReadableTable;
 
@@ -19,7 +19,7 @@ pub(crate) struct Live {
     pub(crate) queue: QueueName,
     pub(crate) kind: Kind,
     pub(crate) priority: i16,
-    pub(crate) state: State,
+    pub(crate) state: JobState,
     pub(crate) run_at: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) max_retries: u16,
@@ -46,7 +46,7 @@ impl Live {
             queue: spec.queue.clone(),
             kind: spec.kind.clone(),
             priority: spec.priority,
-            state: if run_at <= now { State::Ready } else { State::Scheduled },
+            state: if run_at <= now { JobState::Ready } else { JobState::Scheduled },
             run_at,
             attempt: 0,
             max_retries: spec.max_retries,
@@ -66,13 +66,13 @@ impl Live {
     }
 
     /// Returns the row without its lease, in this state.
-    pub(crate) fn freed(&self, state: State, run_at: Timestamp) -> Self {
+    pub(crate) fn freed(&self, state: JobState, run_at: Timestamp) -> Self {
         Self { state, run_at, lease: None, ..self.clone() }
     }
 
     /// Returns the hint that wakes workers.
     pub(crate) fn hint(&self, now: Timestamp) -> Hint {
-        let is_ready = self.state == State::Ready;
+        let is_ready = self.state == JobState::Ready;
         let due_in = if is_ready { Duration::ZERO } else { now.until(self.run_at) };
         Hint::new(self.queue.clone(), self.priority, self.run_at).due_in(due_in)
     }
@@ -157,8 +157,8 @@ impl Tables<'_> {
     pub(crate) fn add_live(&mut self, id: JobId, new: &Live) -> Result<()> {
         self.live.put(id.as_id(), new.write())?;
         match (new.state, &new.lease) {
-            (State::Ready, _) => self.ready.put(new.ready_key(id), ()),
-            (State::Running, Some(lease)) => {
+            (JobState::Ready, _) => self.ready.put(new.ready_key(id), ()),
+            (JobState::Running, Some(lease)) => {
                 self.leases.put((lease.worker.as_id(), lease.claim.as_id(), id.as_id()), ())?;
                 self.deadlines.put((lease.deadline.as_micros(), id.as_id()), ())
             }
@@ -180,8 +180,8 @@ impl Tables<'_> {
 
     fn remove_from_indexes(&mut self, id: JobId, old: &Live) -> Result<()> {
         match (old.state, &old.lease) {
-            (State::Ready, _) => self.ready.remove(old.ready_key(id)),
-            (State::Running, Some(lease)) => {
+            (JobState::Ready, _) => self.ready.remove(old.ready_key(id)),
+            (JobState::Running, Some(lease)) => {
                 self.leases.remove((lease.worker.as_id(), lease.claim.as_id(), id.as_id()))?;
                 self.deadlines.remove((lease.deadline.as_micros(), id.as_id()))
             }

@@ -1,6 +1,6 @@
 //! The row of a finished job.
 
-use queue_core::{ClaimId, JobId, Result, State, Timestamp};
+use queue_core::{ClaimId, JobId, JobState, Result, Timestamp};
 use redb::ReadableTable;
 
 use super::{AsId as _, Live, claim_id, state, time};
@@ -11,7 +11,7 @@ use crate::tables::Tables;
 /// The row of a finished job.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    pub(crate) state: State,
+    pub(crate) state: JobState,
     pub(crate) finished_at: Timestamp,
     pub(crate) attempt: u32,
     pub(crate) max_retries: u16,
@@ -23,7 +23,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// Creates an outcome without claim, result and error.
-    pub(crate) fn of(live: &Live, state: State, now: Timestamp) -> Self {
+    pub(crate) fn of(live: &Live, state: JobState, now: Timestamp) -> Self {
         let Live { attempt, max_retries, .. } = *live;
         Self { state, finished_at: now, attempt, max_retries, claim: None, result: None, error: None }
     }

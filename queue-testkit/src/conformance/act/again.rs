@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use queue_core::backend::{CancelReply, ClaimRequest, ClaimedJob, LeasesRequest, Settled};
-use queue_core::{ErrorKind, JobId, QueueName, Result, State, WorkerId};
+use queue_core::{ErrorKind, JobId, JobState, QueueName, Result, WorkerId};
 use tokio::time::sleep;
 
 use super::{Act, Answer};
@@ -128,7 +128,7 @@ impl Act {
                     let seen = (record.state, record.attempt, record.errors.len());
                     ensure_eq!(
                         seen,
-                        (State::Ready, 1, 1),
+                        (JobState::Ready, 1, 1),
                         "state, attempt and number of errors of a rescued job"
                     );
                 }
@@ -220,7 +220,7 @@ impl Act {
         for token in tokens {
             let record = kit.record(token.job).await?;
             let seen = (record.state, record.attempt, record.result);
-            let expected = (State::Completed, 1, Some(token.job.to_bytes().to_vec()));
+            let expected = (JobState::Completed, 1, Some(token.job.to_bytes().to_vec()));
             ensure_eq!(seen, expected, "state, attempt and result of a settled job");
         }
         Ok(())
@@ -231,7 +231,7 @@ impl Act {
         let (again, is_refused) = self.persist_after(kit, first).await?;
         let Answer::Cancelled(again) = again? else { return Ok(()) };
         let is_done = again.iter().all(|reply| *reply == CancelReply::Cancelled);
-        let was_done = again.iter().all(|reply| *reply == CancelReply::Finished(State::Cancelled));
+        let was_done = again.iter().all(|reply| *reply == CancelReply::Finished(JobState::Cancelled));
         ensure!(
             is_done && first.is_err() || was_done && !is_refused,
             "a repeated cancel returned wrong replies: {again:?}"

@@ -1,19 +1,19 @@
 //! The audit finds each violation and no other.
 
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
-use queue_core::{ClaimId, JobId, QueueName, State, Timestamp, WorkerId};
+use queue_core::{ClaimId, JobId, JobState, QueueName, Timestamp, WorkerId};
 
 use super::super::promise::Promise;
 use super::audit;
 
 fn waiting_row() -> LiveRow {
-    LiveRow::new(JobId::from_bytes([1; 16]), QueueName::default(), State::Ready, Timestamp::UNIX_EPOCH)
+    LiveRow::new(JobId::from_bytes([1; 16]), QueueName::default(), JobState::Ready, Timestamp::UNIX_EPOCH)
         .max_retries(1)
 }
 
 fn running_row() -> LiveRow {
     waiting_row()
-        .state(State::Running)
+        .state(JobState::Running)
         .attempt(1)
         .claim(Some(ClaimId::from_bytes([2; 16])))
         .worker(Some(WorkerId::from_bytes([3; 16])))
@@ -21,7 +21,7 @@ fn running_row() -> LiveRow {
 }
 
 fn outcome_row() -> OutcomeRow {
-    OutcomeRow::new(JobId::from_bytes([1; 16]), State::Completed, Timestamp::UNIX_EPOCH)
+    OutcomeRow::new(JobId::from_bytes([1; 16]), JobState::Completed, Timestamp::UNIX_EPOCH)
         .attempt(2)
         .max_retries(1)
         .claim(Some(ClaimId::from_bytes([2; 16])))
@@ -49,8 +49,8 @@ fn correct_rows_have_no_violation() {
     for row in [waiting_row(), running_row()] {
         assert_eq!(audit(&with_live(row)), []);
     }
-    let dead = outcome_row().state(State::Dead).result(None).claim(None);
-    let cancelled = outcome_row().state(State::Cancelled).attempt(0).result(None).claim(None);
+    let dead = outcome_row().state(JobState::Dead).result(None).claim(None);
+    let cancelled = outcome_row().state(JobState::Cancelled).attempt(0).result(None).claim(None);
     for row in [outcome_row(), dead, cancelled] {
         assert_eq!(audit(&with_outcome(row)), []);
     }
@@ -117,7 +117,7 @@ fn attempts_out_of_bounds_are_a_violation() {
     );
     let row = waiting_row().attempt(2);
     finds(&with_live(row), promise, "is ready although all 2 attempts are charged");
-    let row = waiting_row().state(State::Retrying);
+    let row = waiting_row().state(JobState::Retrying);
     finds(&with_live(row), promise, "is retrying without a charged attempt");
     finds(
         &with_outcome(outcome_row().attempt(3)),
@@ -130,21 +130,21 @@ fn attempts_out_of_bounds_are_a_violation() {
 
 #[test]
 fn dead_job_that_never_started_is_a_violation() {
-    let row = outcome_row().state(State::Dead).attempt(0).result(None).claim(None);
+    let row = outcome_row().state(JobState::Dead).attempt(0).result(None).claim(None);
     finds(&with_outcome(row), Promise::AttemptBound, "is dead although it never started");
 }
 
 #[test]
 fn state_in_the_wrong_table_is_a_violation() {
-    let row = waiting_row().state(State::Dead);
+    let row = waiting_row().state(JobState::Dead);
     finds(&with_live(row), Promise::TerminalFinal, "is in `live` although it is dead");
-    let row = outcome_row().state(State::Ready).result(None);
+    let row = outcome_row().state(JobState::Ready).result(None);
     finds(&with_outcome(row), Promise::TerminalFinal, "is in `outcomes` although it is ready");
 }
 
 #[test]
 fn result_of_a_cancelled_job_is_a_violation() {
-    let row = outcome_row().state(State::Cancelled);
+    let row = outcome_row().state(JobState::Cancelled);
     finds(&with_outcome(row), Promise::ResultIffComplete, "has a result although it is cancelled");
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{InsertRequest, JobRecord, Stored};
-use queue_core::{JobId, JobSpec, RunningWorker, State, Timestamp, WorkerId};
+use queue_core::{JobId, JobSpec, JobState, RunningWorker, Timestamp, WorkerId};
 use tokio::time::sleep;
 
 use super::actor::{Order, ROLE, Role};
@@ -214,7 +214,7 @@ impl<'a> Crew<'a> {
 
     /// Waits until no worker holds a lease of this job.
     pub(crate) async fn until_not_running(&self, job: JobId) -> anyhow::Result<()> {
-        let is_free = |records: &[JobRecord]| records.iter().all(|record| record.state != State::Running);
+        let is_free = |records: &[JobRecord]| records.iter().all(|record| record.state != JobState::Running);
         self.wait_for(&[job], "without a lease", is_free).await
     }
 

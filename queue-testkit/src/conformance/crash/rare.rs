@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::ensure;
-use queue_core::State;
+use queue_core::JobState;
 use queue_core::backend::{OutcomeRow, Stored};
 
 use crate::conformance::history::event::{
@@ -134,7 +134,7 @@ fn completed_despite_cancel(operations: &[Operation], stored: &Stored) -> u64 {
         let signalled_at = signalled.get(&row.id);
         claimed_at.zip(signalled_at).is_some_and(|(claimed_at, signalled_at)| claimed_at <= signalled_at)
     };
-    let completed = stored.outcomes.iter().filter(|row| row.state == State::Completed);
+    let completed = stored.outcomes.iter().filter(|row| row.state == JobState::Completed);
     completed.filter(is_signalled).count() as u64
 }
 

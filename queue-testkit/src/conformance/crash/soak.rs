@@ -10,7 +10,7 @@ use queue_core::backend::{
     CancelRequest, ClaimRequest, HeartbeatRequest, InsertRequest, ListRequest, RegisterRequest,
     SettleRequest, Settled, Settlement,
 };
-use queue_core::{Backend, ClaimId, ErrorKind, JobId, Kind, QueueName, State, Timestamp, WorkerId};
+use queue_core::{Backend, ClaimId, ErrorKind, JobId, JobState, Kind, QueueName, Timestamp, WorkerId};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -137,7 +137,7 @@ async fn enqueue_continuously(
     while !over.load(Ordering::SeqCst) {
         sleep(Duration::from_millis(rng.u64(2..20))).await;
         let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
-        let ready = skip_retryable(inspect.list(ListRequest::new(BACKLOG).state(State::Ready)).await)?;
+        let ready = skip_retryable(inspect.list(ListRequest::new(BACKLOG).state(JobState::Ready)).await)?;
         if ready.is_none_or(|ready| ready.len() >= BACKLOG as usize) {
             continue;
         }
@@ -220,7 +220,7 @@ async fn settle_after_loss(
                 .pop()
                 .flatten()
                 .context("an acknowledged job does not exist")?;
-            if (record.state, record.attempt) != (State::Running, job.attempt) {
+            if (record.state, record.attempt) != (JobState::Running, job.attempt) {
                 return anyhow::Ok(());
             }
             sleep(Duration::from_millis(5)).await;

@@ -43,11 +43,11 @@ pub(super) mod hex {
 
 /// Encodes states by name.
 pub(super) mod state {
-    use queue_core::State;
+    use queue_core::JobState;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     pub(in super::super) fn serialize<S: Serializer>(
-        state: &State,
+        state: &JobState,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(state.as_str())
@@ -55,9 +55,9 @@ pub(super) mod state {
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<State, D::Error> {
+    ) -> Result<JobState, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let known = State::ALL.iter().copied().find(|state| state.as_str() == name);
+        let known = JobState::ALL.iter().copied().find(|state| state.as_str() == name);
         known.ok_or_else(|| de::Error::custom(format!("there is no state `{name}`")))
     }
 }

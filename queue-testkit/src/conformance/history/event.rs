@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{CancelReply, Settled};
-use queue_core::{ClaimId, ErrorKind, JobId, State, Timestamp, WorkerId};
+use queue_core::{ClaimId, ErrorKind, JobId, JobState, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::encode::{hex, state};
@@ -155,7 +155,7 @@ pub(crate) struct Lease {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Found {
     #[serde(with = "state")]
-    pub(crate) state: State,
+    pub(crate) state: JobState,
     pub(crate) attempt: u32,
 }
 
@@ -192,7 +192,7 @@ impl From<Settled> for SettleAnswer {
 pub(crate) enum CancelAnswer {
     Cancelled,
     Running,
-    Finished(#[serde(with = "state")] State),
+    Finished(#[serde(with = "state")] JobState),
     NotFound,
 }
 

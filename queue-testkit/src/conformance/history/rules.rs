@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use queue_core::backend::Stored;
-use queue_core::{ClaimId, JobId, State};
+use queue_core::{ClaimId, JobId, JobState};
 
 use super::event::{Answered, Asked, Ending, Failure, NewJob, SettleAnswer};
 use super::job_history::JobHistories;
@@ -16,7 +16,7 @@ use crate::conformance::promise::Promise;
 /// Each stored result must be that of a settle by the claim that completed the job.
 pub(super) fn results(stored: &Stored, histories: &JobHistories) -> Vec<String> {
     let mut faults = Vec::new();
-    for row in stored.outcomes.iter().filter(|row| row.state == State::Completed) {
+    for row in stored.outcomes.iter().filter(|row| row.state == JobState::Completed) {
         let Some(history) = histories.get(&row.id) else { continue };
         let stored = row.result.as_deref().map(hash);
         let wrote_it = |step: Step| {

@@ -1,6 +1,6 @@
 //! The part of an operation that concerns one job, and its effect on the job.
 
-use queue_core::{ClaimId, State};
+use queue_core::{ClaimId, JobState};
 
 use super::event::{CancelAnswer, Ending, Found, SettleAnswer};
 
@@ -28,7 +28,7 @@ pub(crate) enum Step {
 /// A job that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
-    pub(crate) state: State,
+    pub(crate) state: JobState,
     pub(crate) attempt: u32,
     /// The claim that holds or ended the job, if it is known.
     pub(crate) claim: Option<Option<ClaimId>>,
@@ -49,7 +49,7 @@ pub(crate) enum Stage {
     },
     /// By the holder of this claim. Without a claim, by a cancel or a rescue.
     Ended {
-        state: State,
+        state: JobState,
         claim: Option<ClaimId>,
         attempt: u32,
     },
@@ -70,10 +70,10 @@ impl Step {
                 Stage::Running { claim: Some(holder), attempt },
             ) if claim == holder => Some(ending.leaves(claim, attempt, attempts)),
             (Self::Cancelled(CancelAnswer::Cancelled), Stage::Waiting { attempt }) => {
-                Some(Stage::Ended { state: State::Cancelled, claim: None, attempt })
+                Some(Stage::Ended { state: JobState::Cancelled, claim: None, attempt })
             }
             (Self::Rescued, Stage::Running { attempt, .. }) if attempt >= attempts => {
-                Some(Stage::Ended { state: State::Dead, claim: None, attempt })
+                Some(Stage::Ended { state: JobState::Dead, claim: None, attempt })
             }
             (Self::Rescued, Stage::Running { attempt, .. }) => Some(Stage::Waiting { attempt }),
             (Self::Pruned, Stage::Ended { .. }) => Some(Stage::Absent),
@@ -140,22 +140,22 @@ impl Ending {
     fn leaves(self, claim: ClaimId, attempt: u32, attempts: u32) -> Stage {
         let ended = |state| Stage::Ended { state, claim: Some(claim), attempt };
         match self {
-            Self::Complete(_) => ended(State::Completed),
-            Self::Bury => ended(State::Dead),
-            Self::Cancel => ended(State::Cancelled),
-            Self::Retry if attempt >= attempts => ended(State::Dead),
+            Self::Complete(_) => ended(JobState::Completed),
+            Self::Bury => ended(JobState::Dead),
+            Self::Cancel => ended(JobState::Cancelled),
+            Self::Retry if attempt >= attempts => ended(JobState::Dead),
             Self::Retry => Stage::Waiting { attempt },
             Self::Snooze | Self::Release => Stage::Waiting { attempt: attempt.saturating_sub(1) },
         }
     }
 
     /// Whether this settlement may end the job in this state.
-    const fn ends_as(self, state: State) -> bool {
+    const fn ends_as(self, state: JobState) -> bool {
         matches!(
             (self, state),
-            (Self::Complete(_), State::Completed)
-                | (Self::Bury | Self::Retry, State::Dead)
-                | (Self::Cancel, State::Cancelled)
+            (Self::Complete(_), JobState::Completed)
+                | (Self::Bury | Self::Retry, JobState::Dead)
+                | (Self::Cancel, JobState::Cancelled)
         )
     }
 }
@@ -174,9 +174,10 @@ impl Seen {
         match stage {
             Stage::Absent => false,
             Stage::Waiting { attempt } => {
-                matches!(self.state, State::Scheduled | State::Ready | State::Retrying) && fits(None, attempt)
+                matches!(self.state, JobState::Scheduled | JobState::Ready | JobState::Retrying)
+                    && fits(None, attempt)
             }
-            Stage::Running { claim, attempt } => self.state == State::Running && fits(claim, attempt),
+            Stage::Running { claim, attempt } => self.state == JobState::Running && fits(claim, attempt),
             Stage::Ended { state, claim, attempt } => self.state == state && fits(claim, attempt),
         }
     }

@@ -9,7 +9,7 @@ use queue_core::backend::{
     CancelReply, CancelRequest, ClaimReply, ClaimRequest, InsertRequest, LeasesRequest, LiveRow,
     MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Verdict,
 };
-use queue_core::{ClaimId, ErrorKind, Insertion, QueueName, State, Timestamp, WorkerId};
+use queue_core::{ClaimId, ErrorKind, Insertion, JobState, QueueName, Timestamp, WorkerId};
 
 use self::test_history::*;
 use super::*;
@@ -31,9 +31,9 @@ fn whole_life_of_a_job_is_possible() {
         .settle(A, completion(b"1"), Settled::LeaseLost)
         .settle(B, completion(b"2"), Settled::Done)
         .settle(B, completion(b"2"), Settled::Done)
-        .cancel(CancelReply::Finished(State::Completed))
+        .cancel(CancelReply::Finished(JobState::Completed))
         .insert(Insertion::Known)
-        .ended(State::Completed, 1, Some(B), Some(b"2"))
+        .ended(JobState::Completed, 1, Some(B), Some(b"2"))
         .expect_possible();
 }
 
@@ -45,10 +45,10 @@ fn missing_acknowledged_job_is_impossible() {
 
 #[test]
 fn job_that_was_never_enqueued_is_impossible() {
-    test_history().live(State::Ready, 0, None).expect_impossible("can only have been Absent");
+    test_history().live(JobState::Ready, 0, None).expect_impossible("can only have been Absent");
     test_history()
         .claim(A, 1)
-        .live(State::Running, 1, Some(A))
+        .live(JobState::Running, 1, Some(A))
         .expect_impossible("can only have been Absent");
 }
 
@@ -60,11 +60,11 @@ fn insert_without_reply_is_executed_at_most_once() {
             None => test_history().drop_midway(&InsertRequest::new(vec![vec![spec()]])),
         };
         test_history().expect_possible();
-        test_history().live(State::Ready, 0, None).expect_possible();
-        test_history().insert(Insertion::New).live(State::Ready, 0, None).expect_possible();
-        test_history().insert(Insertion::Known).live(State::Ready, 0, None).expect_possible();
+        test_history().live(JobState::Ready, 0, None).expect_possible();
+        test_history().insert(Insertion::New).live(JobState::Ready, 0, None).expect_possible();
+        test_history().insert(Insertion::Known).live(JobState::Ready, 0, None).expect_possible();
         // The insert may be executed late, but stores one job.
-        test_history().cancel(CancelReply::NotFound).live(State::Ready, 0, None).expect_possible();
+        test_history().cancel(CancelReply::NotFound).live(JobState::Ready, 0, None).expect_possible();
         test_history().insert(Insertion::New).expect_impossible("Read(None)");
     }
 }
@@ -75,14 +75,14 @@ fn failed_request_that_took_effect_is_impossible() {
         test_history().insert_fails(kind).expect_possible();
         test_history()
             .insert_fails(kind)
-            .live(State::Ready, 0, None)
+            .live(JobState::Ready, 0, None)
             .expect_impossible("can only have been Absent");
         let completed = settle_request(A, completion(b"1"));
         test_history()
             .insert(Insertion::New)
             .claim(A, 1)
             .does(&completed, &error(kind))
-            .ended(State::Completed, 1, Some(A), Some(b"1"))
+            .ended(JobState::Completed, 1, Some(A), Some(b"1"))
             .expect_impossible("can only have been Running");
     }
 }
@@ -90,7 +90,7 @@ fn failed_request_that_took_effect_is_impossible() {
 #[test]
 fn two_live_leases_are_impossible() {
     let two = || test_history().insert(Insertion::New).claim(A, 1).claim(B, 2);
-    two().live(State::Running, 2, Some(B)).expect_impossible("Claimed { claim: 0b0b");
+    two().live(JobState::Running, 2, Some(B)).expect_impossible("Claimed { claim: 0b0b");
     two().settle(A, Verdict::Release, Settled::Done).expect_impossible("can only have been Running");
     // Possible if the first lease was rescued in between.
     test_history()
@@ -98,7 +98,7 @@ fn two_live_leases_are_impossible() {
         .claim(A, 1)
         .rescue(1)
         .claim(B, 2)
-        .live(State::Running, 2, Some(B))
+        .live(JobState::Running, 2, Some(B))
         .expect_possible();
     test_history()
         .insert(Insertion::New)
@@ -121,14 +121,14 @@ fn concurrent_operations_are_possible_in_either_order() {
     let number = test_history.ask(&release);
     let test_history = test_history.claim(B, 1);
     test_history.answer::<SettleRequest>(number, &Ok(vec![Ok(Settled::Done)]));
-    test_history.live(State::Running, 1, Some(B)).expect_possible();
+    test_history.live(JobState::Running, 1, Some(B)).expect_possible();
 }
 
 #[test]
 fn change_of_a_finished_job_is_impossible() {
     let completed =
         || test_history().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
-    completed().live(State::Ready, 1, None).expect_impossible("can only have been Ended");
+    completed().live(JobState::Ready, 1, None).expect_impossible("can only have been Ended");
     completed().claim(B, 2).expect_impossible("can only have been Ended");
     completed().cancel(CancelReply::Cancelled).expect_impossible("can only have been Ended");
     completed().rescue(5).claim(B, 2).expect_impossible("can only have been Ended");
@@ -148,12 +148,14 @@ fn second_completion_of_a_job_is_impossible() {
         .claim(B, 2)
         .settle(B, completion(b"2"), Settled::Done)
         .settle(A, completion(b"1"), Settled::Done)
-        .ended(State::Completed, 2, Some(B), Some(b"2"))
+        .ended(JobState::Completed, 2, Some(B), Some(b"2"))
         .expect_impossible("answer: Done");
     let completed =
         || test_history().insert(Insertion::New).claim(A, 1).settle(A, completion(b"1"), Settled::Done);
-    completed().ended(State::Completed, 1, Some(A), Some(b"2")).expect_impossible("did not send");
-    completed().ended(State::Completed, 1, Some(B), Some(b"1")).expect_impossible("can only have been Ended");
+    completed().ended(JobState::Completed, 1, Some(A), Some(b"2")).expect_impossible("did not send");
+    completed()
+        .ended(JobState::Completed, 1, Some(B), Some(b"1"))
+        .expect_impossible("can only have been Ended");
     completed()
         .settle(A, Verdict::Bury { error: String::new() }, Settled::Done)
         .expect_impossible("answer: Done");
@@ -165,31 +167,31 @@ fn settle_of_unknown_outcome_can_be_repeated() {
         let lost = settle_request(A, completion(b"1"));
         test_history().insert(Insertion::New).claim(A, 1).does(&lost, &error(ErrorKind::UnknownOutcome))
     };
-    unknown().live(State::Running, 1, Some(A)).expect_possible();
-    unknown().ended(State::Completed, 1, Some(A), Some(b"1")).expect_possible();
+    unknown().live(JobState::Running, 1, Some(A)).expect_possible();
+    unknown().ended(JobState::Completed, 1, Some(A), Some(b"1")).expect_possible();
     let again = || unknown().settle(A, completion(b"1"), Settled::Done);
-    again().ended(State::Completed, 1, Some(A), Some(b"1")).expect_possible();
-    again().live(State::Running, 1, Some(A)).expect_impossible("can only have been Ended");
+    again().ended(JobState::Completed, 1, Some(A), Some(b"1")).expect_possible();
+    again().live(JobState::Running, 1, Some(A)).expect_impossible("can only have been Ended");
     // Another claim is possible only after a rescue.
     unknown().claim(B, 2).expect_impossible("can only have been");
-    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).expect_possible();
+    unknown().rescue(1).claim(B, 2).live(JobState::Running, 2, Some(B)).expect_possible();
 }
 
 #[test]
 fn claim_of_unknown_outcome_may_hold_the_job() {
     let unknown =
         || test_history().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
-    unknown().live(State::Ready, 0, None).expect_possible();
-    unknown().live(State::Running, 1, Some(A)).expect_possible();
-    unknown().live(State::Running, 1, Some(B)).expect_impossible("can only have been");
+    unknown().live(JobState::Ready, 0, None).expect_possible();
+    unknown().live(JobState::Running, 1, Some(A)).expect_possible();
+    unknown().live(JobState::Running, 1, Some(B)).expect_impossible("can only have been");
     unknown()
         .settle(A, completion(b"1"), Settled::Done)
-        .ended(State::Completed, 1, Some(A), Some(b"1"))
+        .ended(JobState::Completed, 1, Some(A), Some(b"1"))
         .expect_possible();
-    unknown().claim(B, 1).live(State::Running, 1, Some(B)).expect_possible();
+    unknown().claim(B, 1).live(JobState::Running, 1, Some(B)).expect_possible();
     // No later operation names the claim: it was charged an attempt only if a rescue followed.
     unknown().claim(B, 2).expect_impossible("can only have been");
-    unknown().rescue(1).claim(B, 2).live(State::Running, 2, Some(B)).expect_possible();
+    unknown().rescue(1).claim(B, 2).live(JobState::Running, 2, Some(B)).expect_possible();
     test_history()
         .insert(Insertion::New)
         .rescue(1)
@@ -205,11 +207,11 @@ fn list_of_leases_contradicting_a_claim_is_impossible() {
         || test_history().insert(Insertion::New).does(&claim_request(A), &error(ErrorKind::UnknownOutcome));
     unknown()
         .does(&request, &reply)
-        .live(State::Ready, 0, None)
+        .live(JobState::Ready, 0, None)
         .expect_impossible("can only have been Running");
     let (request, reply) = held(Vec::new());
     let claimed = test_history().insert(Insertion::New).claim(A, 1).does(&request, &reply);
-    claimed.live(State::Running, 1, Some(A)).expect_impossible("Leased");
+    claimed.live(JobState::Running, 1, Some(A)).expect_impossible("Leased");
 }
 
 #[test]
@@ -219,19 +221,19 @@ fn attempts_are_charged_once_and_limited() {
         let first = test_history().insert(Insertion::New).claim(A, 1).settle(A, failed(), Settled::Done);
         first.claim(B, 2).settle(B, failed(), Settled::Done)
     };
-    twice().live(State::Retrying, 2, None).expect_possible();
-    twice().live(State::Retrying, 1, None).expect_impossible("can only have been Waiting { attempt: 2 }");
+    twice().live(JobState::Retrying, 2, None).expect_possible();
+    twice().live(JobState::Retrying, 1, None).expect_impossible("can only have been Waiting { attempt: 2 }");
     twice()
         .claim(A, 3)
         .settle(A, failed(), Settled::Done)
-        .ended(State::Dead, 3, Some(A), None)
+        .ended(JobState::Dead, 3, Some(A), None)
         .expect_possible();
     twice()
         .claim(A, 3)
         .settle(A, failed(), Settled::Done)
         .claim(B, 4)
         .expect_impossible("can only have been Ended");
-    twice().claim(A, 3).rescue(1).ended(State::Dead, 3, None, None).expect_possible();
+    twice().claim(A, 3).rescue(1).ended(JobState::Dead, 3, None, None).expect_possible();
     test_history()
         .insert(Insertion::New)
         .claim(A, 2)
@@ -241,14 +243,14 @@ fn attempts_are_charged_once_and_limited() {
 #[test]
 fn stale_read_is_impossible() {
     let inserted = || test_history().insert(Insertion::New);
-    let ready = Some(Found { state: State::Ready, attempt: 0 });
-    inserted().read(ready).live(State::Ready, 0, None).expect_possible();
-    inserted().read(None).live(State::Ready, 0, None).expect_impossible("Read(None)");
+    let ready = Some(Found { state: JobState::Ready, attempt: 0 });
+    inserted().read(ready).live(JobState::Ready, 0, None).expect_possible();
+    inserted().read(None).live(JobState::Ready, 0, None).expect_impossible("Read(None)");
     let read_twice = inserted().read(ready).read(ready);
     let last = read_twice.history.with_log(|log| log.operations[2].answered().cloned());
     assert_eq!(last, Some(Answered::Read(Vec::new())), "the second read found nothing new");
     let stale = inserted().read(ready).cancel(CancelReply::Cancelled).read(ready);
-    stale.ended(State::Cancelled, 0, None, None).expect_impossible("can only have been Ended");
+    stale.ended(JobState::Cancelled, 0, None, None).expect_impossible("can only have been Ended");
 }
 
 #[test]
@@ -271,7 +273,7 @@ fn job_with_many_operations_is_checked_quickly() {
         many = many.claim(claim, 1).does(&lost, &error(ErrorKind::UnknownOutcome));
         many = many.cancel(CancelReply::Running).settle(claim, Verdict::Release, Settled::Done).rescue(1);
     }
-    many.live(State::Ready, 0, None).expect_possible();
+    many.live(JobState::Ready, 0, None).expect_possible();
 }
 
 #[test]
@@ -287,7 +289,7 @@ fn too_many_concurrent_operations_fail_the_check() {
         }
         let reply = ClaimReply::new(vec![job(A, 1)], None);
         test_history.answer::<ClaimRequest>(claimed, &Ok(reply));
-        test_history.live(State::Running, 1, Some(A))
+        test_history.live(JobState::Running, 1, Some(A))
     };
     history_of(order::MAX_OPEN).expect_possible();
     history_of(order::MAX_OPEN + 1).expect_impossible("cannot be checked");

@@ -34,7 +34,7 @@ impl Model {
             }
             last_attempts += u32::from(is_last);
             job.attempt += 1;
-            job.state = queue_core::State::Running;
+            job.state = queue_core::JobState::Running;
             job.lease = Some(Lease {
                 claim: request.claim,
                 worker: request.worker,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{AttemptError, JobRecord};
-use queue_core::{JobId, State, Timestamp};
+use queue_core::{JobId, JobState, Timestamp};
 
 use super::super::case::CaseResult;
 use super::super::check::ensure_eq;
@@ -25,7 +25,7 @@ pub(super) async fn compare(kit: &Kit, model: &Model) -> CaseResult {
 
 fn agree(record: &JobRecord, job: &Job, now: Timestamp) -> CaseResult {
     let may_be_promoted = job.is_waiting() && job.run_at <= now;
-    if !(may_be_promoted && record.state == State::Ready) {
+    if !(may_be_promoted && record.state == JobState::Ready) {
         ensure_eq!(record.state, job.state, "the state");
     }
     if !job.state.is_finished() {

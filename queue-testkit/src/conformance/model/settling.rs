@@ -1,7 +1,7 @@
 //! Settles of the model.
 
 use queue_core::backend::{Completion, Settled, Verdict};
-use queue_core::{State, Timestamp, Token};
+use queue_core::{JobState, Timestamp, Token};
 
 use super::{Job, Model, Reason};
 
@@ -17,11 +17,11 @@ impl Model {
     }
 }
 
-fn ends_as(verdict: &Verdict, state: State) -> bool {
+fn ends_as(verdict: &Verdict, state: JobState) -> bool {
     match verdict {
-        Verdict::Complete(_) => state == State::Completed,
-        Verdict::Retry { .. } | Verdict::Bury { .. } => state == State::Dead,
-        Verdict::Cancel { .. } => state == State::Cancelled,
+        Verdict::Complete(_) => state == JobState::Completed,
+        Verdict::Retry { .. } | Verdict::Bury { .. } => state == JobState::Dead,
+        Verdict::Cancel { .. } => state == JobState::Cancelled,
         _ => false,
     }
 }
@@ -30,32 +30,32 @@ fn apply(job: &mut Job, now: Timestamp, token: Token, verdict: &Verdict) {
     match verdict {
         Verdict::Complete(Completion { result, .. }) => {
             job.result.clone_from(result);
-            job.finish(State::Completed, now, Some(token.claim), Reason::None);
+            job.finish(JobState::Completed, now, Some(token.claim), Reason::None);
         }
         Verdict::Retry { error, delay } if job.attempt < job.max_attempts() => {
             job.fail(now, error);
             job.lease = None;
-            job.state = State::Retrying;
+            job.state = JobState::Retrying;
             job.run_at = now.saturating_add(*delay);
         }
         Verdict::Retry { error, .. } | Verdict::Bury { error } => {
             job.fail(now, error);
-            job.finish(State::Dead, now, Some(token.claim), Reason::Text(error.clone()));
+            job.finish(JobState::Dead, now, Some(token.claim), Reason::Text(error.clone()));
         }
         Verdict::Cancel { reason } => {
-            job.finish(State::Cancelled, now, Some(token.claim), Reason::Text(reason.clone()));
+            job.finish(JobState::Cancelled, now, Some(token.claim), Reason::Text(reason.clone()));
         }
         Verdict::Snooze { delay } => {
             job.attempt -= 1;
             job.lease = None;
-            job.state = if delay.is_zero() { State::Ready } else { State::Scheduled };
+            job.state = if delay.is_zero() { JobState::Ready } else { JobState::Scheduled };
             job.run_at = now.saturating_add(*delay);
         }
         // A release. For a verdict that the model does not know, the comparison fails.
         _ => {
             job.attempt -= 1;
             job.lease = None;
-            job.state = State::Ready;
+            job.state = JobState::Ready;
         }
     }
 }

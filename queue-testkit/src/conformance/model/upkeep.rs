@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use queue_core::backend::{Beat, ProgressReport, Prune};
-use queue_core::{JobId, State, Timestamp, WorkerId};
+use queue_core::{JobId, JobState, Timestamp, WorkerId};
 
 use super::claiming::WorkerLost;
 use super::{ANY_TEXT, Job, Model, Reason, Worker, WorkerState};
@@ -111,11 +111,11 @@ impl Model {
         for job in self.jobs.iter_mut().filter(is_over) {
             job.fail(now, ANY_TEXT);
             if job.attempt == job.max_attempts() {
-                job.finish(State::Dead, now, None, Reason::Any);
+                job.finish(JobState::Dead, now, None, Reason::Any);
                 done.died += 1;
             } else {
                 job.lease = None;
-                job.state = State::Ready;
+                job.state = JobState::Ready;
                 done.rescued += 1;
             }
         }

@@ -5,7 +5,7 @@ use queue_core::backend::{
     CancelReply, CancelRequest, ClaimedJob, InsertRequest, JobRecord, LeasesRequest, SettleRequest, Settled,
     Settlement, Stored, Verdict,
 };
-use queue_core::{ClaimId, JobId, JobSpec, State, Submitted, Token, WorkerId};
+use queue_core::{ClaimId, JobId, JobSpec, JobState, Submitted, Token, WorkerId};
 
 use super::super::spec::Spec;
 use super::Session;
@@ -147,7 +147,7 @@ impl Session {
         Ok(records.remove(0))
     }
 
-    pub(crate) async fn state(&self, id: JobId) -> anyhow::Result<State> {
+    pub(crate) async fn state(&self, id: JobId) -> anyhow::Result<JobState> {
         Ok(self.record(id).await?.state)
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::backend::{HeartbeatReply, HeartbeatRequest, RegisterRequest};
-use queue_core::{State, WorkerId};
+use queue_core::{JobState, WorkerId};
 
 use super::{Session, complete};
 
@@ -51,7 +51,10 @@ impl Session {
         let token = jobs[0].token;
         self.settle_one(token, complete()).await?;
         let state = self.state(token.job).await?;
-        ensure!(state == State::Completed, "a job that was settled on the handle is {state}, not completed");
+        ensure!(
+            state == JobState::Completed,
+            "a job that was settled on the handle is {state}, not completed"
+        );
         self.retire(worker).await
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::backend::JobRecord;
-use queue_core::{JobId, State};
+use queue_core::{JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -73,7 +73,7 @@ async fn q01_a_job_outlives_every_worker_that_dies_of_it(kit: &Kit) -> CaseResul
     let last = kit.claim_one(kit.worker().await?).await?;
     kit.settle_one(last.token, complete_with(b"at last")).await?;
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Completed, 41), "the state and attempt of the job");
+    ensure_eq!((record.state, record.attempt), (JobState::Completed, 41), "the state and attempt of the job");
     ensure_eq!(record.errors.len(), 40, "the number of recorded errors, one per lost worker");
     Ok(())
 }
@@ -121,7 +121,7 @@ async fn q01_a_job_can_be_read_from_its_acknowledgement_on(kit: &Kit) -> CaseRes
         let record = kit.record(id).await?;
         let mut expected = spec.build()?;
         let run_at = *expected.run_at.get_or_insert(submitted_at);
-        let state = if run_at > submitted_at { State::Scheduled } else { State::Ready };
+        let state = if run_at > submitted_at { JobState::Scheduled } else { JobState::Ready };
         ensure_eq!(record.job, expected, "the submitted fields");
         ensure_eq!(
             (record.state, record.run_at, record.attempt),

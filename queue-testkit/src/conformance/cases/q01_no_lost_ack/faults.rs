@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::Stored;
-use queue_core::{Client, Enqueuer as _, ErrorKind, JobContext, JobId, Payload, RunningWorker, State};
+use queue_core::{Client, Enqueuer as _, ErrorKind, JobContext, JobId, JobState, Payload, RunningWorker};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -200,7 +200,7 @@ fn compare(stored: &Stored, runs: &Runs, inserts: &Inserts) -> CaseResult {
         ensure!(there == 0 || there == batch.len(), "a part of a batch is stored: {there} jobs of {batch:?}");
     }
     for row in &stored.outcomes {
-        ensure!(row.state == State::Completed, "a job ended in another state than completed: {row:?}");
+        ensure!(row.state == JobState::Completed, "a job ended in another state than completed: {row:?}");
         let expected = Some(row.attempt.to_string().into_bytes());
         ensure!(row.result == expected, "the stored result is not that of the job's attempt: {row:?}");
         ensure!(

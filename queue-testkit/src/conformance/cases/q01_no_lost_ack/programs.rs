@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobError, JobId, Payload, Queue as _, State};
+use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobError, JobId, JobState, Payload, Queue as _};
 use tokio::time::sleep;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -48,12 +48,12 @@ async fn q01_a_worker_brings_every_job_to_the_end_its_handler_chose(kit: &Kit) -
     let mut program = Program::new(kit)?;
     program.on("obey", obey)?;
     let expected = [
-        ("\"well\"", State::Completed, 1),
-        ("\"fail once\"", State::Completed, 2),
-        ("\"panic once\"", State::Completed, 2),
-        ("\"fail\"", State::Dead, 4),
-        ("\"bury\"", State::Dead, 1),
-        ("\"cancel\"", State::Cancelled, 1),
+        ("\"well\"", JobState::Completed, 1),
+        ("\"fail once\"", JobState::Completed, 2),
+        ("\"panic once\"", JobState::Completed, 2),
+        ("\"fail\"", JobState::Dead, 4),
+        ("\"bury\"", JobState::Dead, 1),
+        ("\"cancel\"", JobState::Cancelled, 1),
     ];
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -73,7 +73,7 @@ async fn q01_a_worker_brings_every_job_to_the_end_its_handler_chose(kit: &Kit) -
         );
         ensure_eq!(
             record.result.is_some(),
-            state == State::Completed,
+            state == JobState::Completed,
             "whether the job with payload {payload} has a result"
         );
     }
@@ -135,7 +135,7 @@ async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &K
         program.next_start().await?;
     }
     let has_more = async {
-        while kit.stored().await?.live.iter().filter(|row| row.state == State::Running).count() <= SLOTS {
+        while kit.stored().await?.live.iter().filter(|row| row.state == JobState::Running).count() <= SLOTS {
             sleep(LOOK).await;
         }
         anyhow::Ok(())
@@ -145,7 +145,7 @@ async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &K
     let left = kit.stored().await?.live;
     ensure!(!left.is_empty(), "all jobs ended before the shutdown, so the case proves nothing");
     ensure!(
-        left.iter().all(|row| row.state == State::Ready),
+        left.iter().all(|row| row.state == JobState::Ready),
         "the shutdown did not release a job that had not started"
     );
     let second = program.start(SLOTS)?;
@@ -153,7 +153,7 @@ async fn q01_a_shutdown_in_the_middle_leaves_the_rest_to_the_next_worker(kit: &K
     stop(second).await?;
     for row in kit.stored().await?.outcomes {
         ensure!(
-            (row.state, row.attempt) == (State::Completed, 1),
+            (row.state, row.attempt) == (JobState::Completed, 1),
             "a job that must complete on attempt 1 ended as {row:?}"
         );
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::backend::Verdict;
-use queue_core::{JobId, State, WorkerId};
+use queue_core::{JobId, JobState, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -91,7 +91,7 @@ async fn q03_a_rescue_takes_the_leases_of_the_dead_only(kit: &Kit) -> CaseResult
     );
     for (worker, job) in held {
         let is_alive = workers.iter().step_by(2).any(|alive| *alive == worker);
-        let expected = if is_alive { State::Running } else { State::Ready };
+        let expected = if is_alive { JobState::Running } else { JobState::Ready };
         ensure_eq!(kit.state(job).await?, expected, "the state of a job whose worker is alive ({is_alive})");
     }
     Ok(())
@@ -110,7 +110,7 @@ async fn q03_a_rescue_by_deadline_takes_the_overdue_only(kit: &Kit) -> CaseResul
         kit.heartbeat(worker).await?;
     }
     ensure_eq!(kit.rescue(10).await?.rescued, 2, "the number of leases rescued");
-    let expected = [State::Ready, State::Running, State::Ready, State::Running];
+    let expected = [JobState::Ready, JobState::Running, JobState::Ready, JobState::Running];
     for (job, expected) in jobs.into_iter().zip(expected) {
         ensure_eq!(kit.state(job).await?, expected, "the state of job {job}");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use queue_core::backend::{Settled, Verdict};
-use queue_core::{Enqueuer as _, JobId, State, WorkerId};
+use queue_core::{Enqueuer as _, JobId, JobState, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -111,7 +111,7 @@ async fn q03_rescues_at_the_same_time_take_each_lease_once(kit: &Kit) -> CaseRes
     for job in jobs {
         let record = kit.record(job).await?;
         let seen = (record.state, record.attempt, record.errors.len());
-        ensure_eq!(seen, (State::Ready, 1, 1), "the state, attempt and number of errors of job {job}");
+        ensure_eq!(seen, (JobState::Ready, 1, 1), "the state, attempt and number of errors of job {job}");
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseRes
             Settled::Done => {
                 ensure_eq!(
                     (rescued, record.state),
-                    (0, State::Completed),
+                    (0, JobState::Completed),
                     "the jobs rescued and the state in round {round}, where the settle won"
                 );
                 duels.won(Winner::First);
@@ -142,7 +142,7 @@ async fn q03_a_rescue_and_the_holder_agree_who_has_the_job(kit: &Kit) -> CaseRes
             _ => {
                 ensure_eq!(
                     (rescued, record.state),
-                    (1, State::Ready),
+                    (1, JobState::Ready),
                     "the jobs rescued and the state in round {round}, where the rescue won"
                 );
                 kit.cancel(id).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use queue_core::State;
+use queue_core::JobState;
 use queue_core::backend::Settled;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -30,8 +30,8 @@ async fn q04_one_of_two_verdicts_that_race_wins(kit: &Kit) -> CaseResult {
         };
         let answers = race((0..8).map(settle).collect()).await?;
         let winner = match kit.state(id).await? {
-            State::Completed => 0,
-            State::Dead => 1,
+            JobState::Completed => 0,
+            JobState::Dead => 1,
             state => anyhow::bail!("round {round}: job {id} is {state}"),
         };
         for (task, answer) in answers.into_iter().enumerate() {

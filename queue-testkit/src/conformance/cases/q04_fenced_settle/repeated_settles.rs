@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{Settled, Verdict};
-use queue_core::{State, Token};
+use queue_core::{JobState, Token};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -21,10 +21,10 @@ cases! {
 /// must return `Done` again and change nothing.
 async fn q04_a_repeated_end_is_done_again_and_changes_nothing(kit: &Kit) -> CaseResult {
     let ends = [
-        (complete_with(b"result"), State::Completed),
-        (bury("no use"), State::Dead),
-        (cancelled("not wanted"), State::Cancelled),
-        (retry("failed", 5), State::Dead),
+        (complete_with(b"result"), JobState::Completed),
+        (bury("no use"), JobState::Dead),
+        (cancelled("not wanted"), JobState::Cancelled),
+        (retry("failed", 5), JobState::Dead),
     ];
     for (verdict, state) in ends {
         let token = claimed(kit, 0).await?;

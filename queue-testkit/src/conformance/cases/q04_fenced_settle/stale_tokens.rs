@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use queue_core::backend::Settled;
-use queue_core::{State, Token};
+use queue_core::{JobState, Token};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -44,7 +44,7 @@ async fn q04_the_token_of_a_rescued_lease_is_lost(kit: &Kit) -> CaseResult {
     let record = kit.record(id).await?;
     ensure_eq!(
         (record.state, record.attempt),
-        (State::Running, 2),
+        (JobState::Running, 2),
         "the state and attempt after the late settle"
     );
     ensure_eq!(
@@ -74,7 +74,7 @@ async fn q04_an_old_token_of_the_same_worker_is_lost(kit: &Kit) -> CaseResult {
         Settled::LeaseLost,
         "the reply to a settle with the old token"
     );
-    ensure_eq!(kit.state(id).await?, State::Running, "the state of the job under its new lease");
+    ensure_eq!(kit.state(id).await?, JobState::Running, "the state of the job under its new lease");
     ensure_eq!(
         kit.settle_one(new.token, complete()).await?,
         Settled::Done,
@@ -137,7 +137,7 @@ async fn q04_a_token_is_the_pair_of_job_and_claim(kit: &Kit) -> CaseResult {
         );
     }
     for token in [first, second] {
-        ensure_eq!(kit.state(token.job).await?, State::Running, "the state of the job");
+        ensure_eq!(kit.state(token.job).await?, JobState::Running, "the state of the job");
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ async fn q04_a_stale_settlement_does_not_fail_its_neighbours(kit: &Kit) -> CaseR
     ];
     let expected = [Settled::LeaseLost, Settled::Done, Settled::LeaseLost, Settled::Done];
     ensure_eq!(kit.settle(request).await?, expected, "the replies");
-    let expected = [State::Completed, State::Running, State::Ready, State::Dead];
+    let expected = [JobState::Completed, JobState::Running, JobState::Ready, JobState::Dead];
     for (id, expected) in ids.into_iter().zip(expected) {
         ensure_eq!(kit.state(id).await?, expected, "the state of job {id}");
     }
@@ -197,7 +197,7 @@ async fn q04_a_lease_settles_late_while_nobody_took_it(kit: &Kit) -> CaseResult 
     kit.advance(job.timeout + GRACE + EXPIRY * 10);
     ensure_eq!(kit.settle_one(job.token, complete()).await?, Settled::Done, "the reply to the late settle");
     ensure_eq!(kit.rescue(10).await?.rescued, 0, "the number of jobs rescued afterwards");
-    ensure_eq!(kit.state(id).await?, State::Completed, "the state");
+    ensure_eq!(kit.state(id).await?, JobState::Completed, "the state");
     Ok(())
 }
 
@@ -218,8 +218,8 @@ async fn q04_a_lease_beyond_the_limit_of_a_rescue_still_settles(kit: &Kit) -> Ca
     let mut left = Vec::new();
     for token in tokens {
         match kit.state(token.job).await? {
-            State::Running => left.push(token),
-            state => ensure_eq!(state, State::Ready, "the state of the rescued job"),
+            JobState::Running => left.push(token),
+            state => ensure_eq!(state, JobState::Ready, "the state of the rescued job"),
         }
     }
     ensure_eq!(left.len(), 2, "the number of leases beyond the limit");
@@ -275,7 +275,7 @@ async fn q04_a_released_lease_settles_nothing(kit: &Kit) -> CaseResult {
         "the reply to the second release"
     );
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Ready, 0), "the state and attempt of the job");
+    ensure_eq!((record.state, record.attempt), (JobState::Ready, 0), "the state and attempt of the job");
     Ok(())
 }
 
@@ -318,6 +318,6 @@ async fn q04_a_lease_taken_by_another_process_is_lost(kit: &Kit) -> CaseResult {
         Settled::Done,
         "the reply to a settle with the second token on the first handle"
     );
-    ensure_eq!(other.state(id).await?, State::Dead, "the state that the second handle reads");
+    ensure_eq!(other.state(id).await?, JobState::Dead, "the state that the second handle reads");
     Ok(())
 }

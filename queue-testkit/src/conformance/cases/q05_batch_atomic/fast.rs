@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::Wakes;
-use queue_core::{ErrorKind, State};
+use queue_core::{ErrorKind, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -135,7 +135,8 @@ async fn q05_the_jobs_of_a_batch_end_each_by_itself(kit: &Kit) -> CaseResult {
     for verdict in [complete(), bury("x"), cancelled("x"), retry("x", 60)] {
         kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
     }
-    let expected = [State::Completed, State::Dead, State::Cancelled, State::Retrying, State::Ready];
+    let expected =
+        [JobState::Completed, JobState::Dead, JobState::Cancelled, JobState::Retrying, JobState::Ready];
     for (id, expected) in ids.into_iter().zip(expected) {
         ensure_eq!(kit.state(id).await?, expected, "the state of job {id}");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::{State, WorkerId};
+use queue_core::{JobState, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -44,7 +44,7 @@ async fn q07_a_job_that_kills_each_worker_dies_after_its_attempts(kit: &Kit) -> 
         );
     }
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Dead, 3), "the state and attempt of the job");
+    ensure_eq!((record.state, record.attempt), (JobState::Dead, 3), "the state and attempt of the job");
     ensure_eq!(record.finished_at, Some(kit.now()), "finished_at");
     ensure!(record.error.is_some(), "the dead job has no error");
     Ok(())
@@ -59,7 +59,7 @@ async fn q07_a_job_that_fails_each_time_dies_after_its_attempts(kit: &Kit) -> Ca
         let job = kit.claim_one(worker).await?;
         ensure_eq!(job.attempt, attempt, "the attempt");
         kit.settle_one(job.token, retry("failed", 10)).await?;
-        let expected = if attempt < 5 { State::Retrying } else { State::Dead };
+        let expected = if attempt < 5 { JobState::Retrying } else { JobState::Dead };
         ensure_eq!(kit.state(id).await?, expected, "the state after attempt {attempt}");
         kit.advance(Duration::from_secs(10));
     }
@@ -83,7 +83,7 @@ async fn q07_a_job_that_overruns_each_deadline_dies_after_its_attempts(kit: &Kit
         ensure_eq!(reply.rescued + reply.died, 1, "the number of leases rescued in attempt {attempt}");
     }
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Dead, 2), "the state and attempt of the job");
+    ensure_eq!((record.state, record.attempt), (JobState::Dead, 2), "the state and attempt of the job");
     Ok(())
 }
 
@@ -98,7 +98,7 @@ async fn q07_no_retries_means_one_attempt(kit: &Kit) -> CaseResult {
     kit.rescue(10).await?;
     for id in ids {
         let record = kit.record(id).await?;
-        ensure_eq!((record.state, record.attempt), (State::Dead, 1), "the state and attempt of job {id}");
+        ensure_eq!((record.state, record.attempt), (JobState::Dead, 1), "the state and attempt of job {id}");
     }
     Ok(())
 }
@@ -129,7 +129,7 @@ async fn q07_snoozes_cost_nothing(kit: &Kit) -> CaseResult {
     }
     kit.settle_one(kit.claim_one(worker).await?.token, complete()).await?;
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Completed, 1), "the state and attempt of the job");
+    ensure_eq!((record.state, record.attempt), (JobState::Completed, 1), "the state and attempt of the job");
     ensure_eq!(record.errors, [], "the recorded errors");
     Ok(())
 }
@@ -149,7 +149,7 @@ async fn q07_releases_cost_nothing(kit: &Kit) -> CaseResult {
         let seen = (record.state, record.attempt, record.run_at);
         ensure_eq!(
             seen,
-            (State::Ready, 0, run_at),
+            (JobState::Ready, 0, run_at),
             "the state, attempt and run_at after the release of turn {turn}"
         );
     }
@@ -162,7 +162,7 @@ async fn q07_a_bury_wastes_the_attempts_that_are_left(kit: &Kit) -> CaseResult {
     let id = kit.insert_one(kit.spec("job").max_retries(10)).await?;
     kit.settle_one(kit.claim_one(kit.worker().await?).await?.token, bury("hopeless")).await?;
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Dead, 1), "the state and attempt of the job");
+    ensure_eq!((record.state, record.attempt), (JobState::Dead, 1), "the state and attempt of the job");
     ensure_eq!(record.error.as_deref(), Some("hopeless"), "the error of the dead job");
     Ok(())
 }
@@ -220,6 +220,6 @@ async fn q07_a_refund_comes_back_to_the_same_last_attempt(kit: &Kit) -> CaseResu
     }
     kit.settle_one(kit.claim_one(worker).await?.token, retry("failed", 0)).await?;
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Dead, 2), "the state and attempt of the job");
+    ensure_eq!((record.state, record.attempt), (JobState::Dead, 2), "the state and attempt of the job");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Q7: a job kills the process that runs it.
 
-use queue_core::State;
+use queue_core::JobState;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -32,7 +32,7 @@ async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> Case
         let started = kit.record(deadly).await?;
         ensure_eq!(
             (started.state, started.attempt),
-            (State::Running, attempt),
+            (JobState::Running, attempt),
             "the state and attempt of the deadly job"
         );
         crew.kill(child).await?;
@@ -46,10 +46,10 @@ async fn q07_a_job_that_kills_its_process_each_time_ends_dead(kit: &Kit) -> Case
     let dead = kit.record(deadly).await?;
     ensure_eq!(
         (dead.state, dead.attempt, dead.errors.len()),
-        (State::Dead, 3, 3),
+        (JobState::Dead, 3, 3),
         "the state, attempt and number of errors of the deadly job"
     );
-    ensure_eq!(kit.state(innocent).await?, State::Completed, "the state of the other job");
+    ensure_eq!(kit.state(innocent).await?, JobState::Completed, "the state of the other job");
     Ok(())
 }
 

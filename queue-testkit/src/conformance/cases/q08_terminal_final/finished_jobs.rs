@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{CancelReply, Settled};
-use queue_core::{ErrorKind, JobId, State, Timestamp, Token};
+use queue_core::{ErrorKind, JobId, JobState, Timestamp, Token};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -24,7 +24,7 @@ cases! {
 struct Ended {
     spec: Spec,
     id: JobId,
-    state: State,
+    state: JobState,
     /// `None` if the job ended without a lease.
     token: Option<Token>,
 }
@@ -32,9 +32,9 @@ struct Ended {
 async fn one_of_each(kit: &Kit) -> anyhow::Result<Vec<Ended>> {
     let worker = kit.worker().await?;
     let ends = [
-        (complete_with(b"done"), State::Completed),
-        (bury("hopeless"), State::Dead),
-        (cancelled("not wanted"), State::Cancelled),
+        (complete_with(b"done"), JobState::Completed),
+        (bury("hopeless"), JobState::Dead),
+        (cancelled("not wanted"), JobState::Cancelled),
     ];
     let mut all = Vec::new();
     for (verdict, state) in ends {
@@ -47,7 +47,7 @@ async fn one_of_each(kit: &Kit) -> anyhow::Result<Vec<Ended>> {
     let spec = kit.spec("job");
     let id = kit.insert_one(spec.clone()).await?;
     kit.cancel(id).await?;
-    all.push(Ended { spec, id, state: State::Cancelled, token: None });
+    all.push(Ended { spec, id, state: JobState::Cancelled, token: None });
     Ok(all)
 }
 

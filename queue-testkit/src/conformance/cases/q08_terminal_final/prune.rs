@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{Prune, Verdict};
-use queue_core::{JobId, State};
+use queue_core::{JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -71,10 +71,10 @@ async fn q08_pruning_never_takes_an_unfinished_job(kit: &Kit) -> CaseResult {
     let none = prune().completed(Duration::ZERO).cancelled(Duration::ZERO).dead(Duration::ZERO);
     ensure_eq!(kit.prune(none).await?.pruned, 0, "the number of jobs pruned");
     let expected = [
-        (failing, State::Retrying),
-        (running, State::Running),
-        (ready, State::Ready),
-        (scheduled, State::Scheduled),
+        (failing, JobState::Retrying),
+        (running, JobState::Running),
+        (ready, JobState::Ready),
+        (scheduled, JobState::Scheduled),
     ];
     for (id, state) in expected {
         ensure_eq!(kit.state(id).await?, state, "the state of job {id}");
@@ -103,7 +103,7 @@ async fn q08_pruning_keeps_ids_of_the_idempotency_window(kit: &Kit) -> CaseResul
         "the number of jobs pruned with one id within the window"
     );
     ensure_eq!(kit.find(old).await?, None, "the job with the old id");
-    ensure_eq!(kit.state(young).await?, State::Completed, "the state of the job with the young id");
+    ensure_eq!(kit.state(young).await?, JobState::Completed, "the state of the job with the young id");
     kit.advance(HOUR * 10);
     ensure_eq!(kit.prune(window).await?.pruned, 1, "the number of jobs pruned with no id within the window");
     Ok(())
@@ -122,7 +122,7 @@ async fn q08_pruning_takes_all_that_belongs_to_a_job(kit: &Kit) -> CaseResult {
     ensure_eq!(kit.find(id).await?, None, "the pruned job");
     kit.insert_one(spec).await?;
     let record = kit.record(id).await?;
-    ensure_eq!((record.state, record.attempt), (State::Ready, 0), "the state and attempt of the new job");
+    ensure_eq!((record.state, record.attempt), (JobState::Ready, 0), "the state and attempt of the new job");
     ensure_eq!((record.result, record.errors), (None, Vec::new()), "the result and errors of the new job");
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::backend::{CancelReply, CancelRequest, Completion, Prune, Verdict};
-use queue_core::{Client, Dequeued, Enqueuer as _, ErrorKind, JobId, State};
+use queue_core::{Client, Dequeued, Enqueuer as _, ErrorKind, JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -38,7 +38,7 @@ async fn q09_a_job_that_waits_is_cancelled_and_never_starts(kit: &Kit) -> CaseRe
     kit.advance(EXPIRY);
     kit.rescue(10).await?;
     kit.insert(specs[2..].to_vec()).await?;
-    let states = [State::Retrying, State::Ready, State::Scheduled, State::Ready];
+    let states = [JobState::Retrying, JobState::Ready, JobState::Scheduled, JobState::Ready];
     for (spec, state) in specs.iter().zip(states) {
         let id = spec.clone().build()?.id;
         ensure_eq!(kit.state(id).await?, state, "the state before the cancel");
@@ -126,7 +126,7 @@ async fn q09_a_signal_reaches_the_holder_and_nobody_else(kit: &Kit) -> CaseResul
         "the cancels in the holder's heartbeat reply after the settle"
     );
     let record = kit.record(wanted.job).await?;
-    ensure_eq!(record.state, State::Cancelled, "the state");
+    ensure_eq!(record.state, JobState::Cancelled, "the state");
     ensure_eq!(record.error.as_deref(), Some("as asked"), "the reason");
     Ok(())
 }
@@ -168,13 +168,13 @@ async fn q09_a_signalled_job_may_still_complete(kit: &Kit) -> CaseResult {
     kit.settle_one(token, Verdict::Complete(Completion::new().result(b"done".to_vec()))).await?;
     ensure_eq!(
         kit.cancel_running(id).await?,
-        CancelReply::Finished(State::Completed),
+        CancelReply::Finished(JobState::Completed),
         "the reply to the second cancel"
     );
     let record = kit.record(id).await?;
     ensure_eq!(
         (record.state, record.result),
-        (State::Completed, Some(b"done".to_vec())),
+        (JobState::Completed, Some(b"done".to_vec())),
         "the state and result of the job"
     );
     Ok(())
@@ -192,7 +192,7 @@ async fn q09_each_cancel_of_a_request_is_answered_by_itself(kit: &Kit) -> CaseRe
             0 => CancelReply::Cancelled,
             1 => {
                 kit.cancel(id).await?;
-                CancelReply::Finished(State::Cancelled)
+                CancelReply::Finished(JobState::Cancelled)
             }
             2 => {
                 let reply = kit.claiming(worker, 100).take().await?;
@@ -234,7 +234,7 @@ async fn q09_not_found_is_said_only_of_what_does_not_exist(kit: &Kit) -> CaseRes
     let none = Prune::default().cancelled(Duration::ZERO).idempotency_window(Duration::ZERO);
     ensure_eq!(
         kit.cancel(taken).await?,
-        CancelReply::Finished(State::Cancelled),
+        CancelReply::Finished(JobState::Cancelled),
         "the reply for a job before it is pruned"
     );
     kit.advance(Duration::from_secs(1) + TICK);
@@ -252,10 +252,10 @@ async fn q09_dequeue_says_what_it_met(kit: &Kit) -> CaseResult {
     let held = kit.claim(worker, 2).await?;
     kit.settle_one(held[0].token, complete()).await?;
     let expected = [
-        (jobs[0], Dequeued::Finished(State::Completed)),
+        (jobs[0], Dequeued::Finished(JobState::Completed)),
         (jobs[1], Dequeued::Running),
         (jobs[2], Dequeued::Cancelled),
-        (jobs[2], Dequeued::Finished(State::Cancelled)),
+        (jobs[2], Dequeued::Finished(JobState::Cancelled)),
         (JobId::generate(), Dequeued::NotFound),
     ];
     for (job, expected) in expected {
@@ -282,7 +282,7 @@ async fn q09_a_cancel_holds_when_the_storage_is_opened_again(kit: &Kit) -> CaseR
     ensure_eq!(kit.claim(worker, 9).await?, [], "the jobs that can be claimed");
     ensure_eq!(
         kit.cancel(waiting).await?,
-        CancelReply::Finished(State::Cancelled),
+        CancelReply::Finished(JobState::Cancelled),
         "the reply to the second cancel"
     );
     ensure_eq!(
@@ -305,7 +305,7 @@ async fn q09_a_signal_reaches_a_holder_in_another_process(kit: &Kit) -> CaseResu
     other.settle_one(token, complete()).await?;
     ensure_eq!(
         kit.cancel(id).await?,
-        CancelReply::Finished(State::Completed),
+        CancelReply::Finished(JobState::Completed),
         "the reply to a cancel after the settle"
     );
     Ok(())

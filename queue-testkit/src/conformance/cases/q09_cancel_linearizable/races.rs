@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use queue_core::backend::{CancelReply, ClaimedJob};
-use queue_core::{Enqueuer as _, JobContext, Payload, State, WorkerId};
+use queue_core::{Enqueuer as _, JobContext, JobState, Payload, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -163,7 +163,7 @@ async fn q09_one_of_many_cancels_ends_the_job(kit: &Kit) -> CaseResult {
         };
         let replies = race((0..8).map(canceller).collect()).await?;
         let done = replies.iter().filter(|reply| **reply == CancelReply::Cancelled).count();
-        let late = CancelReply::Finished(State::Cancelled);
+        let late = CancelReply::Finished(JobState::Cancelled);
         let too_late = replies.iter().filter(|reply| **reply == late).count();
         ensure_eq!((done, too_late), (1, 7), "round {round}, the numbers of Cancelled and Finished replies");
     }
@@ -184,6 +184,6 @@ async fn q09_a_signalled_handler_is_stopped(kit: &Kit) -> CaseResult {
     ensure_eq!(kit.cancel_running(id).await?, CancelReply::Running, "the reply to the cancel");
     program.ended(&[id]).await?;
     stop(worker).await?;
-    ensure_eq!(kit.state(id).await?, State::Cancelled, "the state");
+    ensure_eq!(kit.state(id).await?, JobState::Cancelled, "the state");
     Ok(())
 }

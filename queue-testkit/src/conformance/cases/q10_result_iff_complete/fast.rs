@@ -1,7 +1,7 @@
 //! Q10: a job has a result exactly if it is completed, and the result is that of the winning lease.
 
 use anyhow::ensure;
-use queue_core::State;
+use queue_core::JobState;
 use queue_core::backend::Settled;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -42,7 +42,7 @@ async fn q10_no_result_and_an_empty_one_are_told_apart(kit: &Kit) -> CaseResult 
         let record = kit.record(id).await?;
         ensure_eq!(
             (record.state, record.result),
-            (State::Completed, expected),
+            (JobState::Completed, expected),
             "the state and result of the job"
         );
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobId, Payload, State};
+use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobId, JobState, Payload};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
@@ -61,7 +61,7 @@ async fn q10_finished_work_outlives_an_outage_of_any_class(kit: &Kit) -> CaseRes
         let record = kit.record(id).await?;
         ensure_eq!(
             (record.state, record.attempt),
-            (State::Completed, 1),
+            (JobState::Completed, 1),
             "the state and attempt of job {id}, with errors {:?}",
             record.errors
         );

@@ -1,7 +1,7 @@
 //! Q10: a process is killed between the result of a handler and the settle.
 
 use anyhow::ensure;
-use queue_core::State;
+use queue_core::JobState;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -31,7 +31,7 @@ async fn q10_a_result_that_was_captured_before_a_kill_is_not_stored(kit: &Kit) -
     for job in jobs {
         let record = kit.record(job).await?;
         let result = String::from_utf8_lossy(record.result.as_deref().unwrap_or_default()).into_owned();
-        ensure_eq!(record.state, State::Completed, "the state of job {job}");
+        ensure_eq!(record.state, JobState::Completed, "the state of job {job}");
         let winner = format!("\"{} in ", record.attempt);
         ensure!(
             result.starts_with(&winner),
@@ -54,7 +54,7 @@ async fn q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing(kit: &Kit
             crew.kill(child).await?;
             for record in jobs.iter().map(|&job| kit.record(job)) {
                 let record = record.await?;
-                let is_complete = record.state == State::Completed;
+                let is_complete = record.state == JobState::Completed;
                 ensure_eq!(
                     record.result.is_some(),
                     is_complete,

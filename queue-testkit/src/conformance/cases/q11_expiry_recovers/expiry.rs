@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::State;
+use queue_core::JobState;
 use queue_core::backend::Settled;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -112,7 +112,7 @@ async fn q11_each_worker_has_an_expiry_of_its_own(kit: &Kit) -> CaseResult {
         ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of jobs rescued at {seconds} s");
         ensure_eq!(
             kit.state(id).await?,
-            State::Ready,
+            JobState::Ready,
             "the state of the job whose worker expires after {seconds} s"
         );
     }
@@ -129,7 +129,7 @@ async fn q11_a_heartbeat_before_the_rescue_saves_the_worker(kit: &Kit) -> CaseRe
     kit.heartbeat(worker).await?;
     let reply = kit.rescue(10).await?;
     ensure_eq!((reply.rescued, reply.workers_lost), (0, 0), "the numbers of jobs rescued and workers lost");
-    ensure_eq!(kit.state(id).await?, State::Running, "the state of the job");
+    ensure_eq!(kit.state(id).await?, JobState::Running, "the state of the job");
     ensure_eq!(kit.settle_one(token, complete()).await?, Settled::Done, "the reply to the settle");
     Ok(())
 }
@@ -167,7 +167,7 @@ async fn q11_a_worker_that_retired_with_leases_is_left_to_expire(kit: &Kit) -> C
     );
     kit.advance(TICK);
     ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of jobs rescued at the expiry");
-    ensure_eq!(kit.state(jobs[1]).await?, State::Ready, "the state of the job that was not settled");
+    ensure_eq!(kit.state(jobs[1]).await?, JobState::Ready, "the state of the job that was not settled");
     Ok(())
 }
 
@@ -196,7 +196,7 @@ async fn q11_a_deadline_counts_from_the_claim_by_the_jobs_own_timeout(kit: &Kit)
             1,
             "the number of jobs rescued at {seconds} s plus the grace period"
         );
-        ensure_eq!(kit.state(id).await?, State::Ready, "the state of the job with this deadline");
+        ensure_eq!(kit.state(id).await?, JobState::Ready, "the state of the job with this deadline");
     }
     Ok(())
 }
@@ -210,7 +210,7 @@ async fn q11_a_deadline_beyond_the_end_of_time_is_never_reached(kit: &Kit) -> Ca
     kit.heartbeat(worker).await?;
     let reply = kit.rescue(10).await?;
     ensure_eq!((reply.rescued, reply.workers_lost), (0, 0), "the numbers of jobs rescued and workers lost");
-    ensure_eq!(kit.state(id).await?, State::Running, "the state of the job after a hundred years");
+    ensure_eq!(kit.state(id).await?, JobState::Running, "the state of the job after a hundred years");
     ensure_eq!(kit.settle_one(token, complete()).await?, Settled::Done, "the reply to the settle");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Q11: the process of a worker is killed.
 
 use anyhow::ensure;
-use queue_core::State;
+use queue_core::JobState;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -70,7 +70,7 @@ async fn q11_what_a_killed_program_ran_is_run_by_another(kit: &Kit) -> CaseResul
             let losses = u32::try_from(record.errors.len())?;
             ensure_eq!(
                 (record.state, record.attempt),
-                (State::Completed, 1 + losses),
+                (JobState::Completed, 1 + losses),
                 "the state and attempt of job {job}"
             );
             again += losses.min(1);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use queue_core::backend::Beat;
-use queue_core::{Enqueuer as _, ErrorKind, JobContext, JobId, Payload, State};
+use queue_core::{Enqueuer as _, ErrorKind, JobContext, JobId, JobState, Payload};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -94,7 +94,7 @@ async fn q11_what_a_vanished_worker_ran_is_run_by_another(kit: &Kit) -> CaseResu
         let record = kit.record(id).await?;
         ensure_eq!(
             (record.state, record.errors.len()),
-            (State::Completed, 1),
+            (JobState::Completed, 1),
             "the state and number of errors of the job"
         );
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::backend::{AttemptError, MaintainRequest, Settled, Wakes};
-use queue_core::{JobId, State};
+use queue_core::{JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -35,7 +35,7 @@ async fn q11_a_rescued_job_keeps_its_place_and_its_charge(kit: &Kit) -> CaseResu
     for id in &lost {
         let record = kit.record(*id).await?;
         let seen = (record.state, record.run_at, record.attempt);
-        ensure_eq!(seen, (State::Ready, inserted_at, 1), "the state, run_at and attempt of job {id}");
+        ensure_eq!(seen, (JobState::Ready, inserted_at, 1), "the state, run_at and attempt of job {id}");
     }
     let order: Vec<JobId> =
         kit.claim(kit.worker().await?, 9).await?.iter().map(|job| job.token.job).collect();
@@ -85,7 +85,7 @@ async fn q11_a_job_that_has_used_its_attempts_dies_by_the_rescue(kit: &Kit) -> C
         let record = kit.record(id).await?;
         ensure_eq!(
             (record.state, record.finished_at),
-            (State::Dead, Some(died_at)),
+            (JobState::Dead, Some(died_at)),
             "the state and finished_at of job {id}"
         );
         ensure_eq!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::backend::{Beat, HeartbeatRequest, ProgressReport, Settled};
-use queue_core::{ErrorKind, Progress, State, Timestamp};
+use queue_core::{ErrorKind, JobState, Progress, Timestamp};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -126,7 +126,7 @@ async fn q12_a_worker_that_beats_after_a_jump_ahead_keeps_its_jobs(kit: &Kit) ->
     ensure_eq!((reply.rescued, reply.workers_lost), (1, 1), "the numbers of jobs rescued and workers lost");
     ensure_eq!(
         kit.state(jobs[0]).await?,
-        State::Running,
+        JobState::Running,
         "the state of the job whose worker sent a heartbeat"
     );
     ensure_eq!(kit.heartbeat(quick).await?.beat, Beat::InTime, "the result of the second heartbeat");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::{State, Timestamp};
+use queue_core::{JobState, Timestamp};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -32,7 +32,7 @@ async fn q14_a_job_starts_at_its_very_tick(kit: &Kit) -> CaseResult {
     let early = kit.claiming(worker, 1).take().await?;
     ensure_eq!(early.jobs, [], "a claim one tick before run_at");
     ensure_eq!(early.next_due.unwrap_or(TICK), TICK, "next_due one tick before run_at");
-    ensure_eq!(kit.state(id).await?, State::Scheduled, "the state one tick before run_at");
+    ensure_eq!(kit.state(id).await?, JobState::Scheduled, "the state one tick before run_at");
     kit.advance(TICK);
     ensure_eq!(kit.claim_one(worker).await?.token.job, id, "the job claimed at run_at");
     Ok(())
@@ -48,7 +48,7 @@ async fn q14_a_failed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
     let record = kit.record(id).await?;
     ensure_eq!(
         (record.state, record.run_at),
-        (State::Retrying, due),
+        (JobState::Retrying, due),
         "the state and run_at of the failed job"
     );
     kit.set_clock(due.saturating_sub(TICK));
@@ -68,7 +68,7 @@ async fn q14_a_snoozed_job_waits_out_its_delay(kit: &Kit) -> CaseResult {
     let record = kit.record(id).await?;
     ensure_eq!(
         (record.state, record.run_at),
-        (State::Scheduled, due),
+        (JobState::Scheduled, due),
         "the state and run_at of the snoozed job"
     );
     kit.set_clock(due.saturating_sub(TICK));
@@ -93,7 +93,11 @@ async fn q14_a_snooze_of_nothing_is_ready_now(kit: &Kit) -> CaseResult {
     let now = kit.advance(TICK);
     kit.settle_one(token, snooze(0)).await?;
     let record = kit.record(jobs[0]).await?;
-    ensure_eq!((record.state, record.run_at), (State::Ready, now), "the state and run_at of the snoozed job");
+    ensure_eq!(
+        (record.state, record.run_at),
+        (JobState::Ready, now),
+        "the state and run_at of the snoozed job"
+    );
     ensure_eq!(kit.claim_one(worker).await?.token.job, jobs[1], "the claimed job, which waited longer");
     Ok(())
 }
@@ -156,9 +160,9 @@ async fn q14_promotion_takes_what_is_due_and_no_more_than_asked(kit: &Kit) -> Ca
         "the numbers of jobs promoted with limits 0, 3, 3 and 3"
     );
     for id in [failing, jobs[0], jobs[1], jobs[2]] {
-        ensure_eq!(kit.state(id).await?, State::Ready, "the state of job {id}, which is due");
+        ensure_eq!(kit.state(id).await?, JobState::Ready, "the state of job {id}, which is due");
     }
-    ensure_eq!(kit.state(jobs[3]).await?, State::Scheduled, "the state of the job that is not due");
+    ensure_eq!(kit.state(jobs[3]).await?, JobState::Scheduled, "the state of the job that is not due");
     Ok(())
 }
 
@@ -177,7 +181,7 @@ async fn q14_a_job_without_a_time_runs_from_its_insert_on(kit: &Kit) -> CaseResu
         let record = kit.record(id).await?;
         ensure_eq!(
             (record.state, record.run_at),
-            (State::Ready, expected),
+            (JobState::Ready, expected),
             "the state and run_at of job {id}"
         );
         ensure_eq!(record.created_at, kit.now(), "created_at");
@@ -190,7 +194,7 @@ async fn q14_a_job_without_a_time_runs_from_its_insert_on(kit: &Kit) -> CaseResu
 async fn q14_a_delay_beyond_the_end_of_time_ends_there(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     for (verdict, state) in
-        [(retry("failed", u64::MAX), State::Retrying), (snooze(u64::MAX), State::Scheduled)]
+        [(retry("failed", u64::MAX), JobState::Retrying), (snooze(u64::MAX), JobState::Scheduled)]
     {
         let id = kit.insert_one(kit.spec("job").timeout(Duration::MAX)).await?;
         kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::{Attributes, Backoff, ErrorKind, Insertion, Kind, Payload, QueueName, State, Submitted};
+use queue_core::{Attributes, Backoff, ErrorKind, Insertion, JobState, Kind, Payload, QueueName, Submitted};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -62,7 +62,7 @@ async fn q16_the_same_job_again_is_known_in_every_state(kit: &Kit) -> CaseResult
         states.push(before.state);
     }
     states.sort();
-    ensure_eq!(states.as_slice(), State::ALL, "the states that were tested");
+    ensure_eq!(states.as_slice(), JobState::ALL, "the states that were tested");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use queue_core::State;
+use queue_core::JobState;
 use queue_core::backend::{Backend, CancelReply, Manage};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -101,7 +101,7 @@ async fn q17_jobs_of_a_paused_queue_live_on_in_every_other_way(kit: &Kit) -> Cas
     ensure_eq!(kit.cancel(jobs[3]).await?, CancelReply::Cancelled, "the reply to a cancel of a waiting job");
     kit.advance(EXPIRY);
     ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of leases rescued");
-    let states = [State::Completed, State::Retrying, State::Ready, State::Cancelled];
+    let states = [JobState::Completed, JobState::Retrying, JobState::Ready, JobState::Cancelled];
     for (job, state) in jobs.into_iter().zip(states) {
         ensure_eq!(kit.state(job).await?, state, "the state of job {job}");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
-use queue_core::State;
+use queue_core::JobState;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -68,7 +68,7 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
             ended??;
         }
         ensure_eq!(taken, 0, "round {round}, the number of jobs claimed after the pause returned");
-        let running_at_once = at_once.iter().filter(|row| row.state == State::Running).count();
+        let running_at_once = at_once.iter().filter(|row| row.state == JobState::Running).count();
         ensure_eq!(
             running(kit).await?,
             running_at_once,
@@ -84,5 +84,5 @@ async fn q17_no_claim_takes_a_job_after_pause_returned(kit: &Kit) -> CaseResult 
 }
 
 async fn running(kit: &Kit) -> anyhow::Result<usize> {
-    Ok(kit.stored().await?.live.iter().filter(|row| row.state == State::Running).count())
+    Ok(kit.stored().await?.live.iter().filter(|row| row.state == JobState::Running).count())
 }

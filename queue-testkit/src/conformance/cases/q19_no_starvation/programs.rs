@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::{
-    Client, Enqueuer as _, HandlerResult, JobContext, JobId, NewJob, Payload, QueueName, State, Worker,
+    Client, Enqueuer as _, HandlerResult, JobContext, JobId, JobState, NewJob, Payload, QueueName, Worker,
     blocking,
 };
 
@@ -48,7 +48,7 @@ async fn are_counted(kit: &Kit, ids: &[JobId]) -> CaseResult {
         let expected = Some(i32::to_string(&number).into_bytes());
         ensure_eq!(
             (record.state, record.attempt),
-            (State::Completed, 1),
+            (JobState::Completed, 1),
             "the state and attempt of a good job"
         );
         ensure_eq!(record.result, expected, "the result of a good job");
@@ -70,7 +70,11 @@ async fn q19_a_handler_that_never_ends_harms_its_own_job_only(kit: &Kit) -> Case
     stop(worker).await?;
     are_counted(kit, &good).await?;
     let record = kit.record(bad).await?;
-    ensure_eq!((record.state, record.attempt), (State::Dead, 2), "the state and attempt of the endless job");
+    ensure_eq!(
+        (record.state, record.attempt),
+        (JobState::Dead, 2),
+        "the state and attempt of the endless job"
+    );
     let error = record.error.unwrap_or_default();
     ensure!(error.contains("timed out"), "the error of the endless job is `{error}`");
     Ok(())
@@ -97,11 +101,11 @@ async fn q19_a_handler_that_blocks_its_thread_harms_its_own_job_only(kit: &Kit) 
     // The thread spins until this flag is set, so set it before any check can return.
     may_end.store(true, Ordering::SeqCst);
     outcome?;
-    ensure_eq!(state?, State::Running, "the state of the blocking job");
+    ensure_eq!(state?, JobState::Running, "the state of the blocking job");
     program.ended(&[bad]).await?;
     stop(worker).await?;
     are_counted(kit, &good).await?;
-    ensure_eq!(kit.state(bad).await?, State::Completed, "the state of the job whose handler returned");
+    ensure_eq!(kit.state(bad).await?, JobState::Completed, "the state of the job whose handler returned");
     Ok(())
 }
 
@@ -121,7 +125,7 @@ async fn q19_a_handler_that_panics_harms_its_own_job_only(kit: &Kit) -> CaseResu
     let record = kit.record(bad).await?;
     ensure_eq!(
         (record.state, record.errors.len()),
-        (State::Dead, 3),
+        (JobState::Dead, 3),
         "the state and number of errors of the panicking job"
     );
     for error in record.errors {
@@ -156,7 +160,7 @@ async fn q19_a_payload_of_the_wrong_shape_harms_its_own_job_only(kit: &Kit) -> C
     stop(worker).await?;
     ensure_eq!(
         kit.state(bad).await?,
-        State::Completed,
+        JobState::Completed,
         "the state of the job after the corrected program ran it"
     );
     Ok(())
@@ -180,7 +184,7 @@ async fn q19_jobs_that_a_worker_does_not_handle_are_left_to_others(kit: &Kit) ->
     let live = kit.stored().await?.live;
     ensure_eq!(live.len(), 1000, "the number of jobs left");
     ensure!(
-        live.iter().all(|row| (row.state, row.attempt) == (State::Ready, 0)),
+        live.iter().all(|row| (row.state, row.attempt) == (JobState::Ready, 0)),
         "a job of another kind was claimed"
     );
     Ok(())

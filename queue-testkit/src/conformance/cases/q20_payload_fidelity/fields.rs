@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use queue_core::backend::{HeartbeatRequest, InsertRequest, LeasesRequest, ProgressReport};
 use queue_core::limits::{DEFAULT_MAX_ERROR_BYTES, MAX_ATTRIBUTES_BYTES};
-use queue_core::{Attributes, Backoff, JobId, Kind, Progress, QueueName, State, Timestamp};
+use queue_core::{Attributes, Backoff, JobId, JobState, Kind, Progress, QueueName, Timestamp};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -167,7 +167,7 @@ async fn q20_ids_at_the_ends_of_their_range_are_jobs_like_others(kit: &Kit) -> C
         let reply = kit.claiming(worker, 1).take().await?;
         ensure_eq!(reply.jobs.first().map(|job| job.token.job), Some(id), "the next job");
         kit.settle_one(reply.jobs[0].token, complete()).await?;
-        ensure_eq!(kit.state(id).await?, State::Completed, "the state of job {id}");
+        ensure_eq!(kit.state(id).await?, JobState::Completed, "the state of job {id}");
     }
     Ok(())
 }

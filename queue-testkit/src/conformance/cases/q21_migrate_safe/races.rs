@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue_core::State;
+use queue_core::JobState;
 use queue_core::backend::Stored;
 
 use crate::conformance::audit::audit;
@@ -119,7 +119,7 @@ async fn q21_opening_disturbs_nobody_who_works(kit: &Kit) -> CaseResult {
         }
     }
     for id in working.await?? {
-        ensure_eq!(kit.state(id).await?, State::Completed, "the state of job {id}");
+        ensure_eq!(kit.state(id).await?, JobState::Completed, "the state of job {id}");
     }
     Ok(())
 }

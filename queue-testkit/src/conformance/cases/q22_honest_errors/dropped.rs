@@ -7,7 +7,7 @@ use queue_core::backend::{
     CancelReply, CancelRequest, HeartbeatRequest, MaintainRequest, RegisterRequest, Settled,
 };
 use queue_core::testing::drop_after;
-use queue_core::{ErrorKind, JobId, State};
+use queue_core::{ErrorKind, JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -101,7 +101,7 @@ async fn q22_a_dropped_settle_can_be_repeated(kit: &Kit) -> CaseResult {
             let seen = (record.state, record.attempt, record.result);
             ensure_eq!(
                 seen,
-                (State::Completed, 1, Some(b"once".to_vec())),
+                (JobState::Completed, 1, Some(b"once".to_vec())),
                 "the state, attempt and result of the job after {polls} polls"
             );
         }
@@ -118,7 +118,7 @@ async fn q22_a_dropped_cancel_can_be_repeated(kit: &Kit) -> CaseResult {
         let request = CancelRequest::new(jobs).at(kit.now());
         let answered = drop_after(polls, backend.cancel(request.clone())).await.is_some();
         let again = backend.cancel(request).await?;
-        let late = again.iter().filter(|reply| **reply == CancelReply::Finished(State::Cancelled)).count();
+        let late = again.iter().filter(|reply| **reply == CancelReply::Finished(JobState::Cancelled)).count();
         let done = again.iter().filter(|reply| **reply == CancelReply::Cancelled).count();
         ensure!(
             (done, late) == (0, 10) || (done, late) == (10, 0) && !answered,
@@ -144,7 +144,7 @@ async fn q22_a_dropped_rescue_took_all_or_nothing(kit: &Kit) -> CaseResult {
             let seen = (record.state, record.attempt, record.errors.len());
             ensure_eq!(
                 seen,
-                (State::Ready, 1, 1),
+                (JobState::Ready, 1, 1),
                 "the state, attempt and number of errors of the job after {polls} polls"
             );
             kit.cancel(job).await?;

@@ -11,7 +11,7 @@ use queue_core::backend::{
     Settlement,
 };
 use queue_core::testing::drop_after;
-use queue_core::{Kind, QueueName, State, WorkerId};
+use queue_core::{JobState, Kind, QueueName, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -68,7 +68,7 @@ async fn q22_an_operation_dropped_at_any_poll_lets_the_handle_work(kit: &Kit) ->
     at_each_poll!("cancel", backend.cancel(CancelRequest::new(vec![id]).at(now)), kit.works().await?);
     let settle = || SettleRequest::new(worker, vec![Settlement::new(held.token, complete())]).at(now);
     at_each_poll!("settle", backend.settle(settle()), kit.works().await?);
-    ensure_eq!(kit.state(id).await?, State::Completed, "the state of the settled job");
+    ensure_eq!(kit.state(id).await?, JobState::Completed, "the state of the settled job");
     let entry = |worker| RegisterRequest::new(worker, "kit", EXPIRY).at(now);
     at_each_poll!("register", backend.register(entry(kit.new_worker_id())), kit.works().await?);
     at_each_poll!("retire", backend.retire(RetireRequest::new(worker)), kit.works().await?);

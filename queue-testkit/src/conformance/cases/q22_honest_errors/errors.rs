@@ -6,7 +6,7 @@ use anyhow::ensure;
 use queue_core::backend::{
     CancelReply, CancelRequest, InsertRequest, ListRequest, MaintainRequest, Prune, SettleRequest, Settled,
 };
-use queue_core::{Error, ErrorKind, State, Timestamp, Token, WorkerId};
+use queue_core::{Error, ErrorKind, JobState, Timestamp, Token, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -174,7 +174,7 @@ async fn q22_a_request_for_nothing_is_answered_with_nothing(kit: &Kit) -> CaseRe
         (0, 0),
         "the numbers of jobs promoted and pruned with limit 0"
     );
-    ensure_eq!(kit.state(id).await?, State::Ready, "the state of the job");
+    ensure_eq!(kit.state(id).await?, JobState::Ready, "the state of the job");
     kit.works().await
 }
 

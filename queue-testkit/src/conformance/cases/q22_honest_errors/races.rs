@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use queue_core::backend::InsertRequest;
 use queue_core::testing::drop_after;
-use queue_core::{ErrorKind, JobId, JobSpec, State};
+use queue_core::{ErrorKind, JobId, JobSpec, JobState};
 
 use super::dropped::batch;
 use crate::conformance::case::{CaseResult, cases};
@@ -52,7 +52,7 @@ async fn alternate_errors_and_requests(handle: &Session) -> CaseResult {
         let record = handle.record(job).await?;
         ensure_eq!(
             (record.job.id, record.state),
-            (job, State::Ready),
+            (job, JobState::Ready),
             "the id and state of the requested job"
         );
         ensure_eq!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 use queue_core::backend::{CancelReply, CancelRequest, InsertRequest, MaintainRequest, Settled};
-use queue_core::{Client, Enqueuer as _, ErrorKind, JobId, JobSpec, State, WorkerId};
+use queue_core::{Client, Enqueuer as _, ErrorKind, JobId, JobSpec, JobState, WorkerId};
 
 use crate::conformance::act::{persist, unique_queue};
 use crate::conformance::case::{CaseResult, cases};
@@ -123,10 +123,10 @@ async fn q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
         }
         let record = kit.record(id).await?;
         let expected = match verdict {
-            queue_core::backend::Verdict::Retry { .. } => (State::Retrying, 1),
-            queue_core::backend::Verdict::Snooze { .. } => (State::Scheduled, 0),
-            queue_core::backend::Verdict::Release => (State::Ready, 0),
-            _ => (verdict.final_state().unwrap_or(State::Running), 1),
+            queue_core::backend::Verdict::Retry { .. } => (JobState::Retrying, 1),
+            queue_core::backend::Verdict::Snooze { .. } => (JobState::Scheduled, 0),
+            queue_core::backend::Verdict::Release => (JobState::Ready, 0),
+            _ => (verdict.final_state().unwrap_or(JobState::Running), 1),
         };
         ensure_eq!((record.state, record.attempt), expected, "the state and attempt after {verdict:?}");
         let other = if matches!(verdict, queue_core::backend::Verdict::Bury { .. }) {
@@ -164,7 +164,7 @@ async fn q07_a_claim_of_unknown_outcome_charges_once(kit: &Kit) -> CaseResult {
             let charged = u32::from(taken > 0);
             ensure_eq!(
                 (record.state, record.attempt),
-                (State::Ready, charged),
+                (JobState::Ready, charged),
                 "the state and attempt in round {round}"
             );
         }
@@ -182,7 +182,7 @@ async fn q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) ->
         let cancel = || async { Ok(backend.cancel(request.clone()).await) };
         in_doubt(kit, &jobs[2].to_bytes(), &cancel).await?;
         let again = persist("cancel", cancel).await??;
-        let (first, second) = (CancelReply::Finished(State::Cancelled), CancelReply::Cancelled);
+        let (first, second) = (CancelReply::Finished(JobState::Cancelled), CancelReply::Cancelled);
         let expected = match was_done(kit)? {
             Some(true) => vec![first; 5],
             Some(false) => vec![second; 5],
@@ -208,7 +208,11 @@ async fn q10_the_result_of_an_unknown_completion_is_stored_once(kit: &Kit) -> Ca
         // The token has already completed the job, so this settle must change nothing.
         kit.settle_one(token, complete_with(b"another")).await?;
         let record = kit.record(id).await?;
-        ensure_eq!((record.state, record.result), (State::Completed, Some(result)), "the state and result");
+        ensure_eq!(
+            (record.state, record.result),
+            (JobState::Completed, Some(result)),
+            "the state and result"
+        );
     }
     Ok(())
 }
@@ -237,7 +241,7 @@ async fn q11_a_rescue_of_unknown_outcome_takes_each_lease_once(kit: &Kit) -> Cas
         for job in &jobs {
             let record = kit.record(*job).await?;
             let seen = (record.state, record.attempt, record.errors.len());
-            ensure_eq!(seen, (State::Ready, 1, 1), "the state, attempt and number of errors");
+            ensure_eq!(seen, (JobState::Ready, 1, 1), "the state, attempt and number of errors");
             kit.cancel(*job).await?;
         }
         ensure!(kit.is_lost(dead).await?, "the worker whose leases were rescued is still alive");

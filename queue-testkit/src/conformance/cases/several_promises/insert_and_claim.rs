@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{ClaimReply, Settled};
-use queue_core::{ErrorKind, JobId, State};
+use queue_core::{ErrorKind, JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -49,7 +49,7 @@ async fn q01_jobs_are_stored_whatever_becomes_of_their_claim(kit: &Kit) -> CaseR
         }
     };
     ensure_eq!(kit.claim_one(other).await?.token.job, id, "the job that another worker claims");
-    ensure_eq!(kit.state(held).await?, State::Running, "the state of the job inserted before");
+    ensure_eq!(kit.state(held).await?, JobState::Running, "the state of the job inserted before");
     Ok(())
 }
 
@@ -97,7 +97,7 @@ async fn q07_a_claim_with_an_insert_bounds_last_attempts(kit: &Kit) -> CaseResul
     let (jobs, claim) = claiming.with_insert(specs).await?.done()?;
     let jobs = jobs?;
     ensure_eq!(taken(claim)?, [jobs[0]], "the leased jobs on their last attempt");
-    ensure_eq!(kit.state(jobs[1]).await?, State::Ready, "the state of the next job");
+    ensure_eq!(kit.state(jobs[1]).await?, JobState::Ready, "the state of the next job");
     Ok(())
 }
 
@@ -122,7 +122,7 @@ async fn q14_a_claim_with_an_insert_takes_nothing_early(kit: &Kit) -> CaseResult
     let (jobs, claim) = kit.claiming(kit.worker().await?, 5).with_insert(specs).await?.done()?;
     let jobs = jobs?;
     ensure_eq!(taken(claim)?, [jobs[1]], "the leased jobs");
-    ensure_eq!(kit.state(jobs[0]).await?, State::Scheduled, "the state of the scheduled job");
+    ensure_eq!(kit.state(jobs[0]).await?, JobState::Scheduled, "the state of the scheduled job");
     Ok(())
 }
 
@@ -138,7 +138,7 @@ async fn q17_a_claim_with_an_insert_obeys_a_pause(kit: &Kit) -> CaseResult {
     if let Some(claim) = claim {
         ensure!(claim?.jobs.is_empty(), "a claim from a paused queue returned a job");
     }
-    ensure_eq!(kit.state(id).await?, State::Ready, "the state of the job");
+    ensure_eq!(kit.state(id).await?, JobState::Ready, "the state of the job");
     manage.resume(&queue("default")?).await?;
     ensure_eq!(kit.claim_one(kit.worker().await?).await?.token.job, id, "the job claimed after the resume");
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::{Enqueuer as _, JobContext, Payload, State};
+use queue_core::{Enqueuer as _, JobContext, JobState, Payload};
 use tokio::time::sleep;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -56,7 +56,7 @@ async fn recovers_from_a_lost_reply(kit: &Kit, target: impl Fn(queue_core::JobId
     ensure_eq!(program.next_start().await?, Started { id, attempt: 1 }, "the attempt that ran");
     ensure!(program.starts_so_far().is_empty(), "the job ran more than once");
     let record = kit.record(id).await?;
-    let expected = (State::Completed, 1, Some(id.to_string().into_bytes()));
+    let expected = (JobState::Completed, 1, Some(id.to_string().into_bytes()));
     ensure_eq!((record.state, record.attempt, record.result), expected, "the state, attempt and result");
     Ok(())
 }

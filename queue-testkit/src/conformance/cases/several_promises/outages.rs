@@ -9,7 +9,7 @@ use anyhow::{anyhow, bail, ensure};
 use proptest::prelude::Rng as _;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use queue_core::backend::{Beat, Settled, Verdict};
-use queue_core::{ErrorKind, JobId, State, WorkerId};
+use queue_core::{ErrorKind, JobId, JobState, WorkerId};
 use tokio::time::sleep;
 
 use crate::conformance::act::persist;
@@ -348,7 +348,7 @@ async fn q12_a_worker_outlives_a_fault_that_is_shorter_than_its_expiry(kit: &Kit
     let answers = kit.settle(held.iter().map(|job| (job.token, complete())).collect()).await?;
     ensure_eq!(answers, [Settled::Done; 3], "the replies to the settles");
     for job in jobs {
-        ensure_eq!(kit.state(job).await?, State::Completed, "the state of job {job}");
+        ensure_eq!(kit.state(job).await?, JobState::Completed, "the state of job {job}");
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, anyhow, ensure};
 use queue_core::backend::Settled;
-use queue_core::{ErrorKind, JobId, State};
+use queue_core::{ErrorKind, JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -149,7 +149,7 @@ async fn q04_a_lease_of_before_a_restore_settles_nothing(kit: &Kit) -> CaseResul
     let settled =
         retry_until_ok("a settle after the restore", || handle.settle_one(stale, complete())).await?;
     ensure_eq!(settled, Settled::LeaseLost, "the reply to a settle of the removed lease");
-    ensure_eq!(handle.state(id).await?, State::Ready, "the state of the job");
+    ensure_eq!(handle.state(id).await?, JobState::Ready, "the state of the job");
     let token = handle.claim_one(worker).await?.token;
     ensure_eq!(
         handle.settle_one(stale, complete()).await?,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{CancelRequest, InsertRequest};
-use queue_core::{ErrorKind, State};
+use queue_core::{ErrorKind, JobState};
 
 use crate::conformance::act::persist;
 use crate::conformance::case::{CaseResult, cases};
@@ -40,7 +40,7 @@ async fn q04_a_worker_that_stood_still_past_its_expiry_settles_nothing(kit: &Kit
             let record = kit.record(job).await?;
             ensure_eq!(
                 (record.state, record.attempt),
-                (State::Completed, 2),
+                (JobState::Completed, 2),
                 "round {round}, the state and attempt of job {job}"
             );
         }
@@ -92,7 +92,7 @@ async fn q11_a_worker_that_stood_still_goes_on_as_a_new_one(kit: &Kit) -> CaseRe
         refused.is_err_and(|error| error.kind() == ErrorKind::WorkerLost),
         "the lost worker is alive again"
     );
-    ensure_eq!(kit.state(next).await?, State::Completed, "the state of the job inserted afterwards");
+    ensure_eq!(kit.state(next).await?, JobState::Completed, "the state of the job inserted afterwards");
     crew.dismiss(child).await?;
     crew.check().await?;
     Ok(())
@@ -115,7 +115,7 @@ async fn q11_a_program_that_stood_still_doubles_nothing_and_works_on(kit: &Kit) 
         let next = crew.enqueue(&["well"]).await?;
         crew.ended(&next).await?;
         for job in jobs.into_iter().chain(next) {
-            ensure_eq!(kit.state(job).await?, State::Completed, "round {round}, the state of job {job}");
+            ensure_eq!(kit.state(job).await?, JobState::Completed, "round {round}, the state of job {job}");
         }
         crew.dismiss(child).await?;
     }

@@ -5,7 +5,7 @@ use super::{A, B, JOB, WORKER};
 use super::{OutcomeRow, Stored, *};
 
 const OTHER: JobId = JobId::from_bytes([9; 16]);
-const FINISHED: CancelAnswer = CancelAnswer::Finished(State::Completed);
+const FINISHED: CancelAnswer = CancelAnswer::Finished(JobState::Completed);
 /// Number of retries of the jobs that these processes insert.
 const RETRIES: u16 = 3;
 
@@ -95,13 +95,13 @@ impl Lines {
     }
 }
 
-fn outcome(state: State, claim: Option<ClaimId>, attempt: u32, result: Option<&[u8]>) -> OutcomeRow {
+fn outcome(state: JobState, claim: Option<ClaimId>, attempt: u32, result: Option<&[u8]>) -> OutcomeRow {
     let result = result.map(<[u8]>::to_vec);
     let row = OutcomeRow::new(JOB, state, Timestamp::UNIX_EPOCH).max_retries(RETRIES);
     row.attempt(attempt).claim(claim).result(result)
 }
 
-fn live(state: State, attempt: u32) -> Vec<LiveRow> {
+fn live(state: JobState, attempt: u32) -> Vec<LiveRow> {
     let row = LiveRow::new(JOB, QueueName::default(), state, Timestamp::UNIX_EPOCH);
     vec![row.priority(0).attempt(attempt).max_retries(RETRIES)]
 }
@@ -138,7 +138,7 @@ fn completes(result: &[u8]) -> Ending {
 }
 
 fn completed_by(claim: ClaimId, attempt: u32) -> Vec<OutcomeRow> {
-    vec![outcome(State::Completed, Some(claim), attempt, Some(b"r"))]
+    vec![outcome(JobState::Completed, Some(claim), attempt, Some(b"r"))]
 }
 
 fn claimed_job() -> Lines {
@@ -161,7 +161,7 @@ fn unanswered_batch_stored_in_part_is_found() {
         let cancels =
             process().ask(5, Asked::Cancel(vec![JOB, OTHER])).answer(6, Answered::Cancelled(answers));
         let ended = [JOB, OTHER].map(|id| {
-            let mut cancelled = outcome(State::Cancelled, None, 0, None);
+            let mut cancelled = outcome(JobState::Cancelled, None, 0, None);
             cancelled.id = id;
             cancelled
         });
@@ -170,7 +170,7 @@ fn unanswered_batch_stored_in_part_is_found() {
     assert_eq!(both(sent()), Ok(()));
     assert_eq!(both(sent().answer(9, Answered::Failed(Failure::UnknownOutcome))), Ok(()));
     is_found(both(sent().answer(1, Answered::Failed(Failure::Refused))), "can only have been Absent");
-    let one = || vec![outcome(State::Cancelled, None, 0, None)];
+    let one = || vec![outcome(JobState::Cancelled, None, 0, None)];
     let cancels = || process().cancels(9, CancelAnswer::Cancelled);
     is_found(check(vec![sent(), cancels()], one()), "Q5 batch-atomic");
     // Another insert may have stored the job that exists.
@@ -191,7 +191,7 @@ fn missing_or_unfinished_acknowledged_job_is_found() {
     let inserts = || process().inserts(0, &[JOB]);
     is_found(check(vec![inserts()], vec![]), "can only have been Waiting");
     let left = |check: fn(&History, &Rows<'_>) -> CaseResult| {
-        check_rows(vec![inserts()], live(State::Ready, 0), Vec::new(), check)
+        check_rows(vec![inserts()], live(JobState::Ready, 0), Vec::new(), check)
     };
     is_found(left(History::check_drained), "Q1 no-lost-ack: these jobs have not ended");
     assert_eq!(left(History::check), Ok(()));
@@ -199,7 +199,7 @@ fn missing_or_unfinished_acknowledged_job_is_found() {
 
 #[test]
 fn job_that_no_process_enqueued_is_found() {
-    is_found(check(vec![], vec![outcome(State::Dead, None, 4, None)]), "can only have been Absent");
+    is_found(check(vec![], vec![outcome(JobState::Dead, None, 4, None)]), "can only have been Absent");
     let early = process().claims(0, A, 1).ends(2, A, completes(b"r"), SettleAnswer::Done);
     is_found(check(vec![early.inserts(8, &[JOB])], completed_by(A, 1)), "can only have been Absent");
 }
@@ -294,7 +294,7 @@ fn rescue_before_deadline_of_live_worker_is_found() {
 fn lease_lost_without_a_reason_is_found() {
     let lost = |holder: Lines, other: Lines| {
         let holder = holder.ends(20, A, Ending::Bury, SettleAnswer::LeaseLost);
-        check_rows(vec![holder, other], live(State::Ready, 1), Vec::new(), History::check)
+        check_rows(vec![holder, other], live(JobState::Ready, 1), Vec::new(), History::check)
     };
     is_found(lost(claimed_job(), process()), "answer: LeaseLost");
     assert_eq!(lost(claimed_job(), process().rescues(15, None)), Ok(()));
@@ -305,16 +305,16 @@ fn lease_lost_without_a_reason_is_found() {
 fn outcome_by_another_claim_is_found() {
     let done = || claimed_job().ends(20, A, completes(b"r"), SettleAnswer::Done);
     assert_eq!(check(vec![done()], completed_by(A, 1)), Ok(()));
-    let other_result = vec![outcome(State::Completed, Some(A), 1, Some(b"other"))];
+    let other_result = vec![outcome(JobState::Completed, Some(A), 1, Some(b"other"))];
     is_found(check(vec![done()], other_result), "did not send");
-    let dead = vec![outcome(State::Dead, Some(A), 1, None)];
+    let dead = vec![outcome(JobState::Dead, Some(A), 1, None)];
     is_found(check(vec![done()], dead), "can only have been Ended");
     is_found(check(vec![done()], completed_by(B, 1)), "can only have been Ended");
     let only_inserted = process().inserts(0, &[JOB]);
     is_found(check(vec![only_inserted], completed_by(A, 1)), "can only have been Waiting");
     is_found(check(vec![done()], completed_by(A, 2)), "can only have been Ended");
     is_found(check(vec![claimed_job()], completed_by(A, 1)), "can only have been Running");
-    let early = vec![outcome(State::Dead, None, 1, None)];
+    let early = vec![outcome(JobState::Dead, None, 1, None)];
     is_found(check(vec![claimed_job().rescues(15, None)], early), "attempt: 1");
 }
 
@@ -329,7 +329,7 @@ fn start_without_a_claim_is_found() {
 #[test]
 fn wrong_reply_to_a_cancel_is_found() {
     let inserts = || process().inserts(0, &[JOB]);
-    let cancelled = || vec![outcome(State::Cancelled, None, 0, None)];
+    let cancelled = || vec![outcome(JobState::Cancelled, None, 0, None)];
     assert_eq!(check(vec![inserts().cancels(5, CancelAnswer::Cancelled)], cancelled()), Ok(()));
     is_found(check(vec![inserts().cancels(5, CancelAnswer::Running)], cancelled()), "Cancelled(Running)");
     is_found(check(vec![inserts()], cancelled()), "can only have been Waiting");
@@ -344,7 +344,7 @@ fn wrong_reply_to_a_cancel_is_found() {
 #[test]
 fn cancel_that_names_a_wrong_outcome_is_found() {
     let done = claimed_job().ends(20, A, completes(b"r"), SettleAnswer::Done);
-    let done = done.cancels(30, CancelAnswer::Finished(State::Cancelled));
+    let done = done.cancels(30, CancelAnswer::Finished(JobState::Cancelled));
     is_found(check(vec![done], completed_by(A, 1)), "Cancelled(Finished(Cancelled))");
 }
 
@@ -388,5 +388,5 @@ fn claims_of_many_killed_processes_are_checked_quickly() {
         worker = worker.rescues(at + 3, None);
     }
     processes.push(worker);
-    assert_eq!(check_rows(processes, live(State::Ready, 100), Vec::new(), History::check), Ok(()));
+    assert_eq!(check_rows(processes, live(JobState::Ready, 100), Vec::new(), History::check), Ok(()));
 }

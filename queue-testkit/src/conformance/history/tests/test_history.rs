@@ -7,7 +7,7 @@ use queue_core::backend::{
     LiveRow, MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Settlement, Verdict,
 };
 use queue_core::{
-    Error, ErrorKind, Insertion, JobSpec, Kind, Payload, QueueName, State, Submitted, Timestamp, Token,
+    Error, ErrorKind, Insertion, JobSpec, JobState, Kind, Payload, QueueName, Submitted, Timestamp, Token,
 };
 
 use super::super::request::{Request, answer};
@@ -110,7 +110,7 @@ impl TestHistory {
         self.does(&MaintainRequest::rescue(9), &Ok(reply))
     }
 
-    pub(super) fn live(mut self, state: State, attempt: u32, claim: Option<ClaimId>) -> Self {
+    pub(super) fn live(mut self, state: JobState, attempt: u32, claim: Option<ClaimId>) -> Self {
         self.stored.jobs.push(JOB);
         self.stored.live.push(
             LiveRow::new(JOB, QueueName::default(), state, Timestamp::UNIX_EPOCH)
@@ -124,7 +124,7 @@ impl TestHistory {
 
     pub(super) fn ended(
         mut self,
-        state: State,
+        state: JobState,
         attempt: u32,
         claim: Option<ClaimId>,
         result: Option<&[u8]>,

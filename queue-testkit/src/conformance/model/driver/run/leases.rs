@@ -8,7 +8,7 @@ use proptest::sample::Index;
 use queue_core::backend::{
     ClaimRequest, Completion, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
 };
-use queue_core::{ErrorKind, Kind, State, WorkerId};
+use queue_core::{ErrorKind, JobState, Kind, WorkerId};
 
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{ensure_eq, fails_with};
@@ -84,7 +84,7 @@ impl Run<'_> {
             ensure_eq!(answer?, expected, "the reply to {verdict:?} of {token:?}");
             tally.reached_if(expected == Settled::LeaseLost, Rare::LeaseLost);
             tally.reached_if(expected == Settled::Done && !was_live, Rare::SettledAgain);
-            let has_died = was_live && self.model.state(token.job) == Some(State::Dead);
+            let has_died = was_live && self.model.state(token.job) == Some(JobState::Dead);
             tally.reached_if(has_died && matches!(verdict, Verdict::Retry { .. }), Rare::DiedByFailure);
         }
         Ok(())
