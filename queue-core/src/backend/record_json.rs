@@ -18,7 +18,7 @@ use crate::{Backoff, JobId, JobState, Timestamp};
 /// let job = JobSpec::new(id, "greet".parse()?, Payload::json("[1]")?);
 /// let record = JobRecord::new(job, Timestamp::UNIX_EPOCH, JobState::Ready, Timestamp::UNIX_EPOCH);
 /// let json = serde_json::to_string(&record).unwrap();
-/// assert!(json.starts_with(r#"{"id":"01HZX3KJ5ZZZZZZZZZZZZZZZZZ","kind":"greet","queue":"default""#));
+/// assert!(json.starts_with(r#"{"id":"01HZX3KJ5ZZZZZZZZZZZZZZZZZ","kind":"greet""#));
 /// assert!(json.contains(r#""state":"ready","payload":[1]"#));
 /// # Ok::<(), queue_core::Error>(())
 /// ```
