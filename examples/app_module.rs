@@ -9,7 +9,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use queue::{HasJobs, JobQueue, Worker};
+use queue::{HasJobs, Worker};
 use queue_examples::Result;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -19,18 +19,19 @@ struct PostOffice(UnboundedSender<String>);
 
 /// A module of the application. No other module depends on its jobs.
 mod mailing {
-    use queue::{HandlerResult, HasJobs, JobContext, Queue, Result, TaskDefinition, TaskOptions};
+    use queue::{HandlerResult, HasJobs, JobQueue, Queue, Result, State, Task};
+    use serde::{Deserialize, Serialize};
 
     use super::PostOffice;
 
-    static SEND_LETTER: TaskDefinition<String> =
-        TaskDefinition::new("send-letter", |context, name| Box::pin(send_letter(context, name)))
-            // Checked when a worker starts, not when the first job runs.
-            .with_options_fn(|| TaskOptions::new().needs_state::<PostOffice>());
+    #[derive(Debug, Serialize, Deserialize, Task)]
+    #[task(kind = "send-letter")]
+    struct SendLetter {
+        name: String,
+    }
 
-    async fn send_letter(context: JobContext, name: String) -> HandlerResult {
-        let office = context.state::<PostOffice>()?;
-        Ok(office.0.send(format!("a letter to {name}"))?)
+    async fn send_letter(letter: SendLetter, office: State<PostOffice>) -> HandlerResult {
+        Ok(office.0.send(format!("a letter to {}", letter.name))?)
     }
 
     #[derive(Debug)]
@@ -38,14 +39,14 @@ mod mailing {
 
     impl HasJobs for Mailing {
         fn register_jobs(&self, queue: &mut dyn Queue) -> Result<()> {
-            SEND_LETTER.register(queue)?;
+            queue.register(send_letter)?;
             Ok(())
         }
     }
 
     impl Mailing {
-        pub(crate) async fn welcome(&self, name: &str) -> Result<()> {
-            SEND_LETTER.enqueue(&name.to_owned()).await?;
+        pub(crate) async fn welcome(&self, jobs: &JobQueue, name: &str) -> Result<()> {
+            jobs.enqueue(SendLetter { name: name.to_owned() }).await?;
             Ok(())
         }
     }
@@ -54,18 +55,18 @@ mod mailing {
 async fn run() -> Result {
     let mailing = mailing::Mailing;
     let modules: [&dyn HasJobs; 1] = [&mailing];
-    let mut queue = JobQueue::new(queue::connect("sqlite::memory:").await?);
+    let mut jobs = queue::connect("sqlite::memory:").await?;
     for module in modules {
-        module.register_jobs(&mut queue)?;
+        module.register_jobs(&mut jobs)?;
     }
 
-    if let Err(error) = Worker::new().serve(&queue).start() {
+    if let Err(error) = Worker::new(&jobs).start() {
         println!("without a post office: {error}");
     }
     let (office, mut letters) = unbounded_channel();
-    let worker = Worker::new().serve(&queue).state(PostOffice(office)).start()?;
+    let worker = Worker::new(&jobs).state(PostOffice(office)).start()?;
     for name in ["Ada", "Grace"] {
-        mailing.welcome(name).await?;
+        mailing.welcome(&jobs, name).await?;
         println!("with one: {}", letters.recv().await.ok_or("the post office closed")?);
     }
     worker.shutdown(Duration::from_secs(5)).await;

@@ -8,31 +8,29 @@
 #![expect(clippy::print_stdout, reason = "the worker prints the start of each job, which its parent reads")]
 
 use std::process::{ExitCode, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use queue::sqlite::{SqliteBackend, SqliteConfig};
-use queue::{Backend, Client, Enqueuer, HandlerResult, JobQueue, TaskDefinition, Timestamp, Worker};
+use queue::{HandlerResult, Task, Timestamp, Worker};
 use queue_examples::Result;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-/// Prints the age of the payload by the system clock, which both processes share.
-static PING: TaskDefinition<i64> = TaskDefinition::new("ping", |_, sent| Box::pin(ping(sent)));
-
-async fn ping(sent: i64) -> HandlerResult {
-    println!("{:.1?} after the call", Timestamp::from_micros(sent)?.until(Timestamp::now()));
-    Ok(())
+/// The time of its enqueue, by the system clock, which both processes share.
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "ping")]
+struct Ping {
+    sent_micros: i64,
 }
 
-async fn open(path: &str) -> Result<Arc<dyn Backend>> {
-    Ok(Arc::new(SqliteBackend::open(SqliteConfig::new(path)).await?))
+async fn ping(job: Ping) -> HandlerResult {
+    println!("{:.1?} after the call", Timestamp::from_micros(job.sent_micros)?.until(Timestamp::now()));
+    Ok(())
 }
 
 /// The other process: works until its input ends, which also happens when the first process ends.
 async fn work(path: &str) -> Result {
-    let mut queue = JobQueue::new(open(path).await?);
-    PING.register(&mut queue)?;
-    let worker = Worker::new().serve(&queue).start()?;
+    let jobs = queue::connect(path).await?;
+    let worker = Worker::new(&jobs).handle(ping).start()?;
     println!("the worker runs");
     tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
     worker.shutdown(Duration::from_secs(5)).await;
@@ -42,7 +40,7 @@ async fn work(path: &str) -> Result {
 async fn enqueue() -> Result {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("jobs.db");
-    let client = Client::new(open(&path.to_string_lossy()).await?);
+    let jobs = queue::connect(&path.to_string_lossy()).await?;
     let mut worker = tokio::process::Command::new(std::env::current_exe()?)
         .arg(&path)
         .stdin(Stdio::piped())
@@ -54,7 +52,7 @@ async fn enqueue() -> Result {
     for number in 1..=5 {
         // The queue becomes idle, so that each job has to wake the other process.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        client.submit(vec![PING.job(&Timestamp::now().as_micros())?]).await?;
+        jobs.enqueue(Ping { sent_micros: Timestamp::now().as_micros() }).await?;
         println!("job {number} started {}", answers.next_line().await?.ok_or("the worker ended")?);
     }
     drop(worker.stdin.take());

@@ -11,19 +11,22 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use queue::backend::ListRequest;
-use queue::{HandlerResult, JobContext, JobError, JobQueue, TaskDefinition, Worker};
+use queue::{HandlerResult, JobContext, JobError, State, Task, Worker};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Works for this number of milliseconds, unless it is asked to stop.
-static WORK: TaskDefinition<u64> =
-    TaskDefinition::new("work", |context, millis| Box::pin(work(context, millis)))
-        .with_options_fn(|| queue::TaskOptions::new().needs_state::<Started>());
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "work")]
+struct Work {
+    millis: u64,
+}
 
-#[derive(Debug)]
-struct Started(UnboundedSender<u64>);
+/// Reports each start.
+type Starts = UnboundedSender<u64>;
 
-async fn work(context: JobContext, millis: u64) -> HandlerResult {
-    context.state::<Started>()?.0.send(millis)?;
+async fn work(Work { millis }: Work, context: JobContext, starts: State<Starts>) -> HandlerResult {
+    starts.send(millis)?;
     tokio::select! {
         () = tokio::time::sleep(Duration::from_millis(millis)) => {
             println!("  {millis} ms of work: done");
@@ -39,13 +42,11 @@ async fn work(context: JobContext, millis: u64) -> HandlerResult {
 }
 
 async fn run() -> queue_examples::Result {
-    let backend = queue::connect("sqlite::memory:").await?;
-    let mut queue = JobQueue::new(backend.clone());
-    let work = WORK.register(&mut queue)?;
-    work.enqueue_batch(&[100, 60_000, 1, 2, 3]).await?;
+    let jobs = queue::connect("sqlite::memory:").await?;
+    jobs.enqueue_batch([100, 60_000, 1, 2, 3].map(|millis| Work { millis })).await?;
 
-    let (started, mut starts) = unbounded_channel();
-    let worker = Worker::new().serve(&queue).slots(2).state(Started(started)).start()?;
+    let (sender, mut starts) = unbounded_channel::<u64>();
+    let worker = Worker::new(&jobs).state(sender).handle(work).slots(2).start()?;
     for _ in 0..2 {
         starts.recv().await.ok_or("the worker ended")?;
     }
@@ -54,9 +55,8 @@ async fn run() -> queue_examples::Result {
     let report = worker.shutdown(Duration::from_secs(1)).await;
     println!("shut down in {:.0?}, {} handlers left running", clock.elapsed(), report.abandoned);
 
-    let jobs = backend.extensions().inspect.ok_or("this backend does not show its jobs")?;
-    for job in jobs.list(ListRequest::new(10)).await? {
-        let millis: u64 = job.job.payload.decode()?;
+    for job in jobs.inspect()?.list(ListRequest::new(10)).await? {
+        let Work { millis } = job.job.payload.decode()?;
         println!("  {millis} ms of work: {}, attempts charged: {}", job.state, job.attempt);
     }
     Ok(())

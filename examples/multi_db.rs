@@ -19,9 +19,10 @@ use std::time::{Duration, Instant};
 use queue::postgres::{PostgresBackend, PostgresConfig};
 use queue::sqlite::rusqlite::{self, Connection};
 use queue::sqlite::{SqliteBackend, SqliteConfig};
-use queue::{Backend, HandlerResult, JobContext, JobId, JobQueue, JobState, TaskDefinition, Worker};
+use queue::{Backend, HandlerResult, JobHandle, JobId, JobQueue, JobState, State, Task, Worker};
 use queue_examples::Result;
 use queue_testserver::{Options, Server};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 const SLOTS: usize = 8;
@@ -29,8 +30,11 @@ const SLOTS: usize = 8;
 /// The number of orders; each database has one job per order.
 const ORDERS: u32 = 100;
 
-static SEND_RECEIPT: TaskDefinition<u32> =
-    TaskDefinition::new("send-receipt", |context, order| Box::pin(send_receipt(context, order)));
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "send-receipt")]
+struct SendReceipt {
+    order: u32,
+}
 
 /// The application's data, and the number of running handlers.
 struct Shop {
@@ -58,8 +62,7 @@ impl Shop {
 }
 
 /// The handler does not depend on the database of the job.
-async fn send_receipt(context: JobContext, order: u32) -> HandlerResult {
-    let shop = context.state::<Arc<Shop>>()?;
+async fn send_receipt(SendReceipt { order }: SendReceipt, shop: State<Arc<Shop>>) -> HandlerResult {
     shop.most.fetch_max(shop.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(10)).await;
     shop.running.fetch_sub(1, Ordering::SeqCst);
@@ -79,9 +82,9 @@ struct Jobs {
 
 impl Jobs {
     async fn new(name: &'static str, backend: impl Backend + 'static) -> Result<Self> {
-        let mut queue = JobQueue::new(Arc::new(backend));
-        let orders: Vec<u32> = (1..=ORDERS).collect();
-        let ids = SEND_RECEIPT.register(&mut queue)?.enqueue_batch(&orders).await?;
+        let queue = JobQueue::new(Arc::new(backend));
+        let jobs = queue.enqueue_batch((1..=ORDERS).map(|order| SendReceipt { order })).await?;
+        let ids = jobs.iter().map(JobHandle::id).collect();
         Ok(Self { name, queue, ids })
     }
 
@@ -124,8 +127,9 @@ async fn run() -> Result {
     println!("one worker with {SLOTS} slots serves {} databases:", all.len());
 
     let started = Instant::now();
-    let serve_all = all.iter().fold(Worker::new(), |worker, jobs| worker.serve(&jobs.queue));
-    let worker = serve_all.slots(SLOTS).state(Arc::clone(&shop)).start()?;
+    let [mail, archive, postgres] = &all;
+    let worker = Worker::new(&mail.queue).serve(&archive.queue).serve(&postgres.queue);
+    let worker = worker.state(Arc::clone(&shop)).handle(send_receipt).slots(SLOTS).start()?;
     for _ in all.iter().flat_map(|jobs| &jobs.ids) {
         receipts.recv().await.ok_or("the worker ended")?;
     }

@@ -1,4 +1,5 @@
-//! Three ways to write a typed task, and how to read a result.
+//! Three ways to write a task: a payload type with a function, a value that is registered, and a
+//! handler of plain JSON. Shows how to read a result.
 //!
 //! ```sh
 //! cargo run --release --example typed_tasks
@@ -7,66 +8,58 @@
 #![expect(clippy::print_stdout, reason = "the example prints its steps")]
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use queue::{Backend, HandlerResult, JobContext, JobId, JobQueue, ResultTask, Task, TaskDefinition, Worker};
+use queue::{
+    EnqueuerExt, HandlerResult, JobContext, JobId, JobQueue, Payload, Queue, ResultTask, Task, TaskOptions,
+    Worker,
+};
 use serde::{Deserialize, Serialize};
 
-/// A definition has a name, a payload type and a handler. It may be a `static`.
-static GREET: TaskDefinition<String> = TaskDefinition::new("greet", |_, name| Box::pin(greet(name)));
+/// A payload type with its kind and options. A program that only enqueues needs no more.
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "greet", max_retries = 3, timeout = "20s")]
+struct Greet {
+    name: String,
+}
 
-async fn greet(name: String) -> HandlerResult {
-    println!("greet: hello {name}");
+async fn greet(job: Greet) -> HandlerResult {
+    println!("greet: hello {}", job.name);
     Ok(())
 }
 
-/// A definition with a result, which is stored when the job completes.
-static WORDS: ResultTask<String, usize> =
-    ResultTask::new("count-words", |_, text| Box::pin(count_words(text)));
-
-async fn count_words(text: String) -> HandlerResult<usize> {
+/// The handler of a task that is a value. What it returns is stored when the job completes.
+async fn count_words(_: JobContext, text: String) -> HandlerResult<usize> {
     Ok(text.split_whitespace().count())
 }
 
-/// A payload type that is itself the task.
-#[derive(Debug, Serialize, Deserialize)]
-struct SendInvoice {
-    to: String,
-}
-
-impl Task for SendInvoice {
-    const KIND: &'static str = "send-invoice";
-
-    async fn run(self, context: JobContext) -> HandlerResult {
-        println!("send-invoice: to {}, attempt {}", self.to, context.attempt());
-        Ok(())
-    }
+/// A handler of any JSON, for kinds that are known only when the program runs.
+async fn show(context: JobContext, payload: Payload) -> HandlerResult {
+    println!("{}: {}", context.kind(), payload.as_str());
+    Ok(())
 }
 
 async fn run() -> queue_examples::Result {
-    let backend = queue::connect("sqlite::memory:").await?;
-    let mut queue = JobQueue::new(backend.clone());
-    let words = WORDS.register(&mut queue)?;
-    let send_invoice = SendInvoice::register(&mut queue)?;
-    GREET.register(&mut queue)?;
-    let worker = Worker::new().serve(&queue).start()?;
+    let mut jobs = queue::connect("sqlite::memory:").await?;
+    let words = ResultTask::from_fn("count-words", count_words).register(&mut jobs)?;
+    jobs.handle("show", Arc::new(show), TaskOptions::new())?;
+    let worker = Worker::new(&jobs).handle(greet).start()?;
 
-    // Either through the handle from the registration, or through the definition.
-    GREET.enqueue(&"Ada".to_owned()).await?;
-    send_invoice.enqueue(&SendInvoice { to: "Grace".to_owned() }).await?;
+    jobs.enqueue(Greet { name: "Ada".to_owned() }).priority(5).await?;
+    jobs.enqueue_value("show", &["any", "JSON"]).await?;
     let texts = ["to be or not to be".to_owned(), "so be it".to_owned()];
     for (text, id) in texts.iter().zip(words.enqueue_batch(&texts).await?) {
-        println!("count-words: {} in {text:?}", words.decode(&result(&*backend, id).await?)?);
+        println!("count-words: {} in {text:?}", words.decode(&result(&jobs, id).await?)?);
     }
     worker.shutdown(Duration::from_secs(5)).await;
     Ok(())
 }
 
 /// Waits until the job has completed.
-async fn result(backend: &dyn Backend, id: JobId) -> queue_examples::Result<Vec<u8>> {
-    let jobs = backend.extensions().inspect.ok_or("this backend does not show its jobs")?;
+async fn result(jobs: &JobQueue, id: JobId) -> queue_examples::Result<Vec<u8>> {
     loop {
-        match jobs.jobs(&[id]).await?.pop().flatten() {
+        match jobs.inspect()?.jobs(&[id]).await?.pop().flatten() {
             Some(job) if !job.state.is_finished() => tokio::time::sleep(Duration::from_millis(5)).await,
             job => return Ok(job.and_then(|job| job.result).ok_or("the job left no result")?),
         }

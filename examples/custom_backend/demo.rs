@@ -45,7 +45,7 @@ async fn work(file: &Path) -> Result<(), Failure> {
     GREET.register(&mut queue)?;
     let found = unfinished(&backend).await?;
     println!("{} jobs are in the file", found.len());
-    let worker = Worker::new().serve(&queue).start()?;
+    let worker = Worker::new(&queue).start()?;
     while !unfinished(&backend).await?.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

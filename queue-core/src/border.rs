@@ -2,17 +2,15 @@
 
 use std::collections::HashSet;
 
-use crate::backend::InsertRequest;
 use crate::{
-    Backend, Error, ErrorKind, JobId, JobSpec, Limits, NewJob, Prepared, Result, Submitted, TaskOptions,
-    Timestamp,
+    Error, ErrorKind, JobId, JobSpec, Limits, NewJob, Prepared, Result, Submitted, TaskOptions, Timestamp,
 };
 
 /// Checks a batch, and fills in the options that its jobs do not set.
 pub(crate) fn prepare<'a>(
     limits: &Limits,
     jobs: Vec<NewJob>,
-    defaults: impl Fn(&NewJob) -> Result<&'a TaskOptions>,
+    defaults: impl Fn(&NewJob) -> &'a TaskOptions,
 ) -> Result<Prepared> {
     resolve(limits, jobs, defaults).map(Prepared::new)
 }
@@ -43,18 +41,10 @@ where
     })
 }
 
-/// Inserts a checked batch.
-pub(crate) async fn insert(
-    backend: &dyn Backend,
-    batch: Vec<JobSpec>,
-) -> Result<Vec<Result<Vec<Submitted>>>> {
-    Ok(backend.insert(InsertRequest::new(vec![batch])).await?.batches)
-}
-
 fn resolve<'a>(
     limits: &Limits,
     jobs: Vec<NewJob>,
-    defaults: impl Fn(&NewJob) -> Result<&'a TaskOptions>,
+    defaults: impl Fn(&NewJob) -> &'a TaskOptions,
 ) -> Result<Vec<JobSpec>> {
     let many = jobs.len();
     if many > limits.batch_jobs {
@@ -68,7 +58,7 @@ fn resolve<'a>(
     let mut specs = Vec::with_capacity(many);
     for (index, job) in jobs.into_iter().enumerate() {
         check(limits, &job, oldest).map_err(|fault| refuse(&job, index, many, &fault))?;
-        let options = defaults(&job)?;
+        let options = defaults(&job);
         let id = match job.id {
             Some(id) if !given.insert(id) => {
                 return Err(refuse(&job, index, many, &format!("the id {id} is in the batch twice")));

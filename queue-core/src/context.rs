@@ -10,7 +10,9 @@ use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::payload::to_json;
 use crate::poison::ignore_poison;
 use crate::state::StateMap;
-use crate::{Attributes, Error, JobId, Kind, QueueName, Result, ResultCapture};
+use crate::{
+    Attributes, Enqueue, Error, ErrorKind, IntoJob, JobId, JobQueue, Kind, QueueName, Result, ResultCapture,
+};
 
 /// The progress of a job, as its handler reported it last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,6 +56,7 @@ pub struct JobContext {
     capture: Option<ResultCapture>,
     progress: Arc<Mutex<Option<Progress>>>,
     state: Arc<StateMap>,
+    jobs: Option<JobQueue>,
 }
 
 impl JobContext {
@@ -73,6 +76,7 @@ impl JobContext {
             capture: None,
             progress: Arc::default(),
             state: Arc::default(),
+            jobs: None,
         }
     }
 
@@ -136,6 +140,13 @@ impl JobContext {
     #[must_use]
     pub fn with_state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         Arc::make_mut(&mut self.state).insert(Arc::new(value));
+        self
+    }
+
+    /// Sets the queue handle on which the handler enqueues.
+    #[must_use]
+    pub fn with_jobs(mut self, jobs: JobQueue) -> Self {
+        self.jobs = Some(jobs);
         self
     }
 
@@ -232,14 +243,43 @@ impl JobContext {
     /// Returns the application state of this type.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound), which names the type, if the worker has no such
+    /// [`NotFound`](ErrorKind::NotFound), which names the type, if the worker has no such
     /// state. With [`TaskOptions::needs_state`](crate::TaskOptions::needs_state), the worker checks
     /// this when it starts.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.state.get().ok_or_else(|| {
             let message = format!("the worker has no state of type `{}`", std::any::type_name::<T>());
-            Error::new(crate::ErrorKind::NotFound, "look up application state", message)
+            Error::new(ErrorKind::NotFound, "look up application state", message)
         })
+    }
+
+    /// Returns the handle of the queue that stores the job.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) in a test whose context was made without
+    /// [`with_jobs`](Self::with_jobs).
+    pub fn jobs(&self) -> Result<&JobQueue> {
+        self.jobs.as_ref().ok_or_else(|| {
+            let message = "this context was made without a queue handle (see `JobContext::with_jobs`)";
+            Error::new(ErrorKind::NotFound, "use the queue of a job", message)
+        })
+    }
+
+    /// Enqueues a job in the same database, as [`JobQueue::enqueue`]. It is stored when the request
+    /// is awaited, whether or not this attempt succeeds: a retry enqueues it again.
+    pub fn enqueue<J: IntoJob>(&self, job: J) -> Enqueue<J> {
+        match self.jobs() {
+            Ok(jobs) => jobs.enqueue(job),
+            Err(error) => Enqueue::refused(error),
+        }
+    }
+
+    /// Enqueues a batch in the same database, as [`JobQueue::enqueue_batch`].
+    pub fn enqueue_batch<J: IntoJob>(&self, batch: impl IntoIterator<Item = J>) -> Enqueue<Vec<J>> {
+        match self.jobs() {
+            Ok(jobs) => jobs.enqueue_batch(batch),
+            Err(error) => Enqueue::refused(error),
+        }
     }
 
     #[cfg(feature = "runtime")]

@@ -4,20 +4,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::backend::{CancelReply, CancelRequest};
-use crate::{Backend, Error, JobId, JobState, Kind, NewJob, Payload, Result, Submitted, Timestamp};
-
-/// The result of [`Enqueuer::dequeue`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dequeued {
-    /// The job had not started. It is cancelled and never starts.
-    Cancelled,
-    /// A worker runs the job, or is about to. The job is not changed.
-    Running,
-    /// The job was finished, in this state.
-    Finished(JobState),
-    /// The job does not exist.
-    NotFound,
-}
+use crate::{Backend, Error, JobId, Kind, NewJob, Payload, Result, Submitted, Timestamp};
 
 /// Submits jobs, and cancels jobs that have not started. It is for code that only enqueues.
 ///
@@ -25,14 +12,17 @@ pub enum Dequeued {
 /// values of any `Serialize` type.
 ///
 /// ```
-/// use queue_core::{Client, Dequeued, Enqueuer, Payload};
-/// # use std::sync::Arc;
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let backend = Arc::new(queue_core::MemoryBackend::new());
-/// let client = Client::new(backend);
-/// let id = client.enqueue("send-email", Payload::json(r#"{"to":"ada"}"#)?).await?;
-/// assert_eq!(client.dequeue(id).await?, Dequeued::Cancelled);
-/// # Ok::<(), queue_core::Error>(()) }).unwrap();
+/// use queue_core::{CancelReply, Enqueuer, Payload, Result};
+///
+/// async fn sign_up(jobs: &dyn Enqueuer) -> Result<()> {
+///     let id = jobs.enqueue("send-email", Payload::json(r#"{"to":"ada"}"#)?).await?;
+///     assert_eq!(jobs.dequeue(id).await?, CancelReply::Cancelled);
+///     Ok(())
+/// }
+/// # use queue_core::{JobQueue, MemoryBackend};
+/// # let jobs = JobQueue::new(std::sync::Arc::new(MemoryBackend::new()));
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(sign_up(&jobs)).unwrap();
 /// ```
 ///
 /// # Errors
@@ -53,7 +43,7 @@ pub trait Enqueuer: Send + Sync {
 
     /// Cancels a job that has not started. Otherwise returns the state of the job, and does not
     /// change it.
-    async fn dequeue(&self, id: JobId) -> Result<Dequeued>;
+    async fn dequeue(&self, id: JobId) -> Result<CancelReply>;
 
     /// Enqueues one job to run as soon as possible.
     async fn enqueue(&self, kind: &str, payload: Payload) -> Result<JobId> {
@@ -101,18 +91,17 @@ pub(crate) fn first_id(submitted: &[Submitted]) -> Result<JobId> {
     })
 }
 
-pub(crate) async fn dequeue(backend: &dyn Backend, id: JobId) -> Result<Dequeued> {
-    let replies = backend.cancel(CancelRequest::new(vec![id])).await?;
-    match replies.first() {
-        Some(CancelReply::Cancelled) => Ok(Dequeued::Cancelled),
-        Some(CancelReply::Running) => Ok(Dequeued::Running),
-        Some(CancelReply::Finished(state)) => Ok(Dequeued::Finished(*state)),
-        Some(CancelReply::NotFound) => Ok(Dequeued::NotFound),
-        None => {
-            let message = "the backend returned no result for it";
-            Err(Error::new(crate::ErrorKind::Corrupt, format!("dequeue job {id}"), message))
-        }
-    }
+/// Cancels one job, by `ask` of its request.
+pub(crate) async fn cancel(
+    backend: &dyn Backend,
+    id: JobId,
+    ask: impl FnOnce(CancelRequest) -> CancelRequest + Send,
+) -> Result<CancelReply> {
+    let replies = backend.cancel(ask(CancelRequest::new(vec![id]))).await?;
+    replies.first().copied().ok_or_else(|| {
+        let message = "the backend returned no result for it";
+        Error::new(crate::ErrorKind::Corrupt, format!("cancel job {id}"), message)
+    })
 }
 
 mod sealed {
@@ -123,11 +112,11 @@ mod sealed {
 /// The [`Enqueuer`] for values of any `Serialize` type. Every enqueuer has it.
 ///
 /// ```
-/// use queue_core::{Client, EnqueuerExt};
+/// use queue_core::EnqueuerExt;
 /// # use std::sync::Arc;
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// # let client = Client::new(Arc::new(queue_core::MemoryBackend::new()));
-/// let ids = client.enqueue_values("resize", &["a.png", "b.png"]).await?;
+/// # let jobs = queue_core::JobQueue::new(Arc::new(queue_core::MemoryBackend::new()));
+/// let ids = jobs.enqueue_values("resize", &["a.png", "b.png"]).await?;
 /// assert_eq!(ids.len(), 2);
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```

@@ -1,5 +1,6 @@
 //! Handlers, and how their attempts end.
 
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -71,7 +72,7 @@ where
 
 /// Why an attempt did not complete its job, and the next state of the job.
 ///
-/// `?` turns any error into `Retry`.
+/// `?` turns any error, `anyhow::Error`, boxed error or text into `Retry`, with its sources.
 ///
 /// ```
 /// use std::time::Duration;
@@ -92,6 +93,13 @@ pub enum JobError {
         error: String,
         /// The delay, which replaces the backoff.
         after: Option<Duration>,
+    },
+    /// The payload is not of the type that the handler expects. The job is retried once, in case
+    /// that a worker of another version can read it, and is then dead. See
+    /// [`WorkerSettings::decode_retries`](crate::runtime::WorkerSettings::decode_retries).
+    Undecodable {
+        /// The error of the decoding.
+        error: String,
     },
     /// The job becomes dead, even if attempts are left.
     Bury {
@@ -121,6 +129,11 @@ impl JobError {
         Self::Retry { error: error.to_string(), after: Some(delay) }
     }
 
+    /// Fails the attempt, because the payload is not of the expected type.
+    pub fn undecodable(error: impl fmt::Display) -> Self {
+        Self::Undecodable { error: error.to_string() }
+    }
+
     /// Makes the job dead.
     pub fn bury(error: impl fmt::Display) -> Self {
         Self::Bury { error: error.to_string() }
@@ -136,12 +149,20 @@ impl JobError {
     pub fn cancel(reason: impl fmt::Display) -> Self {
         Self::Cancel { reason: reason.to_string() }
     }
+
+    /// Whether another attempt may follow, so that the handler has not decided the job's end.
+    #[cfg(feature = "runtime")]
+    pub(crate) const fn is_retried(&self) -> bool {
+        matches!(self, Self::Retry { .. } | Self::Undecodable { .. })
+    }
 }
 
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry { error, .. } | Self::Bury { error } => f.write_str(error),
+            Self::Retry { error, .. } | Self::Undecodable { error } | Self::Bury { error } => {
+                f.write_str(error)
+            }
             Self::Snooze { delay } => write!(f, "snoozed for {delay:?}"),
             Self::Cancel { reason } => write!(f, "cancelled: {reason}"),
         }
@@ -150,9 +171,9 @@ impl fmt::Display for JobError {
 
 /// [`JobError`] is not an `Error` itself, because otherwise this conversion would overlap with
 /// `From<T> for T`.
-impl<E: std::error::Error + Send + Sync + 'static> From<E> for JobError {
+impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for JobError {
     fn from(error: E) -> Self {
-        Self::Retry { error: error_chain(&error), after: None }
+        Self::Retry { error: error_chain(&*error.into()), after: None }
     }
 }
 

@@ -28,7 +28,7 @@ pub struct TaskOptions {
     pub(crate) timeout: Option<Duration>,
     pub(crate) queue: Option<QueueName>,
     pub(crate) retry: Option<RetryPolicy>,
-    pub(crate) needs: Vec<crate::state::Need>,
+    pub(crate) needs: Vec<crate::state::StateType>,
 }
 
 impl TaskOptions {
@@ -70,7 +70,7 @@ impl TaskOptions {
     /// Declares that the handler reads the application state `T`. A worker without it does not
     /// start, because otherwise each job would fail.
     pub fn needs_state<T: Send + Sync + 'static>(mut self) -> Self {
-        self.needs.push(crate::state::Need::of::<T>());
+        self.needs.push(crate::state::StateType::of::<T>());
         self
     }
 }

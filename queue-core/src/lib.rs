@@ -5,9 +5,11 @@
 //!
 //! | to | start at |
 //! |---|---|
-//! | enqueue jobs | [`Enqueuer`], [`Client`] |
-//! | handle jobs | [`TaskDefinition`], [`ResultTask`], [`Task`], [`Handler`], [`JobContext`] |
-//! | assemble a program | [`JobQueue`], [`HasJobs`] |
+//! | enqueue, cancel and inspect jobs | [`JobQueue`], [`Task`], [`Enqueue`] |
+//! | handle jobs | [`Worker`], [`TaskFunction`], [`State`], [`JobContext`], [`JobError`] |
+//! | define a task as a value | [`TaskDefinition`], [`ResultTask`] |
+//! | enqueue and handle kinds that are texts | [`Enqueuer`], [`Queue`], [`Handler`] |
+//! | let modules register their own jobs | [`HasJobs`] |
 //! | write a backend | [`backend`] |
 //! | test a program that uses the queue | the module `testing`, with the feature of that name |
 
@@ -15,14 +17,15 @@ mod attributes;
 pub mod backend;
 mod border;
 mod capture;
-mod client;
 mod context;
+mod enqueue;
 mod enqueuer;
 mod error;
 mod error_chain;
 mod handler;
 mod id;
 mod job;
+mod job_queue;
 mod job_state;
 pub mod limits;
 #[cfg(feature = "memory")]
@@ -44,17 +47,18 @@ pub mod testing;
 mod time;
 
 pub use attributes::Attributes;
-pub use backend::Backend;
+pub use backend::{Backend, CancelReply, JobRecord};
 pub use capture::ResultCapture;
-pub use client::Client;
 pub use context::{JobContext, Progress};
-pub use enqueuer::{Dequeued, Enqueuer, EnqueuerExt};
+pub use enqueue::{Enqueue, EnqueueFuture, IntoJob, JobHandle};
+pub use enqueuer::{Enqueuer, EnqueuerExt};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "runtime")]
 pub use handler::{Blocking, blocking};
 pub use handler::{Handler, HandlerResult, JobError, Stop};
 pub use id::{ClaimId, JobId, Token, WorkerId};
 pub use job::{Insertion, JobSpec, NewJob, Submitted, TaskOptions};
+pub use job_queue::JobQueue;
 pub use job_state::JobState;
 pub use limits::Limits;
 #[cfg(feature = "memory")]
@@ -62,11 +66,16 @@ pub use memory::MemoryBackend;
 pub use name::{Kind, QueueName};
 pub use payload::Payload;
 pub use prepared::Prepared;
-pub use queue::{HasJobs, JobQueue, Queue};
+pub use queue::{HasJobs, Queue};
 pub use retry::{Backoff, DelayFn, RetryPolicy};
 #[cfg(feature = "runtime")]
 pub use runtime::{RunningWorker, Worker};
-pub use task::{ResultTask, ResultTaskHandle, Task, TaskDefinition, TaskFn, TaskFuture, TaskHandle};
+pub use state::StateType;
+#[cfg(feature = "runtime")]
+pub use task::{BlockingTaskFunction, TaskFunction};
+pub use task::{
+    FromContext, ResultTask, ResultTaskHandle, State, Task, TaskDefinition, TaskFn, TaskFuture, TaskHandle,
+};
 pub use time::{Timestamp, saturating_micros};
 
 /// The token that is cancelled when a handler must stop.

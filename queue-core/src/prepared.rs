@@ -6,19 +6,18 @@ use crate::{JobId, JobSpec};
 /// A checked batch, with an id per job and all options set, as [`submit`](crate::Enqueuer::submit)
 /// stores it.
 ///
-/// [`JobQueue::prepare`](crate::JobQueue::prepare) and [`Client::prepare`](crate::Client::prepare)
-/// create it. It is for callers that store jobs by a request of the backend, or in a transaction of
-/// the application. Nothing is stored yet. After an unknown outcome, the caller can store the same
-/// batch again, because its ids are fixed.
+/// [`JobQueue::prepare`](crate::JobQueue::prepare) creates it, for callers that store jobs by a
+/// request of the backend, or in a transaction of the application. Nothing is stored yet. After an
+/// unknown outcome, the caller can store the same batch again, because its ids are fixed.
 ///
 /// ```
 /// # use std::sync::Arc;
 /// use queue_core::backend::{Backend, InsertRequest};
-/// use queue_core::{Client, MemoryBackend, NewJob, Payload};
+/// use queue_core::{JobQueue, MemoryBackend, NewJob, Payload};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let backend = Arc::new(MemoryBackend::new());
-/// let client = Client::new(backend.clone());
+/// let client = JobQueue::new(backend.clone());
 /// let prepared = client.prepare(vec![NewJob::new("send-email".parse()?, Payload::json("{}")?)])?;
 /// let id = prepared.ids()[0];
 /// let mut reply = backend.insert(prepared.into()).await?;

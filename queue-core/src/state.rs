@@ -20,8 +20,21 @@ impl StateMap {
     }
 
     #[cfg(feature = "runtime")]
-    pub(crate) fn has(&self, need: Need) -> bool {
+    pub(crate) fn has(&self, need: StateType) -> bool {
         self.0.contains_key(&need.id)
+    }
+}
+
+/// The types that it has, in alphabetical order.
+#[cfg(feature = "runtime")]
+impl fmt::Display for StateMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<String> = self.0.values().map(|(_, name)| format!("`{name}`")).collect();
+        names.sort();
+        if names.is_empty() {
+            return f.write_str("nothing");
+        }
+        f.write_str(&names.join(", "))
     }
 }
 
@@ -31,21 +44,23 @@ impl fmt::Debug for StateMap {
     }
 }
 
-/// A type of application state that a handler needs.
+/// A type of application state, by which a handler finds its value.
 #[derive(Clone, Copy)]
-pub(crate) struct Need {
+pub struct StateType {
     #[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker checks it"))]
     id: TypeId,
     pub(crate) name: &'static str,
 }
 
-impl Need {
-    pub(crate) fn of<T: 'static>() -> Self {
+impl StateType {
+    /// Returns the type `T`.
+    #[must_use]
+    pub fn of<T: Send + Sync + 'static>() -> Self {
         Self { id: TypeId::of::<T>(), name: type_name::<T>() }
     }
 }
 
-impl fmt::Debug for Need {
+impl fmt::Debug for StateType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::{
-    Client, Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobContext, JobId, JobQueue, JobState, Kind,
-    Limits, MemoryBackend, NewJob, Payload, Queue, ResultTask, Task, TaskDefinition, TaskOptions, Timestamp,
-    Worker,
+    Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobContext, JobId, JobQueue, JobState, Kind, Limits,
+    MemoryBackend, NewJob, Payload, Queue, ResultTask, TaskDefinition, TaskOptions, Timestamp, Worker,
 };
 
 fn queue() -> JobQueue {
@@ -17,10 +16,6 @@ fn queue() -> JobQueue {
 
 fn noop(name: &'static str) -> TaskDefinition<u32> {
     TaskDefinition::from_fn(name, |_: JobContext, _: u32| async { HandlerResult::Ok(()) })
-}
-
-async fn stored(queue: &JobQueue) -> usize {
-    queue.backend().extensions().audit.unwrap().stored().await.unwrap().jobs.len()
 }
 
 #[test]
@@ -43,21 +38,9 @@ fn handler_of_an_invalid_kind_is_refused() {
 }
 
 #[tokio::test]
-async fn batch_with_an_unknown_kind_stores_nothing() {
-    let mut queue = queue();
-    noop("resize").register(&mut queue).unwrap();
-    let known = NewJob::new(Kind::new("resize").unwrap(), Payload::json("1").unwrap());
-    let unknown = NewJob::new(Kind::new("resise").unwrap(), Payload::json("1").unwrap());
-    let error = queue.submit(vec![known, unknown]).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(error.to_string().contains("`resise`"), "{error}");
-    assert_eq!(stored(&queue).await, 0);
-}
-
-#[tokio::test]
 async fn empty_batch_returns_before_any_check() {
     let queue = queue();
-    assert!(queue.enqueue_batch("no such kind", Vec::new()).await.unwrap().is_empty());
+    assert!(Enqueuer::enqueue_batch(&queue, "no such kind", Vec::new()).await.unwrap().is_empty());
     assert!(queue.enqueue_batch_at("", Vec::new(), Timestamp::MAX).await.unwrap().is_empty());
     assert!(queue.submit(Vec::new()).await.unwrap().is_empty());
 }
@@ -74,10 +57,10 @@ async fn ids_are_in_input_order() {
 
 #[tokio::test]
 async fn bad_payload_refuses_its_whole_batch() {
-    let client = Client::new(Arc::new(MemoryBackend::new())).with_limits(Limits::default().payload_bytes(8));
+    let client = JobQueue::with_limits(Arc::new(MemoryBackend::new()), Limits::default().payload_bytes(8));
     let fits = Payload::json("\"123456\"").unwrap();
     let over = Payload::json("\"1234567\"").unwrap();
-    let error = client.enqueue_batch("resize", vec![fits.clone(), over]).await.unwrap_err();
+    let error = Enqueuer::enqueue_batch(&client, "resize", vec![fits.clone(), over]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "failed to enqueue a job of kind `resize` (number 2 of 2): the payload is 9 bytes, the limit is 8"
@@ -91,14 +74,14 @@ async fn bad_payload_refuses_its_whole_batch() {
 #[tokio::test]
 async fn batch_over_the_limit_is_refused() {
     let limits = Limits::default().batch_jobs(2);
-    let client = Client::new(Arc::new(MemoryBackend::new())).with_limits(limits);
+    let client = JobQueue::with_limits(Arc::new(MemoryBackend::new()), limits);
     let error = client.enqueue_values("resize", &[1, 2, 3]).await.unwrap_err();
     assert!(error.to_string().contains("3 jobs, the limit is 2"), "{error}");
 }
 
 #[tokio::test]
 async fn repeated_or_old_id_is_refused() {
-    let client = Client::new(Arc::new(MemoryBackend::new()));
+    let client = JobQueue::new(Arc::new(MemoryBackend::new()));
     let job = NewJob::new(Kind::new("resize").unwrap(), Payload::json("1").unwrap());
     let id = JobId::generate();
     let error = client.submit(vec![job.clone().id(id), job.clone().id(id)]).await.unwrap_err();
@@ -137,13 +120,12 @@ async fn definition_does_not_keep_its_queue_alive() {
 #[tokio::test]
 async fn worker_without_handler_or_state_does_not_start() {
     let fault = |worker: Worker| worker.start().unwrap_err().to_string();
-    assert!(fault(Worker::new()).contains("no handler is registered"));
-    assert!(fault(Worker::new().serve(&queue())).contains("no handler is registered"));
+    assert!(fault(Worker::new(&queue())).contains("it has no handler"));
     let mut needy = queue();
     noop("resize").with_options(TaskOptions::new().needs_state::<String>()).register(&mut needy).unwrap();
-    let message = fault(Worker::new().serve(&needy));
+    let message = fault(Worker::new(&needy));
     assert!(message.contains("`resize` needs a `alloc::string::String`"), "{message}");
-    let worker = Worker::new().serve(&needy).state("here".to_owned()).start().unwrap();
+    let worker = Worker::new(&needy).state("here".to_owned()).start().unwrap();
     worker.shutdown(Duration::from_secs(5)).await;
 }
 
@@ -151,25 +133,13 @@ async fn worker_without_handler_or_state_does_not_start() {
 fn worker_outside_a_runtime_does_not_start() {
     let mut queue = queue();
     noop("resize").register(&mut queue).unwrap();
-    let error = Worker::new().serve(&queue).start().unwrap_err();
+    let error = Worker::new(&queue).start().unwrap_err();
     assert!(error.to_string().contains("within a tokio runtime"), "{error}");
-}
-
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Shout(String);
-
-impl Task for Shout {
-    const KIND: &'static str = "shout";
-
-    async fn run(self, context: JobContext) -> HandlerResult {
-        context.capture_json(&self.0.to_uppercase())?;
-        Ok(())
-    }
 }
 
 /// Runs the enqueued jobs. Returns the result of one of them.
 async fn result_of(queue: &JobQueue, id: JobId) -> Vec<u8> {
-    let worker = Worker::new().serve(queue).slots(2).start().unwrap();
+    let worker = Worker::new(queue).slots(2).start().unwrap();
     let result = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             let record = queue.inspect().unwrap().jobs(&[id]).await.unwrap().remove(0).unwrap();
@@ -182,13 +152,6 @@ async fn result_of(queue: &JobQueue, id: JobId) -> Vec<u8> {
     let result = result.await.unwrap();
     worker.shutdown(Duration::from_secs(5)).await;
     result
-}
-
-#[tokio::test]
-async fn payload_with_its_own_handler_runs() {
-    let mut queue = queue();
-    let id = Shout::register(&mut queue).unwrap().enqueue(&Shout("hey".into())).await.unwrap();
-    assert_eq!(result_of(&queue, id).await, b"\"HEY\"");
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use queue_core::backend::{Backend, InsertReply, InsertRequest, Wrapper};
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Enqueuer as _, HandlerResult, JobContext, JobQueue, MemoryBackend, NewJob, Payload, Result,
-    RunningWorker, TaskDefinition, Worker,
+    Enqueuer, HandlerResult, JobContext, JobQueue, MemoryBackend, NewJob, Payload, Result, RunningWorker,
+    TaskDefinition, Worker,
 };
 use tokio::time::timeout;
 
@@ -48,7 +48,7 @@ impl Program {
         let mut queue = JobQueue::new(Arc::new(recorded.clone()));
         let task = TaskDefinition::from_fn("job", |_: JobContext, _: u32| async { HandlerResult::Ok(()) });
         task.register(&mut queue).unwrap();
-        let worker = Worker::new().serve(&queue).settings(settings).start().unwrap();
+        let worker = Worker::new(&queue).settings(settings).start().unwrap();
         Self { queue, worker, recorded }
     }
 
@@ -85,7 +85,7 @@ async fn small_batch_sends_an_idle_workers_claim() {
     timeout(PATIENCE, rounds).await.unwrap();
     let Program { queue, worker, recorded } = program;
     worker.shutdown(PATIENCE).await;
-    queue.enqueue("job", Payload::json("1").unwrap()).await.unwrap();
+    Enqueuer::enqueue(&queue, "job", Payload::json("1").unwrap()).await.unwrap();
     assert!(!*recorded.had_claim.lock().unwrap(), "after the shutdown");
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::{
-    Client, EnqueuerExt, Error, ErrorKind, HandlerResult, JobContext, JobQueue, JobState, MemoryBackend,
-    ResultTask, TaskDefinition, TaskOptions, Worker,
+    EnqueuerExt, Error, ErrorKind, HandlerResult, JobContext, JobQueue, JobState, MemoryBackend, ResultTask,
+    TaskDefinition, TaskOptions, Worker,
 };
 
 /// Its JSON has no field `id`, without which it cannot be decoded.
@@ -59,7 +59,7 @@ async fn enqueue_of_nan_names_the_task() {
 
 #[tokio::test]
 async fn enqueue_of_nan_without_a_task_is_refused() {
-    let client = Client::new(Arc::new(MemoryBackend::new()));
+    let client = JobQueue::new(Arc::new(MemoryBackend::new()));
     let error = client.enqueue_value("scale", &Some(f64::NAN)).await.unwrap_err();
     assert_refused(&error, "failed to write a payload: ", "NaN or infinite");
     let error = client.enqueue_values("scale", &[f32::NAN]).await.unwrap_err();
@@ -93,7 +93,7 @@ where
     });
     let task = task.with_options(TaskOptions::new().max_retries(0)).register(&mut queue).unwrap();
     let id = task.enqueue(&()).await.unwrap();
-    let worker = Worker::new().serve(&queue).start().unwrap();
+    let worker = Worker::new(&queue).start().unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(30), async {
         loop {
             let record = queue.inspect().unwrap().jobs(&[id]).await.unwrap().remove(0).unwrap();

@@ -3,7 +3,7 @@
 use std::env::{self, VarError};
 use std::sync::Arc;
 
-use queue_core::{Backend, Error, Result};
+use queue_core::{Backend, Error, JobQueue, Result};
 
 /// Environment variable with the URL of the job database.
 pub const DATABASE_URL_VARIABLE: &str = "JOBS_DATABASE_URL";
@@ -12,7 +12,7 @@ pub const DATABASE_URL_VARIABLE: &str = "JOBS_DATABASE_URL";
 /// set.
 pub const FALLBACK_URL_VARIABLE: &str = "DATABASE_URL";
 
-/// Opens the backend for the scheme of the URL and migrates its schema.
+/// Opens the database of the URL, migrates its schema, and returns the handle of its jobs.
 ///
 /// | URL | backend |
 /// |---|---|
@@ -24,15 +24,19 @@ pub const FALLBACK_URL_VARIABLE: &str = "DATABASE_URL";
 /// ```
 /// # #[cfg(feature = "sqlite")]
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let backend = queue::connect("sqlite::memory:").await?;
-/// assert_eq!(backend.name(), "sqlite");
+/// let jobs = queue::connect("sqlite::memory:").await?;
+/// assert_eq!(jobs.backend().name(), "sqlite");
 /// # Ok::<(), queue::Error>(()) }).unwrap();
 /// ```
 ///
 /// # Errors
 /// [`Invalid`](queue_core::ErrorKind::Invalid) if the text is empty or if no backend of this build
 /// supports it, and the errors of the backend.
-pub async fn connect(url: &str) -> Result<Arc<dyn Backend>> {
+pub async fn connect(url: &str) -> Result<JobQueue> {
+    Ok(JobQueue::new(open(url).await?))
+}
+
+async fn open(url: &str) -> Result<Arc<dyn Backend>> {
     match Database::of(url)? {
         #[cfg(feature = "sqlite")]
         Database::Sqlite => {
@@ -94,7 +98,7 @@ fn is_key_value(text: &str) -> bool {
 /// # Errors
 /// [`Invalid`](queue_core::ErrorKind::Invalid) if neither variable is set, or if the one used is
 /// empty or not Unicode, and the errors of [`connect`].
-pub async fn connect_from_env() -> Result<Arc<dyn Backend>> {
+pub async fn connect_from_env() -> Result<JobQueue> {
     connect(&url_from(|variable| env::var(variable))?).await
 }
 

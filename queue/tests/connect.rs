@@ -3,7 +3,7 @@
 #![cfg(feature = "sqlite")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use queue::{Client, DATABASE_URL_VARIABLE, EnqueuerExt, ErrorKind, connect, connect_from_env};
+use queue::{DATABASE_URL_VARIABLE, EnqueuerExt, ErrorKind, JobQueue, connect, connect_from_env};
 use queue_core::testing::drop_after;
 
 #[tokio::test]
@@ -19,9 +19,9 @@ async fn unknown_scheme_is_named_in_the_error() {
 async fn plain_path_opens_a_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
-    let client = Client::new(connect(path.to_str().unwrap()).await.unwrap());
-    let id = client.enqueue_value("greet", "ada").await.unwrap();
-    let again = Client::new(connect(&format!("sqlite://{}", path.display())).await.unwrap());
+    let jobs = connect(path.to_str().unwrap()).await.unwrap();
+    let id = jobs.enqueue_value("greet", "ada").await.unwrap();
+    let again = connect(&format!("sqlite://{}", path.display())).await.unwrap();
     assert!(again.inspect().unwrap().jobs(&[id]).await.unwrap()[0].is_some());
 }
 
@@ -32,8 +32,8 @@ async fn postgres_url_opens_a_schema() {
     let separator = if server.contains('?') { '&' } else { '?' };
     let name = format!("facade_{}", queue::JobId::generate().to_string().to_lowercase());
     let url = format!("{server}{separator}schema={name}");
-    let id = Client::new(connect(&url).await.unwrap()).enqueue_value("greet", "ada").await.unwrap();
-    let again = Client::new(connect(&url).await.unwrap());
+    let id = connect(&url).await.unwrap().enqueue_value("greet", "ada").await.unwrap();
+    let again = connect(&url).await.unwrap();
     assert!(again.inspect().unwrap().jobs(&[id]).await.unwrap()[0].is_some());
     let error = connect("postgres://ada:secret@127.0.0.1:1/nowhere").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -44,8 +44,8 @@ async fn postgres_url_opens_a_schema() {
 async fn sqlite_file_is_created_and_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("jobs.db").display());
-    let id = Client::new(connect(&url).await.unwrap()).enqueue_value("greet", "ada").await.unwrap();
-    let again = Client::new(connect(&url).await.unwrap());
+    let id = connect(&url).await.unwrap().enqueue_value("greet", "ada").await.unwrap();
+    let again = connect(&url).await.unwrap();
     assert!(again.inspect().unwrap().jobs(&[id]).await.unwrap()[0].is_some());
 }
 
@@ -59,9 +59,9 @@ async fn jobs_share_a_file_with_application_tables() {
             "PRAGMA user_version = 7; CREATE TABLE notes (text); INSERT INTO notes VALUES ('mine')",
         )
         .unwrap();
-    let client = Client::new(connect(&format!("sqlite://{}", path.display())).await.unwrap());
-    client.enqueue_value("greet", "ada").await.unwrap();
-    drop(client);
+    let jobs = connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    jobs.enqueue_value("greet", "ada").await.unwrap();
+    drop(jobs);
     let version: i64 = application.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     let note: String = application.query_row("SELECT text FROM notes", [], |row| row.get(0)).unwrap();
     assert_eq!((version, note.as_str()), (7, "mine"));
@@ -73,16 +73,16 @@ async fn jobs_share_a_file_with_application_tables() {
 /// Drops the future of `connect` at each of its polls. Checks that the last call works.
 async fn assert_connects_after_drops<F>(connect: impl Fn() -> F)
 where
-    F: Future<Output = queue::Result<std::sync::Arc<dyn queue::Backend>>>,
+    F: Future<Output = queue::Result<JobQueue>>,
 {
     let mut polls = 0;
-    let backend = loop {
+    let jobs = loop {
         if let Some(opened) = drop_after(polls, connect()).await {
             break opened.unwrap();
         }
         polls += 1;
     };
-    Client::new(backend).enqueue_value("greet", "ada").await.unwrap();
+    jobs.enqueue_value("greet", "ada").await.unwrap();
 }
 
 #[tokio::test]

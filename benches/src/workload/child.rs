@@ -91,7 +91,7 @@ pub(crate) fn serve(backend: BackendName, address: &OsStr) -> Result<()> {
             async { Ok(()) }
         };
         task(starting).register(&mut queue)?;
-        let worker = Worker::new().serve(&queue).start()?;
+        let worker = Worker::new(&queue).start()?;
         println!("{READY}");
         tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
         worker.shutdown(GRACE).await;

@@ -56,7 +56,7 @@ pub(super) async fn round(plan: &Plan, store: &Store) -> Result<Took> {
     bar.set_position(0);
     bar.set_message("drain");
     let start = Instant::now();
-    let worker = Worker::new().serve(&queue).start()?;
+    let worker = Worker::new(&queue).start()?;
     let watched = watch(&seen, plan.jobs, &bar).await;
     worker.shutdown(STALLED).await;
     let drain = start.elapsed();

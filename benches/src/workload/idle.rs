@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use queue::{JobQueue, QueueName, Worker};
+use queue::{QueueName, Worker};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
@@ -45,11 +45,11 @@ fn watch(plan: &Plan, queues: usize) -> Result<f64> {
     let session = Session::open(schema.server(), "")?;
     let runtime = Runtime::new()?;
     runtime.block_on(async {
-        let mut queue = JobQueue::new(queue::connect(&schema.url()).await?);
+        let mut queue = queue::connect(&schema.url()).await?;
         task(|_, _| async { Ok(()) }).register(&mut queue)?;
         let names = (0..queues).map(|number| QueueName::new(format!("queue-{number}")));
         let names = names.collect::<queue::Result<Vec<_>>>()?;
-        let worker = Worker::new().serve_queues(&queue, names).start()?;
+        let worker = Worker::new(&queue).queues(names).start()?;
         tokio::time::sleep(SETTLING).await;
         let before = tokio::task::block_in_place(|| transactions(&session))?;
         tokio::time::sleep(WATCHED).await;

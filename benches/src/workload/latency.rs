@@ -49,7 +49,7 @@ async fn in_one_process(plan: &Plan, store: &Store, bar: &ProgressBar) -> Result
         async move { sent.map_err(Into::into) }
     })
     .register(&mut queue)?;
-    let worker = Worker::new().serve(&queue).start()?;
+    let worker = Worker::new(&queue).start()?;
     let percentiles = rounds(plan, &handle, &mut starts, bar).await;
     worker.shutdown(LOST).await;
     percentiles

@@ -69,8 +69,9 @@ async fn round(plan: &Plan, schema: &Schema, third: Third) -> Result<f64> {
     let folder = plan.scratch()?;
     let jobs = plan.jobs / FILES;
 
+    let far_starts = Starts::of(if third == Third::Stalls { 1 } else { BACKLOG });
+    let mut worker = Worker::new(&filled(plan, &far, BACKLOG, &far_starts).await?);
     let near_starts = Starts::of(jobs * FILES);
-    let mut worker = Worker::new();
     let mut files = Vec::new();
     for number in 0..FILES {
         let config = SqliteConfig::new(folder.path().join(format!("{number}.db")));
@@ -80,8 +81,7 @@ async fn round(plan: &Plan, schema: &Schema, third: Third) -> Result<f64> {
         worker = worker.serve(&filled(plan, &backend, jobs, &near_starts).await?);
         files.push(backend);
     }
-    let far_starts = Starts::of(if third == Third::Stalls { 1 } else { BACKLOG });
-    let worker = worker.serve(&filled(plan, &far, BACKLOG, &far_starts).await?).start()?;
+    let worker = worker.start()?;
     far_starts.all().await.context("the third database was never served")?;
     if third == Third::Stalls {
         proxy.set(Traffic::Stall);

@@ -25,7 +25,7 @@ pub(super) async fn open(backend: BackendName, address: Option<&OsStr>) -> Resul
         BackendName::Sqlite => Arc::new(SqliteBackend::open(SqliteConfig::new(address()?)).await?),
         BackendName::Postgres => {
             let url = address()?.to_str().context("the address of the server is not Unicode")?;
-            queue::connect(url).await?
+            Arc::clone(queue::connect(url).await?.backend())
         }
     })
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use queue_core::backend::{Audit as _, Backend as _, InsertRequest};
 use queue_core::{
-    Client, Enqueuer as _, Error, ErrorKind, JobId, JobSpec, Kind, NewJob, Payload, QueueName, Timestamp,
+    Enqueuer as _, Error, ErrorKind, JobId, JobQueue, JobSpec, Kind, NewJob, Payload, QueueName, Timestamp,
 };
 use redb::{Database, StorageBackend};
 
@@ -97,7 +97,7 @@ async fn handle_works_after_a_disk_failure() {
 #[tokio::test]
 async fn failed_commit_has_an_unknown_outcome() {
     let disk = Disk::default();
-    let client = Client::new(Arc::new(disk.open().await));
+    let client = JobQueue::new(Arc::new(disk.open().await));
     disk.fails.store(true, Ordering::SeqCst);
     let job = NewJob::new(Kind::new("job").unwrap(), Payload::json("{}").unwrap()).id(JobId::generate());
     let error = client.submit(vec![job]).await.unwrap_err();

@@ -1,8 +1,8 @@
 //! Runs the examples as a user does.
 
 #[cfg(test)]
-mod program;
+mod hash_folder;
 #[cfg(test)]
-mod quickstart;
+mod program;
 #[cfg(test)]
 mod small_examples;

@@ -96,7 +96,7 @@ fn read(mut stdout: ChildStdout) -> String {
     output
 }
 
-/// Examples are built beside the tests: `deps/quickstart-…` and `examples/quickstart`.
+/// Examples are built beside the tests: `deps/hash_folder-…` and `examples/hash_folder`.
 fn path(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples");

@@ -15,7 +15,7 @@ fn shows(example: &str, lines: &[&str]) -> String {
 
 #[test]
 fn typed_tasks() {
-    shows("typed_tasks", &["hello Ada", "send-invoice: to Grace, attempt 1", "6 in \"to be or not to be\""]);
+    shows("typed_tasks", &["hello Ada", "show: [\"any\",\"JSON\"]", "6 in \"to be or not to be\""]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Cancels of jobs.
 
+use serde::Serialize;
+
 use crate::{JobId, JobState, Timestamp};
 
 /// A request to cancel jobs.
@@ -47,8 +49,10 @@ pub enum IfRunning {
     Signal,
 }
 
-/// The reply to the cancel of one job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The reply to the cancel of one job. As JSON it is `"cancelled"`, `"running"`,
+/// `{"finished":"completed"}` or `"not_found"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CancelReply {
     /// The job had not started. It is cancelled and never starts.

@@ -34,11 +34,11 @@ use store::Store;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use queue_core::{Client, Enqueuer, MemoryBackend, Payload};
+/// use queue_core::{EnqueuerExt, JobQueue, MemoryBackend};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// let client = Client::new(Arc::new(MemoryBackend::new()));
-/// client.enqueue("send-email", Payload::json("{}")?).await?;
+/// let jobs = JobQueue::new(Arc::new(MemoryBackend::new()));
+/// jobs.enqueue_value("send-email", "ada").await?;
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
 #[derive(Clone, Default)]

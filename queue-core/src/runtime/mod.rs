@@ -8,7 +8,8 @@
 //! | `shared` | state that several loops use, one lock or signal per type | `decide` |
 //! | `run` | one attempt of a job: handler, timeout, panic, verdict | `shared` |
 //! | `loops` | the tasks: await, ask `decide`, act | `run`, `shared`, `decide` |
-//! | `worker` | the public face: builds the state and starts the loops | all of them |
+//! | `worker` | builds the state of a worker | `shared` |
+//! | `running_worker` | starts the loops, and shuts them down | all of them |
 //!
 //! Everything may use `environment` (time, random numbers, threads) and `settings`.
 //!
@@ -57,6 +58,7 @@ mod decide;
 mod environment;
 mod loops;
 mod run;
+mod running_worker;
 mod settings;
 mod shared;
 #[cfg(test)]
@@ -65,5 +67,6 @@ mod worker;
 
 pub use environment::{Environment, EnvironmentFuture, Place};
 pub use loops::shutdown::ShutdownReport;
+pub use running_worker::RunningWorker;
 pub use settings::{DEFAULT_SLOTS, WorkerSettings};
-pub use worker::{RunningWorker, Worker};
+pub use worker::Worker;

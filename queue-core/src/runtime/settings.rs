@@ -33,6 +33,12 @@ pub struct WorkerSettings {
     /// How long a handler may run after its token was cancelled, before its future is dropped
     /// (default: 1 s).
     pub cancellation_grace: Duration,
+    /// How often a job is retried whose payload does not decode (default: 1), in case that a worker
+    /// of another version can read it. The number of the attempt decides: a job that had failed for
+    /// another reason before is dead at once.
+    pub decode_retries: u32,
+    /// The delay before such a retry (default: 10 s).
+    pub decode_retry_delay: Duration,
     /// How long a claimed job should wait for a slot at most (default: 20 ms). This bounds the
     /// buffer.
     pub buffer_time: Duration,
@@ -73,6 +79,8 @@ impl Default for WorkerSettings {
             worker_expiry: DEFAULT_WORKER_EXPIRY,
             lease_grace: DEFAULT_LEASE_GRACE,
             cancellation_grace: Duration::from_secs(1),
+            decode_retries: 1,
+            decode_retry_delay: Duration::from_secs(10),
             buffer_time: Duration::from_millis(20),
             batch: 1000,
             parked_batch: 100,
@@ -123,6 +131,20 @@ impl WorkerSettings {
     #[must_use]
     pub const fn cancellation_grace(mut self, cancellation_grace: Duration) -> Self {
         self.cancellation_grace = cancellation_grace;
+        self
+    }
+
+    /// Sets how often a job is retried whose payload does not decode.
+    #[must_use]
+    pub const fn decode_retries(mut self, decode_retries: u32) -> Self {
+        self.decode_retries = decode_retries;
+        self
+    }
+
+    /// Sets the delay before such a retry.
+    #[must_use]
+    pub const fn decode_retry_delay(mut self, decode_retry_delay: Duration) -> Self {
+        self.decode_retry_delay = decode_retry_delay;
         self
     }
 

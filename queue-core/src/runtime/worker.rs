@@ -1,77 +1,118 @@
-//! The public face of the runtime: building a worker, and holding it while it runs.
+//! Building a worker.
 
+use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use crate::runtime::environment::{ControlThread, Environment, Place, TokioEnvironment};
-use crate::runtime::loops::shutdown::{ShutdownReport, shut_down};
-use crate::runtime::loops::tasks::{WorkerTasks, spawn, wait_all};
-use crate::runtime::loops::{claim, heartbeat, settle, slot, upkeep};
+use crate::job_queue::{Registration, Registrations, add_handler};
+use crate::runtime::environment::{Environment, TokioEnvironment};
+use crate::runtime::loops::shutdown::ShutdownReport;
+use crate::runtime::running_worker::RunningWorker;
 use crate::runtime::settings::WorkerSettings;
-use crate::runtime::shared::running::Interruption;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
 use crate::state::StateMap;
-use crate::{Error, JobQueue, QueueName, Result};
+use crate::task::{blocking_handler_of, handler_of};
+use crate::{
+    BlockingTaskFunction, Error, Handler, JobQueue, Kind, QueueName, Result, Task, TaskFunction, TaskOptions,
+};
 
-/// Builds a worker: the queues that it serves, its slots, the state of its handlers.
+/// Builds a worker: the handlers, the state that they share, the slots.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::time::Duration;
-/// use queue_core::{HandlerResult, JobContext, JobQueue, MemoryBackend, TaskDefinition, Worker};
+/// use queue_core::{HandlerResult, JobQueue, MemoryBackend, State, Task, Worker};
+/// use tokio::sync::mpsc;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Greet { name: String }
+///
+/// impl Task for Greet { // or `#[derive(Task)]`
+///     const KIND: &'static str = "greet";
+///     type Output = ();
+/// }
+///
+/// async fn greet(job: Greet, out: State<mpsc::Sender<String>>) -> HandlerResult {
+///     out.send(format!("hello {}", job.name)).await?;
+///     Ok(())
+/// }
 ///
 /// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
-/// let (done, mut jobs) = tokio::sync::mpsc::unbounded_channel();
-/// let greet = TaskDefinition::from_fn("greet", move |_: JobContext, name: String| {
-///     let done = done.clone();
-///     async move {
-///         let _ = done.send(format!("hello {name}"));
-///         HandlerResult::Ok(())
-///     }
-/// });
-/// let mut queue = JobQueue::new(Arc::new(MemoryBackend::new()));
-/// let greet = greet.register(&mut queue)?;
-/// let worker = Worker::new().serve(&queue).slots(4).start()?;
-/// greet.enqueue(&"ada".to_owned()).await?;
-/// assert_eq!(jobs.recv().await.unwrap(), "hello ada");
+/// let (out, mut greetings) = mpsc::channel::<String>(1);
+/// let jobs = JobQueue::new(Arc::new(MemoryBackend::new()));
+/// let worker = Worker::new(&jobs).state(out).handle(greet).slots(4).start()?;
+/// jobs.enqueue(Greet { name: "ada".into() }).await?;
+/// assert_eq!(greetings.recv().await.unwrap(), "hello ada");
 /// worker.shutdown(Duration::from_secs(5)).await;
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
 ///
-/// One worker may serve several queues on backends of different kinds. They share its slots.
-#[derive(Debug, Default)]
-#[must_use]
+/// A worker runs the jobs of its own handlers, and of those that were registered on the handles
+/// that it serves. One worker may serve several backends of different kinds. They share its slots.
+#[derive(Debug)]
+#[must_use = "a worker does nothing until it is started"]
 pub struct Worker {
-    served: Vec<Served>,
+    served: Vec<JobQueue>,
+    handlers: Registrations,
+    queues: Option<Vec<QueueName>>,
     settings: WorkerSettings,
     state: StateMap,
-}
-
-#[derive(Debug)]
-struct Served {
-    queue: JobQueue,
-    names: Option<Vec<QueueName>>,
+    /// The first fault of the building, which `start` returns.
+    fault: Option<Error>,
 }
 
 impl Worker {
-    /// A worker that serves nothing yet, with the default settings.
-    pub fn new() -> Self {
-        Self::default()
+    /// A worker of this queue, without handlers of its own and with the default settings.
+    pub fn new(jobs: &JobQueue) -> Self {
+        Self {
+            served: vec![jobs.clone()],
+            handlers: HashMap::new(),
+            queues: None,
+            settings: WorkerSettings::default(),
+            state: StateMap::default(),
+            fault: None,
+        }
     }
 
-    /// Serves the kinds that are registered on `queue`, in the default queue and in each queue that
-    /// their options name.
-    pub fn serve(mut self, queue: &JobQueue) -> Self {
-        self.served.push(Served { queue: queue.share(), names: None });
+    /// Serves the jobs of another backend too.
+    pub fn serve(mut self, jobs: &JobQueue) -> Self {
+        self.served.push(jobs.clone());
         self
     }
 
-    /// Serves the kinds that are registered on `queue`, in these queues only.
-    pub fn serve_queues(mut self, queue: &JobQueue, names: impl IntoIterator<Item = QueueName>) -> Self {
-        self.served.push(Served { queue: queue.share(), names: Some(names.into_iter().collect()) });
+    /// Handles the jobs of a payload type with an async function: the payload first, then what else
+    /// it needs (see [`TaskFunction`]). A worker that lacks a [`State`](crate::State) which a
+    /// function asks for does not start. A kind can have one handler.
+    pub fn handle<T: Task, Args: 'static>(self, function: impl TaskFunction<T, Args>) -> Self {
+        self.add::<T>(handler_of(function))
+    }
+
+    /// Handles the jobs of a payload type with a function that blocks its thread. It runs on
+    /// tokio's pool of blocking threads, and occupies its slot until it returns. As a thread cannot
+    /// be stopped, it should check its
+    /// [`CancellationToken`](crate::CancellationToken) regularly.
+    pub fn handle_blocking<T: Task, Args: 'static>(
+        self,
+        function: impl BlockingTaskFunction<T, Args>,
+    ) -> Self {
+        self.add::<T>(blocking_handler_of(function))
+    }
+
+    fn add<T: Task>(mut self, (handler, options): (Arc<dyn Handler>, TaskOptions)) -> Self {
+        let registration = Arc::new(Registration { handler, options });
+        let added = Kind::new(T::KIND).and_then(|kind| add_handler(&mut self.handlers, kind, registration));
+        if let Err(error) = added {
+            self.fault.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Serves these queues only. By default it serves the default queue, and each queue that the
+    /// options of its tasks name.
+    pub fn queues(mut self, queues: impl IntoIterator<Item = QueueName>) -> Self {
+        self.queues = Some(queues.into_iter().collect());
         self
     }
 
@@ -87,8 +128,7 @@ impl Worker {
         self
     }
 
-    /// Gives the handlers a value. They find it by its type with
-    /// [`JobContext::state`](crate::JobContext::state).
+    /// Gives the handlers a value, which they find by its type: [`State<T>`](crate::State).
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.state.insert(Arc::new(value));
         self
@@ -100,125 +140,92 @@ impl Worker {
     ///
     /// # Errors
     /// - [`Invalid`](crate::ErrorKind::Invalid): no handler is registered, a handler needs a state
-    ///   that the worker lacks, the settings contradict each other, or there is no tokio runtime.
+    ///   that the worker lacks, a kind is not a valid name, the settings contradict each other, or
+    ///   there is no tokio runtime.
+    /// - [`Conflict`](crate::ErrorKind::Conflict): a kind has two handlers.
     /// - [`Unavailable`](crate::ErrorKind::Unavailable): the thread cannot be started.
-    pub fn start(self) -> Result<RunningWorker> {
-        self.check()?;
+    pub fn start(mut self) -> Result<RunningWorker> {
+        let handlers = self.check()?;
         let (environment, control) = TokioEnvironment::start()?;
-        Ok(RunningWorker::start(self, &(Arc::new(environment) as Arc<dyn Environment>), Some(control)))
+        Ok(RunningWorker::new(self.into_state(handlers, Arc::new(environment)), Some(control)))
     }
 
     /// Starts the worker in an environment of the caller, e.g. a simulated one.
     ///
     /// # Errors
     /// Those of [`start`](Self::start).
-    pub fn start_in(self, environment: &Arc<dyn Environment>) -> Result<RunningWorker> {
-        self.check()?;
-        Ok(RunningWorker::start(self, environment, None))
+    pub fn start_in(mut self, environment: &Arc<dyn Environment>) -> Result<RunningWorker> {
+        let handlers = self.check()?;
+        Ok(RunningWorker::new(self.into_state(handlers, Arc::clone(environment)), None))
     }
 
-    fn check(&self) -> Result<()> {
-        self.settings.check()?;
-        if self.served.iter().all(|served| served.queue.kinds().is_empty()) {
-            return Err(Error::invalid("start a worker", "no handler is registered on its queues"));
-        }
-        for served in &self.served {
-            for (kind, registration) in served.queue.registrations() {
-                if let Some(need) = registration.options.needs.iter().find(|need| !self.state.has(**need)) {
-                    let fault =
-                        format!("the handler of `{kind}` needs a `{}`, which the worker lacks", need.name);
-                    return Err(Error::invalid("start a worker", fault));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A worker that runs.
-///
-/// If it is dropped without [`shutdown`](Self::shutdown), it stops at once: its heartbeats end,
-/// handlers are asked to stop, and other workers rescue its jobs when it expires.
-#[derive(Debug)]
-pub struct RunningWorker {
-    state: Arc<WorkerState>,
-    tasks: Option<WorkerTasks>,
-    control: Option<ControlThread>,
-}
-
-impl RunningWorker {
-    fn start(worker: Worker, environment: &Arc<dyn Environment>, control: Option<ControlThread>) -> Self {
-        let Worker { served, settings, state } = worker;
-        let backend = |(index, served): (usize, &Served)| {
-            let names = served.names.as_deref();
-            Arc::new(ServedBackend::new(index, &served.queue, names, settings.lease_grace))
-        };
-        let backends: Vec<_> = served.iter().enumerate().map(backend).collect();
-        let state = WorkerState::new(Arc::clone(environment), settings, backends, state);
-        let state = Arc::new(state);
-        let tasks = Some(start_tasks(&state));
-        Self { state, tasks, control }
-    }
-
-    /// Shuts the worker down: claims nothing more, releases jobs that have not started, and lets
-    /// handlers finish for at most `grace`. Then cancels their tokens, and releases the jobs that
-    /// they leave unfinished. Handlers read the end of the grace from
-    /// [`JobContext::deadline`](crate::JobContext::deadline).
+    /// Starts the worker, waits until `signal` ends, and then shuts the worker down: the last line
+    /// of a program that only works.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use queue_core::{Result, Worker};
+    /// # async fn run(worker: Worker, terminated: impl Future<Output = ()>) -> Result<()> {
+    /// worker.run_until(terminated, Duration::from_secs(30)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The crate `queue` has such a signal: `queue::terminated()`, which is SIGTERM or Ctrl-C.
+    /// `grace` is that of [`RunningWorker::shutdown`].
+    ///
+    /// # Errors
+    /// Those of [`start`](Self::start).
     ///
     /// # Cancellation
-    /// Dropping this future drops the worker.
-    pub async fn shutdown(mut self, grace: Duration) -> ShutdownReport {
-        let Some(tasks) = self.tasks.take() else { return ShutdownReport::default() };
-        let (end, ended) = oneshot::channel();
-        let state = Arc::clone(&self.state);
-        // On the control thread, because handlers may block the threads of the caller.
-        let shutdown = async move {
-            let _ = end.send(shut_down(state, tasks, grace).await);
-        };
-        self.state.environment.spawn(Place::Control, Box::pin(shutdown));
-        ended.await.unwrap_or_default()
+    /// Dropping the future drops the worker, as [`RunningWorker`] describes.
+    pub async fn run_until(
+        self,
+        signal: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> Result<ShutdownReport> {
+        let running = self.start()?;
+        signal.await;
+        Ok(running.shutdown(grace).await)
     }
-}
 
-/// Starts the loops of each backend, and then one loop per slot.
-fn start_tasks(state: &Arc<WorkerState>) -> WorkerTasks {
-    let environment = &*state.environment;
-    let mut tasks = WorkerTasks::default();
-    for backend in &state.backends {
-        let control = |task| spawn(environment, Place::Control, task);
-        let shared = || (Arc::clone(state), Arc::clone(backend));
-        let (worker, backend) = shared();
-        tasks.heartbeats.push(control(Box::pin(heartbeat::serve(worker, backend))));
-        let (worker, backend) = shared();
-        tasks.heartbeats.push(control(Box::pin(upkeep::serve(worker, backend))));
-        let (worker, backend) = shared();
-        tasks.settles.push(control(Box::pin(settle::serve(worker, backend))));
-        let (worker, backend) = shared();
-        tasks.claims.push(control(Box::pin(claim::serve(worker, backend))));
+    fn into_state(self, handlers: Vec<Registrations>, environment: Arc<dyn Environment>) -> WorkerState {
+        let Self { served, queues, settings, state, .. } = self;
+        let backends = served.into_iter().zip(handlers).enumerate();
+        let backends = backends.map(|(index, (jobs, handlers))| {
+            let queues = queues.as_deref();
+            Arc::new(ServedBackend::new(index, jobs, handlers, queues, settings.lease_grace))
+        });
+        let backends = backends.collect();
+        WorkerState::new(environment, settings, backends, state)
     }
-    for slot in 0..state.settings.slots {
-        let task = Box::pin(slot::serve(Arc::clone(state), slot));
-        tasks.slots.push(spawn(environment, Place::Handlers, task));
-    }
-    tasks
-}
 
-impl Drop for RunningWorker {
-    fn drop(&mut self) {
-        self.state.stop.claims.cancel();
-        self.state.stop.settles.cancel();
-        self.state.stop.heartbeats.cancel();
-        self.state.slots.close();
-        self.state.slots.interrupt(Interruption::LeaseLost, |_| true);
-        if let Some(tasks) = self.tasks.take() {
-            // The control thread must outlive the slots, because it has the timers of handlers that
-            // are still stopping.
-            let control = self.control.take();
-            let last = async move {
-                wait_all(tasks.slots).await;
-                drop(control);
-            };
-            self.state.environment.spawn(Place::Handlers, Box::pin(last));
+    /// Returns the handlers for each backend that it serves.
+    fn check(&mut self) -> Result<Vec<Registrations>> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
         }
+        self.settings.check()?;
+        let handlers = self.served.iter().map(|jobs| self.handlers_of(jobs)).collect::<Result<Vec<_>>>()?;
+        if handlers.iter().all(HashMap::is_empty) {
+            return Err(Error::invalid("start a worker", "it has no handler: see `Worker::handle`"));
+        }
+        Ok(handlers)
+    }
+
+    fn handlers_of(&self, jobs: &JobQueue) -> Result<Registrations> {
+        let mut all = jobs.registrations();
+        for (kind, registration) in &self.handlers {
+            add_handler(&mut all, kind.clone(), Arc::clone(registration))?;
+        }
+        for (kind, registration) in &all {
+            if let Some(need) = registration.options.needs.iter().find(|need| !self.state.has(**need)) {
+                let fault = format!(
+                    "the handler of `{kind}` needs a `{}`; `Worker::state` was given {}",
+                    need.name, self.state
+                );
+                return Err(Error::invalid("start a worker", fault));
+            }
+        }
+        Ok(all)
     }
 }

@@ -13,7 +13,7 @@ use crate::{Error, HandlerResult, JobError, Payload, Result};
 /// # Errors
 /// [`Invalid`](crate::ErrorKind::Invalid) names the task if the payload cannot be written, or does
 /// not decode as a `P`.
-pub(super) fn payload<P: Serialize + DeserializeOwned>(task: &str, value: &P) -> Result<Payload> {
+pub(crate) fn payload<P: Serialize + DeserializeOwned>(task: &str, value: &P) -> Result<Payload> {
     readable(value).map_err(|error| refuse(format!("enqueue a job of task `{task}`"), error))
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::encode;
 use crate::enqueuer::first_id;
-use crate::{Enqueuer, JobId, Kind, NewJob, Result, Submitted, Timestamp};
+use crate::{Enqueuer, Error, ErrorKind, JobId, Kind, NewJob, Result, Submitted, Timestamp};
 
 /// Enqueues jobs of one registered task. Clones enqueue the same task.
 ///
@@ -33,15 +33,18 @@ use crate::{Enqueuer, JobId, Kind, NewJob, Result, Submitted, Timestamp};
 /// assert!(error.to_string().starts_with("failed to enqueue a job of task `scale`: "));
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
-pub struct TaskHandle<P> {
+pub struct TaskHandle<P, R = ()> {
     kind: Kind,
     enqueuer: Arc<dyn Enqueuer>,
-    payload: PhantomData<fn(&P)>,
+    types: PhantomData<fn(&P) -> R>,
 }
 
-impl<P: Serialize + DeserializeOwned> TaskHandle<P> {
+/// A [`TaskHandle`] of a task whose handler returns a value.
+pub type ResultTaskHandle<P, R> = TaskHandle<P, R>;
+
+impl<P: Serialize + DeserializeOwned, R: DeserializeOwned> TaskHandle<P, R> {
     pub(crate) fn new(kind: Kind, enqueuer: Arc<dyn Enqueuer>) -> Self {
-        Self { kind, enqueuer, payload: PhantomData }
+        Self { kind, enqueuer, types: PhantomData }
     }
 
     /// Returns the task's kind.
@@ -102,15 +105,26 @@ impl<P: Serialize + DeserializeOwned> TaskHandle<P> {
         let payloads = encode::payloads(self.name(), payloads)?;
         self.enqueuer.enqueue_batch_at(self.name(), payloads, run_at).await
     }
-}
 
-impl<P> Clone for TaskHandle<P> {
-    fn clone(&self) -> Self {
-        Self { kind: self.kind.clone(), enqueuer: Arc::clone(&self.enqueuer), payload: PhantomData }
+    /// Reads a stored result of this task, e.g. of a [`JobRecord`](crate::backend::JobRecord).
+    ///
+    /// # Errors
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if the bytes do not decode as an `R`.
+    pub fn decode(&self, result: &[u8]) -> Result<R> {
+        serde_json::from_slice(result).map_err(|error| {
+            let operation = format!("read a result of task `{}`", self.name());
+            Error::new(ErrorKind::Corrupt, operation, error.to_string()).with_source(error)
+        })
     }
 }
 
-impl<P> fmt::Debug for TaskHandle<P> {
+impl<P, R> Clone for TaskHandle<P, R> {
+    fn clone(&self) -> Self {
+        Self { kind: self.kind.clone(), enqueuer: Arc::clone(&self.enqueuer), types: PhantomData }
+    }
+}
+
+impl<P, R> fmt::Debug for TaskHandle<P, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("TaskHandle").field(&self.kind).finish()
     }

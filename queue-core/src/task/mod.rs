@@ -1,19 +1,25 @@
 //! Typed tasks: a kind together with its payload type, its handler and its options.
 
 mod definition;
-mod encode;
+pub(crate) mod encode;
+mod extract;
+#[cfg(feature = "runtime")]
+mod function;
 mod handle;
-mod payload_task;
-mod result;
+mod payload_type;
 mod typed;
 
 use std::future::Future;
 use std::pin::Pin;
 
-pub use definition::TaskDefinition;
-pub use handle::TaskHandle;
-pub use payload_task::Task;
-pub use result::{ResultTask, ResultTaskHandle};
+pub use definition::{ResultTask, TaskDefinition};
+pub use extract::{FromContext, State};
+#[cfg(feature = "runtime")]
+pub use function::{BlockingTaskFunction, TaskFunction};
+#[cfg(feature = "runtime")]
+pub(crate) use function::{blocking_handler_of, handler_of};
+pub use handle::{ResultTaskHandle, TaskHandle};
+pub use payload_type::Task;
 
 use crate::{HandlerResult, JobContext};
 

@@ -1,30 +1,16 @@
-//! The common part of all task definitions: registration, enqueue, decoding and results.
+//! What all typed handlers share: decoding of payloads, and results.
 
-use std::future::Future;
-use std::marker::PhantomData;
-use std::sync::{Arc, RwLock, Weak};
+use std::any::{TypeId, type_name};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{TaskFn, TaskFuture, TaskHandle, encode};
-use crate::poison::ignore_poison;
-use crate::{
-    Enqueuer, Error, ErrorKind, Handler, HandlerResult, JobContext, JobError, Kind, NewJob, Payload, Queue,
-    Result, Stop, TaskOptions,
-};
+use super::{TaskFn, TaskFuture, encode};
+use crate::{Handler, HandlerResult, JobContext, JobError, Payload, Stop};
 
-/// The common part of both definitions. `R` is the result type of the handler.
-pub(super) struct Definition<P, R> {
-    pub(super) name: &'static str,
-    pub(super) options: TaskOptions,
-    pub(super) options_fn: Option<fn() -> TaskOptions>,
-    run: Run<P, R>,
-    registered: RwLock<Option<Weak<dyn Enqueuer>>>,
-    payload: PhantomData<fn(P)>,
-}
-
+/// How a handler of a definition is called.
 pub(super) enum Run<P, R> {
     Static(TaskFn<P, R>),
     Shared(Arc<dyn Fn(JobContext, P) -> TaskFuture<R> + Send + Sync>),
@@ -65,65 +51,9 @@ impl<P: Send + 'static, R: Send + 'static> Run<P, R> {
     }
 }
 
-impl<P, R> Definition<P, R>
-where
-    P: Serialize + DeserializeOwned + Send + 'static,
-    R: Serialize + DeserializeOwned + Send + 'static,
-{
-    pub(super) const fn new(name: &'static str, run: Run<P, R>) -> Self {
-        let registered = RwLock::new(None);
-        Self { name, options: TaskOptions::new(), options_fn: None, run, registered, payload: PhantomData }
-    }
-
-    #[cfg(feature = "runtime")]
-    pub(super) fn blocking<F>(name: &'static str, function: F) -> Self
-    where
-        F: Fn(JobContext, P) -> HandlerResult<R> + Send + Sync + 'static,
-    {
-        Self::new(name, Run::Blocking(Arc::new(function)))
-    }
-
-    pub(super) fn from_fn<F, Fut>(name: &'static str, handler: F) -> Self
-    where
-        F: Fn(JobContext, P) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = HandlerResult<R>> + Send + 'static,
-    {
-        Self::new(name, Run::Shared(Arc::new(move |context, payload| Box::pin(handler(context, payload)))))
-    }
-
-    pub(super) fn options(&self) -> TaskOptions {
-        self.options_fn.map_or_else(|| self.options.clone(), |make| make())
-    }
-
-    pub(super) fn register(&self, queue: &mut dyn Queue) -> Result<TaskHandle<P>> {
-        let handler = TypedHandler { run: self.run.clone() };
-        queue.handle(self.name, Arc::new(handler), self.options())?;
-        let enqueuer = queue.enqueuer();
-        *ignore_poison(self.registered.write()) = Some(Arc::downgrade(&enqueuer));
-        Ok(TaskHandle::new(Kind::new(self.name)?, enqueuer))
-    }
-
-    pub(super) fn handle(&self) -> Result<TaskHandle<P>> {
-        let fault = |fault| {
-            let message = format!("task `{}` {fault}", self.name);
-            Error::new(ErrorKind::NotFound, "enqueue a job", message)
-        };
-        let registered = ignore_poison(self.registered.read()).clone();
-        let enqueuer = registered.ok_or_else(|| fault("was never registered on a queue"))?;
-        let enqueuer =
-            enqueuer.upgrade().ok_or_else(|| fault("was registered on a queue that was dropped"))?;
-        Ok(TaskHandle::new(Kind::new(self.name)?, enqueuer))
-    }
-
-    pub(super) fn job(&self, payload: &P) -> Result<NewJob> {
-        let job = NewJob::new(Kind::new(self.name)?, encode::payload(self.name, payload)?);
-        Ok(job.with_defaults(&self.options()))
-    }
-}
-
 /// Decodes the payload, runs the handler, and captures the result.
-struct TypedHandler<P, R> {
-    run: Run<P, R>,
+pub(super) struct TypedHandler<P, R> {
+    pub(super) run: Run<P, R>,
 }
 
 #[async_trait]
@@ -135,10 +65,7 @@ where
     async fn run(&self, context: JobContext, payload: Payload) -> HandlerResult {
         let value = decode::<P>(&payload)?;
         let result = self.run.start(context.clone(), value).await?;
-        if !is_unit::<R>() {
-            context.capture_result(encode::result(&result)?);
-        }
-        Ok(())
+        store_result(&context, &result)
     }
 
     fn stop(&self) -> Stop {
@@ -146,14 +73,21 @@ where
     }
 }
 
-/// Decodes the payload of a typed task. A payload of another type fails the attempt.
+/// Decodes the payload of a typed task.
 pub(super) fn decode<P: DeserializeOwned>(payload: &Payload) -> HandlerResult<P> {
     payload.decode().map_err(|error| {
-        let wanted = std::any::type_name::<P>();
-        JobError::retry(format!("the payload does not decode as `{wanted}`: {}", error.message()))
+        let wanted = type_name::<P>();
+        JobError::undecodable(format!("the payload does not decode as `{wanted}`: {}", error.message()))
     })
 }
 
-fn is_unit<R: 'static>() -> bool {
-    std::any::TypeId::of::<R>() == std::any::TypeId::of::<()>()
+/// Captures what a typed handler returned. A `()` is no result.
+pub(super) fn store_result<R>(context: &JobContext, result: &R) -> HandlerResult
+where
+    R: Serialize + DeserializeOwned + 'static,
+{
+    if TypeId::of::<R>() != TypeId::of::<()>() {
+        context.capture_result(encode::result(result)?);
+    }
+    Ok(())
 }

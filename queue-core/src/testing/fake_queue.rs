@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::backend::Inspect;
 use crate::{
-    Dequeued, Enqueuer, Handler, JobId, JobQueue, JobSpec, Kind, MemoryBackend, NewJob, Queue, Result,
+    CancelReply, Enqueuer, Handler, JobId, JobQueue, JobSpec, Kind, MemoryBackend, NewJob, Queue, Result,
     Submitted, TaskOptions,
 };
 
@@ -81,7 +81,7 @@ impl FakeQueue {
         lock(&self.0.records).handlers.get(kind).cloned()
     }
 
-    /// Returns all enqueued jobs in order, with all options set. Dequeued jobs are included.
+    /// Returns all enqueued jobs in order, with all options set. Cancelled jobs are included.
     #[must_use]
     pub fn enqueued(&self) -> Vec<JobSpec> {
         lock(&self.0.records).enqueued.clone()
@@ -118,9 +118,9 @@ impl Enqueuer for Shared {
         Ok(submitted)
     }
 
-    async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
+    async fn dequeue(&self, id: JobId) -> Result<CancelReply> {
         let found = self.enqueuer.dequeue(id).await?;
-        if found == Dequeued::Cancelled {
+        if found == CancelReply::Cancelled {
             lock(&self.records).dequeued.push(id);
         }
         Ok(found)
@@ -133,7 +133,7 @@ impl Enqueuer for FakeQueue {
         self.0.submit(jobs).await
     }
 
-    async fn dequeue(&self, id: JobId) -> Result<Dequeued> {
+    async fn dequeue(&self, id: JobId) -> Result<CancelReply> {
         self.0.dequeue(id).await
     }
 }

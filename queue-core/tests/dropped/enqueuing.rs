@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use queue_core::testing::FakeQueue;
 use queue_core::{
-    Client, Dequeued, Enqueuer, EnqueuerExt, HandlerResult, JobContext, JobQueue, Kind, NewJob, Payload,
-    Queue, Result, ResultTask, TaskDefinition, TaskOptions, Timestamp,
+    CancelReply, Enqueuer, EnqueuerExt, HandlerResult, JobContext, JobQueue, Kind, NewJob, Payload, Queue,
+    Result, ResultTask, TaskDefinition, TaskOptions, Timestamp,
 };
 
 use crate::at_each_poll;
@@ -61,10 +61,18 @@ async fn enqueuer_enqueues_all_or_none(storage: &YieldingBackend, enqueuer: &dyn
 #[tokio::test]
 async fn dropped_enqueue_stores_all_or_none() {
     let storage = YieldingBackend::default();
-    enqueuer_enqueues_all_or_none(&storage, &Client::new(Arc::new(storage.clone()))).await;
+    enqueuer_enqueues_all_or_none(&storage, &JobQueue::new(Arc::new(storage.clone()))).await;
     let queue = queue(&storage);
     enqueuer_enqueues_all_or_none(&storage, &queue).await;
     enqueuer_enqueues_all_or_none(&storage, &*queue.enqueuer()).await;
+}
+
+#[tokio::test]
+async fn dropped_request_enqueues_all_or_none() {
+    let storage = YieldingBackend::default();
+    let queue = queue(&storage);
+    all_or_none(&storage, 1, async || queue.enqueue(jobs(1).remove(0)).await).await;
+    all_or_none(&storage, 3, async || queue.enqueue_batch(jobs(3)).await).await;
 }
 
 #[tokio::test]
@@ -104,16 +112,19 @@ async fn dropped_result_task_enqueue_stores_all_or_none() {
 async fn dropped_dequeue_can_be_repeated() {
     let storage = YieldingBackend::default();
     let queue = queue(&storage);
-    let clients: [&dyn Enqueuer; 2] = [&Client::new(Arc::new(storage.clone())), &queue];
+    let clients: [&dyn Enqueuer; 2] = [&JobQueue::new(Arc::new(storage.clone())), &queue];
     for enqueuer in clients {
         let id = enqueuer.enqueue(KIND, payload()).await.unwrap();
         let last = at_each_poll(async || enqueuer.dequeue(id).await, async |_| {}).await.unwrap();
         assert_eq!(
             last,
-            Dequeued::Finished(queue_core::JobState::Cancelled),
+            CancelReply::Finished(queue_core::JobState::Cancelled),
             "a dropped dequeue has cancelled the job"
         );
     }
+    let job = queue.enqueue(jobs(1).remove(0)).await.unwrap();
+    let last = at_each_poll(async || queue.cancel(job.id()).await, async |_| {}).await.unwrap();
+    assert_eq!(last, CancelReply::Finished(queue_core::JobState::Cancelled));
 }
 
 #[tokio::test]

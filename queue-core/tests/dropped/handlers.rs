@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use queue_core::testing::{drop_after, run_inline};
-use queue_core::{Handler, HandlerResult, JobContext, Kind, Payload, Task, blocking};
+use queue_core::testing::{FakeQueue, drop_after, run_inline};
+use queue_core::{
+    Handler, HandlerResult, JobContext, Kind, Payload, Task, TaskDefinition, TaskFunction, blocking,
+};
 
 use crate::at_each_poll;
 
@@ -32,26 +34,46 @@ async fn dropped_handler_drops_its_values() {
     assert_eq!(Arc::strong_count(&held), 2, "only the handler and the test hold it");
 }
 
+#[tokio::test]
+async fn dropped_task_stops_at_its_last_poll() {
+    let task = TaskDefinition::from_fn("twice", |context: JobContext, (): ()| async move {
+        context.set_progress(1, 2);
+        tokio::task::yield_now().await;
+        context.set_progress(2, 2);
+        HandlerResult::Ok(())
+    });
+    let mut queue = FakeQueue::new();
+    task.register(&mut queue).unwrap();
+    let handler = queue.handler("twice").unwrap();
+    let context = JobContext::new(Kind::new("twice").unwrap());
+    let mut seen = Vec::new();
+    let look = async |_| seen.push(context.progress().map(|progress| progress.done));
+    let run = async || handler.run(context.clone(), Payload::json("null").unwrap()).await;
+    at_each_poll(run, look).await.unwrap();
+    assert_eq!(seen, [None, Some(1)]);
+    assert_eq!(context.progress().unwrap().done, 2);
+}
+
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Twice;
 
 impl Task for Twice {
     const KIND: &'static str = "twice";
+    type Output = ();
+}
 
-    async fn run(self, context: JobContext) -> HandlerResult {
+#[tokio::test]
+async fn dropped_function_stops_at_its_last_poll() {
+    async fn twice(_: Twice, context: JobContext) -> HandlerResult {
         context.set_progress(1, 2);
         tokio::task::yield_now().await;
         context.set_progress(2, 2);
         Ok(())
     }
-}
-
-#[tokio::test]
-async fn dropped_task_stops_at_its_last_poll() {
-    let context = JobContext::new(Kind::new(Twice::KIND).unwrap());
+    let context = JobContext::new(Kind::new("twice").unwrap());
     let mut seen = Vec::new();
     let look = async |_| seen.push(context.progress().map(|progress| progress.done));
-    at_each_poll(async || Twice.run(context.clone()).await, look).await.unwrap();
+    at_each_poll(async || twice.handle(Twice, &context).await, look).await.unwrap();
     assert_eq!(seen, [None, Some(1)]);
     assert_eq!(context.progress().unwrap().done, 2);
 }

@@ -297,7 +297,7 @@ fn stalled_backend_does_not_delay_another() {
                 (JobQueue::new(Arc::new(slow.clone())), JobQueue::new(Arc::new(quick.clone())));
             task(&world, &log).register(&mut of_slow).unwrap();
             let handle = task(&world, &log).register(&mut of_quick).unwrap();
-            let worker = Worker::new().serve(&of_slow).serve(&of_quick).settings(settings());
+            let worker = Worker::new(&of_slow).serve(&of_quick).settings(settings());
             let worker = worker.start_in(&world.process(1)).unwrap();
             let before = world.time();
             enqueue_all(&world, &handle, &vec![Script::Take(10); 200]).await;
@@ -320,10 +320,10 @@ fn shutdown_keeps_a_handlers_decision() {
         let mut queue = JobQueue::new(Arc::new(storage.clone()));
         let bury = TaskDefinition::from_fn("bury", |context: JobContext, (): ()| async move {
             context.cancellation().cancelled().await;
-            HandlerResult::Err(JobError::bury("no longer wanted"))
+            HandlerResult::<()>::Err(JobError::bury("no longer wanted"))
         });
         bury.register(&mut queue).unwrap().enqueue(&()).await.unwrap();
-        let worker = Worker::new().serve(&queue).start_in(&world.process(1)).unwrap();
+        let worker = Worker::new(&queue).start_in(&world.process(1)).unwrap();
         world.sleep(Duration::from_millis(50)).await;
         worker.shutdown(Duration::from_millis(10)).await;
         assert_eq!(states(&storage).await, [JobState::Dead]);
@@ -347,7 +347,7 @@ fn handler_that_cancels_its_token_continues() {
             }
         });
         own.register(&mut queue).unwrap().enqueue(&()).await.unwrap();
-        let worker = Worker::new().serve(&queue).start_in(&world.process(1)).unwrap();
+        let worker = Worker::new(&queue).start_in(&world.process(1)).unwrap();
         wait_until_finished(&world, &storage).await;
         assert_eq!(states(&storage).await, [JobState::Completed]);
         worker.shutdown(Duration::ZERO).await;
@@ -372,7 +372,7 @@ fn settings_of_never_lose_no_job() {
             .active_time(never)
             .buffer_time(never)
             .outage_backoff_cap(never);
-        let worker = Worker::new().serve(&queue).settings(settings).start_in(&world.process(1)).unwrap();
+        let worker = Worker::new(&queue).settings(settings).start_in(&world.process(1)).unwrap();
         enqueue_all(&world, &handle, &vec![Script::Take(5); 50]).await;
         wait_until_finished(&world, &storage).await;
         worker.shutdown(never).await;

@@ -120,7 +120,7 @@ fn refused_progress_costs_no_lease() {
         let slow = slow.register(&mut queue).unwrap();
         storage.refuse(&["progress"], ErrorKind::Invalid);
         slow.enqueue(&()).await.unwrap();
-        let worker = Worker::new().serve(&queue).settings(settings());
+        let worker = Worker::new(&queue).settings(settings());
         let worker = worker.start_in(&world.process(1)).unwrap();
         // A second worker would rescue the job if the first were lost.
         let (other, _) = serve(&world, 2, &storage, &SharedLog::default());

@@ -127,7 +127,7 @@ pub(crate) fn serve(
 ) -> (RunningWorker, TaskHandle<Script>) {
     let mut queue = JobQueue::new(Arc::new(storage.clone()));
     let handle = task(world, log).register(&mut queue).unwrap();
-    let worker = Worker::new().serve(&queue).settings(settings()).state(ProcessId(process));
+    let worker = Worker::new(&queue).settings(settings()).state(ProcessId(process));
     let worker = worker.start_in(&world.process(process)).unwrap();
     (worker, handle)
 }

@@ -1,7 +1,7 @@
 //! Defaults and refusals.
 
 use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, MAX_JSON_DEPTH, MAX_NAME_BYTES};
-use queue_core::{Client, EnqueuerExt, JobId, Kind, Payload, Timestamp};
+use queue_core::{EnqueuerExt, JobId, JobQueue, Kind, Payload, Timestamp};
 
 use crate::test_schema::{TestSchema, driver};
 
@@ -18,7 +18,7 @@ async fn faults(schema: &TestSchema, calls: &[String]) -> Vec<String> {
 #[tokio::test]
 async fn defaults_match_the_library() {
     let schema = TestSchema::new("sql_defaults").await;
-    let client = Client::new(schema.open(driver()).await.unwrap());
+    let client = JobQueue::new(schema.open(driver()).await.unwrap());
     let by_library = client.enqueue_value("greet", "ada").await.unwrap();
     let by_sql = schema.column("SELECT {s}.ulid({s}.enqueue('greet', '\"ada\"'))").await;
     let by_sql: JobId = by_sql[0].parse().unwrap();
@@ -33,7 +33,7 @@ async fn defaults_match_the_library() {
 #[tokio::test]
 async fn arguments_are_stored() {
     let schema = TestSchema::new("sql_options").await;
-    let client = Client::new(schema.open(driver()).await.unwrap());
+    let client = JobQueue::new(schema.open(driver()).await.unwrap());
     let call = "{s}.enqueue('greet', ' {\"b\" : 1e400, \"a\": \"\\ud800\"} ', queue => 'mail', priority => -7, \
         run_at => '2999-12-31 12:00Z', max_retries => 65535, timeout => '1 month 1 day 1.000001 seconds')";
     let id: JobId = schema.column(&format!("SELECT {{s}}.ulid({call})")).await[0].parse().unwrap();

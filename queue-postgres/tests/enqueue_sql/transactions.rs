@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::WakeReceiver;
-use queue_core::{Client, JobId};
+use queue_core::{JobId, JobQueue};
 use tokio::time::timeout;
 
 use crate::test_schema::{TestSchema, connect, driver};
@@ -89,12 +89,12 @@ async fn rolled_back_savepoint_removes_its_jobs() {
 #[tokio::test]
 async fn library_reads_and_cancels_jobs_of_sql() {
     let schema = TestSchema::new("sql_cancel").await;
-    let client = Client::new(schema.open(driver()).await.unwrap());
+    let client = JobQueue::new(schema.open(driver()).await.unwrap());
     let id: JobId =
         schema.column("SELECT {s}.ulid({s}.enqueue('greet', '\"ada\"'))").await[0].parse().unwrap();
     let record = client.inspect().unwrap().jobs(&[id]).await.unwrap().pop().flatten().unwrap();
     assert_eq!(record.job.payload.decode::<String>().unwrap(), "ada");
     let cancelled = queue_core::Enqueuer::dequeue(&client, id).await.unwrap();
-    assert_eq!(cancelled, queue_core::Dequeued::Cancelled);
+    assert_eq!(cancelled, queue_core::CancelReply::Cancelled);
     schema.remove().await;
 }

@@ -43,7 +43,7 @@ async fn worker_without_polling_runs_jobs_of_sql() {
     });
     let mut queue = JobQueue::new(backend);
     let greet = greet.register(&mut queue).unwrap();
-    let worker = Worker::new().serve(&queue).settings(never_polls()).start().unwrap();
+    let worker = Worker::new(&queue).settings(never_polls()).start().unwrap();
     greet.enqueue(&"first".to_owned()).await.unwrap();
     let mut next = async || timeout(PATIENCE, runs.recv()).await.unwrap().unwrap();
     assert_eq!(next().await, "first", "now its first look is over");

@@ -117,7 +117,7 @@ async fn jobs_run_once_on_a_role_with_few_connections() {
             .slots(4)
             .heartbeat_interval(Duration::from_millis(300))
             .worker_expiry(Duration::from_secs(2));
-        workers.push(Worker::new().serve(&queue).settings(settings).start().unwrap());
+        workers.push(Worker::new(&queue).settings(settings).start().unwrap());
         queues.push((queue, slow));
     }
     let ids = queues[0].1.enqueue_batch(&[(); 8]).await.unwrap();

@@ -1,7 +1,7 @@
 //! The schema beside objects of other programs: of the application, of a DBA, of a restore.
 
 use queue_core::backend::ListRequest;
-use queue_core::{Backend, Client, EnqueuerExt as _, ErrorKind};
+use queue_core::{Backend, EnqueuerExt as _, ErrorKind, JobQueue};
 use queue_postgres::tokio_postgres::error::SqlState;
 use queue_postgres::{Migrate, PostgresBackend, PostgresConfig, Rights, migrations_sql};
 
@@ -124,7 +124,7 @@ async fn rights_script_revokes_all_other_rights() {
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{refused}: {error:?}");
     }
     role.batch_execute("SELECT queue.enqueue('greet', '1')").await.unwrap();
-    Client::new(std::sync::Arc::new(database.open().await)).enqueue_value("greet", "ada").await.unwrap();
+    JobQueue::new(std::sync::Arc::new(database.open().await)).enqueue_value("greet", "ada").await.unwrap();
     // The owner would lose rights that its functions need.
     let owner = column(&client, "SELECT current_user").await.remove(0);
     let script = queue_postgres::rights_sql("queue", &owner, [Rights::Worker]).unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use queue_core::{Client, Enqueuer, ErrorKind, JobId, NewJob, Payload};
+use queue_core::{Enqueuer, ErrorKind, JobId, JobQueue, NewJob, Payload};
 use queue_postgres::PostgresBackend;
 use queue_testkit::proxy::Proxy;
 
@@ -24,7 +24,7 @@ async fn shared_commit_returns_each_caller_its_ids() {
     let backend = PostgresBackend::open(schema.config_at(proxy.address()).connections(1)).await.unwrap();
     // Prepares the statement, so that the next insert is one message.
     insert(&backend, vec![spec("1")]).await.unwrap();
-    let client = Client::new(Arc::new(backend));
+    let client = JobQueue::new(Arc::new(backend));
     let lock = schema.connect().await;
     lock.batch_execute(&format!("BEGIN; LOCK TABLE {}.jobs", schema.name())).await.unwrap();
     // The first two wait for the lock or for a connection; the others wait for them.

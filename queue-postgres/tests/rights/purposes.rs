@@ -2,8 +2,8 @@
 
 use queue_core::backend::{CancelReply, CancelRequest, Inspect, ListRequest};
 use queue_core::{
-    Client, Dequeued, Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobId, JobQueue, JobState, Kind,
-    NewJob, Payload, QueueName, TaskDefinition, Worker,
+    Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobId, JobQueue, JobState, Kind, NewJob, Payload,
+    QueueName, TaskDefinition, Worker,
 };
 use queue_postgres::Rights;
 use tokio::time::timeout;
@@ -44,7 +44,7 @@ async fn worker_role_runs_jobs_and_nothing_else() {
     let schema = TestSchema::new("rights_worker").await;
     let role = Role::with(&schema, Rights::Worker).await;
     let owner = schema.open(driver()).await.unwrap();
-    let job = Client::new(owner.clone()).enqueue_value("greet", "ada").await.unwrap();
+    let job = JobQueue::new(owner.clone()).enqueue_value("greet", "ada").await.unwrap();
 
     let backend = role.open(&schema).await;
     let (done, mut runs) = tokio::sync::mpsc::unbounded_channel();
@@ -57,7 +57,7 @@ async fn worker_role_runs_jobs_and_nothing_else() {
     });
     let mut queue = JobQueue::new(backend.clone());
     greet.register(&mut queue).unwrap();
-    let worker = Worker::new().serve(&queue).start().unwrap();
+    let worker = Worker::new(&queue).start().unwrap();
     assert_eq!(timeout(PATIENCE, runs.recv()).await.unwrap().unwrap(), "ada");
     worker.shutdown(PATIENCE).await;
     let record = owner.extensions().inspect.unwrap().jobs(&[job]).await.unwrap().pop().flatten().unwrap();
@@ -85,7 +85,7 @@ async fn enqueuer_role_enqueues_and_cancels_and_nothing_else() {
     let schema = TestSchema::new("rights_enqueuer").await;
     let role = Role::with(&schema, Rights::Enqueuer).await;
     let backend = role.open(&schema).await;
-    let client = Client::new(backend.clone());
+    let client = JobQueue::new(backend.clone());
 
     let job = |payload: &str| NewJob::new(Kind::new("greet").unwrap(), Payload::json(payload).unwrap());
     let id = JobId::generate();
@@ -93,7 +93,7 @@ async fn enqueuer_role_enqueues_and_cancels_and_nothing_else() {
     assert!(!client.submit(vec![job("1").id(id)]).await.unwrap()[0].is_new(), "it is stored once");
     let other = client.submit(vec![job("2").id(id)]).await.unwrap_err();
     assert_eq!(other.kind(), ErrorKind::Conflict);
-    assert_eq!(client.dequeue(id).await.unwrap(), Dequeued::Cancelled);
+    assert_eq!(client.dequeue(id).await.unwrap(), CancelReply::Cancelled);
     let ids = client.enqueue_values("greet", &[1, 2]).await.unwrap();
     assert_eq!(
         backend.cancel(CancelRequest::new(ids)).await.unwrap(),
@@ -120,7 +120,7 @@ async fn enqueuer_role_enqueues_and_cancels_and_nothing_else() {
 async fn enqueuer_reads_no_payload_of_a_known_id() {
     let schema = TestSchema::new("rights_payload").await;
     let role = Role::with(&schema, Rights::Enqueuer).await;
-    let owner = Client::new(schema.open(driver()).await.unwrap());
+    let owner = JobQueue::new(schema.open(driver()).await.unwrap());
     let id = owner.enqueue_value("greet", "a secret").await.unwrap();
     let ask = schema.filled("SELECT payload FROM {s}.known_jobs(ARRAY[{s}.id($1)], ARRAY[$2])");
     for (guess, answer) in [("\"a guess\"", ""), ("", ""), ("\"a secret\"", "\"a secret\"")] {
@@ -135,7 +135,7 @@ async fn enqueuer_reads_no_payload_of_a_known_id() {
 async fn reader_sees_jobs_and_changes_none() {
     let schema = TestSchema::new("rights_reader").await;
     let role = Role::with(&schema, Rights::Reader).await;
-    let owner = Client::new(schema.open(driver()).await.unwrap());
+    let owner = JobQueue::new(schema.open(driver()).await.unwrap());
     let id = owner.enqueue_value("greet", "ada").await.unwrap();
 
     let backend = role.open(&schema).await;
@@ -164,7 +164,7 @@ async fn reader_sees_jobs_and_changes_none() {
 async fn operator_role_pauses_and_cancels_and_nothing_else() {
     let schema = TestSchema::new("rights_operator").await;
     let role = Role::with(&schema, Rights::Operator).await;
-    let owner = Client::new(schema.open(driver()).await.unwrap());
+    let owner = JobQueue::new(schema.open(driver()).await.unwrap());
     let id = owner.enqueue_value("greet", "ada").await.unwrap();
 
     let backend = role.open(&schema).await;
@@ -178,7 +178,7 @@ async fn operator_role_pauses_and_cancels_and_nothing_else() {
 
     works_nothing(&*backend).await;
     lists_no_jobs(&*backend).await;
-    lacks_a_right(Client::new(backend.clone()).enqueue_value("greet", "ada").await);
+    lacks_a_right(JobQueue::new(backend.clone()).enqueue_value("greet", "ada").await);
     changes_nothing_directly(&role, &schema).await;
     assert_eq!(role.functions(&schema).await, sorted(&[OF_OPERATORS, OF_ALL]));
     assert_eq!(role.tables(&schema, "SELECT").await, ["migrations"]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use queue_core::backend::{ListRequest, RegisterRequest, RetireRequest};
-use queue_core::{Backend, Client, Enqueuer, EnqueuerExt, Error, ErrorKind, JobId, QueueName, WorkerId};
+use queue_core::{Backend, Enqueuer, EnqueuerExt, Error, ErrorKind, JobId, JobQueue, QueueName, WorkerId};
 
 use crate::role::{Role, literal};
 use crate::test_schema::TestSchema;
@@ -31,7 +31,7 @@ pub(crate) async fn lists_no_jobs(backend: &dyn Backend) {
 }
 
 pub(crate) async fn enqueues_nothing(backend: &Arc<dyn Backend>, known: JobId) {
-    let client = Client::new(Arc::clone(backend));
+    let client = JobQueue::new(Arc::clone(backend));
     lacks_a_right(client.enqueue_value("greet", "ada").await);
     lacks_a_right(client.dequeue(known).await);
 }

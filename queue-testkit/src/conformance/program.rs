@@ -92,7 +92,7 @@ impl Program {
             .outage_backoff(Duration::from_millis(10))
             .outage_backoff_cap(MAX_REQUEST_TIME);
         change(&mut settings);
-        Ok(Worker::new().serve(&self.queue).settings(settings).start()?)
+        Ok(Worker::new(&self.queue).settings(settings).start()?)
     }
 
     /// Waits for the next start of an attempt.

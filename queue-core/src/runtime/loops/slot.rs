@@ -4,11 +4,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tracing::Instrument;
+
 use crate::JobContext;
 use crate::backend::{ClaimedJob, Verdict};
 use crate::runtime::decide::buffer::BufferedJob;
 use crate::runtime::run::attempt::Attempt;
 use crate::runtime::run::panic::catch_panic;
+use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
 
 /// A slot yields to the other tasks of its thread after this many jobs.
@@ -49,28 +52,32 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
         );
         return backend.settle(token, Verdict::Release, lease_end);
     };
-    let context = context(worker, &job);
+    let span = tracing::info_span!(
+        "job", id = %token.job, kind = %job.kind, queue = %job.queue, attempt = job.attempt
+    );
+    let context = context(worker, backend, &job);
     let (limits, environment) = (&backend.limits, &*worker.environment);
     let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
     worker.slots.show(slot, Some(attempt.running(backend.index)));
-    let verdict = attempt.run().await;
+    let verdict = attempt.run().instrument(span).await;
     worker.slots.learn_run(worker.now().saturating_duration_since(started));
     worker.slots.show(slot, None);
     match verdict {
         Some(verdict) => backend.settle(token, verdict, lease_end),
         None => {
-            tracing::warn!(
+            tracing::error!(
                 job = %token.job,
-                "job ended after its lease was lost; its outcome is dropped"
+                "job ended after its lease was lost; its outcome is dropped, and it runs again"
             );
         }
     }
 }
 
-fn context(worker: &WorkerState, job: &ClaimedJob) -> JobContext {
+fn context(worker: &WorkerState, backend: &ServedBackend, job: &ClaimedJob) -> JobContext {
     JobContext::new(job.kind.clone())
         .with_id(job.token.job)
         .with_queue(job.queue.clone())
+        .with_jobs(backend.jobs.clone())
         .with_attempt(job.attempt)
         .with_max_retries(job.max_retries)
         .with_attributes(job.attributes.clone())

@@ -7,7 +7,7 @@ use std::task::Poll;
 use tokio_util::sync::CancellationToken;
 
 use crate::backend::{ClaimedJob, Verdict};
-use crate::queue::Registration;
+use crate::job_queue::Registration;
 use crate::runtime::environment::Environment;
 use crate::runtime::run::panic::catch_panic;
 use crate::runtime::run::verdict::{Judge, RunEnd};
@@ -52,6 +52,7 @@ impl<'a> Attempt<'a> {
     /// Runs the handler. `None` if the job must not be settled, because its lease is lost.
     pub(crate) async fn run(self) -> Option<Verdict> {
         let handler = &*self.registration.handler;
+        tracing::debug!("started");
         let end = self.run_handler(handler).await;
         let interruption = self.interrupt.reason();
         if interruption == Some(Interruption::LeaseLost) {
@@ -62,6 +63,7 @@ impl<'a> Attempt<'a> {
             registration: self.registration,
             limits: self.limits,
             capture: &self.capture,
+            settings: self.settings,
             random: &|| self.environment.random(),
         };
         Some(judge.verdict(end, interruption))

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::backend::{ClaimedJob, Completion, Verdict};
 use crate::border::error_text;
-use crate::queue::Registration;
+use crate::job_queue::Registration;
 use crate::runtime::run::panic::catch_panic_in;
+use crate::runtime::settings::WorkerSettings;
 use crate::runtime::shared::running::Interruption;
 use crate::{HandlerResult, JobError, Limits, ResultCapture, RetryPolicy};
 
@@ -23,13 +24,22 @@ pub(super) struct Judge<'a> {
     pub(super) job: &'a ClaimedJob,
     pub(super) registration: &'a Registration,
     pub(super) limits: &'a Limits,
+    pub(super) settings: &'a WorkerSettings,
     pub(super) capture: &'a ResultCapture,
     /// For the jitter of the retry's delay.
     pub(super) random: &'a dyn Fn() -> u64,
 }
 
 impl Judge<'_> {
+    /// Decides how the attempt ended, and says so in the log.
     pub(super) fn verdict(&self, end: RunEnd, interruption: Option<Interruption>) -> Verdict {
+        let is_abnormal = matches!(end, RunEnd::Panicked(_)) || interruption == Some(Interruption::TimedOut);
+        let verdict = self.decide(end, interruption);
+        self.log(&verdict, is_abnormal);
+        verdict
+    }
+
+    fn decide(&self, end: RunEnd, interruption: Option<Interruption>) -> Verdict {
         let error = match (end, interruption) {
             // A handler that succeeded is done, even if it was asked to stop meanwhile.
             (RunEnd::Returned(Ok(())), _) => return self.complete(),
@@ -39,11 +49,35 @@ impl Judge<'_> {
             (_, Some(Interruption::Cancelled)) => JobError::cancel("cancelled while it ran"),
             // Final decisions of the handler count. An attempt that it left unfinished is not
             // charged.
-            (RunEnd::Returned(Err(error)), Some(_)) if !matches!(error, JobError::Retry { .. }) => error,
+            (RunEnd::Returned(Err(error)), Some(_)) if !error.is_retried() => error,
             (RunEnd::Dropped, None) => JobError::retry("stopped before it ended"),
             (_, Some(Interruption::ShutDown | Interruption::LeaseLost)) => return Verdict::Release,
         };
         self.failure(error)
+    }
+
+    /// One line per attempt that did not complete. Payloads and results are not in it.
+    fn log(&self, verdict: &Verdict, is_abnormal: bool) {
+        let attempt = self.job.attempt;
+        let of = u32::from(self.job.max_retries) + 1;
+        match verdict {
+            Verdict::Complete(_) => tracing::debug!("completed"),
+            Verdict::Retry { error, .. } if attempt >= of => {
+                tracing::error!("attempt {attempt} of {of} failed, the job is dead: {error}");
+            }
+            Verdict::Retry { error, delay } if is_abnormal => {
+                tracing::error!("attempt {attempt} of {of} failed, next in {}: {error}", whole(*delay));
+            }
+            Verdict::Retry { error, delay } => {
+                tracing::warn!("attempt {attempt} of {of} failed, next in {}: {error}", whole(*delay));
+            }
+            Verdict::Bury { error } => {
+                tracing::error!("attempt {attempt} of {of} failed, the job is dead: {error}");
+            }
+            Verdict::Snooze { delay } => tracing::debug!("snoozed for {}", whole(*delay)),
+            Verdict::Cancel { reason } => tracing::info!("cancelled: {reason}"),
+            Verdict::Release => tracing::info!("released by the shutdown of the worker; it runs again"),
+        }
     }
 
     fn complete(&self) -> Verdict {
@@ -71,6 +105,12 @@ impl Judge<'_> {
                 let delay = after.unwrap_or_else(|| self.delay(&error));
                 Verdict::Retry { error: cut(error), delay }
             }
+            JobError::Undecodable { error } if self.job.attempt > self.settings.decode_retries => {
+                Verdict::Bury { error: cut(error) }
+            }
+            JobError::Undecodable { error } => {
+                Verdict::Retry { error: cut(error), delay: self.settings.decode_retry_delay }
+            }
             JobError::Bury { error } => Verdict::Bury { error: cut(error) },
             JobError::Snooze { delay } => Verdict::Snooze { delay },
             JobError::Cancel { reason } => Verdict::Cancel { reason: cut(reason) },
@@ -88,4 +128,14 @@ impl Judge<'_> {
         let delay = policy.and_then(|policy| catch_panic_in(|| by(policy)).ok());
         delay.unwrap_or_else(|| by(&RetryPolicy::default()))
     }
+}
+
+/// A delay for readers: whole seconds, or milliseconds below one second.
+fn whole(delay: Duration) -> humantime::FormattedDuration {
+    let delay = if delay < Duration::from_secs(1) {
+        Duration::from_millis(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX))
+    } else {
+        Duration::from_secs(delay.as_secs())
+    };
+    humantime::format_duration(delay)
 }

@@ -1,13 +1,12 @@
 //! One backend that a worker serves, with the state that its loops share.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::job_queue::Registrations;
 use crate::parked::ParkedClaims;
-use crate::queue::Registration;
 use crate::runtime::decide::deadline::later;
 use crate::runtime::decide::settlement::PendingSettlement;
 use crate::runtime::shared::claim_signals::ClaimSignals;
@@ -19,11 +18,13 @@ use crate::{Backend, JobQueue, Kind, Limits, QueueName, Token, WorkerId};
 pub(crate) struct ServedBackend {
     /// Its place in [`WorkerState::backends`](super::worker_state::WorkerState::backends).
     pub(crate) index: usize,
+    /// The handle that the worker was given, for the contexts of the jobs.
+    pub(crate) jobs: JobQueue,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) limits: Limits,
     /// The claims that the queue sends with its inserts while the worker is idle.
     pub(crate) parked: ParkedClaims,
-    pub(crate) registrations: HashMap<Kind, Arc<Registration>>,
+    pub(crate) registrations: Registrations,
     pub(crate) kinds: Arc<[Kind]>,
     pub(crate) queues: Vec<QueueName>,
     pub(crate) membership: Membership,
@@ -36,18 +37,21 @@ impl ServedBackend {
     /// Serves these queues, or those that the registrations name.
     pub(crate) fn new(
         index: usize,
-        queue: &JobQueue,
+        jobs: JobQueue,
+        registrations: Registrations,
         queues: Option<&[QueueName]>,
         lease_grace: Duration,
     ) -> Self {
-        let registrations = queue.registrations();
+        let mut kinds: Vec<Kind> = registrations.keys().cloned().collect();
+        kinds.sort();
         let queues = queues.map_or_else(|| queues_of(&registrations), <[QueueName]>::to_vec);
         Self {
             index,
-            backend: Arc::clone(queue.backend()),
-            limits: queue.limits().clone(),
-            parked: queue.parked().clone(),
-            kinds: queue.kinds().into(),
+            backend: Arc::clone(jobs.backend()),
+            limits: jobs.limits().clone(),
+            parked: jobs.parked().clone(),
+            jobs,
+            kinds: kinds.into(),
             registrations,
             queues,
             membership: Membership::new(),
@@ -91,7 +95,7 @@ impl fmt::Debug for ServedBackend {
 }
 
 /// The default queue, and each that a registration names.
-fn queues_of(registrations: &HashMap<Kind, Arc<Registration>>) -> Vec<QueueName> {
+fn queues_of(registrations: &Registrations) -> Vec<QueueName> {
     let named = registrations.values().filter_map(|registration| registration.options.queue.clone());
     let mut queues: Vec<QueueName> = named.chain([QueueName::default()]).collect();
     queues.sort();

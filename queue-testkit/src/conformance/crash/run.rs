@@ -62,7 +62,7 @@ pub(crate) fn start_for(
             move |context: JobContext, payload: Payload| run_payload(Arc::clone(&sink), context, payload);
         queue.handle(kind, Arc::new(handler), TaskOptions::new())?;
     }
-    Ok(Worker::new().serve(&queue).settings(settings(orders)).start()?)
+    Ok(Worker::new(&queue).settings(settings(orders)).start()?)
 }
 
 /// Starts a worker that handles no existing kind, but rescues jobs of lost workers.
@@ -71,7 +71,7 @@ pub(crate) fn start_keeper(backend: Arc<dyn Backend>) -> anyhow::Result<RunningW
     let nothing = |_: JobContext, _: Payload| async { Ok(()) };
     queue.handle("nothing", Arc::new(nothing), TaskOptions::new())?;
     let orders = Orders { slots: 1, upkeep: Upkeep::Often };
-    Ok(Worker::new().serve(&queue).settings(settings(&orders)).start()?)
+    Ok(Worker::new(&queue).settings(settings(&orders)).start()?)
 }
 
 fn settings(orders: &Orders) -> WorkerSettings {

@@ -36,7 +36,8 @@ impl Source {
     pub(super) fn futures(&self) -> Vec<(Name, String)> {
         let mut all = self.futures.clone();
         for (name, implemented, path) in &self.implementations {
-            if self.types.contains(name) && (self.traits.contains(implemented) || implemented == "Future") {
+            let is_awaited = implemented == "Future" || implemented == "IntoFuture";
+            if self.types.contains(name) && (self.traits.contains(implemented) || is_awaited) {
                 let item = format!("{}: {implemented}", name.item);
                 all.push((Name { item, ..name.clone() }, path.clone()));
             }
@@ -191,7 +192,10 @@ mod tests {
             impl<S: Store> Store for std::sync::Arc<S> { async fn insert(&self) {} }
             impl Debug for Memory {}
             impl Future for Ready {}
+            pub struct Request;
+            impl IntoFuture for Request {}
         ";
-        assert_eq!(futures(code), ["Memory: Store", "Ready: Future", "Store::insert"]);
+        let expected = ["Memory: Store", "Ready: Future", "Request: IntoFuture", "Store::insert"];
+        assert_eq!(futures(code), expected);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::Stored;
-use queue_core::{Client, Enqueuer as _, ErrorKind, JobContext, JobId, JobState, Payload, RunningWorker};
+use queue_core::{Enqueuer as _, ErrorKind, JobContext, JobId, JobQueue, JobState, Payload, RunningWorker};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -59,7 +59,7 @@ async fn q01_workers_wait_for_a_fault_to_pass_and_lose_nothing(kit: &Kit) -> Cas
     let workers = programs.iter().map(start).collect::<anyhow::Result<Vec<_>>>()?;
     let stopped = watch::Sender::new(false);
     let enqueuer =
-        tokio::spawn(enqueue_until_stopped(Client::new(kit.impatient().backend()?), stopped.subscribe()));
+        tokio::spawn(enqueue_until_stopped(JobQueue::new(kit.impatient().backend()?), stopped.subscribe()));
     for _ in 0..ROUNDS {
         wait_for_more_runs(&runs).await?;
         inject_and_mend(kit, &runs).await?;
@@ -142,7 +142,7 @@ struct Inserts {
 }
 
 /// Enqueues until `stopped` is set.
-async fn enqueue_until_stopped(client: Client, stopped: watch::Receiver<bool>) -> anyhow::Result<Inserts> {
+async fn enqueue_until_stopped(client: JobQueue, stopped: watch::Receiver<bool>) -> anyhow::Result<Inserts> {
     let mut inserts = Inserts::default();
     while !*stopped.borrow() {
         let ids = JobId::generate_many(BATCH);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use queue_core::{Enqueuer as _, HandlerResult, JobContext, JobError, JobId, JobState, Payload, Queue as _};
+use queue_core::{Enqueuer, HandlerResult, JobContext, JobError, JobId, JobState, Payload, Queue as _};
 use tokio::time::sleep;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -58,7 +58,7 @@ async fn q01_a_worker_brings_every_job_to_the_end_its_handler_chose(kit: &Kit) -
     let mut ids = Vec::new();
     for _ in 0..5 {
         for (payload, ..) in expected {
-            ids.push(program.queue.enqueue("obey", Payload::json(payload)?).await?);
+            ids.push(Enqueuer::enqueue(&program.queue, "obey", Payload::json(payload)?).await?);
         }
     }
     let worker = program.start(4)?;
@@ -95,7 +95,7 @@ async fn q01_jobs_that_jobs_enqueue_are_run(kit: &Kit) -> CaseResult {
             Ok(())
         }
     })?;
-    program.queue.enqueue("split", Payload::json("6")?).await?;
+    Enqueuer::enqueue(&program.queue, "split", Payload::json("6")?).await?;
     let worker = program.start(4)?;
     for _ in 0..127 {
         program.next_start().await?;

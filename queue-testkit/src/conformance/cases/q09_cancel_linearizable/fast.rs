@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::backend::{CancelReply, CancelRequest, Completion, Prune, Verdict};
-use queue_core::{Client, Dequeued, Enqueuer as _, ErrorKind, JobId, JobState};
+use queue_core::{Enqueuer as _, ErrorKind, JobId, JobQueue, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -246,17 +246,17 @@ async fn q09_not_found_is_said_only_of_what_does_not_exist(kit: &Kit) -> CaseRes
 /// An application calls `dequeue` on jobs in each situation. The four replies of a cancel must
 /// reach it.
 async fn q09_dequeue_says_what_it_met(kit: &Kit) -> CaseResult {
-    let client = Client::new(kit.backend()?);
+    let client = JobQueue::new(kit.backend()?);
     let worker = kit.worker().await?;
     let jobs = kit.insert((0..3).map(|_| kit.spec("job")).collect()).await?;
     let held = kit.claim(worker, 2).await?;
     kit.settle_one(held[0].token, complete()).await?;
     let expected = [
-        (jobs[0], Dequeued::Finished(JobState::Completed)),
-        (jobs[1], Dequeued::Running),
-        (jobs[2], Dequeued::Cancelled),
-        (jobs[2], Dequeued::Finished(JobState::Cancelled)),
-        (JobId::generate(), Dequeued::NotFound),
+        (jobs[0], CancelReply::Finished(JobState::Completed)),
+        (jobs[1], CancelReply::Running),
+        (jobs[2], CancelReply::Cancelled),
+        (jobs[2], CancelReply::Finished(JobState::Cancelled)),
+        (JobId::generate(), CancelReply::NotFound),
     ];
     for (job, expected) in expected {
         ensure_eq!(client.dequeue(job).await?, expected, "the reply to a dequeue of job {job}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{bail, ensure};
 use queue_core::backend::{CancelReply, ClaimedJob};
-use queue_core::{Enqueuer as _, JobContext, JobState, Payload, WorkerId};
+use queue_core::{Enqueuer, JobContext, JobState, Payload, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -179,7 +179,7 @@ async fn q09_a_signalled_handler_is_stopped(kit: &Kit) -> CaseResult {
         Err(queue_core::JobError::retry("stopped"))
     })?;
     let worker = program.start(2)?;
-    let id = program.queue.enqueue("patient", Payload::json("{}")?).await?;
+    let id = Enqueuer::enqueue(&program.queue, "patient", Payload::json("{}")?).await?;
     ensure_eq!(program.next_start().await?.id, id, "the running job");
     ensure_eq!(kit.cancel_running(id).await?, CancelReply::Running, "the reply to the cancel");
     program.ended(&[id]).await?;

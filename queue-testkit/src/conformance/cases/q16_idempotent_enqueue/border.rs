@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::{
-    Backoff, Client, Enqueuer as _, ErrorKind, Insertion, JobId, Limits, NewJob, QueueName, Submitted,
+    Backoff, Enqueuer as _, ErrorKind, Insertion, JobId, JobQueue, Limits, NewJob, QueueName, Submitted,
     Timestamp,
 };
 
@@ -27,7 +27,7 @@ fn with_ids(ids: &[JobId]) -> queue_core::Result<Vec<NewJob>> {
 /// A client submits the same batch with the same ids three times. The first reply must be new and
 /// the later ones known. Other content must return a `Conflict` that names the id.
 async fn q16_an_enqueue_of_unknown_outcome_can_be_repeated(kit: &Kit) -> CaseResult {
-    let client = Client::new(kit.backend()?);
+    let client = JobQueue::new(kit.backend()?);
     let ids = JobId::generate_many(5);
     for time in 0..3 {
         let answers = client.submit(with_ids(&ids)?).await?;
@@ -47,7 +47,7 @@ async fn q16_an_enqueue_of_unknown_outcome_can_be_repeated(kit: &Kit) -> CaseRes
 /// Jobs use the extreme values of each field, and durations with nanoseconds. A repeated submit
 /// must be known, because rounding must give the same value each time.
 async fn q16_every_choice_of_a_job_is_known_again(kit: &Kit) -> CaseResult {
-    let client = Client::new(kit.backend()?);
+    let client = JobQueue::new(kit.backend()?);
     let nanos = Duration::from_nanos(1_234_567_891);
     let job = new_job("job", "{}")?;
     let jobs = [
@@ -85,7 +85,7 @@ async fn q16_an_id_older_than_the_window_is_refused(kit: &Kit) -> CaseResult {
     let short = Limits::default().idempotency_window(MINUTE * 10);
     for (limits, number) in [(default, 1), (short, 2)] {
         let window = limits.idempotency_window;
-        let client = Client::new(kit.backend()?).with_limits(limits);
+        let client = JobQueue::with_limits(kit.backend()?, limits);
         let (young, old) = (of_age(window - MINUTE, number), of_age(window + MINUTE, number));
         ensure!(
             client.submit(with_ids(&[young])?).await?[0].is_new(),
@@ -103,7 +103,7 @@ async fn q16_an_id_older_than_the_window_is_refused(kit: &Kit) -> CaseResult {
 /// An id occurs twice in a batch, with the same or other content. The client must refuse the batch,
 /// and no job may be stored.
 async fn q16_an_id_that_stands_twice_in_a_batch_is_refused(kit: &Kit) -> CaseResult {
-    let client = Client::new(kit.backend()?);
+    let client = JobQueue::new(kit.backend()?);
     let ids = JobId::generate_many(3);
     let mut same = with_ids(&ids)?;
     same.push(same[1].clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use queue_core::{
-    Client, Enqueuer as _, HandlerResult, JobContext, JobId, JobState, NewJob, Payload, QueueName, Worker,
+    Enqueuer as _, HandlerResult, JobContext, JobId, JobQueue, JobState, NewJob, Payload, QueueName, Worker,
     blocking,
 };
 
@@ -169,7 +169,7 @@ async fn q19_a_payload_of_the_wrong_shape_harms_its_own_job_only(kit: &Kit) -> C
 /// A queue holds a thousand more urgent jobs of another kind. The worker must run its own jobs and
 /// leave the others unchanged.
 async fn q19_jobs_that_a_worker_does_not_handle_are_left_to_others(kit: &Kit) -> CaseResult {
-    let client = Client::new(kit.backend()?);
+    let client = JobQueue::new(kit.backend()?);
     let theirs = || Ok(new_job("theirs", "{}")?.priority(9));
     client.submit((0..1000).map(|_| theirs()).collect::<queue_core::Result<_>>()?).await?;
     let mut program = Program::new(kit)?;
@@ -211,12 +211,12 @@ async fn q19_a_worker_of_many_queues_runs_the_jobs_of_all(kit: &Kit) -> CaseResu
     let ids =
         |submitted: Vec<queue_core::Submitted>| submitted.into_iter().map(|job| job.id).collect::<Vec<_>>();
     let before = ids(program.queue.submit(jobs(0)?).await?);
-    let worker = Worker::new().serve_queues(&program.queue, queues.clone()).slots(4).start()?;
+    let worker = Worker::new(&program.queue).queues(queues.clone()).slots(4).start()?;
     program.ended(&before).await?;
     // Another handle inserts the jobs, if there is one, so that this worker's handle does not know
     // them.
     let handles = kit.handles(2).await?;
-    let elsewhere = Client::new(handles[1].backend()?);
+    let elsewhere = JobQueue::new(handles[1].backend()?);
     let meanwhile = ids(elsewhere.submit(jobs(1)?).await?);
     program.ended(&meanwhile).await?;
     let soon = queue_core::Timestamp::now().saturating_add(Duration::from_millis(300));

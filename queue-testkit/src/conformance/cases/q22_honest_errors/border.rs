@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, MAX_JSON_DEPTH, MAX_NAME_BYTES};
+use queue_core::limits::{DEFAULT_MAX_PAYLOAD_BYTES, DEFAULT_MAX_RETRIES, MAX_JSON_DEPTH, MAX_NAME_BYTES};
 use queue_core::{
-    Client, Enqueuer, EnqueuerExt as _, Error, ErrorKind, HandlerResult, JobContext, JobQueue, Limits,
-    NewJob, Payload, Queue as _, QueueName, TaskOptions,
+    Enqueuer, EnqueuerExt as _, Error, ErrorKind, HandlerResult, JobContext, JobQueue, Limits, NewJob,
+    Payload, Queue as _, QueueName, TaskOptions,
 };
 
 use crate::conformance::case::{CaseResult, cases};
@@ -21,7 +21,7 @@ cases! {
     Fast q22_what_is_not_json_is_refused,
     Fast q22_a_batch_with_one_bad_item_is_refused_whole,
     Fast q22_a_batch_over_the_limit_is_refused_whole,
-    Fast q22_a_kind_that_nobody_registered_is_refused,
+    Fast q22_a_kind_without_a_handler_is_stored,
     Fast q22_a_kind_registered_twice_keeps_its_first_handler,
 }
 
@@ -47,17 +47,17 @@ async fn nothing_stored(kit: &Kit) -> CaseResult {
 /// A kind or queue name is empty, too long, or holds white space or control characters. The client
 /// must refuse it.
 async fn q22_a_bad_name_is_refused_by_name(kit: &Kit) -> CaseResult {
-    let client = Client::new(kit.backend()?);
+    let client = JobQueue::new(kit.backend()?);
     let long = "x".repeat(MAX_NAME_BYTES + 1);
     for (name, fault) in
         [("", "empty"), (&long, "129 bytes"), ("send email", "send email"), ("a\0b", "a\\0b")]
     {
-        refused(kit, client.enqueue(name, Payload::json("{}")?).await, fault).await?;
-        refused(kit, client.enqueue_batch(name, vec![Payload::json("{}")?]).await, fault).await?;
+        refused(kit, Enqueuer::enqueue(&client, name, Payload::json("{}")?).await, fault).await?;
+        refused(kit, Enqueuer::enqueue_batch(&client, name, vec![Payload::json("{}")?]).await, fault).await?;
         refused(kit, QueueName::new(name), fault).await?;
     }
     let longest = "x".repeat(MAX_NAME_BYTES);
-    client.enqueue(&longest, Payload::json("{}")?).await?;
+    Enqueuer::enqueue(&client, &longest, Payload::json("{}")?).await?;
     Ok(())
 }
 
@@ -65,11 +65,11 @@ async fn q22_a_bad_name_is_refused_by_name(kit: &Kit) -> CaseResult {
 /// limit.
 async fn q22_a_payload_over_the_limit_is_refused(kit: &Kit) -> CaseResult {
     for limit in [DEFAULT_MAX_PAYLOAD_BYTES, 100] {
-        let client = Client::new(kit.backend()?).with_limits(Limits::default().payload_bytes(limit));
+        let client = JobQueue::with_limits(kit.backend()?, Limits::default().payload_bytes(limit));
         let payload = |bytes: usize| Payload::json(format!("\"{}\"", "x".repeat(bytes - 2)));
-        let error = client.enqueue("large", payload(limit + 1)?).await;
+        let error = Enqueuer::enqueue(&client, "large", payload(limit + 1)?).await;
         refused(kit, error, &(limit + 1).to_string()).await?;
-        let id = client.enqueue("large", payload(limit)?).await?;
+        let id = Enqueuer::enqueue(&client, "large", payload(limit)?).await?;
         kit.cancel(id).await?;
     }
     Ok(())
@@ -78,7 +78,7 @@ async fn q22_a_payload_over_the_limit_is_refused(kit: &Kit) -> CaseResult {
 /// A text is not JSON, is truncated or is nested too deep, or a value has no JSON form. The client
 /// must refuse it.
 async fn q22_what_is_not_json_is_refused(kit: &Kit) -> CaseResult {
-    let client = Client::new(kit.backend()?);
+    let client = JobQueue::new(kit.backend()?);
     let deep = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     for text in ["", "{", "{}}", "{'a': 1}", "NaN", "01", "\"\u{1}\""] {
         refused(kit, Payload::json(text), "not JSON").await?;
@@ -88,7 +88,7 @@ async fn q22_what_is_not_json_is_refused(kit: &Kit) -> CaseResult {
     refused(kit, Payload::json(deep(100_000)), "deep").await?;
     let no_key = std::collections::BTreeMap::from([((1, 2), 3)]);
     refused(kit, client.enqueue_value("map", &no_key).await, "cannot be serialised").await?;
-    client.enqueue("deep", Payload::json(deep(MAX_JSON_DEPTH))?).await?;
+    Enqueuer::enqueue(&client, "deep", Payload::json(deep(MAX_JSON_DEPTH))?).await?;
     Ok(())
 }
 
@@ -96,7 +96,7 @@ async fn q22_what_is_not_json_is_refused(kit: &Kit) -> CaseResult {
 /// error that names the position.
 async fn q22_a_batch_with_one_bad_item_is_refused_whole(kit: &Kit) -> CaseResult {
     let limits = Limits::default().payload_bytes(100);
-    let client = Client::new(kit.backend()?).with_limits(limits);
+    let client = JobQueue::with_limits(kit.backend()?, limits);
     for place in [0, 2, 4] {
         let mut batch = (0..5).map(|_| new_job("job", "{}")).collect::<queue_core::Result<Vec<NewJob>>>()?;
         batch[place] = new_job("fat", &format!("\"{}\"", "x".repeat(100)))?;
@@ -114,29 +114,29 @@ async fn q22_a_batch_with_one_bad_item_is_refused_whole(kit: &Kit) -> CaseResult
 /// succeed with no ids.
 async fn q22_a_batch_over_the_limit_is_refused_whole(kit: &Kit) -> CaseResult {
     let limits = Limits::default().batch_jobs(10);
-    let client = Client::new(kit.backend()?).with_limits(limits);
+    let client = JobQueue::with_limits(kit.backend()?, limits);
     let batch = |many: usize| vec![Payload::from_stored("{}"); many];
-    refused(kit, client.enqueue_batch("job", batch(11)).await, "11 jobs").await?;
-    ensure_eq!(client.enqueue_batch("job", Vec::new()).await?, [], "the ids of an empty batch");
+    refused(kit, Enqueuer::enqueue_batch(&client, "job", batch(11)).await, "11 jobs").await?;
+    ensure_eq!(Enqueuer::enqueue_batch(&client, "job", Vec::new()).await?, [], "the ids of an empty batch");
     nothing_stored(kit).await?;
-    ensure_eq!(client.enqueue_batch("job", batch(10)).await?.len(), 10, "the number of ids of a full batch");
+    ensure_eq!(
+        Enqueuer::enqueue_batch(&client, "job", batch(10)).await?.len(),
+        10,
+        "the number of ids of a full batch"
+    );
     Ok(())
 }
 
-/// A `JobQueue` has no handler for the kind. It must refuse the job with `NotFound`. A `Client`
-/// must accept any valid kind.
-async fn q22_a_kind_that_nobody_registered_is_refused(kit: &Kit) -> CaseResult {
+/// A kind has no handler on this handle, because its workers run elsewhere. Its jobs must be stored
+/// all the same, with the options of the library, beside those of a kind that has one.
+async fn q22_a_kind_without_a_handler_is_stored(kit: &Kit) -> CaseResult {
     let mut queue = JobQueue::new(kit.backend()?);
-    queue.handle("send", Arc::new(nothing), TaskOptions::new())?;
-    let batch = vec![new_job("send", "{}")?, new_job("sned", "{}")?];
-    for answer in [queue.submit(batch).await, queue.enqueuer().submit(vec![new_job("sned", "{}")?]).await] {
-        let error = fails_with(answer, ErrorKind::NotFound)?;
-        ensure!(error.to_string().contains("`sned`"), "the error does not name the kind: {error}");
-        ensure!(!error.is_retryable(), "the error is marked as retryable: {error}");
-        nothing_stored(kit).await?;
-    }
-    queue.enqueue("send", Payload::json("{}")?).await?;
-    Client::new(kit.backend()?).enqueue("sned", Payload::json("{}")?).await?;
+    queue.handle("send", Arc::new(nothing), TaskOptions::new().priority(7))?;
+    let jobs = queue.submit(vec![new_job("send", "{}")?, new_job("elsewhere", "{}")?]).await?;
+    ensure_eq!(kit.record(jobs[0].id).await?.job.priority, 7, "the priority of the registration");
+    let stored = kit.record(jobs[1].id).await?;
+    ensure_eq!(stored.job.priority, 0, "the priority of the library");
+    ensure_eq!(stored.job.max_retries, DEFAULT_MAX_RETRIES, "the retries of the library");
     Ok(())
 }
 
@@ -152,7 +152,7 @@ async fn q22_a_kind_registered_twice_keeps_its_first_handler(kit: &Kit) -> CaseR
     let again = queue.handle("send", Arc::new(nothing), TaskOptions::new().priority(9));
     let error = fails_with(again, ErrorKind::Conflict)?;
     ensure!(error.to_string().contains("`send`"), "the error does not name the kind: {error}");
-    let id = queue.enqueue("send", Payload::json("{}")?).await?;
+    let id = Enqueuer::enqueue(&queue, "send", Payload::json("{}")?).await?;
     ensure_eq!(kit.record(id).await?.job.priority, 7, "the priority of the first registration");
     kit.works().await
 }

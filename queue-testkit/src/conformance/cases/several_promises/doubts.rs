@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 use queue_core::backend::{CancelReply, CancelRequest, InsertRequest, MaintainRequest, Settled};
-use queue_core::{Client, Enqueuer as _, ErrorKind, JobId, JobSpec, JobState, WorkerId};
+use queue_core::{Enqueuer as _, ErrorKind, JobId, JobQueue, JobSpec, JobState, WorkerId};
 
 use crate::conformance::act::{persist, unique_queue};
 use crate::conformance::case::{CaseResult, cases};
@@ -278,7 +278,7 @@ async fn q16_an_insert_of_unknown_outcome_is_done_by_doing_it_again(kit: &Kit) -
 /// ids, and the caller can submit the same jobs with them.
 async fn q16_an_insert_of_unknown_outcome_names_the_ids_that_were_chosen_for_it(kit: &Kit) -> CaseResult {
     const KIND: &str = "a-kind-of-its-own";
-    let client = Client::new(kit.impatient().backend()?);
+    let client = JobQueue::new(kit.impatient().backend()?);
     let job = || new_job(KIND, "{}");
     let submit = || async { Ok(client.submit(vec![job()?, job()?, job()?]).await) };
     let error = in_doubt(kit, KIND.as_bytes(), submit).await?;

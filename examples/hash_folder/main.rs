@@ -2,8 +2,8 @@
 //! results, retries, priorities, schedules, and resuming after a crash.
 //!
 //! ```sh
-//! cargo run --release --example quickstart
-//! cargo run --release --example quickstart -- --help
+//! cargo run --release --example hash_folder
+//! cargo run --release --example hash_folder -- --help
 //! ```
 //!
 //! `tasks.rs` has the tasks; `run.rs` enqueues; this file runs a worker; `follow.rs` reads the
@@ -53,12 +53,12 @@ const INTERRUPTED: u8 = 130;
 /// The jobs are stored in an SQLite file. If the program is killed, start it again to resume. Only
 /// files that were being measured are measured twice.
 #[derive(Debug, Parser)]
-#[command(name = "quickstart")]
+#[command(name = "hash_folder")]
 struct Args {
     /// The folder; skips `target`, `.git` and symbolic links
     #[arg(default_value = ".")]
     folder: PathBuf,
-    /// The SQLite file with the jobs [default: queue-quickstart.db in the folder for temporary
+    /// The SQLite file with the jobs [default: queue-hash-folder.db in the folder for temporary
     /// files]
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
@@ -105,8 +105,8 @@ async fn run(args: Args) -> Result<Ended> {
         follower.tally.watch(interrupted);
     }
 
-    let worker = Worker::new()
-        .serve_queues(&queue, [tasks.queue.clone()])
+    let worker = Worker::new(&queue)
+        .queues([tasks.queue.clone()])
         .settings(settings(args.slots))
         .state(Shared::new(Duration::from_millis(args.delay)))
         .start()?;
@@ -187,7 +187,7 @@ fn announce(run: Run, origin: &Origin, before: u64) {
 }
 
 fn default_database() -> PathBuf {
-    std::env::temp_dir().join("queue-quickstart.db")
+    std::env::temp_dir().join("queue-hash-folder.db")
 }
 
 /// The absolute path of the file, so that a scan of the folder can skip it.

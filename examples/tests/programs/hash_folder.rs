@@ -1,4 +1,4 @@
-//! Tests that the quickstart resumes after a kill and counts each file once.
+//! Tests that `hash_folder` resumes after a kill and counts each file once.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ const DEMONSTRATIONS: usize = 3;
 /// Enough time to kill the program: with 4 slots, 3 s in all.
 const DELAY: Duration = Duration::from_millis(30);
 
-/// The expiry of a worker of the quickstart without a heartbeat.
+/// The expiry of a worker of `hash_folder` without a heartbeat.
 const EXPIRY: Duration = Duration::from_secs(1);
 /// Timeout of the test.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,26 +48,26 @@ fn write_files(folder: &Path) -> (u64, u64) {
     (bytes, lines)
 }
 
-fn quickstart(folder: &Path, database: &Path, delay: Duration) -> Program {
+fn hash_folder(folder: &Path, database: &Path, delay: Duration) -> Program {
     let (folder, database) = (folder.to_str().unwrap(), database.to_str().unwrap());
     let delay = delay.as_millis().to_string();
-    Program::start("quickstart", &[folder, "--database", database, "--delay", &delay])
+    Program::start("hash_folder", &[folder, "--database", database, "--delay", &delay])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_quickstart_resumes_and_counts_each_file_once() {
+async fn killed_hash_folder_resumes_and_counts_each_file_once() {
     let temporary = tempfile::tempdir().unwrap();
     let (folder, database) = (temporary.path().join("files"), temporary.path().join("jobs.db"));
     std::fs::create_dir(&folder).unwrap();
     let (bytes, lines) = write_files(&folder);
 
-    let mut first = quickstart(&folder, &database, DELAY);
+    let mut first = hash_folder(&folder, &database, DELAY);
     // Lines such as `progress: 100 of 403 jobs`.
     first.wait_for(|line| progress(line).is_some_and(|done| done >= FILES / 4));
     first.kill();
 
     let restarted = Timestamp::now();
-    let (output, notes) = quickstart(&folder, &database, DELAY).finish();
+    let (output, notes) = hash_folder(&folder, &database, DELAY).finish();
     let resumed = notes.lines().find(|line| line.starts_with("resumed")).expect(&notes);
     let done: usize = resumed.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!((FILES / 4..FILES).contains(&done), "{resumed}");
@@ -80,7 +80,7 @@ async fn killed_quickstart_resumes_and_counts_each_file_once() {
     assert_each_file_once(&records, bytes, lines);
     assert_soon_again(&records, restarted);
 
-    let (_, notes) = quickstart(&folder, &database, Duration::ZERO).finish();
+    let (_, notes) = hash_folder(&folder, &database, Duration::ZERO).finish();
     assert!(notes.contains("the run before this one is complete; this is a new one"), "{notes}");
 }
 
@@ -89,8 +89,8 @@ fn progress(line: &str) -> Option<usize> {
 }
 
 async fn all(database: &Path) -> Vec<JobRecord> {
-    let backend = queue::connect(&format!("sqlite:{}", database.display())).await.unwrap();
-    backend.extensions().inspect.unwrap().list(ListRequest::new(10_000)).await.unwrap()
+    let jobs = queue::connect(&format!("sqlite:{}", database.display())).await.unwrap();
+    jobs.inspect().unwrap().list(ListRequest::new(10_000)).await.unwrap()
 }
 
 fn measurements(records: &[JobRecord]) -> impl Iterator<Item = (&JobRecord, Measured)> {
@@ -141,7 +141,7 @@ fn invalid_input_prints_one_clear_line() {
         (temporary.path().to_owned(), &nowhere, "no/such/folder/jobs.db`: "),
         (temporary.path().to_owned(), &no_database, "the file is not an SQLite database"),
     ] {
-        let (code, notes) = quickstart(&folder, database, Duration::ZERO).fail();
+        let (code, notes) = hash_folder(&folder, database, Duration::ZERO).fail();
         let last = notes.lines().last().unwrap();
         assert_eq!(code, 1, "{notes}");
         assert!(last.starts_with("error: failed to ") && last.contains(error), "{notes}");

@@ -1,0 +1,139 @@
+//! What a worker logs about its jobs.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use queue_core::{CancellationToken, HandlerResult, JobError, JobId, JobQueue, JobState, Worker};
+use tracing::subscriber::DefaultGuard;
+
+use crate::tasks::Charge;
+use crate::{PATIENCE, queue, wait_for};
+
+/// The lines that are logged on this thread, on which the handlers run too.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn start() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines about a job, without their target.
+    fn of(&self, id: JobId) -> Vec<String> {
+        let all = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let id = format!("id={id} ");
+        all.lines().filter(|line| line.contains(&id)).map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+/// Runs one job until it has the state. Returns its lines.
+async fn logged(
+    jobs: &JobQueue,
+    worker: Worker,
+    job: queue_core::Enqueue<Charge>,
+    state: JobState,
+) -> Vec<String> {
+    let (log, _guard) = Log::start();
+    let worker = worker.start().unwrap();
+    let id = job.await.unwrap().id();
+    wait_for(jobs, id, |job| job.state == state).await;
+    worker.shutdown(PATIENCE).await;
+    log.of(id)
+}
+
+fn assert_line(lines: &[String], level: &str, end: &str) {
+    let found = lines.iter().any(|line| line.starts_with(level) && line.ends_with(end));
+    assert!(found, "no {level} line ends with {end:?}:\n{}", lines.join("\n"));
+}
+
+#[tokio::test]
+async fn span_names_the_job_and_debug_lines_its_start_and_end() {
+    async fn charge(job: Charge) -> HandlerResult {
+        tracing::info!(job.order, "charged");
+        Ok(())
+    }
+    let jobs = queue();
+    let job = jobs.enqueue(Charge { order: 7 });
+    let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Completed).await;
+    assert_line(&lines, "DEBUG", "started");
+    assert_line(&lines, "INFO", "charged job.order=7");
+    assert_line(&lines, "DEBUG", "completed");
+    assert!(lines[0].contains("kind=charge queue=billing attempt=1"), "{}", lines[0]);
+}
+
+#[tokio::test]
+async fn failed_attempt_warns_with_what_happens_next() {
+    async fn charge(_: Charge) -> HandlerResult {
+        Err(JobError::retry_after(Duration::from_secs(30), "the bank is away"))
+    }
+    let jobs = queue();
+    let job = jobs.enqueue(Charge { order: 7 });
+    let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Retrying).await;
+    assert_line(&lines, "WARN", "attempt 1 of 5 failed, next in 30s: the bank is away");
+}
+
+#[tokio::test]
+async fn last_attempt_and_bury_are_errors() {
+    async fn charge(job: Charge) -> HandlerResult {
+        let error = "the bank is away";
+        Err(if job.order == 7 { JobError::bury(error) } else { JobError::retry(error) })
+    }
+    let jobs = queue();
+    for (order, of) in [(7, 5), (8, 1)] {
+        let job = jobs.enqueue(Charge { order }).max_retries(of - 1);
+        let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Dead).await;
+        assert_line(&lines, "ERROR", &format!("attempt 1 of {of} failed, the job is dead: the bank is away"));
+    }
+}
+
+#[tokio::test]
+async fn panic_and_timeout_are_errors() {
+    async fn charge(job: Charge, stop: CancellationToken) -> HandlerResult {
+        if job.order == 7 {
+            panic!("no such order");
+        }
+        stop.cancelled().await;
+        std::future::pending().await
+    }
+    let jobs = queue();
+    let job = jobs.enqueue(Charge { order: 7 });
+    let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Retrying).await;
+    let line = lines.iter().find(|line| line.starts_with("ERROR")).unwrap();
+    assert!(line.contains("attempt 1 of 5 failed, next in ") && line.ends_with("panicked: no such order"));
+
+    let job = jobs.enqueue(Charge { order: 8 }).timeout(Duration::from_millis(5));
+    let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Retrying).await;
+    let line = lines.iter().find(|line| line.starts_with("ERROR")).unwrap();
+    assert!(line.ends_with("timed out after 5ms"), "{line}");
+}
+
+#[tokio::test]
+async fn payload_is_not_logged() {
+    async fn charge(job: Charge) -> HandlerResult {
+        Err(JobError::cancel(format!("order {}", job.order)))
+    }
+    let jobs = queue();
+    let job = jobs.enqueue(Charge { order: 123_456 });
+    let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Cancelled).await;
+    assert_line(&lines, "INFO", "cancelled: order 123456");
+    assert_eq!(lines.iter().filter(|line| line.contains("123456")).count(), 1);
+}

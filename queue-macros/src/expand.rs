@@ -1,0 +1,53 @@
+//! The generated code.
+
+use std::time::Duration;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Ident, Path};
+
+use crate::options::{JobOptions, Options};
+
+/// Returns the implementation of the trait `Task`.
+pub(crate) fn task(name: &Ident, options: &Options) -> TokenStream {
+    let Options { kind, output, crate_path, job } = options;
+    let job = job_options(crate_path, job);
+    quote! {
+        #[automatically_derived]
+        impl #crate_path::Task for #name {
+            const KIND: &'static str = #kind;
+            type Output = #output;
+
+            fn options() -> #crate_path::TaskOptions {
+                #job
+            }
+        }
+    }
+}
+
+fn job_options(crate_path: &Path, job: &JobOptions) -> TokenStream {
+    let setters = [
+        job.priority.map(|priority| quote!(.priority(#priority))),
+        job.max_retries.map(|retries| quote!(.max_retries(#retries))),
+        job.timeout.map(duration).map(|timeout| quote!(.timeout(#timeout))),
+        job.backoff.map(|(base, cap)| {
+            let (base, cap) = (duration(base), duration(cap));
+            quote!(.retry(#crate_path::RetryPolicy::Exponential(#crate_path::Backoff::new(#base, #cap))))
+        }),
+    ];
+    let options = quote!(#crate_path::TaskOptions::new() #(#setters)*);
+    let Some(queue) = &job.queue else { return options };
+    // The macro has checked the name, but the type of names has no constructor without an error.
+    quote! {
+        let options = #options;
+        match #crate_path::QueueName::new(#queue) {
+            ::core::result::Result::Ok(queue) => options.queue(queue),
+            ::core::result::Result::Err(_) => options,
+        }
+    }
+}
+
+fn duration(duration: Duration) -> TokenStream {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    quote!(::core::time::Duration::new(#seconds, #nanos))
+}

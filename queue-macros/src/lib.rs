@@ -1,0 +1,70 @@
+//! The derive macro `Task`, for payload types of the crate `queue`.
+//!
+//! Programs use it through `queue` with the feature `derive`.
+
+mod errors;
+mod expand;
+mod options;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use proc_macro::TokenStream;
+use syn::{DeriveInput, Error, parse_macro_input};
+
+/// Implements the trait `Task` for a payload type, which is a struct or an enum without generics.
+///
+/// The type must also implement `Serialize`, `DeserializeOwned` and `Send`.
+///
+/// # Options
+///
+/// The options are in `#[task(…)]`, and all but `kind` may be left out.
+///
+/// | option | sets | default |
+/// |---|---|---|
+/// | `kind = "charge-order"` | the kind of the jobs; it must not change when the type is renamed | none: it is required |
+/// | `queue = "billing"` | the queue | `"default"` |
+/// | `priority = 5` | the priority, from -32768 to 32767; higher is more urgent | 0 |
+/// | `max_retries = 3` | the maximum number of retries, from 0 to 65535; the first attempt does not count | 10 |
+/// | `timeout = "20s"` | the timeout of one attempt, at least `"1us"` | `"10m"` |
+/// | `backoff = "200ms..1m"` | the delay before the first retry, and the maximum delay; it doubles with each retry | `"30s..6h"` |
+/// | `output = Receipt` | the type that the handler returns, without quotes | `()` |
+/// | `crate = "queue_core"` | the path of the crate with the trait | `"::queue"` |
+///
+/// The names after `kind` and `queue` have 1 to 128 bytes, no white space and no control
+/// characters. A duration is a number with a unit, or several: `"1h 30m"`. The units are those of
+/// the crate [`humantime`](https://docs.rs/humantime). A range of durations may also be written
+/// with `..=`, and always includes its end.
+///
+/// The options are the defaults of the kind. A single job may override all but `kind`, `output`
+/// and `crate`.
+///
+/// # Example
+///
+/// ```
+/// use queue_core::Task;
+/// use queue_macros::Task;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// pub struct Receipt {
+///     pub number: u64,
+/// }
+///
+/// #[derive(Serialize, Deserialize, Task)]
+/// #[task(kind = "charge-order", queue = "billing", priority = 5, max_retries = 3)]
+/// #[task(timeout = "20s", backoff = "200ms..1m", output = Receipt, crate = "queue_core")]
+/// pub struct ChargeOrder {
+///     pub order: i64,
+/// }
+///
+/// assert_eq!(ChargeOrder::KIND, "charge-order");
+/// ```
+#[proc_macro_derive(Task, attributes(task))]
+pub fn derive_task(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    options::read(&input)
+        .map_or_else(Error::into_compile_error, |options| expand::task(&input.ident, &options))
+        .into()
+}

@@ -1,0 +1,120 @@
+//! The options in `#[task(…)]`.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proc_macro2::TokenTree;
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
+use syn::{DeriveInput, Error, Ident, LitStr, Path, Result, Token, Type, parse_quote};
+
+use crate::errors::Errors;
+use crate::{shape, value};
+
+const NO_NAME: &str = "expected an option, e.g. `kind = \"send-email\"`";
+
+/// The checked options of a task.
+pub(crate) struct Options {
+    pub(crate) kind: LitStr,
+    pub(crate) output: Type,
+    pub(crate) crate_path: Path,
+    pub(crate) job: JobOptions,
+}
+
+/// The options of its jobs; `None` means the default of the library.
+#[derive(Default)]
+pub(crate) struct JobOptions {
+    pub(crate) queue: Option<LitStr>,
+    pub(crate) priority: Option<i16>,
+    pub(crate) max_retries: Option<u16>,
+    pub(crate) timeout: Option<Duration>,
+    /// The base and the cap.
+    pub(crate) backoff: Option<(Duration, Duration)>,
+}
+
+/// Reads the options of a type, and checks that the type can be a task.
+pub(crate) fn read(input: &DeriveInput) -> Result<Options> {
+    let mut reader = Reader::default();
+    shape::check(input, &mut reader.errors);
+    for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("task")) {
+        let result = attribute.parse_args_with(|input: ParseStream<'_>| reader.read_list(input));
+        result.unwrap_or_else(|error| reader.errors.push(error));
+    }
+    reader.finish(&input.ident)
+}
+
+#[derive(Default)]
+struct Reader {
+    seen: HashSet<String>,
+    /// Holds its error, because an invalid kind is not reported as missing.
+    kind: Option<Result<LitStr>>,
+    output: Option<Type>,
+    crate_path: Option<Path>,
+    job: JobOptions,
+    errors: Errors,
+}
+
+impl Reader {
+    /// Reads options up to the end, also after an error, so that all errors are reported.
+    fn read_list(&mut self, input: ParseStream<'_>) -> Result<()> {
+        while !input.is_empty() {
+            self.read_option(input).unwrap_or_else(|error| self.errors.push(error));
+            skip_option(input)?;
+        }
+        Ok(())
+    }
+
+    fn read_option(&mut self, input: ParseStream<'_>) -> Result<()> {
+        let name = input.call(Ident::parse_any).map_err(|error| Error::new(error.span(), NO_NAME))?;
+        let text = name.to_string();
+        if !self.seen.insert(text.clone()) {
+            return Err(Error::new(name.span(), format!("`{text}` is given twice")));
+        }
+        match text.as_str() {
+            "kind" => self.kind = Some(value::name(input, value::KIND)),
+            "queue" => self.job.queue = Some(value::name(input, value::QUEUE)?),
+            "priority" => self.job.priority = Some(value::integer(input, value::PRIORITY)?),
+            "max_retries" => self.job.max_retries = Some(value::integer(input, value::MAX_RETRIES)?),
+            "timeout" => self.job.timeout = Some(value::timeout(input)?),
+            "backoff" => self.job.backoff = Some(value::backoff(input)?),
+            "output" => self.output = Some(value::output(input)?),
+            "crate" => self.crate_path = Some(value::crate_path(input)?),
+            _ => return Err(Error::new(name.span(), unknown(&text))),
+        }
+        Ok(())
+    }
+
+    fn finish(self, task: &Ident) -> Result<Options> {
+        let missing = || Err(Error::new(task.span(), "missing kind: add `#[task(kind = \"…\")]`"));
+        let kind = self.errors.finish(self.kind.unwrap_or_else(missing))?;
+        Ok(Options {
+            kind,
+            output: self.output.unwrap_or_else(|| parse_quote!(())),
+            crate_path: self.crate_path.unwrap_or_else(|| parse_quote!(::queue)),
+            job: self.job,
+        })
+    }
+}
+
+/// Skips the rest of an option and the comma after it.
+fn skip_option(input: ParseStream<'_>) -> Result<()> {
+    while !value::at_end(input) {
+        input.parse::<TokenTree>()?;
+    }
+    input.parse::<Option<Token![,]>>().map(drop)
+}
+
+fn unknown(name: &str) -> String {
+    let meant = match name {
+        "name" => "kind",
+        "result" => "output",
+        "retries" => "max_retries",
+        _ => {
+            return format!(
+                "unknown option `{name}`; the options are `kind`, `queue`, `priority`, `max_retries`, \
+                 `timeout`, `backoff`, `output` and `crate`"
+            );
+        }
+    };
+    format!("unknown option `{name}`: did you mean `{meant}`?")
+}
