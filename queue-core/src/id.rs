@@ -56,7 +56,7 @@ macro_rules! ulid_name {
             type Err = Error;
 
             fn from_str(text: &str) -> Result<Self> {
-                let refusal = || Error::invalid(concat!("read a ", $what), format!("`{text}` is no ULID"));
+                let refusal = || Error::invalid(concat!("read a ", $what), format!("`{text}` is not a ULID"));
                 // Because 26 digits of 5 bits hold 130 bits, and `Ulid` cuts off the first two.
                 if text.starts_with(|first: char| first > '7') {
                     return Err(refusal());

@@ -101,8 +101,23 @@ CREATE TABLE queue_workers (
 CREATE INDEX queue_workers_watched ON queue_workers (state, expires_at);
 
 -- For operators: `SELECT * FROM queue_overview WHERE state = 'dead'`.
+--
+-- `ulid` is the id as programs and logs write it: 26 digits of 5 bits, see
+-- https://github.com/ulid/spec. With '0' before the 32 hexadecimal digits, digit n begins at bit
+-- 5n + 2, and lies in two of them.
 CREATE VIEW queue_overview AS
-SELECT hex(j.id) AS id, k.name AS kind, q.name AS queue, j.priority,
+SELECT (
+           WITH RECURSIVE ulid (text, bit, hex) AS (
+               SELECT '', 2, '0' || hex(j.id)
+               UNION ALL
+               SELECT text || substr('0123456789ABCDEFGHJKMNPQRSTVWXYZ', 1 + ((
+                          16 * (instr('0123456789ABCDEF', substr(hex, 1 + bit / 4, 1)) - 1)
+                          + instr('0123456789ABCDEF', substr(hex, 2 + bit / 4, 1)) - 1
+                      ) >> (3 - bit % 4)) % 32, 1), bit + 5, hex
+               FROM ulid WHERE bit < 132
+           )
+           SELECT text FROM ulid WHERE bit = 132
+       ) AS ulid, k.name AS kind, q.name AS queue, j.priority,
        CASE coalesce(l.state, o.state)
            WHEN 0 THEN 'scheduled' WHEN 1 THEN 'ready' WHEN 2 THEN 'running' WHEN 3 THEN 'retrying'
            WHEN 4 THEN 'completed' WHEN 5 THEN 'dead' WHEN 6 THEN 'cancelled'
@@ -111,7 +126,7 @@ SELECT hex(j.id) AS id, k.name AS kind, q.name AS queue, j.priority,
        datetime(j.created_at / 1000000, 'unixepoch') AS created_at,
        datetime(l.run_at / 1000000, 'unixepoch') AS run_at,
        datetime(o.finished_at / 1000000, 'unixepoch') AS finished_at,
-       o.error, j.payload
+       o.error, j.payload, j.id
 FROM queue_jobs j
 JOIN queue_names k ON k.name_id = j.kind
 JOIN queue_names q ON q.name_id = j.queue

@@ -12,7 +12,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use crate::config::{IfMissing, Location, SqliteConfig};
 use crate::error::{Fault, Outcome, is_busy};
 use crate::file_connection::FileConnection;
-use crate::identity::OpenFiles;
+use crate::identity::{FileBefore, OpenFiles};
 use crate::migrate::{MIGRATIONS, Migrated, migrate};
 use crate::transaction::{Patience, rollback, try_begin};
 
@@ -38,9 +38,12 @@ pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outco
         let message = format!("SQLite {} is too old; at least 3.37 is required", rusqlite::version());
         return Err(Error::new(ErrorKind::Unsupported, "open the database", message).into());
     }
-    let connection = match &config.location {
-        Location::Memory => Connection::open_in_memory()?,
-        Location::File(path) => open_file(path, write_flags(path, if_missing)?)?,
+    let (connection, before) = match &config.location {
+        Location::Memory => (Connection::open_in_memory()?, None),
+        Location::File(path) => {
+            let (connection, before) = open_or_create(path, if_missing)?;
+            (connection, Some((path, before)))
+        }
     };
     set_up(&connection, config)?;
     if let Location::File(path) = &config.location {
@@ -68,7 +71,10 @@ pub(crate) fn open_writer(config: &SqliteConfig, if_missing: IfMissing) -> Outco
     if migrated == Migrated::NothingToDo {
         check_writable(&connection)?;
     }
-    FileConnection::new(connection, config.path())
+    match before {
+        Some((path, before)) => FileConnection::new(connection, path, &before),
+        None => Ok(FileConnection::in_memory(connection)),
+    }
 }
 
 /// Fails if the file cannot be written. An `open` without a migration has not written yet.
@@ -82,6 +88,15 @@ fn check_writable(connection: &Connection) -> Outcome<()> {
         Err(error) if is_busy(&error) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+fn open_or_create(path: &Path, if_missing: IfMissing) -> Outcome<(Connection, FileBefore)> {
+    let flags = write_flags(path, if_missing)?;
+    let before = match if_missing {
+        IfMissing::Create => FileBefore::create(path),
+        IfMissing::Fail => FileBefore::at(path),
+    };
+    Ok((open_file(path, flags)?, before))
 }
 
 fn write_flags(path: &Path, if_missing: IfMissing) -> Outcome<OpenFlags> {

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::error::Outcome;
-use crate::identity::{FilesLost, LogAtPath, OpenFiles};
+use crate::identity::{FileBefore, FilesLost, LogAtPath, OpenFiles};
 use crate::wake::data_version;
 
 const TRUNCATE: &str = include_str!("sql/log_truncate.sql");
@@ -22,16 +22,19 @@ pub(crate) struct FileConnection {
 }
 
 impl FileConnection {
+    /// A connection to memory.
+    pub(crate) fn in_memory(connection: Connection) -> Self {
+        Self { connection, files: None }
+    }
+
     /// Records the identity of the files. The connection must already have its log open.
-    pub(crate) fn new(connection: Connection, path: Option<&Path>) -> Outcome<Self> {
+    pub(crate) fn new(connection: Connection, path: &Path, before: &FileBefore) -> Outcome<Self> {
         let mut this = Self { connection, files: None };
-        if let Some(path) = path {
-            match identity(&this.connection, path) {
-                Ok(files) => this.files = Some(Arc::new(files)),
-                Err(lost) => {
-                    this.leave_log()?;
-                    return Err(lost.error(ErrorKind::Unavailable, "open the database").into());
-                }
+        match OpenFiles::of(path, before) {
+            Ok(files) => this.files = Some(Arc::new(files)),
+            Err(lost) => {
+                this.leave_log()?;
+                return Err(lost.error(ErrorKind::Unavailable, "open the database").into());
             }
         }
         Ok(this)
@@ -129,22 +132,4 @@ pub(crate) enum LogTruncated {
 pub(crate) fn truncate_log(connection: &Connection) -> Result<LogTruncated, rusqlite::Error> {
     let is_blocked: bool = connection.prepare_cached(TRUNCATE)?.query_row([], |row| row.get(0))?;
     Ok(if is_blocked { LogTruncated::Blocked } else { LogTruncated::Wholly })
-}
-
-fn identity(connection: &Connection, path: &Path) -> Result<OpenFiles, FilesLost> {
-    let files = OpenFiles::of(path)?;
-    // The file may have been moved after it was opened and before its path was checked.
-    if has_moved(connection) { Err(FilesLost::replaced(path)) } else { Ok(files) }
-}
-
-#[cfg(unix)]
-fn has_moved(connection: &Connection) -> bool {
-    let mut moved = 0;
-    let asked = connection.file_control(None::<&str>, rusqlite::FileControl::HasMoved(&mut moved));
-    asked.is_ok() && moved != 0
-}
-
-#[cfg(not(unix))]
-fn has_moved(_connection: &Connection) -> bool {
-    false
 }

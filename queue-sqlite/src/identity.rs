@@ -52,16 +52,37 @@ enum Cause {
     Unreadable(String),
 }
 
+/// The database file at a path before a connection opened it, if there was one.
+#[derive(Debug)]
+pub(crate) struct FileBefore(Option<FileId>);
+
+impl FileBefore {
+    /// Looks at the path.
+    pub(crate) fn at(path: &Path) -> Self {
+        Self(look_at(path).ok().map(|seen| seen.id))
+    }
+
+    /// Creates an empty file if there is none, so that there is a file to look at. SQLite makes a
+    /// database of it. Never opens a file that exists: closing it would release the locks of this
+    /// process on it. SQLite reports an error.
+    pub(crate) fn create(path: &Path) -> Self {
+        let _ = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
+        Self::at(path)
+    }
+}
+
 impl OpenFiles {
-    /// Records the files that are at their paths now.
-    pub(crate) fn of(path: &Path) -> Result<Self, FilesLost> {
+    /// Records the files that are at their paths now. Fails if the database is not the file that
+    /// was at its path before it was opened: the connection may have opened either of them.
+    pub(crate) fn of(path: &Path, before: &FileBefore) -> Result<Self, FilesLost> {
         // SQLite puts log and index beside the file that a symbolic link leads to.
         let real = std::fs::canonicalize(path).map_err(|error| FilesLost::new(path, error.into()))?;
-        Ok(Self {
-            database: OpenFile::at(path.to_owned())?,
-            log: OpenFile::at(with_suffix(&real, "-wal"))?,
-            index: OpenFile::at(with_suffix(&real, "-shm"))?,
-        })
+        let database = OpenFile::at(path.to_owned())?;
+        if before.0.is_some_and(|before| before != database.id) {
+            return Err(FilesLost::new(path, Cause::Replaced));
+        }
+        let (log, index) = (with_suffix(&real, "-wal"), with_suffix(&real, "-shm"));
+        Ok(Self { database, log: OpenFile::at(log)?, index: OpenFile::at(index)? })
     }
 
     /// Checks that the open files are at their paths. Returns the size of the log in bytes.
@@ -185,11 +206,6 @@ impl FilesLost {
         Self { path: path.to_owned(), cause, log: LogAtPath::Unknown }
     }
 
-    /// The file was moved after it was opened and before its path was checked.
-    pub(crate) fn replaced(path: &Path) -> Self {
-        Self::new(path, Cause::Replaced)
-    }
-
     pub(crate) fn error(&self, kind: ErrorKind, operation: &str) -> Error {
         Error::new(kind, operation.to_owned(), self.to_string())
     }
@@ -237,10 +253,36 @@ mod tests {
         (folder, path)
     }
 
+    fn open(path: &Path) -> Result<OpenFiles, FilesLost> {
+        OpenFiles::of(path, &FileBefore::at(path))
+    }
+
+    #[test]
+    fn file_that_was_replaced_while_it_was_opened_is_refused() {
+        let (folder, path) = files();
+        let before = FileBefore::at(&path);
+        fs::rename(&path, folder.path().join("away")).unwrap();
+        fs::write(&path, "another").unwrap();
+        assert_eq!(OpenFiles::of(&path, &before).unwrap_err().cause, Cause::Replaced);
+    }
+
+    #[test]
+    fn only_a_missing_file_is_created() {
+        let (folder, path) = files();
+        fs::write(&path, "content").unwrap();
+        assert_eq!(FileBefore::create(&path).0, FileBefore::at(&path).0);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "content");
+        let missing = folder.path().join("missing.db");
+        assert!(FileBefore::at(&missing).0.is_none());
+        assert!(FileBefore::create(&missing).0.is_some());
+        assert_eq!(fs::read(&missing).unwrap(), b"");
+        assert!(FileBefore::create(&folder.path().join("no/such/folder.db")).0.is_none());
+    }
+
     #[test]
     fn files_at_their_paths_pass_the_check() {
         let (_folder, path) = files();
-        assert_eq!(OpenFiles::of(&path).unwrap().check().unwrap(), 4);
+        assert_eq!(open(&path).unwrap().check().unwrap(), 4);
     }
 
     #[test]
@@ -248,14 +290,14 @@ mod tests {
         for (suffix, log) in [("", LogAtPath::Ours), ("-wal", LogAtPath::None), ("-shm", LogAtPath::Unknown)]
         {
             let (folder, path) = files();
-            let open = OpenFiles::of(&path).unwrap();
+            let opened = open(&path).unwrap();
             let file = with_suffix(&path, suffix);
             fs::rename(&file, folder.path().join("away")).unwrap();
-            let lost = open.check().unwrap_err();
+            let lost = opened.check().unwrap_err();
             assert!(lost.to_string().contains(&format!("`{}`", file.display())), "{lost}");
             assert!(lost.cause == Cause::Removed && lost.log == log, "{lost:?}");
             fs::write(&file, "another").unwrap();
-            let lost = open.check().unwrap_err();
+            let lost = opened.check().unwrap_err();
             assert!(lost.to_string().contains("another file replaced it"), "{lost}");
             assert_eq!(lost.cause, Cause::Replaced);
             assert!(lost.log != LogAtPath::None, "{lost:?}");
@@ -267,9 +309,9 @@ mod tests {
         let (folder, path) = files();
         let link = folder.path().join("link.db");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        let open = OpenFiles::of(&link).unwrap();
-        open.check().unwrap();
+        let opened = open(&link).unwrap();
+        opened.check().unwrap();
         fs::remove_file(&link).unwrap();
-        assert_eq!(open.check().unwrap_err().cause, Cause::Removed);
+        assert_eq!(opened.check().unwrap_err().cause, Cause::Removed);
     }
 }

@@ -1,9 +1,10 @@
 //! Tests Q21: concurrent migrations, older and newer programs, the application's tables.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use crate::common::{TestFolder, count, insert, spec};
-use queue_core::ErrorKind;
+use queue_core::{EnqueuerExt as _, ErrorKind, JobId, JobQueue};
 use queue_sqlite::{SqliteBackend, SqliteConfig};
 
 const CHILD: &str = "QUEUE_SQLITE_TEST_OPENS";
@@ -96,4 +97,19 @@ async fn migration_keeps_application_tables_and_pragmas() {
     assert_eq!(number("PRAGMA application_id"), 7);
     assert_eq!(number("SELECT count(*) FROM jobs"), 1);
     assert_eq!(number("SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%queue\\_%' ESCAPE '\\'"), 1);
+}
+
+#[tokio::test]
+async fn overview_writes_ids_as_programs_do() {
+    let folder = TestFolder::new();
+    let jobs = JobQueue::new(Arc::new(folder.open().await));
+    jobs.enqueue_values("resize", &Vec::from_iter(0..20)).await.unwrap();
+    let connection = folder.connection();
+    let mut statement = connection.prepare("SELECT ulid, id FROM queue_overview").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let rows: Vec<(String, [u8; 16])> = rows.map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 20);
+    for (ulid, id) in rows {
+        assert_eq!(ulid, JobId::from_bytes(id).to_string());
+    }
 }

@@ -1,0 +1,1 @@
+//! Runs the tests of queue-sqlite with the oldest rusqlite: see the manifest.
