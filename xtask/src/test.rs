@@ -1,6 +1,7 @@
 //! `cargo xtask test`: starts a database server for the tests, then runs cargo.
 
 mod failures;
+mod outside;
 
 use std::time::Instant;
 
@@ -13,8 +14,8 @@ use failures::Failures;
 /// Environment variable with the tiers of the conformance suite. A value of the caller is kept.
 const TIERS_VARIABLE: &str = "QUEUE_TEST_TIERS";
 
-/// Runs every test of the workspace, in every tier if `all` is set. Passes `args` to each test
-/// program.
+/// Runs every test of the workspace. If `all` is set, also runs every tier, and the programs
+/// outside of the workspace. Passes `args` to each test program.
 pub(crate) fn run(all: bool, args: &[String]) -> Result<()> {
     let started = Instant::now();
     // One server for all test programs. It ends with this function, even if this process is killed.
@@ -31,7 +32,12 @@ pub(crate) fn run(all: bool, args: &[String]) -> Result<()> {
         command.arg("--").args(args);
     }
     let mut failures = Failures::default();
-    let outcome = stream_lines(&mut command, |line| failures.read(line));
+    let mut outcome = stream_lines(&mut command, |line| failures.read(line));
+    if all && args.is_empty() {
+        let url = server.as_ref().map(Server::url);
+        let variable = url.as_deref().map(|url| (URL_VARIABLE, url));
+        outcome = outcome.and(outside::test(variable, &mut failures));
+    }
     if !failures.is_empty() {
         println!("\ntest: all failures\n\n{failures}");
     }

@@ -4,7 +4,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! queue-testkit = { version = "0.1", features = ["conformance"] }
+//! queue-testkit = { git = "https://…/queue.git", features = ["conformance"] }
 //!
 //! [[test]]
 //! name = "conformance"

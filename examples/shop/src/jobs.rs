@@ -1,0 +1,56 @@
+//! The background jobs: what each one is given, how it may run, and what it does.
+
+use queue::{HandlerResult, JobError, State, Task};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use crate::{Gateway, Pool};
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "send-welcome-email")]
+pub struct SendWelcomeEmail {
+    pub user: i64,
+    pub email: String,
+}
+
+pub async fn send_welcome_email(job: SendWelcomeEmail) -> HandlerResult {
+    // Logged in the span of the job, which has its id, kind and attempt.
+    info!(job.user, job.email, "welcome");
+    Ok(())
+}
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "charge-order", max_retries = 5, backoff = "200ms..1m", timeout = "20s")]
+pub struct ChargeOrder {
+    pub order: i64,
+    pub customer: i64,
+}
+
+pub async fn charge_order(job: ChargeOrder, gateway: State<Gateway>, pool: State<Pool>) -> HandlerResult {
+    if !gateway.knows(job.customer).await? {
+        return Err(JobError::bury("no such customer")); // dead at once: a retry cannot help
+    }
+    gateway.charge(job.order).await?; // any error fails the attempt, also an `anyhow::Error`
+    sqlx::query("INSERT INTO charges (order_id) VALUES ($1)").bind(job.order).execute(&*pool).await?;
+    Ok(())
+}
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "build-report", output = Report, max_retries = 2)]
+pub struct BuildReport {
+    pub order: i64,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub order: i64,
+    pub charges: i64,
+}
+
+pub async fn build_report(job: BuildReport, pool: State<Pool>) -> HandlerResult<Report> {
+    let charges = sqlx::query_scalar("SELECT count(*) FROM charges WHERE order_id = $1")
+        .bind(job.order)
+        .fetch_one(&*pool)
+        .await?;
+    Ok(Report { order: job.order, charges }) // stored in the transaction that completes the job
+}

@@ -1,0 +1,105 @@
+//! The HTTP API.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use queue::backend::ListRequest;
+use queue::{CancelReply, Enqueue, JobId, JobQueue, JobRecord, JobState};
+use serde::{Deserialize, Serialize};
+
+use crate::Shop;
+use crate::jobs::{BuildReport, ChargeOrder, SendWelcomeEmail};
+
+pub fn router(shop: Shop) -> Router {
+    Router::new()
+        .route("/signup", post(signup))
+        .route("/orders", post(order))
+        .route("/orders/{id}/report", post(report))
+        .route("/jobs/{id}", get(job))
+        .route("/admin/jobs/failed", get(failed))
+        .route("/admin/jobs/{id}/cancel", post(cancel))
+        .with_state(shop)
+}
+
+#[derive(Deserialize)]
+struct Signup {
+    email: String,
+}
+
+async fn signup(
+    State(shop): State<Shop>,
+    Json(Signup { email }): Json<Signup>,
+) -> Answer<(StatusCode, Json<i64>)> {
+    let user = sqlx::query_scalar("INSERT INTO users (email) VALUES ($1) RETURNING id")
+        .bind(&email)
+        .fetch_one(&shop.pool)
+        .await?;
+    // A second commit: if the process is killed between the two, the user has no mail.
+    shop.jobs.enqueue(SendWelcomeEmail { user, email }).await?;
+    Ok((StatusCode::CREATED, Json(user)))
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Order {
+    #[serde(default)]
+    pub id: i64,
+    pub customer: i64,
+}
+
+async fn order(
+    State(shop): State<Shop>,
+    Json(order): Json<Order>,
+) -> Answer<(StatusCode, Json<Order>)> {
+    let order: Order =
+        sqlx::query_as("INSERT INTO orders (customer) VALUES ($1) RETURNING id, customer")
+            .bind(order.customer)
+            .fetch_one(&shop.pool)
+            .await?;
+    charge(&shop.jobs, &order).priority(5).await?;
+    Ok((StatusCode::CREATED, Json(order)))
+}
+
+/// The job that follows from an order. Nothing happens until the caller awaits it.
+pub fn charge(jobs: &JobQueue, order: &Order) -> Enqueue<ChargeOrder> {
+    jobs.enqueue(ChargeOrder { order: order.id, customer: order.customer })
+}
+
+/// Answers with the id of the job; its record has the report when it is completed.
+async fn report(
+    State(shop): State<Shop>,
+    Path(order): Path<i64>,
+) -> Answer<(StatusCode, Json<JobId>)> {
+    let job = shop.jobs.enqueue(BuildReport { order }).await?;
+    Ok((StatusCode::ACCEPTED, Json(job.id())))
+}
+
+async fn job(State(shop): State<Shop>, Path(id): Path<JobId>) -> Answer<Json<Option<JobRecord>>> {
+    Ok(Json(shop.jobs.inspect()?.jobs(&[id]).await?.pop().flatten()))
+}
+
+async fn failed(State(shop): State<Shop>) -> Answer<Json<Vec<JobRecord>>> {
+    Ok(Json(shop.jobs.inspect()?.list(ListRequest::new(100).state(JobState::Dead)).await?))
+}
+
+/// A running job is signalled to stop, on whatever machine it runs.
+async fn cancel(State(shop): State<Shop>, Path(id): Path<JobId>) -> Answer<Json<CancelReply>> {
+    Ok(Json(shop.jobs.cancel(id).await?))
+}
+
+type Answer<T> = Result<T, Failed>;
+
+struct Failed(anyhow::Error);
+
+impl<E: Into<anyhow::Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (StatusCode::INTERNAL_SERVER_ERROR, self.0.to_string()).into_response()
+    }
+}
