@@ -112,6 +112,7 @@ pub struct PostgresConfig {
     pub(crate) head_interval: Duration,
     pub(crate) head_share: u32,
     pub(crate) root_certificates: Option<PathBuf>,
+    pub(crate) shared_pool: Option<deadpool_postgres::Pool>,
 }
 
 impl PostgresConfig {
@@ -134,6 +135,7 @@ impl PostgresConfig {
             head_interval: DEFAULT_HEAD_INTERVAL,
             head_share: DEFAULT_HEAD_SHARE,
             root_certificates: None,
+            shared_pool: None,
         }
     }
 
@@ -173,6 +175,31 @@ impl PostgresConfig {
     /// [`DEFAULT_CONNECTIONS`]). They are opened on demand.
     pub const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
+        self
+    }
+
+    /// Uses the application's pool for requests, at most [`connections`](Self::connections) of its
+    /// connections at the same time. The handle then has one connection of its own, for heartbeats,
+    /// and one more to listen if a worker runs. They are made by the driver's configuration.
+    ///
+    /// The pool must lead to the same database, by the same [`pooler`](Self::pooler), and return
+    /// its connections outside of a transaction. The handle must be opened within the runtime that
+    /// drives the pool. If handlers block that runtime, requests wait for it.
+    ///
+    /// ```no_run
+    /// use queue_postgres::deadpool_postgres::{Manager, Pool};
+    /// use queue_postgres::tokio_postgres::{Config, NoTls};
+    /// use queue_postgres::{PostgresBackend, PostgresConfig};
+    ///
+    /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+    /// let driver: Config = "postgres://app:secret@db.example/shop".parse()?;
+    /// let pool = Pool::builder(Manager::new(driver.clone(), NoTls)).max_size(10).build()?;
+    /// let config = PostgresConfig::new(driver).shared_pool(pool.clone()).connections(4);
+    /// let backend = PostgresBackend::open(config).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn shared_pool(mut self, pool: deadpool_postgres::Pool) -> Self {
+        self.shared_pool = Some(pool);
         self
     }
 

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use deadpool_postgres::ClientWrapper;
+use deadpool_postgres::{ClientWrapper, PoolError};
 use queue_core::backend::{error_chain, ignore_poison};
 use scopeguard::ScopeGuard;
 use tokio::net::lookup_host;
@@ -25,6 +25,9 @@ use crate::config::PostgresConfig;
 use crate::tls::Tls;
 
 const DEFAULT_PORT: u16 = 5432;
+
+/// The name of the application's pool in errors.
+const SHARED_POOL: &str = "the shared pool";
 
 /// Connects to the first address that accepts, beginning with the last one that accepted.
 ///
@@ -120,8 +123,8 @@ impl Connector {
                         self.set_first(position(tried));
                         return Ok(connected);
                     }
-                    Ok(Err(error)) => failures.push((address.clone(), Failure::Driver(error))),
-                    Err(_) => failures.push((address.clone(), Failure::TimedOut(self.timeout))),
+                    Ok(Err(error)) => failures.push((address.to_string(), Failure::Driver(error))),
+                    Err(_) => failures.push((address.to_string(), Failure::TimedOut(self.timeout))),
                 }
             }
         }
@@ -148,7 +151,7 @@ impl Connector {
     }
 
     /// The addresses of a host. Each is tried separately, as in libpq.
-    async fn resolved(&self, address: &Address, failures: &mut Vec<(Address, Failure)>) -> Vec<Address> {
+    async fn resolved(&self, address: &Address, failures: &mut Vec<(String, Failure)>) -> Vec<Address> {
         let (Some(Host::Tcp(name)), None) = (&address.host, address.ip) else { return vec![address.clone()] };
         let failure = match timeout(self.timeout, lookup_host((name.as_str(), address.port))).await {
             Ok(Ok(found)) => {
@@ -162,7 +165,7 @@ impl Connector {
             Ok(Err(error)) => Failure::Unresolved(error),
             Err(_) => Failure::TimedOut(self.timeout),
         };
-        failures.push((address.clone(), failure));
+        failures.push((address.to_string(), failure));
         Vec::new()
     }
 }
@@ -225,18 +228,34 @@ fn alone(driver: &Config, address: &Address) -> Config {
     alone
 }
 
-/// The failures of all addresses, in the order of the attempts.
+/// The failures of all addresses, by their names, in the order of the attempts.
 #[derive(Debug)]
-pub(crate) struct Unreached(Vec<(Address, Failure)>);
+pub(crate) struct Unreached(Vec<(String, Failure)>);
 
 #[derive(Debug)]
 enum Failure {
     Unresolved(io::Error),
     TimedOut(Duration),
     Driver(tokio_postgres::Error),
+    /// The application's pool gave none.
+    Pool(String),
 }
 
 impl Unreached {
+    /// The application's pool failed.
+    pub(crate) fn of_pool(error: PoolError) -> Self {
+        let failure = match error {
+            PoolError::Backend(error) => Failure::Driver(error),
+            error => Failure::Pool(error_chain(&error)),
+        };
+        Self(vec![(SHARED_POOL.to_owned(), failure)])
+    }
+
+    /// The runtime of the application's pool has ended.
+    pub(crate) fn of_ended_runtime() -> Self {
+        Self(vec![(SHARED_POOL.to_owned(), Failure::Pool("its runtime has ended".to_owned()))])
+    }
+
     /// Whether the server or a pooler has no connection left.
     pub(crate) fn is_crowded(&self) -> bool {
         self.driver_errors().any(|error| error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS))
@@ -246,7 +265,7 @@ impl Unreached {
     pub(crate) fn driver_errors(&self) -> impl Iterator<Item = &tokio_postgres::Error> {
         self.0.iter().filter_map(|(_, failure)| match failure {
             Failure::Driver(error) => Some(error),
-            Failure::Unresolved(_) | Failure::TimedOut(_) => None,
+            Failure::Unresolved(_) | Failure::TimedOut(_) | Failure::Pool(_) => None,
         })
     }
 }
@@ -284,6 +303,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved(error) => write!(f, "the name cannot be resolved: {error}"),
+            Self::Pool(error) => f.write_str(error),
             Self::TimedOut(after) => write!(f, "no connection was established within {after:?}"),
             Self::Driver(error) => match error.as_db_error() {
                 Some(refusal) => write!(f, "the server refused the connection: {}", refusal.message()),

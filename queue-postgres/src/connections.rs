@@ -17,8 +17,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Row, RowStream};
 
 use crate::config::{Pooler, PostgresConfig};
-use crate::connect::{Connector, Unreached};
+use crate::connect::Connector;
 use crate::error::{Effect, Fault, Outcome};
+use crate::sessions::{Session, Sessions, close, give_back};
 
 /// Maximum number of attempts for a request whose transaction conflicted with another.
 const MAX_ATTEMPTS: u32 = 8;
@@ -95,28 +96,6 @@ struct RefusedConnections {
     again_at: Instant,
 }
 
-/// Makes the sessions of a pool.
-#[derive(Debug)]
-pub(crate) struct Sessions(Arc<Connector>);
-
-impl managed::Manager for Sessions {
-    type Type = ClientWrapper;
-    type Error = Unreached;
-
-    async fn create(&self) -> Result<ClientWrapper, Unreached> {
-        // Boxed, because otherwise each request reserves room for this large and rare future.
-        Box::pin(self.0.session()).await
-    }
-
-    async fn recycle(
-        &self,
-        session: &mut ClientWrapper,
-        _: &managed::Metrics,
-    ) -> managed::RecycleResult<Unreached> {
-        if session.is_closed() { Err(managed::RecycleError::message("it was closed")) } else { Ok(()) }
-    }
-}
-
 /// A connection in use, which counts against the permits.
 pub(crate) struct PooledConnection {
     session: ScopeGuard<Object<Sessions>, fn(Object<Sessions>)>,
@@ -124,15 +103,15 @@ pub(crate) struct PooledConnection {
 }
 
 impl Deref for PooledConnection {
-    type Target = ClientWrapper;
+    type Target = Session;
 
-    fn deref(&self) -> &ClientWrapper {
+    fn deref(&self) -> &Session {
         &self.session
     }
 }
 
 impl DerefMut for PooledConnection {
-    fn deref_mut(&mut self) -> &mut ClientWrapper {
+    fn deref_mut(&mut self) -> &mut Session {
         &mut self.session
     }
 }
@@ -140,13 +119,14 @@ impl DerefMut for PooledConnection {
 impl Connections {
     /// The connections of requests, opened on demand.
     pub(crate) fn of_requests(config: &PostgresConfig, connector: &Arc<Connector>) -> Result<Self> {
-        let connections = Self::new(config, connector, config.connections.max(1))?;
+        let sessions = Sessions::of_requests(config, connector)?;
+        let connections = Self::new(config, sessions, config.connections.max(1))?;
         Ok(Self { wait_timeout: config.pool_timeout, answer_timeout: config.request_timeout, ..connections })
     }
 
     /// The connection of heartbeats, which must not wait for requests.
     pub(crate) fn of_heartbeats(config: &PostgresConfig, connector: &Arc<Connector>) -> Result<Self> {
-        let connections = Self::new(config, connector, 1)?;
+        let connections = Self::new(config, Sessions::Own(Arc::clone(connector)), 1)?;
         let timeout = config.heartbeat_timeout;
         Ok(Self {
             wait_timeout: timeout,
@@ -156,15 +136,13 @@ impl Connections {
         })
     }
 
-    fn new(config: &PostgresConfig, connector: &Arc<Connector>, max_connections: usize) -> Result<Self> {
-        let pool = Pool::builder(Sessions(Arc::clone(connector)))
-            .max_size(max_connections)
-            .queue_mode(QueueMode::Lifo);
+    fn new(config: &PostgresConfig, sessions: Sessions, max_connections: usize) -> Result<Self> {
+        let pool = Pool::builder(sessions).max_size(max_connections).queue_mode(QueueMode::Lifo);
         let pool = pool.build().map_err(|error| {
             Error::new(ErrorKind::Invalid, "open the database", "the pool cannot be built").with_source(error)
         })?;
         let unless_returned = match config.pooler {
-            Pooler::None => drop,
+            Pooler::None => give_back,
             // The server may still send the rest of an answer. PgBouncer treats the session as idle
             // when it arrives, even if the client has sent another request. If this process dies at
             // that moment, PgBouncer assigns the session to another client, which gets our answer:
@@ -243,7 +221,7 @@ impl Connections {
     pub(crate) async fn connect(&self) -> Outcome<()> {
         match self.pool.get().await {
             Ok(session) => {
-                drop(session);
+                give_back(session);
                 Ok(())
             }
             Err(managed::PoolError::Backend(error)) => Err(Fault::Unreached(error)),
@@ -362,7 +340,7 @@ impl Connections {
         if answer.as_ref().is_err_and(Fault::breaks_connection) {
             close(ScopeGuard::into_inner(connection.session));
         } else if is_whole {
-            drop(ScopeGuard::into_inner(connection.session));
+            give_back(ScopeGuard::into_inner(connection.session));
         }
     }
 }
@@ -382,9 +360,4 @@ async fn whole(stream: RowStream) -> Result<Vec<Row>, tokio_postgres::Error> {
         }
     }
     answer
-}
-
-/// Removes a connection from the pool and closes it.
-fn close(connection: Object<Sessions>) {
-    drop(Object::take(connection));
 }

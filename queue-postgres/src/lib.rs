@@ -33,6 +33,7 @@ mod ready_queues;
 mod rights;
 mod row;
 mod server;
+mod sessions;
 mod settle;
 mod statements;
 mod tls;
@@ -57,5 +58,6 @@ pub use config::{
 pub use migrate::migrations_sql;
 pub use rights::{Rights, rights_sql};
 
-/// The driver in the version that this crate uses.
+/// The driver and its pool in the versions that this crate uses.
+pub use deadpool_postgres;
 pub use tokio_postgres;

@@ -11,6 +11,7 @@ mod insert_and_claim;
 mod migration;
 mod pool;
 mod settle;
+mod shared_pool;
 #[cfg(feature = "tls")]
 mod tls;
 mod unknown_outcome;
