@@ -12,6 +12,7 @@ use crate::poison::ignore_poison;
 use crate::state::StateMap;
 use crate::{
     Attributes, Enqueue, Error, ErrorKind, IntoJob, JobId, JobQueue, Kind, QueueName, Result, ResultCapture,
+    Task,
 };
 
 /// The progress of a job, as its handler reported it last.
@@ -60,7 +61,8 @@ pub struct JobContext {
 }
 
 impl JobContext {
-    /// Creates the first attempt of a job of this kind, with a new id and the default options.
+    /// Creates the first attempt of a job of this kind, with a new id and the options of the
+    /// library. [`of`](Self::of) has those of a task.
     #[must_use]
     pub fn new(kind: Kind) -> Self {
         Self {
@@ -78,6 +80,33 @@ impl JobContext {
             state: Arc::default(),
             jobs: None,
         }
+    }
+
+    /// Creates the first attempt of a job of this task, with its options. It is for tests of
+    /// handlers:
+    ///
+    /// ```
+    /// # use queue_core::{JobContext, Task, TaskOptions};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Greet { name: String }
+    /// # impl Task for Greet {
+    /// #     const KIND: &'static str = "greet";
+    /// #     type Output = ();
+    /// #     fn options() -> TaskOptions { TaskOptions::new().max_retries(5) }
+    /// # }
+    /// let context = JobContext::of::<Greet>()?.with_attempt(6);
+    /// assert!(context.is_last_attempt()); // the task has 5 retries
+    /// # Ok::<(), queue_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if the kind is not a valid name.
+    pub fn of<T: Task>() -> Result<Self> {
+        let options = T::options();
+        let context = Self::new(Kind::new(T::KIND)?)
+            .with_max_retries(options.max_retries.unwrap_or(DEFAULT_MAX_RETRIES))
+            .with_timeout(options.timeout.unwrap_or(DEFAULT_TIMEOUT));
+        Ok(context.with_queue(options.queue.unwrap_or_default()))
     }
 
     /// Sets the id.

@@ -159,7 +159,7 @@ impl<J: IntoJob> Enqueue<J> {
     /// Sets the id, so that the request can be repeated: a second one with the same id and content
     /// inserts no second job within
     /// [`Limits::idempotency_window`](crate::Limits::idempotency_window).
-    pub fn id(self, id: JobId) -> Self {
+    pub fn with_id(self, id: JobId) -> Self {
         self.each(|job| job.id(id))
     }
 }
@@ -195,6 +195,9 @@ impl<J> fmt::Debug for Enqueue<J> {
 }
 
 /// A job that was enqueued. `R` is what its handler returns.
+///
+/// What became of it is in its [record](crate::JobRecord), which [`JobQueue::inspect`] reads by the
+/// id, with the result as JSON.
 pub struct JobHandle<R = ()> {
     submitted: Submitted,
     result: PhantomData<fn() -> R>,

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use crate::error_chain::error_chain;
 use crate::{JobContext, Payload};
 
-/// The result of an attempt. A [`JobError`] decides the next state of the job.
+/// The result of an attempt. A [`JobError`] decides the next state of the job. A handler function
+/// may return any `Result` whose error converts into a `JobError`.
 pub type HandlerResult<T = ()> = Result<T, JobError>;
 
 /// Runs the jobs of a kind.
@@ -72,7 +73,9 @@ where
 
 /// Why an attempt did not complete its job, and the next state of the job.
 ///
-/// `?` turns any error, `anyhow::Error`, boxed error or text into `Retry`, with its sources.
+/// `?` turns any error, `anyhow::Error`, boxed error or text into `Retry`, with its sources. A
+/// handler that also buries, snoozes or cancels returns a [`HandlerResult`], where `anyhow::bail!`
+/// does not work: write `Err("no such order")?` or `return Err(anyhow!(…).into())`.
 ///
 /// ```
 /// use std::time::Duration;

@@ -1,6 +1,6 @@
 //! A collection of errors, so that the compiler reports all of them at once.
 
-use syn::{Error, Result};
+use syn::Error;
 
 /// The errors found so far, in one.
 #[derive(Default)]
@@ -15,15 +15,8 @@ impl Errors {
         }
     }
 
-    /// Returns `last` if no error was added, otherwise an error that holds all errors.
-    pub(crate) fn finish<T>(self, last: Result<T>) -> Result<T> {
-        match (self.0, last) {
-            (None, last) => last,
-            (Some(all), Ok(_)) => Err(all),
-            (Some(mut all), Err(error)) => {
-                all.combine(error);
-                Err(all)
-            }
-        }
+    /// All errors in one; `None` if there is none.
+    pub(crate) fn into_one(self) -> Option<Error> {
+        self.0
     }
 }

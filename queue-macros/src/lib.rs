@@ -11,6 +11,7 @@ mod tests;
 mod value;
 
 use proc_macro::TokenStream;
+use quote::quote;
 use syn::{DeriveInput, Error, parse_macro_input};
 
 /// Implements the trait `Task` for a payload type, which is a struct or an enum without generics.
@@ -28,7 +29,7 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// | `priority = 5` | the priority, from -32768 to 32767; higher is more urgent | 0 |
 /// | `max_retries = 3` | the maximum number of retries, from 0 to 65535; the first attempt does not count | 10 |
 /// | `timeout = "20s"` | the timeout of one attempt, at least `"1us"` | `"10m"` |
-/// | `backoff = "200ms..1m"` | the delay before the first retry, and the maximum delay; it doubles with each retry | `"30s..6h"` |
+/// | `backoff = "200ms..1m"` | the delay before the first retry, and the maximum delay; it doubles with each retry, and each is shortened by up to 20 % at random | `"30s..6h"` |
 /// | `output = Receipt` | the type that the handler returns, without quotes | `()` |
 /// | `crate = "queue_core"` | the path of the crate with the trait | `"::queue"` |
 ///
@@ -64,7 +65,10 @@ use syn::{DeriveInput, Error, parse_macro_input};
 #[proc_macro_derive(Task, attributes(task))]
 pub fn derive_task(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    options::read(&input)
-        .map_or_else(Error::into_compile_error, |options| expand::task(&input.ident, &options))
-        .into()
+    let (options, errors) = options::read(&input);
+    let errors = errors.map(Error::into_compile_error);
+    // Also after an error, because otherwise each use of the type would be one more error.
+    let can_implement = errors.is_none() || input.generics.params.is_empty();
+    let task = can_implement.then(|| expand::task(&input.ident, &options));
+    quote!(#errors #task).into()
 }

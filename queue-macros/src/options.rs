@@ -32,8 +32,9 @@ pub(crate) struct JobOptions {
     pub(crate) backoff: Option<(Duration, Duration)>,
 }
 
-/// Reads the options of a type, and checks that the type can be a task.
-pub(crate) fn read(input: &DeriveInput) -> Result<Options> {
+/// Reads the options of a type, and checks that the type can be a task. Returns the options as far
+/// as they are right, and the errors.
+pub(crate) fn read(input: &DeriveInput) -> (Options, Option<Error>) {
     let mut reader = Reader::default();
     shape::check(input, &mut reader.errors);
     for attribute in input.attrs.iter().filter(|attribute| attribute.path().is_ident("task")) {
@@ -84,15 +85,19 @@ impl Reader {
         Ok(())
     }
 
-    fn finish(self, task: &Ident) -> Result<Options> {
+    fn finish(mut self, task: &Ident) -> (Options, Option<Error>) {
         let missing = || Err(Error::new(task.span(), "missing kind: add `#[task(kind = \"…\")]`"));
-        let kind = self.errors.finish(self.kind.unwrap_or_else(missing))?;
-        Ok(Options {
+        let kind = self.kind.unwrap_or_else(missing).unwrap_or_else(|error| {
+            self.errors.push(error);
+            LitStr::new("invalid", task.span())
+        });
+        let options = Options {
             kind,
             output: self.output.unwrap_or_else(|| parse_quote!(())),
             crate_path: self.crate_path.unwrap_or_else(|| parse_quote!(::queue)),
             job: self.job,
-        })
+        };
+        (options, self.errors.into_one())
     }
 }
 

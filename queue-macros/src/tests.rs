@@ -7,7 +7,8 @@ use crate::{expand, options};
 
 fn derive(input: &str) -> Result<String> {
     let input = parse_str(input)?;
-    options::read(&input).map(|options| expand::task(&input.ident, &options).to_string())
+    let (options, errors) = options::read(&input);
+    errors.map_or_else(|| Ok(expand::task(&input.ident, &options).to_string()), Err)
 }
 
 fn faults_of(input: &str) -> Vec<String> {

@@ -5,10 +5,11 @@ use queue_core::backend::{LiveRow, OutcomeRow, Stored};
 use tokio::time::timeout;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
-use crate::config::{PostgresConfig, Schema};
+use crate::config::PostgresConfig;
 use crate::connections::Connections;
 use crate::error::{Effect, Fault, Outcome};
 use crate::row;
+use crate::schema_name::Schema;
 use crate::statements::filled;
 
 /// Reads all rows in one snapshot.

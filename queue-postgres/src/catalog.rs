@@ -1,7 +1,7 @@
 //! The objects of the queue in the schema, by name. No other object of the schema is changed.
 
-use crate::config::Schema;
 use crate::rights::Rights;
+use crate::schema_name::Schema;
 
 /// A function of the schema.
 #[derive(Debug, Clone, Copy)]

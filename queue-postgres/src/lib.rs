@@ -32,6 +32,7 @@ mod prune;
 mod ready_queues;
 mod rights;
 mod row;
+mod schema_name;
 mod server;
 mod sessions;
 mod settle;
@@ -42,21 +43,21 @@ mod url;
 mod wake;
 mod worker;
 
-#[doc = include_str!("../../docs/postgres-enqueue.md")]
+#[doc = include_str!("../docs/postgres-enqueue.md")]
 pub mod enqueue_from_sql {}
 
-#[doc = include_str!("../../docs/database-urls.md")]
+#[doc = include_str!("../docs/database-urls.md")]
 pub mod database_urls {}
 
 pub use backend::PostgresBackend;
 pub use config::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_CONNECTIONS, DEFAULT_HEAD_INTERVAL, DEFAULT_HEAD_SHARE,
     DEFAULT_HEARTBEAT_TIMEOUT, DEFAULT_NOTIFY_INTERVAL, DEFAULT_PARKED_LOCK_TIMEOUT, DEFAULT_PING_INTERVAL,
-    DEFAULT_POLL_INTERVAL, DEFAULT_POOL_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, DEFAULT_SCHEMA, Migrate, Pooler,
-    PostgresConfig,
+    DEFAULT_POLL_INTERVAL, DEFAULT_POOL_TIMEOUT, DEFAULT_REQUEST_TIMEOUT, Migrate, Pooler, PostgresConfig,
 };
 pub use migrate::migrations_sql;
 pub use rights::{Rights, rights_sql};
+pub use schema_name::DEFAULT_SCHEMA;
 
 /// The driver and its pool in the versions that this crate uses.
 pub use deadpool_postgres;

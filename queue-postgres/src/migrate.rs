@@ -12,10 +12,11 @@ use tokio_postgres::{Client, GenericClient, Transaction};
 
 use self::definition::{CURRENT, Definition, ledger, lock};
 pub use self::script::migrations_sql;
-use crate::config::{Migrate, PostgresConfig, Schema};
+use crate::config::{Migrate, PostgresConfig};
 use crate::connections::{Connections, Parameter};
 use crate::error::{Effect, Fault, Outcome};
 use crate::row;
+use crate::schema_name::Schema;
 use crate::statements::filled;
 
 const OPERATION: &str = "migrate the schema";

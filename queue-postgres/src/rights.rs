@@ -3,7 +3,7 @@
 use queue_core::{Error, Result};
 
 use crate::catalog::{FUNCTIONS, closed_to_public, functions, tables};
-use crate::config::Schema;
+use crate::schema_name::Schema;
 
 /// PostgreSQL cuts longer names, so that they could name another role.
 const MAX_ROLE_BYTES: usize = 63;
@@ -14,7 +14,7 @@ const PSEUDO_ROLES: &[&str] = &["public", "none"];
 
 /// The purpose of a role.
 ///
-#[doc = include_str!("../../docs/postgres-rights.md")]
+#[doc = include_str!("../docs/postgres-rights.md")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rights {

@@ -2,8 +2,8 @@
 
 use tokio_postgres::types::Type;
 
-use crate::config::Schema;
 use crate::connections::Statement;
+use crate::schema_name::Schema;
 
 /// Each statement is in `sql/<field>.sql`.
 #[derive(Debug)]

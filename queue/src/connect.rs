@@ -119,7 +119,8 @@ fn url_from(read: impl Fn(&str) -> Result<String, VarError>) -> Result<String> {
 }
 
 fn unsupported(what: &str) -> Error {
-    refuse(&format!("no backend of this build supports {what}; it supports {}", schemes()))
+    let fault = format!("no backend of this build supports {what}; it supports {}", schemes());
+    refuse(&format!("{fault}; a feature of the crate `queue` adds a backend"))
 }
 
 /// Security: the error never contains the URL, because it may contain a password.

@@ -11,6 +11,7 @@ mod futures;
 mod kept_apart;
 mod markdown;
 mod names;
+mod published;
 mod source;
 mod words;
 
@@ -33,6 +34,9 @@ pub(crate) fn run() -> Result<()> {
     report.step("dependencies kept apart", kept_apart::check);
     report.step("clippy", compiler::clippy);
     report.step("rustdoc", compiler::rustdoc);
+    report.step("cargo package", || Ok(published::package(&workspace)));
+    report.step("oldest Rust", || published::oldest_rust(&workspace));
+    report.step("cargo deny", published::dependencies);
     for set in feature_sets::of(&workspace.packages) {
         report.step(&format!("cargo check: {set}"), || set.check());
     }

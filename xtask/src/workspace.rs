@@ -25,6 +25,15 @@ pub(crate) struct Package {
     /// Each feature with the features it enables.
     pub(crate) features: BTreeMap<String, Vec<String>>,
     pub(crate) targets: Vec<Target>,
+    pub(crate) rust_version: Option<String>,
+    /// The registries that it may be published to; `None` means any.
+    pub(crate) publish: Option<Vec<String>>,
+}
+
+impl Package {
+    pub(crate) fn is_published(&self) -> bool {
+        self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
 }
 
 /// A target of a package: a library, a program, an example, a test.

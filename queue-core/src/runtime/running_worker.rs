@@ -27,6 +27,10 @@ pub struct RunningWorker {
 impl RunningWorker {
     pub(super) fn new(state: WorkerState, control: Option<ControlThread>) -> Self {
         let state = Arc::new(state);
+        for backend in &state.backends {
+            let (kinds, queues, slots) = (&*backend.kinds, &backend.queues, state.settings.slots);
+            tracing::info!(backend = backend.backend.name(), ?kinds, ?queues, slots, "the worker starts");
+        }
         let tasks = Some(start_tasks(&state));
         Self { state, tasks, control }
     }

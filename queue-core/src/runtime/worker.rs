@@ -116,7 +116,9 @@ impl Worker {
         self
     }
 
-    /// Runs this many jobs at the same time (default: [`DEFAULT_SLOTS`](super::DEFAULT_SLOTS)).
+    /// Runs this many jobs at the same time (default: 32,
+    /// [`DEFAULT_SLOTS`](super::DEFAULT_SLOTS)).
+    #[doc(alias = "concurrency")]
     pub fn slots(mut self, slots: usize) -> Self {
         self.settings.slots = slots;
         self
@@ -171,7 +173,7 @@ impl Worker {
     /// ```
     ///
     /// The crate `queue` has such a signal: `queue::terminated()`, which is SIGTERM or Ctrl-C.
-    /// `grace` is that of [`RunningWorker::shutdown`].
+    /// `grace` and the report are those of [`RunningWorker::shutdown`].
     ///
     /// # Errors
     /// Those of [`start`](Self::start).

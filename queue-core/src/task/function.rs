@@ -16,7 +16,8 @@ use crate::{Handler, HandlerResult, JobContext, JobError, Payload, Stop, TaskOpt
 /// that implement [`FromContext`].
 ///
 /// It returns a `Result<T::Output, E>`, for any error that converts into a [`JobError`]. `Args` is
-/// the tuple of its further parameters, which the compiler infers. The trait is implemented for all
+/// the tuple of its further parameters, which the compiler infers. A closure must name its error
+/// type: `|job: Greet| async { HandlerResult::Ok(()) }`. The trait is implemented for all
 /// such functions and is not meant to be implemented by hand.
 ///
 /// ```
@@ -39,9 +40,11 @@ use crate::{Handler, HandlerResult, JobContext, JobError, Payload, Stop, TaskOpt
     note = "a handler is an `async fn(job: T, …) -> HandlerResult<T::Output>`; check that",
     note = "- the first parameter is the payload, and its type `T` derives `Task`",
     note = "- the others implement `FromContext`: `State<…>`, `JobContext`, `JobId`, `JobQueue`, …",
+    note = "- all of them are taken by value",
     note = "- it returns the `output` of the task, which is `()` if none is given",
-    note = "- its error is a `JobError`, or any error or text, which converts into one",
+    note = "- its error is a `JobError`, a text, or any error that is `Send + Sync`",
     note = "- its future is `Send`: it holds no `Rc` and no lock guard across an `.await`",
+    note = "the types, written out, show which: `.handle::<T, (State<…>, JobId)>(function)`",
     note = "a function that blocks its thread is registered with `handle_blocking`"
 )]
 pub trait TaskFunction<T: Task, Args>: Send + Sync + 'static {
@@ -60,8 +63,10 @@ pub trait TaskFunction<T: Task, Args>: Send + Sync + 'static {
     note = "a blocking handler is a `fn(job: T, …) -> HandlerResult<T::Output>`; check that",
     note = "- the first parameter is the payload, and its type `T` derives `Task`",
     note = "- the others implement `FromContext`: `State<…>`, `JobContext`, `JobId`, `JobQueue`, …",
+    note = "- all of them are taken by value",
     note = "- it returns the `output` of the task, which is `()` if none is given",
-    note = "- its error is a `JobError`, or any error or text, which converts into one",
+    note = "- its error is a `JobError`, a text, or any error that is `Send + Sync`",
+    note = "the types, written out, show which: `.handle_blocking::<T, (State<…>, JobId)>(function)`",
     note = "an `async fn` is registered with `handle`"
 )]
 pub trait BlockingTaskFunction<T: Task, Args>: Send + Sync + 'static {

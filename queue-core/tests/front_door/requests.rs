@@ -53,7 +53,7 @@ async fn request_sets_retries_and_time() {
 #[tokio::test]
 async fn repeated_id_is_known() {
     let (jobs, id) = (queue(), JobId::generate());
-    let enqueue = || jobs.enqueue(Charge { order: 1 }).id(id);
+    let enqueue = || jobs.enqueue(Charge { order: 1 }).with_id(id);
     let (first, again) = (enqueue().await.unwrap(), enqueue().await.unwrap());
     assert_eq!((first.id(), again.id()), (id, id));
     assert_eq!((first.is_new(), again.is_new()), (true, false));

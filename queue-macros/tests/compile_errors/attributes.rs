@@ -1,32 +1,40 @@
 //! Wrong options of a task.
 
+use queue_core::{Enqueue, JobQueue};
 use queue_macros::Task;
+use serde::{Deserialize, Serialize};
 
-#[derive(Task)]
+#[derive(Serialize, Deserialize, Task)]
+#[task(crate = "queue_core")]
 struct NoKind;
 
-#[derive(Task)]
+// No further error where the type is used.
+fn enqueue(jobs: &JobQueue) -> Enqueue<NoKind> {
+    jobs.enqueue(NoKind)
+}
+
+#[derive(Serialize, Deserialize, Task)]
 #[task(kind = "two words", crate = "queue_core")]
 struct BadKind;
 
-#[derive(Task)]
-#[task(kind = "greet", retries = 3, cron = "30 2 * * *")]
+#[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", retries = 3, cron = "30 2 * * *", crate = "queue_core")]
 struct UnknownOptions;
 
-#[derive(Task)]
-#[task(kind = "greet", timeout = "20", backoff = "1m..1s")]
+#[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", timeout = "20", backoff = "1m..1s", crate = "queue_core")]
 struct BadDurations;
 
-#[derive(Task)]
-#[task(kind = "greet", priority = 40000, max_retries = "3")]
+#[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", priority = 40000, max_retries = "3", crate = "queue_core")]
 struct BadNumbers;
 
-#[derive(Task)]
-#[task(kind = "greet")]
+#[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", crate = "queue_core")]
 struct Generic<T>(T);
 
-#[derive(Task)]
-#[task(kind = "greet")]
+#[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", crate = "queue_core")]
 struct Borrows<'a>(&'a str);
 
 fn main() {}

@@ -3,7 +3,7 @@
 use queue_core::backend::{DEADLINE_PASSED_ERROR, Migration, WORKER_LOST_ERROR};
 
 use crate::catalog::{FUNCTIONS, Function, VIEWS, closed_to_public, signature};
-use crate::config::Schema;
+use crate::schema_name::Schema;
 use crate::statements::filled;
 
 /// All parts of one version of the schema.

@@ -3,7 +3,7 @@
 use queue_core::Result;
 
 use super::definition::{CURRENT, Definition, ledger, lock};
-use crate::config::Schema;
+use crate::schema_name::Schema;
 
 /// Returns a script that creates or migrates a schema of this name, for `psql` and other migration
 /// tools. It may be run again; an up-to-date schema stays unchanged.

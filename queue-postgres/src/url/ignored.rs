@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn each_name_is_documented() {
-        let page = include_str!("../../../docs/database-urls.md");
+        let page = include_str!("../../docs/database-urls.md");
         let names = IGNORED.iter().map(|(name, ..)| name).chain(REFUSED.iter().map(|(name, _)| name));
         for name in names {
             assert!(page.contains(name), "{name}");

@@ -93,7 +93,7 @@ fn debug_hides_the_password() {
 
 #[test]
 fn each_accepted_name_is_documented() {
-    let page = include_str!("../../../docs/database-urls.md");
+    let page = include_str!("../../docs/database-urls.md");
     for name in DRIVERS.iter().chain(OURS) {
         assert!(page.contains(name), "{name}");
     }

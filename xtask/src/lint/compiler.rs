@@ -21,7 +21,7 @@ pub(super) fn rustdoc() -> Result<Vec<Problem>> {
     Ok(verdict("rustdoc", command.env("RUSTDOCFLAGS", "-D warnings")))
 }
 
-fn verdict(tool: &str, command: &mut Command) -> Vec<Problem> {
+pub(super) fn verdict(tool: &str, command: &mut Command) -> Vec<Problem> {
     match stream(command) {
         Ok(()) => Vec::new(),
         Err(error) => vec![Problem::of(tool, format!("{error:#}; its findings are above"))],

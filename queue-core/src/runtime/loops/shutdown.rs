@@ -29,6 +29,7 @@ pub(crate) async fn shut_down(
     if let Some(deadline) = deadline {
         let _ = worker.shutdown_deadline.set(deadline);
     }
+    tracing::info!(running = worker.running_jobs(), ?grace, "the worker shuts down");
     worker.stop.claims.cancel();
     // A claim whose reply arrives from now on releases its jobs. One without a reply leaves its
     // jobs leased until the worker expires.
@@ -44,14 +45,14 @@ pub(crate) async fn shut_down(
     }
     ends_within(&worker, cancellation_grace, wait_all(tasks.claims)).await;
     worker.release_waiting();
-    let running = worker.backends.iter().map(|backend| worker.slots.running(backend.index).len());
-    let abandoned = running.sum();
+    let abandoned = worker.running_jobs();
     // The storage may not answer. Leases that cannot be settled end when the worker expires.
     let patience = worker.settings.outage_backoff_cap;
     worker.stop.settles.cancel();
     ends_within(&worker, patience, wait_all(tasks.settles)).await;
     worker.stop.heartbeats.cancel();
     ends_within(&worker, patience, wait_all(tasks.heartbeats)).await;
+    tracing::info!(abandoned, "the worker has shut down");
     ShutdownReport { abandoned }
 }
 

@@ -75,6 +75,11 @@ impl WorkerState {
         self.slots.next_job(|| self.now(), announce_room).await
     }
 
+    /// The number of handlers that run.
+    pub(crate) fn running_jobs(&self) -> usize {
+        self.backends.iter().map(|backend| self.slots.running(backend.index).len()).sum()
+    }
+
     /// Cancels a job: settles it at once if it has not started, and otherwise asks it to stop.
     pub(crate) fn cancel(&self, backend: &ServedBackend, id: JobId) {
         if let Some(job) = self.slots.remove(backend.index, id) {
