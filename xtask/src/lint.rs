@@ -34,7 +34,7 @@ pub(crate) fn run() -> Result<()> {
     report.step("dependencies kept apart", kept_apart::check);
     report.step("clippy", compiler::clippy);
     report.step("rustdoc", compiler::rustdoc);
-    report.step("cargo package", || Ok(published::package(&workspace)));
+    report.step("cargo package", || published::package(&workspace));
     report.step("oldest Rust", || published::oldest_rust(&workspace));
     report.step("cargo deny", published::dependencies);
     for set in feature_sets::of(&workspace.packages) {

@@ -83,8 +83,14 @@ mod tests {
     fn sets_of(features: &[(&str, &[&str])]) -> Vec<String> {
         let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         let features = features.iter().map(|(name, on)| ((*name).to_owned(), owned(on))).collect();
-        let package =
-            Package { name: "p".to_owned(), features, targets: vec![], rust_version: None, publish: None };
+        let package = Package {
+            name: "p".to_owned(),
+            version: "1.0.0".to_owned(),
+            features,
+            targets: vec![],
+            rust_version: None,
+            publish: None,
+        };
         of(&[package]).iter().map(ToString::to_string).collect()
     }
 

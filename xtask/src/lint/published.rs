@@ -1,22 +1,55 @@
 //! What a registry and its users need of the published crates.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
 
 use super::compiler::verdict;
-use crate::process::{capture, cargo};
+use crate::process::{capture, cargo, stream};
 use crate::report::Problem;
-use crate::workspace::Workspace;
+use crate::workspace::{Package, Workspace};
 
-/// Packages each crate that may be published, and builds it from the package alone. So a file that
-/// is included from outside of the crate is found.
-pub(super) fn package(workspace: &Workspace) -> Vec<Problem> {
-    let mut command = cargo(["package", "--locked", "--allow-dirty"]);
-    for package in workspace.packages.iter().filter(|package| package.is_published()) {
+/// Packages each crate that may be published, and checks the packages as one workspace. So a file
+/// that is included from outside of its crate is found.
+///
+/// `cargo package` can check them too, but keeps the unpacked packages of an earlier run if their
+/// version is the same.
+pub(super) fn package(workspace: &Workspace) -> Result<Vec<Problem>> {
+    let published: Vec<&Package> = workspace.packages.iter().filter(|p| p.is_published()).collect();
+    let mut command = cargo(["package", "--locked", "--allow-dirty", "--no-verify"]);
+    for package in &published {
         command.args(["--package", &package.name]);
     }
-    verdict("package", &mut command)
+    let problems = verdict("package", &mut command);
+    if !problems.is_empty() {
+        return Ok(problems);
+    }
+    let folder = workspace.root.join("target/unpacked");
+    unpack(workspace, &published, &folder)?;
+    let mut check = cargo(["check", "--workspace", "--all-features", "--target-dir", "target/packages"]);
+    Ok(verdict("check of the packages", check.arg("--manifest-path").arg(folder.join("Cargo.toml"))))
+}
+
+fn unpack(workspace: &Workspace, published: &[&Package], folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    fs::create_dir_all(folder)?;
+    let (mut members, mut patches) = (String::new(), String::new());
+    for Package { name, version, .. } in published {
+        let file = workspace.root.join(format!("target/package/{name}-{version}.crate"));
+        stream(Command::new("tar").arg("-xzf").arg(file).arg("-C").arg(folder))?;
+        members += &format!("\"{name}-{version}\", ");
+        patches += &format!("{name} = {{ path = \"{name}-{version}\" }}\n");
+    }
+    let manifest =
+        format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n\n[patch.crates-io]\n{patches}");
+    fs::write(folder.join("Cargo.toml"), manifest)?;
+    // The same versions of the dependencies.
+    fs::copy(workspace.root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
+    Ok(())
 }
 
 /// Checks the published crates with the oldest Rust that their manifests name, if that toolchain is
