@@ -1,6 +1,6 @@
 //! The options of a measurement, with defaults filled in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -56,7 +56,10 @@ impl Plan {
         let rounds = usize::try_from(cli.rounds)?;
         let server = match (cli.backend, &cli.url) {
             (BackendName::Postgres, Some(url)) => Some(Server::given(url)),
-            (BackendName::Postgres, None) => Some(Server::start(&dir)?),
+            (BackendName::Postgres, None) => Some(match &cli.dir {
+                Some(dir) => Server::start(&[dir])?,
+                None => Server::start(&[&dir, Path::new(ELSEWHERE)])?,
+            }),
             (backend, Some(_)) => bail!("--url names a PostgreSQL server, but the backend is {backend}"),
             (BackendName::Memory | BackendName::Sqlite, None) => None,
         };
@@ -93,6 +96,10 @@ const fn default_jobs(workload: Workload) -> usize {
         Workload::Idle => 0,
     }
 }
+
+/// A folder on a disk that every account has access to. PostgreSQL refuses to run as root, and its
+/// own account may have no access to a checkout in the home of root.
+const ELSEWHERE: &str = "/var/tmp";
 
 /// The folder of this program, because it is on a disk, unlike the system's temporary folder.
 fn folder_of_this_program() -> Result<PathBuf> {

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
 
 use crate::account::Account;
@@ -27,15 +27,14 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Creates a folder below `parent`, or below the system's folder for temporary files.
-    pub(crate) fn create(parent: Option<&Path>) -> Result<Self> {
+    /// Creates a folder below the first of `parents` that the account of the server has access to.
+    /// Without parents, creates it below the system's folder for temporary files.
+    pub(crate) fn create(parents: &[PathBuf], progress: fn(&str)) -> Result<Self> {
         let account = Account::for_programs()?;
-        let parent = match parent {
-            Some(parent) => accessible(parent, account.as_ref())?,
-            // On some systems, the temporary folder of an account is closed to other accounts.
-            None => accessible(&env::temp_dir(), account.as_ref())
-                .or_else(|error| accessible(Path::new("/tmp"), account.as_ref()).map_err(|_| error))?,
-        };
+        // On some systems, the temporary folder of an account is closed to other accounts.
+        let temporary = [env::temp_dir(), PathBuf::from("/tmp")];
+        let parents = if parents.is_empty() { &temporary } else { parents };
+        let parent = first_accessible(parents, account.as_ref(), progress)?;
         let folder = tempfile::Builder::new()
             .prefix("queue-testserver-")
             .permissions(Permissions::from_mode(0o700))
@@ -97,6 +96,22 @@ impl Drop for Folder {
 }
 
 /// The folder with links resolved, if the account has access to it.
+fn first_accessible(folders: &[PathBuf], account: Option<&Account>, progress: fn(&str)) -> Result<PathBuf> {
+    let mut refusal = None;
+    for folder in folders {
+        match accessible(folder, account) {
+            Ok(folder) => {
+                if let Some(refusal) = &refusal {
+                    progress(&format!("{refusal:#}; its data is in {} instead", folder.display()));
+                }
+                return Ok(folder);
+            }
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| anyhow!("no folder for the server was given")))
+}
+
 fn accessible(folder: &Path, account: Option<&Account>) -> Result<PathBuf> {
     let folder = fs::canonicalize(folder)
         .with_context(|| format!("failed to find the folder {}", folder.display()))?;

@@ -1,5 +1,6 @@
-//! Installs a Debian package, only for root and only on Debian.
+//! Installs a Debian package: only on Debian, only for root, and only if that is allowed.
 
+use std::env;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -16,13 +17,33 @@ const INSTALL: &str = include_str!("sh/install.sh");
 /// with apt-get.
 const LOCK: &str = "/var/cache/apt/queue-testserver.lock";
 
+/// Allows root to install what is missing if it is `1`, like the variable `CI` with any value.
+/// `cargo xtask test` sets it.
+pub const INSTALL_VARIABLE: &str = "QUEUE_TEST_INSTALL";
+
+/// Whether the environment allows to install packages.
+pub(crate) fn is_allowed() -> bool {
+    env::var_os("CI").is_some_and(|value| !value.is_empty())
+        || env::var_os(INSTALL_VARIABLE).is_some_and(|value| value == "1")
+}
+
 /// Installs a package unless `present` returns true. Calls `present` again under the lock.
-pub(crate) fn package(name: &str, progress: fn(&str), present: impl Fn() -> Result<bool>) -> Result<()> {
+pub(crate) fn package(
+    name: &str,
+    allowed: bool,
+    progress: fn(&str),
+    present: impl Fn() -> Result<bool>,
+) -> Result<()> {
     if !Path::new("/usr/bin/apt-get").exists() {
         bail!("please install {name}");
     }
     if !is_root()? {
         bail!("please install it: sudo apt-get install {name}");
+    }
+    if !allowed {
+        bail!(
+            "please install it: apt-get install {name} (or set {INSTALL_VARIABLE}=1, to let the tests do it)"
+        );
     }
     let lock = File::create(LOCK).with_context(|| format!("failed to open {LOCK}"))?;
     lock.lock().with_context(|| format!("failed to lock {LOCK}"))?;

@@ -26,6 +26,7 @@ mod server;
 mod shared;
 mod upstream;
 
+pub use install::INSTALL_VARIABLE;
 pub use options::Options;
 pub use pgbouncer::PgBouncer;
 pub use programs::Programs;

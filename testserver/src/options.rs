@@ -7,7 +7,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(crate) durability: Durability,
-    pub(crate) folder: Option<PathBuf>,
+    pub(crate) folders: Vec<PathBuf>,
+    pub(crate) installs: bool,
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) tls: Option<Tls>,
     pub(crate) progress: fn(&str),
@@ -33,7 +34,14 @@ impl Options {
     /// survive a crash of the server.
     pub fn throwaway() -> Self {
         let progress = |_: &str| {};
-        Self { durability: Durability::Throwaway, folder: None, parameters: vec![], tls: None, progress }
+        Self {
+            durability: Durability::Throwaway,
+            folders: vec![],
+            installs: false,
+            parameters: vec![],
+            tls: None,
+            progress,
+        }
     }
 
     /// For benches: commits are as durable as by default.
@@ -41,10 +49,18 @@ impl Options {
         Self { durability: Durability::Durable, ..Self::throwaway() }
     }
 
-    /// The parent of the server's folder (default: the system's folder for temporary files).
+    /// The parent of the server's folder (default: the system's folder for temporary files). Of
+    /// several, the first one that the account of the server has access to.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
+        self.folders.push(folder.into());
+        self
+    }
+
+    /// Lets root install PostgreSQL if there is none, whatever the environment says.
+    #[must_use]
+    pub fn installs(mut self) -> Self {
+        self.installs = true;
         self
     }
 

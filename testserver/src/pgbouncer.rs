@@ -47,7 +47,7 @@ impl PgBouncer {
     pub fn start(upstream_url: &str) -> Result<Self> {
         let upstream = Upstream::parse(upstream_url)?;
         let program = program()?;
-        let folder = Folder::create(None)?;
+        let folder = Folder::create(&[], |_| {})?;
         for _ in 0..TRIES {
             let port = port::free()?;
             folder.write("pgbouncer.ini", &configuration(&upstream, port))?;
@@ -82,7 +82,8 @@ fn program() -> Result<PathBuf> {
     if let Some(program) = find() {
         return Ok(program);
     }
-    install::package("pgbouncer", |_| {}, || Ok(find().is_some())).context("found no PgBouncer")?;
+    install::package("pgbouncer", install::is_allowed(), |_| {}, || Ok(find().is_some()))
+        .context("found no PgBouncer")?;
     find().context("the installed package has no PgBouncer")
 }
 

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::install;
 use crate::search::Search;
+use crate::{Options, install};
 
 /// A folder with the programs of one version of PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +17,21 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds the programs. On Debian, root installs them if there are none, and `progress` gets a
-    /// line before.
+    /// Finds the programs. On Debian, root installs them if there are none and the options or the
+    /// environment allow it; `progress` gets a line before.
     ///
     /// Searches in this order: the folder in `QUEUE_TEST_POSTGRES_BIN`, the folders of `PATH`, and
     /// the folders of PostgreSQL packages, newest version first.
-    pub fn find(progress: fn(&str)) -> Result<Self> {
+    pub fn find(options: &Options) -> Result<Self> {
         let search = Search::of_this_system();
         if let Some(folder) = search.find()? {
             return Ok(Self { folder });
         }
-        install::package("postgresql", progress, || search.find().map(|found| found.is_some()))
-            .context("found no PostgreSQL server")?;
+        let is_allowed = options.installs || install::is_allowed();
+        install::package("postgresql", is_allowed, options.progress, || {
+            search.find().map(|found| found.is_some())
+        })
+        .context("found no PostgreSQL server")?;
         let folder = search.find()?.context("the installed package has no PostgreSQL server")?;
         Ok(Self { folder })
     }

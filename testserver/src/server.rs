@@ -51,8 +51,8 @@ pub enum Shutdown {
 impl Server {
     /// Creates a server and waits until it accepts connections, which takes about a second.
     pub fn start(options: &Options) -> Result<Self> {
-        let programs = Programs::find(options.progress)?;
-        let folder = Folder::create(options.folder.as_deref())?;
+        let programs = Programs::find(options)?;
+        let folder = Folder::create(&options.folders, options.progress)?;
         initialize(&programs, &folder).context("failed to create a PostgreSQL server")?;
         configuration::write(&folder, options)?;
         let mut server = Self { running: None, folder, programs, port: 0 };

@@ -6,7 +6,7 @@ mod outside;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use queue_testserver::{Options, Server, URL_VARIABLE, given_url};
+use queue_testserver::{INSTALL_VARIABLE, Options, Server, URL_VARIABLE, given_url};
 
 use crate::process::{cargo, stream_lines};
 use failures::Failures;
@@ -22,6 +22,8 @@ pub(crate) fn run(all: bool, args: &[String]) -> Result<()> {
     let server = postgres()?;
     // A failing program must not hide the failures of the others.
     let mut command = cargo(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    // For PgBouncer, which the test programs start by themselves.
+    command.env(INSTALL_VARIABLE, "1");
     if let Some(server) = &server {
         command.env(URL_VARIABLE, server.url());
     }
@@ -52,7 +54,7 @@ fn postgres() -> Result<Option<Server>> {
         println!("test: PostgreSQL at the address in {URL_VARIABLE}");
         return Ok(None);
     }
-    let options = Options::throwaway().progress(|line| println!("test: {line}"));
+    let options = Options::throwaway().installs().progress(|line| println!("test: {line}"));
     let server = Server::start(&options).context("the tests need a PostgreSQL server")?;
     let programs = server.programs();
     let (version, folder) = (programs.version()?, programs.folder().display());

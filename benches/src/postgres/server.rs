@@ -25,11 +25,12 @@ impl Server {
         Self { url: url.to_owned(), started: None }
     }
 
-    /// Starts a server with its data in the folder and the default durability of PostgreSQL.
-    pub(crate) fn start(dir: &Path) -> Result<Self> {
+    /// Starts a server with its data in the first of the folders that its account has access to,
+    /// and the default durability of PostgreSQL.
+    pub(crate) fn start(folders: &[&Path]) -> Result<Self> {
         // No checkpoint happens during a measurement. Each measurement begins with one.
-        let options = Options::durable()
-            .folder(dir)
+        let options = folders.iter().fold(Options::durable(), |options, folder| options.folder(*folder));
+        let options = options
             .parameter("max_wal_size", "4GB")
             .parameter("checkpoint_timeout", "30min")
             .progress(|line| eprintln!("{line}"));
