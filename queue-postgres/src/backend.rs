@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
@@ -230,6 +230,11 @@ impl Inspect for PostgresBackend {
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
         self.run(|core| async move { inspect::list(&core, &request).await }).await
+    }
+
+    async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        let queues = queues.to_vec();
+        self.run(|core| async move { inspect::next_ready(&core, &queues).await }).await
     }
 }
 

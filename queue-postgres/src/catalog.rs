@@ -69,6 +69,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("heartbeat", "timestamptz, uuid, uuid[], uuid[], text[], text[]", WORKER),
     function("retire", "uuid", WORKER),
     function("ready_queues", "timestamptz, text[], text[]", WORKER),
+    function("next_ready", "text[]", Callers::Roles(&[Rights::Worker, Rights::Reader])),
     function("claim", CLAIM, WORKER),
     function("leases", "uuid, uuid", WORKER),
     function("settle", SETTLE, WORKER),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use queue_core::backend::{AttemptError, JobRecord, ListRequest};
+use queue_core::backend::{AttemptError, JobRecord, ListRequest, NextReady};
 use queue_core::{Error, ErrorKind, JobId, Kind, Progress, QueueName, Result};
 use tokio_postgres::Row;
 
@@ -39,6 +39,18 @@ pub(crate) async fn list(core: &Core, request: &ListRequest) -> Result<Vec<JobRe
         rows.iter().map(record).collect::<Outcome<_>>()
     };
     read.await.map_err(|fault: Fault| fault.into_error("list jobs", Effect::Reads))
+}
+
+/// The first ready job of each kind in these queues.
+pub(crate) async fn next_ready(core: &Core, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+    let read = async {
+        let queues: Vec<&str> = queues.iter().map(QueueName::as_str).collect();
+        let rows = core.query(&core.statements.next_ready, &[&queues]).await?;
+        let next =
+            |row: &Row| Ok(NextReady::new(row::queue(row, 0)?, row::kind(row, 1)?, row::job_id(row, 2)?));
+        rows.iter().map(next).collect::<Outcome<_>>()
+    };
+    read.await.map_err(|fault: Fault| fault.into_error("read which jobs are next", Effect::Reads))
 }
 
 /// Fails if an answer may lack rows. Row level security hides rows silently. A server that was

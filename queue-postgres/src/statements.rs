@@ -13,6 +13,7 @@ pub(crate) struct Statements {
     pub(crate) known: Statement,
     pub(crate) claim: Statement,
     pub(crate) ready_queues: Statement,
+    pub(crate) next_ready: Statement,
     pub(crate) leases: Statement,
     pub(crate) settle: Statement,
     pub(crate) cancel: Statement,
@@ -107,6 +108,7 @@ impl Statements {
                 include_str!("sql/ready_queues.sql"),
                 &[Type::TIMESTAMPTZ, Type::TEXT_ARRAY, Type::TEXT_ARRAY],
             ),
+            next_ready: reads(include_str!("sql/next_ready.sql"), &[Type::TEXT_ARRAY]),
             leases: reads(include_str!("sql/leases.sql"), &[Type::UUID, Type::UUID]),
             settle: writes(include_str!("sql/settle.sql"), SETTLE),
             cancel: writes(

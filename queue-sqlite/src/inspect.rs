@@ -1,7 +1,7 @@
 //! Reads jobs for inspection.
 
 use async_trait::async_trait;
-use queue_core::backend::{AttemptError, Inspect, JobRecord, ListRequest};
+use queue_core::backend::{AttemptError, Inspect, JobRecord, ListRequest, NextReady};
 use queue_core::{JobId, Kind, QueueName, Result};
 use rusqlite::{Connection, Row, named_params, params};
 
@@ -11,6 +11,7 @@ use crate::{row, state, worker};
 
 const READ: &str = include_str!("sql/inspect_read.sql");
 const LIST: &str = include_str!("sql/inspect_list.sql");
+const NEXT_READY: &str = include_str!("sql/inspect_next_ready.sql");
 const ERRORS: &str = include_str!("sql/inspect_errors.sql");
 
 #[async_trait]
@@ -22,6 +23,11 @@ impl Inspect for SqliteBackend {
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
         self.read("list jobs", move |connection| list(connection, &request)).await
+    }
+
+    async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        let queues = queues.to_vec();
+        self.read("read which jobs are next", move |connection| next_ready(connection, &queues)).await
     }
 }
 
@@ -45,6 +51,19 @@ fn list(connection: &Connection, request: &ListRequest) -> Outcome<Vec<JobRecord
         records.push(record(connection, row)?);
     }
     Ok(records)
+}
+
+fn next_ready(connection: &Connection, queues: &[QueueName]) -> Outcome<Vec<NextReady>> {
+    let mut statement = connection.prepare_cached(NEXT_READY)?;
+    let mut next = Vec::new();
+    for queue in queues {
+        let mut rows = statement.query([queue.as_str()])?;
+        while let Some(row) = rows.next()? {
+            let kind = Kind::new(row.get::<_, String>(0)?).map_err(|error| corrupt(error.to_string()))?;
+            next.push(NextReady::new(queue.clone(), kind, row::job_id(row, 1)?));
+        }
+    }
+    Ok(next)
 }
 
 /// Reads the columns that both statements select.

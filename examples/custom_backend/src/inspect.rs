@@ -2,11 +2,11 @@
 
 use std::ops::Bound;
 
-use queue_core::backend::{JobRecord, ListRequest};
-use queue_core::{JobId, Result};
+use queue_core::backend::{JobRecord, ListRequest, NextReady};
+use queue_core::{JobId, Kind, QueueName, Result};
 
-use crate::error::{Doing as _, corrupt};
-use crate::layout::Id;
+use crate::error::{Doing as _, Stored as _, corrupt};
+use crate::layout::{Id, Micros};
 use crate::rows::{AsId as _, JobRow, attempt_errors, job, live, outcome};
 use crate::tables::Snapshot;
 
@@ -31,6 +31,36 @@ pub(crate) fn list(snapshot: &Snapshot, request: &ListRequest) -> Result<Vec<Job
         }
     }
     Ok(page)
+}
+
+/// Returns the first ready job of each kind. It steps from kind to kind in the index.
+pub(crate) fn next_ready(snapshot: &Snapshot, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+    let mut next = Vec::new();
+    for queue in queues {
+        if snapshot.paused.get(queue.as_str()).doing("look for paused queues")?.is_some() {
+            continue;
+        }
+        let mut after = String::new();
+        while let Some((kind, id)) = first_ready(snapshot, queue, &after)? {
+            next.push(NextReady::new(
+                queue.clone(),
+                Kind::new(&kind).stored()?,
+                JobId::from_bytes(id.to_be_bytes()),
+            ));
+            after = kind;
+        }
+    }
+    Ok(next)
+}
+
+/// Returns the first ready job of the next kind.
+fn first_ready(snapshot: &Snapshot, queue: &QueueName, after: &str) -> Result<Option<(String, Id)>> {
+    let last_of_kind = (queue.as_str(), after, i16::MAX, Micros::MAX, Id::MAX);
+    let later = (Bound::Excluded(last_of_kind), Bound::Unbounded);
+    let row = snapshot.ready.range(later).doing("read which jobs are next")?.next();
+    let Some(row) = row.transpose().doing("read which jobs are next")? else { return Ok(None) };
+    let (of, kind, _, _, id) = row.0.value();
+    Ok((of == queue.as_str()).then(|| (kind.to_owned(), id)))
 }
 
 fn is_requested(record: &JobRecord, request: &ListRequest) -> bool {

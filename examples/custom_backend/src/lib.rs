@@ -48,8 +48,8 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
-    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, RegisterRequest,
+    RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
 use queue_core::{JobId, QueueName, Result};
 use redb::{Database, DatabaseError};
@@ -156,6 +156,11 @@ impl Inspect for RedbBackend {
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
         self.reader.read(move |snapshot| inspect::list(snapshot, &request)).await
+    }
+
+    async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        let queues = queues.to_vec();
+        self.reader.read(move |snapshot| inspect::next_ready(snapshot, &queues)).await
     }
 }
 

@@ -139,6 +139,7 @@ pub(crate) struct Snapshot {
     pub(crate) outcomes: ReadOnlyTable<Id, OutcomeValue>,
     pub(crate) errors: ReadOnlyTable<ErrorKey, ErrorValue>,
     pub(crate) workers: ReadOnlyTable<Id, WorkerValue>,
+    pub(crate) ready: ReadOnlyTable<ReadyKey, Nothing>,
     pub(crate) paused: ReadOnlyTable<&'static str, Nothing>,
 }
 
@@ -151,6 +152,7 @@ impl Snapshot {
             outcomes: read_only(&transaction, OUTCOMES)?,
             errors: read_only(&transaction, ERRORS)?,
             workers: read_only(&transaction, WORKERS)?,
+            ready: read_only(&transaction, READY)?,
             paused: read_only(&transaction, PAUSED)?,
         })
     }

@@ -13,6 +13,31 @@ pub trait Inspect: Send + Sync {
 
     /// Returns a page of jobs in the order of their ids.
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>>;
+
+    /// Returns, for each kind with ready jobs in one of these queues, the job that a claim takes
+    /// next, in any order. A paused queue has none. Its cost must depend on the number of kinds,
+    /// and not on the number of jobs, because workers call it regularly.
+    async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>>;
+}
+
+/// The first ready job of a kind in a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NextReady {
+    /// The queue.
+    pub queue: QueueName,
+    /// The kind.
+    pub kind: Kind,
+    /// The job.
+    pub job: JobId,
+}
+
+impl NextReady {
+    /// The first ready job of this kind in the queue.
+    #[must_use]
+    pub const fn new(queue: QueueName, kind: Kind, job: JobId) -> Self {
+        Self { queue, kind, job }
+    }
 }
 
 /// A request for a page of jobs.

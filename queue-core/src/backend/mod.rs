@@ -89,7 +89,7 @@ pub use extensions::Extensions;
 pub(crate) use extensions::{inspect, manage};
 pub use hint::{Hint, WakeHints};
 pub use insert::{InsertReply, InsertRequest};
-pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest};
+pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest, NextReady};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
 pub use manage::Manage;
 pub use migration::{Migration, SchemaVersion, missing_migrations};

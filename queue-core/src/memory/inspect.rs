@@ -1,10 +1,11 @@
 //! Reads of jobs.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::store::Store;
-use crate::JobId;
-use crate::backend::{JobRecord, ListRequest};
+use crate::backend::{JobRecord, ListRequest, NextReady};
+use crate::{JobId, QueueName};
 
 impl Store {
     /// Returns the current record of a job.
@@ -38,6 +39,23 @@ impl Store {
                 errors,
             })
         })
+    }
+
+    /// Returns the first ready job of each kind in each queue. It reads all ready jobs, which a
+    /// storage with more of them must avoid.
+    pub(super) fn next_ready(&self, queues: &[QueueName]) -> Vec<NextReady> {
+        let mut next = Vec::new();
+        for queue in queues.iter().filter(|queue| !self.paused.contains(*queue)) {
+            let mut kinds = BTreeMap::new();
+            let levels = self.index.ready.get(queue).into_iter().flat_map(BTreeMap::values);
+            for ((_, job), kind) in levels.flatten() {
+                kinds.entry(kind).or_insert(*job);
+            }
+            next.extend(
+                kinds.into_iter().map(|(kind, job)| NextReady::new(queue.clone(), kind.clone(), job)),
+            );
+        }
+        next
     }
 
     /// Returns a page of jobs in the order of their ids.

@@ -21,8 +21,9 @@ use async_trait::async_trait;
 use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
-    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
+    WakeReceiver,
 };
 use crate::poison::ignore_poison;
 use crate::{JobId, QueueName, Result, Timestamp};
@@ -166,6 +167,10 @@ impl Inspect for MemoryBackend {
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
         Ok(self.lock().list(&request))
+    }
+
+    async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        Ok(self.lock().next_ready(queues))
     }
 }
 

@@ -56,6 +56,10 @@ pub struct WorkerSettings {
     pub prune_interval: Duration,
     /// Which jobs are old (default: [`Prune::default`]). `None` keeps everything.
     pub prune: Option<Prune>,
+    /// How long the first ready job of a kind must have waited before the worker warns, once, that
+    /// nobody takes its kind (default: 60 s). It looks at this interval, at the queues that it
+    /// serves. `None` never warns.
+    pub warn_unhandled_after: Option<Duration>,
     /// The longest time between two claims from a queue (default: 5 s). This bounds how late a job
     /// starts whose wake-up was lost.
     pub poll_interval: Duration,
@@ -88,6 +92,7 @@ impl Default for WorkerSettings {
             rescue_interval: Duration::from_secs(1),
             prune_interval: Duration::from_secs(60),
             prune: Some(Prune::default()),
+            warn_unhandled_after: Some(Duration::from_secs(60)),
             poll_interval: Duration::from_secs(5),
             active_poll_interval: Duration::from_millis(100),
             active_time: Duration::from_secs(2),
@@ -194,6 +199,14 @@ impl WorkerSettings {
     #[must_use]
     pub fn prune(mut self, prune: impl Into<Option<Prune>>) -> Self {
         self.prune = prune.into();
+        self
+    }
+
+    /// Sets how long the first ready job of a kind must have waited before the worker warns that
+    /// nobody takes its kind; `None` never warns.
+    #[must_use]
+    pub fn warn_unhandled_after(mut self, after: impl Into<Option<Duration>>) -> Self {
+        self.warn_unhandled_after = after.into();
         self
     }
 

@@ -1,16 +1,18 @@
 //! What a worker logs about its jobs.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use queue_core::{CancellationToken, HandlerResult, JobError, JobId, JobQueue, JobState, Worker};
-use tracing::subscriber::DefaultGuard;
+use queue_core::runtime::WorkerSettings;
+use queue_core::{
+    CancellationToken, EnqueuerExt as _, HandlerResult, JobError, JobId, JobQueue, JobState, Worker,
+};
 
 use crate::tasks::Charge;
 use crate::{PATIENCE, queue, wait_for};
 
-/// The lines that are logged on this thread, on which the handlers run too.
+/// All lines of this process, so that a test looks for those about its own job.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -25,23 +27,26 @@ impl Write for Log {
 }
 
 impl Log {
-    fn start() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
-            .with_ansi(false)
-            .without_time()
-            .with_writer(move || writer.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+    fn start() -> &'static Self {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(|| {
+            let log = Self::default();
+            let writer = log.clone();
+            let format = tracing_subscriber::fmt().with_ansi(false).without_time();
+            format.with_max_level(tracing::Level::DEBUG).with_writer(move || writer.clone()).init();
+            log
+        })
     }
 
-    /// The lines about a job, without their target.
-    fn of(&self, id: JobId) -> Vec<String> {
+    fn lines(&self) -> impl Iterator<Item = String> {
         let all = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        all.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The lines about a job.
+    fn of(&self, id: JobId) -> Vec<String> {
         let id = format!("id={id} ");
-        all.lines().filter(|line| line.contains(&id)).map(|line| line.trim().to_owned()).collect()
+        self.lines().filter(|line| line.contains(&id)).collect()
     }
 }
 
@@ -52,7 +57,7 @@ async fn logged(
     job: queue_core::Enqueue<Charge>,
     state: JobState,
 ) -> Vec<String> {
-    let (log, _guard) = Log::start();
+    let log = Log::start();
     let worker = worker.start().unwrap();
     let id = job.await.unwrap().id();
     wait_for(jobs, id, |job| job.state == state).await;
@@ -136,4 +141,30 @@ async fn payload_is_not_logged() {
     let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Cancelled).await;
     assert_line(&lines, "INFO", "cancelled: order 123456");
     assert_eq!(lines.iter().filter(|line| line.contains("123456")).count(), 1);
+}
+
+#[tokio::test]
+async fn kind_that_nobody_handles_is_named_once() {
+    async fn charge(_: Charge) -> HandlerResult {
+        Ok(())
+    }
+    let jobs = queue();
+    let log = Log::start();
+    let stray = jobs.enqueue_value("chrage", &7).await.unwrap();
+    let settings = WorkerSettings::default().warn_unhandled_after(Duration::from_millis(1));
+    let worker = Worker::new(&jobs).handle(charge).settings(settings).start().unwrap();
+    let warnings = || -> Vec<String> {
+        let of_this_job = format!("job={stray}");
+        log.lines().filter(|line| line.starts_with("WARN") && line.contains(&of_this_job)).collect()
+    };
+    let wait = async {
+        while warnings().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.unwrap();
+    worker.shutdown(PATIENCE).await;
+    let [warning] = &warnings()[..] else { panic!("it is logged more than once") };
+    assert!(warning.contains("no worker takes the jobs of this kind"), "{warning}");
+    assert!(warning.contains("kind=chrage queue=default"), "{warning}");
 }

@@ -30,6 +30,7 @@ pub(super) const CURRENT: Definition<'static> = Definition {
         include_str!("../../functions/claim.sql"),
         include_str!("../../functions/leases.sql"),
         include_str!("../../functions/ready_queues.sql"),
+        include_str!("../../functions/next_ready.sql"),
         include_str!("../../functions/settle.sql"),
         include_str!("../../functions/cancel.sql"),
         include_str!("../../functions/register.sql"),

@@ -59,6 +59,7 @@ const CALLS: &[(&str, &str)] = &[
     ),
     ("resume", "SELECT {s}.resume('default')"),
     ("paused", "SELECT {s}.paused()"),
+    ("next ready jobs", "SELECT * FROM {s}.next_ready('{default,last,empty}')"),
     (
         "ready queues",
         "SELECT * FROM {s}.ready_queues(NULL, '{default,last,empty}', '{handled,also-handled}')",

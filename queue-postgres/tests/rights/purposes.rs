@@ -21,6 +21,7 @@ const OF_WORKERS: &[&str] = &[
     "heartbeat",
     "leases",
     "maintain",
+    "next_ready",
     "ready_queues",
     "register",
     "retire",
@@ -154,7 +155,7 @@ async fn reader_sees_jobs_and_changes_none() {
     pauses_nothing(&*backend).await;
     role.is_refused(&schema, "SELECT {s}.enqueue('greet', '1')").await;
     changes_nothing_directly(&role, &schema).await;
-    assert_eq!(role.functions(&schema).await, sorted(&[OF_ALL, &["paused"]]));
+    assert_eq!(role.functions(&schema).await, sorted(&[OF_ALL, &["next_ready", "paused"]]));
     assert_eq!(role.tables(&schema, "SELECT").await, sorted(&[TO_READ, &["migrations"]]));
     role.remove(&schema).await;
     schema.remove().await;

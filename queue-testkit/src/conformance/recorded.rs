@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Backend, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Extensions, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
+    MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
     RetireRequest, SettleRequest, Settled, Wrapper,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result};
@@ -223,6 +223,10 @@ impl Inspect for Recorded {
             records.iter().map(|record| (record.job.id, Some(Found::from(record)))).collect()
         };
         self.read(self.reading()?.list(request), found).await
+    }
+
+    async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        self.other("next_ready", &queues, self.reading()?.next_ready(queues)).await
     }
 }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, ReadyQueuesReply, ReadyQueuesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result};
@@ -313,6 +313,11 @@ impl Inspect for Faulty {
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
         self.send(Effect::Reads, Vec::new(), |inner| async move { inner.list(request).await }).await
+    }
+
+    async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        let queues = queues.to_vec();
+        self.send(Effect::Reads, Vec::new(), |inner| async move { inner.next_ready(&queues).await }).await
     }
 }
 

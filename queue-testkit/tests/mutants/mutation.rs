@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use queue_core::backend::{
     Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest,
-    LiveRow, MaintainReply, MaintainRequest, Manage as _, ReadyQueuesReply, ReadyQueuesRequest,
+    LiveRow, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
     RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result};
@@ -126,6 +126,10 @@ pub(crate) trait Mutation: Send + Sync + 'static {
 
     async fn list(&self, sound: &Sound, request: ListRequest) -> Result<Vec<JobRecord>> {
         sound.backend.list(request).await
+    }
+
+    async fn next_ready(&self, sound: &Sound, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        sound.backend.next_ready(queues).await
     }
 
     async fn pause(&self, sound: &Sound, queue: &QueueName) -> Result<()> {

@@ -5,10 +5,11 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, InsertReply, InsertRequest, MaintainReply, MaintainRequest, ReadyQueuesReply,
-    ReadyQueuesRequest, SettleRequest, Settled, Settlement, Verdict,
+    ClaimReply, ClaimRequest, InsertReply, InsertRequest, Inspect as _, JobRecord, ListRequest,
+    MaintainReply, MaintainRequest, Manage as _, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
+    SettleRequest, Settled, Settlement, Verdict,
 };
-use queue_core::{Backend as _, Error, ErrorKind, Kind, Result, Timestamp};
+use queue_core::{Backend as _, Error, ErrorKind, JobState, Kind, QueueName, Result, Timestamp};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -20,6 +21,46 @@ mutants! {
     Q19 gives_up_a_rescue_at_its_limit => StopsAtRescueLimit::default(),
     Q19 looks_at_queues_for_the_first_kind_only => ReadsFirstKindOnly,
     Q19 names_no_queue_whose_jobs_are_only_due => OmitsDueQueues,
+    Q19 names_any_ready_job_as_the_next_one => NamesTheOldest,
+    Q19 names_jobs_of_paused_queues_as_next => NamesPausedJobs,
+}
+
+/// Names the oldest ready job of each kind, whatever its priority.
+struct NamesTheOldest;
+
+#[async_trait]
+impl Mutation for NamesTheOldest {
+    async fn next_ready(&self, sound: &Sound, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        let mut next = sound.backend.next_ready(queues).await?;
+        for next in &mut next {
+            let request = ListRequest::new(1).state(JobState::Ready);
+            let request = request.queue(next.queue.clone()).kind(next.kind.clone());
+            let oldest = sound.backend.list(request).await?;
+            if oldest[0].job.id != next.job {
+                sound.reached();
+                next.job = oldest[0].job.id;
+            }
+        }
+        Ok(next)
+    }
+}
+
+/// Names jobs that no claim takes, because their queue is paused.
+struct NamesPausedJobs;
+
+#[async_trait]
+impl Mutation for NamesPausedJobs {
+    async fn next_ready(&self, sound: &Sound, queues: &[QueueName]) -> Result<Vec<NextReady>> {
+        let mut next = sound.backend.next_ready(queues).await?;
+        for queue in sound.backend.paused().await?.into_iter().filter(|queue| queues.contains(queue)) {
+            let request = ListRequest::new(1).state(JobState::Ready).queue(queue);
+            for JobRecord { job, .. } in sound.backend.list(request).await? {
+                sound.reached();
+                next.push(NextReady::new(job.queue, job.kind, job.id));
+            }
+        }
+        Ok(next)
+    }
 }
 
 /// Omits queues that only have jobs of other kinds.

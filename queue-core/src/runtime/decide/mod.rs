@@ -10,3 +10,4 @@ pub(crate) mod heartbeat;
 pub(crate) mod outage_backoff;
 pub(crate) mod planner;
 pub(crate) mod settlement;
+pub(crate) mod unhandled;

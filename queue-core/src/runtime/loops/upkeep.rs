@@ -1,15 +1,17 @@
-//! The upkeep loop of one backend: rescues the jobs of lost workers, and prunes old jobs.
+//! The upkeep loop of one backend: rescues the jobs of lost workers, prunes old jobs, and warns of
+//! kinds that nobody handles.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::WorkerId;
-use crate::backend::{MaintainReply, MaintainRequest, Prune};
+use crate::backend::{MaintainReply, MaintainRequest, NextReady, Prune};
 use crate::runtime::decide::deadline::later;
+use crate::runtime::decide::unhandled::UnhandledKinds;
 use crate::runtime::loops::outage::Outage;
 use crate::runtime::shared::claim_signals::PlanChange;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
+use crate::{Kind, WorkerId};
 
 /// The most leases that one rescue ends.
 const RESCUE_LIMIT: u32 = 1000;
@@ -26,6 +28,8 @@ pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>)
         prune_at: later(worker.now(), jittered(&worker, worker.settings.prune_interval)),
         rescues: Outage::new(&worker, "rescue"),
         prunes: Outage::new(&worker, "prune"),
+        look_at: worker.settings.warn_unhandled_after.map(|after| later(worker.now(), after)),
+        unhandled: UnhandledKinds::default(),
     };
     loop {
         let id = tokio::select! {
@@ -33,7 +37,7 @@ pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>)
             () = worker.stop.heartbeats.cancelled() => return,
             id = backend.membership.registered() => id,
         };
-        let next = upkeep.rescue_at.min(upkeep.prune_at);
+        let next = upkeep.next();
         tokio::select! {
             biased;
             () = worker.stop.heartbeats.cancelled() => return,
@@ -50,9 +54,16 @@ struct UpkeepLoop<'a> {
     prune_at: Instant,
     rescues: Outage<'a>,
     prunes: Outage<'a>,
+    look_at: Option<Instant>,
+    unhandled: UnhandledKinds,
 }
 
 impl UpkeepLoop<'_> {
+    fn next(&self) -> Instant {
+        let next = self.rescue_at.min(self.prune_at);
+        self.look_at.map_or(next, |look_at| next.min(look_at))
+    }
+
     async fn run_due(&mut self, id: WorkerId) {
         let settings = &self.worker.settings;
         if self.rescue_at <= self.worker.now() {
@@ -65,6 +76,28 @@ impl UpkeepLoop<'_> {
                 None => false,
             };
             self.prune_at = self.next_time(has_more, settings.prune_interval);
+        }
+        if let (Some(look_at), Some(interval)) = (self.look_at, settings.warn_unhandled_after)
+            && look_at <= self.worker.now()
+        {
+            self.warn_of_unhandled().await;
+            self.look_at = Some(later(self.worker.now(), interval));
+        }
+    }
+
+    /// A backend or a role that cannot read does not warn.
+    async fn warn_of_unhandled(&mut self) {
+        let Some(inspect) = self.backend.backend.extensions().inspect else { return };
+        let next = match inspect.next_ready(&self.backend.queues).await {
+            Ok(next) => next,
+            Err(error) => return tracing::debug!(%error, "cannot look for kinds that nobody handles"),
+        };
+        let is_handled_here = |kind: &Kind| self.backend.registrations.contains_key(kind);
+        for NextReady { queue, kind, job } in self.unhandled.look(next, is_handled_here) {
+            tracing::warn!(
+                %kind, %queue, %job,
+                "no worker takes the jobs of this kind, and this worker has no handler for it"
+            );
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
-use queue_core::backend::Settled;
-use queue_core::{JobId, Token};
+use anyhow::{Context as _, ensure};
+use queue_core::backend::{NextReady, Settled};
+use queue_core::{Error, JobId, Kind, QueueName, Token};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -21,6 +21,7 @@ cases! {
     Fast q19_one_poisoned_settlement_does_not_fail_its_499_neighbours,
     Fast q19_all_that_becomes_due_at_once_is_claimed,
     Fast q19_the_leases_of_a_dead_fleet_all_come_back,
+    Fast q19_the_next_ready_job_of_each_kind_is_the_one_a_claim_takes,
 }
 
 const WALL: usize = 10_000;
@@ -214,5 +215,47 @@ async fn q19_the_leases_of_a_dead_fleet_all_come_back(kit: &Kit) -> CaseResult {
         1000,
         "the number of jobs that can be claimed again"
     );
+    Ok(())
+}
+
+/// Jobs of several kinds are ready, scheduled and running, in several queues, one of which is
+/// paused. `next_ready` must return the job that the next claim of each kind takes, and nothing of
+/// other queues.
+async fn q19_the_next_ready_job_of_each_kind_is_the_one_a_claim_takes(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let later = kit.now().saturating_add(Duration::from_secs(60));
+    kit.insert_one(kit.spec("taken").priority(9)).await?;
+    kit.claim_one(worker).await?;
+    let jobs = kit.insert(vec![
+        kit.spec("mail"),
+        kit.spec("mail").priority(3),
+        kit.spec("mail").priority(3),
+        kit.spec("resize").priority(-5),
+        kit.spec("later").run_at(later),
+        kit.spec("mail").queue("other"),
+        kit.spec("mail").queue("paused"),
+        kit.spec("mail").queue("elsewhere"),
+    ]);
+    let jobs = jobs.await?;
+    let backend = kit.backend()?;
+    let extensions = backend.extensions();
+    let names = ["default", "other", "paused", "empty"];
+    let queues = names.into_iter().map(QueueName::new).collect::<Result<Vec<_>, _>>()?;
+    let manage = extensions.manage.context("the backend offers no `manage`")?;
+    manage.pause(&queues[2]).await?;
+    let inspect = extensions.inspect.context("the backend offers no `inspect`")?;
+    let mut next = inspect.next_ready(&queues).await?;
+    next.sort_by_key(|next| (next.queue.clone(), next.kind.clone()));
+    let of = |queue: &QueueName, kind: &str, job| {
+        Ok::<_, Error>(NextReady::new(queue.clone(), Kind::new(kind)?, job))
+    };
+    let expected = [
+        of(&queues[0], "mail", jobs[1])?,
+        of(&queues[0], "resize", jobs[3])?,
+        of(&queues[1], "mail", jobs[5])?,
+    ];
+    ensure_eq!(next, expected, "the first ready job of each kind");
+    let reply = kit.claiming(worker, 1).kinds(&["mail"]).take().await?;
+    ensure_eq!(reply.jobs[0].token.job, jobs[1], "the job of a claim for kind `mail`");
     Ok(())
 }

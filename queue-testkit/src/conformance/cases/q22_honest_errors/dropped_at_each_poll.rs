@@ -105,6 +105,8 @@ async fn q22_a_read_dropped_at_any_poll_changes_nothing(kit: &Kit) -> CaseResult
     let before = kit.stored().await?;
     at_each_poll!("jobs", inspect.jobs(&ids), kit.works().await?);
     at_each_poll!("list", inspect.list(ListRequest::new(50)), kit.works().await?);
+    let queues = [QueueName::default()];
+    at_each_poll!("next_ready", inspect.next_ready(&queues), kit.works().await?);
     at_each_poll!("stored", audit.stored(), kit.works().await?);
     let look = || ReadyQueuesRequest::new(vec![QueueName::default()], kit.kinds()).at(kit.now());
     at_each_poll!("ready_queues", backend.ready_queues(look()), kit.works().await?);

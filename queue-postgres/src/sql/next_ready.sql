@@ -1,0 +1,1 @@
+SELECT queue, kind, id FROM {schema}.next_ready($1)
