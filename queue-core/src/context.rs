@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "runtime")]
+use crate::backend::ClaimedJob;
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::payload::to_json;
 use crate::poison::ignore_poison;
@@ -26,6 +28,14 @@ pub struct Progress {
 
 /// The time until which handlers may run during a shutdown; empty before the shutdown.
 pub(crate) type ShutdownDeadline = Arc<OnceLock<Instant>>;
+
+/// What all jobs of a worker on one backend share.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WorkerContext {
+    pub(crate) state: StateMap,
+    pub(crate) shutdown: ShutdownDeadline,
+    pub(crate) jobs: Option<JobQueue>,
+}
 
 /// The job that a handler runs. Clones share the job.
 ///
@@ -53,11 +63,9 @@ pub struct JobContext {
     attributes: Option<Attributes>,
     ends: Option<Instant>,
     cancellation: CancellationToken,
-    shutdown: ShutdownDeadline,
     capture: Option<ResultCapture>,
     progress: Arc<Mutex<Option<Progress>>>,
-    state: Arc<StateMap>,
-    jobs: Option<JobQueue>,
+    worker: Arc<WorkerContext>,
 }
 
 impl JobContext {
@@ -74,11 +82,9 @@ impl JobContext {
             attributes: None,
             ends: Instant::now().checked_add(DEFAULT_TIMEOUT),
             cancellation: CancellationToken::new(),
-            shutdown: Arc::default(),
             capture: None,
             progress: Arc::default(),
-            state: Arc::default(),
-            jobs: None,
+            worker: Arc::default(),
         }
     }
 
@@ -168,14 +174,14 @@ impl JobContext {
     /// Adds a value of application state.
     #[must_use]
     pub fn with_state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
-        Arc::make_mut(&mut self.state).insert(Arc::new(value));
+        Arc::make_mut(&mut self.worker).state.insert(Arc::new(value));
         self
     }
 
     /// Sets the queue handle on which the handler enqueues.
     #[must_use]
     pub fn with_jobs(mut self, jobs: JobQueue) -> Self {
-        self.jobs = Some(jobs);
+        Arc::make_mut(&mut self.worker).jobs = Some(jobs);
         self
     }
 
@@ -232,7 +238,7 @@ impl JobContext {
     /// deadline of a shutdown if that is earlier. `None` if there is neither.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        match (self.ends, self.shutdown.get().copied()) {
+        match (self.ends, self.worker.shutdown.get().copied()) {
             (Some(ends), Some(shutdown)) => Some(ends.min(shutdown)),
             (ends, shutdown) => ends.or(shutdown),
         }
@@ -276,7 +282,7 @@ impl JobContext {
     /// state. With [`TaskOptions::needs_state`](crate::TaskOptions::needs_state), the worker checks
     /// this when it starts.
     pub fn state<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
-        self.state.get().ok_or_else(|| {
+        self.worker.state.get().ok_or_else(|| {
             let message = format!("the worker has no state of type `{}`", std::any::type_name::<T>());
             Error::new(ErrorKind::NotFound, "look up application state", message)
         })
@@ -288,7 +294,7 @@ impl JobContext {
     /// [`NotFound`](ErrorKind::NotFound) in a test whose context was made without
     /// [`with_jobs`](Self::with_jobs).
     pub fn jobs(&self) -> Result<&JobQueue> {
-        self.jobs.as_ref().ok_or_else(|| {
+        self.worker.jobs.as_ref().ok_or_else(|| {
             let message = "this context was made without a queue handle (see `JobContext::with_jobs`)";
             Error::new(ErrorKind::NotFound, "use the queue of a job", message)
         })
@@ -311,21 +317,21 @@ impl JobContext {
         }
     }
 
+    /// The context of a claimed job, which may run until `ends`.
     #[cfg(feature = "runtime")]
-    pub(crate) fn with_end(mut self, ends: Option<Instant>) -> Self {
-        self.ends = ends;
-        self
-    }
-
-    #[cfg(feature = "runtime")]
-    pub(crate) fn with_shared_state(mut self, state: Arc<StateMap>) -> Self {
-        self.state = state;
-        self
-    }
-
-    #[cfg(feature = "runtime")]
-    pub(crate) fn with_shutdown(mut self, shutdown: ShutdownDeadline) -> Self {
-        self.shutdown = shutdown;
-        self
+    pub(crate) fn claimed(job: &ClaimedJob, worker: Arc<WorkerContext>, ends: Option<Instant>) -> Self {
+        Self {
+            id: job.token.job,
+            kind: job.kind.clone(),
+            queue: job.queue.clone(),
+            attempt: job.attempt,
+            max_retries: job.max_retries,
+            attributes: job.attributes.clone(),
+            ends,
+            cancellation: CancellationToken::new(),
+            capture: None,
+            progress: Arc::default(),
+            worker,
+        }
     }
 }

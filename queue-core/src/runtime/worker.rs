@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::context::{ShutdownDeadline, WorkerContext};
 use crate::job_queue::{Registration, Registrations, add_handler};
 use crate::runtime::environment::{Environment, TokioEnvironment};
 use crate::runtime::loops::shutdown::ShutdownReport;
@@ -192,13 +193,15 @@ impl Worker {
 
     fn into_state(self, handlers: Vec<Registrations>, environment: Arc<dyn Environment>) -> WorkerState {
         let Self { served, queues, settings, state, .. } = self;
-        let backends = served.into_iter().zip(handlers).enumerate();
-        let backends = backends.map(|(index, (jobs, handlers))| {
+        let shutdown = ShutdownDeadline::default();
+        let backends = served.iter().zip(handlers).enumerate().map(|(index, (jobs, handlers))| {
+            let (state, shutdown) = (state.clone(), Arc::clone(&shutdown));
+            let context = WorkerContext { state, shutdown, jobs: Some(jobs.clone()) };
             let queues = queues.as_deref();
-            Arc::new(ServedBackend::new(index, jobs, handlers, queues, settings.lease_grace))
+            Arc::new(ServedBackend::new(index, jobs, context, handlers, queues, settings.lease_grace))
         });
         let backends = backends.collect();
-        WorkerState::new(environment, settings, backends, state)
+        WorkerState::new(environment, settings, backends, shutdown)
     }
 
     /// Returns the handlers for each backend that it serves.

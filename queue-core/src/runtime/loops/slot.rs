@@ -74,16 +74,7 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
 }
 
 fn context(worker: &WorkerState, backend: &ServedBackend, job: &ClaimedJob) -> JobContext {
-    JobContext::new(job.kind.clone())
-        .with_id(job.token.job)
-        .with_queue(job.queue.clone())
-        .with_jobs(backend.jobs.clone())
-        .with_attempt(job.attempt)
-        .with_max_retries(job.max_retries)
-        .with_attributes(job.attributes.clone())
-        .with_end(worker.now().checked_add(job.timeout))
-        .with_shared_state(Arc::clone(&worker.handler_state))
-        .with_shutdown(Arc::clone(&worker.shutdown_deadline))
+    JobContext::claimed(job, Arc::clone(&backend.context), worker.now().checked_add(job.timeout))
 }
 
 async fn yield_now() {

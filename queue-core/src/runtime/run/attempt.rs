@@ -4,8 +4,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use tokio_util::sync::CancellationToken;
-
 use crate::backend::{ClaimedJob, Verdict};
 use crate::job_queue::Registration;
 use crate::runtime::environment::Environment;
@@ -37,8 +35,7 @@ impl<'a> Attempt<'a> {
         settings: &'a WorkerSettings,
     ) -> Self {
         let capture = ResultCapture::new();
-        let context =
-            context.with_result_capture(capture.clone()).with_cancellation(CancellationToken::new());
+        let context = context.with_result_capture(capture.clone());
         let interrupt = Interrupt::default();
         Self { job, context, registration, limits, environment, settings, capture, interrupt }
     }

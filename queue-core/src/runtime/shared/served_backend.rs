@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{ClaimedJob, Settlement, Verdict};
+use crate::context::WorkerContext;
 use crate::job_queue::Registrations;
 use crate::parked::ParkedClaims;
 use crate::runtime::decide::deadline::later;
@@ -18,8 +19,8 @@ use crate::{Backend, JobQueue, Kind, Limits, QueueName, Token, WorkerId};
 pub(crate) struct ServedBackend {
     /// Its place in [`WorkerState::backends`](super::worker_state::WorkerState::backends).
     pub(crate) index: usize,
-    /// The handle that the worker was given, for the contexts of the jobs.
-    pub(crate) jobs: JobQueue,
+    /// What its jobs share.
+    pub(crate) context: Arc<WorkerContext>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) limits: Limits,
     /// The claims that the queue sends with its inserts while the worker is idle.
@@ -37,7 +38,8 @@ impl ServedBackend {
     /// Serves these queues, or those that the registrations name.
     pub(crate) fn new(
         index: usize,
-        jobs: JobQueue,
+        jobs: &JobQueue,
+        context: WorkerContext,
         registrations: Registrations,
         queues: Option<&[QueueName]>,
         lease_grace: Duration,
@@ -50,7 +52,7 @@ impl ServedBackend {
             backend: Arc::clone(jobs.backend()),
             limits: jobs.limits().clone(),
             parked: jobs.parked().clone(),
-            jobs,
+            context: Arc::new(context),
             kinds: kinds.into(),
             registrations,
             queues,

@@ -14,7 +14,6 @@ use crate::runtime::settings::WorkerSettings;
 use crate::runtime::shared::running::Interruption;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::slots::Slots;
-use crate::state::StateMap;
 
 /// The signals that end the loops of a worker, in the order of a shutdown.
 #[derive(Debug, Default)]
@@ -33,8 +32,6 @@ pub(crate) struct WorkerState {
     pub(crate) environment: Arc<dyn Environment>,
     pub(crate) settings: WorkerSettings,
     pub(crate) backends: Vec<Arc<ServedBackend>>,
-    /// What the handlers share.
-    pub(crate) handler_state: Arc<StateMap>,
     pub(crate) shutdown_deadline: ShutdownDeadline,
     pub(crate) stop: StopSignals,
     pub(crate) slots: Slots,
@@ -45,13 +42,12 @@ impl WorkerState {
         environment: Arc<dyn Environment>,
         settings: WorkerSettings,
         backends: Vec<Arc<ServedBackend>>,
-        handler_state: StateMap,
+        shutdown_deadline: ShutdownDeadline,
     ) -> Self {
         Self {
             environment,
             backends,
-            handler_state: Arc::new(handler_state),
-            shutdown_deadline: ShutdownDeadline::default(),
+            shutdown_deadline,
             stop: StopSignals::default(),
             slots: Slots::new(&settings),
             settings,
