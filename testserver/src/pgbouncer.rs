@@ -32,6 +32,7 @@ const TRIES: usize = 20;
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a pooler that is dropped stops"]
 pub struct PgBouncer {
     // Fields are dropped in this order: the program ends before its folder is removed.
     _running: Keeper,

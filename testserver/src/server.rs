@@ -31,6 +31,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// # }
 /// ```
 #[derive(Debug)]
+#[must_use = "a server that is dropped stops"]
 pub struct Server {
     // Fields are dropped in this order: the server ends before its folder is removed.
     running: Option<Keeper>,

@@ -145,6 +145,7 @@ fn read_lines(stream: impl Read + Send + 'static, sink: Sink, add: fn(&Sink, &st
 
 /// A child process. Dropping it kills the process.
 #[derive(Debug)]
+#[must_use = "a child that is dropped is killed"]
 pub struct Child {
     process: Process,
     input: Option<ChildStdin>,

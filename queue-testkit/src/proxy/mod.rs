@@ -76,6 +76,7 @@ pub enum Traffic {
 ///
 /// The proxy runs on the tokio runtime of its caller. Dropping it closes all connections.
 #[derive(Debug)]
+#[must_use = "a proxy that is dropped closes its connections"]
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
