@@ -1,7 +1,7 @@
 //! Runs an example as a user does.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::{self, JoinHandle};
@@ -19,7 +19,17 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn start(example: &str, arguments: &[&str]) -> Self {
+        Self::spawn(Command::new(path(example)), arguments)
+    }
+
+    /// Starts an example with this folder for its temporary files.
+    pub(crate) fn start_in(temporary: &Path, example: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(path(example));
+        command.env("TMPDIR", temporary).env("TMP", temporary);
+        Self::spawn(command, arguments)
+    }
+
+    fn spawn(mut command: Command, arguments: &[&str]) -> Self {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());

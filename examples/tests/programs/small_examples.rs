@@ -14,6 +14,28 @@ fn shows(example: &str, lines: &[&str]) -> String {
 }
 
 #[test]
+fn quickstart() {
+    let temporary = tempfile::tempdir().unwrap();
+    let folder = temporary.path().join("files");
+    std::fs::create_dir_all(folder.join("deeper")).unwrap();
+    std::fs::write(folder.join("empty"), "").unwrap();
+    std::fs::write(folder.join("deeper/abc"), "abc").unwrap();
+    for _ in 0..2 {
+        let run = Program::start_in(temporary.path(), "quickstart", &[folder.to_str().unwrap()]);
+        let (output, _) = run.finish();
+        // The digests of FIPS 180-4's examples.
+        for (digest, file) in [
+            ("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "empty"),
+            ("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "deeper/abc"),
+        ] {
+            let hashed = output.lines().filter(|line| line.starts_with(digest) && line.ends_with(file));
+            assert_eq!(hashed.count(), 1, "{file}:\n{output}");
+        }
+        assert!(output.contains("2 files; their jobs are in "), "{output}");
+    }
+}
+
+#[test]
 fn typed_tasks() {
     shows("typed_tasks", &["hello Ada", "show: [\"any\",\"JSON\"]", "6 in \"to be or not to be\""]);
 }
