@@ -87,7 +87,12 @@ pub type EnqueueFuture<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 impl<J> Enqueue<J> {
     pub(crate) fn new<I: IntoJob>(jobs: JobQueue, batch: impl IntoIterator<Item = I>) -> Self {
-        let batch: Result<Vec<NewJob>> = batch.into_iter().map(IntoJob::into_job).collect();
+        let batch: Vec<I> = batch.into_iter().collect();
+        let many = batch.len();
+        let create = |(number, job): (usize, I)| {
+            job.into_job().map_err(|error| if many == 1 { error } else { error.numbered(number, many) })
+        };
+        let batch: Result<Vec<NewJob>> = (1..).zip(batch).map(create).collect();
         Self { request: batch.map(|batch| (jobs, batch)), jobs: PhantomData }
     }
 
@@ -101,7 +106,8 @@ impl<J> Enqueue<J> {
         self.each(|job| job.run_at(time))
     }
 
-    /// Runs after this delay, or later. It counts from this call, by the clock of this machine.
+    /// Runs after this delay. It counts from this call, by the clock of this machine: if the clock
+    /// of the database differs, the job starts that much earlier or later.
     pub fn run_in(self, delay: Duration) -> Self {
         self.run_at(Timestamp::now().saturating_add(delay))
     }
@@ -196,8 +202,8 @@ impl<J> fmt::Debug for Enqueue<J> {
 
 /// A job that was enqueued. `R` is what its handler returns.
 ///
-/// What became of it is in its [record](crate::JobRecord), which [`JobQueue::inspect`] reads by the
-/// id, with the result as JSON.
+/// Its [record](crate::JobRecord), which [`JobQueue::inspect`] reads by the id, has its state and
+/// its result as JSON.
 pub struct JobHandle<R = ()> {
     submitted: Submitted,
     result: PhantomData<fn() -> R>,

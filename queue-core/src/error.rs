@@ -8,6 +8,9 @@ use std::fmt;
 use crate::JobId;
 use crate::error_chain::sources;
 
+/// The operation of an error whose text may quote a payload.
+pub(crate) const DECODE_PAYLOAD: &str = "decode a payload";
+
 /// A result with the workspace's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -97,6 +100,19 @@ impl ErrorKind {
             Self::Corrupt => "corrupt",
             Self::Unsupported => "unsupported",
         }
+    }
+}
+
+impl Error {
+    /// Says which job of a batch it is about.
+    pub(crate) fn numbered(mut self, number: usize, many: usize) -> Self {
+        self.0.operation = format!("{} (number {number} of {many})", self.0.operation).into();
+        self
+    }
+
+    /// Whether a payload did not decode as the type that its reader expected.
+    pub(crate) fn is_undecodable(&self) -> bool {
+        self.0.kind == ErrorKind::Invalid && self.0.operation == DECODE_PAYLOAD
     }
 }
 

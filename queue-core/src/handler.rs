@@ -97,9 +97,10 @@ pub enum JobError {
         /// The delay, which replaces the backoff.
         after: Option<Duration>,
     },
-    /// The payload is not of the type that the handler expects. The job is retried once, in case
-    /// that a worker of another version can read it, and is then dead. See
-    /// [`WorkerSettings::decode_retries`](crate::runtime::WorkerSettings::decode_retries).
+    /// The payload is not of the type that the handler expects. The job gets a second attempt,
+    /// because a worker of another version may be able to read it, and is then dead. See
+    /// [`WorkerSettings::decode_retries`](crate::runtime::WorkerSettings::decode_retries). The log
+    /// does not have this error, which may quote the payload.
     Undecodable {
         /// The error of the decoding.
         error: String,
@@ -176,7 +177,12 @@ impl fmt::Display for JobError {
 /// `From<T> for T`.
 impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for JobError {
     fn from(error: E) -> Self {
-        Self::Retry { error: error_chain(&*error.into()), after: None }
+        let error = error.into();
+        let text = error_chain(&*error);
+        match error.downcast_ref::<crate::Error>() {
+            Some(error) if error.is_undecodable() => Self::Undecodable { error: text },
+            _ => Self::Retry { error: text, after: None },
+        }
     }
 }
 

@@ -185,8 +185,8 @@ impl JobQueue {
 
     /// Cancels a job, on whatever machine it is. A job that has not started never starts. One that
     /// runs is signalled by its worker: its [token](crate::JobContext::cancellation) is cancelled,
-    /// and it is cancelled when its handler stops. The reply is then
-    /// [`Running`](CancelReply::Running).
+    /// and the job becomes cancelled when its handler stops, unless the handler had ended already
+    /// or completes all the same. The reply is then [`Running`](CancelReply::Running).
     ///
     /// # Errors
     /// [`Busy`](ErrorKind::Busy) and [`Unavailable`](ErrorKind::Unavailable): try again. To cancel

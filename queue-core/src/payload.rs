@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_content::{Data, Number, Serializer, Value};
 use serde_json::value::RawValue;
 
+use crate::error::DECODE_PAYLOAD;
 use crate::limits::MAX_JSON_DEPTH;
 use crate::{Error, Result};
 
@@ -88,7 +89,7 @@ impl Payload {
         reader.disable_recursion_limit();
         P::deserialize(&mut reader)
             .and_then(|value| reader.end().map(|()| value))
-            .map_err(|error| Error::invalid("read a payload", error.to_string()).with_source(error))
+            .map_err(|error| Error::invalid(DECODE_PAYLOAD, error.to_string()).with_source(error))
     }
 
     /// Returns the JSON text.

@@ -1,5 +1,5 @@
 -- Q19: returns the first ready job of each kind in these queues. A worker calls it once a minute,
--- to notice kinds that nobody handles. A paused queue has none.
+-- to notice kinds that no worker handles. A paused queue has none.
 --
 -- Steps from kind to kind in the index of ready jobs, so that the number of jobs does not matter.
 CREATE OR REPLACE FUNCTION {schema}.next_ready(p_queues text[])

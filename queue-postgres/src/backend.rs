@@ -85,6 +85,10 @@ impl PostgresBackend {
             let connected = opening.heartbeats.connect().await;
             connected.map_err(|fault| fault.into_error("open the database", Effect::Reads))?;
             server::check(&opening.heartbeats).await?;
+            if settings.shared_pool.is_some() {
+                // Its sessions may have other defaults.
+                server::check(&opening.connections).await?;
+            }
             migrate::migrate(&opening.connections, &settings).await
         })
         .await?;

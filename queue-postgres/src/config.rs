@@ -180,9 +180,16 @@ impl PostgresConfig {
     /// connections at the same time. The handle then has one connection of its own, for heartbeats,
     /// and one more to listen if a worker runs. They are made by the driver's configuration.
     ///
-    /// The pool must lead to the same database, by the same [`pooler`](Self::pooler), and return
-    /// its connections outside of a transaction. The handle must be opened within the runtime that
-    /// drives the pool. If handlers block that runtime, requests wait for it.
+    /// The pool must lead to the same database, by the same [`pooler`](Self::pooler). The handle
+    /// must be opened within the runtime that drives the pool. If handlers block that runtime,
+    /// requests wait for it; if they hold all connections while they enqueue, requests fail as
+    /// `Busy` after [`pool_timeout`](Self::pool_timeout).
+    ///
+    /// **A connection must come back outside of a transaction and with the default
+    /// `synchronous_commit`.** Otherwise a job is acknowledged that a later `ROLLBACK` or a crash
+    /// of the server removes. A transaction of the driver rolls back by itself; for a `BEGIN` of
+    /// your own, add a `pre_recycle` hook that runs `ROLLBACK`. If the server becomes read-only, or
+    /// has no connection for a heartbeat, idle connections of the pool are closed.
     ///
     /// ```no_run
     /// use queue_postgres::deadpool_postgres::{Manager, Pool};

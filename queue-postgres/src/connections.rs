@@ -240,7 +240,11 @@ impl Connections {
         self.retry_refused();
         let mut refusal = None;
         // What the request ran out of time for: it may get a permit only at its deadline.
-        let mut timed_out = Fault::NotConnected(wait_timeout);
+        let mut timed_out = if self.pool.manager().are_shared() {
+            Fault::Occupied
+        } else {
+            Fault::NotConnected(wait_timeout)
+        };
         loop {
             // Tries without waiting first.
             let permit = match Arc::clone(&self.permits).try_acquire_owned() {
@@ -324,6 +328,7 @@ impl Connections {
     /// Closes idle connections, because their server is read-only now.
     pub(crate) fn close_idle(&self) {
         drop(self.pool.retain(|_, _| false));
+        self.pool.manager().close_idle();
     }
 
     /// Returns a connection to the pool after its last answer. `is_whole` means that the server

@@ -36,6 +36,20 @@ impl Sessions {
     }
 }
 
+impl Sessions {
+    /// Whether they are those of the application.
+    pub(crate) const fn are_shared(&self) -> bool {
+        matches!(self, Self::Shared { .. })
+    }
+
+    /// Closes the idle sessions of the application's pool.
+    pub(crate) fn close_idle(&self) {
+        if let Self::Shared { pool, .. } = self {
+            drop(pool.retain(|_, _| false));
+        }
+    }
+}
+
 /// A session, with its prepared statements.
 #[derive(Debug)]
 pub(crate) enum Session {
@@ -80,7 +94,10 @@ impl managed::Manager for Sessions {
             Self::Own(connector) => Box::pin(connector.session()).await.map(Session::Own),
             Self::Shared { pool, runtime } => {
                 let pool = pool.clone();
-                match runtime.spawn(async move { pool.get().await }).await {
+                let taking = runtime.spawn(async move { pool.get().await });
+                // If this future is dropped, the request does not take a session any more.
+                let _abort = scopeguard::guard(taking.abort_handle(), |taking| taking.abort());
+                match taking.await {
                     Ok(taken) => taken.map(Session::Shared).map_err(Unreached::of_pool),
                     Err(_) => Err(Unreached::of_ended_runtime()),
                 }

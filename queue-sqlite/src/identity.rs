@@ -64,7 +64,8 @@ impl FileBefore {
 
     /// Creates an empty file if there is none, so that there is a file to look at. SQLite makes a
     /// database of it. Never opens a file that exists: closing it would release the locks of this
-    /// process on it. SQLite reports an error.
+    /// process on it. SQLite reports an error. Its rights are those of the umask, also for the
+    /// group, which SQLite would never let write.
     pub(crate) fn create(path: &Path) -> Self {
         let _ = std::fs::OpenOptions::new().write(true).create_new(true).open(path);
         Self::at(path)
@@ -78,7 +79,7 @@ impl OpenFiles {
         // SQLite puts log and index beside the file that a symbolic link leads to.
         let real = std::fs::canonicalize(path).map_err(|error| FilesLost::new(path, error.into()))?;
         let database = OpenFile::at(path.to_owned())?;
-        if before.0.is_some_and(|before| before != database.id) {
+        if before.0 != Some(database.id) {
             return Err(FilesLost::new(path, Cause::Replaced));
         }
         let (log, index) = (with_suffix(&real, "-wal"), with_suffix(&real, "-shm"));

@@ -95,7 +95,7 @@ impl Drop for Folder {
     }
 }
 
-/// The folder with links resolved, if the account has access to it.
+/// The first of the folders that the account has access to, with links resolved.
 fn first_accessible(folders: &[PathBuf], account: Option<&Account>, progress: fn(&str)) -> Result<PathBuf> {
     let mut refusal = None;
     for folder in folders {
@@ -112,6 +112,7 @@ fn first_accessible(folders: &[PathBuf], account: Option<&Account>, progress: fn
     Err(refusal.unwrap_or_else(|| anyhow!("no folder for the server was given")))
 }
 
+/// The folder with links resolved, if the account has access to it.
 fn accessible(folder: &Path, account: Option<&Account>) -> Result<PathBuf> {
     let folder = fs::canonicalize(folder)
         .with_context(|| format!("failed to find the folder {}", folder.display()))?;

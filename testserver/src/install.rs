@@ -17,13 +17,13 @@ const INSTALL: &str = include_str!("sh/install.sh");
 /// with apt-get.
 const LOCK: &str = "/var/cache/apt/queue-testserver.lock";
 
-/// Allows root to install what is missing if it is `1`, like the variable `CI` with any value.
+/// Allows root to install what is missing if it is `1`. So does `CI` if it is `1` or `true`.
 /// `cargo xtask test` sets it.
 pub const INSTALL_VARIABLE: &str = "QUEUE_TEST_INSTALL";
 
 /// Whether the environment allows to install packages.
 pub(crate) fn is_allowed() -> bool {
-    env::var_os("CI").is_some_and(|value| !value.is_empty())
+    env::var_os("CI").is_some_and(|value| value == "1" || value == "true")
         || env::var_os(INSTALL_VARIABLE).is_some_and(|value| value == "1")
 }
 

@@ -33,9 +33,9 @@ pub struct WorkerSettings {
     /// How long a handler may run after its token was cancelled, before its future is dropped
     /// (default: 1 s).
     pub cancellation_grace: Duration,
-    /// How often a job is retried whose payload does not decode (default: 1), in case that a worker
-    /// of another version can read it. The number of the attempt decides: a job that had failed for
-    /// another reason before is dead at once.
+    /// How often a job is retried whose payload does not decode (default: 1), because a worker of
+    /// another version may be able to read it. The number of the attempt decides: a job that failed
+    /// for another reason before is dead at once.
     pub decode_retries: u32,
     /// The delay before such a retry (default: 10 s).
     pub decode_retry_delay: Duration,
@@ -56,9 +56,9 @@ pub struct WorkerSettings {
     pub prune_interval: Duration,
     /// Which jobs are old (default: [`Prune::default`]). `None` keeps everything.
     pub prune: Option<Prune>,
-    /// How long the first ready job of a kind must have waited before the worker warns, once, that
-    /// nobody takes its kind (default: 60 s). It looks at this interval, at the queues that it
-    /// serves. `None` never warns.
+    /// Interval between two looks at the first ready job of each kind without a handler here
+    /// (default: 60 s). If no worker took it from one look to the next, the worker warns once.
+    /// `None` never warns.
     pub warn_unhandled_after: Option<Duration>,
     /// The longest time between two claims from a queue (default: 5 s). This bounds how late a job
     /// starts whose wake-up was lost.
@@ -202,8 +202,7 @@ impl WorkerSettings {
         self
     }
 
-    /// Sets how long the first ready job of a kind must have waited before the worker warns that
-    /// nobody takes its kind; `None` never warns.
+    /// Sets the interval between two looks at kinds without a handler; `None` never warns.
     #[must_use]
     pub fn warn_unhandled_after(mut self, after: impl Into<Option<Duration>>) -> Self {
         self.warn_unhandled_after = after.into();
@@ -250,6 +249,8 @@ impl WorkerSettings {
             "`slots` is 0".to_owned()
         } else if self.batch == 0 {
             "`batch` is 0".to_owned()
+        } else if self.warn_unhandled_after == Some(Duration::ZERO) {
+            "`warn_unhandled_after` is 0; use `None` to turn the warning off".to_owned()
         } else if self.heartbeat_interval.saturating_mul(3) > self.worker_expiry {
             format!(
                 "`heartbeat_interval` is {:?}, more than a third of `worker_expiry`, which is {:?}",

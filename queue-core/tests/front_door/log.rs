@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    CancellationToken, EnqueuerExt as _, HandlerResult, JobError, JobId, JobQueue, JobState, Worker,
+    CancellationToken, EnqueuerExt as _, HandlerResult, JobContext, JobError, JobId, JobQueue, JobState,
+    Payload, Queue as _, QueueName, TaskOptions, Worker,
 };
 
 use crate::tasks::Charge;
@@ -144,7 +145,35 @@ async fn payload_is_not_logged() {
 }
 
 #[tokio::test]
-async fn kind_that_nobody_handles_is_named_once() {
+async fn payload_that_does_not_decode_is_not_logged() {
+    async fn charge(_: Charge) -> HandlerResult {
+        Ok(())
+    }
+    let jobs = queue();
+    let log = Log::start();
+    let id = jobs.enqueue_value("charge", &"a secret").await.unwrap();
+    let mut raw = queue();
+    let show = |_: JobContext, payload: Payload| async move {
+        payload.decode::<u32>()?;
+        HandlerResult::Ok(())
+    };
+    raw.handle("show", Arc::new(show), TaskOptions::new()).unwrap();
+    let raw_id = raw.enqueue_value("show", &"a secret").await.unwrap();
+    let settings = WorkerSettings::default().decode_retry_delay(Duration::ZERO);
+    let worker = Worker::new(&jobs).handle(charge).queues([QueueName::default()]);
+    let worker = worker.serve(&raw).settings(settings).start().unwrap();
+    for (jobs, id) in [(&jobs, id), (&raw, raw_id)] {
+        let dead = wait_for(jobs, id, |job| job.state == JobState::Dead).await;
+        assert!(dead.attempt == 2 && dead.error.unwrap().contains("a secret"));
+        let lines = log.of(id);
+        assert_line(&lines, "WARN", "the payload does not decode; the record of the job has the error");
+        assert!(!lines.iter().any(|line| line.contains("secret")), "{lines:?}");
+    }
+    worker.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn kind_without_a_handler_is_named_once() {
     async fn charge(_: Charge) -> HandlerResult {
         Ok(())
     }
@@ -165,6 +194,6 @@ async fn kind_that_nobody_handles_is_named_once() {
     tokio::time::timeout(PATIENCE, wait).await.unwrap();
     worker.shutdown(PATIENCE).await;
     let [warning] = &warnings()[..] else { panic!("it is logged more than once") };
-    assert!(warning.contains("no worker takes the jobs of this kind"), "{warning}");
+    assert!(warning.contains("no worker took the first job of this kind"), "{warning}");
     assert!(warning.contains("kind=chrage queue=default"), "{warning}");
 }

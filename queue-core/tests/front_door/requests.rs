@@ -76,7 +76,7 @@ async fn one_bad_payload_refuses_its_batch() {
     let jobs = queue();
     let error = jobs.enqueue_batch([Scale(1.0), Scale(f64::NAN)]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
-    assert!(error.to_string().contains("task `scale`"), "{error}");
+    assert!(error.to_string().contains("task `scale` (number 2 of 2): "), "{error}");
     let stored = jobs.backend().extensions().audit.unwrap().stored().await.unwrap();
     assert!(stored.jobs.is_empty());
 }

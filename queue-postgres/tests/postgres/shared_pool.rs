@@ -70,7 +70,7 @@ async fn request_waits_for_the_application_and_heartbeats_do_not() {
     let jobs = JobQueue::new(backend.clone());
     let taken = (pool.get().await.unwrap(), pool.get().await.unwrap());
     let error = jobs.enqueue_value("count", &1).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     let heartbeat = queue_core::backend::HeartbeatRequest::new(worker);
     queue_core::Backend::heartbeat(&*backend, heartbeat).await.unwrap();
     drop(taken);

@@ -1,12 +1,12 @@
-//! Which kinds nobody handles.
+//! Which kinds no worker handles.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::backend::NextReady;
 use crate::{JobId, Kind, QueueName};
 
-/// Finds kinds whose first ready job stays where it is from one look to the next. Workers take the
-/// first job first, so no worker with a free slot handles its kind.
+/// Finds kinds whose first ready job is the same at two looks. Workers take the first job first, so
+/// no worker with a free slot handles its kind.
 #[derive(Debug, Default)]
 pub(crate) struct UnhandledKinds {
     /// The first ready job of each kind at the last look.
@@ -15,7 +15,8 @@ pub(crate) struct UnhandledKinds {
 }
 
 impl UnhandledKinds {
-    /// Returns the jobs whose kinds nobody handles, each kind once.
+    /// Returns the jobs whose kinds no worker handles, each kind once until one of its jobs is
+    /// taken.
     pub(crate) fn look(
         &mut self,
         next: Vec<NextReady>,
@@ -25,7 +26,11 @@ impl UnhandledKinds {
         let mut now = HashMap::new();
         for next in next.into_iter().filter(|next| !is_handled_here(&next.kind)) {
             let place = (next.queue.clone(), next.kind.clone());
-            let stays = self.before.get(&place) == Some(&next.job);
+            let before = self.before.get(&place);
+            let stays = before == Some(&next.job);
+            if before.is_some() && !stays {
+                self.reported.remove(&next.kind);
+            }
             now.insert(place, next.job);
             if stays && self.reported.insert(next.kind.clone()) {
                 unhandled.push(next);
@@ -55,6 +60,9 @@ mod tests {
         assert!(look(&mut kinds, &jobs).is_empty());
         assert_eq!(look(&mut kinds, &jobs), [next("nowhere", 2)]);
         assert!(look(&mut kinds, &jobs).is_empty());
+        let jobs = [next("nowhere", 3)];
+        assert!(look(&mut kinds, &jobs).is_empty(), "a worker took the job before");
+        assert_eq!(look(&mut kinds, &jobs), [next("nowhere", 3)]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The upkeep loop of one backend: rescues the jobs of lost workers, prunes old jobs, and warns of
-//! kinds that nobody handles.
+//! kinds that no worker handles.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -81,22 +81,29 @@ impl UpkeepLoop<'_> {
             && look_at <= self.worker.now()
         {
             self.warn_of_unhandled().await;
-            self.look_at = Some(later(self.worker.now(), interval));
+            self.look_at = Some(self.next_time(false, interval));
         }
     }
 
-    /// A backend or a role that cannot read does not warn.
+    /// A backend or a role that cannot read does not warn. Does not delay the next rescue.
     async fn warn_of_unhandled(&mut self) {
         let Some(inspect) = self.backend.backend.extensions().inspect else { return };
-        let next = match inspect.next_ready(&self.backend.queues).await {
+        let patience = self.worker.settings.rescue_interval;
+        let next = tokio::select! {
+            biased;
+            next = inspect.next_ready(&self.backend.queues) => next,
+            () = self.worker.environment.sleep(patience) => return,
+        };
+        let next = match next {
             Ok(next) => next,
-            Err(error) => return tracing::debug!(%error, "cannot look for kinds that nobody handles"),
+            Err(error) => return tracing::debug!(%error, "cannot look for kinds without a handler"),
         };
         let is_handled_here = |kind: &Kind| self.backend.registrations.contains_key(kind);
         for NextReady { queue, kind, job } in self.unhandled.look(next, is_handled_here) {
             tracing::warn!(
                 %kind, %queue, %job,
-                "no worker takes the jobs of this kind, and this worker has no handler for it"
+                "no worker took the first job of this kind since the last look, and this worker has no \
+                 handler for it"
             );
         }
     }

@@ -34,8 +34,9 @@ impl Judge<'_> {
     /// Decides how the attempt ended, and says so in the log.
     pub(super) fn verdict(&self, end: RunEnd, interruption: Option<Interruption>) -> Verdict {
         let is_abnormal = matches!(end, RunEnd::Panicked(_)) || interruption == Some(Interruption::TimedOut);
+        let is_undecodable = matches!(end, RunEnd::Returned(Err(JobError::Undecodable { .. })));
         let verdict = self.decide(end, interruption);
-        self.log(&verdict, is_abnormal);
+        self.log(&verdict, is_abnormal, is_undecodable);
         verdict
     }
 
@@ -57,22 +58,24 @@ impl Judge<'_> {
     }
 
     /// One line per attempt that did not complete. Payloads and results are not in it.
-    fn log(&self, verdict: &Verdict, is_abnormal: bool) {
-        let attempt = self.job.attempt;
-        let of = u32::from(self.job.max_retries) + 1;
+    fn log(&self, verdict: &Verdict, is_abnormal: bool, is_undecodable: bool) {
+        let text = |error: &str| {
+            let quotes_payload = "the payload does not decode; the record of the job has the error";
+            if is_undecodable { quotes_payload.to_owned() } else { error.to_owned() }
+        };
+        let (attempt, of) = (self.job.attempt, u32::from(self.job.max_retries) + 1);
         match verdict {
             Verdict::Complete(_) => tracing::debug!("completed"),
-            Verdict::Retry { error, .. } if attempt >= of => {
-                tracing::error!("attempt {attempt} of {of} failed, the job is dead: {error}");
+            Verdict::Retry { error, delay } if attempt < of => {
+                let (next, text) = (whole(*delay), text(error));
+                if is_abnormal {
+                    tracing::error!("attempt {attempt} of {of} failed, next in {next}: {text}");
+                } else {
+                    tracing::warn!("attempt {attempt} of {of} failed, next in {next}: {text}");
+                }
             }
-            Verdict::Retry { error, delay } if is_abnormal => {
-                tracing::error!("attempt {attempt} of {of} failed, next in {}: {error}", whole(*delay));
-            }
-            Verdict::Retry { error, delay } => {
-                tracing::warn!("attempt {attempt} of {of} failed, next in {}: {error}", whole(*delay));
-            }
-            Verdict::Bury { error } => {
-                tracing::error!("attempt {attempt} of {of} failed, the job is dead: {error}");
+            Verdict::Retry { error, .. } | Verdict::Bury { error } => {
+                tracing::error!("attempt {attempt} of {of} failed, the job is dead: {}", text(error));
             }
             Verdict::Snooze { delay } => tracing::debug!("snoozed for {}", whole(*delay)),
             Verdict::Cancel { reason } => tracing::info!("cancelled: {reason}"),
