@@ -17,35 +17,41 @@ use std::time::Duration;
 
 use custom_backend::RedbBackend;
 use queue_core::backend::{Inspect as _, ListRequest};
-use queue_core::{HandlerResult, JobContext, JobId, JobQueue, TaskDefinition, Worker};
+use queue_core::{HandlerResult, JobId, JobQueue, Task, Worker};
+use serde::{Deserialize, Serialize};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-static GREET: TaskDefinition<String> =
-    TaskDefinition::new("greet", |context, name| Box::pin(greet(context, name)));
+#[derive(Serialize, Deserialize)]
+struct Greet {
+    name: String,
+}
 
-async fn greet(context: JobContext, name: String) -> HandlerResult {
-    println!("  job {}: hello, {name}", context.id());
+impl Task for Greet {
+    const KIND: &'static str = "greet";
+    type Output = ();
+}
+
+async fn greet(job: Greet, id: JobId) -> HandlerResult {
+    println!("  job {id}: hello, {}", job.name);
     Ok(())
 }
 
 /// Enqueues one job per name. Afterwards the jobs are only in the file.
-async fn enqueue(file: &Path, names: &[String]) -> Result<(), Failure> {
-    let mut queue = JobQueue::new(Arc::new(RedbBackend::open(file).await?));
-    let greet = GREET.register(&mut queue)?;
-    let ids = greet.enqueue_batch(names).await?;
-    println!("{} jobs are on the disk", ids.len());
+async fn enqueue(file: &Path, names: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let queue = JobQueue::new(Arc::new(RedbBackend::open(file).await?));
+    let jobs = queue.enqueue_batch(names.into_iter().map(|name| Greet { name })).await?;
+    println!("{} jobs are on the disk", jobs.len());
     Ok(())
 }
 
 /// Works until all jobs are finished.
 async fn work(file: &Path) -> Result<(), Failure> {
     let backend = Arc::new(RedbBackend::open(file).await?);
-    let mut queue = JobQueue::new(backend.clone());
-    GREET.register(&mut queue)?;
+    let queue = JobQueue::new(backend.clone());
     let found = unfinished(&backend).await?;
     println!("{} jobs are in the file", found.len());
-    let worker = Worker::new(&queue).start()?;
+    let worker = Worker::new(&queue).handle(greet).start()?;
     while !unfinished(&backend).await?.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -65,10 +71,10 @@ async fn main() -> Result<(), Failure> {
     let Some(file) = arguments.next().map(PathBuf::from) else {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("jobs.redb");
-        enqueue(&file, &["Ada".to_owned(), "Charles".to_owned(), "Grace".to_owned()]).await?;
+        enqueue(&file, ["Ada", "Charles", "Grace"].map(str::to_owned)).await?;
         println!("the file was closed and is opened again");
         return work(&file).await;
     };
     let names: Vec<String> = arguments.collect();
-    if names.is_empty() { work(&file).await } else { enqueue(&file, &names).await }
+    if names.is_empty() { work(&file).await } else { enqueue(&file, names).await }
 }

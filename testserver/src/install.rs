@@ -61,3 +61,16 @@ pub(crate) fn package(
     ensure!(output.status.success(), "failed to install the Debian package {name}: {last}");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_consent_the_error_names_the_command() {
+        let error = package("no-such-package", false, |_| {}, || Ok(false)).unwrap_err().to_string();
+        let command =
+            if Path::new("/usr/bin/apt-get").exists() { "apt-get install no-such-package" } else { "" };
+        assert!(error.starts_with("please install") && error.contains(command), "{error}");
+    }
+}
