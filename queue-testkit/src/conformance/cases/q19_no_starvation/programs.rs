@@ -139,7 +139,10 @@ async fn q19_a_handler_that_panics_harms_its_own_job_only(kit: &Kit) -> CaseResu
 async fn q19_a_payload_of_the_wrong_shape_harms_its_own_job_only(kit: &Kit) -> CaseResult {
     let mut program = Program::new(kit)?;
     program.on("count", count)?;
-    let worker = program.start(2)?;
+    let worker = program.start_with(2, |settings| {
+        settings.decode_retries = 1000;
+        settings.decode_retry_delay = Duration::ZERO;
+    })?;
     let (bad, good) = submit_around(&program, new_job("count", "\"three\"")?.max_retries(1000)).await?;
     program.ended(&good).await?;
     while program.next_start().await?.id != bad {}
