@@ -12,7 +12,7 @@ use std::time::Duration;
 use queue::{HandlerResult, JobHandle, JobId, Task, Worker};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 /// The payload of a job. It is stored as JSON.
 #[derive(Serialize, Deserialize, Task)]
@@ -36,7 +36,8 @@ async fn main() -> queue_examples::Result {
     let jobs = queue::connect(&database.to_string_lossy()).await?;
 
     let mut files = Vec::new();
-    for entry in WalkDir::new(folder).into_iter().filter_entry(|entry| entry.file_name() != "target") {
+    let is_of_tools = |entry: &DirEntry| entry.file_name() == "target" || entry.file_name() == ".git";
+    for entry in WalkDir::new(folder).into_iter().filter_entry(|entry| !is_of_tools(entry)) {
         let entry = entry?;
         if entry.file_type().is_file() {
             files.push(HashFile { path: entry.into_path() });

@@ -2,7 +2,7 @@
 //!
 //! Each file in `compile_errors` does not compile, and has the errors beside it. After a change,
 //! `TRYBUILD=overwrite cargo test -p queue-macros --test compile_errors` writes them anew; read
-//! them as somebody would who made the mistake.
+//! them as if you had made the mistake.
 
 use std::process::Command;
 

@@ -32,8 +32,8 @@ pub async fn terminated() {
     }
 }
 
-/// Watches from a thread of its own, so that no signal is lost while nobody waits, whichever
-/// runtime waited before.
+/// Watches from a thread of its own. So a signal that arrives between two waits is not lost, and
+/// the runtime of the first wait may end.
 fn watch() -> io::Result<CancellationToken> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let terminated = CancellationToken::new();

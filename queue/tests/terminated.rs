@@ -32,7 +32,7 @@ async fn child_that_is_signalled() {
     let signal = if signal == "TERM" { Signal::TERM } else { Signal::INT };
     assert!(drop_after(1, terminated()).await.is_none());
     assert!(drop_after(1, terminated()).await.is_none(), "no signal was sent yet");
-    kill_process(getpid(), signal).unwrap(); // while nobody waits
+    kill_process(getpid(), signal).unwrap(); // between two waits
     timeout(PATIENCE, terminated()).await.unwrap();
     timeout(PATIENCE, terminated()).await.unwrap();
 }

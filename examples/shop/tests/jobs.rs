@@ -44,8 +44,8 @@ async fn a_handler_is_a_function() {
     let database = database::create().await;
     let shop = Shop::open(&database.url).await.unwrap();
     let (gateway, pool) = (State::from(Gateway::default()), State::from(shop.pool.clone()));
-    let nobody = ChargeOrder { order: 7, customer: 0 };
-    let charged = charge_order(nobody, gateway, pool).await;
+    let unknown = ChargeOrder { order: 7, customer: 0 };
+    let charged = charge_order(unknown, gateway, pool).await;
     assert!(matches!(charged, Err(JobError::Bury { .. })));
 }
 

@@ -97,7 +97,7 @@ impl SettleLoop<'_> {
                 Ok(Settled::Done) => {}
                 Ok(Settled::LeaseLost) => {
                     let job = pending.job();
-                    tracing::warn!(
+                    tracing::error!(
                         %job,
                         "lease lost before the settle; the job's outcome is dropped"
                     );

@@ -10,6 +10,9 @@ use crate::runtime::settings::WorkerSettings;
 use crate::runtime::shared::running::Interruption;
 use crate::{HandlerResult, JobError, Limits, ResultCapture, RetryPolicy};
 
+/// Replaces, in the log, an error that quotes the payload.
+const UNDECODABLE: &str = "the payload does not decode; the record of the job has the error";
+
 /// How a run ended.
 #[derive(Debug)]
 pub(super) enum RunEnd {
@@ -57,25 +60,22 @@ impl Judge<'_> {
         self.failure(error)
     }
 
-    /// One line per attempt that did not complete. Payloads and results are not in it.
+    /// One line per attempt. It has no payload, so it omits an error that quotes the payload.
     fn log(&self, verdict: &Verdict, is_abnormal: bool, is_undecodable: bool) {
-        let text = |error: &str| {
-            let quotes_payload = "the payload does not decode; the record of the job has the error";
-            if is_undecodable { quotes_payload.to_owned() } else { error.to_owned() }
-        };
         let (attempt, of) = (self.job.attempt, u32::from(self.job.max_retries) + 1);
         match verdict {
             Verdict::Complete(_) => tracing::debug!("completed"),
             Verdict::Retry { error, delay } if attempt < of => {
-                let (next, text) = (whole(*delay), text(error));
+                let (next, error) = (whole(*delay), if is_undecodable { UNDECODABLE } else { error });
                 if is_abnormal {
-                    tracing::error!("attempt {attempt} of {of} failed, next in {next}: {text}");
+                    tracing::error!("attempt {attempt} of {of} failed, next in {next}: {error}");
                 } else {
-                    tracing::warn!("attempt {attempt} of {of} failed, next in {next}: {text}");
+                    tracing::warn!("attempt {attempt} of {of} failed, next in {next}: {error}");
                 }
             }
             Verdict::Retry { error, .. } | Verdict::Bury { error } => {
-                tracing::error!("attempt {attempt} of {of} failed, the job is dead: {}", text(error));
+                let error = if is_undecodable { UNDECODABLE } else { error };
+                tracing::error!("attempt {attempt} of {of} failed, the job is dead: {error}");
             }
             Verdict::Snooze { delay } => tracing::debug!("snoozed for {}", whole(*delay)),
             Verdict::Cancel { reason } => tracing::info!("cancelled: {reason}"),
