@@ -3,6 +3,10 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/unique-jobs.md")]
+mod unique_jobs {}
+
 /// A result with an error for the user.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -56,7 +56,7 @@ fn resolve<'a>(
     let mut new_ids = JobId::generate_many(missing).into_iter();
     let mut given = HashSet::new();
     let mut specs = Vec::with_capacity(many);
-    for (index, job) in jobs.into_iter().enumerate() {
+    for (index, mut job) in jobs.into_iter().enumerate() {
         check(limits, &job, oldest).map_err(|fault| refuse(&job, index, many, &fault))?;
         let options = defaults(&job);
         let id = match job.id {
@@ -66,7 +66,9 @@ fn resolve<'a>(
             Some(id) => id,
             None => new_ids.next().unwrap_or_else(JobId::generate),
         };
-        specs.push(job.resolve(id, options));
+        let unique = job.unique.take().map(|unique| unique.resolve(job.run_at)).transpose();
+        let unique = unique.map_err(|fault| refuse(&job, index, many, &fault))?;
+        specs.push(job.resolve(id, options).unique(unique));
     }
     Ok(specs)
 }

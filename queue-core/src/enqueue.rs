@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::task::encode;
 use crate::{
     Attributes, Backoff, Enqueuer, Error, ErrorKind, JobId, JobQueue, Kind, NewJob, QueueName, Result,
-    Submitted, Task, Timestamp,
+    Submitted, Task, Timestamp, Unique,
 };
 
 /// What [`JobQueue::enqueue`] takes: a payload whose type is a [`Task`], or a [`NewJob`].
@@ -35,7 +35,8 @@ impl<T: Task> IntoJob for T {
     type Output = T::Output;
 
     fn into_job(self) -> Result<NewJob> {
-        let job = NewJob::new(Kind::new(T::KIND)?, encode::payload(T::KIND, &self)?);
+        let mut job = NewJob::new(Kind::new(T::KIND)?, encode::payload(T::KIND, &self)?);
+        job.unique = self.unique();
         Ok(job.with_defaults(&T::options()))
     }
 }
@@ -168,6 +169,12 @@ impl<J: IntoJob> Enqueue<J> {
     pub fn with_id(self, id: JobId) -> Self {
         self.each(|job| job.id(id))
     }
+
+    /// Inserts the job only if no other job of its kind holds the same key. Otherwise the handle is
+    /// that of the other job, and is not [new](JobHandle::is_new).
+    pub fn unique(self, unique: Unique) -> Self {
+        self.each(move |job| job.unique(unique.clone()))
+    }
 }
 
 impl<J: IntoJob + 'static> IntoFuture for Enqueue<J> {
@@ -214,14 +221,15 @@ impl<R> JobHandle<R> {
         Self { submitted, result: PhantomData }
     }
 
-    /// Returns the job's id.
+    /// Returns the job's id. If the job is not new because of its unique key, it is the id of the
+    /// job that holds the key.
     #[must_use]
     pub const fn id(&self) -> JobId {
         self.submitted.id
     }
 
-    /// Returns whether this request inserted the job. If not, the same job, with the same id, was
-    /// stored already, and nothing was changed.
+    /// Returns whether this request inserted the job. If not, a job with the same id or the same
+    /// [unique key](Unique) was stored already, and nothing was changed.
     #[must_use]
     pub const fn is_new(&self) -> bool {
         self.submitted.is_new()

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::{
-    Attributes, Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, saturating_micros,
+    Attributes, Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, Unique, UniqueKey,
+    saturating_micros,
 };
 
 /// The options of the jobs of a kind. A single job may override them.
@@ -99,6 +100,7 @@ pub struct NewJob {
     pub(crate) queue: Option<QueueName>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) attributes: Option<Attributes>,
+    pub(crate) unique: Option<Unique>,
 }
 
 impl NewJob {
@@ -115,6 +117,7 @@ impl NewJob {
             queue: None,
             backoff: None,
             attributes: None,
+            unique: None,
         }
     }
 
@@ -167,6 +170,12 @@ impl NewJob {
         self
     }
 
+    /// Inserts the job only if no other job of its kind holds the same key.
+    pub fn unique(mut self, unique: Unique) -> Self {
+        self.unique = Some(unique);
+        self
+    }
+
     /// Takes the options that the job does not set from `defaults`.
     pub(crate) fn with_defaults(mut self, defaults: &TaskOptions) -> Self {
         self.max_retries = self.max_retries.or(defaults.max_retries);
@@ -181,7 +190,7 @@ impl NewJob {
     }
 
     /// Sets every option to the job's own value, else to that of its kind, else to the default of
-    /// the library.
+    /// the library. The caller sets the unique key.
     pub(crate) fn resolve(self, id: JobId, defaults: &TaskOptions) -> JobSpec {
         let job = self.with_defaults(defaults);
         JobSpec::new(id, job.kind, job.payload)
@@ -225,6 +234,9 @@ pub struct JobSpec {
     pub backoff: Option<Backoff>,
     /// Its attributes. A backend must store the text unchanged, and never reads it.
     pub attributes: Option<Attributes>,
+    /// Its key, if it is unique among the jobs of its kind. Only for a backend that declares
+    /// [`unique_keys`](crate::backend::Capabilities::unique_keys).
+    pub unique: Option<UniqueKey>,
 }
 
 impl JobSpec {
@@ -242,6 +254,7 @@ impl JobSpec {
             queue: QueueName::default(),
             backoff: None,
             attributes: None,
+            unique: None,
         }
     }
 
@@ -315,6 +328,13 @@ impl JobSpec {
         self
     }
 
+    /// Sets the unique key.
+    #[must_use]
+    pub fn unique(mut self, unique: impl Into<Option<UniqueKey>>) -> Self {
+        self.unique = unique.into();
+        self
+    }
+
     /// Returns the maximum number of attempts.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
@@ -343,38 +363,4 @@ impl JobSpec {
         };
         self.clone().timeout(whole(self.timeout)).backoff(self.backoff.map(whole_backoff))
     }
-}
-
-/// The result of one submitted job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Submitted {
-    /// The job's id.
-    pub id: JobId,
-    /// Whether the job was inserted.
-    pub insertion: Insertion,
-}
-
-impl Submitted {
-    /// Creates the result for a job.
-    #[must_use]
-    pub const fn new(id: JobId, insertion: Insertion) -> Self {
-        Self { id, insertion }
-    }
-
-    /// Returns whether this call inserted the job.
-    #[must_use]
-    pub const fn is_new(self) -> bool {
-        matches!(self.insertion, Insertion::New)
-    }
-}
-
-/// Whether a submitted job was inserted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Insertion {
-    /// This call inserted the job.
-    New,
-    /// The same job, with the same id, was stored already. Nothing was changed.
-    Known,
 }

@@ -62,9 +62,18 @@ impl Shared {
     fn prepare(&self, jobs: Vec<NewJob>) -> Result<Prepared> {
         static LIBRARY_DEFAULTS: TaskOptions = TaskOptions::new();
         let known = self.registrations();
-        border::prepare(&self.limits, jobs, |job| {
+        let batch = border::prepare(&self.limits, jobs, |job| {
             known.get(&job.kind).map_or(&LIBRARY_DEFAULTS, |registration| &registration.options)
-        })
+        })?;
+        let keyed = batch.jobs().iter().find(|job| job.unique.is_some());
+        match keyed {
+            Some(job) if !self.backend.capabilities().unique_keys => {
+                let operation = format!("enqueue a job of kind `{}`", job.kind);
+                let message = format!("the backend `{}` supports no unique keys", self.backend.name());
+                Err(Error::new(ErrorKind::Unsupported, operation, message))
+            }
+            _ => Ok(batch),
+        }
     }
 }
 

@@ -41,10 +41,12 @@ mod retry;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 mod state;
+mod submitted;
 mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+mod unique;
 
 pub use attributes::Attributes;
 pub use backend::{Backend, CancelReply, JobRecord};
@@ -57,7 +59,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use handler::{Blocking, blocking};
 pub use handler::{Handler, HandlerResult, JobError, Stop};
 pub use id::{ClaimId, JobId, Token, WorkerId};
-pub use job::{Insertion, JobSpec, NewJob, Submitted, TaskOptions};
+pub use job::{JobSpec, NewJob, TaskOptions};
 pub use job_queue::JobQueue;
 pub use job_state::JobState;
 pub use limits::Limits;
@@ -71,12 +73,14 @@ pub use retry::{Backoff, DelayFn, RetryPolicy};
 #[cfg(feature = "runtime")]
 pub use runtime::{RunningWorker, Worker};
 pub use state::StateType;
+pub use submitted::{Insertion, Submitted};
 #[cfg(feature = "runtime")]
 pub use task::{BlockingTaskFunction, TaskFunction};
 pub use task::{
     FromContext, ResultTask, ResultTaskHandle, State, Task, TaskDefinition, TaskFn, TaskFuture, TaskHandle,
 };
 pub use time::{Timestamp, saturating_micros};
+pub use unique::{Unique, UniqueKey};
 
 /// The token that is cancelled when a handler must stop.
 pub use tokio_util::sync::CancellationToken;

@@ -11,6 +11,9 @@ pub const MAX_JSON_DEPTH: usize = 128;
 /// The maximum size of [`Attributes`](crate::Attributes), in bytes.
 pub const MAX_ATTRIBUTES_BYTES: usize = 16 << 10;
 
+/// The maximum length of a [unique key](crate::Unique::key), in bytes.
+pub const MAX_UNIQUE_KEY_BYTES: usize = 255;
+
 /// The default maximum size of a payload: 1 MiB.
 pub const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1 << 20;
 

@@ -7,10 +7,12 @@ use quote::quote;
 use syn::{Ident, Path};
 
 use crate::options::{JobOptions, Options};
+use crate::unique::Unique;
 
 /// Returns the implementation of the trait `Task`.
 pub(crate) fn task(name: &Ident, options: &Options) -> TokenStream {
     let Options { kind, output, crate_path, job } = options;
+    let unique = job.unique.as_ref().map(|unique| unique_method(crate_path, unique));
     let job = job_options(crate_path, job);
     quote! {
         #[automatically_derived]
@@ -21,6 +23,8 @@ pub(crate) fn task(name: &Ident, options: &Options) -> TokenStream {
             fn options() -> #crate_path::TaskOptions {
                 #job
             }
+
+            #unique
         }
     }
 }
@@ -43,6 +47,24 @@ fn job_options(crate_path: &Path, job: &JobOptions) -> TokenStream {
         match #crate_path::QueueName::new(#queue) {
             ::core::result::Result::Ok(queue) => options.queue(queue),
             ::core::result::Result::Err(_) => options,
+        }
+    }
+}
+
+fn unique_method(crate_path: &Path, unique: &Unique) -> TokenStream {
+    let Unique { fields, keep, per } = unique;
+    let value = match fields.as_slice() {
+        [] => quote!(self),
+        [field] => quote!(&self.#field),
+        fields => quote!(&(#(&self.#fields),*)),
+    };
+    let setters = [
+        keep.map(duration).map(|keep| quote!(.keep(#keep))),
+        per.map(duration).map(|per| quote!(.per(#per))),
+    ];
+    quote! {
+        fn unique(&self) -> ::core::option::Option<#crate_path::Unique> {
+            ::core::option::Option::Some(#crate_path::Unique::by(#value) #(#setters)*)
         }
     }
 }

@@ -8,6 +8,7 @@ mod options;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod unique;
 mod value;
 
 use proc_macro::TokenStream;
@@ -30,6 +31,7 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// | `max_retries = 3` | the maximum number of retries, from 0 to 65535; the first attempt does not count | 10 |
 /// | `timeout = "20s"` | the timeout of one attempt, at least `"1us"` | `"10m"` |
 /// | `backoff = "200ms..1m"` | the delay before the first retry, and the maximum delay; it doubles with each retry, and each is shortened by up to 20 % at random | `"30s..6h"` |
+/// | `unique` | at most one unfinished job per payload; `unique(order, customer)`: per value of these fields; `keep = "90d"` in the parentheses: also for so long after it was completed; `per = "1h"`: one job per hour of the clock | jobs are not unique |
 /// | `output = Receipt` | the type that the handler returns, without quotes | `()` |
 /// | `crate = "queue_core"` | the path of the crate with the trait | `"::queue"` |
 ///

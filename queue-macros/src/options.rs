@@ -9,6 +9,7 @@ use syn::parse::ParseStream;
 use syn::{DeriveInput, Error, Ident, LitStr, Path, Result, Token, Type, parse_quote};
 
 use crate::errors::Errors;
+use crate::unique::{self, Unique};
 use crate::{shape, value};
 
 const NO_NAME: &str = "expected an option, e.g. `kind = \"send-email\"`";
@@ -30,6 +31,7 @@ pub(crate) struct JobOptions {
     pub(crate) timeout: Option<Duration>,
     /// The base and the cap.
     pub(crate) backoff: Option<(Duration, Duration)>,
+    pub(crate) unique: Option<Unique>,
 }
 
 /// Reads the options of a type, and checks that the type can be a task. Returns the options as far
@@ -41,6 +43,7 @@ pub(crate) fn read(input: &DeriveInput) -> (Options, Option<Error>) {
         let result = attribute.parse_args_with(|input: ParseStream<'_>| reader.read_list(input));
         result.unwrap_or_else(|error| reader.errors.push(error));
     }
+    reader.check_unique(input);
     reader.finish(&input.ident)
 }
 
@@ -78,11 +81,21 @@ impl Reader {
             "max_retries" => self.job.max_retries = Some(value::integer(input, value::MAX_RETRIES)?),
             "timeout" => self.job.timeout = Some(value::timeout(input)?),
             "backoff" => self.job.backoff = Some(value::backoff(input)?),
+            "unique" => self.job.unique = Some(unique::read(input)?),
             "output" => self.output = Some(value::output(input)?),
             "crate" => self.crate_path = Some(value::crate_path(input)?),
             _ => return Err(Error::new(name.span(), unknown(&text))),
         }
         Ok(())
+    }
+
+    /// Ignores the option if it names a field that the type does not have.
+    fn check_unique(&mut self, input: &DeriveInput) {
+        let Some(Err(error)) = self.job.unique.as_ref().map(|unique| unique::check(unique, input)) else {
+            return;
+        };
+        self.errors.push(error);
+        self.job.unique = None;
     }
 
     fn finish(mut self, task: &Ident) -> (Options, Option<Error>) {
@@ -117,7 +130,7 @@ fn unknown(name: &str) -> String {
         _ => {
             return format!(
                 "unknown option `{name}`; the options are `kind`, `queue`, `priority`, `max_retries`, \
-                 `timeout`, `backoff`, `output` and `crate`"
+                 `timeout`, `backoff`, `unique`, `output` and `crate`"
             );
         }
     };

@@ -100,8 +100,8 @@ fn unknown_option_suggests_the_known_ones() {
     assert_fault("name = \"b\"", "unknown option `name`: did you mean `kind`?");
     assert_fault("retries = 3", "unknown option `retries`: did you mean `max_retries`?");
     assert_fault("result = A", "unknown option `result`: did you mean `output`?");
-    for guess in ["unique", "concurrency", "cron", "every", "schedule"] {
-        let known = "`kind`, `queue`, `priority`, `max_retries`, `timeout`, `backoff`, `output` and `crate`";
+    for guess in ["concurrency", "cron", "every", "schedule"] {
+        let known = "`kind`, `queue`, `priority`, `max_retries`, `timeout`, `backoff`, `unique`, `output` and `crate`";
         let expected = format!("unknown option `{guess}`; the options are {known}");
         for value in ["", " = \"b\"", "(1, 2)"] {
             assert_fault(&format!("{guess}{value}, priority = 1"), &expected);
@@ -168,4 +168,53 @@ fn type_that_cannot_be_a_task_is_refused() {
     for item in ["struct Job { #[task(queue = \"b\")] a: u8 }", "enum Job { #[task(queue = \"b\")] A }"] {
         assert_eq!(with_kind(item), ["`#[task(…)]` must be on the type itself"]);
     }
+}
+
+#[test]
+fn unique_is_by_fields_or_by_the_whole_payload() {
+    let method = |options: &str| {
+        let input = format!("#[task(kind = \"a\", {options})] struct Job {{ order: i64, region: String }}");
+        let all = derive(&input).unwrap();
+        let start = all.find("fn unique").unwrap();
+        all[start..].trim_end_matches([' ', '}']).to_owned() + " }"
+    };
+    let expected = |by: proc_macro2::TokenStream| {
+        let method = quote! {
+            fn unique(&self) -> ::core::option::Option<::queue::Unique> {
+                ::core::option::Option::Some(#by)
+            }
+        };
+        method.to_string()
+    };
+    assert_eq!(method("unique"), expected(quote!(::queue::Unique::by(self))));
+    assert_eq!(method("unique(order)"), expected(quote!(::queue::Unique::by(&self.order))));
+    let both = quote! {
+        ::queue::Unique::by(&(&self.order, &self.region))
+            .keep(::core::time::Duration::new(7776000u64, 0u32))
+            .per(::core::time::Duration::new(3600u64, 0u32))
+    };
+    assert_eq!(method("unique(order, region, keep = \"90d\", per = \"1h\")"), expected(both));
+}
+
+#[test]
+fn unique_names_the_wrong_field_or_option() {
+    let fault = |options: &str| {
+        let input = format!("#[task(kind = \"a\", {options})] struct Job {{ order: i64, region: String }}");
+        faults_of(&input)
+    };
+    let no_field = "the task has no field `ordr`; its fields are `order`, `region`";
+    assert_eq!(fault("unique(ordr)"), [no_field]);
+    assert_eq!(fault("unique(order, order)"), ["the field is listed twice"]);
+    let unknown = "unknown option `until` of `unique`; the options are `keep` and `per`";
+    assert_eq!(fault("unique(order, until = \"1d\")"), [unknown]);
+    assert_eq!(fault("unique(order, keep = \"0s\")"), ["`keep` must not be zero"]);
+    assert_eq!(fault("unique(keep = \"1d\", keep = \"1d\")"), ["`keep` is given twice"]);
+    let form = "`unique` must list fields, e.g. `unique(order, keep = \"90d\")`, or be alone for the whole \
+        payload";
+    assert_eq!(fault("unique = \"order\""), [form]);
+    let of_enum = "#[task(kind = \"a\", unique(order))] enum Job { A, B }";
+    let only = "only a struct has fields to list; `unique` alone is the whole payload";
+    assert_eq!(faults_of(of_enum), [only]);
+    assert_eq!(faults_of("#[task(kind = \"a\", unique)] enum Job { A, B }"), [""; 0]);
+    assert_eq!(faults_of("#[task(kind = \"a\", unique(0))] struct Job(i64);"), [""; 0]);
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, LitInt, LitStr, Path, Result, Token, Type};
+use syn::{Error, Ident, LitInt, LitStr, Path, Result, Token, Type};
 
 /// Equals `queue_core::limits::MAX_NAME_BYTES`; a test compares them.
 const MAX_NAME_BYTES: usize = 128;
@@ -48,6 +48,18 @@ pub(crate) fn timeout(input: ParseStream<'_>) -> Result<Duration> {
         return Err(Error::new(literal.span(), fault));
     }
     Ok(timeout)
+}
+
+/// Reads a duration that is not zero, the value of the option of this name.
+pub(crate) fn period(input: ParseStream<'_>, name: &Ident) -> Result<Duration> {
+    let expected = format!("`{name}` must be a duration in quotes, e.g. `{name} = \"90d\"`");
+    let literal: LitStr = assigned(input, &expected)?;
+    let text = literal.value();
+    let period = duration(&literal, &text)?;
+    if period.is_zero() {
+        return Err(Error::new(literal.span(), format!("`{name}` must not be zero")));
+    }
+    Ok(period)
 }
 
 /// Reads the base and the cap of a backoff.

@@ -14,18 +14,23 @@ DECLARE
     v_now timestamptz;
     v_locked uuid[];
     v_cancelled uuid[];
+    v_tied uuid[];
     v_is_new boolean;
 BEGIN
     v_locked := ARRAY(SELECT l.id FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE);
     v_now := coalesce(p_now, clock_timestamp());
     WITH ended AS (
         DELETE FROM live l WHERE l.id = ANY (p_jobs) AND l.state <> 'running'
-        RETURNING l.id, l.attempt
+        RETURNING l.id, l.attempt, l.ties
     ), stored AS (
         INSERT INTO outcomes (id, finished_at, attempt, state)
         SELECT id, v_now, attempt, 'cancelled' FROM ended
     )
-    SELECT array_agg(ended.id) INTO v_cancelled FROM ended;
+    SELECT array_agg(ended.id), array_agg(ended.id) FILTER (WHERE ended.ties IS NOT NULL)
+    INTO v_cancelled, v_tied FROM ended;
+    IF v_tied IS NOT NULL THEN
+        PERFORM release_keys(v_now, v_tied);
+    END IF;
     IF p_signal THEN
         UPDATE live l SET cancel_requested = true WHERE l.id = ANY (p_jobs) AND l.state = 'running';
     END IF;

@@ -1,6 +1,6 @@
 -- Q8, Q16: removes up to p_limit finished jobs that ended longer ago than their state is kept and
--- whose id is older than p_window. Also removes the rows of workers that are lost or retired for a
--- day.
+-- whose id is older than p_window. Also removes unique keys whose time has passed, and the rows of
+-- workers that are lost or retired for a day.
 --
 -- Reads jobs by id, which is by age, starting after p_after. Reads at most p_looks jobs, and none
 -- that is younger than the shortest time that jobs are kept. (An id may be ahead of its job by at
@@ -46,6 +46,11 @@ BEGIN
         FOR UPDATE SKIP LOCKED
     ), NULL) w
     WHERE w.fault IS NOT NULL;
+
+    DELETE FROM unique_keys u WHERE u.ctid = ANY (ARRAY(
+        SELECT e.ctid FROM unique_keys e WHERE e.until <= v_now ORDER BY e.until LIMIT p_limit
+        FOR UPDATE SKIP LOCKED
+    ));
 
     WITH looked AS MATERIALIZED (
         SELECT o.id, o.finished_at < v_now - least('17000000 hours',

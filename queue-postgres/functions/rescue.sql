@@ -139,18 +139,23 @@ AS $$
 #variable_conflict use_column
 DECLARE
     v_died bigint;
+    v_tied uuid[];
 BEGIN
     WITH ended AS (
         DELETE FROM live l WHERE l.id = ANY (p_jobs) AND l.attempt > l.max_retries
-            RETURNING l.id, l.attempt
+            RETURNING l.id, l.attempt, l.ties
     ), failed AS (
         INSERT INTO attempt_errors (job, at, attempt, error)
         SELECT id, p_now, attempt, p_error FROM ended
         ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
+    ), stored AS (
+        INSERT INTO outcomes (id, finished_at, attempt, state, error)
+        SELECT id, p_now, attempt, 'dead', p_error FROM ended
     )
-    INSERT INTO outcomes (id, finished_at, attempt, state, error)
-    SELECT id, p_now, attempt, 'dead', p_error FROM ended;
-    GET DIAGNOSTICS v_died = ROW_COUNT;
+    SELECT count(*), array_agg(id) FILTER (WHERE ties IS NOT NULL) INTO v_died, v_tied FROM ended;
+    IF v_tied IS NOT NULL THEN
+        PERFORM release_keys(p_now, v_tied);
+    END IF;
 
     RETURN QUERY
     WITH moved AS (

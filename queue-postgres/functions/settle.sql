@@ -22,17 +22,20 @@ DECLARE
     v_now timestamptz := coalesce(p_now, clock_timestamp());
     v_ended bigint;
     v_moved bigint := 0;
+    v_tied uuid[];
 BEGIN
     IF p_verdicts IS NULL THEN
         WITH ended AS (
             DELETE FROM live l
             USING unnest(p_jobs, p_claims, p_results) AS s (job, claim, result)
             WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
-            RETURNING l.id, l.claim, l.attempt, s.result
+            RETURNING l.id, l.claim, l.attempt, l.ties, s.result
+        ), stored AS (
+            INSERT INTO outcomes (id, finished_at, claim, attempt, state, result)
+            SELECT id, v_now, claim, attempt, 'completed', result FROM ended
         )
-        INSERT INTO outcomes (id, finished_at, claim, attempt, state, result)
-        SELECT id, v_now, claim, attempt, 'completed', result FROM ended;
-        GET DIAGNOSTICS v_ended = ROW_COUNT;
+        SELECT count(*), array_agg(id) FILTER (WHERE ties IS NOT NULL) INTO v_ended, v_tied
+        FROM ended;
     ELSE
         -- Takes all locks in the order of the ids. Otherwise the statements below take them in two
         -- passes, which could deadlock with a cancel of the same jobs.
@@ -47,19 +50,21 @@ BEGIN
             WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
                 AND (s.verdict IN ('complete', 'bury', 'cancel') 
                     OR s.verdict = 'retry' AND l.attempt > l.max_retries)
-            RETURNING l.id, l.claim, l.attempt, s.verdict, s.result, s.text
+            RETURNING l.id, l.claim, l.attempt, l.ties, s.verdict, s.result, s.text
         ), failed AS (
             INSERT INTO attempt_errors (job, at, attempt, error)
             SELECT id, v_now, attempt, text FROM ended WHERE verdict IN ('bury', 'retry')
             ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
+        ), stored AS (
+            INSERT INTO outcomes (id, finished_at, claim, attempt, state, error, result)
+            SELECT id, v_now, claim, attempt,
+                CASE verdict WHEN 'complete' THEN 'completed' WHEN 'cancel' THEN 'cancelled'
+                    ELSE 'dead' END::job_state,
+                text, result
+            FROM ended
         )
-        INSERT INTO outcomes (id, finished_at, claim, attempt, state, error, result)
-        SELECT id, v_now, claim, attempt,
-            CASE verdict WHEN 'complete' THEN 'completed' WHEN 'cancel' THEN 'cancelled'
-                ELSE 'dead' END::job_state,
-            text, result
+        SELECT count(*), array_agg(id) FILTER (WHERE ties IS NOT NULL) INTO v_ended, v_tied
         FROM ended;
-        GET DIAGNOSTICS v_ended = ROW_COUNT;
 
         RETURN QUERY
         WITH settlement AS MATERIALIZED (
@@ -93,6 +98,10 @@ BEGIN
             v_now
         FROM moved;
         GET DIAGNOSTICS v_moved = ROW_COUNT;
+    END IF;
+
+    IF v_tied IS NOT NULL THEN
+        PERFORM release_keys(v_now, v_tied);
     END IF;
 
     IF v_ended + v_moved < cardinality(p_jobs) THEN

@@ -11,6 +11,8 @@ CREATE TYPE {schema}.worker_state AS ENUM ('live', 'lost', 'cleared', 'retired')
 -- The values that a program may rely on when it reads a job. Domains, because each statement parses
 -- the checks of the tables that it writes, which doubled the time of a small insert.
 CREATE DOMAIN {schema}.label AS text COLLATE "C" CHECK (octet_length(VALUE) BETWEEN 1 AND 128);
+CREATE DOMAIN {schema}.unique_text AS text COLLATE "C"
+    CHECK (octet_length(VALUE) BETWEEN 1 AND 255);
 CREATE DOMAIN {schema}.moment AS timestamptz
     CHECK (VALUE BETWEEN '1970-01-01 00:00Z' AND '9999-12-31 23:59:59.999999Z');
 CREATE DOMAIN {schema}.span AS interval CHECK (VALUE >= '0');
@@ -31,7 +33,9 @@ CREATE TABLE {schema}.jobs (
     kind           {schema}.label    NOT NULL,
     queue          {schema}.label    NOT NULL,
     payload        json              NOT NULL,
-    attributes     json
+    attributes     json,
+    unique_key     {schema}.unique_text,
+    unique_keep    {schema}.span
 );
 
 -- Narrow, because each state change writes it.
@@ -49,7 +53,10 @@ CREATE TABLE {schema}.live (
     worker           uuid,
     deadline         timestamptz,
     progress_done    numeric,
-    progress_total   numeric
+    progress_total   numeric,
+    -- What must be done when the job ends: 1 if it holds a unique key. NULL for most jobs, so that
+    -- a settle finds the others without a join.
+    ties             smallint
 ) WITH (
     -- Each job leaves a few dead rows, which must be removed before they are many.
     fillfactor = 50,
@@ -87,6 +94,19 @@ CREATE TABLE {schema}.attempt_errors (
     error   text        NOT NULL,
     PRIMARY KEY (job, attempt)
 );
+
+-- Unique keys that are held. A separate table with one row per key, because a completed job may
+-- hold its key longer, even after it was pruned. Only jobs with a key write it.
+CREATE TABLE {schema}.unique_keys (
+    kind  text COLLATE "C" NOT NULL,
+    key   text COLLATE "C" NOT NULL,
+    job   uuid NOT NULL,
+    -- When a completed job releases it. NULL while the job is unfinished.
+    until timestamptz,
+    PRIMARY KEY (kind, key)
+);
+
+CREATE INDEX unique_keys_until ON {schema}.unique_keys (until) WHERE until IS NOT NULL;
 
 -- Queues with settings. A queue without a row has the defaults.
 CREATE TABLE {schema}.queues (

@@ -1,7 +1,7 @@
 //! Reads the raw rows for the conformance kit.
 
 use queue_core::Result;
-use queue_core::backend::{LiveRow, OutcomeRow, Stored};
+use queue_core::backend::{KeyRow, LiveRow, OutcomeRow, Stored};
 use tokio::time::timeout;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
@@ -34,7 +34,8 @@ async fn read(client: &mut Client, schema: &Schema) -> Outcome<Stored> {
         rows(&transaction, include_str!("sql/audit_live.sql"), schema, live).await?,
         rows(&transaction, include_str!("sql/audit_outcomes.sql"), schema, outcome).await?,
         rows(&transaction, include_str!("sql/audit_workers.sql"), schema, worker).await?,
-    );
+    )
+    .unique_keys(rows(&transaction, include_str!("sql/audit_unique_keys.sql"), schema, unique_key).await?);
     transaction.commit().await?;
     Ok(stored)
 }
@@ -57,7 +58,13 @@ fn live(row: &Row) -> Outcome<LiveRow> {
         .max_retries(row::max_retries(row, 6)?)
         .claim(row::claim_id_if_any(row, 7)?)
         .worker(row::worker_id_if_any(row, 8)?)
-        .deadline(row::time_if_any(row, 9)?))
+        .deadline(row::time_if_any(row, 9)?)
+        .unique(row::get(row, 10)?))
+}
+
+fn unique_key(row: &Row) -> Outcome<KeyRow> {
+    let key: &str = row::get(row, 1)?;
+    Ok(KeyRow::new(row::kind(row, 0)?, key, row::job_id(row, 2)?).until(row::time_if_any(row, 3)?))
 }
 
 fn outcome(row: &Row) -> Outcome<OutcomeRow> {

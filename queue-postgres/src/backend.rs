@@ -45,6 +45,8 @@ pub struct PostgresBackend(Arc<Shared>);
 struct Shared {
     core: Arc<Core>,
     batcher: InsertBatcher,
+    /// Inserts of jobs with unique keys, which may have to wait for transactions of applications.
+    unique_batcher: InsertBatcher,
     hub: WakeHub,
     listener: ListenerConfig,
     listens: AtomicBool,
@@ -97,11 +99,14 @@ impl PostgresBackend {
         io.serve(notify(connections, channel, own_id.clone(), config.notify_interval, unsent));
         let (batcher, serving) = InsertBatcher::new(Arc::clone(&core));
         io.serve(serving);
+        let (unique_batcher, serving) = InsertBatcher::new(Arc::clone(&core));
+        io.serve(serving);
         let connections = Arc::clone(&core.connections);
         let listener = ListenerConfig::new(&config, connector, connections, local, own_id);
         Ok(Self(Arc::new(Shared {
             core,
             batcher,
+            unique_batcher,
             hub,
             listener,
             listens: AtomicBool::new(false),
@@ -140,14 +145,23 @@ impl Backend for PostgresBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_durable().with_multi_process().with_migrations().with_insert_and_claim()
+        Capabilities::default()
+            .with_durable()
+            .with_multi_process()
+            .with_migrations()
+            .with_insert_and_claim()
+            .with_unique_keys()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
         if request.batches.is_empty() {
             return Ok(InsertReply::new(Vec::new()));
         }
-        let batcher = self.0.batcher.clone();
+        let has_keys = request.batches.iter().flatten().any(|job| job.unique.is_some());
+        if has_keys && request.claim.is_some() {
+            return Ok(InsertReply::declined());
+        }
+        let batcher = if has_keys { &self.0.unique_batcher } else { &self.0.batcher }.clone();
         self.run(|_| async move { batcher.insert(request).await }).await
     }
 

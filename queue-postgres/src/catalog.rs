@@ -63,6 +63,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("id", "text", Callers::Public),
     function("enqueue", "text, json, text, integer, timestamptz, integer, interval, boolean", ENQUEUER),
     function("insert_jobs", INSERT, ENQUEUER),
+    function("insert_unique_jobs", INSERT, ENQUEUER),
     function("known_jobs", "uuid[], text[]", ENQUEUER),
     function("cancel", "timestamptz, uuid[], boolean", Callers::Roles(&[Rights::Enqueuer, Rights::Operator])),
     function("register", "timestamptz, uuid, text, interval", WORKER),
@@ -91,6 +92,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("take_back", "timestamptz, uuid[], text", Callers::Internal),
     function("take_back_each", "timestamptz, uuid[], text", Callers::Internal),
     function("write_workers", "uuid[], text", Callers::Internal),
+    function("hold_key", "timestamptz, text, text, uuid", Callers::Internal),
+    function("release_keys", "timestamptz, uuid[]", Callers::Internal),
     function("rescue", "timestamptz, uuid, integer, uuid[]", Callers::Internal),
     function("remove", "uuid[]", Callers::Internal),
     function(
@@ -105,7 +108,7 @@ pub(crate) const VIEWS: &[View] = &[View { name: "overview", since: 1 }];
 
 /// The tables and the view that a reader may read. All roles may read the ledger of migrations.
 pub(crate) const TABLES: &[&str] =
-    &["overview", "jobs", "live", "outcomes", "attempt_errors", "workers", "queues"];
+    &["overview", "jobs", "live", "outcomes", "attempt_errors", "unique_keys", "workers", "queues"];
 
 /// The name of a function in a statement.
 pub(crate) fn signature(schema: &Schema, function: &Function) -> String {

@@ -1,7 +1,7 @@
 //! The parameters of an insert: the jobs by column.
 
-use queue_core::{Backoff, JobSpec, Timestamp};
-use serde_json::json;
+use queue_core::{Backoff, JobSpec, Timestamp, saturating_micros};
+use serde_json::{Map, Value};
 
 use crate::connections::Parameter;
 use crate::types::{Id, Interval, Time};
@@ -24,8 +24,18 @@ pub(crate) struct Columns<'a> {
 
 /// The object of a job in `p_more`: the fields that few jobs have.
 fn more(job: &JobSpec) -> Option<String> {
-    let attributes = job.attributes.as_ref()?;
-    Some(json!({ "attributes": attributes.as_str() }).to_string())
+    if job.attributes.is_none() && job.unique.is_none() {
+        return None;
+    }
+    let mut fields = Map::new();
+    if let Some(attributes) = &job.attributes {
+        fields.insert("attributes".to_owned(), attributes.as_str().into());
+    }
+    if let Some(unique) = &job.unique {
+        fields.insert("unique_key".to_owned(), unique.as_str().into());
+        fields.insert("unique_keep".to_owned(), saturating_micros(unique.keep()).into());
+    }
+    Some(Value::Object(fields).to_string())
 }
 
 /// The size of a job's texts in bytes, by which lists of jobs are limited.
@@ -55,7 +65,7 @@ impl<'a> Columns<'a> {
                 .map(|job| job.backoff.map(|backoff| backoff.jitter().into()))
                 .collect(),
             payloads: jobs.clone().map(|job| job.payload.as_str()).collect(),
-            more: if jobs.clone().any(|job| job.attributes.is_some()) {
+            more: if jobs.clone().any(|job| job.attributes.is_some() || job.unique.is_some()) {
                 jobs.map(more).collect()
             } else {
                 Vec::new()

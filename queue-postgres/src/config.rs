@@ -33,6 +33,10 @@ pub const DEFAULT_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
 /// inserted without the claim, with the timeouts of an insert, and the worker is free.
 pub const DEFAULT_PARKED_LOCK_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// Maximum wait of an insert for a [unique key](queue_core::Unique) that a transaction has taken
+/// and not yet committed (default: 2 s).
+pub const DEFAULT_UNIQUE_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Minimum interval between two NOTIFYs of a handle (default: 10 ms). The first hint after a pause
 /// is sent at once. Later hints are sent together at the end of the interval.
 pub const DEFAULT_NOTIFY_INTERVAL: Duration = Duration::from_millis(10);
@@ -104,6 +108,7 @@ pub struct PostgresConfig {
     pub(crate) request_timeout: Duration,
     pub(crate) heartbeat_timeout: Duration,
     pub(crate) parked_lock_timeout: Duration,
+    pub(crate) unique_lock_timeout: Duration,
     pub(crate) notify_interval: Duration,
     pub(crate) ping_interval: Duration,
     pub(crate) poll_interval: Duration,
@@ -127,6 +132,7 @@ impl PostgresConfig {
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
             heartbeat_timeout: DEFAULT_HEARTBEAT_TIMEOUT,
             parked_lock_timeout: DEFAULT_PARKED_LOCK_TIMEOUT,
+            unique_lock_timeout: DEFAULT_UNIQUE_LOCK_TIMEOUT,
             notify_interval: DEFAULT_NOTIFY_INTERVAL,
             ping_interval: DEFAULT_PING_INTERVAL,
             poll_interval: DEFAULT_POLL_INTERVAL,
@@ -257,6 +263,16 @@ impl PostgresConfig {
     /// [`request_timeout`](Self::request_timeout), at which the insert itself times out.
     pub const fn parked_lock_timeout(mut self, timeout: Duration) -> Self {
         self.parked_lock_timeout = timeout;
+        self
+    }
+
+    /// Maximum wait of an insert for a unique key that another transaction has taken and not yet
+    /// committed, such as a transaction of an application (default:
+    /// [`DEFAULT_UNIQUE_LOCK_TIMEOUT`]). The insert then fails with
+    /// [`Busy`](queue_core::ErrorKind::Busy). The time is in whole milliseconds, from 1 to
+    /// [`i32::MAX`].
+    pub const fn unique_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.unique_lock_timeout = timeout;
         self
     }
 

@@ -1,6 +1,7 @@
 //! State that the requests of a handle share.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use queue_core::Result;
 use tokio_postgres::Row;
@@ -30,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) waker: Waker,
     /// In the form of the server, such as `200ms`.
     pub(crate) parked_lock_timeout: String,
+    pub(crate) unique_lock_timeout: String,
 }
 
 impl Core {
@@ -40,8 +42,6 @@ impl Core {
         positions: Arc<Positions>,
     ) -> Result<(Self, crate::wake::Unsent)> {
         let (waker, unsent) = Waker::new(local);
-        // 0 means no limit to the server, and it refuses more than an `i32`.
-        let parked_lock_timeout = config.parked_lock_timeout.as_millis().clamp(1, i32::MAX as u128);
         let core = Self {
             connections: Arc::new(Connections::of_requests(config, connector)?),
             heartbeats: Connections::of_heartbeats(config, connector)?,
@@ -50,7 +50,8 @@ impl Core {
             sweep_position: Mutex::default(),
             refused: RefusedRows::default(),
             waker,
-            parked_lock_timeout: format!("{parked_lock_timeout}ms"),
+            parked_lock_timeout: milliseconds(config.parked_lock_timeout),
+            unique_lock_timeout: milliseconds(config.unique_lock_timeout),
         };
         Ok((core, unsent))
     }
@@ -69,4 +70,9 @@ impl Core {
         }
         answer
     }
+}
+
+/// A timeout for the server. To it, 0 means no limit, and it refuses more than an `i32`.
+fn milliseconds(timeout: Duration) -> String {
+    format!("{}ms", timeout.as_millis().clamp(1, i32::MAX as u128))
 }

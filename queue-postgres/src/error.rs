@@ -84,6 +84,11 @@ impl Fault {
         Some(refusal.message().to_owned())
     }
 
+    /// Whether a lock was not free in time.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.code() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
     /// Whether a row with the same key exists.
     pub(crate) fn is_known(&self) -> bool {
         self.code() == Some(&SqlState::UNIQUE_VIOLATION)

@@ -7,7 +7,7 @@ use queue_core::{Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted,
 
 use crate::columns::{Columns, bytes};
 use crate::core::Core;
-use crate::error::{Effect, Fault, Outcome};
+use crate::error::{Effect, Fault, Outcome, corrupt};
 use crate::insert_and_claim::{InsertedAndClaimed, insert_and_claim};
 use crate::parts::Parts;
 use crate::row;
@@ -33,13 +33,15 @@ pub(crate) async fn insert(
         let together = &batches[part.clone()];
         let slices: Vec<&[JobSpec]> = together.iter().map(Vec::as_slice).collect();
         match store(core, now, &slices).await {
-            Ok(()) => {
+            Ok(holders) => {
                 for (result, batch) in results[part].iter_mut().zip(together) {
-                    *result = Some(Ok(answers(batch, Insertion::New)));
+                    *result = Some(Ok(answers(batch, &holders)));
                 }
             }
-            // A row of one batch is refused.
-            Err(fault) if together.len() > 1 && fault.is_row_fault() => parts.halve(&part),
+            // A row of one batch is refused, or its key is taken by an open transaction.
+            Err(fault) if together.len() > 1 && (fault.is_row_fault() || fault.is_locked()) => {
+                parts.halve(&part);
+            }
             Err(fault) if fault.is_known() => {
                 for (result, batch) in results[part].iter_mut().zip(together) {
                     *result =
@@ -63,7 +65,7 @@ pub(crate) async fn insert_with_claim(
     let slices: Vec<&[JobSpec]> = batches.iter().map(Vec::as_slice).collect();
     match store_and_claim(core, now, &slices, claim).await {
         Ok(Some(reply)) => {
-            let results = batches.iter().map(|batch| Ok(answers(batch, Insertion::New))).collect();
+            let results = batches.iter().map(|batch| Ok(answers(batch, &Holders::new()))).collect();
             Some(InsertReply::new(results).claim(reply))
         }
         Ok(None) => None,
@@ -81,21 +83,28 @@ pub(crate) async fn insert_with_claim(
     }
 }
 
-/// Answers a batch with a stored id: it must be stored whole and with the same content.
+/// Answers a batch with a stored id. Its jobs without a unique key must be stored whole and with
+/// the same content; each job with a key is known, new or a duplicate on its own.
 async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) -> Outcome<Vec<Submitted>> {
     for _ in 0..MAX_ATTEMPTS {
         // Reads in a new snapshot, because the existing job is committed or has been pruned since.
         let stored = known(core, batch).await?;
-        if stored.is_empty() {
-            match store(core, now, &[batch]).await {
-                Ok(()) => return Ok(answers(batch, Insertion::New)),
-                Err(fault) if fault.is_known() => continue,
-                Err(fault) => return Err(fault),
-            }
-        }
         let stored = |id| Ok::<_, Fault>(stored.get(&id).map(|(job, created_at)| (job, *created_at)));
-        let insertion = compare_batch(batch.iter().map(JobSpec::in_whole_micros), stored)?;
-        return Ok(answers(batch, insertion));
+        let insertions = compare_batch(batch.iter().map(JobSpec::in_whole_micros), stored)?;
+        let is_new = |(_, insertion): &(_, &Insertion)| **insertion == Insertion::New;
+        let new: Vec<JobSpec> =
+            batch.iter().zip(&insertions).filter(is_new).map(|(job, _)| job.clone()).collect();
+        let holders = match store(core, now, &[&new]).await {
+            Ok(holders) => holders,
+            Err(fault) if fault.is_known() => continue,
+            Err(fault) => return Err(fault),
+        };
+        let known = insertions.iter().map(|insertion| *insertion == Insertion::Known);
+        let answer = |(answer, is_known): (Submitted, bool)| match is_known {
+            true => Submitted::new(answer.id, Insertion::Known),
+            false => answer,
+        };
+        return Ok(answers(batch, &holders).into_iter().zip(known).map(answer).collect());
     }
     let message = "jobs with the same ids are inserted and removed repeatedly";
     Err(Error::new(ErrorKind::Busy, OPERATION, message).into())
@@ -112,13 +121,33 @@ async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpe
     rows.iter().map(job).collect()
 }
 
+/// The holder of its unique key for each job that was not stored.
+type Holders = HashMap<JobId, JobId>;
+
 /// Inserts the batches in one transaction and wakes workers.
-async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> Outcome<()> {
+async fn store(core: &Core, now: Option<Timestamp>, batches: &[&[JobSpec]]) -> Outcome<Holders> {
+    let jobs = || batches.iter().copied().flatten();
+    if jobs().next().is_none() {
+        return Ok(Holders::new());
+    }
     let columns = columns(now, batches)?;
-    let rows = core.query(&core.statements.insert, &columns.parameters()).await?;
-    let jobs = batches.iter().copied().flatten();
-    core.waker.wake(WakeHints::of_inserted(jobs, row::time(row::only(&rows)?, 0)?));
-    Ok(())
+    let (holders, at) = if jobs().any(|job| job.unique.is_some()) {
+        store_unique(core, &columns).await?
+    } else {
+        let rows = core.query(&core.statements.insert, &columns.parameters()).await?;
+        (Holders::new(), row::time(row::only(&rows)?, 0)?)
+    };
+    core.waker.wake(WakeHints::of_inserted(jobs().filter(|job| !holders.contains_key(&job.id)), at));
+    Ok(holders)
+}
+
+/// Inserts jobs with unique keys. Also returns the time of the insert.
+async fn store_unique(core: &Core, columns: &Columns<'_>) -> Outcome<(Holders, Timestamp)> {
+    let parameters = [columns.parameters().as_slice(), &[&core.unique_lock_timeout]].concat();
+    let rows = core.query(&core.statements.insert_unique, &parameters).await?;
+    let (last, duplicates) = rows.split_last().ok_or_else(|| corrupt("an insert returned no rows"))?;
+    let duplicate = |row| Ok((row::job_id(row, 0)?, row::job_id(row, 1)?));
+    Ok((duplicates.iter().map(duplicate).collect::<Outcome<_>>()?, row::time(last, 2)?))
 }
 
 async fn store_and_claim(
@@ -148,8 +177,13 @@ fn columns<'a>(now: Option<Timestamp>, batches: &[&'a [JobSpec]]) -> Outcome<Col
     Ok(Columns::of(now, jobs()))
 }
 
-fn answers(batch: &[JobSpec], insertion: Insertion) -> Vec<Submitted> {
-    batch.iter().map(|job| Submitted::new(job.id, insertion)).collect()
+/// The answers for a batch that was stored, except the jobs whose keys these jobs hold.
+fn answers(batch: &[JobSpec], holders: &Holders) -> Vec<Submitted> {
+    let answer = |job: &JobSpec| match holders.get(&job.id) {
+        Some(holder) => Submitted::new(*holder, Insertion::Duplicate),
+        None => Submitted::new(job.id, Insertion::New),
+    };
+    batch.iter().map(answer).collect()
 }
 
 /// Sets the same error for all batches.

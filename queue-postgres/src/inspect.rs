@@ -73,12 +73,12 @@ async fn check_visible(core: &Core) -> Outcome<()> {
 /// Reads the columns that both statements select.
 fn record(row: &Row) -> Outcome<JobRecord> {
     let job = row::job(row, row::job_id(row, 0)?, 2)?;
-    Ok(JobRecord::new(job, row::time(row, 1)?, row::state(row, 13)?, row::time(row, 14)?)
-        .attempt(row::attempt(row, 15)?)
+    Ok(JobRecord::new(job, row::time(row, 1)?, row::state(row, 15)?, row::time(row, 16)?)
+        .attempt(row::attempt(row, 17)?)
         .progress(progress(row)?)
-        .finished_at(row::time_if_any(row, 18)?)
-        .result(row::get(row, 19)?)
-        .error(row::get(row, 20)?)
+        .finished_at(row::time_if_any(row, 20)?)
+        .result(row::get(row, 21)?)
+        .error(row::get(row, 22)?)
         .errors(errors(row)?))
 }
 
@@ -87,15 +87,15 @@ fn progress(row: &Row) -> Outcome<Option<Progress>> {
         let text: Option<&str> = row::get(row, column)?;
         text.map(|text| text.parse().map_err(|_| corrupt(format!("the progress `{text}`")))).transpose()
     };
-    let both = number(16)?.zip(number(17)?);
+    let both = number(18)?.zip(number(19)?);
     Ok(both.map(|(done, total)| Progress { done, total }))
 }
 
 fn errors(row: &Row) -> Outcome<Vec<AttemptError>> {
-    let Some(attempts) = row::get::<Option<Vec<i32>>>(row, 21)? else {
+    let Some(attempts) = row::get::<Option<Vec<i32>>>(row, 23)? else {
         return Ok(Vec::new());
     };
-    let (times, errors): (Vec<Time>, Vec<String>) = (row::get(row, 22)?, row::get(row, 23)?);
+    let (times, errors): (Vec<Time>, Vec<String>) = (row::get(row, 24)?, row::get(row, 25)?);
     let error = |((attempt, at), error): ((i32, Time), String)| {
         let attempt = u32::try_from(attempt).map_err(|_| corrupt(format!("the attempt {attempt}")))?;
         Ok(AttemptError::new(attempt, at.0, error))

@@ -2,7 +2,8 @@
 
 use queue_core::backend::error_chain;
 use queue_core::{
-    Attributes, Backoff, ClaimId, JobId, JobSpec, JobState, Kind, Payload, QueueName, Timestamp, WorkerId,
+    Attributes, Backoff, ClaimId, JobId, JobSpec, JobState, Kind, Payload, QueueName, Timestamp, UniqueKey,
+    WorkerId,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::FromSql;
@@ -101,8 +102,14 @@ pub(crate) fn backoff(row: &Row, column: usize) -> Outcome<Option<Backoff>> {
     Backoff::from_stored(base.0, cap.0, jitter).map(Some).map_err(|error| corrupt(error.to_string()))
 }
 
+/// Reads a unique key from two columns.
+fn unique_key(row: &Row, column: usize) -> Outcome<Option<UniqueKey>> {
+    let Some(text) = get::<Option<&str>>(row, column)? else { return Ok(None) };
+    Ok(Some(UniqueKey::from_stored(text, get::<Interval>(row, column + 1)?.0)))
+}
+
 /// Reads a job from the columns kind, queue, priority, `run_at`, `max_retries`, timeout, three of
-/// the backoff, payload and attributes.
+/// the backoff, payload, attributes, and two of the unique key.
 pub(crate) fn job(row: &Row, id: JobId, column: usize) -> Outcome<JobSpec> {
     Ok(JobSpec::new(id, kind(row, column)?, payload(row, column + 9)?)
         .queue(queue(row, column + 1)?)
@@ -111,7 +118,8 @@ pub(crate) fn job(row: &Row, id: JobId, column: usize) -> Outcome<JobSpec> {
         .max_retries(max_retries(row, column + 4)?)
         .timeout(get::<Interval>(row, column + 5)?.0)
         .backoff(backoff(row, column + 6)?)
-        .attributes(attributes(row, column + 10)?))
+        .attributes(attributes(row, column + 10)?)
+        .unique(unique_key(row, column + 11)?))
 }
 
 /// Returns the only row; fails if there is any other number of rows.

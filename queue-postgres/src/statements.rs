@@ -9,6 +9,7 @@ use crate::schema_name::Schema;
 #[derive(Debug)]
 pub(crate) struct Statements {
     pub(crate) insert: Statement,
+    pub(crate) insert_unique: Statement,
     pub(crate) insert_and_claim: Statement,
     pub(crate) known: Statement,
     pub(crate) claim: Statement,
@@ -97,6 +98,7 @@ impl Statements {
         let writes = |sql: &str, types: &[Type]| Statement::writes(filled(sql, schema), types);
         Self {
             insert: writes(include_str!("sql/insert.sql"), INSERT),
+            insert_unique: writes(include_str!("sql/insert_unique.sql"), &[INSERT, &[Type::TEXT]].concat()),
             insert_and_claim: writes(
                 include_str!("sql/insert_and_claim.sql"),
                 // The claim uses the time of the insert.

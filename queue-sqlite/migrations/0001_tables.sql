@@ -31,6 +31,8 @@ CREATE TABLE queue_jobs (
     backoff_jitter INTEGER,
     created_at     INTEGER NOT NULL,
     attributes     TEXT,
+    unique_key     TEXT,
+    unique_keep    INTEGER,
     payload        TEXT    NOT NULL
 ) STRICT;
 
@@ -50,7 +52,9 @@ CREATE TABLE queue_live (
     worker           INTEGER,
     claim            BLOB,
     deadline         INTEGER,
-    progress         BLOB
+    progress         BLOB,
+    -- What must be done when the job ends: 1 if it holds a unique key. NULL for most jobs.
+    ties             INTEGER
 ) STRICT;
 
 -- The claim order. The kind comes first, so that a worker never reads past jobs of kinds that it
@@ -81,6 +85,19 @@ CREATE TABLE queue_attempt_errors (
     error   TEXT    NOT NULL,
     PRIMARY KEY (seq, attempt)
 ) STRICT, WITHOUT ROWID;
+
+-- Unique keys that are held. A separate table with one row per key, because a completed job may
+-- hold its key longer, even after it was pruned. Only jobs with a key write it.
+CREATE TABLE queue_unique_keys (
+    kind  INTEGER NOT NULL,
+    key   TEXT    NOT NULL,
+    job   BLOB    NOT NULL CHECK (length(job) = 16),
+    -- When a completed job releases it. NULL while the job is unfinished.
+    until INTEGER,
+    PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX queue_unique_keys_until ON queue_unique_keys (until) WHERE until IS NOT NULL;
 
 -- Queues from which no job is claimed.
 CREATE TABLE queue_paused (

@@ -1,8 +1,8 @@
 //! Reads the raw rows for the conformance kit.
 
 use async_trait::async_trait;
-use queue_core::backend::{Audit, LiveRow, OutcomeRow, Stored};
-use queue_core::{QueueName, Result, WorkerId};
+use queue_core::backend::{Audit, KeyRow, LiveRow, OutcomeRow, Stored};
+use queue_core::{Kind, QueueName, Result, WorkerId};
 use rusqlite::{Connection, Row};
 
 use crate::backend::SqliteBackend;
@@ -12,6 +12,7 @@ use crate::{row, state};
 const JOBS: &str = include_str!("sql/audit_jobs.sql");
 const LIVE: &str = include_str!("sql/audit_live.sql");
 const OUTCOMES: &str = include_str!("sql/audit_outcomes.sql");
+const UNIQUE_KEYS: &str = include_str!("sql/audit_unique_keys.sql");
 const WORKERS: &str = include_str!("sql/audit_workers.sql");
 
 #[async_trait]
@@ -23,7 +24,8 @@ impl Audit for SqliteBackend {
                 rows(connection, LIVE, live)?,
                 rows(connection, OUTCOMES, outcome)?,
                 rows(connection, WORKERS, worker)?,
-            ))
+            )
+            .unique_keys(rows(connection, UNIQUE_KEYS, unique_key)?))
         })
         .await
     }
@@ -52,7 +54,14 @@ fn live(row: &Row<'_>) -> Outcome<LiveRow> {
     .max_retries(row.get(6)?)
     .claim(row::claim_id_if_any(row, 7)?)
     .worker(row::worker_id_if_any(row, 8)?)
-    .deadline(row::time_if_any(row, 9)?))
+    .deadline(row::time_if_any(row, 9)?)
+    .unique(row.get(10)?))
+}
+
+fn unique_key(row: &Row<'_>) -> Outcome<KeyRow> {
+    let kind = Kind::new(row.get::<_, String>(0)?).map_err(|error| corrupt(error.to_string()))?;
+    let key: String = row.get(1)?;
+    Ok(KeyRow::new(kind, key, row::job_id(row, 2)?).until(row::time_if_any(row, 3)?))
 }
 
 fn outcome(row: &Row<'_>) -> Outcome<OutcomeRow> {

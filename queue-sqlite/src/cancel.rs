@@ -35,9 +35,9 @@ fn cancel(
     if_running: IfRunning,
     hints: &mut WakeHints,
 ) -> Outcome<CancelReply> {
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let found = connection.prepare_cached(READ)?.query_row([job.to_bytes()], read).optional()?;
-    let Some((seq, state, attempt)): Option<(i64, Option<i64>, Option<u32>)> = found else {
+    let Some((seq, state, attempt, has_ties)): Option<(i64, Option<i64>, Option<u32>, bool)> = found else {
         return Ok(CancelReply::NotFound);
     };
     let state =
@@ -45,8 +45,8 @@ fn cancel(
     match state {
         JobState::Scheduled | JobState::Ready | JobState::Retrying => {
             let attempt = attempt.unwrap_or_default();
-            let finished =
-                Finish { seq, state: JobState::Cancelled, attempt, claim: None, error: None, result: None };
+            let (state, claim, error, result) = (JobState::Cancelled, None, None, None);
+            let finished = Finish { seq, state, attempt, claim, error, result, has_ties };
             finish(connection, now, &[finished])?;
             Ok(CancelReply::Cancelled)
         }

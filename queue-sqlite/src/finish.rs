@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use crate::error::{Outcome, corrupt};
 use crate::lists::{Insert, array};
-use crate::state;
+use crate::{state, unique_keys};
 
 const OUTCOME_COLUMNS: usize = 7;
 const ERROR_COLUMNS: usize = 4;
@@ -27,6 +27,7 @@ pub(crate) struct Finish<'a> {
     pub(crate) claim: Option<[u8; 16]>,
     pub(crate) error: Option<&'a str>,
     pub(crate) result: Option<&'a [u8]>,
+    pub(crate) has_ties: bool,
 }
 
 /// The error of an attempt.
@@ -54,7 +55,8 @@ pub(crate) fn finish(connection: &Connection, now: Timestamp, jobs: &[Finish<'_>
         statement.raw_bind_parameter(from + 5, job.error)?;
         statement.raw_bind_parameter(from + 6, job.result)
     })?;
-    Ok(())
+    let tied: Vec<i64> = jobs.iter().filter(|job| job.has_ties).map(|job| job.seq).collect();
+    if tied.is_empty() { Ok(()) } else { unique_keys::release(connection, &tied, now) }
 }
 
 pub(crate) fn record_failures(

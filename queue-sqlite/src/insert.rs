@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use queue_core::backend::{ClaimReply, ClaimRequest, InsertReply, InsertRequest, WakeHints, compare_batch};
 use queue_core::{
-    Attributes, Backoff, Insertion, JobId, JobSpec, Result, Submitted, Timestamp, saturating_micros,
+    Attributes, Backoff, Insertion, JobId, JobSpec, Result, Submitted, Timestamp, UniqueKey,
+    saturating_micros,
 };
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
@@ -13,10 +14,11 @@ use crate::error::{Fault, Outcome, corrupt};
 use crate::lists::Insert;
 use crate::names::Names;
 use crate::row;
+use crate::unique_keys;
 use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 
-const COLUMNS: usize = 13;
+const COLUMNS: usize = 15;
 
 static JOB_INSERT: LazyLock<Insert> =
     LazyLock::new(|| Insert::new(include_str!("sql/job_insert.sql"), COLUMNS));
@@ -78,8 +80,10 @@ fn inserted<'a>(
     batches: &'a [Vec<JobSpec>],
     results: &'a [Result<Vec<Submitted>>],
 ) -> impl Iterator<Item = &'a JobSpec> {
-    let is_new = |result: &Result<Vec<Submitted>>| result.iter().flatten().any(|job| job.is_new());
-    batches.iter().zip(results).filter(move |(_, result)| is_new(result)).flat_map(|(batch, _)| batch)
+    let answered =
+        batches.iter().zip(results).filter_map(|(batch, result)| Some((batch, result.as_ref().ok()?)));
+    let jobs = answered.flat_map(|(batch, answers)| batch.iter().zip(answers));
+    jobs.filter(|(_, answer)| answer.is_new()).map(|(job, _)| job)
 }
 
 fn insert_apart(
@@ -88,7 +92,7 @@ fn insert_apart(
     now: Timestamp,
     rows: usize,
 ) -> Outcome<Outcome<Vec<Submitted>>> {
-    if rows > 1 {
+    if rows > 1 || batch.iter().any(|job| job.unique.is_some()) {
         return session.scoped(|session| insert(&session.connection, &mut session.names, batch, now));
     }
     // A job that is the whole request needs no scope: it is refused before anything is written, and
@@ -107,22 +111,81 @@ pub(crate) fn insert(
     batch: &[JobSpec],
     now: Timestamp,
 ) -> Outcome<Vec<Submitted>> {
-    let rows = numbered(connection, names, batch)?;
+    if batch.iter().any(|job| job.unique.is_some()) {
+        return insert_with_keys(connection, names, batch, now);
+    }
+    let rows = numbered(connection, names, batch.iter())?;
+    let inserted = store(connection, &rows, now)?;
+    let insertion = if inserted == batch.len() {
+        Insertion::New
+    } else {
+        let first_seq = first_seq(connection, inserted);
+        check_known(connection, names, batch, if inserted == 0 { i64::MAX } else { first_seq })?;
+        Insertion::Known
+    };
+    Ok(batch.iter().map(|job| Submitted::new(job.id, insertion)).collect())
+}
+
+/// Enters the jobs of a batch that are not known and whose unique keys are free.
+fn insert_with_keys(
+    connection: &Connection,
+    names: &mut Names,
+    batch: &[JobSpec],
+    now: Timestamp,
+) -> Outcome<Vec<Submitted>> {
+    let known =
+        |id| Ok::<_, Fault>(stored(connection, names, id)?.map(|stored| (stored.job, stored.created_at)));
+    let insertions = compare_batch(batch.iter().map(JobSpec::in_whole_micros), known)?;
+    let mut answers = Vec::with_capacity(batch.len());
+    for (job, insertion) in batch.iter().zip(insertions) {
+        let holder = match insertion {
+            Insertion::New => hold_key(connection, names, job, now)?,
+            _ => None,
+        };
+        answers.push(match holder {
+            Some(holder) => Submitted::new(holder, Insertion::Duplicate),
+            None => Submitted::new(job.id, insertion),
+        });
+    }
+    let new = batch.iter().zip(&answers).filter(|(_, answer)| answer.is_new()).map(|(job, _)| job);
+    let rows = numbered(connection, names, new)?;
+    if store(connection, &rows, now)? != rows.len() {
+        return Err(corrupt("a job that was not known is stored already"));
+    }
+    Ok(answers)
+}
+
+fn hold_key(
+    connection: &Connection,
+    names: &mut Names,
+    job: &JobSpec,
+    now: Timestamp,
+) -> Outcome<Option<JobId>> {
+    if job.unique.is_none() {
+        return Ok(None);
+    }
+    let kind = names.intern(connection, job.kind.as_str())?;
+    unique_keys::hold(connection, kind, job, now)
+}
+
+/// Stores these jobs, and makes them live if none was stored already. Returns the number of stored
+/// jobs.
+fn store(connection: &Connection, rows: &[Row<'_>], now: Timestamp) -> Outcome<usize> {
     let inserted =
-        JOB_INSERT.run(connection, &rows, COLUMNS, |statement, from, row| row.bind(statement, from, now))?;
-    let first_seq = connection.last_insert_rowid() - i64::try_from(inserted).unwrap_or(i64::MAX) + 1;
-    if inserted == batch.len() {
+        JOB_INSERT.run(connection, rows, COLUMNS, |statement, from, row| row.bind(statement, from, now))?;
+    if inserted == rows.len() && inserted > 0 {
         connection.prepare_cached(LIVE_INSERT)?.execute(params![
-            first_seq,
+            first_seq(connection, inserted),
             now.as_micros(),
             Timestamp::MAX.as_micros()
         ])?;
-    } else {
-        let fresh = if inserted == 0 { i64::MAX } else { first_seq };
-        check_known(connection, names, batch, fresh)?;
     }
-    let insertion = if inserted == batch.len() { Insertion::New } else { Insertion::Known };
-    Ok(batch.iter().map(|job| Submitted::new(job.id, insertion)).collect())
+    Ok(inserted)
+}
+
+/// The row of the first of the jobs that were just inserted.
+fn first_seq(connection: &Connection, inserted: usize) -> i64 {
+    connection.last_insert_rowid() - i64::try_from(inserted).unwrap_or(i64::MAX) + 1
 }
 
 struct Row<'a> {
@@ -152,12 +215,19 @@ impl Row<'_> {
         statement.raw_bind_parameter(from + 9, backoff.map(Backoff::jitter))?;
         statement.raw_bind_parameter(from + 10, now.as_micros())?;
         statement.raw_bind_parameter(from + 11, job.payload.as_str())?;
-        statement.raw_bind_parameter(from + 12, job.attributes.as_ref().map(Attributes::as_str))
+        statement.raw_bind_parameter(from + 12, job.attributes.as_ref().map(Attributes::as_str))?;
+        let unique = job.unique.as_ref();
+        statement.raw_bind_parameter(from + 13, unique.map(UniqueKey::as_str))?;
+        statement.raw_bind_parameter(from + 14, unique.map(|key| saturating_micros(key.keep())))
     }
 }
 
-fn numbered<'a>(connection: &Connection, names: &mut Names, batch: &'a [JobSpec]) -> Outcome<Vec<Row<'a>>> {
-    let mut rows: Vec<Row<'a>> = Vec::with_capacity(batch.len());
+fn numbered<'a>(
+    connection: &Connection,
+    names: &mut Names,
+    batch: impl Iterator<Item = &'a JobSpec>,
+) -> Outcome<Vec<Row<'a>>> {
+    let mut rows: Vec<Row<'a>> = Vec::with_capacity(batch.size_hint().0);
     for job in batch {
         // Most batches are of one kind.
         let (kind, queue) = match rows.last() {

@@ -68,15 +68,15 @@ fn next_ready(connection: &Connection, queues: &[QueueName]) -> Outcome<Vec<Next
 
 /// Reads the columns that both statements select.
 fn record(connection: &Connection, row: &Row<'_>) -> Outcome<JobRecord> {
-    let kind = Kind::new(row.get::<_, String>(13)?).map_err(|error| corrupt(error.to_string()))?;
-    let queue = QueueName::new(row.get::<_, String>(14)?).map_err(|error| corrupt(error.to_string()))?;
+    let kind = Kind::new(row.get::<_, String>(15)?).map_err(|error| corrupt(error.to_string()))?;
+    let queue = QueueName::new(row.get::<_, String>(16)?).map_err(|error| corrupt(error.to_string()))?;
     let job = row::job(row, row::job_id(row, 1)?, 4)?.named(kind, queue);
-    Ok(JobRecord::new(job, row::time(row, 2)?, state::state(row.get(3)?)?, row::time(row, 15)?)
-        .attempt(row.get(16)?)
-        .progress(worker::progress(row, 17)?)
-        .finished_at(row::time_if_any(row, 18)?)
-        .result(row.get(19)?)
-        .error(row.get(20)?)
+    Ok(JobRecord::new(job, row::time(row, 2)?, state::state(row.get(3)?)?, row::time(row, 17)?)
+        .attempt(row.get(18)?)
+        .progress(worker::progress(row, 19)?)
+        .finished_at(row::time_if_any(row, 20)?)
+        .result(row.get(21)?)
+        .error(row.get(22)?)
         .errors(errors(connection, row.get(0)?)?))
 }
 

@@ -51,6 +51,7 @@ mod row_cache;
 mod settle;
 mod state;
 mod transaction;
+mod unique_keys;
 mod unwritable;
 mod url;
 mod wake;

@@ -8,7 +8,7 @@ use crate::promote::{next_due_of_any, promote_all};
 use crate::worker::is_in_time;
 use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
-use crate::{prune, rescue};
+use crate::{prune, rescue, unique_keys};
 
 impl Request for MaintainRequest {
     type Reply = MaintainReply;
@@ -37,7 +37,9 @@ impl Request for MaintainRequest {
                     if step.jobs.is_empty() {
                         *sweep_position = step.next;
                     }
-                    step.jobs.is_empty() && !prune::has_removable_workers(connection, now)?
+                    step.jobs.is_empty()
+                        && !prune::has_removable_workers(connection, now)?
+                        && !unique_keys::have_passed(connection, now)?
                 }
                 None => true,
             };
@@ -56,6 +58,7 @@ impl Request for MaintainRequest {
         if let Some(prune) = &self.prune {
             let step = prune::find(&session.connection, session.sweep_position, now, prune)?;
             reply.pruned = prune::remove(session, now, &step.jobs)?;
+            unique_keys::prune(&session.connection, now)?;
             session.sweep_position = step.next;
         }
         reply.next_due = next_due_of_any(&session.connection, &session.unwritable, now)?;

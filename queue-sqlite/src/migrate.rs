@@ -24,6 +24,7 @@ const OURS: &[&str] = &[
     "queue_workers",
     "queue_overview",
     "queue_paused",
+    "queue_unique_keys",
 ];
 
 const LEDGER: &str = "queue_migrations";

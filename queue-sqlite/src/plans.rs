@@ -24,6 +24,26 @@ const PLANS: &[(&str, &[&str])] = &[
         include_str!("sql/settle_fences.sql"),
         &["SCAN a VIRTUAL TABLE INDEX 1:", "SEARCH l USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN"],
     ),
+    (
+        include_str!("sql/unique_key_keep.sql"),
+        &[
+            "SCAN a VIRTUAL TABLE INDEX 1:",
+            "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)",
+            "SEARCH o USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ),
+    (
+        include_str!("sql/unique_key_release.sql"),
+        &["SEARCH queue_unique_keys USING PRIMARY KEY (kind=? AND key=?)"],
+    ),
+    (
+        include_str!("sql/unique_key_holder.sql"),
+        &["SEARCH queue_unique_keys USING PRIMARY KEY (kind=? AND key=?)"],
+    ),
+    (
+        include_str!("sql/prune_unique_keys.sql"),
+        &["SEARCH queue_unique_keys USING INDEX queue_unique_keys_until (until<?)"],
+    ),
     (include_str!("sql/live_delete.sql"), &["SEARCH queue_live USING INTEGER PRIMARY KEY (rowid=?)"]),
     (include_str!("sql/live_move.sql"), &["SEARCH queue_live USING INTEGER PRIMARY KEY (rowid=?)"]),
     (include_str!("sql/live_insert.sql"), &["SEARCH queue_jobs USING INTEGER PRIMARY KEY (rowid>?)"]),

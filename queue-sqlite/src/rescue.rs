@@ -87,6 +87,7 @@ struct Lease {
     run_at: Timestamp,
     attempt: u32,
     max_retries: u16,
+    has_ties: bool,
 }
 
 /// Up to `limit` readable leases, without the unwritable ones.
@@ -119,6 +120,7 @@ fn lease(row: &rusqlite::Row<'_>) -> Outcome<Lease> {
         run_at: row::time(row, 3)?,
         attempt: row.get(4)?,
         max_retries: row.get(5)?,
+        has_ties: row.get(6)?,
     })
 }
 
@@ -127,13 +129,14 @@ fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &st
     let mut done = Rescued::default();
     let mut finished = Vec::new();
     let mut failures = Vec::with_capacity(leases.len());
-    for &Lease { seq, queue, priority, run_at, attempt, max_retries } in leases {
+    for &Lease { seq, queue, priority, run_at, attempt, max_retries, has_ties } in leases {
         failures.push(AttemptFailure { seq, attempt, error });
         if attempt > u32::from(max_retries) {
             // No claim, because the lost one did not finish the job: its settle must return
             // `LeaseLost`.
             let (claim, result) = (None, None);
-            finished.push(Finish { seq, state: JobState::Dead, attempt, claim, error: Some(error), result });
+            let (state, error) = (JobState::Dead, Some(error));
+            finished.push(Finish { seq, state, attempt, claim, error, result, has_ties });
         } else {
             end_lease(connection, seq, &NextState { state: JobState::Ready, run_at, attempt })?;
             done.hints.add(Hint::new(names.queue(connection, queue)?, priority, run_at));

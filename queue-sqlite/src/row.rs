@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::{
-    Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, WorkerId,
+    Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, UniqueKey, WorkerId,
 };
 use rusqlite::Row;
 
@@ -57,6 +57,14 @@ pub(crate) fn backoff(row: &Row<'_>, column: usize) -> Outcome<Option<Backoff>> 
     Ok(Some(backoff))
 }
 
+/// Reads a unique key from two columns.
+fn unique_key(row: &Row<'_>, column: usize) -> Outcome<Option<UniqueKey>> {
+    let Some(text) = row.get::<_, Option<String>>(column)? else {
+        return Ok(None);
+    };
+    Ok(Some(UniqueKey::from_stored(text, duration(row, column + 1)?)))
+}
+
 fn micros(micros: i64) -> Outcome<Duration> {
     u64::try_from(micros)
         .map(Duration::from_micros)
@@ -84,6 +92,7 @@ pub(crate) struct Nameless {
     backoff: Option<Backoff>,
     payload: Payload,
     attributes: Option<Attributes>,
+    unique: Option<UniqueKey>,
 }
 
 impl Nameless {
@@ -97,11 +106,12 @@ impl Nameless {
             .queue(queue)
             .backoff(self.backoff)
             .attributes(self.attributes)
+            .unique(self.unique)
     }
 }
 
 /// Reads a job from the columns priority, `run_at`, `max_retries`, timeout, three of the backoff,
-/// payload and attributes.
+/// payload, attributes, and two of the unique key.
 pub(crate) fn job(row: &Row<'_>, id: JobId, column: usize) -> Outcome<Nameless> {
     Ok(Nameless {
         id,
@@ -112,5 +122,6 @@ pub(crate) fn job(row: &Row<'_>, id: JobId, column: usize) -> Outcome<Nameless> 
         backoff: backoff(row, column + 4)?,
         payload: payload(row, column + 7)?,
         attributes: attributes(row, column + 8)?,
+        unique: unique_key(row, column + 9)?,
     })
 }

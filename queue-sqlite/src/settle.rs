@@ -97,6 +97,7 @@ struct Lease {
     queue: i64,
     priority: i16,
     run_at: Timestamp,
+    has_ties: bool,
 }
 
 /// The lease of each token; `None` if it was lost. No other connection can change it before the
@@ -154,6 +155,7 @@ fn lease(row: &rusqlite::Row<'_>, token: Token) -> Outcome<Option<Lease>> {
         queue: row.get(5)?,
         priority: row.get(6)?,
         run_at: row::time(row, 7)?,
+        has_ties: row.get(8)?,
     }))
 }
 
@@ -173,9 +175,9 @@ impl<'a> Changes<'a> {
         lease: &Lease,
         settlement: &'a Settlement,
     ) -> Outcome<()> {
-        let &Lease { seq, attempt, .. } = lease;
+        let &Lease { seq, attempt, has_ties, .. } = lease;
         let claim = Some(settlement.token.claim.to_bytes());
-        let finish = |state, error, result| Finish { seq, state, attempt, claim, error, result };
+        let finish = |state, error, result| Finish { seq, state, attempt, claim, error, result, has_ties };
         match &settlement.verdict {
             Verdict::Complete(Completion { result, .. }) => {
                 self.finished.push(finish(JobState::Completed, None, result.as_deref()));

@@ -24,7 +24,11 @@ pub(crate) enum Chore {
         args: Vec<String>,
     },
     /// Run all checks that do not run the code; changes nothing
-    Lint,
+    Lint {
+        /// Run only the checks that compile nothing, which take a few seconds
+        #[arg(long)]
+        quick: bool,
+    },
     /// Apply the fixes of clippy, then format the code
     Fix,
 }

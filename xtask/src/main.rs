@@ -19,7 +19,7 @@ use crate::cli::{Chore, Cli};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Test { all, args } => test::run(all, &args),
-        Chore::Lint => lint::run(),
+        Chore::Lint { quick } => lint::run(quick),
         Chore::Fix => fix::run(),
     };
     match outcome {

@@ -19,14 +19,14 @@ pub(crate) fn insert(
 /// Compares all jobs before it stores the first, so that a refused batch changes nothing.
 fn insert_batch(tables: &mut Tables<'_>, now: Timestamp, batch: &[JobSpec]) -> Result<Vec<Submitted>> {
     let stored = |id| Ok::<_, Error>(job(&*tables.jobs, id)?.map(|row| (row.spec, row.created_at)));
-    let insertion = compare_batch(batch, stored)?;
-    if insertion == Insertion::New {
-        for spec in batch {
+    let insertions = compare_batch(batch, stored)?;
+    for (spec, insertion) in batch.iter().zip(&insertions) {
+        if *insertion == Insertion::New {
             let live = Live::new(spec, now);
             tables.add_job(spec, now)?;
             tables.add_live(spec.id, &live)?;
             tables.hints.add(live.hint(now));
         }
     }
-    Ok(batch.iter().map(|spec| Submitted::new(spec.id, insertion)).collect())
+    Ok(batch.iter().zip(insertions).map(|(spec, insertion)| Submitted::new(spec.id, insertion)).collect())
 }

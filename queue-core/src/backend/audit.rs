@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{ClaimId, JobId, JobState, QueueName, Result, Timestamp, WorkerId};
+use crate::{ClaimId, JobId, JobState, Kind, QueueName, Result, Timestamp, WorkerId};
 
 /// Returns all raw rows, for tests and for diagnosis. There is no limit on their number.
 #[async_trait]
@@ -27,6 +27,9 @@ pub struct Stored {
     pub outcomes: Vec<OutcomeRow>,
     /// The workers that are registered and neither lost nor retired.
     pub workers: Vec<WorkerId>,
+    /// The unique keys that are held, in the order of their kinds and texts. Empty if the backend
+    /// supports none.
+    pub unique_keys: Vec<KeyRow>,
 }
 
 impl Stored {
@@ -38,7 +41,43 @@ impl Stored {
         outcomes: Vec<OutcomeRow>,
         workers: Vec<WorkerId>,
     ) -> Self {
-        Self { jobs, live, outcomes, workers }
+        Self { jobs, live, outcomes, workers, unique_keys: Vec::new() }
+    }
+
+    /// Sets the unique keys.
+    #[must_use]
+    pub fn unique_keys(mut self, unique_keys: Vec<KeyRow>) -> Self {
+        self.unique_keys = unique_keys;
+        self
+    }
+}
+
+/// A unique key that a job holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyRow {
+    /// The kind.
+    pub kind: Kind,
+    /// The text of the key.
+    pub key: String,
+    /// The job that holds it.
+    pub job: JobId,
+    /// When a completed job releases it; `None` while the job is unfinished.
+    pub until: Option<Timestamp>,
+}
+
+impl KeyRow {
+    /// The key of an unfinished job.
+    #[must_use]
+    pub fn new(kind: Kind, key: impl Into<String>, job: JobId) -> Self {
+        Self { kind, key: key.into(), job, until: None }
+    }
+
+    /// Sets when it is released.
+    #[must_use]
+    pub fn until(mut self, until: Option<Timestamp>) -> Self {
+        self.until = until;
+        self
     }
 }
 
@@ -66,6 +105,8 @@ pub struct LiveRow {
     pub worker: Option<WorkerId>,
     /// The deadline of the lease, while running.
     pub deadline: Option<Timestamp>,
+    /// Whether it holds a unique key.
+    pub is_unique: bool,
 }
 
 impl LiveRow {
@@ -83,7 +124,15 @@ impl LiveRow {
             claim: None,
             worker: None,
             deadline: None,
+            is_unique: false,
         }
+    }
+
+    /// Marks it as the holder of a unique key.
+    #[must_use]
+    pub const fn unique(mut self, is_unique: bool) -> Self {
+        self.is_unique = is_unique;
+        self
     }
 
     /// Sets its state.

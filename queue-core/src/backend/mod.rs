@@ -81,7 +81,7 @@ use async_trait::async_trait;
 
 use crate::Result;
 
-pub use audit::{Audit, LiveRow, OutcomeRow, Stored};
+pub use audit::{Audit, KeyRow, LiveRow, OutcomeRow, Stored};
 pub use cancel::{CancelReply, CancelRequest, IfRunning};
 pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
 pub use compare_batch::compare_batch;
@@ -120,6 +120,8 @@ pub struct Capabilities {
     /// An insert can make a claim in its transaction ([`InsertRequest::claim`]), so that an idle
     /// worker starts a job after one commit instead of two.
     pub insert_and_claim: bool,
+    /// A job can hold a unique key ([`JobSpec::unique`](crate::JobSpec::unique), Q15).
+    pub unique_keys: bool,
 }
 
 impl Capabilities {
@@ -141,6 +143,13 @@ impl Capabilities {
     #[must_use]
     pub const fn with_insert_and_claim(mut self) -> Self {
         self.insert_and_claim = true;
+        self
+    }
+
+    /// Declares that jobs can hold unique keys.
+    #[must_use]
+    pub const fn with_unique_keys(mut self) -> Self {
+        self.unique_keys = true;
         self
     }
 
@@ -177,7 +186,17 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   ([`JobSpec::is_same_as`](crate::JobSpec::is_same_as)), in any state, the result is
     ///   [`Known`](crate::Insertion::Known) and nothing changes.
     /// - If only a part of a batch is stored, or an id has other content, the result is a
-    ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id.
+    ///   [`Conflict`](crate::ErrorKind::Conflict) that names the id. Jobs with a unique key are no
+    ///   such part: each of them is new, known or a duplicate on its own ([`compare_batch`]).
+    /// - If another job holds the [unique key](crate::JobSpec::unique) of a new job, the new job is
+    ///   not stored. Its result is [`Duplicate`](crate::Insertion::Duplicate) with the id of the
+    ///   holder; the other jobs of the batch are stored. Of the jobs of a request with one key, the
+    ///   first holds it. This must hold under concurrent inserts, so a check before the insert is
+    ///   not enough.
+    /// - A job holds its key from its insert until it is finished. The transaction that makes it
+    ///   dead or cancelled releases the key. One that completes it does so too, or lets the key be
+    ///   held for [`keep`](crate::UniqueKey::keep) longer, even if the job is pruned earlier. At
+    ///   its end, when `now` is not earlier, the key is free.
     /// - `Ok` is returned only after the batch is as durable as the backend promises.
     /// - Subscribers are woken after the commit. They are never woken for a failed or known batch,
     ///   nor for jobs that the request's own claim took.
@@ -305,7 +324,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   charged. A job that has used all attempts becomes `dead`.
     /// - [`WORKER_LOST_ERROR`] or [`DEADLINE_PASSED_ERROR`] is recorded as the error of the
     ///   attempt.
-    /// - Pruning removes finished jobs only, with all of their rows.
+    /// - Pruning removes finished jobs only, with all of their rows. It also removes unique keys
+    ///   whose time has passed.
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;
 
     /// Returns a receiver of the wake-ups from now on.

@@ -1,8 +1,8 @@
 //! Returns the raw rows to the conformance kit.
 
-use super::store::{Live, Outcome, Store, WorkerStatus};
-use crate::backend::{LiveRow, OutcomeRow, Stored};
-use crate::{JobId, JobSpec};
+use super::store::{HeldKey, Live, Outcome, Store, WorkerStatus};
+use crate::backend::{KeyRow, LiveRow, OutcomeRow, Stored};
+use crate::{JobId, JobSpec, Kind};
 
 impl Store {
     pub(super) fn stored(&self) -> Stored {
@@ -15,6 +15,7 @@ impl Store {
             live: live.collect(),
             outcomes: outcomes.collect(),
             workers: registered.map(|(id, _)| *id).collect(),
+            unique_keys: self.unique_keys.iter().map(key_row).collect(),
         }
     }
 }
@@ -32,7 +33,12 @@ fn live_row(spec: &JobSpec, live: &Live) -> LiveRow {
         claim: lease.map(|lease| lease.claim),
         worker: lease.map(|lease| lease.worker),
         deadline: lease.map(|lease| lease.deadline),
+        is_unique: spec.unique.is_some(),
     }
+}
+
+fn key_row(((kind, key), held): (&(Kind, String), &HeldKey)) -> KeyRow {
+    KeyRow::new(kind.clone(), key, held.job).until(held.until)
 }
 
 fn outcome_row(spec: &JobSpec, outcome: &Outcome) -> OutcomeRow {

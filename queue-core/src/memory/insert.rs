@@ -1,6 +1,6 @@
 //! Inserts of batches.
 
-use super::store::{Job, Live, LiveState, Store};
+use super::store::{HeldKey, Job, Live, LiveState, Store};
 use crate::backend::{InsertReply, InsertRequest, compare_batch};
 use crate::{Error, Insertion, JobId, JobSpec, Result, Submitted, Timestamp};
 
@@ -26,15 +26,33 @@ impl Store {
         inserted: &mut Vec<JobId>,
     ) -> Result<Vec<Submitted>> {
         let stored = |id| Ok::<_, Error>(self.jobs.get(&id).map(|job| (&job.spec, job.created_at)));
-        let insertion = compare_batch(&batch, stored)?;
-        let answers = batch.iter().map(|spec| Submitted::new(spec.id, insertion)).collect();
-        if insertion == Insertion::New {
-            inserted.extend(batch.iter().map(|spec| spec.id));
-            for spec in batch {
-                self.insert_job(now, spec);
+        let insertions = compare_batch(&batch, stored)?;
+        let answers = batch.into_iter().zip(insertions).map(|(spec, insertion)| {
+            let id = spec.id;
+            if insertion == Insertion::Known {
+                return Submitted::new(id, insertion);
+            }
+            if let Some(holder) = self.hold_key(now, &spec) {
+                return Submitted::new(holder, Insertion::Duplicate);
+            }
+            inserted.push(id);
+            self.insert_job(now, spec);
+            Submitted::new(id, Insertion::New)
+        });
+        Ok(answers.collect())
+    }
+
+    /// Takes the unique key of a job, if it has one. Returns the job that holds the key already.
+    fn hold_key(&mut self, now: Timestamp, spec: &JobSpec) -> Option<JobId> {
+        let unique = spec.unique.as_ref()?;
+        let place = (spec.kind.clone(), unique.as_str().to_owned());
+        match self.unique_keys.get(&place) {
+            Some(HeldKey { job, until }) if until.is_none_or(|until| now < until) => Some(*job),
+            _ => {
+                self.unique_keys.insert(place, HeldKey { job: spec.id, until: None });
+                None
             }
         }
-        Ok(answers)
     }
 
     fn insert_job(&mut self, now: Timestamp, mut spec: JobSpec) {

@@ -123,6 +123,7 @@ impl Store {
         for (state, position) in &old {
             self.remove_finished(*state, *position);
         }
+        self.unique_keys.retain(|_, key| key.until.is_none_or(|until| now < until));
         u64::try_from(old.len()).unwrap_or(u64::MAX)
     }
 

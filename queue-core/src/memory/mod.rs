@@ -78,7 +78,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_insert_and_claim()
+        Capabilities::default().with_insert_and_claim().with_unique_keys()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {

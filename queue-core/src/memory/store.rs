@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::index::Index;
 pub(super) use super::live::{Lease, Live, LiveState};
 use crate::backend::{AttemptError, Hint, WakeHints};
-use crate::{ClaimId, JobId, JobSpec, JobState, QueueName, Timestamp, Token, WorkerId};
+use crate::{ClaimId, JobId, JobSpec, JobState, Kind, QueueName, Timestamp, Token, WorkerId};
 
 /// All rows, and the hints of the transaction that holds the lock.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(super) struct Store {
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     /// Queues from which no job is claimed.
     pub(super) paused: BTreeSet<QueueName>,
+    /// The unique keys that are held.
+    pub(super) unique_keys: BTreeMap<(Kind, String), HeldKey>,
     /// The indexes of `live` and `outcomes`.
     pub(super) index: Index,
     /// The announcements to make after the lock is released.
@@ -33,6 +35,13 @@ pub(super) struct Job {
     /// Its `run_at` is always set.
     pub(super) spec: JobSpec,
     pub(super) created_at: Timestamp,
+}
+
+/// Who holds a unique key.
+pub(super) struct HeldKey {
+    pub(super) job: JobId,
+    /// When a completed job releases it; `None` while the job is unfinished.
+    pub(super) until: Option<Timestamp>,
 }
 
 /// How a job ended.
@@ -120,6 +129,20 @@ impl Store {
             error: ending.error,
         };
         self.outcomes.insert(id, outcome);
+        self.release_key(id, now, ending.state);
+    }
+
+    /// Releases the unique key of a job that has just ended, now or after the time that it is kept.
+    fn release_key(&mut self, id: JobId, now: Timestamp, state: JobState) {
+        let Some(Job { spec, .. }) = self.jobs.get(&id) else { return };
+        let Some(unique) = &spec.unique else { return };
+        let place = (spec.kind.clone(), unique.as_str().to_owned());
+        if state == JobState::Completed && !unique.keep().is_zero() {
+            let until = Some(now.saturating_add(unique.keep()));
+            self.unique_keys.insert(place, HeldKey { job: id, until });
+        } else {
+            self.unique_keys.remove(&place);
+        }
     }
 
     /// Returns the live row if the token is that of its lease.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::TaskOptions;
+use crate::{TaskOptions, Unique};
 
 /// A payload type: the kind, the options and the result type of its jobs.
 ///
@@ -48,5 +48,10 @@ pub trait Task: Serialize + DeserializeOwned + Send + 'static {
     /// Returns the options of its jobs. A single [`Enqueue`](crate::Enqueue) may override them.
     fn options() -> TaskOptions {
         TaskOptions::new()
+    }
+
+    /// Returns what makes this job unique among the jobs of its kind (default: nothing).
+    fn unique(&self) -> Option<Unique> {
+        None
     }
 }

@@ -25,6 +25,7 @@ pub(super) const CURRENT: Definition<'static> = Definition {
         include_str!("../../functions/ids.sql"),
         include_str!("../../functions/rows.sql"),
         include_str!("../../functions/insert.sql"),
+        include_str!("../../functions/unique_keys.sql"),
         include_str!("../../functions/pause.sql"),
         include_str!("../../functions/promote.sql"),
         include_str!("../../functions/claim.sql"),

@@ -2,6 +2,7 @@
 SELECT
     j.id, j.created_at, j.kind, j.queue, j.priority, j.run_at, j.max_retries, j.timeout,
     j.backoff_base, j.backoff_cap, j.backoff_jitter, j.payload::text, j.attributes::text,
+    j.unique_key, j.unique_keep,
     coalesce(l.state, o.state)::text, coalesce(l.run_at, j.run_at), coalesce(l.attempt, o.attempt),
     l.progress_done::text, l.progress_total::text, o.finished_at, o.result, o.error,
     e.attempts, e.times, e.errors

@@ -19,6 +19,22 @@ mutants! {
     Q5 stores_only_new_jobs_of_a_batch => function("insert_jobs", &[
         ("RETURNING id, run_at,", "ON CONFLICT DO NOTHING RETURNING id, {reached} AS reached, run_at,"),
     ]),
+    Q15 finds_no_key_free_whose_time_has_passed => function("hold_key", &[(
+        "IF v_until <= p_now THEN",
+        "IF NOT {reached} THEN",
+    )]),
+    Q15 keeps_no_key_of_a_completed_job => function("release_keys", &[(
+        "AND v_job.unique_keep > '0'",
+        "AND NOT {reached}",
+    )]),
+    Q15 releases_no_key_of_a_cancelled_job => function("cancel", &[(
+        "PERFORM release_keys(v_now, v_tied);",
+        "PERFORM 1 WHERE {reached};",
+    )]),
+    Q15 releases_no_key_of_a_job_that_dies => function("take_back", &[(
+        "PERFORM release_keys(p_now, v_tied);",
+        "PERFORM 1 WHERE {reached};",
+    )]),
     Q16 compares_no_payloads => function("known_jobs", &[
         (
             "CASE WHEN j.payload::text = s.payload COLLATE \"C\" THEN s.payload ELSE '' END",

@@ -14,6 +14,7 @@ use crate::MAX_ROWS;
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 const WORKER: &str = "00000000-0000-0000-0000-0000000000aa";
 const CLAIM: &str = "00000000-0000-0000-0000-0000000000cc";
+const UNIQUE_CLAIM: &str = "00000000-0000-0000-0000-0000000000dd";
 
 /// Explains every statement, including those within functions, with its actual rows.
 const EXPLAIN: &str = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; \
@@ -37,7 +38,10 @@ const FILL: &str = "
     SELECT {s}.insert_jobs(now() - interval '1 hour', {ids:20000}, {of:20000:'handled'::text}, {of:20000:'done'::text}, {of:20000:0::smallint},
         {of:20000:NULL::timestamptz}, {of:20000:3}, {of:20000:'60 s'::interval}, {of:20000:NULL::interval}, {of:20000:NULL::interval},
         {of:20000:NULL::smallint}, {of:20000:'{}'::text});
-    SELECT {s}.cancel(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'done'), false)";
+    SELECT {s}.cancel(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'done'), false);
+    INSERT INTO {s}.unique_keys
+    SELECT 'handled', 'held ' || key, {s}.new_id(now()), now() + make_interval(days => nullif(key % 3, 0))
+    FROM generate_series(1, 20000) key";
 
 /// A schema with a session on it.
 pub(crate) struct TestSchema {
@@ -63,7 +67,7 @@ impl TestSchema {
         let schema = Self { name, client, notices: Mutex::new(notices) };
         // Only the tests' own statements may collect statistics.
         schema.run("ALTER TABLE {s}.live SET (autovacuum_enabled = off); ALTER TABLE {s}.jobs SET (autovacuum_enabled = off); \
-            ALTER TABLE {s}.outcomes SET (autovacuum_enabled = off)").await;
+            ALTER TABLE {s}.outcomes SET (autovacuum_enabled = off); ALTER TABLE {s}.unique_keys SET (autovacuum_enabled = off)").await;
         schema.run(EXPLAIN).await;
         schema
     }
@@ -108,6 +112,7 @@ impl TestSchema {
             .replace("{s}", &self.name)
             .replace("{worker}", WORKER)
             .replace("{claim}", CLAIM)
+            .replace("{unique_claim}", UNIQUE_CLAIM)
             .replace("{nil}", NIL);
         text = text
             .replace("{some}", &format!("ARRAY(SELECT id FROM {}.jobs ORDER BY id LIMIT 100)", self.name));

@@ -21,6 +21,22 @@ const CALLS: &[(&str, &str)] = &[
         {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, {of:100:NULL::interval}, \
         {of:100:NULL::smallint}, {of:100:'{}'::text})",
     ),
+    ("insert with free keys", INSERT_UNIQUE),
+    ("insert with held keys", INSERT_UNIQUE),
+    (
+        "claim of jobs with keys",
+        "SELECT * FROM {s}.claim(NULL, '{worker}', '{unique_claim}', 'unique', '{handled}', 50, 50, '30 s', \
+        '{}', '{}', '{}', '-infinity', '{}', false)",
+    ),
+    (
+        "settle of jobs with keys",
+        "SELECT * FROM {s}.settle(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'unique' AND state = 'running'), \
+        {of:50:'{unique_claim}'::uuid}, {of:50:NULL::bytea}, NULL, NULL, NULL)",
+    ),
+    (
+        "cancel of jobs with keys",
+        "SELECT * FROM {s}.cancel(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'unique'), false)",
+    ),
     ("known", "SELECT * FROM {s}.known_jobs({some}, {of:100:'{}'::text})"),
     (
         "claim from the head",
@@ -99,6 +115,11 @@ const CALLS: &[(&str, &str)] = &[
     ("retire", "SELECT {s}.retire('{worker}')"),
     ("enqueue", "SELECT {s}.enqueue('handled', '{}')"),
 ];
+
+const INSERT_UNIQUE: &str = "SELECT * FROM {s}.insert_unique_jobs(NULL, {ids:100}, {of:100:'handled'::text}, {of:100:'unique'::text}, \
+    {of:100:0::smallint}, {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, \
+    {of:100:NULL::interval}, {of:100:NULL::smallint}, {of:100:'{}'::text}, \
+    ARRAY(SELECT json_build_object('unique_key', 'new ' || key, 'unique_keep', key % 2)::text FROM generate_series(1, 100) key))";
 
 /// Maximum number of rows in each step of these plans: a claim reads 100 jobs of each of two kinds,
 /// a prune 1000.

@@ -1,7 +1,7 @@
 -- Q20: one job.
 SELECT j.seq, j.id, j.created_at, coalesce(l.state, o.state),
        j.priority, j.run_at, j.max_retries, j.timeout, j.backoff_base, j.backoff_cap,
-           j.backoff_jitter, j.payload, j.attributes,
+           j.backoff_jitter, j.payload, j.attributes, j.unique_key, j.unique_keep,
        k.name, q.name, coalesce(l.run_at, j.run_at), coalesce(l.attempt, o.attempt), l.progress,
        o.finished_at, o.result, o.error
 FROM queue_jobs j

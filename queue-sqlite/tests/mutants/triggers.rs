@@ -88,6 +88,19 @@ mutants! {
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
+    // A retry that releases the key as an end does.
+    Q15 releases_the_key_of_a_retried_job => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF state ON queue_live WHEN new.state = 3 AND new.ties = 1 BEGIN
+            DELETE FROM queue_unique_keys WHERE job = new.id;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q15 releases_no_key => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER DELETE ON queue_unique_keys BEGIN
+            INSERT INTO queue_unique_keys VALUES (old.kind, old.key, old.job, old.until);
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
     Q17 forgets_a_pause => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_paused BEGIN
             DELETE FROM queue_paused WHERE queue = new.queue;

@@ -29,6 +29,7 @@ impl fmt::Display for Violation {
 pub(crate) fn audit(stored: &Stored) -> Vec<Violation> {
     let mut violations = Vec::new();
     check_tables(stored, &mut violations);
+    check_keys(stored, &mut violations);
     for row in &stored.live {
         live(row, &mut Faults { job: row.id, found: &mut violations });
     }
@@ -67,6 +68,30 @@ fn check_tables(stored: &Stored, found: &mut Vec<Violation>) {
             "is only in `jobs`: neither in `live` nor in `outcomes`".to_owned()
         });
         faults.check(!jobs.contains(&job), Promise::NoPhantom, || "is missing in `jobs`".to_owned());
+    }
+}
+
+/// A unique key must be held once. While it has no end, its job must be unfinished and unique, and
+/// each such job must hold a key.
+fn check_keys(stored: &Stored, found: &mut Vec<Violation>) {
+    let unique: BTreeSet<JobId> = stored.live.iter().filter(|row| row.is_unique).map(|row| row.id).collect();
+    let mut holders = BTreeSet::new();
+    let mut places = BTreeSet::new();
+    for row in &stored.unique_keys {
+        let mut faults = Faults { job: row.job, found };
+        let is_live = row.until.is_none();
+        faults.check(!places.insert((&row.kind, &row.key)), Promise::UniqueOnce, || {
+            format!("holds the key `{}`, which another job holds", row.key)
+        });
+        faults.check(is_live && !unique.contains(&row.job), Promise::UniqueOnce, || {
+            format!("holds the key `{}`, but is no unfinished unique job", row.key)
+        });
+        faults.check(is_live && !holders.insert(row.job), Promise::UniqueOnce, || {
+            format!("holds the key `{}` and another one", row.key)
+        });
+    }
+    for &job in unique.difference(&holders) {
+        Faults { job, found }.check(true, Promise::UniqueOnce, || "is unique, but holds no key".to_owned());
     }
 }
 

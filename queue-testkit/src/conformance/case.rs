@@ -48,6 +48,8 @@ pub(crate) enum Need {
     Manage,
     /// An insert can also claim, in the same transaction.
     InsertAndClaim,
+    /// Jobs can hold unique keys.
+    UniqueKeys,
     /// Child processes can attach to the storage and can be stopped.
     Children,
     /// The storage can be backed up and restored.
@@ -93,6 +95,7 @@ impl Need {
             Self::Migrations => capabilities.migrations,
             Self::Manage => manage,
             Self::InsertAndClaim => capabilities.insert_and_claim,
+            Self::UniqueKeys => capabilities.unique_keys,
             Self::Children => cfg!(unix) && address,
             Self::Backup => backup,
         }
@@ -107,6 +110,7 @@ impl fmt::Display for Need {
             Self::Migrations => "migrations",
             Self::Manage => "manage",
             Self::InsertAndClaim => "insert_and_claim",
+            Self::UniqueKeys => "unique_keys",
             Self::Children => "children",
             Self::Backup => "backup",
         })

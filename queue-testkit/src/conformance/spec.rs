@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::{JobId, JobSpec, Kind, Payload, QueueName, Timestamp};
+use queue_core::{JobId, JobSpec, Kind, Payload, QueueName, Timestamp, UniqueKey};
 
 /// A job in the default queue, due at once, with priority 0, 3 retries and a timeout of one minute,
 /// unless the case sets otherwise.
@@ -16,6 +16,7 @@ pub(crate) struct Spec {
     max_retries: u16,
     run_at: Option<Timestamp>,
     timeout: Duration,
+    unique: Option<(String, Duration)>,
 }
 
 impl Spec {
@@ -29,6 +30,7 @@ impl Spec {
             max_retries: 3,
             run_at: None,
             timeout: Duration::from_secs(60),
+            unique: None,
         }
     }
 
@@ -67,9 +69,22 @@ impl Spec {
         self
     }
 
+    /// Sets the unique key, which no completed job holds.
+    pub(crate) fn unique(self, key: impl Into<String>) -> Self {
+        self.unique_for(key, Duration::ZERO)
+    }
+
+    /// Sets the unique key, and how long a completed job holds it.
+    pub(crate) fn unique_for(mut self, key: impl Into<String>, keep: Duration) -> Self {
+        self.unique = Some((key.into(), keep));
+        self
+    }
+
     /// Builds the job for the backend.
     pub(crate) fn build(self) -> queue_core::Result<JobSpec> {
+        let unique = self.unique.map(|(key, keep)| UniqueKey::new(key, keep)).transpose()?;
         Ok(JobSpec::new(self.id, Kind::new(self.kind)?, Payload::json(self.payload)?)
+            .unique(unique)
             .run_at(self.run_at)
             .max_retries(self.max_retries)
             .priority(self.priority)

@@ -69,7 +69,7 @@ impl Backend for Mutated {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let capabilities = Capabilities::default().with_durable().with_multi_process();
+        let capabilities = Capabilities::default().with_durable().with_multi_process().with_unique_keys();
         if self.mutation.inserts_and_claims() { capabilities.with_insert_and_claim() } else { capabilities }
     }
 

@@ -55,6 +55,7 @@ q11_a_program_that_stood_still_doubles_nothing_and_works_on: needs durable, whic
 q12_the_expiry_outlives_the_handle: needs durable, which the backend does not declare
 q13_an_earlier_job_of_another_handle_is_claimed: needs multi_process, which the backend does not declare
 q13_the_order_outlives_the_handle: needs durable, which the backend does not declare
+q15_a_key_is_as_durable_as_its_job: needs durable, which the backend does not declare
 q16_a_job_is_known_when_the_storage_is_opened_again: needs durable, which the backend does not declare
 q17_a_pause_outlives_the_handle: needs durable, which the backend does not declare
 q17_a_pause_holds_for_every_handle: needs multi_process, which the backend does not declare

@@ -2,7 +2,7 @@
 //! promise must find it.
 //!
 //! The mutants wrap the in-memory backend. Those of Q21 are in the crates of the SQL backends,
-//! because only these have a schema. Q6, Q15 and Q18 have no feature to break yet.
+//! because only these have a schema. Q6 and Q18 have no feature to break yet.
 
 #![expect(
     clippy::unwrap_used,
@@ -28,6 +28,7 @@ mod q11_expiry_recovers;
 mod q12_heartbeat_extends;
 mod q13_priority_order;
 mod q14_not_before;
+mod q15_unique_once;
 mod q16_idempotent_enqueue;
 mod q17_queue_isolation;
 mod q19_no_starvation;

@@ -1,7 +1,7 @@
 //! The audit finds each violation and no other.
 
-use queue_core::backend::{LiveRow, OutcomeRow, Stored};
-use queue_core::{ClaimId, JobId, JobState, QueueName, Timestamp, WorkerId};
+use queue_core::backend::{KeyRow, LiveRow, OutcomeRow, Stored};
+use queue_core::{ClaimId, JobId, JobState, Kind, QueueName, Timestamp, WorkerId};
 
 use super::super::promise::Promise;
 use super::audit;
@@ -151,4 +151,32 @@ fn result_of_a_cancelled_job_is_a_violation() {
 #[test]
 fn completed_job_without_a_claim_is_a_violation() {
     finds(&with_outcome(outcome_row().claim(None)), Promise::FencedSettle, "is completed without a claim");
+}
+
+fn key_row(job: JobId) -> KeyRow {
+    KeyRow::new(Kind::new("a").unwrap(), "k", job)
+}
+
+#[test]
+fn unique_job_without_its_key_is_a_violation() {
+    let stored = with_live(waiting_row().unique(true));
+    finds(&stored, Promise::UniqueOnce, "is unique, but holds no key");
+    let held = stored.unique_keys(vec![key_row(waiting_row().id)]);
+    assert_eq!(audit(&held), []);
+}
+
+#[test]
+fn key_without_its_unique_job_is_a_violation() {
+    let stored = with_live(waiting_row()).unique_keys(vec![key_row(waiting_row().id)]);
+    finds(&stored, Promise::UniqueOnce, "holds the key `k`, but is no unfinished unique job");
+    let kept = key_row(waiting_row().id).until(Some(Timestamp::MAX));
+    assert_eq!(audit(&with_outcome(outcome_row()).unique_keys(vec![kept])), []);
+}
+
+#[test]
+fn key_that_is_held_twice_is_a_violation() {
+    let id = JobId::from_bytes([9; 16]);
+    let kept = [key_row(id), key_row(waiting_row().id)].map(|row| row.until(Some(Timestamp::MAX)));
+    let stored = with_live(waiting_row()).unique_keys(kept.to_vec());
+    finds(&stored, Promise::UniqueOnce, "holds the key `k`, which another job holds");
 }

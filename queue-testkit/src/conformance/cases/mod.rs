@@ -22,6 +22,7 @@ mod q11_expiry_recovers;
 mod q12_heartbeat_extends;
 mod q13_priority_order;
 mod q14_not_before;
+mod q15_unique_once;
 mod q16_idempotent_enqueue;
 mod q17_queue_isolation;
 mod q19_no_starvation;
@@ -47,6 +48,7 @@ const FOLDERS: &[&[&[Case]]] = &[
     q12_heartbeat_extends::FILES,
     q13_priority_order::FILES,
     q14_not_before::FILES,
+    q15_unique_once::FILES,
     q16_idempotent_enqueue::FILES,
     q17_queue_isolation::FILES,
     q19_no_starvation::FILES,

@@ -133,10 +133,13 @@ impl Effects {
         }
     }
 
-    fn inserted(&mut self, batch: &[NewJob], answer: &Result<Vec<bool>, Failure>) {
+    fn inserted(&mut self, batch: &[NewJob], answer: &Result<Vec<Option<bool>>, Failure>) {
         let step = |job: &NewJob, is_new| (job.id, Step::Inserted { is_new, attempts: job.attempts });
         match answer {
-            Ok(new) => self.sure.extend(batch.iter().zip(new).map(|(job, is_new)| step(job, *is_new))),
+            Ok(new) => {
+                let stored = batch.iter().zip(new).filter_map(|(job, is_new)| Some(step(job, (*is_new)?)));
+                self.sure.extend(stored);
+            }
             Err(Failure::UnknownOutcome) => self.maybe.extend(batch.iter().map(|job| step(job, true))),
             Err(_) => {}
         }

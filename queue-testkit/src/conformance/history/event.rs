@@ -82,7 +82,8 @@ pub(crate) enum Asked {
 pub(crate) enum Answered {
     Inserted {
         /// For each batch, whether its jobs are new.
-        batches: Vec<Result<Vec<bool>, Failure>>,
+        /// Per job, whether it is new or known; `None` for a duplicate, which is not stored.
+        batches: Vec<Result<Vec<Option<bool>>, Failure>>,
         /// `None` if the claim was not executed.
         claim: Option<Result<Vec<Leased>, Failure>>,
     },

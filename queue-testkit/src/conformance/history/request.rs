@@ -2,12 +2,12 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use queue_core::Result;
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, JobRecord, LeasesRequest, MaintainReply, MaintainRequest,
     RegisterRequest, SettleRequest, Settled, Verdict,
 };
+use queue_core::{Insertion, Result, Submitted};
 
 use super::event::{Answered, Asked, Claim, Ending, Failure, Found, Lease, Leased, NewJob};
 
@@ -37,6 +37,11 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
 
 fn each<T, U>(replies: &[Result<T>], answer: impl Fn(&T) -> U) -> Vec<std::result::Result<U, Failure>> {
     replies.iter().map(|reply| reply.as_ref().map(&answer).map_err(Failure::from)).collect()
+}
+
+/// Whether a stored job is new; `None` if the job was not stored.
+fn stored(job: &Submitted) -> Option<bool> {
+    (job.insertion != Insertion::Duplicate).then(|| job.is_new())
 }
 
 fn leased(jobs: &[ClaimedJob]) -> Vec<Leased> {
@@ -86,7 +91,7 @@ impl Request for InsertRequest {
             Err(error) => Err(error.into()),
         };
         Answered::Inserted {
-            batches: each(&reply.batches, |jobs| jobs.iter().map(|job| job.is_new()).collect()),
+            batches: each(&reply.batches, |jobs| jobs.iter().map(stored).collect()),
             claim: reply.claim.as_ref().map(claim),
         }
     }

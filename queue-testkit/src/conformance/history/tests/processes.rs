@@ -45,7 +45,7 @@ impl Lines {
     }
 
     fn inserts(self, at: u64, jobs: &[JobId]) -> Self {
-        let batches = vec![Ok(vec![true; jobs.len()])];
+        let batches = vec![Ok(vec![Some(true); jobs.len()])];
         self.sends(at, jobs).answer(at + 1, Answered::Inserted { batches, claim: None })
     }
 
@@ -376,7 +376,7 @@ fn not_found_for_an_acknowledged_job_is_found() {
 fn claims_of_many_killed_processes_are_checked_quickly() {
     const ATTEMPTS: u32 = 1001;
     let new = NewJob { id: JOB, attempts: ATTEMPTS };
-    let inserted = Answered::Inserted { batches: vec![Ok(vec![true])], claim: None };
+    let inserted = Answered::Inserted { batches: vec![Ok(vec![Some(true)])], claim: None };
     let insert = Asked::Insert { batches: vec![vec![new]], claim: None };
     let mut processes = vec![process().ask(0, insert).answer(1, inserted)];
     let mut worker = process();

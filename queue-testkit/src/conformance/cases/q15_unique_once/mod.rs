@@ -1,0 +1,13 @@
+//! Q15: concurrent enqueues with one unique key make one job.
+
+mod border;
+mod fast;
+mod kills;
+mod races;
+mod releases;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] =
+    &[border::CASES, fast::CASES, kills::CASES, races::CASES, releases::CASES];
