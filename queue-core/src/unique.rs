@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(text(Unique::by(&7), 0).unwrap(), "7");
         assert_eq!(text(Unique::by(&(7, "eu")), 0).unwrap(), r#"[7,"eu"]"#);
         let long = text(Unique::by(&"x".repeat(200)), 0).unwrap();
-        assert_eq!((long.len(), &long[..11]), (71, "sha256:70dc"));
+        assert_eq!((long.len(), &long[..11]), (71, "sha256:9d96"));
         let not_json = Unique::by(&BTreeMap::from([((1, 2), 3)]));
         assert!(text(not_json, 0).unwrap_err().starts_with("it cannot be written as JSON"));
     }
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn period_is_part_of_the_key_and_of_its_time() {
         let hourly = || Unique::key("report").per(Duration::from_secs(3600));
-        assert_eq!(text(hourly(), 3599).unwrap(), "report 1970-01-01T00:00:00Z");
-        assert_eq!(text(hourly(), 3600).unwrap(), "report 1970-01-01T01:00:00Z");
+        assert_eq!(text(hourly(), 3599).unwrap(), "report 1970-01-01T00:00:00.000000Z");
+        assert_eq!(text(hourly(), 3600).unwrap(), "report 1970-01-01T01:00:00.000000Z");
         assert_eq!(hourly().resolve(None).unwrap().keep(), Duration::from_secs(3600));
         assert_eq!(text(Unique::key("a").per(Duration::ZERO), 0).unwrap_err(), "its period is zero");
     }
@@ -207,7 +207,7 @@ mod tests {
         for (text, fault) in [("", "is empty"), ("a\0", "holds a control character"), (&long, "the limit is")]
         {
             let error = UniqueKey::new(text, Duration::ZERO).unwrap_err().to_string();
-            assert!(error.contains(fault) && error.contains(&format!("{text:?}")[1..2]), "{error}");
+            assert!(error.contains(fault) && error.contains(text.trim_end_matches('\0')), "{error}");
         }
     }
 }

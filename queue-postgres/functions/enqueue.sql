@@ -31,7 +31,6 @@ DECLARE
     v_id uuid := new_id(v_now);
     v_micros numeric := extract(epoch FROM timeout) * 1000000;
     v_fault text;
-    v_due_in double precision;
     -- An escape string has the same meaning with each setting of standard_conforming_strings.
     v_blank CONSTANT text :=
         E'[\\u0001-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
@@ -67,25 +66,9 @@ BEGIN
         ARRAY[make_interval(secs => v_micros / 1000000.0)], ARRAY[NULL::interval],
         ARRAY[NULL::interval], ARRAY[NULL::smallint], ARRAY[payload::text]
     );
-    -- All jobs of a level that one transaction inserts have the same text, so that PostgreSQL sends
-    -- one notification. The time until a job is due is rounded down to a power of two of a second.
-    -- Jobs of many times therefore need few notifications. A worker that claims early receives the
-    -- exact time.
-    IF NOT coalesce(wake, true)
-        OR coalesce(nullif(current_setting('{wake_setting}', true), ''), 'on')::boolean IS FALSE
-        OR pg_notification_queue_usage() > 0.5
-    THEN
-        RETURN v_id;
+    IF coalesce(wake, true) THEN
+        PERFORM notify_ready(queue, priority::smallint, run_at, v_now);
     END IF;
-    v_due_in := extract(epoch FROM v_run_at - v_now);
-    PERFORM pg_notify({channel}, json_build_object('ready', json_build_array(json_build_array(
-        queue, priority,
-        (extract(
-            epoch FROM CASE WHEN run_at <= v_now THEN run_at ELSE least(v_run_at, now()) END
-        ) * 1000000)::bigint,
-        CASE WHEN v_due_in > 1 THEN (power(2, floor(ln(v_due_in) / ln(2))) * 1000000)::bigint
-            ELSE 0 END
-    )))::text);
     RETURN v_id;
 END
 $$;
@@ -110,5 +93,34 @@ BEGIN
             FROM regexp_split_to_table(v_brackets, '') WITH ORDINALITY AS s (bracket, place)
         ) running
     );
+END
+$$;
+
+-- Q6: notifies the workers of a level when the transaction commits. p_run_at is the time that the
+-- caller gave; NULL means the time of the insert.
+--
+-- All jobs of a level that one transaction inserts have the same text, so that PostgreSQL sends one
+-- notification. The time until a job is due is rounded down to a power of two of a second. Jobs of
+-- many times therefore need few notifications. A worker that claims early receives the exact time.
+CREATE OR REPLACE FUNCTION {schema}.notify_ready(p_queue text, p_priority smallint,
+    p_run_at timestamptz, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql {function_settings}
+AS $$
+DECLARE
+    v_due_in double precision := extract(epoch FROM coalesce(p_run_at, p_now) - p_now);
+BEGIN
+    IF coalesce(nullif(current_setting('{wake_setting}', true), ''), 'on')::boolean IS FALSE
+        OR pg_notification_queue_usage() > 0.5
+    THEN
+        RETURN;
+    END IF;
+    PERFORM pg_notify({channel}, json_build_object('ready', json_build_array(json_build_array(
+        p_queue, p_priority,
+        (extract(
+            epoch FROM CASE WHEN p_run_at <= p_now THEN p_run_at ELSE least(p_run_at, now()) END
+        ) * 1000000)::bigint,
+        CASE WHEN v_due_in > 1 THEN (power(2, floor(ln(v_due_in) / ln(2))) * 1000000)::bigint
+            ELSE 0 END
+    )))::text);
 END
 $$;

@@ -108,6 +108,31 @@ CREATE TABLE {schema}.unique_keys (
 
 CREATE INDEX unique_keys_until ON {schema}.unique_keys (until) WHERE until IS NOT NULL;
 
+-- The identity of this storage, made once.
+CREATE TABLE {schema}.storage (
+    id uuid PRIMARY KEY
+);
+INSERT INTO {schema}.storage SELECT gen_random_uuid();
+
+-- A job of an enqueue from SQL, with all options set.
+CREATE TYPE {schema}.enqueued_job AS (
+    number         integer,
+    id             uuid,
+    kind           text,
+    queue          text,
+    priority       smallint,
+    run_at         timestamptz,
+    max_retries    integer,
+    timeout        interval,
+    backoff_base   interval,
+    backoff_cap    interval,
+    backoff_jitter smallint,
+    payload        text,
+    unique_key     text,
+    unique_keep    interval,
+    more           text
+);
+
 -- Queues with settings. A queue without a row has the defaults.
 CREATE TABLE {schema}.queues (
     name      text        COLLATE "C" PRIMARY KEY,

@@ -62,6 +62,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("ulid", "uuid", Callers::Public),
     function("id", "text", Callers::Public),
     function("enqueue", "text, json, text, integer, timestamptz, integer, interval, boolean", ENQUEUER),
+    function("enqueue_jobs", "text", ENQUEUER),
+    function("storage_id", "", ENQUEUER),
     function("insert_jobs", INSERT, ENQUEUER),
     function("insert_unique_jobs", INSERT, ENQUEUER),
     function("known_jobs", "uuid[], text[]", ENQUEUER),
@@ -83,6 +85,14 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("least_id", "timestamptz", Callers::Internal),
     function("new_id", "timestamptz", Callers::Internal),
     function("json_depth", "text", Callers::Internal),
+    function("notify_ready", "text, smallint, timestamptz, timestamptz", Callers::Internal),
+    function("request_fault", "json, json", Callers::Internal),
+    function("job_fault", "json", Callers::Internal),
+    function("is_json", "text", Callers::Internal),
+    function("is_time", "text", Callers::Internal),
+    function("read_job", "json, integer, timestamptz", Callers::Internal),
+    function("seconds", "text", Callers::Internal),
+    function("known_of_batch", "anyarray", Callers::Internal),
     function("is_of_a_row", "text", Callers::Internal),
     function("pause_lock", "text", Callers::Internal),
     function("next_due", "", Callers::Internal),
@@ -107,8 +117,17 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 pub(crate) const VIEWS: &[View] = &[View { name: "overview", since: 1 }];
 
 /// The tables and the view that a reader may read. All roles may read the ledger of migrations.
-pub(crate) const TABLES: &[&str] =
-    &["overview", "jobs", "live", "outcomes", "attempt_errors", "unique_keys", "workers", "queues"];
+pub(crate) const TABLES: &[&str] = &[
+    "overview",
+    "jobs",
+    "live",
+    "outcomes",
+    "attempt_errors",
+    "unique_keys",
+    "workers",
+    "queues",
+    "storage",
+];
 
 /// The name of a function in a statement.
 pub(crate) fn signature(schema: &Schema, function: &Function) -> String {

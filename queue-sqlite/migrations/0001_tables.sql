@@ -48,13 +48,13 @@ CREATE TABLE queue_live (
     attempt          INTEGER NOT NULL,
     max_retries      INTEGER NOT NULL,
     timeout          INTEGER NOT NULL,
+    -- What must be done when the job ends: 1 if it holds a unique key. NULL for most jobs.
+    ties             INTEGER,
     cancel_requested INTEGER NOT NULL DEFAULT 0,
     worker           INTEGER,
     claim            BLOB,
     deadline         INTEGER,
-    progress         BLOB,
-    -- What must be done when the job ends: 1 if it holds a unique key. NULL for most jobs.
-    ties             INTEGER
+    progress         BLOB
 ) STRICT;
 
 -- The claim order. The kind comes first, so that a worker never reads past jobs of kinds that it

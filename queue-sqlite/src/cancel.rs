@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{Outcome, corrupt};
 use crate::finish::{Finish, finish};
-use crate::state;
 use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
+use crate::{row, state};
 
 const READ: &str = include_str!("sql/cancel_read.sql");
 const REQUEST: &str = include_str!("sql/cancel_request.sql");
@@ -35,7 +35,7 @@ fn cancel(
     if_running: IfRunning,
     hints: &mut WakeHints,
 ) -> Outcome<CancelReply> {
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row::has_ties(row, 3)?));
     let found = connection.prepare_cached(READ)?.query_row([job.to_bytes()], read).optional()?;
     let Some((seq, state, attempt, has_ties)): Option<(i64, Option<i64>, Option<u32>, bool)> = found else {
         return Ok(CancelReply::NotFound);

@@ -10,8 +10,10 @@ use crate::error::{Fault, Outcome};
 use crate::transaction::{self, Patience};
 
 /// All steps, in order.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration::new(1, "tables", include_str!("../migrations/0001_tables.sql"))];
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration::new(1, "tables", TABLES)];
+
+const TABLES: &str =
+    concat!(include_str!("../migrations/0001_tables.sql"), include_str!("../migrations/0001_enqueue.sql"));
 
 /// The tables and views that the steps create, and the ledger.
 const OURS: &[&str] = &[
@@ -25,6 +27,10 @@ const OURS: &[&str] = &[
     "queue_overview",
     "queue_paused",
     "queue_unique_keys",
+    "queue_storage",
+    "queue_enqueue",
+    "queue_enqueued",
+    "queue_enqueued_ids",
 ];
 
 const LEDGER: &str = "queue_migrations";

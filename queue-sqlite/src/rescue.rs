@@ -120,7 +120,7 @@ fn lease(row: &rusqlite::Row<'_>) -> Outcome<Lease> {
         run_at: row::time(row, 3)?,
         attempt: row.get(4)?,
         max_retries: row.get(5)?,
-        has_ties: row.get(6)?,
+        has_ties: row::has_ties(row, 6)?,
     })
 }
 

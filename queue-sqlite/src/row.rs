@@ -6,6 +6,7 @@ use queue_core::{
     Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, UniqueKey, WorkerId,
 };
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 
 use crate::error::{Outcome, corrupt};
 
@@ -45,6 +46,11 @@ pub(crate) fn attributes(row: &Row<'_>, column: usize) -> Outcome<Option<Attribu
     let text = row.get_ref(column)?.as_str_or_null();
     let text = text.map_err(|error| corrupt(format!("attributes: {error}")))?;
     Ok(text.map(Attributes::from_stored))
+}
+
+/// Whether a live row has something to do when its job ends.
+pub(crate) fn has_ties(row: &Row<'_>, column: usize) -> Result<bool, rusqlite::Error> {
+    Ok(row.get_ref(column)? != ValueRef::Null)
 }
 
 /// Reads a backoff from three columns.

@@ -155,7 +155,7 @@ fn lease(row: &rusqlite::Row<'_>, token: Token) -> Outcome<Option<Lease>> {
         queue: row.get(5)?,
         priority: row.get(6)?,
         run_at: row::time(row, 7)?,
-        has_ties: row.get(8)?,
+        has_ties: row::has_ties(row, 8)?,
     }))
 }
 

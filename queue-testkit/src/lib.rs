@@ -3,6 +3,7 @@
 //! | module and feature | tests |
 //! |---|---|
 //! | `conformance` | a storage backend, promise by promise; enables the other two |
+//! | `sql_contract`, with `conformance` | the SQL by which other drivers enqueue |
 //! | `child` | a storage whose processes are killed or stopped at named points |
 //! | `proxy` | a client whose server goes away, answers too late, or loses a request or reply |
 //!
@@ -14,3 +15,5 @@ pub mod child;
 pub mod conformance;
 #[cfg(feature = "proxy")]
 pub mod proxy;
+#[cfg(feature = "conformance")]
+pub mod sql_contract;

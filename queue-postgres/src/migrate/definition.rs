@@ -42,6 +42,7 @@ pub(super) const CURRENT: Definition<'static> = Definition {
         include_str!("../../functions/prune.sql"),
         include_str!("../../functions/maintain.sql"),
         include_str!("../../functions/enqueue.sql"),
+        include_str!("../../functions/enqueue_jobs.sql"),
         include_str!("../../functions/overview.sql"),
     ],
     functions: FUNCTIONS,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod batches;
 mod ids;
 mod limits;
 #[path = "../test_schema/mod.rs"]

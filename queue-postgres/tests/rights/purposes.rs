@@ -30,7 +30,8 @@ const OF_WORKERS: &[&str] = &[
 ];
 
 /// Functions that only programs that enqueue jobs call.
-const OF_ENQUEUERS: &[&str] = &["cancel", "enqueue", "insert_jobs", "known_jobs"];
+const OF_ENQUEUERS: &[&str] =
+    &["cancel", "enqueue", "enqueue_jobs", "insert_jobs", "insert_unique_jobs", "known_jobs", "storage_id"];
 
 /// Functions that only operators call.
 const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "resume"];
@@ -38,7 +39,17 @@ const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "re
 /// Functions that all roles may call, because they only convert ids.
 const OF_ALL: &[&str] = &["id", "ulid"];
 
-const TO_READ: &[&str] = &["attempt_errors", "jobs", "live", "outcomes", "overview", "queues", "workers"];
+const TO_READ: &[&str] = &[
+    "attempt_errors",
+    "jobs",
+    "live",
+    "outcomes",
+    "overview",
+    "queues",
+    "storage",
+    "unique_keys",
+    "workers",
+];
 
 #[tokio::test]
 async fn worker_role_runs_jobs_and_nothing_else() {

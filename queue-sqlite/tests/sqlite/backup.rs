@@ -81,7 +81,7 @@ async fn failed_backup_leaves_no_file() {
     insert(&backend, (0..100).map(|_| spec(&large)).collect()).await.unwrap();
     drop(backend);
     let mut bytes = fs::read(folder.file()).unwrap();
-    bytes[4096 * 20..4096 * 60].fill(0xa5);
+    bytes[4096 * 50..4096 * 90].fill(0xa5);
     fs::write(folder.file(), bytes).unwrap();
     let backend = folder.open().await;
     let copy = folder.path().join("copy.db");

@@ -6,6 +6,7 @@ mod backup;
 mod common;
 mod damaged;
 mod dropped;
+mod enqueue_sql;
 mod errors;
 mod foreign;
 #[cfg(unix)]
