@@ -8,6 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::error_chain::error_chain;
+#[cfg(feature = "runtime")]
+use crate::panic::catch_panic_in;
 use crate::{JobContext, Payload};
 
 /// The result of an attempt. A [`JobError`] decides the next state of the job. A handler function
@@ -34,7 +36,8 @@ pub type HandlerResult<T = ()> = Result<T, JobError>;
 /// # }
 /// ```
 ///
-/// A panic of a handler fails its attempt. The worker continues.
+/// A panic of a handler fails its attempt, whose error has the message and the place of the panic.
+/// The worker continues.
 ///
 /// # Cancellation
 /// When an attempt times out, its token is cancelled. If the future does not end shortly after, it
@@ -244,12 +247,11 @@ where
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> HandlerResult<T> + Send + 'static,
 ) -> HandlerResult<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(failure) => match failure.try_into_panic() {
-            // Resumed, because the worker catches it and names the job.
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(JobError::retry("the runtime for blocking work has shut down")),
-        },
+    // Caught there, because the place of a panic is known only on its thread.
+    match tokio::task::spawn_blocking(move || catch_panic_in(work)).await {
+        Ok(Ok(result)) => result,
+        // Resumed, because the worker catches it and names the job.
+        Ok(Err(panic)) => panic.resume(),
+        Err(_) => Err(JobError::retry("the runtime for blocking work has shut down")),
     }
 }

@@ -32,6 +32,8 @@ pub mod limits;
 mod memory;
 mod name;
 #[cfg(feature = "runtime")]
+mod panic;
+#[cfg(feature = "runtime")]
 mod parked;
 mod payload;
 mod poison;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::panic::keep_places;
 use crate::runtime::environment::{ControlThread, Place};
 use crate::runtime::loops::shutdown::{ShutdownReport, shut_down};
 use crate::runtime::loops::tasks::{WorkerTasks, spawn, wait_all};
@@ -26,6 +27,7 @@ pub struct RunningWorker {
 
 impl RunningWorker {
     pub(super) fn new(state: WorkerState, control: Option<ControlThread>) -> Self {
+        keep_places();
         let state = Arc::new(state);
         for backend in &state.backends {
             let (kinds, queues, slots) = (&*backend.kinds, &backend.queues, state.settings.slots);

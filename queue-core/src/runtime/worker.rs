@@ -141,6 +141,10 @@ impl Worker {
     /// thread of its own. If the storage cannot be reached, the worker starts all the same and
     /// retries.
     ///
+    /// The first worker of a process installs a panic hook that notes the place of each panic, for
+    /// the error of the attempt, and then calls the hook that was there before. If the application
+    /// replaces the hook later, errors of panics have the message but not the place.
+    ///
     /// # Errors
     /// - [`Invalid`](crate::ErrorKind::Invalid): no handler is registered, a handler needs a state
     ///   that the worker lacks, a kind is not a valid name, the settings contradict each other, or

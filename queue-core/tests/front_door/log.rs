@@ -124,7 +124,8 @@ async fn panic_and_timeout_are_errors() {
     let job = jobs.enqueue(Charge { order: 7 });
     let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Retrying).await;
     let line = lines.iter().find(|line| line.starts_with("ERROR")).unwrap();
-    assert!(line.contains("attempt 1 of 5 failed, next in ") && line.ends_with("panicked: no such order"));
+    assert!(line.contains("attempt 1 of 5 failed, next in ") && line.ends_with(": no such order"), "{line}");
+    assert!(line.contains(concat!(": panicked at ", file!(), ":")), "{line}");
 
     let job = jobs.enqueue(Charge { order: 8 }).timeout(Duration::from_millis(5));
     let lines = logged(&jobs, Worker::new(&jobs).handle(charge), job, JobState::Retrying).await;

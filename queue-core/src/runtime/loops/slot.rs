@@ -8,9 +8,9 @@ use tracing::Instrument;
 
 use crate::JobContext;
 use crate::backend::{ClaimedJob, Verdict};
+use crate::panic::catch_panic;
 use crate::runtime::decide::buffer::BufferedJob;
 use crate::runtime::run::attempt::Attempt;
-use crate::runtime::run::panic::catch_panic;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
 
@@ -24,9 +24,9 @@ pub(crate) async fn serve(worker: Arc<WorkerState>, slot: usize) {
         let job = next.job.token.job;
         // A panic of the handler itself is caught in the attempt. This one is for values of the
         // handler that panic when they are dropped.
-        if let Err(message) = catch_panic(run_one(&worker, slot, next)).await {
+        if let Err(panic) = catch_panic(run_one(&worker, slot, next)).await {
             tracing::error!(
-                %job, message,
+                %job, %panic,
                 "a value of the handler panicked when dropped; the job's lease runs to its deadline"
             );
             worker.slots.show(slot, None);

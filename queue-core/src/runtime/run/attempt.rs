@@ -6,8 +6,8 @@ use std::task::Poll;
 
 use crate::backend::{ClaimedJob, Verdict};
 use crate::job_queue::Registration;
+use crate::panic::catch_panic;
 use crate::runtime::environment::Environment;
-use crate::runtime::run::panic::catch_panic;
 use crate::runtime::run::verdict::{Judge, RunEnd};
 use crate::runtime::settings::WorkerSettings;
 use crate::runtime::shared::running::{Interrupt, Interruption, RunningJob};

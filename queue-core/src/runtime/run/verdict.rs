@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::backend::{ClaimedJob, Completion, Verdict};
 use crate::border::error_text;
 use crate::job_queue::Registration;
-use crate::runtime::run::panic::catch_panic_in;
+use crate::panic::{CaughtPanic, catch_panic_in};
 use crate::runtime::settings::WorkerSettings;
 use crate::runtime::shared::running::Interruption;
 use crate::{HandlerResult, JobError, Limits, ResultCapture, RetryPolicy};
@@ -14,10 +14,9 @@ use crate::{HandlerResult, JobError, Limits, ResultCapture, RetryPolicy};
 const UNDECODABLE: &str = "the payload does not decode; the record of the job has the error";
 
 /// How a run ended.
-#[derive(Debug)]
 pub(super) enum RunEnd {
     Returned(HandlerResult),
-    Panicked(String),
+    Panicked(CaughtPanic),
     /// Its future was dropped, because the handler did not stop in time.
     Dropped,
 }
@@ -48,7 +47,7 @@ impl Judge<'_> {
             // A handler that succeeded is done, even if it was asked to stop meanwhile.
             (RunEnd::Returned(Ok(())), _) => return self.complete(),
             (RunEnd::Returned(Err(error)), None) => error,
-            (RunEnd::Panicked(message), None) => JobError::retry(format!("panicked: {message}")),
+            (RunEnd::Panicked(panic), None) => JobError::retry(panic),
             (end, Some(Interruption::TimedOut)) => self.timed_out(&end),
             (_, Some(Interruption::Cancelled)) => JobError::cancel("cancelled while it ran"),
             // Final decisions of the handler count. An attempt that it left unfinished is not
@@ -97,7 +96,10 @@ impl Judge<'_> {
         let timeout = self.job.timeout;
         match end {
             RunEnd::Returned(Err(error)) => JobError::retry(format!("timed out after {timeout:?}: {error}")),
-            _ => JobError::retry(format!("timed out after {timeout:?}")),
+            RunEnd::Panicked(panic) => JobError::retry(format!("timed out after {timeout:?}: {panic}")),
+            RunEnd::Returned(Ok(())) | RunEnd::Dropped => {
+                JobError::retry(format!("timed out after {timeout:?}"))
+            }
         }
     }
 

@@ -1,0 +1,55 @@
+//! The errors of attempts, as an operator reads them.
+
+use std::time::Duration;
+
+use queue_core::backend::AttemptError;
+use queue_core::{CancellationToken, HandlerResult, JobState, Worker};
+
+use crate::tasks::Charge;
+use crate::{PATIENCE, queue, wait_for};
+
+const TIMEOUT: Duration = Duration::from_millis(20);
+
+/// Runs a job with this timeout, and returns the error of its first attempt.
+async fn first_error(timeout: Duration, handle: impl FnOnce(Worker) -> Worker) -> AttemptError {
+    let jobs = queue();
+    let request = jobs.enqueue(Charge { order: 7 }).timeout(timeout).max_retries(1);
+    let id = request.await.unwrap().id();
+    let worker = handle(Worker::new(&jobs)).start().unwrap();
+    let record = wait_for(&jobs, id, |record| record.state == JobState::Retrying).await;
+    worker.shutdown(Duration::ZERO).await;
+    record.errors.into_iter().next().unwrap()
+}
+
+fn assert_panicked_here(error: &AttemptError) {
+    let text = &error.error;
+    assert!(text.starts_with(concat!("panicked at ", file!(), ":")), "{text}");
+    assert!(text.ends_with(": no such order"), "{text}");
+}
+
+#[tokio::test]
+async fn panic_of_a_function_is_recorded_with_its_place() {
+    async fn charge(_: Charge) -> HandlerResult {
+        panic!("no such order")
+    }
+    assert_panicked_here(&first_error(PATIENCE, |worker| worker.handle(charge)).await);
+}
+
+#[tokio::test]
+async fn panic_of_a_blocking_function_is_recorded_with_its_place() {
+    fn charge(_: Charge) -> HandlerResult {
+        panic!("no such order")
+    }
+    assert_panicked_here(&first_error(PATIENCE, |worker| worker.handle_blocking(charge)).await);
+}
+
+#[tokio::test]
+async fn panic_after_a_timeout_is_recorded_with_the_timeout() {
+    async fn charge(_: Charge, stop: CancellationToken) -> HandlerResult {
+        stop.cancelled().await;
+        panic!("no such order")
+    }
+    let text = first_error(TIMEOUT, |worker| worker.handle(charge)).await.error;
+    assert!(text.starts_with(concat!("timed out after 20ms: panicked at ", file!(), ":")), "{text}");
+    assert!(text.ends_with(": no such order"), "{text}");
+}
