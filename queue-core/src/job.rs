@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
+use crate::time::whole_micros;
 use crate::{
     Attributes, Backoff, JobId, Kind, Payload, QueueName, RetryPolicy, Timestamp, Unique, UniqueKey,
-    saturating_micros,
 };
 
 /// The options of the jobs of a kind. A single job may override them.
@@ -204,11 +204,6 @@ impl NewJob {
     }
 }
 
-/// Rounds to whole microseconds before the insert, so that the stored job equals the submitted one.
-fn whole_micros(duration: Duration) -> Duration {
-    Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
-}
-
 /// A checked job with all options set, as a backend stores it. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -355,12 +350,10 @@ impl JobSpec {
     /// Returns the job with durations in whole microseconds, for a storage that rounds them.
     #[must_use]
     pub fn in_whole_micros(&self) -> Self {
-        let whole =
-            |duration| Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default());
         let whole_backoff = |backoff: Backoff| {
-            let (base, cap) = (whole(backoff.base()), whole(backoff.cap()));
+            let (base, cap) = (whole_micros(backoff.base()), whole_micros(backoff.cap()));
             Backoff::new(base, cap).with_jitter(backoff.jitter())
         };
-        self.clone().timeout(whole(self.timeout)).backoff(self.backoff.map(whole_backoff))
+        self.clone().timeout(whole_micros(self.timeout)).backoff(self.backoff.map(whole_backoff))
     }
 }

@@ -76,6 +76,11 @@ pub fn saturating_micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// Rounds down to whole microseconds, so that the stored duration equals the given one.
+pub(crate) fn whole_micros(duration: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(saturating_micros(duration)).unwrap_or_default())
+}
+
 /// A time outside of the range becomes the nearest time within it.
 impl From<SystemTime> for Timestamp {
     fn from(time: SystemTime) -> Self {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::limits::MAX_UNIQUE_KEY_BYTES;
+use crate::time::whole_micros;
 use crate::{Error, Result, Timestamp};
 
 /// JSON texts up to this length are the key itself, so that an operator can read it. A longer one
@@ -157,11 +158,6 @@ impl UniqueKey {
     pub const fn keep(&self) -> Duration {
         self.keep
     }
-}
-
-/// Rounds before the insert, so that the stored key equals the submitted one.
-fn whole_micros(duration: Duration) -> Duration {
-    Duration::from_micros(u64::try_from(crate::saturating_micros(duration)).unwrap_or_default())
 }
 
 impl fmt::Debug for UniqueKey {

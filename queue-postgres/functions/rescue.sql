@@ -143,11 +143,12 @@ DECLARE
 BEGIN
     WITH ended AS (
         DELETE FROM live l WHERE l.id = ANY (p_jobs) AND l.attempt > l.max_retries
-            RETURNING l.id, l.attempt, l.ties
+            RETURNING l.id, l.attempt, l.worker, l.ties
     ), failed AS (
-        INSERT INTO attempt_errors (job, at, attempt, error)
-        SELECT id, p_now, attempt, p_error FROM ended
-        ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
+        INSERT INTO attempt_errors (job, at, worker, attempt, error)
+        SELECT id, p_now, worker, attempt, p_error FROM ended
+        ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, duration = NULL,
+            worker = excluded.worker, error = excluded.error
     ), stored AS (
         INSERT INTO outcomes (id, finished_at, attempt, state, error)
         SELECT id, p_now, attempt, 'dead', p_error FROM ended
@@ -165,9 +166,12 @@ BEGIN
         WHERE l.id = ANY (p_jobs)
         RETURNING l.id, l.attempt, l.queue, l.priority, l.run_at
     ), failed AS (
-        INSERT INTO attempt_errors (job, at, attempt, error)
-        SELECT id, p_now, attempt, p_error FROM moved
-        ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
+        -- Reads the rows as they were before this statement, with the workers of the leases.
+        INSERT INTO attempt_errors (job, at, worker, attempt, error)
+        SELECT m.id, p_now, (SELECT l.worker FROM live l WHERE l.id = m.id), m.attempt, p_error
+        FROM moved m
+        ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, duration = NULL,
+            worker = excluded.worker, error = excluded.error
     )
     SELECT moved.queue, moved.priority, min(moved.run_at), count(*), 0::bigint FROM moved
     GROUP BY moved.queue, moved.priority;

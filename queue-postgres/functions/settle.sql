@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION {schema}.settle(
     p_results bytea[],
     p_verdicts text[],
     p_delays interval[],
-    p_texts text[]
+    p_texts text[],
+    p_durations interval[]
 ) RETURNS TABLE (place bigint, ends boolean, state text, queue text, priority smallint,
     run_at timestamptz, now timestamptz)
 LANGUAGE plpgsql {function_settings}
@@ -42,19 +43,23 @@ BEGIN
         PERFORM 1 FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE;
 
         WITH settlement AS MATERIALIZED (
-            SELECT * FROM unnest(p_jobs, p_claims, p_results, p_verdicts, p_delays, p_texts)
-                WITH ORDINALITY AS s (job, claim, result, verdict, delay, text, place)
+            SELECT *
+            FROM unnest(p_jobs, p_claims, p_results, p_verdicts, p_delays, p_texts, p_durations)
+                WITH ORDINALITY AS s (job, claim, result, verdict, delay, text, duration, place)
         ), ended AS (
             DELETE FROM live l
             USING settlement s
             WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
                 AND (s.verdict IN ('complete', 'bury', 'cancel') 
                     OR s.verdict = 'retry' AND l.attempt > l.max_retries)
-            RETURNING l.id, l.claim, l.attempt, l.ties, s.verdict, s.result, s.text
+            RETURNING l.id, l.claim, l.attempt, l.worker, l.ties, s.verdict, s.result, s.text,
+                s.duration
         ), failed AS (
-            INSERT INTO attempt_errors (job, at, attempt, error)
-            SELECT id, v_now, attempt, text FROM ended WHERE verdict IN ('bury', 'retry')
-            ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
+            INSERT INTO attempt_errors (job, at, duration, worker, attempt, error)
+            SELECT id, v_now, duration, worker, attempt, text FROM ended
+            WHERE verdict IN ('bury', 'retry')
+            ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at,
+                duration = excluded.duration, worker = excluded.worker, error = excluded.error
         ), stored AS (
             INSERT INTO outcomes (id, finished_at, claim, attempt, state, error, result)
             SELECT id, v_now, claim, attempt,
@@ -69,8 +74,8 @@ BEGIN
         RETURN QUERY
         WITH settlement AS MATERIALIZED (
             SELECT s.*, v_now + least(s.delay, '70000000 hours') AS delayed
-            FROM unnest(p_jobs, p_claims, p_verdicts, p_delays, p_texts)
-                WITH ORDINALITY AS s (job, claim, verdict, delay, text, place)
+            FROM unnest(p_jobs, p_claims, p_verdicts, p_delays, p_texts, p_durations)
+                WITH ORDINALITY AS s (job, claim, verdict, delay, text, duration, place)
         ), moved AS (
             UPDATE live l
             SET state = CASE
@@ -87,12 +92,17 @@ BEGIN
             WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim
                 AND (s.verdict IN ('snooze', 'release') 
                     OR s.verdict = 'retry' AND l.attempt <= l.max_retries)
-            RETURNING s.place, s.verdict, s.text, l.id, l.attempt, l.state, l.queue, l.priority,
-                l.run_at
+            RETURNING s.place, s.verdict, s.text, s.duration, l.id, l.attempt, l.state, l.queue,
+                l.priority, l.run_at
         ), failed AS (
-            INSERT INTO attempt_errors (job, at, attempt, error)
-            SELECT id, v_now, attempt, text FROM moved WHERE verdict = 'retry'
-            ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, error = excluded.error
+            -- The parts of a statement read the rows as they were before it, so that the worker of
+            -- the lease is still there.
+            INSERT INTO attempt_errors (job, at, duration, worker, attempt, error)
+            SELECT m.id, v_now, m.duration, (SELECT l.worker FROM live l WHERE l.id = m.id),
+                m.attempt, m.text
+            FROM moved m WHERE m.verdict = 'retry'
+            ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at,
+                duration = excluded.duration, worker = excluded.worker, error = excluded.error
         )
         SELECT moved.place, false, moved.state::text, moved.queue, moved.priority, moved.run_at,
             v_now

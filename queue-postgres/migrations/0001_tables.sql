@@ -88,10 +88,12 @@ CREATE TABLE {schema}.outcomes (
 -- An attempt has one error. The key is in the row, because neither a replica nor a restore of rows
 -- copies a sequence.
 CREATE TABLE {schema}.attempt_errors (
-    job     uuid        NOT NULL,
-    at      timestamptz NOT NULL,
-    attempt integer     NOT NULL,
-    error   text        NOT NULL,
+    job      uuid        NOT NULL,
+    at       timestamptz NOT NULL,
+    duration {schema}.span,
+    worker   uuid,
+    attempt  integer     NOT NULL,
+    error    text        NOT NULL,
     PRIMARY KEY (job, attempt)
 );
 

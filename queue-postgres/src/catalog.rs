@@ -53,7 +53,7 @@ const INSERT: &str = "timestamptz, uuid[], text[], text[], smallint[], timestamp
     interval[], smallint[], text[], text[]";
 const CLAIM: &str = "timestamptz, uuid, uuid, text, text[], integer, integer, interval, smallint[], timestamptz[], uuid[], \
     timestamptz, uuid[], boolean";
-const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[]";
+const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[], interval[]";
 const MAINTAIN: &str = "timestamptz, uuid, integer, integer, integer, integer, uuid, interval, interval, interval, interval, \
     uuid[]";
 

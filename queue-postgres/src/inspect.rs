@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use queue_core::backend::{AttemptError, JobRecord, ListRequest, NextReady};
-use queue_core::{Error, ErrorKind, JobId, Kind, Progress, QueueName, Result};
+use queue_core::{Error, ErrorKind, JobId, Kind, Progress, QueueName, Result, WorkerId};
 use tokio_postgres::Row;
 
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome, corrupt};
 use crate::row;
-use crate::types::{Id, Time};
+use crate::types::{Id, Interval, Time};
 
 /// The current records of these jobs.
 pub(crate) async fn jobs(core: &Core, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
@@ -95,10 +95,16 @@ fn errors(row: &Row) -> Outcome<Vec<AttemptError>> {
     let Some(attempts) = row::get::<Option<Vec<i32>>>(row, 23)? else {
         return Ok(Vec::new());
     };
-    let (times, errors): (Vec<Time>, Vec<String>) = (row::get(row, 24)?, row::get(row, 25)?);
-    let error = |((attempt, at), error): ((i32, Time), String)| {
+    let (times, texts): (Vec<Time>, Vec<String>) = (row::get(row, 24)?, row::get(row, 25)?);
+    let (durations, workers): (Vec<Option<Interval>>, Vec<Option<Id>>) =
+        (row::get(row, 26)?, row::get(row, 27)?);
+    let mut errors = Vec::with_capacity(attempts.len());
+    let rows = attempts.into_iter().zip(times).zip(texts).zip(durations.into_iter().zip(workers));
+    for (((attempt, at), text), (duration, worker)) in rows {
         let attempt = u32::try_from(attempt).map_err(|_| corrupt(format!("the attempt {attempt}")))?;
-        Ok(AttemptError::new(attempt, at.0, error))
-    };
-    attempts.into_iter().zip(times).zip(errors).map(error).collect()
+        let worker = worker.map(|worker| WorkerId::from_bytes(worker.0));
+        let duration = duration.map(|duration| duration.0);
+        errors.push(AttemptError::new(attempt, at.0, text).duration(duration).worker(worker));
+    }
+    Ok(errors)
 }

@@ -76,7 +76,7 @@ async fn settle_together(
     let jobs: Vec<Id> = settlements.iter().map(|settlement| settlement.token.job.into()).collect();
     let claims: Vec<Id> = settlements.iter().map(|settlement| settlement.token.claim.into()).collect();
     let results: Vec<Option<&[u8]>> = columns.iter().map(|column| column.result).collect();
-    // If all are completed, the statement needs no verdicts, delays and texts.
+    // If all are completed, the statement needs no verdicts, delays, texts and durations.
     let all_complete = columns.iter().all(|column| column.verdict == "complete");
     let otherwise = (!all_complete).then_some(&columns);
     let verdicts: Option<Vec<&str>> =
@@ -85,9 +85,11 @@ async fn settle_together(
         otherwise.map(|columns| columns.iter().map(|column| column.delay).collect());
     let texts: Option<Vec<Option<&str>>> =
         otherwise.map(|columns| columns.iter().map(|column| column.text).collect());
+    let durations: Option<Vec<Option<Interval>>> =
+        otherwise.map(|_| settlements.iter().map(|settlement| settlement.ran_for.map(Interval)).collect());
     let statement = &core.statements.settle;
     let rows = core
-        .query(statement, &[&now.map(Time), &jobs, &claims, &results, &verdicts, &delays, &texts])
+        .query(statement, &[&now.map(Time), &jobs, &claims, &results, &verdicts, &delays, &texts, &durations])
         .await?;
     read(core, &rows, settlements)
 }

@@ -77,12 +77,15 @@ CREATE TABLE queue_outcomes (
     result      BLOB
 ) STRICT;
 
--- The key allows one error per attempt, however often it is recorded.
+-- The key allows one error per attempt, however often it is recorded. The worker is its id, because
+-- its row may be removed before the error is.
 CREATE TABLE queue_attempt_errors (
-    seq     INTEGER NOT NULL,
-    attempt INTEGER NOT NULL,
-    at      INTEGER NOT NULL,
-    error   TEXT    NOT NULL,
+    seq      INTEGER NOT NULL,
+    attempt  INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    duration INTEGER,
+    worker   BLOB,
+    error    TEXT    NOT NULL,
     PRIMARY KEY (seq, attempt)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,8 +1,9 @@
 //! Moves finished jobs to the outcomes and records errors of attempts.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use queue_core::{JobState, Timestamp};
+use queue_core::{JobState, Timestamp, saturating_micros};
 use rusqlite::Connection;
 
 use crate::error::{Outcome, corrupt};
@@ -10,7 +11,7 @@ use crate::lists::{Insert, array};
 use crate::{state, unique_keys};
 
 const OUTCOME_COLUMNS: usize = 7;
-const ERROR_COLUMNS: usize = 4;
+const ERROR_COLUMNS: usize = 6;
 
 static OUTCOME_INSERT: LazyLock<Insert> =
     LazyLock::new(|| Insert::new(include_str!("sql/outcome_insert.sql"), OUTCOME_COLUMNS));
@@ -35,6 +36,9 @@ pub(crate) struct AttemptFailure<'a> {
     pub(crate) seq: i64,
     pub(crate) attempt: u32,
     pub(crate) error: &'a str,
+    pub(crate) ran_for: Option<Duration>,
+    /// The number of the worker that has the lease.
+    pub(crate) worker: Option<i64>,
 }
 
 /// Moves jobs from the live rows to the outcomes.
@@ -68,7 +72,9 @@ pub(crate) fn record_failures(
         statement.raw_bind_parameter(from, failure.seq)?;
         statement.raw_bind_parameter(from + 1, failure.attempt)?;
         statement.raw_bind_parameter(from + 2, now.as_micros())?;
-        statement.raw_bind_parameter(from + 3, failure.error)
+        statement.raw_bind_parameter(from + 3, failure.ran_for.map(saturating_micros))?;
+        statement.raw_bind_parameter(from + 4, failure.error)?;
+        statement.raw_bind_parameter(from + 5, failure.worker)
     })?;
     Ok(())
 }

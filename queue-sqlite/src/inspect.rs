@@ -85,7 +85,9 @@ fn errors(connection: &Connection, seq: i64) -> Outcome<Vec<AttemptError>> {
     let mut rows = statement.query(params![seq])?;
     let mut errors = Vec::new();
     while let Some(row) = rows.next()? {
-        errors.push(AttemptError::new(row.get(0)?, row::time(row, 1)?, row.get::<_, String>(2)?));
+        let error = AttemptError::new(row.get(0)?, row::time(row, 1)?, row.get::<_, String>(2)?);
+        let (duration, worker) = (row::duration_if_any(row, 3)?, row::worker_id_if_any(row, 4)?);
+        errors.push(error.duration(duration).worker(worker));
     }
     Ok(errors)
 }

@@ -88,6 +88,7 @@ struct Lease {
     attempt: u32,
     max_retries: u16,
     has_ties: bool,
+    worker: Option<i64>,
 }
 
 /// Up to `limit` readable leases, without the unwritable ones.
@@ -121,6 +122,7 @@ fn lease(row: &rusqlite::Row<'_>) -> Outcome<Lease> {
         attempt: row.get(4)?,
         max_retries: row.get(5)?,
         has_ties: row::has_ties(row, 6)?,
+        worker: row.get(7)?,
     })
 }
 
@@ -129,8 +131,8 @@ fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &st
     let mut done = Rescued::default();
     let mut finished = Vec::new();
     let mut failures = Vec::with_capacity(leases.len());
-    for &Lease { seq, queue, priority, run_at, attempt, max_retries, has_ties } in leases {
-        failures.push(AttemptFailure { seq, attempt, error });
+    for &Lease { seq, queue, priority, run_at, attempt, max_retries, has_ties, worker } in leases {
+        failures.push(AttemptFailure { seq, attempt, error, ran_for: None, worker });
         if attempt > u32::from(max_retries) {
             // No claim, because the lost one did not finish the job: its settle must return
             // `LeaseLost`.

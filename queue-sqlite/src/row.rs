@@ -25,6 +25,10 @@ pub(crate) fn duration(row: &Row<'_>, column: usize) -> Outcome<Duration> {
     micros(row.get(column)?)
 }
 
+pub(crate) fn duration_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<Duration>> {
+    row.get::<_, Option<i64>>(column)?.map(micros).transpose()
+}
+
 pub(crate) fn job_id(row: &Row<'_>, column: usize) -> Outcome<JobId> {
     Ok(JobId::from_bytes(bytes(row, column)?))
 }

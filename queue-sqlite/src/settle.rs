@@ -98,6 +98,7 @@ struct Lease {
     priority: i16,
     run_at: Timestamp,
     has_ties: bool,
+    worker: Option<i64>,
 }
 
 /// The lease of each token; `None` if it was lost. No other connection can change it before the
@@ -156,6 +157,7 @@ fn lease(row: &rusqlite::Row<'_>, token: Token) -> Outcome<Option<Lease>> {
         priority: row.get(6)?,
         run_at: row::time(row, 7)?,
         has_ties: row::has_ties(row, 8)?,
+        worker: row.get(9)?,
     }))
 }
 
@@ -175,20 +177,21 @@ impl<'a> Changes<'a> {
         lease: &Lease,
         settlement: &'a Settlement,
     ) -> Outcome<()> {
-        let &Lease { seq, attempt, has_ties, .. } = lease;
+        let &Lease { seq, attempt, has_ties, worker, .. } = lease;
         let claim = Some(settlement.token.claim.to_bytes());
         let finish = |state, error, result| Finish { seq, state, attempt, claim, error, result, has_ties };
+        let failure = |error| AttemptFailure { seq, attempt, error, ran_for: settlement.ran_for, worker };
         match &settlement.verdict {
             Verdict::Complete(Completion { result, .. }) => {
                 self.finished.push(finish(JobState::Completed, None, result.as_deref()));
             }
             Verdict::Bury { error } => {
-                self.failures.push(AttemptFailure { seq, attempt, error });
+                self.failures.push(failure(error));
                 self.finished.push(finish(JobState::Dead, Some(error), None));
             }
             Verdict::Cancel { reason } => self.finished.push(finish(JobState::Cancelled, Some(reason), None)),
             Verdict::Retry { error, delay } => {
-                self.failures.push(AttemptFailure { seq, attempt, error });
+                self.failures.push(failure(error));
                 if attempt > u32::from(lease.max_retries) {
                     self.finished.push(finish(JobState::Dead, Some(error), None));
                 } else {

@@ -38,8 +38,8 @@ pub(crate) type LeaseValue = (Id, Id, Micros, Option<(u64, u64)>);
 /// State, end time, attempt, retries, the claim that ended the job, result, error.
 pub(crate) type OutcomeValue =
     (Word, Micros, u32, u16, Option<Id>, Option<&'static [u8]>, Option<&'static str>);
-/// End time and error of the attempt.
-pub(crate) type ErrorValue = (Micros, &'static str);
+/// End time, error, duration and worker of the attempt.
+pub(crate) type ErrorValue = (Micros, &'static str, Option<Length>, Option<Id>);
 /// Name, expiry time, expiry after a heartbeat, whether the worker is lost.
 pub(crate) type WorkerValue = (&'static str, Micros, Length, bool);
 

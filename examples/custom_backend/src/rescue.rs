@@ -76,7 +76,7 @@ fn rescue_one(
     reply: &mut MaintainReply,
 ) -> Result<()> {
     let old = tables.indexed(id)?;
-    tables.add_error(id, &old, now, why)?;
+    tables.add_error(id, &old, now, why, None)?;
     if old.has_used_all_attempts() {
         reply.died += 1;
         // Without the claim, so that a later settle of the worker returns `LeaseLost`.

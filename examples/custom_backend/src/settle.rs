@@ -18,7 +18,7 @@ fn settle_one(tables: &mut Tables<'_>, now: Timestamp, settlement: &Settlement) 
     // The fence: a token that is not the live one of its job changes nothing.
     let live = live(&*tables.live, token.job)?;
     match live.filter(|live| live.lease_of(*token).is_some()) {
-        Some(live) => apply(tables, now, *token, &live, verdict).map(|()| Settled::Done),
+        Some(live) => apply(tables, now, settlement, &live).map(|()| Settled::Done),
         None => repeated(tables, *token, verdict),
     }
 }
@@ -31,13 +31,8 @@ fn repeated(tables: &Tables<'_>, token: Token, verdict: &Verdict) -> Result<Sett
     Ok(if is_same { Settled::Done } else { Settled::LeaseLost })
 }
 
-fn apply(
-    tables: &mut Tables<'_>,
-    now: Timestamp,
-    token: Token,
-    live: &Live,
-    verdict: &Verdict,
-) -> Result<()> {
+fn apply(tables: &mut Tables<'_>, now: Timestamp, settlement: &Settlement, live: &Live) -> Result<()> {
+    let &Settlement { token, ref verdict, ran_for, .. } = settlement;
     let end = |state| Outcome { claim: Some(token.claim), ..Outcome::of(live, state, now) };
     match verdict {
         Verdict::Complete(Completion { result, .. }) => {
@@ -49,11 +44,11 @@ fn apply(
             &Outcome { error: Some(reason.clone()), ..end(JobState::Cancelled) },
         ),
         Verdict::Retry { error, delay } if !live.has_used_all_attempts() => {
-            tables.add_error(token.job, live, now, error)?;
+            tables.add_error(token.job, live, now, error, ran_for)?;
             requeue(tables, now, token, live, &live.freed(JobState::Retrying, now.saturating_add(*delay)))
         }
         Verdict::Retry { error, .. } | Verdict::Bury { error } => {
-            tables.add_error(token.job, live, now, error)?;
+            tables.add_error(token.job, live, now, error, ran_for)?;
             tables.finish(token.job, live, &Outcome { error: Some(error.clone()), ..end(JobState::Dead) })
         }
         Verdict::Snooze { delay } => {

@@ -1,8 +1,10 @@
 //! Reads of jobs.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::{JobId, JobSpec, JobState, Kind, Progress, QueueName, Result, Timestamp};
+use crate::{JobId, JobSpec, JobState, Kind, Progress, QueueName, Result, Timestamp, WorkerId};
 
 /// Reads jobs. A read must never block a write.
 #[async_trait]
@@ -190,12 +192,31 @@ pub struct AttemptError {
     pub at: Timestamp,
     /// The error.
     pub error: String,
+    /// How long its handler ran, in whole microseconds. `None` if a rescue ended the attempt,
+    /// because only the lost worker could measure it.
+    pub duration: Option<Duration>,
+    /// The worker that had the lease. `None` only if the storage no longer knows it.
+    pub worker: Option<WorkerId>,
 }
 
 impl AttemptError {
     /// The error of this attempt, which ended at `at`.
     #[must_use]
     pub fn new(attempt: u32, at: Timestamp, error: impl Into<String>) -> Self {
-        Self { attempt, at, error: error.into() }
+        Self { attempt, at, error: error.into(), duration: None, worker: None }
+    }
+
+    /// Sets how long its handler ran.
+    #[must_use]
+    pub const fn duration(mut self, duration: Option<Duration>) -> Self {
+        self.duration = duration;
+        self
+    }
+
+    /// Sets the worker that had the lease.
+    #[must_use]
+    pub const fn worker(mut self, worker: Option<WorkerId>) -> Self {
+        self.worker = worker;
+        self
     }
 }

@@ -266,6 +266,9 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   [`Done`](Settled::Done) again. A worker can therefore repeat a settle of unknown outcome.
     /// - [`Verdict`] defines the next state of the job. A result is stored in the transaction that
     ///   completes the job.
+    /// - The error of a failed attempt is recorded with the number of the attempt, the time, how
+    ///   long the handler [`ran_for`](Settlement::ran_for), and the worker of the lease, which may
+    ///   be another than the worker of the request.
     /// - A settlement that will always fail gets a [final](crate::ErrorKind::is_final) error of its
     ///   own. The other settlements of the request are not affected.
     ///
@@ -323,7 +326,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - A rescued job becomes `ready` again. Its `run_at` is unchanged and its attempt stays
     ///   charged. A job that has used all attempts becomes `dead`.
     /// - [`WORKER_LOST_ERROR`] or [`DEADLINE_PASSED_ERROR`] is recorded as the error of the
-    ///   attempt.
+    ///   attempt, with the worker that had the lease and without a duration.
     /// - Pruning removes finished jobs only, with all of their rows. It also removes unique keys
     ///   whose time has passed.
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply>;

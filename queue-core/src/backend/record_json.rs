@@ -120,37 +120,59 @@ struct ErrorJson<'a> {
     attempt: u32,
     at: String,
     error: &'a str,
+    duration_seconds: Option<f64>,
+    worker: Option<String>,
 }
 
 impl<'a> ErrorJson<'a> {
     fn new(error: &'a AttemptError) -> Self {
-        Self { attempt: error.attempt, at: error.at.to_string(), error: &error.error }
+        Self {
+            attempt: error.attempt,
+            at: error.at.to_string(),
+            error: &error.error,
+            duration_seconds: error.duration.map(|duration| duration.as_secs_f64()),
+            worker: error.worker.map(|worker| worker.to_string()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{JobSpec, Payload};
+    use crate::{JobSpec, Payload, WorkerId};
 
     #[test]
     fn record_with_damaged_texts_is_written() {
         let job = JobSpec::new(JobId::generate(), "greet".parse().unwrap(), Payload::from_stored("{broken"))
             .backoff(Backoff::default());
         let at = Timestamp::from_micros(1_500_000).unwrap();
+        let failed = AttemptError::new(2, at, "bang")
+            .duration(Some(Duration::from_millis(250)))
+            .worker(Some(WorkerId::from_bytes([0; 16])));
         let record = JobRecord::new(job, at, JobState::Dead, at)
             .finished_at(Some(at))
             .result(Some(b"\xff".to_vec()))
-            .errors(vec![AttemptError::new(1, at, "boom")]);
+            .errors(vec![AttemptError::new(1, at, "boom"), failed]);
         let written: Value = serde_json::to_value(&record).unwrap();
         assert_eq!(written["payload"], json!("{broken"));
         assert_eq!(written["result"], json!("\u{fffd}"));
         assert_eq!(written["finished_at"], json!("1970-01-01T00:00:01.500000Z"));
         assert_eq!(
             written["errors"],
-            json!([{ "attempt": 1, "at": "1970-01-01T00:00:01.500000Z", "error": "boom" }])
+            json!([
+                {
+                    "attempt": 1, "at": "1970-01-01T00:00:01.500000Z", "error": "boom",
+                    "duration_seconds": null, "worker": null,
+                },
+                {
+                    "attempt": 2, "at": "1970-01-01T00:00:01.500000Z", "error": "bang",
+                    "duration_seconds": 0.25, "worker": "00000000000000000000000000",
+                },
+            ])
         );
         assert_eq!(written["attributes"], Value::Null);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::time::whole_micros;
 use crate::{JobState, Timestamp, Token, WorkerId};
 
 /// A request to settle leases of a worker.
@@ -39,13 +40,24 @@ pub struct Settlement {
     pub token: Token,
     /// The next state of its job.
     pub verdict: Verdict,
+    /// How long the handler ran, in whole microseconds. It is recorded with the error of a failed
+    /// attempt. `None` if the handler did not run.
+    pub ran_for: Option<Duration>,
 }
 
 impl Settlement {
     /// Ends this lease with this verdict.
     #[must_use]
     pub const fn new(token: Token, verdict: Verdict) -> Self {
-        Self { token, verdict }
+        Self { token, verdict, ran_for: None }
+    }
+
+    /// Sets how long the handler ran (default: `None`). Rounded down to whole microseconds, at most
+    /// `i64::MAX` of them, so that every backend stores the same.
+    #[must_use]
+    pub fn ran_for(mut self, duration: impl Into<Option<Duration>>) -> Self {
+        self.ran_for = duration.into().map(whole_micros);
+        self
     }
 }
 

@@ -92,7 +92,7 @@ impl Store {
 
     /// Ends a lease without its worker. The attempt stays charged.
     fn rescue_one(&mut self, id: JobId, now: Timestamp, error: &str, reply: &mut MaintainReply) {
-        self.record_error(id, now, error.to_owned());
+        self.record_error(id, now, error.to_owned(), None);
         if self.has_used_all_attempts(id) {
             // Without the claim, so that a later settle of its worker returns `LeaseLost`.
             let error = Some(error.to_owned());

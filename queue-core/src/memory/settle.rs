@@ -12,15 +12,21 @@ impl Store {
     }
 
     fn settle_one(&mut self, now: Timestamp, settlement: Settlement) -> Settled {
-        let Settlement { token, verdict } = settlement;
+        let Settlement { token, verdict, ran_for } = settlement;
         if self.held(token).is_none() {
             return if self.was_settled_so(token, &verdict) { Settled::Done } else { Settled::LeaseLost };
         }
         match verdict {
             Verdict::Complete(done) => self.end(token, now, JobState::Completed, done.result, None),
             Verdict::Cancel { reason } => self.end(token, now, JobState::Cancelled, None, Some(reason)),
-            Verdict::Bury { error } => self.bury(token, now, error),
-            Verdict::Retry { error, delay } => self.retry(token, now, error, delay),
+            Verdict::Bury { error } => {
+                self.record_error(token.job, now, error.clone(), ran_for);
+                self.bury(token, now, error);
+            }
+            Verdict::Retry { error, delay } => {
+                self.record_error(token.job, now, error.clone(), ran_for);
+                self.retry(token, now, error, delay);
+            }
             Verdict::Snooze { delay } => self.snooze(token.job, now, delay),
             Verdict::Release => self.release(token.job, now),
         }
@@ -45,7 +51,6 @@ impl Store {
     }
 
     fn bury(&mut self, token: Token, now: Timestamp, error: String) {
-        self.record_error(token.job, now, error.clone());
         self.end(token, now, JobState::Dead, None, Some(error));
     }
 
@@ -53,7 +58,6 @@ impl Store {
         if self.has_used_all_attempts(token.job) {
             return self.bury(token, now, error);
         }
-        self.record_error(token.job, now, error);
         self.change(token.job, |live| {
             live.state = LiveState::Retrying;
             live.run_at = now.saturating_add(delay);

@@ -1,6 +1,7 @@
 //! The tables, and the basic changes from which all operations are built.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::index::Index;
 pub(super) use super::live::{Lease, Live, LiveState};
@@ -59,7 +60,7 @@ pub(super) struct Outcome {
 pub(super) struct Worker {
     pub(super) status: WorkerStatus,
     pub(super) expires_at: Timestamp,
-    pub(super) expiry: std::time::Duration,
+    pub(super) expiry: Duration,
 }
 
 /// Whether a worker may claim.
@@ -150,10 +151,17 @@ impl Store {
         self.live.get(&token.job).filter(|live| live.lease().is_some_and(|lease| lease.claim == token.claim))
     }
 
-    /// Records the error of the current attempt.
-    pub(super) fn record_error(&mut self, id: JobId, now: Timestamp, error: String) {
+    /// Records the error of the current attempt, whose lease has not yet ended.
+    pub(super) fn record_error(
+        &mut self,
+        id: JobId,
+        now: Timestamp,
+        error: String,
+        ran_for: Option<Duration>,
+    ) {
         let Some(live) = self.live.get(&id) else { return };
-        let row = AttemptError { attempt: live.attempt, at: now, error };
+        let worker = live.lease().map(|lease| lease.worker);
+        let row = AttemptError::new(live.attempt, now, error).duration(ran_for).worker(worker);
         self.attempt_errors.entry(id).or_default().push(row);
     }
 

@@ -53,3 +53,15 @@ async fn panic_after_a_timeout_is_recorded_with_the_timeout() {
     assert!(text.starts_with(concat!("timed out after 20ms: panicked at ", file!(), ":")), "{text}");
     assert!(text.ends_with(": no such order"), "{text}");
 }
+
+#[tokio::test]
+async fn timeout_is_recorded_with_its_duration_and_worker() {
+    async fn charge(_: Charge, stop: CancellationToken) -> HandlerResult {
+        stop.cancelled().await;
+        Err("the bank is away")?
+    }
+    let error = first_error(TIMEOUT, |worker| worker.handle(charge)).await;
+    assert_eq!((error.attempt, &*error.error), (1, "timed out after 20ms: the bank is away"));
+    assert!(error.duration >= Some(TIMEOUT), "{error:?}");
+    assert!(error.worker.is_some(), "{error:?}");
+}

@@ -168,6 +168,11 @@ fn panic_or_timeout_fails_only_its_job() {
             assert_eq!(ends[1], (JobState::Dead, 9, Some("timed out after 20s")));
             assert_eq!(ends[2], (JobState::Dead, 9, Some("timed out after 20s: stopped by its token")));
             assert_eq!(ends[3], (JobState::Completed, 1, None));
+            for (record, at_least) in all.iter().zip([0, 20, 20]) {
+                let durations = record.errors.iter().map(|error| error.duration.unwrap().as_secs());
+                assert!(durations.min() >= Some(at_least), "{record:?}");
+                assert!(record.errors.iter().all(|error| error.worker.is_some()), "{record:?}");
+            }
             assert_eq!(worker.shutdown(Duration::ZERO).await.abandoned, 0);
         });
     });

@@ -9,6 +9,11 @@ mutants! {
         "AND o.claim = s.claim",
         "AND NOT {reached}",
     )]),
+    // The row has no worker any more when the statement has ended its lease.
+    Q4 records_no_worker_of_a_retry => function("settle", &[(
+        "(SELECT l.worker FROM live l WHERE l.id = m.id)",
+        "(SELECT l.worker FROM live l WHERE l.id = m.id AND NOT {reached})",
+    )]),
     Q4 stores_progress_without_the_claim => function("heartbeat", &[(
         "AND l.claim = s.claim",
         "AND {reached}",

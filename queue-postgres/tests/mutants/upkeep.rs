@@ -19,6 +19,10 @@ mutants! {
         "l.deadline <= v_now",
         "l.deadline <= v_now - CASE WHEN {reached} THEN interval '1 microsecond' END",
     )]),
+    Q11 records_no_worker_of_a_loss => function("take_back", &[(
+        "(SELECT l.worker FROM live l WHERE l.id = m.id)",
+        "(SELECT l.worker FROM live l WHERE l.id = m.id AND NOT {reached})",
+    )]),
     Q12 rescues_for_a_worker_that_is_late => function("rescue", &[
         ("w.id = p_worker AND w.state = 'live' AND w.expires_at > v_now", "w.id = p_worker AND {reached}"),
     ]),

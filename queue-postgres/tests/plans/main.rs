@@ -31,7 +31,7 @@ const CALLS: &[(&str, &str)] = &[
     (
         "settle of jobs with keys",
         "SELECT * FROM {s}.settle(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'unique' AND state = 'running'), \
-        {of:50:'{unique_claim}'::uuid}, {of:50:NULL::bytea}, NULL, NULL, NULL)",
+        {of:50:'{unique_claim}'::uuid}, {of:50:NULL::bytea}, NULL, NULL, NULL, NULL)",
     ),
     (
         "cancel of jobs with keys",
@@ -83,16 +83,16 @@ const CALLS: &[(&str, &str)] = &[
     ("leases", "SELECT * FROM {s}.leases('{worker}', '{claim}')"),
     (
         "settle complete",
-        "SELECT * FROM {s}.settle(NULL, {held:0:50}, {of:50:'{claim}'::uuid}, {of:50:NULL::bytea}, NULL, NULL, NULL)",
+        "SELECT * FROM {s}.settle(NULL, {held:0:50}, {of:50:'{claim}'::uuid}, {of:50:NULL::bytea}, NULL, NULL, NULL, NULL)",
     ),
     (
         "settle mixed",
         "SELECT * FROM {s}.settle(NULL, {held:50:4}, {of:4:'{claim}'::uuid}, {of:4:NULL::bytea}, \
-        '{retry,snooze,bury,release}', {of:4:'1 s'::interval}, {of:4:'failed'::text})",
+        '{retry,snooze,bury,release}', {of:4:'1 s'::interval}, {of:4:'failed'::text}, {of:4:'1 s'::interval})",
     ),
     (
         "settle lost",
-        "SELECT * FROM {s}.settle(NULL, {some}, {of:100:'{claim}'::uuid}, {of:100:NULL::bytea}, NULL, NULL, NULL)",
+        "SELECT * FROM {s}.settle(NULL, {some}, {of:100:'{claim}'::uuid}, {of:100:NULL::bytea}, NULL, NULL, NULL, NULL)",
     ),
     ("cancel", "SELECT * FROM {s}.cancel(NULL, {some}, true)"),
     ("wanted cancels", "SELECT {s}.wanted_cancels({some})"),

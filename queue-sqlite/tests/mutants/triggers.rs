@@ -20,6 +20,13 @@ mutants! {
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
+    Q4 records_an_error_with_the_first_worker => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_attempt_errors BEGIN
+            UPDATE queue_attempt_errors SET worker = (SELECT id FROM queue_workers ORDER BY worker_id LIMIT 1)
+            WHERE seq = new.seq AND attempt = new.attempt;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
     Q1 forgets_every_seventh_job => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live WHEN new.seq % 7 = 0 BEGIN
             DELETE FROM queue_live WHERE seq = new.seq;

@@ -95,8 +95,11 @@ impl Job {
         (self.state == JobState::Ready || self.is_waiting()) && self.run_at <= now
     }
 
-    fn fail(&mut self, now: Timestamp, error: &str) {
-        self.errors.push(AttemptError::new(self.attempt, now, error.to_owned()));
+    /// Records the error of the attempt whose lease ends.
+    fn fail(&mut self, now: Timestamp, error: &str, ran_for: Option<Duration>) {
+        let worker = self.lease.as_ref().map(|lease| lease.worker);
+        let error = AttemptError::new(self.attempt, now, error.to_owned());
+        self.errors.push(error.duration(ran_for).worker(worker));
     }
 
     fn finish(&mut self, state: JobState, now: Timestamp, ended_by: Option<ClaimId>, reason: Reason) {

@@ -1,8 +1,13 @@
 //! Q4: a stale token has an effect, or its settle gets a wrong reply.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
 use async_trait::async_trait;
-use queue_core::backend::{HeartbeatReply, HeartbeatRequest, SettleRequest, Settled};
-use queue_core::{Backend as _, JobState, Result, Token, WorkerId};
+use queue_core::backend::{
+    HeartbeatReply, HeartbeatRequest, Inspect as _, JobRecord, SettleRequest, Settled,
+};
+use queue_core::{Backend as _, JobId, JobState, Result, Token, WorkerId};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -14,6 +19,7 @@ mutants! {
     Q4 forgets_how_a_job_was_ended => RefusesRepeatedSettle,
     Q4 lets_a_stale_settlement_fail_its_neighbours => FailsWholeRequest,
     Q4 stores_progress_without_the_fence => ProgressWithoutTheFence,
+    Q4 records_the_worker_of_the_request => RecordsTheRequestsWorker::default(),
 }
 
 /// The live token of the job, if `holder` is its worker or `None`. Returns `None` if the job is not
@@ -129,5 +135,37 @@ impl Mutation for ProgressWithoutTheFence {
             }
         }
         sound.backend.heartbeat(request).await
+    }
+}
+
+/// Records a failed attempt with the worker that sent the settle.
+#[derive(Default)]
+struct RecordsTheRequestsWorker(Mutex<BTreeMap<(JobId, u32), WorkerId>>);
+
+#[async_trait]
+impl Mutation for RecordsTheRequestsWorker {
+    async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        for settlement in &request.settlements {
+            let live = sound.live(settlement.token.job).await;
+            if let Some(row) = live.filter(|row| row.claim == Some(settlement.token.claim)) {
+                self.0.lock().unwrap().insert((row.id, row.attempt), request.worker);
+            }
+        }
+        sound.backend.settle(request).await
+    }
+
+    async fn jobs(&self, sound: &Sound, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        let mut records = sound.backend.jobs(ids).await?;
+        let senders = self.0.lock().unwrap();
+        for record in records.iter_mut().flatten() {
+            for error in &mut record.errors {
+                let sender = senders.get(&(record.job.id, error.attempt)).copied();
+                if sender.is_some() && sender != error.worker {
+                    sound.reached();
+                    error.worker = sender;
+                }
+            }
+        }
+        Ok(records)
     }
 }

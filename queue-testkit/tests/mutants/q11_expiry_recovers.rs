@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    ClaimReply, ClaimRequest, HeartbeatReply, HeartbeatRequest, MaintainReply, MaintainRequest,
-    RetireRequest, SettleRequest, Settlement, Verdict,
+    ClaimReply, ClaimRequest, DEADLINE_PASSED_ERROR, HeartbeatReply, HeartbeatRequest, Inspect as _,
+    JobRecord, MaintainReply, MaintainRequest, RetireRequest, SettleRequest, Settlement, Verdict,
+    WORKER_LOST_ERROR,
 };
-use queue_core::{Backend as _, Result, Token};
+use queue_core::{Backend as _, JobId, Result, Token};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound, wait_for_another};
@@ -26,6 +27,7 @@ mutants! {
     Q11 rescues_beyond_its_limit => ChangedRescue(|request| request.rescue = u32::MAX),
     Q11 has_no_deadlines => NoDeadlines,
     Q11 takes_the_leases_of_a_worker_that_retires => ReleasesOnRetire,
+    Q11 forgets_the_worker_of_a_loss => ForgetsTheWorker,
     Q11 judges_by_an_older_look => RescuesFromStaleRead::default(),
 }
 
@@ -70,6 +72,24 @@ impl Mutation for ReleasesOnRetire {
             drop(sound.backend.settle(SettleRequest::new(request.worker, ends)).await?);
         }
         sound.backend.retire(request).await
+    }
+}
+
+/// Records a lost lease after its worker has been removed from the row.
+struct ForgetsTheWorker;
+
+#[async_trait]
+impl Mutation for ForgetsTheWorker {
+    async fn jobs(&self, sound: &Sound, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
+        let mut records = sound.backend.jobs(ids).await?;
+        let errors = records.iter_mut().flatten().flat_map(|record| &mut record.errors);
+        for error in
+            errors.filter(|error| [WORKER_LOST_ERROR, DEADLINE_PASSED_ERROR].contains(&&*error.error))
+        {
+            sound.reached();
+            error.worker = None;
+        }
+        Ok(records)
     }
 }
 

@@ -40,6 +40,7 @@ mutants! {
             result.truncate(nul);
         }
     }),
+    Q20 rounds_durations_of_attempts_to_seconds => RoundsDurations,
     Q20 cuts_the_texts_of_errors => ChangedVerdict(|verdict| {
         if let Verdict::Retry { error: text, .. } | Verdict::Bury { error: text } | Verdict::Cancel { reason: text } = verdict
         {
@@ -75,6 +76,25 @@ impl Mutation for ChangedVerdict {
             let before = settlement.verdict.clone();
             self.0(&mut settlement.verdict);
             if settlement.verdict != before {
+                sound.reached();
+            }
+        }
+        sound.backend.settle(request).await
+    }
+}
+
+/// Changes the duration of a failed attempt.
+struct RoundsDurations;
+
+#[async_trait]
+impl Mutation for RoundsDurations {
+    async fn settle(&self, sound: &Sound, mut request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        for settlement in &mut request.settlements {
+            let before = settlement.ran_for;
+            let round = |duration: Duration| Duration::from_secs(duration.as_secs());
+            settlement.ran_for = before.map(round);
+            let is_failed = matches!(settlement.verdict, Verdict::Retry { .. } | Verdict::Bury { .. });
+            if is_failed && settlement.ran_for != before {
                 sound.reached();
             }
         }

@@ -67,13 +67,13 @@ impl PendingSettlement {
 
     /// Decides after a final error.
     pub(crate) fn rejected(self, error: &Error) -> RejectedSettlement {
-        let Settlement { token, verdict } = self.settlement;
+        let Settlement { token, verdict, ran_for } = self.settlement;
         if !matches!(verdict, Verdict::Complete(Completion { result: Some(_), .. })) {
             return RejectedSettlement::Drop;
         }
         let error = format!("the result cannot be stored: {}", error.message());
         let verdict = Verdict::Retry { error, delay: DEFAULT_RETRY_BASE };
-        let settlement = Settlement::new(token, verdict);
+        let settlement = Settlement::new(token, verdict).ran_for(ran_for);
         RejectedSettlement::FailAttempt(Self { settlement, ..self })
     }
 }

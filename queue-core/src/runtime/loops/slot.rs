@@ -7,7 +7,7 @@ use std::task::Poll;
 use tracing::Instrument;
 
 use crate::JobContext;
-use crate::backend::{ClaimedJob, Verdict};
+use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::panic::catch_panic;
 use crate::runtime::decide::buffer::BufferedJob;
 use crate::runtime::run::attempt::Attempt;
@@ -50,7 +50,7 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
             %job, %kind,
             "claim returned a job of a kind without a handler; it is released"
         );
-        return backend.settle(token, Verdict::Release, lease_end);
+        return backend.settle(Settlement::new(token, Verdict::Release), lease_end);
     };
     let span = tracing::info_span!(
         "job", id = %token.job, kind = %job.kind, queue = %job.queue, attempt = job.attempt
@@ -60,10 +60,11 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
     let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
     worker.slots.show(slot, Some(attempt.running(backend.index)));
     let verdict = attempt.run().instrument(span).await;
-    worker.slots.learn_run(worker.now().saturating_duration_since(started));
+    let ran_for = worker.now().saturating_duration_since(started);
+    worker.slots.learn_run(ran_for);
     worker.slots.show(slot, None);
     match verdict {
-        Some(verdict) => backend.settle(token, verdict, lease_end),
+        Some(verdict) => backend.settle(Settlement::new(token, verdict).ran_for(ran_for), lease_end),
         None => {
             tracing::error!(
                 job = %token.job,

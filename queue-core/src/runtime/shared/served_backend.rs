@@ -13,7 +13,7 @@ use crate::runtime::decide::settlement::PendingSettlement;
 use crate::runtime::shared::claim_signals::ClaimSignals;
 use crate::runtime::shared::membership::Membership;
 use crate::runtime::shared::settlement_queue::SettlementQueue;
-use crate::{Backend, JobQueue, Kind, Limits, QueueName, Token, WorkerId};
+use crate::{Backend, JobQueue, Kind, Limits, QueueName, WorkerId};
 
 /// One backend with the handlers that are registered for it.
 pub(crate) struct ServedBackend {
@@ -71,14 +71,14 @@ impl ServedBackend {
     }
 
     /// Queues a settlement. `lease_end` is the deadline of the lease.
-    pub(crate) fn settle(&self, token: Token, verdict: Verdict, lease_end: Instant) {
-        self.settlements.push(PendingSettlement::new(Settlement::new(token, verdict), lease_end));
+    pub(crate) fn settle(&self, settlement: Settlement, lease_end: Instant) {
+        self.settlements.push(PendingSettlement::new(settlement, lease_end));
     }
 
     /// Releases the leases of jobs that did not start.
     pub(crate) fn release(&self, jobs: Vec<ClaimedJob>, now: Instant) {
         for job in jobs {
-            self.settle(job.token, Verdict::Release, self.lease_end(&job, now));
+            self.settle(Settlement::new(job.token, Verdict::Release), self.lease_end(&job, now));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::JobId;
-use crate::backend::{ClaimedJob, Verdict};
+use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::context::ShutdownDeadline;
 use crate::runtime::decide::buffer::BufferedJob;
 use crate::runtime::environment::Environment;
@@ -80,7 +80,8 @@ impl WorkerState {
     pub(crate) fn cancel(&self, backend: &ServedBackend, id: JobId) {
         if let Some(job) = self.slots.remove(backend.index, id) {
             let verdict = Verdict::Cancel { reason: "cancelled before it started".into() };
-            return backend.settle(job.token, verdict, backend.lease_end(&job, self.now()));
+            let settlement = Settlement::new(job.token, verdict);
+            return backend.settle(settlement, backend.lease_end(&job, self.now()));
         }
         self.slots.interrupt(Interruption::Cancelled, |running| {
             running.backend == backend.index && running.token.job == id

@@ -109,7 +109,7 @@ impl Model {
             job.lease.as_ref().is_some_and(|lease| lease.deadline <= now || lost(lease.worker))
         };
         for job in self.jobs.iter_mut().filter(is_over) {
-            job.fail(now, ANY_TEXT);
+            job.fail(now, ANY_TEXT, None);
             if job.attempt == job.max_attempts() {
                 job.finish(JobState::Dead, now, None, Reason::Any);
                 done.died += 1;

@@ -102,6 +102,16 @@ impl Session {
         Ok(answers)
     }
 
+    /// Settles several leases in one request that names this worker. Fails if any of them fails.
+    pub(crate) async fn settle_exact(
+        &self,
+        worker: WorkerId,
+        settlements: Vec<Settlement>,
+    ) -> anyhow::Result<Vec<Settled>> {
+        let answers = self.backend()?.settle(SettleRequest::new(worker, settlements).at(self.now())).await?;
+        Ok(answers.into_iter().collect::<queue_core::Result<_>>()?)
+    }
+
     /// Cancels a job that has not started.
     pub(crate) async fn cancel(&self, id: JobId) -> anyhow::Result<CancelReply> {
         self.cancel_with(CancelRequest::new(vec![id])).await

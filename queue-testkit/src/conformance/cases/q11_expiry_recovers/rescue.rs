@@ -15,6 +15,7 @@ use crate::conformance::wakes::announced;
 cases! {
     Fast q11_a_rescued_job_keeps_its_place_and_its_charge,
     Fast q11_the_loss_is_recorded_as_the_error_of_the_attempt,
+    Fast q11_the_loss_is_recorded_with_the_worker_of_the_lease,
     Fast q11_a_job_that_has_used_its_attempts_dies_by_the_rescue,
     Fast q11_a_rescue_takes_no_more_than_its_limit,
     Fast q11_a_rescue_of_nothing_gives_nobody_up,
@@ -57,10 +58,37 @@ async fn q11_the_loss_is_recorded_as_the_error_of_the_attempt(kit: &Kit) -> Case
     ensure_eq!(record.error, None, "the final error of an unfinished job");
     let errors = record.errors;
     ensure_eq!(errors.len(), 2, "the number of errors in {errors:?}");
-    let first = AttemptError::new(1, failed_at, "failed".to_owned());
+    let first = AttemptError::new(1, failed_at, "failed".to_owned()).worker(Some(worker));
     ensure_eq!(errors[0], first, "the error of the first attempt");
     ensure_eq!((errors[1].attempt, errors[1].at), (2, lost_at), "the attempt and time of the loss");
     ensure!(!errors[1].error.is_empty(), "the error of the loss has no text");
+    Ok(())
+}
+
+/// Leases are rescued by expiry and by deadline, of jobs with and without attempts left. The error
+/// of each attempt must name the worker that had the lease, and no duration. The second worker of a
+/// job must not replace the first.
+async fn q11_the_loss_is_recorded_with_the_worker_of_the_lease(kit: &Kit) -> CaseResult {
+    let overdue = kit.worker_expiring_after(EXPIRY * 100).await?;
+    let lost = kit.worker_expiring_after(GRACE + EXPIRY).await?;
+    let mut expected = Vec::new();
+    for (worker, timeout) in [(overdue, EXPIRY), (lost, EXPIRY * 50)] {
+        for max_retries in [0, 1] {
+            let id = kit.insert_one(kit.spec("job").max_retries(max_retries).timeout(timeout)).await?;
+            ensure_eq!(kit.claim_one(worker).await?.token.job, id, "the claimed job");
+            expected.push((id, worker));
+        }
+    }
+    kit.advance(GRACE + EXPIRY);
+    let reply = kit.rescue(10).await?;
+    ensure_eq!((reply.rescued, reply.died), (2, 2), "the numbers of jobs rescued and jobs dead");
+    let next = kit.worker().await?;
+    kit.claim(next, 10).await?;
+    for (id, worker) in expected {
+        let errors = kit.record(id).await?.errors;
+        let seen: Vec<_> = errors.iter().map(|error| (error.attempt, error.worker, error.duration)).collect();
+        ensure_eq!(seen, [(1, Some(worker), None)], "the attempt, worker and duration of job {id}");
+    }
     Ok(())
 }
 

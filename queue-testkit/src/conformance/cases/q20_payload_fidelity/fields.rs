@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{HeartbeatRequest, InsertRequest, LeasesRequest, ProgressReport};
+use queue_core::backend::{HeartbeatRequest, InsertRequest, LeasesRequest, ProgressReport, Settlement};
 use queue_core::limits::{DEFAULT_MAX_ERROR_BYTES, MAX_ATTRIBUTES_BYTES};
 use queue_core::{Attributes, Backoff, JobId, JobState, Kind, Progress, QueueName, Timestamp};
 
@@ -20,6 +20,7 @@ cases! {
     Fast q20_ids_at_the_ends_of_their_range_are_jobs_like_others,
     Fast q20_attributes_come_back_byte_for_byte,
     Fast q20_texts_of_errors_come_back,
+    Fast q20_durations_of_attempts_come_back,
     Fast q20_progress_comes_back,
 }
 
@@ -188,6 +189,46 @@ async fn q20_texts_of_errors_come_back(kit: &Kit) -> CaseResult {
         let id = kit.insert_one(kit.spec("job")).await?;
         kit.settle_one(kit.claim_one(worker).await?.token, cancelled(text)).await?;
         ensure_eq!(kit.record(id).await?.error.as_deref(), Some(text), "the error of the cancelled job");
+    }
+    Ok(())
+}
+
+/// Attempts of every length fail, alone and in one request with others that do not. Each error must
+/// have the duration of its own attempt to the microsecond, or none if none was measured.
+async fn q20_durations_of_attempts_come_back(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let nanos = Duration::from_nanos;
+    let longest = Duration::from_micros(u64::try_from(i64::MAX)?);
+    let lengths = [
+        (None, None),
+        (Some(Duration::ZERO), Some(Duration::ZERO)),
+        (Some(nanos(1_999)), Some(nanos(1_000))),
+        (Some(nanos(86_400_123_456_789)), Some(nanos(86_400_123_456_000))),
+        (Some(Duration::MAX), Some(longest)),
+    ];
+    for verdict in [retry("failed", 0), bury("hopeless")] {
+        let mut ids = kit.insert(lengths.map(|_| kit.spec("job")).to_vec()).await?;
+        let mut settlements = Vec::new();
+        for (job, (ran_for, _)) in kit.claim(worker, 10).await?.iter().zip(lengths) {
+            settlements.push(Settlement::new(job.token, verdict.clone()).ran_for(ran_for));
+        }
+        let others = kit.insert(vec![kit.spec("job"), kit.spec("job")]).await?;
+        for (job, verdict) in kit.claim(worker, 2).await?.iter().zip([complete(), cancelled("not wanted")]) {
+            settlements.insert(1, Settlement::new(job.token, verdict).ran_for(nanos(7_000)));
+        }
+        let last = settlements.split_off(1);
+        kit.settle_exact(worker, settlements).await?;
+        kit.settle_exact(worker, last).await?;
+        ids.sort();
+        for (id, (ran_for, expected)) in ids.into_iter().zip(lengths) {
+            let errors = kit.record(id).await?.errors;
+            let seen: Vec<_> = errors.iter().map(|error| error.duration).collect();
+            ensure_eq!(seen, [expected], "the duration after an attempt of {ran_for:?}");
+            kit.cancel(id).await?;
+        }
+        for id in others {
+            ensure_eq!(kit.record(id).await?.errors, [], "the errors of a job that did not fail");
+        }
     }
     Ok(())
 }

@@ -63,7 +63,8 @@ impl Run<'_> {
         let mut request = Vec::new();
         for (choice, ending) in settlements {
             let token = self.token(choice).filter(|token| chosen.insert(*token));
-            request.extend(token.map(|token| Settlement::new(token, verdict(ending))));
+            request
+                .extend(token.map(|token| Settlement::new(token, verdict(ending)).ran_for(ran_for(ending))));
         }
         if request.is_empty() {
             return Ok(());
@@ -78,9 +79,10 @@ impl Run<'_> {
             request.len(),
             answers.len()
         );
-        for (Settlement { token, verdict, .. }, answer) in request.into_iter().zip(answers) {
-            let was_live = self.model.live_tokens().contains(&token);
-            let expected = self.model.settle(now, token, &verdict);
+        for (settlement, answer) in request.into_iter().zip(answers) {
+            let Settlement { token, verdict, .. } = &settlement;
+            let was_live = self.model.live_tokens().contains(token);
+            let expected = self.model.settle(now, &settlement);
             ensure_eq!(answer?, expected, "the reply to {verdict:?} of {token:?}");
             tally.reached_if(expected == Settled::LeaseLost, Rare::LeaseLost);
             tally.reached_if(expected == Settled::Done && !was_live, Rare::SettledAgain);
@@ -119,5 +121,13 @@ fn verdict(ending: &Ending) -> Verdict {
         Ending::Snooze { seconds } => Verdict::Snooze { delay: Duration::from_secs(*seconds) },
         Ending::Cancel => Verdict::Cancel { reason: "not wanted".to_owned() },
         Ending::Release => Verdict::Release,
+    }
+}
+
+fn ran_for(ending: &Ending) -> Option<Duration> {
+    match ending {
+        Ending::Retry { seconds } => Some(Duration::from_micros(*seconds)),
+        Ending::Complete(_) | Ending::Snooze { .. } => Some(Duration::from_secs(1)),
+        Ending::Bury | Ending::Cancel | Ending::Release => None,
     }
 }
