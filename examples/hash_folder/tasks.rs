@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use queue::{
-    Backoff, CancellationToken, HandlerResult, JobContext, JobError, JobId, ResultTask, RetryPolicy,
-    TaskOptions, Timestamp,
+    Backoff, CancellationToken, HandlerResult, JobContext, JobError, JobId, ResultTask, TaskOptions,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -98,7 +98,7 @@ pub(crate) fn demonstrate_task() -> ResultTask<Demonstration, Start> {
 /// Enough retries for a few kills, and a backoff short enough to watch.
 fn options() -> TaskOptions {
     let backoff = Backoff::from_base(Duration::from_millis(50));
-    TaskOptions::new().max_retries(5).retry(RetryPolicy::Exponential(backoff)).needs_state::<Shared>()
+    TaskOptions::new().max_retries(5).retry(backoff).needs_state::<Shared>()
 }
 
 async fn measure_file(context: JobContext, job: FileToMeasure) -> HandlerResult<Measured> {

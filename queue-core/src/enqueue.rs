@@ -139,7 +139,8 @@ impl<J> Enqueue<J> {
         self.each(|job| job.timeout(timeout))
     }
 
-    /// Sets the delays of retries.
+    /// Sets the delays of retries of this job. They are stored with it, and replace the
+    /// [`RetryPolicy`](crate::RetryPolicy) of its task.
     pub fn backoff(self, backoff: Backoff) -> Self {
         self.each(|job| job.backoff(backoff))
     }

@@ -62,9 +62,10 @@ impl TaskOptions {
         self
     }
 
-    /// Sets the delays of retries (default: [`Backoff::default`]).
-    pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.retry = Some(policy);
+    /// Sets the delays of retries (default: [`Backoff::default`]). They are not stored with the
+    /// jobs: see [`RetryPolicy`].
+    pub fn retry(mut self, policy: impl Into<RetryPolicy>) -> Self {
+        self.retry = Some(policy.into());
         self
     }
 
@@ -158,7 +159,8 @@ impl NewJob {
         self
     }
 
-    /// Sets the delays of retries.
+    /// Sets the delays of retries of this job. They are stored with it, and replace the
+    /// [`RetryPolicy`] of its kind.
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = Some(backoff);
         self
@@ -176,21 +178,18 @@ impl NewJob {
         self
     }
 
-    /// Takes the options that the job does not set from `defaults`.
+    /// Takes the options that the job does not set from `defaults`, except the delays of retries.
+    /// Those are not stored, so that a policy that is changed applies to stored jobs too.
     pub(crate) fn with_defaults(mut self, defaults: &TaskOptions) -> Self {
         self.max_retries = self.max_retries.or(defaults.max_retries);
         self.priority = self.priority.or(defaults.priority);
         self.timeout = self.timeout.or(defaults.timeout);
         self.queue = self.queue.or_else(|| defaults.queue.clone());
-        self.backoff = self.backoff.or(match &defaults.retry {
-            Some(RetryPolicy::Exponential(backoff)) => Some(*backoff),
-            Some(RetryPolicy::Custom(_)) | None => None,
-        });
         self
     }
 
-    /// Sets every option to the job's own value, else to that of its kind, else to the default of
-    /// the library. The caller sets the unique key.
+    /// Sets every option but the delays of retries to the job's own value, else to that of its
+    /// kind, else to the default of the library. The caller sets the unique key.
     pub(crate) fn resolve(self, id: JobId, defaults: &TaskOptions) -> JobSpec {
         let job = self.with_defaults(defaults);
         JobSpec::new(id, job.kind, job.payload)

@@ -170,7 +170,9 @@ impl JobQueue {
     /// # Ok(()) }
     /// ```
     ///
-    /// Each option is the one of the request, else that of the task, else that of the library.
+    /// Each option is the one of the request, else that of the task, else that of the library. The
+    /// delays of retries are those of the request, else those of the worker that runs the job: see
+    /// [`RetryPolicy`](crate::RetryPolicy).
     pub fn enqueue<J: IntoJob>(&self, job: J) -> Enqueue<J> {
         Enqueue::new(self.clone(), vec![job])
     }

@@ -38,8 +38,23 @@ impl Backoff {
         Self { base, cap, jitter: DEFAULT_RETRY_JITTER }
     }
 
-    /// Sets the maximum random part of a delay, in percent (default: [`DEFAULT_RETRY_JITTER`]).
-    /// More than 100 counts as 100.
+    /// Creates a backoff of which each delay is `delay`, without jitter.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use queue_core::Backoff;
+    ///
+    /// let backoff = Backoff::fixed(Duration::from_secs(30));
+    /// assert_eq!(backoff.delay(1, 0), Duration::from_secs(30));
+    /// assert_eq!(backoff.delay(9, u64::MAX), Duration::from_secs(30));
+    /// ```
+    #[must_use]
+    pub const fn fixed(delay: Duration) -> Self {
+        Self::new(delay, delay).with_jitter(0)
+    }
+
+    /// Sets the maximum random part of a delay, in percent (default: [`DEFAULT_RETRY_JITTER`], and
+    /// 0 for [`fixed`](Self::fixed)). More than 100 counts as 100.
     #[must_use]
     pub const fn with_jitter(mut self, percent: u8) -> Self {
         self.jitter = if percent > 100 { 100 } else { percent };
@@ -107,15 +122,68 @@ impl Default for Backoff {
 pub type DelayFn = dyn Fn(u32, &str) -> Duration + Send + Sync;
 
 /// How the delay before a retry is computed.
+///
+/// A policy is not stored with the jobs. A failed job is retried by the policy of the worker that
+/// ran it. Therefore a policy that is changed in the code also applies to jobs that are stored
+/// already. Two delays come first:
+///
+/// 1. that of the error, if it has one ([`JobError::retry_after`](crate::JobError::retry_after))
+/// 2. that of the job's own [`Backoff`] ([`Enqueue::backoff`](crate::Enqueue::backoff),
+///    [`NewJob::backoff`](crate::NewJob::backoff)), which is stored with the job
+///
+/// ```
+/// use std::time::Duration;
+/// use queue_core::{RetryPolicy, TaskOptions};
+///
+/// let seconds = Duration::from_secs;
+/// let options = TaskOptions::new().retry(RetryPolicy::exponential(seconds(1), seconds(60)));
+/// let options = TaskOptions::new().retry(RetryPolicy::fixed(seconds(30)));
+/// let options = TaskOptions::new().retry(RetryPolicy::list([seconds(1), seconds(10)]));
+/// let options = TaskOptions::new().retry(RetryPolicy::custom(|attempt, error| {
+///     if error.contains("busy") { Duration::ZERO } else { Duration::from_secs(attempt.into()) }
+/// }));
+/// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum RetryPolicy {
-    /// A backoff, which is stored with the job.
-    Exponential(Backoff),
-    /// A function of the caller, which the worker that runs the job must have.
+    /// An exponential or fixed backoff.
+    Backoff(Backoff),
+    /// One delay per retry. The last delay repeats.
+    List(Arc<[Duration]>),
+    /// A function of the application.
     Custom(Arc<DelayFn>),
 }
 
 impl RetryPolicy {
+    /// Creates a policy whose delays double from `base` up to `cap`, with the jitter of
+    /// [`Backoff::new`].
+    #[must_use]
+    pub const fn exponential(base: Duration, cap: Duration) -> Self {
+        Self::Backoff(Backoff::new(base, cap))
+    }
+
+    /// Creates a policy of which each delay is `delay`, without jitter.
+    #[must_use]
+    pub const fn fixed(delay: Duration) -> Self {
+        Self::Backoff(Backoff::fixed(delay))
+    }
+
+    /// Creates a policy of one delay per retry, without jitter. If there are more retries than
+    /// delays, the last delay repeats. An empty list is the default policy.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use queue_core::RetryPolicy;
+    ///
+    /// let policy = RetryPolicy::list([1, 10, 60].map(Duration::from_secs));
+    /// let delays = [1, 2, 3, 4].map(|attempt| policy.delay(attempt, "timed out", 0).as_secs());
+    /// assert_eq!(delays, [1, 10, 60, 60]);
+    /// ```
+    #[must_use]
+    pub fn list(delays: impl IntoIterator<Item = Duration>) -> Self {
+        Self::List(delays.into_iter().collect())
+    }
+
     /// Creates a policy from a function of the failed attempt (1, 2, …) and its error.
     ///
     /// ```
@@ -129,26 +197,41 @@ impl RetryPolicy {
         Self::Custom(Arc::new(delay))
     }
 
-    /// Returns the delay after the failure of `attempt` with `error`.
+    /// Returns the delay after the failure of `attempt` (1, 2, …) with `error`. `random` must be
+    /// uniform over all of `u64`.
     #[must_use]
     pub fn delay(&self, attempt: u32, error: &str, random: u64) -> Duration {
         match self {
-            Self::Exponential(backoff) => backoff.delay(attempt, random),
+            Self::Backoff(backoff) => backoff.delay(attempt, random),
+            Self::List(delays) => {
+                // An empty list must not mean no delay, because a job would then use all its
+                // attempts at once.
+                let retry = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
+                let delay = delays.get(retry).or(delays.last()).copied();
+                delay.unwrap_or_else(|| Backoff::default().delay(attempt, random))
+            }
             Self::Custom(delay) => delay(attempt, error),
         }
     }
 }
 
+impl From<Backoff> for RetryPolicy {
+    fn from(backoff: Backoff) -> Self {
+        Self::Backoff(backoff)
+    }
+}
+
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self::Exponential(Backoff::default())
+        Self::Backoff(Backoff::default())
     }
 }
 
 impl fmt::Debug for RetryPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exponential(backoff) => backoff.fmt(f),
+            Self::Backoff(backoff) => backoff.fmt(f),
+            Self::List(delays) => f.debug_tuple("List").field(delays).finish(),
             Self::Custom(_) => f.write_str("Custom"),
         }
     }
@@ -170,6 +253,12 @@ mod tests {
         let backoff = Backoff::new(Duration::MAX, Duration::MAX).with_jitter(0);
         assert_eq!(backoff.delay(u32::MAX, u64::MAX), Duration::MAX);
         assert_eq!(Backoff::default().delay(u32::MAX, 0), DEFAULT_RETRY_CAP);
+    }
+
+    #[test]
+    fn empty_list_is_the_default_policy() {
+        let default = RetryPolicy::default();
+        assert_eq!(RetryPolicy::list([]).delay(3, "", 7), default.delay(3, "", 7));
     }
 
     #[test]

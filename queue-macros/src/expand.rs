@@ -8,6 +8,7 @@ use syn::{Ident, Path};
 
 use crate::options::{JobOptions, Options};
 use crate::unique::Unique;
+use crate::value::Backoff;
 
 /// Returns the implementation of the trait `Task`.
 pub(crate) fn task(name: &Ident, options: &Options) -> TokenStream {
@@ -34,10 +35,7 @@ fn job_options(crate_path: &Path, job: &JobOptions) -> TokenStream {
         job.priority.map(|priority| quote!(.priority(#priority))),
         job.max_retries.map(|retries| quote!(.max_retries(#retries))),
         job.timeout.map(duration).map(|timeout| quote!(.timeout(#timeout))),
-        job.backoff.map(|(base, cap)| {
-            let (base, cap) = (duration(base), duration(cap));
-            quote!(.retry(#crate_path::RetryPolicy::Exponential(#crate_path::Backoff::new(#base, #cap))))
-        }),
+        job.backoff.as_ref().map(policy).map(|policy| quote!(.retry(#crate_path::RetryPolicy::#policy))),
     ];
     let options = quote!(#crate_path::TaskOptions::new() #(#setters)*);
     let Some(queue) = &job.queue else { return options };
@@ -65,6 +63,24 @@ fn unique_method(crate_path: &Path, unique: &Unique) -> TokenStream {
     quote! {
         fn unique(&self) -> ::core::option::Option<#crate_path::Unique> {
             ::core::option::Option::Some(#crate_path::Unique::by(#value) #(#setters)*)
+        }
+    }
+}
+
+/// The call of a constructor of `RetryPolicy`.
+fn policy(backoff: &Backoff) -> TokenStream {
+    match backoff {
+        Backoff::Fixed(delay) => {
+            let delay = duration(*delay);
+            quote!(fixed(#delay))
+        }
+        Backoff::List(delays) => {
+            let delays = delays.iter().copied().map(duration);
+            quote!(list([#(#delays),*]))
+        }
+        Backoff::Exponential { base, cap } => {
+            let (base, cap) = (duration(*base), duration(*cap));
+            quote!(exponential(#base, #cap))
         }
     }
 }

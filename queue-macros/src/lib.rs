@@ -30,7 +30,7 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// | `priority = 5` | the priority, from -32768 to 32767; higher is more urgent | 0 |
 /// | `max_retries = 3` | the maximum number of retries, from 0 to 65535; the first attempt does not count | 10 |
 /// | `timeout = "20s"` | the timeout of one attempt, at least `"1us"` | `"10m"` |
-/// | `backoff = "200ms..1m"` | the delay before the first retry, and the maximum delay; it doubles with each retry, and each is shortened by up to 20 % at random | `"30s..6h"` |
+/// | `backoff = "200ms..1m"` | the delays of retries, see below | `"30s..6h"` |
 /// | `unique` | at most one unfinished job per payload; `unique(order, customer)`: per value of these fields; `keep = "90d"` in the parentheses: also for so long after it was completed; `per = "1h"`: one job per hour of the clock | jobs are not unique |
 /// | `output = Receipt` | the type that the handler returns, without quotes | `()` |
 /// | `crate = "queue_core"` | the path of the crate with the trait | `"::queue"` |
@@ -39,6 +39,35 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// characters. A duration is a number with a unit, or several: `"1h 30m"`. The units are those of
 /// the crate [`humantime`](https://docs.rs/humantime). A range of durations may also be written
 /// with `..=`, and always includes its end.
+///
+/// # Delays of retries
+///
+/// | `backoff` | the delay before a retry |
+/// |---|---|
+/// | `"30s"` | always the same |
+/// | `"1s, 10s, 1m"` | one per retry; the last delay repeats |
+/// | `"200ms..1m"` | doubles with each retry, from the first delay up to the last; each is shortened by up to 20 % at random |
+///
+/// They are those of the worker that runs the job. Therefore delays that are changed in the code
+/// also apply to jobs that are stored already. A job that was enqueued with a backoff of its own
+/// keeps it. For delays by a function, implement the trait by hand, with `RetryPolicy::custom`.
+///
+/// ```
+/// # use queue_core::Task;
+/// # use queue_macros::Task;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize, Task)]
+/// #[task(kind = "poll-bank", backoff = "30s", crate = "queue_core")]
+/// struct PollBank;
+///
+/// #[derive(Serialize, Deserialize, Task)]
+/// #[task(kind = "call-back", backoff = "1s, 10s, 1m", crate = "queue_core")]
+/// struct CallBack;
+/// # assert!(format!("{:?}", PollBank::options()).contains("base: 30s, cap: 30s, jitter: 0"));
+/// # assert!(format!("{:?}", CallBack::options()).contains("List([1s, 10s, 60s])"));
+/// ```
+///
+/// # Defaults
 ///
 /// The options are the defaults of the kind. A single job may override all but `kind`, `output`
 /// and `crate`.

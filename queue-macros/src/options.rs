@@ -10,6 +10,7 @@ use syn::{DeriveInput, Error, Ident, LitStr, Path, Result, Token, Type, parse_qu
 
 use crate::errors::Errors;
 use crate::unique::{self, Unique};
+use crate::value::Backoff;
 use crate::{shape, value};
 
 const NO_NAME: &str = "expected an option, e.g. `kind = \"send-email\"`";
@@ -29,8 +30,7 @@ pub(crate) struct JobOptions {
     pub(crate) priority: Option<i16>,
     pub(crate) max_retries: Option<u16>,
     pub(crate) timeout: Option<Duration>,
-    /// The base and the cap.
-    pub(crate) backoff: Option<(Duration, Duration)>,
+    pub(crate) backoff: Option<Backoff>,
     pub(crate) unique: Option<Unique>,
 }
 

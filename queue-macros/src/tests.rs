@@ -54,10 +54,10 @@ fn every_option_is_in_the_implementation() {
                     .priority(-5i16)
                     .max_retries(3u16)
                     .timeout(::core::time::Duration::new(90u64, 0u32))
-                    .retry(crate::c::RetryPolicy::Exponential(crate::c::Backoff::new(
+                    .retry(crate::c::RetryPolicy::exponential(
                         ::core::time::Duration::new(0u64, 200000000u32),
                         ::core::time::Duration::new(60u64, 0u32)
-                    )));
+                    ));
                 match crate::c::QueueName::new("b") {
                     ::core::result::Result::Ok(queue) => options.queue(queue),
                     ::core::result::Result::Err(_) => options,
@@ -66,6 +66,28 @@ fn every_option_is_in_the_implementation() {
         }
     };
     assert_eq!(derive(input).unwrap(), expected.to_string());
+}
+
+#[test]
+fn backoff_is_fixed_listed_or_exponential() {
+    let policy = |backoff| {
+        let code = derive(&format!("#[task(kind = \"a\", backoff = \"{backoff}\")] struct Job;")).unwrap();
+        let (_, policy) = code.split_once(". retry (").unwrap();
+        policy.split_once(") } }").unwrap().0.trim().to_owned()
+    };
+    let seconds = |seconds: u64| quote!(::core::time::Duration::new(#seconds, 0u32));
+    let (one, ten, minute) = (seconds(1), seconds(10), seconds(60));
+    let expected = [
+        ("1m", quote!(fixed(#minute))),
+        (" 1m ", quote!(fixed(#minute))),
+        ("1s, 10s,1m", quote!(list([#one, #ten, #minute]))),
+        ("10s, 1s", quote!(list([#ten, #one]))),
+        ("1s..1m", quote!(exponential(#one, #minute))),
+        ("1s ..= 1s", quote!(exponential(#one, #one))),
+    ];
+    for (backoff, call) in expected {
+        assert_eq!(policy(backoff), quote!(::queue::RetryPolicy::#call).to_string(), "{backoff}");
+    }
 }
 
 /// The generated code cannot report an invalid name, so the macro must refuse what the library
@@ -122,8 +144,9 @@ fn value_of_another_form_shows_an_example() {
         ("timeout", &["= 20", "= 20s"], "a duration in quotes, e.g. `timeout = \"20s\"`"),
         (
             "backoff",
-            &["= \"200ms\"", "= \"..=1m\"", "= \"1s..\"", "= 1..2"],
-            "a range of durations in quotes, e.g. `backoff = \"200ms..1m\"`",
+            &["= \"\"", "= \"..=1m\"", "= \"1s..\"", "= \"1s,\"", "= \"1s..2s, 1m\"", "= 1..2", "= 30"],
+            "a duration, a list or a range in quotes, e.g. `backoff = \"30s\"`, \
+            `backoff = \"1s, 10s, 1m\"` or `backoff = \"200ms..1m\"`",
         ),
         ("output", &["= \"Receipt\"", "="], "a type without quotes, e.g. `output = Receipt`"),
         ("crate", &["= queue_core", "= \"a b\""], "a path in quotes, e.g. `crate = \"queue_core\"`"),
@@ -140,6 +163,8 @@ fn invalid_duration_states_the_cause() {
     let no_unit =
         "`20` is not a duration, e.g. `20s` or `1h 30m`: time unit needed, for example 20sec or 20ms";
     assert_fault("timeout = \"20\"", no_unit);
+    assert_fault("backoff = \"20\"", no_unit);
+    assert_fault("backoff = \"1s, 20\"", no_unit);
     assert_fault("backoff = \"1s..20\"", no_unit);
     assert_fault("timeout = \"0s\"", "a timeout of `0s` is too short, the minimum is `1us`");
     assert_fault("backoff = \"1m..1s\"", "the cap `1s` is below the base `1m`");

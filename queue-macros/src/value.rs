@@ -19,7 +19,8 @@ pub(crate) const PRIORITY: &str = "`priority` must be an integer from -32768 to 
 pub(crate) const MAX_RETRIES: &str =
     "`max_retries` must be an integer from 0 to 65535, e.g. `max_retries = 3`";
 const TIMEOUT: &str = "`timeout` must be a duration in quotes, e.g. `timeout = \"20s\"`";
-const BACKOFF: &str = "`backoff` must be a range of durations in quotes, e.g. `backoff = \"200ms..1m\"`";
+const BACKOFF: &str = "`backoff` must be a duration, a list or a range in quotes, e.g. `backoff = \"30s\"`, \
+    `backoff = \"1s, 10s, 1m\"` or `backoff = \"200ms..1m\"`";
 const OUTPUT: &str = "`output` must be a type without quotes, e.g. `output = Receipt`";
 const CRATE: &str = "`crate` must be a path in quotes, e.g. `crate = \"queue_core\"`";
 
@@ -62,19 +63,44 @@ pub(crate) fn period(input: ParseStream<'_>, name: &Ident) -> Result<Duration> {
     Ok(period)
 }
 
-/// Reads the base and the cap of a backoff.
-pub(crate) fn backoff(input: ParseStream<'_>) -> Result<(Duration, Duration)> {
+/// The delays of retries.
+pub(crate) enum Backoff {
+    /// Each delay is the same.
+    Fixed(Duration),
+    /// One delay per retry.
+    List(Vec<Duration>),
+    /// The delay doubles from the base up to the cap.
+    Exponential { base: Duration, cap: Duration },
+}
+
+/// Reads the delays of retries.
+pub(crate) fn backoff(input: ParseStream<'_>) -> Result<Backoff> {
     let literal: LitStr = assigned(input, BACKOFF)?;
     let text = literal.value();
-    let Some((base_text, cap_text)) = range(&text) else {
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let has_range = text.contains("..");
+    if parts.contains(&"") || (has_range && parts.len() > 1) {
+        return Err(Error::new(literal.span(), BACKOFF));
+    }
+    if has_range {
+        return exponential(&literal, &text);
+    }
+    let mut delays: Vec<Duration> =
+        parts.into_iter().map(|part| duration(&literal, part)).collect::<Result<_>>()?;
+    Ok(if delays.len() == 1 { Backoff::Fixed(delays.remove(0)) } else { Backoff::List(delays) })
+}
+
+/// Reads the base and the cap of a range.
+fn exponential(literal: &LitStr, text: &str) -> Result<Backoff> {
+    let Some((base_text, cap_text)) = range(text) else {
         return Err(Error::new(literal.span(), BACKOFF));
     };
-    let (base, cap) = (duration(&literal, base_text)?, duration(&literal, cap_text)?);
+    let (base, cap) = (duration(literal, base_text)?, duration(literal, cap_text)?);
     if cap < base {
         let fault = format!("the cap `{cap_text}` is below the base `{base_text}`");
         return Err(Error::new(literal.span(), fault));
     }
-    Ok((base, cap))
+    Ok(Backoff::Exponential { base, cap })
 }
 
 /// Reads a type.

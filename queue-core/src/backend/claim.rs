@@ -101,7 +101,7 @@ pub struct ClaimedJob {
     pub max_retries: u16,
     /// The timeout of the attempt.
     pub timeout: Duration,
-    /// The backoff of its retries; `None` means that the worker decides.
+    /// The job's own backoff; `None` means that the worker decides.
     pub backoff: Option<Backoff>,
     /// The exact JSON text.
     pub payload: Payload,

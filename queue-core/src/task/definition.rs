@@ -184,7 +184,8 @@ where
         self.name
     }
 
-    /// Creates a job with the options of this task, for a queue on which it is not registered.
+    /// Creates a job with the options of this task, for a queue on which it is not registered. The
+    /// worker that runs the job decides the delays of its retries.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot be serialised, its JSON does

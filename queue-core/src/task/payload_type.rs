@@ -45,7 +45,8 @@ pub trait Task: Serialize + DeserializeOwned + Send + 'static {
     /// What its handler returns. It is stored with the job; `()` stores nothing.
     type Output: Serialize + DeserializeOwned + Send + 'static;
 
-    /// Returns the options of its jobs. A single [`Enqueue`](crate::Enqueue) may override them.
+    /// Returns the options of its jobs. A single [`Enqueue`](crate::Enqueue) may override them. The
+    /// delays of retries are not stored with the jobs: see [`RetryPolicy`](crate::RetryPolicy).
     fn options() -> TaskOptions {
         TaskOptions::new()
     }

@@ -3,10 +3,25 @@
 use std::time::Duration;
 
 use queue_core::backend::AttemptError;
-use queue_core::{CancellationToken, HandlerResult, JobState, Worker};
+use queue_core::runtime::WorkerSettings;
+use queue_core::{CancellationToken, HandlerResult, JobState, Task, TaskOptions, Worker};
+use serde::{Deserialize, Serialize};
 
 use crate::tasks::Charge;
 use crate::{PATIENCE, queue, wait_for};
+
+/// A task with a short timeout.
+#[derive(Serialize, Deserialize)]
+struct Brief;
+
+impl Task for Brief {
+    const KIND: &'static str = "brief";
+    type Output = ();
+
+    fn options() -> TaskOptions {
+        TaskOptions::new().timeout(Duration::from_millis(10))
+    }
+}
 
 const TIMEOUT: Duration = Duration::from_millis(20);
 
@@ -64,4 +79,16 @@ async fn timeout_is_recorded_with_its_duration_and_worker() {
     assert_eq!((error.attempt, &*error.error), (1, "timed out after 20ms: the bank is away"));
     assert!(error.duration >= Some(TIMEOUT), "{error:?}");
     assert!(error.worker.is_some(), "{error:?}");
+}
+
+#[tokio::test]
+async fn timeout_of_the_task_is_recorded() {
+    let jobs = queue();
+    let id = jobs.enqueue(Brief).await.unwrap().id();
+    let worker = Worker::new(&jobs).handle(|_: Brief| std::future::pending::<HandlerResult>());
+    let settings = WorkerSettings::default().cancellation_grace(Duration::ZERO);
+    let worker = worker.settings(settings).start().unwrap();
+    let record = wait_for(&jobs, id, |record| record.state == JobState::Retrying).await;
+    worker.shutdown(Duration::ZERO).await;
+    assert_eq!(record.errors[0].error, "timed out after 10ms");
 }

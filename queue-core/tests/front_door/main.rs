@@ -6,6 +6,7 @@ mod errors;
 mod handlers;
 mod log;
 mod requests;
+mod retries;
 mod tasks;
 mod workers;
 

@@ -24,7 +24,7 @@ async fn request_overrides_task_and_task_overrides_library() {
     let job = record(&jobs, request.await.unwrap().id()).await.job;
     assert_eq!((job.priority, job.queue.as_str(), job.timeout.as_secs()), (7, "urgent", 2));
     assert_eq!((job.max_retries, job.attributes), (4, Some(attributes)));
-    assert_eq!(job.backoff, Some(Backoff::new(Duration::from_secs(1), Duration::from_secs(9))));
+    assert_eq!(job.backoff, None, "the policy of the task is stored");
 
     let text = "four".to_owned();
     let job = record(&jobs, jobs.enqueue(Measure { text }).await.unwrap().id()).await.job;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::{Backoff, QueueName, RetryPolicy, Task, TaskOptions};
+use queue_core::{QueueName, RetryPolicy, Task, TaskOptions};
 use serde::{Deserialize, Serialize};
 
 /// A task with every option.
@@ -21,7 +21,7 @@ impl Task for Charge {
             .max_retries(4)
             .timeout(Duration::from_secs(5))
             .queue(QueueName::new("billing").unwrap())
-            .retry(RetryPolicy::Exponential(Backoff::new(Duration::from_secs(1), Duration::from_secs(9))))
+            .retry(RetryPolicy::exponential(Duration::from_secs(1), Duration::from_secs(9)))
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use queue_core::backend::ListRequest;
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, JobState, NewJob, RetryPolicy,
-    RunningWorker, TaskDefinition, TaskHandle, TaskOptions, Worker,
+    Backend, Backoff, HandlerResult, JobContext, JobError, JobId, JobQueue, JobState, NewJob, RunningWorker,
+    TaskDefinition, TaskHandle, TaskOptions, Worker,
 };
 
 use crate::environment::World;
@@ -81,10 +81,7 @@ impl Drop for LoggedRun {
 pub(crate) fn task(world: &World, log: &SharedLog) -> TaskDefinition<Script> {
     let (world, log) = (world.clone(), Arc::clone(log));
     let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-    let options = TaskOptions::new()
-        .max_retries(8)
-        .timeout(Duration::from_secs(20))
-        .retry(RetryPolicy::Exponential(backoff));
+    let options = TaskOptions::new().max_retries(8).timeout(Duration::from_secs(20)).retry(backoff);
     TaskDefinition::from_fn("script", move |context: JobContext, script: Script| {
         let (world, log) = (world.clone(), Arc::clone(&log));
         async move {

@@ -26,6 +26,18 @@ struct UnknownOptions;
 struct BadDurations;
 
 #[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", backoff = "1s, 10", crate = "queue_core")]
+struct BadList;
+
+#[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", backoff = "1s..10s, 1m", crate = "queue_core")]
+struct RangeInList;
+
+#[derive(Serialize, Deserialize, Task)]
+#[task(kind = "greet", backoff = 30, crate = "queue_core")]
+struct BackoffOfNumber;
+
+#[derive(Serialize, Deserialize, Task)]
 #[task(kind = "greet", priority = 40000, max_retries = "3", crate = "queue_core")]
 struct BadNumbers;
 

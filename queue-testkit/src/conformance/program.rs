@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
-    Backoff, Handler, HandlerResult, JobContext, JobId, JobQueue, Kind, NewJob, Payload, Queue, RetryPolicy,
+    Backoff, Handler, HandlerResult, JobContext, JobId, JobQueue, Kind, NewJob, Payload, Queue,
     RunningWorker, TaskOptions, Worker,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -65,7 +65,7 @@ impl Program {
     /// Handles a kind with this handler. Its attempts are not reported.
     pub(crate) fn on_handler(&mut self, kind: &str, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
         let at_once = Backoff::new(Duration::ZERO, Duration::ZERO);
-        let options = TaskOptions::new().max_retries(3).retry(RetryPolicy::Exponential(at_once));
+        let options = TaskOptions::new().max_retries(3).retry(at_once);
         Ok(self.queue.handle(kind, handler, options)?)
     }
 

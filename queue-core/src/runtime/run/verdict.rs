@@ -122,11 +122,11 @@ impl Judge<'_> {
         }
     }
 
-    /// The delay by the policy that is stored with the job, else by that of its registration, else
-    /// by the default.
+    /// The delay by the backoff of the job itself, else by the policy of its registration, else by
+    /// the default. No policy is stored with a job, so that a changed policy applies at once.
     fn delay(&self, error: &str) -> Duration {
-        let stored = self.job.backoff.map(RetryPolicy::Exponential);
-        let policy = stored.as_ref().or(self.registration.options.retry.as_ref());
+        let own = self.job.backoff.map(RetryPolicy::from);
+        let policy = own.as_ref().or(self.registration.options.retry.as_ref());
         let random = (self.random)();
         let by = |policy: &RetryPolicy| policy.delay(self.job.attempt, error, random);
         // The policy may be a function of the user, and panic.
