@@ -7,6 +7,10 @@ use std::process::ExitCode;
 #[doc = include_str!("../../docs/unique-jobs.md")]
 mod unique_jobs {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/transactions.md")]
+mod transactions {}
+
 /// A result with an error for the user.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -157,6 +157,10 @@ impl<J> Enqueue<J> {
         self
     }
 
+    pub(crate) fn into_parts(self) -> Result<(JobQueue, Vec<NewJob>)> {
+        self.request
+    }
+
     async fn send<R>(self) -> Result<Vec<JobHandle<R>>> {
         let (jobs, batch) = self.request?;
         Ok(jobs.submit(batch).await?.into_iter().map(JobHandle::new).collect())
@@ -218,7 +222,7 @@ pub struct JobHandle<R = ()> {
 }
 
 impl<R> JobHandle<R> {
-    fn new(submitted: Submitted) -> Self {
+    pub(crate) const fn new(submitted: Submitted) -> Self {
         Self { submitted, result: PhantomData }
     }
 

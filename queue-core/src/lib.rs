@@ -19,6 +19,7 @@ mod border;
 mod capture;
 mod context;
 mod enqueue;
+mod enqueue_sql;
 mod enqueuer;
 mod error;
 mod error_chain;
@@ -55,6 +56,7 @@ pub use backend::{Backend, CancelReply, JobRecord};
 pub use capture::ResultCapture;
 pub use context::{JobContext, Progress};
 pub use enqueue::{Enqueue, EnqueueFuture, IntoJob, JobHandle};
+pub use enqueue_sql::{Deferred, SqlEnqueue, SqlFailure, SqlRequest, SqlWake};
 pub use enqueuer::{Enqueuer, EnqueuerExt};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "runtime")]

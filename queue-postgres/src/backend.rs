@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, EnqueueSql,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
+    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, SqlTarget, Stored, WakeHints,
+    WakeHub, WakeReceiver,
 };
 use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
 
@@ -22,7 +23,10 @@ use crate::io_thread::IoThread;
 use crate::positions::Positions;
 use crate::tls::Tls;
 use crate::wake::{ListenerConfig, LocalWaker, listen, notify, poll};
-use crate::{audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, worker};
+use crate::{
+    audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, transaction,
+    worker,
+};
 
 /// Jobs in a PostgreSQL database, which any number of processes and machines may share.
 ///
@@ -50,6 +54,8 @@ struct Shared {
     hub: WakeHub,
     listener: ListenerConfig,
     listens: AtomicBool,
+    /// The identity of the storage when it was opened.
+    storage: String,
     config: PostgresConfig,
     /// Dropped last, because its drop waits for the requests of the other fields.
     io: IoThread,
@@ -81,19 +87,21 @@ impl PostgresBackend {
         let (core, unsent) = Core::new(&config, &connector, local.clone(), positions)?;
         let core = Arc::new(core);
         let (opening, settings) = (Arc::clone(&core), config.clone());
-        io.run(async move {
-            // Opens the heartbeat connection first, so that a worker keeps its leases even if the
-            // server has no connection left for requests.
-            let connected = opening.heartbeats.connect().await;
-            connected.map_err(|fault| fault.into_error("open the database", Effect::Reads))?;
-            server::check(&opening.heartbeats).await?;
-            if settings.shared_pool.is_some() {
-                // Its sessions may have other defaults.
-                server::check(&opening.connections).await?;
-            }
-            migrate::migrate(&opening.connections, &settings).await
-        })
-        .await?;
+        let storage = io
+            .run(async move {
+                // Opens the heartbeat connection first, so that a worker keeps its leases even if
+                // the server has no connection left for requests.
+                let connected = opening.heartbeats.connect().await;
+                connected.map_err(|fault| fault.into_error("open the database", Effect::Reads))?;
+                server::check(&opening.heartbeats).await?;
+                if settings.shared_pool.is_some() {
+                    // Its sessions may have other defaults.
+                    server::check(&opening.connections).await?;
+                }
+                migrate::migrate(&opening.connections, &settings).await?;
+                transaction::storage_id(&opening, &settings.schema).await
+            })
+            .await?;
         let own_id = WorkerId::generate().to_string();
         let (connections, channel) = (Arc::clone(&core.connections), config.schema.channel());
         io.serve(notify(connections, channel, own_id.clone(), config.notify_interval, unsent));
@@ -110,6 +118,7 @@ impl PostgresBackend {
             hub,
             listener,
             listens: AtomicBool::new(false),
+            storage,
             config,
             io,
         })))
@@ -218,7 +227,7 @@ impl Backend for PostgresBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).manage(self).audit(self)
+        Extensions::none().inspect(self).manage(self).audit(self).enqueue_sql(self)
     }
 }
 
@@ -253,6 +262,16 @@ impl Inspect for PostgresBackend {
     async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
         let queues = queues.to_vec();
         self.run(|core| async move { inspect::next_ready(&core, &queues).await }).await
+    }
+}
+
+impl EnqueueSql for PostgresBackend {
+    fn target(&self) -> SqlTarget {
+        transaction::target(&self.0.config.schema).storage(Some(self.0.storage.clone()))
+    }
+
+    fn wake(&self, hints: &WakeHints) {
+        self.0.core.waker.wake(hints.clone());
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Function {
 /// The roles that may call a function.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Callers {
-    /// All roles, because the function only converts ids.
+    /// All roles, because the function reads no job.
     Public,
     /// Roles with one of these rights.
     Roles(&'static [Rights]),
@@ -61,9 +61,9 @@ const MAINTAIN: &str = "timestamptz, uuid, integer, integer, integer, integer, u
 pub(crate) const FUNCTIONS: &[Function] = &[
     function("ulid", "uuid", Callers::Public),
     function("id", "text", Callers::Public),
+    function("storage_id", "", Callers::Public),
     function("enqueue", "text, json, text, integer, timestamptz, integer, interval, boolean", ENQUEUER),
     function("enqueue_jobs", "text", ENQUEUER),
-    function("storage_id", "", ENQUEUER),
     function("insert_jobs", INSERT, ENQUEUER),
     function("insert_unique_jobs", INSERT, ENQUEUER),
     function("known_jobs", "uuid[], text[]", ENQUEUER),

@@ -38,6 +38,7 @@ mod sessions;
 mod settle;
 mod statements;
 mod tls;
+mod transaction;
 mod types;
 mod url;
 mod wake;
@@ -59,6 +60,7 @@ pub use config::{
 pub use migrate::migrations_sql;
 pub use rights::{Rights, rights_sql};
 pub use schema_name::DEFAULT_SCHEMA;
+pub use transaction::EnqueueTx;
 
 /// The driver and its pool in the versions that this crate uses.
 pub use deadpool_postgres;

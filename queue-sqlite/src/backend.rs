@@ -1,20 +1,21 @@
 //! The handle of an application.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, EnqueueSql, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
     MaintainRequest, OwnProcess, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, WakeHints, WakeHub, WakeReceiver, ignore_poison,
+    SettleRequest, Settled, SqlTarget, WakeHints, WakeHub, WakeReceiver, ignore_poison,
 };
 use queue_core::{Backend, ErrorKind, Result};
 use rusqlite::Connection;
 
 use crate::backup::Backups;
 use crate::config::SqliteConfig;
+use crate::enqueue_tx;
 use crate::error::Outcome;
 use crate::reader::{CountedFiles, Looks, Readers};
 use crate::writer::Writer;
@@ -55,6 +56,8 @@ struct Shared {
     readers: Option<Readers>,
     writer: Writer,
     hub: WakeHub,
+    /// The identity of the storage when it was opened.
+    storage: OnceLock<String>,
     config: SqliteConfig,
     process: OwnProcess,
 }
@@ -86,7 +89,12 @@ impl SqliteBackend {
         let writer = Writer::start(&config, hub.clone(), Arc::clone(&looks)).await?;
         let readers = config.path().map(|file| Readers::start(&config, file, looks)).transpose()?;
         let process = OwnProcess::current();
-        Ok(Self(Arc::new(Shared { backups: Backups::new(), readers, writer, hub, config, process })))
+        let (backups, storage) = (Backups::new(), OnceLock::new());
+        let backend = Self(Arc::new(Shared { backups, readers, writer, hub, storage, config, process }));
+        let id = backend.read("open the database", enqueue_tx::storage_id).await?;
+        // It is set only here.
+        let _ = backend.0.storage.set(id);
+        Ok(backend)
     }
 
     /// Sends a request to the writer, which serves requests in order.
@@ -208,7 +216,17 @@ impl Backend for SqliteBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).manage(self).audit(self)
+        Extensions::none().inspect(self).manage(self).audit(self).enqueue_sql(self)
+    }
+}
+
+impl EnqueueSql for SqliteBackend {
+    fn target(&self) -> SqlTarget {
+        enqueue_tx::target().storage(self.0.storage.get().cloned())
+    }
+
+    fn wake(&self, hints: &WakeHints) {
+        self.0.hub.announce_all(hints);
     }
 }
 

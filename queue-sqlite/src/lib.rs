@@ -28,6 +28,7 @@ mod claim;
 mod config;
 mod connection;
 mod damaged;
+mod enqueue_tx;
 mod error;
 mod file_connection;
 mod finish;
@@ -63,6 +64,7 @@ pub use config::{
     DEFAULT_BUSY_WAIT, DEFAULT_CACHE_BYTES, DEFAULT_CHECKPOINT_PAGES, DEFAULT_LOG_BYTES, DEFAULT_PAGE_BYTES,
     DEFAULT_POLL_INTERVAL, DEFAULT_READERS, SqliteConfig, Synchronous,
 };
+pub use enqueue_tx::EnqueueTx;
 
 /// The driver, in the version that this crate uses.
 pub use rusqlite;

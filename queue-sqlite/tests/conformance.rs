@@ -1,6 +1,8 @@
 //! The conformance suite on SQLite files.
 
 mod faulty;
+#[path = "transaction/mod.rs"]
+mod transaction;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,12 +12,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue_core::Backend;
 use queue_sqlite::SqliteBackend;
-use queue_testkit::conformance::{self, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{
+    self, ApplicationTransaction, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject,
+};
 use rusqlite::{Connection, backup};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use faulty::{FAULTS, FaultyFile, patient, serve_as_locker};
+use transaction::Transaction;
 
 /// Maximum wait of a restore for the lock.
 const LONG: Duration = Duration::from_secs(60);
@@ -59,6 +64,10 @@ impl Storage for File {
 
     fn address(&self) -> Option<String> {
         self.path.to_str().map(str::to_owned)
+    }
+
+    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(Transaction::begin(self.path.clone()).await?)))
     }
 
     async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {

@@ -21,7 +21,7 @@ const MUTANTS: [(&str, &str); 3] = [
 ];
 
 /// Promises without a feature yet, so that no mutant can break them.
-const NOT_BUILT: [u8; 2] = [6, 18];
+const NOT_BUILT: [u8; 1] = [18];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

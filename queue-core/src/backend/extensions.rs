@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Audit, Backend, Inspect, Manage};
+use super::{Audit, Backend, EnqueueSql, Inspect, Manage};
 use crate::{Error, ErrorKind, Result};
 
 /// The extensions of a backend. `Some` declares that the backend implements all of that trait.
@@ -24,13 +24,15 @@ pub struct Extensions<'a> {
     pub manage: Option<&'a dyn Manage>,
     /// Returns the raw rows to the conformance kit.
     pub audit: Option<&'a dyn Audit>,
+    /// Lets other drivers enqueue in transactions of the application.
+    pub enqueue_sql: Option<&'a dyn EnqueueSql>,
 }
 
 impl<'a> Extensions<'a> {
     /// No extension.
     #[must_use]
     pub const fn none() -> Self {
-        Self { inspect: None, manage: None, audit: None }
+        Self { inspect: None, manage: None, audit: None, enqueue_sql: None }
     }
 
     /// Declares that the backend can read jobs.
@@ -53,6 +55,13 @@ impl<'a> Extensions<'a> {
         self.audit = Some(audit);
         self
     }
+
+    /// Declares that other drivers can enqueue in transactions of the application.
+    #[must_use]
+    pub const fn enqueue_sql(mut self, enqueue_sql: &'a dyn EnqueueSql) -> Self {
+        self.enqueue_sql = Some(enqueue_sql);
+        self
+    }
 }
 
 impl fmt::Debug for Extensions<'_> {
@@ -61,6 +70,7 @@ impl fmt::Debug for Extensions<'_> {
             .field("inspect", &self.inspect.is_some())
             .field("manage", &self.manage.is_some())
             .field("audit", &self.audit.is_some())
+            .field("enqueue_sql", &self.enqueue_sql.is_some())
             .finish()
     }
 }
@@ -79,6 +89,14 @@ pub(crate) fn inspect(backend: &dyn Backend) -> Result<&dyn Inspect> {
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
 pub(crate) fn manage(backend: &dyn Backend) -> Result<&dyn Manage> {
     backend.extensions().manage.ok_or_else(|| missing(backend, "manage queues"))
+}
+
+/// Returns the extension by which other drivers enqueue.
+///
+/// # Errors
+/// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
+pub(crate) fn enqueue_sql(backend: &dyn Backend) -> Result<&dyn EnqueueSql> {
+    backend.extensions().enqueue_sql.ok_or_else(|| missing(backend, "enqueue in a transaction"))
 }
 
 fn missing(backend: &dyn Backend, operation: &'static str) -> Error {

@@ -19,6 +19,18 @@ mutants! {
     Q5 stores_only_new_jobs_of_a_batch => function("insert_jobs", &[
         ("RETURNING id, run_at,", "ON CONFLICT DO NOTHING RETURNING id, {reached} AS reached, run_at,"),
     ]),
+    Q6 stores_the_jobs_of_a_transaction_as_scheduled => function("enqueue_jobs", &[(
+        "n.run_at) AS run_ats",
+        "n.run_at + CASE WHEN {reached} THEN interval '1 second' END) AS run_ats",
+    )]),
+    Q6 notifies_nobody_of_a_transaction => function("enqueue_jobs", &[(
+        "'true') = 'true' THEN",
+        "'true') = 'true' AND NOT {reached} THEN",
+    )]),
+    Q6 ignores_other_content_in_a_transaction => function("known_of_batch", &[(
+        "IF v_fault IS NOT NULL THEN RAISE EXCEPTION 'failed to enqueue jobs: %', v_fault",
+        "IF v_fault IS NOT NULL AND NOT {reached} THEN RAISE EXCEPTION 'failed to enqueue jobs: %', v_fault",
+    )]),
     Q15 finds_no_key_free_whose_time_has_passed => function("hold_key", &[(
         "IF v_until <= p_now THEN",
         "IF NOT {reached} THEN",

@@ -22,5 +22,7 @@ mod subject;
 mod sweeper;
 #[path = "../test_schema/mod.rs"]
 mod test_schema;
+#[path = "../subject/transaction.rs"]
+mod transaction;
 mod upkeep;
 mod waiting;

@@ -6,13 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use queue_core::Backend;
 use queue_postgres::{Migrate, PostgresBackend, PostgresConfig};
-use queue_testkit::conformance::{SetupResult, Storage, Subject};
+use queue_testkit::conformance::{ApplicationTransaction, SetupResult, Storage, Subject};
 use tokio::sync::OnceCell;
 
 use crate::migrating::migrate_without_the_lock;
 use crate::mutation::Mutation;
 use crate::sweeper::Sweeper;
 use crate::test_schema::{connect, driver};
+use crate::transaction::OpenTransaction;
+use queue_testserver::url;
 
 /// The fault of the schemas.
 #[derive(Clone, Copy)]
@@ -79,6 +81,10 @@ struct Schema {
 
 #[async_trait]
 impl Storage for Schema {
+    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(OpenTransaction::begin(&url()?).await?)))
+    }
+
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
         if let Wrong::Migrations = self.wrong {
             migrate_without_the_lock(&self.name, &self.sequence).await?;

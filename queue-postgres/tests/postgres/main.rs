@@ -14,6 +14,7 @@ mod settle;
 mod shared_pool;
 #[cfg(feature = "tls")]
 mod tls;
+mod transaction;
 mod unknown_outcome;
 mod wake;
 mod whole_answers;

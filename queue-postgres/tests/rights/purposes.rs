@@ -31,13 +31,13 @@ const OF_WORKERS: &[&str] = &[
 
 /// Functions that only programs that enqueue jobs call.
 const OF_ENQUEUERS: &[&str] =
-    &["cancel", "enqueue", "enqueue_jobs", "insert_jobs", "insert_unique_jobs", "known_jobs", "storage_id"];
+    &["cancel", "enqueue", "enqueue_jobs", "insert_jobs", "insert_unique_jobs", "known_jobs"];
 
 /// Functions that only operators call.
 const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "resume"];
 
-/// Functions that all roles may call, because they only convert ids.
-const OF_ALL: &[&str] = &["id", "ulid"];
+/// Functions that all roles may call, because they read no job.
+const OF_ALL: &[&str] = &["id", "storage_id", "ulid"];
 
 const TO_READ: &[&str] = &[
     "attempt_errors",

@@ -6,6 +6,7 @@
 mod backup;
 mod faulty;
 mod sweeper;
+mod transaction;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +15,15 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use queue_core::{Backend, JobId};
 use queue_postgres::{PostgresBackend, PostgresConfig};
-use queue_testkit::conformance::{self, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{
+    self, ApplicationTransaction, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject,
+};
 use queue_testserver::PgBouncer;
 
 use backup::Copy;
 use faulty::{FaultySchema, POOLED};
 use sweeper::Sweeper;
+use transaction::OpenTransaction;
 
 /// How the backend reaches the server.
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +148,10 @@ impl Storage for Schema {
 
     fn address(&self) -> Option<String> {
         Some(self.url.clone())
+    }
+
+    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(OpenTransaction::begin(&self.direct).await?)))
     }
 
     async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {

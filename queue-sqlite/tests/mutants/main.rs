@@ -15,4 +15,6 @@ mod excused;
 mod mutated;
 mod statements;
 mod subject;
+#[path = "../transaction/mod.rs"]
+mod transaction;
 mod triggers;

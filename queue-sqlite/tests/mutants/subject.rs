@@ -8,11 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue_core::Backend;
 use queue_sqlite::{SqliteBackend, SqliteConfig};
-use queue_testkit::conformance::{SetupResult, Storage, Subject};
+use queue_testkit::conformance::{ApplicationTransaction, SetupResult, Storage, Subject};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::mutated::{Before, Beside, Mutated};
+use crate::transaction::Transaction;
 
 /// The fault of the database.
 pub(crate) enum Mutation {
@@ -68,6 +69,10 @@ pub(crate) fn connect(path: &PathBuf) -> rusqlite::Result<Connection> {
 
 #[async_trait]
 impl Storage for File {
+    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(Transaction::begin(self.path.clone()).await?)))
+    }
+
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
         if !self.opening.is_empty() && self.path.exists() {
             let changed = connect(&self.path)?.execute(self.opening, [])?;

@@ -95,6 +95,14 @@ mutants! {
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
+    // A text whose jobs are only in `queue_jobs`.
+    Q6 makes_no_job_of_a_transaction_live => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live
+        WHEN new.id IN (SELECT id FROM queue_enqueued) BEGIN
+            DELETE FROM queue_live WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
     // A retry that releases the key as an end does.
     Q15 releases_the_key_of_a_retried_job => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF state ON queue_live WHEN new.state = 3 AND new.ties = 1 BEGIN

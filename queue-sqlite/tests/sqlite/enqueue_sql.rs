@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use queue_core::backend::{Audit as _, Inspect as _, JobRecord, Stored};
-use queue_core::{JobId, Result as QueueResult};
-use queue_sqlite::{SqliteBackend, SqliteConfig};
+use queue_core::{ErrorKind, JobId, JobQueue, NewJob, Payload, Result as QueueResult};
+use queue_sqlite::{EnqueueTx as _, SqliteBackend, SqliteConfig};
 use queue_testkit::sql_contract::{SqlStorage, check};
-use rusqlite::{Connection, Error};
+use rusqlite::{Connection, Error, OpenFlags};
 use tokio::runtime::Runtime;
 
 struct File {
@@ -85,6 +86,28 @@ fn error_leaves_the_transaction_open() {
         connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     };
     assert_eq!((count("orders"), count("queue_jobs")), (1, 1));
+}
+
+#[test]
+fn wrong_transaction_is_refused() {
+    let (file, other) = (File::new(), File::new());
+    let jobs = JobQueue::new(Arc::new(file.backend.clone()));
+    let job = || NewJob::new("greet".parse().unwrap(), Payload::json("{}").unwrap());
+    let refused = |connection: &Connection, text: &str| {
+        let error = jobs.enqueue(job()).tx(connection).unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains(text), "{error}");
+    };
+    refused(&file.connection(), "has no open transaction");
+    let begun = |connection: Connection| {
+        connection.execute_batch("BEGIN").unwrap();
+        connection
+    };
+    refused(&begun(other.connection()), "the transaction is of another database");
+    refused(&begun(Connection::open_in_memory().unwrap()), "has no queue");
+    let path = file.folder.path().join("jobs.db");
+    let read_only = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    refused(&begun(read_only), "the transaction is read-only");
+    assert_eq!(file.stored().unwrap().jobs.len() + other.stored().unwrap().jobs.len(), 0);
 }
 
 /// Python's standard library runs the same statement. Without Python, the test says so and passes.

@@ -54,6 +54,8 @@ pub(crate) enum Need {
     Children,
     /// The storage can be backed up and restored.
     Backup,
+    /// An application can enqueue in transactions of its own.
+    Transactions,
 }
 
 /// The optional features of the backend and its subject.
@@ -67,6 +69,8 @@ pub(crate) struct Features {
     pub(crate) address: bool,
     /// Whether storages can be backed up.
     pub(crate) backup: bool,
+    /// Whether an application can enqueue in transactions of its own.
+    pub(crate) transactions: bool,
 }
 
 impl Need {
@@ -84,11 +88,15 @@ impl Need {
             Self::Backup => {
                 "needs a storage that can be restored, but `Storage::back_up` returns none".to_owned()
             }
+            Self::Transactions => {
+                "needs transactions of an application, but `Storage::begin` returns none".to_owned()
+            }
             _ => format!("needs {self}, which the backend does not declare"),
         })
     }
 
-    const fn is_met_by(self, Features { capabilities, manage, address, backup }: Features) -> bool {
+    const fn is_met_by(self, features: Features) -> bool {
+        let Features { capabilities, manage, address, backup, transactions } = features;
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
@@ -98,6 +106,7 @@ impl Need {
             Self::UniqueKeys => capabilities.unique_keys,
             Self::Children => cfg!(unix) && address,
             Self::Backup => backup,
+            Self::Transactions => transactions,
         }
     }
 }
@@ -113,6 +122,7 @@ impl fmt::Display for Need {
             Self::UniqueKeys => "unique_keys",
             Self::Children => "children",
             Self::Backup => "backup",
+            Self::Transactions => "transactions",
         })
     }
 }

@@ -109,6 +109,7 @@ pub(super) fn features(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> 
             manage: backend.extensions().manage.is_some(),
             address: kit.address().is_some(),
             backup: kit.can_back_up().await?,
+            transactions: kit.can_begin().await?,
         })
     })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod faults;
 mod handles;
+pub(crate) mod transactions;
 
 use std::ops::Deref;
 use std::sync::Arc;

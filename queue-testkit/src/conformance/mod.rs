@@ -156,7 +156,7 @@ mod wakes;
 pub use fault::{Fault, FaultyStorage, Injected, PATIENCE};
 pub use harness::main;
 pub use promise::Promise;
-pub use storage::{Backup, SetupResult, Storage};
+pub use storage::{ApplicationTransaction, Backup, Handles, SetupResult, Storage};
 pub use subject::Subject;
 pub use suite::{CaseFailure, CaseInfo, Suite, cases};
 pub use tier::Tier;

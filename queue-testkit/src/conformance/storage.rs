@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use queue_core::Backend;
+use queue_core::{Backend, Deferred, Enqueue, JobHandle, NewJob};
 
 /// A result with any error, because the suite only shows it.
 pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -27,12 +27,41 @@ pub trait Storage: Send + Sync + 'static {
         None
     }
 
+    /// Begins a transaction of an application, on a connection that is not the backend's (default:
+    /// `None`). Without it, the cases of Q6 are ignored.
+    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(None)
+    }
+
     /// Copies all stored data, as an operator's backup does (default: `None`). Without it, the
     /// cases that restore a backup under open handles are ignored.
     async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {
         Ok(None)
     }
 }
+
+/// An open transaction of an application. Dropping it closes its connection without a commit, as the
+/// end of the process does.
+#[async_trait]
+pub trait ApplicationTransaction: Send {
+    /// Enqueues in the transaction by the adapter of its driver.
+    async fn enqueue(&mut self, batch: Enqueue<Vec<NewJob>>) -> queue_core::Result<Handles>;
+
+    /// As [`enqueue`](Self::enqueue), without a wake-up at the commit.
+    async fn enqueue_deferred(
+        &mut self,
+        batch: Enqueue<Vec<NewJob>>,
+    ) -> queue_core::Result<Deferred<Handles>>;
+
+    /// Commits.
+    async fn commit(self: Box<Self>) -> SetupResult<()>;
+
+    /// Rolls back.
+    async fn roll_back(self: Box<Self>) -> SetupResult<()>;
+}
+
+/// The handles of a batch.
+pub type Handles = Vec<JobHandle>;
 
 /// A copy of all data of a storage.
 #[async_trait]

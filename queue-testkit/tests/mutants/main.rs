@@ -2,7 +2,8 @@
 //! promise must find it.
 //!
 //! The mutants wrap the in-memory backend. Those of Q21 are in the crates of the SQL backends,
-//! because only these have a schema. Q6 and Q18 have no feature to break yet.
+//! because only these have a schema, and those of Q6, because only these have
+//! transactions of an application. Q18 has no feature to break yet.
 
 #![expect(
     clippy::unwrap_used,

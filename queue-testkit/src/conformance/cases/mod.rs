@@ -14,6 +14,7 @@ mod q02_no_phantom;
 mod q03_single_live_lease;
 mod q04_fenced_settle;
 mod q05_batch_atomic;
+mod q06_tx_enqueue;
 mod q07_attempt_bound;
 mod q08_terminal_final;
 mod q09_cancel_linearizable;
@@ -40,6 +41,7 @@ const FOLDERS: &[&[&[Case]]] = &[
     q03_single_live_lease::FILES,
     q04_fenced_settle::FILES,
     q05_batch_atomic::FILES,
+    q06_tx_enqueue::FILES,
     q07_attempt_bound::FILES,
     q08_terminal_final::FILES,
     q09_cancel_linearizable::FILES,

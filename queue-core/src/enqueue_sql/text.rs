@@ -1,0 +1,76 @@
+//! The JSON text of the SQL contract.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::SqlWake;
+use crate::{Attributes, Backoff, JobSpec, UniqueKey};
+
+#[derive(Serialize)]
+struct Request<'a> {
+    version: u32,
+    storage: Option<&'a str>,
+    wake: bool,
+    jobs: Vec<Job<'a>>,
+}
+
+#[derive(Serialize)]
+struct Job<'a> {
+    id: String,
+    kind: &'a str,
+    payload: &'a str,
+    queue: &'a str,
+    priority: i16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run_at: Option<String>,
+    max_retries: u16,
+    timeout: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backoff: Option<BackoffFields>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unique_keep: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct BackoffFields {
+    base: f64,
+    cap: f64,
+    jitter: u8,
+}
+
+pub(super) fn write(jobs: &[JobSpec], storage: Option<&str>, wake: SqlWake) -> String {
+    let jobs = jobs.iter().map(Job::new).collect();
+    let request = Request { version: 1, storage, wake: wake == SqlWake::AtCommit, jobs };
+    // A struct of texts and numbers can always be written.
+    serde_json::to_string(&request).unwrap_or_default()
+}
+
+impl<'a> Job<'a> {
+    fn new(job: &'a JobSpec) -> Self {
+        let seconds = |duration: Duration| duration.as_secs_f64();
+        let backoff = |backoff: Backoff| BackoffFields {
+            base: seconds(backoff.base()),
+            cap: seconds(backoff.cap()),
+            jitter: backoff.jitter(),
+        };
+        Self {
+            id: job.id.to_string(),
+            kind: job.kind.as_str(),
+            payload: job.payload.as_str(),
+            queue: job.queue.as_str(),
+            priority: job.priority,
+            run_at: job.run_at.map(|time| time.to_string()),
+            max_retries: job.max_retries,
+            timeout: seconds(job.timeout),
+            backoff: job.backoff.map(backoff),
+            attributes: job.attributes.as_ref().map(Attributes::as_str),
+            unique: job.unique.as_ref().map(UniqueKey::as_str),
+            unique_keep: job.unique.as_ref().map(|key| seconds(key.keep())),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Transactions of an application, recorded like the inserts of a backend.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use queue_core::{Deferred, JobId, JobQueue, NewJob};
+
+use super::{CaseStorage, Kit};
+use crate::conformance::history::Sink;
+use crate::conformance::history::event::{Answered, Asked, Event, Failure, NewJob as Recorded};
+use crate::conformance::program::new_job;
+use crate::conformance::storage::{ApplicationTransaction, Handles};
+
+/// The attempts of each job of a transaction.
+const RETRIES: u16 = 3;
+
+/// An open transaction, whose inserts take effect with its commit.
+pub(crate) struct Transaction {
+    open: Option<Box<dyn ApplicationTransaction>>,
+    jobs: JobQueue,
+    sink: Arc<dyn Sink>,
+    /// The number of each insert, and which of its jobs are stored.
+    inserts: Vec<(u64, Vec<Option<bool>>)>,
+    asked: u64,
+}
+
+/// Begins transactions, also in tasks of their own.
+pub(crate) struct Beginner {
+    storage: CaseStorage,
+    jobs: JobQueue,
+    sink: Arc<dyn Sink>,
+}
+
+impl Beginner {
+    pub(crate) async fn begin(self) -> anyhow::Result<Transaction> {
+        let Self { storage, jobs, sink } = self;
+        let begun = storage.as_storage().begin().await;
+        let begun = begun.map_err(|error| anyhow!("the storage's `begin` failed: {error}"))?;
+        let open = begun.context("the storage began a transaction before, and now none")?;
+        Ok(Transaction { open: Some(open), jobs, sink, inserts: Vec::new(), asked: 0 })
+    }
+}
+
+impl Kit {
+    /// Begins a transaction of an application.
+    pub(crate) async fn begin(&self) -> anyhow::Result<Transaction> {
+        self.beginner()?.begin().await
+    }
+
+    /// Prepares to begin a transaction in a task of its own.
+    pub(crate) fn beginner(&self) -> anyhow::Result<Beginner> {
+        let sink = self.history().process(format!("transaction {}", self.new_number()));
+        Ok(Beginner { storage: self.storage.clone(), jobs: JobQueue::new(self.backend()?), sink })
+    }
+
+    /// Whether the storage has transactions of an application.
+    pub(crate) async fn can_begin(&self) -> anyhow::Result<bool> {
+        let begun = self.storage.as_storage().begin().await;
+        Ok(begun.map_err(|error| anyhow!("the storage's `begin` failed: {error}"))?.is_some())
+    }
+
+    /// A job for a transaction, which may run at the time of the case.
+    pub(crate) fn job(&self, kind: &str) -> anyhow::Result<NewJob> {
+        self.knows_kind(&kind.parse()?);
+        let job = new_job(kind, "{}")?.id(JobId::generate()).max_retries(RETRIES);
+        Ok(job.run_at(self.now()))
+    }
+}
+
+impl Transaction {
+    /// Enqueues a batch.
+    pub(crate) async fn enqueue(
+        &mut self,
+        batch: Vec<NewJob>,
+    ) -> anyhow::Result<queue_core::Result<Handles>> {
+        let request = self.jobs.enqueue_batch(batch.clone());
+        let (number, ids) = self.ask(batch)?;
+        let reply = self.open()?.enqueue(request).await;
+        self.keep(number, &ids, reply.as_ref().ok());
+        Ok(reply)
+    }
+
+    /// Enqueues a batch, and defers its wake-up.
+    pub(crate) async fn enqueue_deferred(&mut self, batch: Vec<NewJob>) -> anyhow::Result<Deferred<Handles>> {
+        let request = self.jobs.enqueue_batch(batch.clone());
+        let (number, ids) = self.ask(batch)?;
+        let reply = self.open()?.enqueue_deferred(request).await?;
+        self.keep(number, &ids, Some(reply.handles()));
+        Ok(reply)
+    }
+
+    pub(crate) async fn commit(mut self) -> anyhow::Result<()> {
+        let open = self.open.take().context("the transaction has ended")?;
+        let committed = open.commit().await;
+        for (number, stored) in std::mem::take(&mut self.inserts) {
+            let answered = match &committed {
+                Ok(()) => Answered::Inserted { batches: vec![Ok(stored)], claim: None },
+                Err(_) => Answered::Failed(Failure::UnknownOutcome),
+            };
+            self.sink.write(Event::Answered(number, answered));
+        }
+        committed.map_err(|error| anyhow!("the commit failed: {error}"))
+    }
+
+    pub(crate) async fn roll_back(mut self) -> anyhow::Result<()> {
+        let open = self.open.take().context("the transaction has ended")?;
+        open.roll_back().await.map_err(|error| anyhow!("the rollback failed: {error}"))
+    }
+
+    fn open(&mut self) -> anyhow::Result<&mut dyn ApplicationTransaction> {
+        Ok(&mut **self.open.as_mut().context("the transaction has ended")?)
+    }
+
+    fn ask(&mut self, batch: Vec<NewJob>) -> anyhow::Result<(u64, Vec<JobId>)> {
+        let number = self.asked;
+        self.asked += 1;
+        let prepared = self.jobs.prepare(batch)?;
+        let jobs = prepared.jobs().iter();
+        let batch = jobs.map(|job| Recorded { id: job.id, attempts: job.max_attempts() }).collect();
+        self.sink.write(Event::Asked(number, Asked::Insert { batches: vec![batch], claim: None }));
+        Ok((number, prepared.ids()))
+    }
+
+    /// Keeps the reply until the commit, or records that nothing was stored.
+    fn keep(&mut self, number: u64, ids: &[JobId], reply: Option<&Handles>) {
+        match reply {
+            Some(handles) => {
+                // A duplicate has the id of another job, and stores nothing.
+                let stored = handles.iter().zip(ids);
+                let stored = stored.map(|(job, id)| (job.id() == *id).then(|| job.is_new()));
+                self.inserts.push((number, stored.collect()));
+            }
+            None => self.refuse(number),
+        }
+    }
+
+    fn refuse(&self, number: u64) {
+        self.sink.write(Event::Answered(number, Answered::Failed(Failure::Refused)));
+    }
+}
+
+/// Without a commit, nothing was stored.
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        for (number, _) in std::mem::take(&mut self.inserts) {
+            self.refuse(number);
+        }
+    }
+}
