@@ -16,7 +16,7 @@ pub(crate) enum Chore {
     /// Run every test of the workspace: unit, integration, conformance and documentation tests
     Test {
         /// Also run the tiers `fault`, `crash` and `soak` of the conformance suite, and the
-        /// programs in `outside` and `examples/shop`; minutes longer
+        /// programs in `adapters`, `outside` and `examples/shop`; minutes longer
         #[arg(long)]
         all: bool,
         /// Passed to every test program, for example a filter such as `claim`, or `--nocapture`

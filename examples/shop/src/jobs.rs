@@ -19,8 +19,11 @@ pub async fn send_welcome_email(job: SendWelcomeEmail) -> HandlerResult {
     Ok(())
 }
 
+/// At most one per order while it is unfinished or was completed within 90 days. A dead or
+/// cancelled charge frees the key.
 #[derive(Debug, Serialize, Deserialize, Task)]
-#[task(kind = "charge-order", max_retries = 5, backoff = "200ms..1m", timeout = "20s")]
+#[task(kind = "charge-order", unique(order, keep = "90d"))]
+#[task(max_retries = 5, backoff = "200ms..1m", timeout = "20s")]
 pub struct ChargeOrder {
     pub order: i64,
     pub customer: i64,

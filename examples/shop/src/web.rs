@@ -7,6 +7,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use queue::backend::ListRequest;
 use queue::{CancelReply, Enqueue, JobId, JobQueue, JobRecord, JobState};
+use queue_sqlx::EnqueueTx as _;
 use serde::{Deserialize, Serialize};
 
 use crate::Shop;
@@ -32,12 +33,13 @@ async fn signup(
     State(shop): State<Shop>,
     Json(Signup { email }): Json<Signup>,
 ) -> Answer<(StatusCode, Json<i64>)> {
+    let mut tx = shop.pool.begin().await?;
     let user = sqlx::query_scalar("INSERT INTO users (email) VALUES ($1) RETURNING id")
         .bind(&email)
-        .fetch_one(&shop.pool)
+        .fetch_one(&mut *tx)
         .await?;
-    // A second commit: if the process is killed between the two, the user has no mail.
-    shop.jobs.enqueue(SendWelcomeEmail { user, email }).await?;
+    shop.jobs.enqueue(SendWelcomeEmail { user, email }).tx(&mut tx).await?;
+    tx.commit().await?; // commits the row and the job together
     Ok((StatusCode::CREATED, Json(user)))
 }
 
@@ -52,16 +54,19 @@ async fn order(
     State(shop): State<Shop>,
     Json(order): Json<Order>,
 ) -> Answer<(StatusCode, Json<Order>)> {
+    let mut tx = shop.pool.begin().await?;
     let order: Order =
         sqlx::query_as("INSERT INTO orders (customer) VALUES ($1) RETURNING id, customer")
             .bind(order.customer)
-            .fetch_one(&shop.pool)
+            .fetch_one(&mut *tx)
             .await?;
-    charge(&shop.jobs, &order).priority(5).await?;
+    charge(&shop.jobs, &order).priority(5).tx(&mut tx).await?;
+    tx.commit().await?;
     Ok((StatusCode::CREATED, Json(order)))
 }
 
-/// The job that follows from an order. Nothing happens until the caller awaits it.
+/// The job that follows from an order. Nothing happens until the caller awaits it, with or without
+/// a transaction.
 pub fn charge(jobs: &JobQueue, order: &Order) -> Enqueue<ChargeOrder> {
     jobs.enqueue(ChargeOrder { order: order.id, customer: order.customer })
 }

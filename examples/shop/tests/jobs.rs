@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use queue::{JobError, JobId, JobRecord, JobState, State};
 use serde::Deserialize;
+use queue_sqlx::EnqueueTx as _;
 use shop::jobs::{ChargeOrder, Report, charge_order};
 use shop::web::{Order, charge, router};
 use shop::{Gateway, Shop};
@@ -67,6 +68,23 @@ async fn an_order_is_charged_and_reported() {
     let report: Report = serde_json::from_slice(&built.result.unwrap()).unwrap();
     assert_eq!(report, Report { order: order.id, charges: 1 });
     worker.shutdown(PATIENCE).await;
+}
+
+/// The caller of `charge` chooses the transaction, and a second charge of the order is a duplicate.
+#[tokio::test]
+async fn an_order_is_charged_once_and_only_if_it_is_committed() {
+    let database = database::create().await;
+    let shop = Shop::open(&database.url).await.unwrap();
+    let order = Order { id: 7, customer: 3 };
+    let mut tx = shop.pool.begin().await.unwrap();
+    charge(&shop.jobs, &order).tx(&mut tx).await.unwrap();
+    tx.rollback().await.unwrap();
+    let first = charge(&shop.jobs, &order).await.unwrap();
+    assert!(first.is_new()); // the charge that was rolled back does not exist
+    let mut tx = shop.pool.begin().await.unwrap();
+    let second = charge(&shop.jobs, &order).tx(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((second.id(), second.is_new()), (first.id(), false));
 }
 
 #[tokio::test]

@@ -143,7 +143,7 @@ fn in_link(target: &str, folder: &str, names: &Names) -> Vec<String> {
     leads_nowhere.then(|| format!("link to a path that is not tracked: {path}")).into_iter().collect()
 }
 
-/// `queue-name` must be a package, and `queue_name::…` a path into one.
+/// `queue-name` must be a package of the workspace or an adapter, and `queue_name::…` a path into one.
 fn no_such_package(span: &str, names: &Names) -> Option<String> {
     let package = match span.split_once("::") {
         Some((first, _)) if first.starts_with("queue_") => first.replace('_', "-"),
@@ -151,7 +151,8 @@ fn no_such_package(span: &str, names: &Names) -> Option<String> {
         _ => return None,
     };
     let shaped = package.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    (shaped && !names.packages.contains(&package))
+    let is_adapter = names.has_path("", &format!("adapters/{package}"));
+    (shaped && !is_adapter && !names.packages.contains(&package))
         .then(|| format!("no such crate in the workspace: {package}"))
 }
 

@@ -7,6 +7,7 @@ use crate::process::{cargo, stream_lines};
 
 /// The folders, with the features of each run.
 const PROGRAMS: &[(&str, &[&str])] = &[
+    ("adapters", &["--workspace", "--all-features"]),
     ("examples/shop", &[]),
     ("examples/shop", &["--no-default-features", "--features", "postgres"]),
     ("outside/diesel", &[]),
