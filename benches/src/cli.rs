@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     #[arg(long, default_value = "sqlite", value_name = "NAME")]
     pub(crate) backend: BackendName,
 
-    /// Number of jobs [default: 200000; 100000 for enqueue-single and stalled; 2000 for latency;
+    /// Number of jobs [default: 200000; 100000 for enqueue-single and stalled; 10000 for enqueue-tx; 2000 for latency;
     /// 10000 per round for held-snapshot]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
@@ -73,6 +73,9 @@ pub(crate) enum Workload {
     EnqueueBatch,
     /// Jobs enqueued per second by 64 concurrent tasks, one job per call
     EnqueueSingle,
+    /// Transactions of an application per second, each with a row and a job, of 16 concurrent
+    /// callers (one on SQLite); the floor is the same without the job
+    EnqueueTx,
     /// Jobs finished per second from a full queue
     Drain,
     /// Time from before the enqueue call to the start of the handler, on an idle queue

@@ -14,6 +14,8 @@ use crate::postgres::Server;
 const MANY_JOBS: usize = 200_000;
 /// Fewer, because a commit has at most 64 of these.
 const SINGLE_JOBS: usize = 100_000;
+/// One commit per job.
+const TRANSACTIONS: usize = 10_000;
 /// The number per round.
 const ROUND_JOBS: usize = 100_000;
 /// The number per round. Enough that starting and stopping a worker costs little of it.
@@ -90,6 +92,7 @@ const fn default_jobs(workload: Workload) -> usize {
     match workload {
         Workload::EnqueueBatch | Workload::Drain => MANY_JOBS,
         Workload::EnqueueSingle => SINGLE_JOBS,
+        Workload::EnqueueTx => TRANSACTIONS,
         Workload::Stalled => ROUND_JOBS,
         Workload::Latency => LATENCY_JOBS,
         Workload::HeldSnapshot => SNAPSHOT_JOBS,

@@ -80,7 +80,7 @@ const fn unit(workload: Workload) -> &'static str {
         | Workload::Stalled
         | Workload::HeldSnapshot => "jobs/s",
         Workload::Latency => "µs (p50)",
-        Workload::Idle => "transactions/s",
+        Workload::EnqueueTx | Workload::Idle => "transactions/s",
     }
 }
 

@@ -40,12 +40,13 @@ CREATE TABLE queue_enqueued (
 -- two of these digits. Bytes are joined as texts, which changes none of them in a UTF-8 database.
 CREATE VIEW queue_enqueued_ids AS
 SELECT number, (
-    WITH RECURSIVE bytes (text, place) AS (
-        SELECT x'', 1
+    -- `hex` is carried along, because it would be computed anew at each step otherwise.
+    WITH RECURSIVE bytes (text, place, hex) AS (
+        SELECT x'', 1, given.hex
         UNION ALL
         SELECT text || substr(all_bytes.value,
                    16 * (instr('0123456789abcdef', substr(hex, place, 1)) - 1)
-                   + instr('0123456789abcdef', substr(hex, place + 1, 1)), 1), place + 2
+                   + instr('0123456789abcdef', substr(hex, place + 1, 1)), 1), place + 2, hex
         FROM bytes WHERE place < 33
     )
     SELECT CAST(text AS BLOB) FROM bytes WHERE place = 33
@@ -55,21 +56,21 @@ FROM (
         WHEN 36 THEN lower(replace(given_id, '-', ''))
         WHEN 32 THEN given_id
         ELSE (
-            WITH RECURSIVE digits (text, bit) AS (
-                SELECT '', 2
+            WITH RECURSIVE digits (text, bit, ulid) AS (
+                SELECT '', 2, upper(given_id)
                 UNION ALL
                 SELECT text || substr('0123456789abcdef', 1 + ((
                         32 * (instr(crockford.value, substr(ulid, 1 + bit / 5, 1)) - 1)
                         + max(instr(crockford.value, substr(ulid || '0', 2 + bit / 5, 1)) - 1, 0)
-                    ) >> (6 - bit % 5)) % 16, 1), bit + 4
+                    ) >> (6 - bit % 5)) % 16, 1), bit + 4, ulid
                 FROM digits WHERE bit < 130
             )
             SELECT text FROM digits WHERE bit = 130
         )
     END AS hex
-    FROM (SELECT number, given_id, upper(given_id) AS ulid FROM queue_enqueued),
+    FROM queue_enqueued,
         (SELECT '0123456789ABCDEFGHJKMNPQRSTVWXYZ' AS value) AS crockford
-),
+) AS given,
 (SELECT CAST(
     x'000102030405060708090A0B0C0D0E0F101112131415161718191A1B1C1D1E1F'
     || x'202122232425262728292A2B2C2D2E2F303132333435363738393A3B3C3D3E3F'

@@ -64,7 +64,9 @@ fn measure_on<S: Store>(
         Workload::EnqueueSingle => rates::fastest(plan, SHARED_COMMITS, connections, create, rates::enqueue),
         Workload::Drain => rates::fastest(plan, BATCHES, connections, create, rates::drain),
         Workload::Latency => latency::measure(plan, create(1)?.pop().context("the floor has no store")?),
-        Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => bail!("it is its own floor"),
+        Workload::EnqueueTx | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
+            bail!("it is its own floor")
+        }
     }
 }
 

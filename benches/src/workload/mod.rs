@@ -3,6 +3,7 @@
 mod child;
 mod drain;
 mod enqueue;
+mod enqueue_tx;
 mod held_snapshot;
 mod idle;
 mod latency;
@@ -58,6 +59,7 @@ pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain | Workload::Latency => {
             Ok((floor::measure(plan)?, on_a_store(plan)?))
         }
+        Workload::EnqueueTx => enqueue_tx::measure(plan),
         Workload::Stalled => stalled::measure(plan),
         Workload::Idle => idle::measure(plan),
         Workload::HeldSnapshot => held_snapshot::measure(plan),
@@ -72,7 +74,11 @@ fn on_a_store(plan: &Plan) -> Result<Measured> {
     let meter = match plan.workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => location.meter()?,
         // The server logs more between the jobs than for them.
-        Workload::Latency | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => None,
+        Workload::EnqueueTx
+        | Workload::Latency
+        | Workload::Stalled
+        | Workload::Idle
+        | Workload::HeldSnapshot => None,
     };
 
     let mut measured = runtime.block_on(run(plan, &store))?;
@@ -90,7 +96,7 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::EnqueueSingle => enqueue::singles(plan, store).await,
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
-        Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
+        Workload::EnqueueTx | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
             bail!("this workload opens its own stores")
         }
     }
@@ -102,6 +108,10 @@ async fn check(plan: &Plan, store: &Store) -> Result<()> {
         Workload::EnqueueBatch | Workload::EnqueueSingle => store.ensure_stored(plan.jobs).await,
         Workload::Drain => store.ensure_completed(plan.jobs).await,
         // Each job was awaited.
-        Workload::Latency | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => Ok(()),
+        Workload::EnqueueTx
+        | Workload::Latency
+        | Workload::Stalled
+        | Workload::Idle
+        | Workload::HeldSnapshot => Ok(()),
     }
 }

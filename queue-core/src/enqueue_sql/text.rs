@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::SqlWake;
-use crate::{Attributes, Backoff, JobSpec, UniqueKey};
+use crate::{Attributes, Backoff, JobId, JobSpec, UniqueKey};
 
 #[derive(Serialize)]
 struct Request<'a> {
@@ -50,6 +50,12 @@ pub(super) fn write(jobs: &[JobSpec], storage: Option<&str>, wake: SqlWake) -> S
     serde_json::to_string(&request).unwrap_or_default()
 }
 
+/// The id as a UUID, which both databases read faster than a ULID.
+fn uuid(id: JobId) -> String {
+    let hex = format!("{:032x}", u128::from_be_bytes(id.to_bytes()));
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
 impl<'a> Job<'a> {
     fn new(job: &'a JobSpec) -> Self {
         let seconds = |duration: Duration| duration.as_secs_f64();
@@ -59,7 +65,7 @@ impl<'a> Job<'a> {
             jitter: backoff.jitter(),
         };
         Self {
-            id: job.id.to_string(),
+            id: uuid(job.id),
             kind: job.kind.as_str(),
             payload: job.payload.as_str(),
             queue: job.queue.as_str(),

@@ -143,7 +143,8 @@ fn in_link(target: &str, folder: &str, names: &Names) -> Vec<String> {
     leads_nowhere.then(|| format!("link to a path that is not tracked: {path}")).into_iter().collect()
 }
 
-/// `queue-name` must be a package of the workspace or an adapter, and `queue_name::…` a path into one.
+/// `queue-name` must be a package of the workspace or an adapter, and `queue_name::…` a path into
+/// one.
 fn no_such_package(span: &str, names: &Names) -> Option<String> {
     let package = match span.split_once("::") {
         Some((first, _)) if first.starts_with("queue_") => first.replace('_', "-"),
