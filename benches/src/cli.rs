@@ -26,7 +26,8 @@ pub(crate) struct Cli {
     #[arg(long, default_value = "sqlite", value_name = "NAME")]
     pub(crate) backend: BackendName,
 
-    /// Number of jobs [default: 200000; 100000 for enqueue-single and stalled; 10000 for enqueue-tx; 2000 for latency;
+    /// Number of jobs [default: 200000; 100000 for enqueue-single and stalled; 10000 for
+    /// enqueue-tx; 2000 for latency;
     /// 10000 per round for held-snapshot]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
