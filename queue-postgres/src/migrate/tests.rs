@@ -201,7 +201,7 @@ async fn upgrade_revokes_new_functions_from_public() {
     schema.migrate(&Version::second().definition()).await.unwrap();
     let open = "SELECT proname FROM pg_proc WHERE pronamespace = '{s}'::regnamespace
         AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY proname";
-    assert_eq!(schema.column(open).await, ["id", "ulid"]);
+    assert_eq!(schema.column(open).await, ["id", "storage_id", "ulid"]);
     schema.remove().await;
 }
 
