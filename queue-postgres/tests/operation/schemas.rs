@@ -38,7 +38,7 @@ async fn functions_of_the_application_keep_their_rights() {
 async fn only_functions_that_read_no_job_are_public() {
     let database = Database::new().await;
     let client = database.session().await;
-    // Only these two functions are public, so each other one is in the catalog.
+    // Only these three functions are public, so each other one is in the catalog.
     let open = "SELECT proname FROM pg_proc WHERE pronamespace = 'queue'::regnamespace
         AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY proname";
     assert_eq!(column(&client, open).await, ["id", "storage_id", "ulid"]);
