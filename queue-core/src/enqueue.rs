@@ -163,7 +163,8 @@ impl<J> Enqueue<J> {
 
     async fn send<R>(self) -> Result<Vec<JobHandle<R>>> {
         let (jobs, batch) = self.request?;
-        Ok(jobs.submit(batch).await?.into_iter().map(JobHandle::new).collect())
+        let submitted = jobs.submit(batch).await?;
+        Ok(submitted.into_iter().map(|job| JobHandle::new(jobs.clone(), job)).collect())
     }
 }
 
@@ -214,16 +215,21 @@ impl<J> fmt::Debug for Enqueue<J> {
 
 /// A job that was enqueued. `R` is what its handler returns.
 ///
-/// Its [record](crate::JobRecord), which [`JobQueue::inspect`] reads by the id, has its state and
-/// its result as JSON.
+/// [`result`](Self::result) waits for what the handler returns. The job's
+/// [record](crate::JobRecord), which [`JobQueue::inspect`] reads by the id, has its state.
 pub struct JobHandle<R = ()> {
+    jobs: JobQueue,
     submitted: Submitted,
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> JobHandle<R> {
-    pub(crate) const fn new(submitted: Submitted) -> Self {
-        Self { submitted, result: PhantomData }
+    pub(crate) const fn new(jobs: JobQueue, submitted: Submitted) -> Self {
+        Self { jobs, submitted, result: PhantomData }
+    }
+
+    pub(crate) const fn jobs(&self) -> &JobQueue {
+        &self.jobs
     }
 
     /// Returns the job's id. If the job is not new because of its unique key, it is the id of the
@@ -243,7 +249,7 @@ impl<R> JobHandle<R> {
 
 impl<R> Clone for JobHandle<R> {
     fn clone(&self) -> Self {
-        Self::new(self.submitted)
+        Self::new(self.jobs.clone(), self.submitted)
     }
 }
 

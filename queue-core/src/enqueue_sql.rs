@@ -39,8 +39,8 @@ impl<J: IntoJob + 'static> SqlRequest for Enqueue<J> {
 
     fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlEnqueue<Self::Handles>> {
         let (jobs, batch) = self.into_parts()?;
-        SqlEnqueue::new(jobs, batch, dialect, wake, |mut submitted| match submitted.pop() {
-            Some(one) => Ok(JobHandle::new(one)),
+        SqlEnqueue::new(jobs, batch, dialect, wake, |jobs, mut submitted| match submitted.pop() {
+            Some(one) => Ok(JobHandle::new(jobs.clone(), one)),
             None => Err(wrong_answer("it returned no row")),
         })
     }
@@ -51,8 +51,8 @@ impl<J: IntoJob + 'static> SqlRequest for Enqueue<Vec<J>> {
 
     fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlEnqueue<Self::Handles>> {
         let (jobs, batch) = self.into_parts()?;
-        SqlEnqueue::new(jobs, batch, dialect, wake, |submitted| {
-            Ok(submitted.into_iter().map(JobHandle::new).collect())
+        SqlEnqueue::new(jobs, batch, dialect, wake, |jobs, submitted| {
+            Ok(submitted.into_iter().map(|one| JobHandle::new(jobs.clone(), one)).collect())
         })
     }
 }
@@ -79,7 +79,7 @@ pub struct SqlEnqueue<H> {
     target: SqlTarget,
     text: String,
     specs: Vec<JobSpec>,
-    handles: fn(Vec<Submitted>) -> Result<H>,
+    handles: fn(&JobQueue, Vec<Submitted>) -> Result<H>,
 }
 
 impl<H> SqlEnqueue<H> {
@@ -88,7 +88,7 @@ impl<H> SqlEnqueue<H> {
         batch: Vec<NewJob>,
         dialect: SqlDialect,
         wake: SqlWake,
-        handles: fn(Vec<Submitted>) -> Result<H>,
+        handles: fn(&JobQueue, Vec<Submitted>) -> Result<H>,
     ) -> Result<Self> {
         let target = backend::enqueue_sql(&**jobs.backend())?.target();
         if target.dialect != dialect {
@@ -125,7 +125,7 @@ impl<H> SqlEnqueue<H> {
     /// # Errors
     /// [`Corrupt`](ErrorKind::Corrupt) if the rows are not those of the batch.
     pub fn finish(self, rows: Vec<([u8; 16], String)>) -> Result<H> {
-        (self.handles)(self.submitted(rows)?)
+        (self.handles)(&self.jobs, self.submitted(rows)?)
     }
 
     /// As [`finish`](Self::finish), for [`SqlWake::Deferred`].
@@ -137,7 +137,8 @@ impl<H> SqlEnqueue<H> {
         let is_new = |(_, answer): &(&JobSpec, &Submitted)| answer.is_new();
         let new = self.specs.iter().zip(&submitted).filter(is_new).map(|(spec, _)| spec);
         let hints = WakeHints::of_inserted(new, Timestamp::now());
-        Ok(Deferred { jobs: self.jobs, hints, handles: (self.handles)(submitted)? })
+        let handles = (self.handles)(&self.jobs, submitted)?;
+        Ok(Deferred { jobs: self.jobs, hints, handles })
     }
 
     /// Returns the error for a statement that failed.

@@ -12,6 +12,7 @@ use crate::backend::{self, CancelReply, CancelRequest, Inspect, Manage};
 #[cfg(feature = "runtime")]
 use crate::parked::ParkedClaims;
 use crate::poison::ignore_poison;
+use crate::waiters::Waiters;
 use crate::{
     Backend, Enqueue, Enqueuer, Error, ErrorKind, Handler, IntoJob, JobId, Kind, Limits, NewJob, Prepared,
     Queue, Result, Submitted, TaskOptions, border, enqueuer,
@@ -49,6 +50,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     limits: Limits,
     registrations: RwLock<Registrations>,
+    waiters: Waiters,
     /// The claims of idle workers that serve this queue.
     #[cfg(feature = "runtime")]
     parked: ParkedClaims,
@@ -147,6 +149,7 @@ impl JobQueue {
         Self {
             shared: Arc::new(Shared {
                 backend,
+                waiters: Waiters::new(limits.result_poll_interval),
                 limits,
                 registrations: RwLock::default(),
                 #[cfg(feature = "runtime")]
@@ -257,6 +260,10 @@ impl JobQueue {
         let mut kinds: Vec<Kind> = self.shared.registrations().into_keys().collect();
         kinds.sort();
         kinds
+    }
+
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.shared.waiters
     }
 
     #[cfg(feature = "runtime")]

@@ -6,6 +6,7 @@
 //! | to | start at |
 //! |---|---|
 //! | enqueue, cancel and inspect jobs | [`JobQueue`], [`Task`], [`Enqueue`] |
+//! | await the result of a job | [`JobHandle::result`], [`JobQueue::result`], [`ResultError`] |
 //! | handle jobs | [`Worker`], [`TaskFunction`], [`State`], [`JobContext`], [`JobError`] |
 //! | define a task as a value | [`TaskDefinition`], [`ResultTask`] |
 //! | enqueue and handle kinds that are texts | [`Enqueuer`], [`Queue`], [`Handler`] |
@@ -40,6 +41,8 @@ mod payload;
 mod poison;
 mod prepared;
 mod queue;
+mod result_error;
+mod results;
 mod retry;
 #[cfg(feature = "runtime")]
 pub mod runtime;
@@ -50,9 +53,10 @@ mod task;
 pub mod testing;
 mod time;
 mod unique;
+mod waiters;
 
 pub use attributes::Attributes;
-pub use backend::{Backend, CancelReply, JobRecord};
+pub use backend::{Backend, CancelReply, JobEnd, JobRecord};
 pub use capture::ResultCapture;
 pub use context::{JobContext, Progress};
 pub use enqueue::{Enqueue, EnqueueFuture, IntoJob, JobHandle};
@@ -73,6 +77,7 @@ pub use name::{Kind, QueueName};
 pub use payload::Payload;
 pub use prepared::Prepared;
 pub use queue::{HasJobs, Queue};
+pub use result_error::{ResultError, ResultErrorKind};
 pub use retry::{Backoff, DelayFn, RetryPolicy};
 #[cfg(feature = "runtime")]
 pub use runtime::{RunningWorker, Worker};

@@ -62,6 +62,14 @@ pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The default time for which a dead job is kept.
 pub const DEFAULT_DEAD_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The default time after which callers that wait for jobs ask the storage again, in case that the
+/// announcement of an end was lost.
+pub const DEFAULT_RESULT_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The maximum number of awaited jobs in one request. It is limited because the reply has their
+/// results, and because the request locks the rows of some backends.
+pub const MAX_WATCHED_JOBS: usize = 1000;
+
 /// The limits of a submission and of a result. They are the same for every backend.
 ///
 /// ```
@@ -84,6 +92,9 @@ pub struct Limits {
     pub batch_jobs: usize,
     /// The maximum age of an explicit id (default: [`DEFAULT_IDEMPOTENCY_WINDOW`]).
     pub idempotency_window: Duration,
+    /// The time after which callers that [wait](crate::JobQueue::wait) ask the storage again, at
+    /// least 1 ms (default: [`DEFAULT_RESULT_POLL_INTERVAL`]).
+    pub result_poll_interval: Duration,
 }
 
 impl Default for Limits {
@@ -94,6 +105,7 @@ impl Default for Limits {
             error_bytes: DEFAULT_MAX_ERROR_BYTES,
             batch_jobs: DEFAULT_MAX_BATCH_JOBS,
             idempotency_window: DEFAULT_IDEMPOTENCY_WINDOW,
+            result_poll_interval: DEFAULT_RESULT_POLL_INTERVAL,
         }
     }
 }
@@ -131,6 +143,14 @@ impl Limits {
     #[must_use]
     pub const fn idempotency_window(mut self, idempotency_window: Duration) -> Self {
         self.idempotency_window = idempotency_window;
+        self
+    }
+
+    /// Sets the time after which callers that [wait](crate::JobQueue::wait) ask the storage again.
+    /// All of them share one request. A longer time only delays callers whose wake-up was lost.
+    #[must_use]
+    pub const fn result_poll_interval(mut self, interval: Duration) -> Self {
+        self.result_poll_interval = interval;
         self
     }
 }

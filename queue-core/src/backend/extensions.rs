@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Audit, Backend, EnqueueSql, Inspect, Manage};
+use super::{Audit, Backend, EnqueueSql, Inspect, Manage, Watch};
 use crate::{Error, ErrorKind, Result};
 
 /// The extensions of a backend. `Some` declares that the backend implements all of that trait.
@@ -20,6 +20,8 @@ use crate::{Error, ErrorKind, Result};
 pub struct Extensions<'a> {
     /// Reads jobs.
     pub inspect: Option<&'a dyn Inspect>,
+    /// Returns and announces the ends of jobs.
+    pub watch: Option<&'a dyn Watch>,
     /// Accepts commands of operators.
     pub manage: Option<&'a dyn Manage>,
     /// Returns the raw rows to the conformance kit.
@@ -32,13 +34,20 @@ impl<'a> Extensions<'a> {
     /// No extension.
     #[must_use]
     pub const fn none() -> Self {
-        Self { inspect: None, manage: None, audit: None, enqueue_sql: None }
+        Self { inspect: None, watch: None, manage: None, audit: None, enqueue_sql: None }
     }
 
     /// Declares that the backend can read jobs.
     #[must_use]
     pub const fn inspect(mut self, inspect: &'a dyn Inspect) -> Self {
         self.inspect = Some(inspect);
+        self
+    }
+
+    /// Declares that the backend returns and announces the ends of jobs.
+    #[must_use]
+    pub const fn watch(mut self, watch: &'a dyn Watch) -> Self {
+        self.watch = Some(watch);
         self
     }
 
@@ -68,6 +77,7 @@ impl fmt::Debug for Extensions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Extensions")
             .field("inspect", &self.inspect.is_some())
+            .field("watch", &self.watch.is_some())
             .field("manage", &self.manage.is_some())
             .field("audit", &self.audit.is_some())
             .field("enqueue_sql", &self.enqueue_sql.is_some())

@@ -1,9 +1,13 @@
-//! The announcements of a transaction: ready jobs, waiting jobs and cancels.
+//! The announcements of a transaction: ready jobs, waiting jobs, cancels and ends.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::{JobId, JobSpec, QueueName, Timestamp};
+
+/// The maximum number of watched jobs that are named when they end. Their names fit into one
+/// notification of PostgreSQL. If there are more, the receiver asks for all jobs that it awaits.
+const MAX_FINISHED: usize = 100;
 
 /// Announces jobs of one queue and priority that are ready, or will be ready later.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +67,8 @@ impl Hint {
 pub struct WakeHints {
     levels: BTreeMap<Level, (Duration, Timestamp)>,
     pub(super) cancels: Vec<JobId>,
+    pub(super) finished: Vec<JobId>,
+    pub(super) more_finished: bool,
     pub(super) unknown: bool,
 }
 
@@ -104,6 +110,20 @@ impl WakeHints {
         self.cancels.push(job);
     }
 
+    /// Adds a [watched](super::Watch::watch) job that has ended.
+    pub fn add_finished(&mut self, job: JobId) {
+        if self.finished.len() < MAX_FINISHED {
+            self.finished.push(job);
+        } else {
+            self.more_finished = true;
+        }
+    }
+
+    /// Announces that watched jobs have ended that are not named.
+    pub fn add_more_finished(&mut self) {
+        self.more_finished = true;
+    }
+
     /// Announces an unknown change: every worker must look for ready jobs and cancels.
     pub fn add_unknown(&mut self) {
         self.unknown = true;
@@ -111,15 +131,36 @@ impl WakeHints {
 
     /// Adds the announcements of another transaction.
     pub fn append(&mut self, other: &Self) {
+        self.append_jobs(other);
+        self.append_ends(other);
+    }
+
+    /// Adds the announcements that concern workers.
+    pub(super) fn append_jobs(&mut self, other: &Self) {
         self.extend(other.hints());
         self.cancels.extend_from_slice(&other.cancels);
+        self.unknown |= other.unknown;
+    }
+
+    /// Adds the announcements that concern callers that wait for jobs.
+    pub(super) fn append_ends(&mut self, other: &Self) {
+        other.finished.iter().for_each(|job| self.add_finished(*job));
+        self.more_finished |= other.more_finished;
         self.unknown |= other.unknown;
     }
 
     /// Returns whether there is nothing to announce.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.levels.is_empty() && self.cancels.is_empty() && !self.unknown
+        !self.concerns_workers() && !self.concerns_waiters()
+    }
+
+    pub(super) fn concerns_workers(&self) -> bool {
+        !self.levels.is_empty() || !self.cancels.is_empty() || self.unknown
+    }
+
+    pub(super) const fn concerns_waiters(&self) -> bool {
+        !self.finished.is_empty() || self.more_finished || self.unknown
     }
 
     /// Returns one hint per queue and priority with ready jobs, for
@@ -140,6 +181,18 @@ impl WakeHints {
     #[must_use]
     pub fn cancels(&self) -> &[JobId] {
         &self.cancels
+    }
+
+    /// Returns the watched jobs that have ended.
+    #[must_use]
+    pub fn finished(&self) -> &[JobId] {
+        &self.finished
+    }
+
+    /// Returns whether watched jobs have ended that are not named.
+    #[must_use]
+    pub const fn has_more_finished(&self) -> bool {
+        self.more_finished
     }
 
     /// Returns whether an unknown change is announced.
@@ -196,10 +249,19 @@ mod tests {
         let mut more = WakeHints::from_iter([hint(0, 3, 0)]);
         let job = JobId::generate();
         more.add_cancel(job);
+        more.add_finished(job);
         more.add_unknown();
         assert!(WakeHints::new().is_empty() && !more.is_empty());
         hints.append(&more);
         assert_eq!(hints.ready(), [hint(0, 3, 0)]);
         assert_eq!((hints.cancels(), hints.is_unknown()), (&[job][..], true));
+        assert_eq!((hints.finished(), hints.has_more_finished()), (&[job][..], false));
+    }
+
+    #[test]
+    fn many_ends_are_not_named() {
+        let mut hints = WakeHints::new();
+        (0..=MAX_FINISHED).for_each(|_| hints.add_finished(JobId::generate()));
+        assert_eq!((hints.finished().len(), hints.has_more_finished()), (MAX_FINISHED, true));
     }
 }

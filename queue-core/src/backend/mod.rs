@@ -73,6 +73,7 @@ mod record_json;
 mod rescue;
 mod settle;
 mod wake;
+mod watch;
 mod worker;
 mod wrapper;
 
@@ -100,6 +101,7 @@ pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
 pub use rescue::{DEADLINE_PASSED_ERROR, WORKER_LOST_ERROR};
 pub use settle::{Completion, SettleRequest, Settled, Settlement, Verdict};
 pub use wake::{WakeHub, WakeReceiver, Wakes};
+pub use watch::{JobEnd, Watch};
 pub use worker::{Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest};
 pub use wrapper::Wrapper;
 
@@ -343,6 +345,7 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// - An inserted job that waits for its time is announced with the time until it is due.
     /// - A running job is announced if its cancel was requested with
     ///   [`Signal`](IfRunning::Signal), and only then.
+    /// - A job that ends is announced if it is [watched](Watch::watch), and only then.
     /// - [`Wakes::unknown`] may replace any number of announcements.
     fn subscribe(&self) -> WakeReceiver;
 

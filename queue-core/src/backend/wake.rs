@@ -1,4 +1,4 @@
-//! Wake-ups of workers.
+//! Wake-ups of workers, and of callers that wait for jobs.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -21,7 +21,11 @@ pub struct Wakes {
     pub due_in: Option<Duration>,
     /// Running jobs whose cancel was requested.
     pub cancels: Vec<JobId>,
-    /// An unknown change: the receiver must look for ready jobs and cancels itself.
+    /// [Watched](super::Watch::watch) jobs that have ended.
+    pub finished: Vec<JobId>,
+    /// More watched jobs have ended than are named.
+    pub more_finished: bool,
+    /// An unknown change: the receiver must look for ready jobs, cancels and ends itself.
     pub unknown: bool,
 }
 
@@ -37,20 +41,53 @@ impl From<WakeHints> for Wakes {
     fn from(hints: WakeHints) -> Self {
         let ready = hints.ready();
         let due_in = hints.hints().skip(ready.len()).map(|hint| hint.due_in).min();
-        Self { ready, due_in, cancels: hints.cancels, unknown: hints.unknown }
+        let WakeHints { cancels, finished, more_finished, unknown, .. } = hints;
+        Self { ready, due_in, cancels, finished, more_finished, unknown }
     }
 }
 
 #[derive(Default)]
 struct Mailbox {
-    pending: Mutex<WakeHints>,
+    pending: Mutex<Pending>,
     arrived: Notify,
 }
 
+#[derive(Default)]
+struct Pending {
+    hints: WakeHints,
+    topic: Topic,
+}
+
+/// The announcements that a receiver gets.
+#[derive(Default, Clone, Copy)]
+enum Topic {
+    #[default]
+    All,
+    Jobs,
+    Ends,
+}
+
 impl Mailbox {
-    fn post(&self, change: impl FnOnce(&mut WakeHints)) {
-        change(&mut lock(&self.pending));
-        self.arrived.notify_one();
+    fn post(&self, hints: &WakeHints) {
+        let mut pending = lock(&self.pending);
+        let concerned = match pending.topic {
+            Topic::All => {
+                pending.hints.append(hints);
+                true
+            }
+            Topic::Jobs => {
+                pending.hints.append_jobs(hints);
+                hints.concerns_workers()
+            }
+            Topic::Ends => {
+                pending.hints.append_ends(hints);
+                hints.concerns_waiters()
+            }
+        };
+        drop(pending);
+        if concerned {
+            self.arrived.notify_one();
+        }
     }
 }
 
@@ -93,37 +130,32 @@ impl WakeHub {
     /// Announces jobs that are ready, or will be ready later. Call it after the commit.
     pub fn announce(&self, hints: &[Hint]) {
         if !hints.is_empty() {
-            self.each(|pending| pending.extend(hints.iter().cloned()));
+            self.announce_all(&hints.iter().cloned().collect());
         }
     }
 
     /// Announces running jobs whose cancel was requested. Call it after the commit.
     pub fn announce_cancels(&self, jobs: &[JobId]) {
         if !jobs.is_empty() {
-            self.each(|pending| pending.cancels.extend_from_slice(jobs));
+            let mut hints = WakeHints::new();
+            hints.cancels.extend_from_slice(jobs);
+            self.announce_all(&hints);
         }
     }
 
     /// Announces all hints that a transaction collected. Call it after the commit.
     pub fn announce_all(&self, hints: &WakeHints) {
         if !hints.is_empty() {
-            self.each(|pending| pending.append(hints));
+            lock(&self.0)
+                .retain(|mailbox| mailbox.upgrade().inspect(|mailbox| mailbox.post(hints)).is_some());
         }
     }
 
     /// Announces an unknown change.
     pub fn announce_unknown(&self) {
-        self.each(|pending| pending.unknown = true);
-    }
-
-    fn each(&self, change: impl Fn(&mut WakeHints)) {
-        lock(&self.0).retain(|mailbox| match mailbox.upgrade() {
-            Some(mailbox) => {
-                mailbox.post(&change);
-                true
-            }
-            None => false,
-        });
+        let mut hints = WakeHints::new();
+        hints.add_unknown();
+        self.announce_all(&hints);
     }
 }
 
@@ -137,6 +169,25 @@ impl fmt::Debug for WakeHub {
 pub struct WakeReceiver(Arc<Mailbox>);
 
 impl WakeReceiver {
+    /// Makes it receive only the announcements that concern workers: ready jobs, cancels and
+    /// unknown changes. The ends of watched jobs then do not wake its caller.
+    #[must_use]
+    pub fn only_jobs(self) -> Self {
+        self.only(Topic::Jobs)
+    }
+
+    /// Makes it receive only the announcements that concern callers that wait for jobs: the ends of
+    /// watched jobs, and unknown changes.
+    #[must_use]
+    pub fn only_ends(self) -> Self {
+        self.only(Topic::Ends)
+    }
+
+    fn only(self, topic: Topic) -> Self {
+        lock(&self.0.pending).topic = topic;
+        self
+    }
+
     /// Waits for an announcement, then takes all of them.
     ///
     /// # Cancellation
@@ -153,7 +204,7 @@ impl WakeReceiver {
 
     /// Takes the current announcements without waiting.
     pub fn take(&mut self) -> Wakes {
-        std::mem::take(&mut *lock(&self.0.pending)).into()
+        std::mem::take(&mut lock(&self.0.pending).hints).into()
     }
 }
 
@@ -188,6 +239,21 @@ mod tests {
         assert_eq!(wakes.ready, [hint(0, 5, Duration::ZERO), hint(1, 8, Duration::ZERO)]);
         assert_eq!(wakes.due_in, Some(later));
         assert!(receiver.take().is_empty());
+    }
+
+    #[test]
+    fn receiver_of_a_topic_is_woken_only_for_it() {
+        let hub = WakeHub::new();
+        let (mut jobs, mut ends) = (hub.subscribe().only_jobs(), hub.subscribe().only_ends());
+        let job = JobId::generate();
+        let mut end = WakeHints::new();
+        end.add_finished(job);
+        hub.announce_all(&end);
+        assert_eq!((jobs.take(), ends.take().finished), (Wakes::default(), vec![job]));
+        hub.announce_cancels(&[job]);
+        assert_eq!((jobs.take().cancels, ends.take()), (vec![job], Wakes::default()));
+        hub.announce_unknown();
+        assert!(jobs.take().unknown && ends.take().unknown);
     }
 
     #[test]

@@ -60,6 +60,6 @@ impl Store {
         let run_at = *spec.run_at.get_or_insert(now);
         let state = if run_at <= now { LiveState::Ready } else { LiveState::Scheduled };
         self.jobs.insert(id, Job { spec, created_at: now });
-        self.insert_live(id, Live { state, run_at, attempt: 0, cancel_wanted: false });
+        self.insert_live(id, Live { state, run_at, attempt: 0, cancel_wanted: false, is_watched: false });
     }
 }

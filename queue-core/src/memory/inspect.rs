@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::store::Store;
-use crate::backend::{JobRecord, ListRequest, NextReady};
+use crate::backend::{JobEnd, JobRecord, ListRequest, NextReady};
 use crate::{JobId, QueueName};
 
 impl Store {
@@ -39,6 +39,16 @@ impl Store {
                 errors,
             })
         })
+    }
+
+    /// Returns how a job ended, or marks it so that its end is announced.
+    pub(super) fn watch(&mut self, id: JobId) -> Option<JobEnd> {
+        if let Some(live) = self.live.get_mut(&id) {
+            live.is_watched = true;
+            return None;
+        }
+        let Some(outcome) = self.outcomes.get(&id) else { return Some(JobEnd::Gone) };
+        JobEnd::of(outcome.state, outcome.result.clone(), outcome.error.clone())
     }
 
     /// Returns the first ready job of each kind in each queue. It reads all ready jobs, which a

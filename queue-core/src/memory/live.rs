@@ -10,6 +10,8 @@ pub(super) struct Live {
     /// A cancel was requested. This outlives the lease, because otherwise a rescue would undo the
     /// cancel.
     pub(super) cancel_wanted: bool,
+    /// Its end is announced.
+    pub(super) is_watched: bool,
 }
 
 /// The states of an unfinished job.

@@ -20,10 +20,10 @@ use async_trait::async_trait;
 
 use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
     LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
     ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
-    WakeReceiver,
+    WakeReceiver, Watch,
 };
 use crate::poison::ignore_poison;
 use crate::{JobId, QueueName, Result, Timestamp};
@@ -135,7 +135,7 @@ impl Backend for MemoryBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).manage(self).audit(self)
+        Extensions::none().inspect(self).watch(self).manage(self).audit(self)
     }
 }
 
@@ -171,6 +171,14 @@ impl Inspect for MemoryBackend {
 
     async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
         Ok(self.lock().next_ready(queues))
+    }
+}
+
+#[async_trait]
+impl Watch for MemoryBackend {
+    async fn watch(&self, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        let mut store = self.lock();
+        Ok(jobs.iter().map(|id| store.watch(*id)).collect())
     }
 }
 

@@ -121,6 +121,9 @@ impl Store {
         let (Some(job), Some(live)) = (self.jobs.get(&id), self.live.remove(&id)) else { return };
         self.index.remove(&job.spec, &live);
         self.index.add_finished(ending.state, (now, id));
+        if live.is_watched {
+            self.hints.add_finished(id);
+        }
         let outcome = Outcome {
             state: ending.state,
             finished_at: now,

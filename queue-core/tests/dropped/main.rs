@@ -6,6 +6,7 @@
 mod enqueuing;
 mod handlers;
 mod helpers;
+mod waiting;
 mod yielding;
 
 use queue_core::testing::drop_after;

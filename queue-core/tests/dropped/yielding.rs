@@ -1,8 +1,10 @@
 //! A backend that yields before and after each request, so that a test can drop the request there.
 
 use async_trait::async_trait;
-use queue_core::backend::{CancelReply, CancelRequest, InsertReply, InsertRequest, Wrapper};
-use queue_core::{Backend, MemoryBackend, Result};
+use queue_core::backend::{
+    CancelReply, CancelRequest, Extensions, InsertReply, InsertRequest, JobEnd, Watch, Wrapper,
+};
+use queue_core::{Backend, JobId, MemoryBackend, Result};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct YieldingBackend(pub(crate) MemoryBackend);
@@ -36,5 +38,18 @@ impl Wrapper for YieldingBackend {
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
         self.yield_around(self.0.cancel(request)).await
+    }
+
+    fn extensions(&self) -> Extensions<'_> {
+        let mut extensions = self.0.extensions();
+        extensions.watch = Some(self);
+        extensions
+    }
+}
+
+#[async_trait]
+impl Watch for YieldingBackend {
+    async fn watch(&self, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        self.yield_around(self.0.watch(jobs)).await
     }
 }

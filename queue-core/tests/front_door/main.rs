@@ -6,6 +6,7 @@ mod errors;
 mod handlers;
 mod log;
 mod requests;
+mod results;
 mod retries;
 mod tasks;
 mod workers;

@@ -20,7 +20,7 @@ use crate::{ClaimId, QueueName, WorkerId};
 /// Claims until the worker shuts down. Ends only once the reply to each claim is known.
 pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>) {
     let Some(changes) = backend.claims.take_receiver() else { return };
-    let wakes = backend.backend.subscribe();
+    let wakes = backend.backend.subscribe().only_jobs();
     let planner = Planner::new(backend.queues.clone(), worker.settings.clone(), worker.now());
     let outage = Outage::new(&worker, "claim");
     ClaimLoop { worker: &worker, backend: &backend, planner, wakes, changes, outage }.run().await;
