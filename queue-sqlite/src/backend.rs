@@ -216,7 +216,7 @@ impl Backend for SqliteBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).manage(self).audit(self).enqueue_sql(self)
+        Extensions::none().inspect(self).watch(self).manage(self).audit(self).enqueue_sql(self)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning, WakeHints};
 use queue_core::{JobId, JobState, Timestamp};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 
 use crate::error::{Outcome, corrupt};
 use crate::finish::{Finish, finish};
@@ -24,17 +24,18 @@ impl Request for CancelRequest {
 
     fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<Vec<CancelReply>> {
         let now = time(self.now);
-        self.jobs.iter().map(|job| cancel(&session.connection, now, *job, self.if_running, hints)).collect()
+        self.jobs.iter().map(|job| cancel(session, now, *job, self.if_running, hints)).collect()
     }
 }
 
 fn cancel(
-    connection: &Connection,
+    session: &Session,
     now: Timestamp,
     job: JobId,
     if_running: IfRunning,
     hints: &mut WakeHints,
 ) -> Outcome<CancelReply> {
+    let Session { connection, watched, .. } = session;
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row::has_ties(row, 3)?));
     let found = connection.prepare_cached(READ)?.query_row([job.to_bytes()], read).optional()?;
     let Some((seq, state, attempt, has_ties)): Option<(i64, Option<i64>, Option<u32>, bool)> = found else {
@@ -47,7 +48,7 @@ fn cancel(
             let attempt = attempt.unwrap_or_default();
             let (state, claim, error, result) = (JobState::Cancelled, None, None, None);
             let finished = Finish { seq, state, attempt, claim, error, result, has_ties };
-            finish(connection, now, &[finished])?;
+            finish(connection, watched, now, &[finished], hints)?;
             Ok(CancelReply::Cancelled)
         }
         JobState::Running => {

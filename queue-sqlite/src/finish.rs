@@ -3,11 +3,13 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use queue_core::backend::WakeHints;
 use queue_core::{JobState, Timestamp, saturating_micros};
 use rusqlite::Connection;
 
 use crate::error::{Outcome, corrupt};
 use crate::lists::{Insert, array};
+use crate::watched_jobs::WatchedJobs;
 use crate::{state, unique_keys};
 
 const OUTCOME_COLUMNS: usize = 7;
@@ -42,7 +44,13 @@ pub(crate) struct AttemptFailure<'a> {
 }
 
 /// Moves jobs from the live rows to the outcomes.
-pub(crate) fn finish(connection: &Connection, now: Timestamp, jobs: &[Finish<'_>]) -> Outcome<()> {
+pub(crate) fn finish(
+    connection: &Connection,
+    watched: &WatchedJobs,
+    now: Timestamp,
+    jobs: &[Finish<'_>],
+    hints: &mut WakeHints,
+) -> Outcome<()> {
     if jobs.is_empty() {
         return Ok(());
     }
@@ -59,6 +67,7 @@ pub(crate) fn finish(connection: &Connection, now: Timestamp, jobs: &[Finish<'_>
         statement.raw_bind_parameter(from + 5, job.error)?;
         statement.raw_bind_parameter(from + 6, job.result)
     })?;
+    watched.announce(jobs.iter().map(|job| job.seq), hints);
     let tied: Vec<i64> = jobs.iter().filter(|job| job.has_ties).map(|job| job.seq).collect();
     if tied.is_empty() { Ok(()) } else { unique_keys::release(connection, &tied, now) }
 }

@@ -56,6 +56,8 @@ mod unique_keys;
 mod unwritable;
 mod url;
 mod wake;
+mod watch;
+mod watched_jobs;
 mod worker;
 mod writer;
 

@@ -94,6 +94,13 @@ const PLANS: &[(&str, &[&str])] = &[
         include_str!("sql/workers_without_leases.sql"),
         &["SEARCH queue_workers USING COVERING INDEX queue_workers_watched (state=?)"],
     ),
+    (
+        include_str!("sql/watch_read.sql"),
+        &[
+            "SEARCH j USING COVERING INDEX sqlite_autoindex_queue_jobs_1 (id=?)",
+            "SEARCH o USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+        ],
+    ),
     (include_str!("sql/worker_lose.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
     (include_str!("sql/worker_lost_done.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),
     (include_str!("sql/prune_workers.sql"), &["SEARCH queue_workers USING INTEGER PRIMARY KEY (rowid=?)"]),

@@ -127,7 +127,7 @@ fn lease(row: &rusqlite::Row<'_>) -> Outcome<Lease> {
 }
 
 fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &str) -> Outcome<Rescued> {
-    let Session { connection, names, .. } = session;
+    let Session { connection, names, watched, .. } = session;
     let mut done = Rescued::default();
     let mut finished = Vec::new();
     let mut failures = Vec::with_capacity(leases.len());
@@ -147,6 +147,6 @@ fn take_back(session: &mut Session, now: Timestamp, leases: &[Lease], error: &st
     }
     done.died += u64::try_from(finished.len()).unwrap_or(u64::MAX);
     record_failures(connection, now, &failures)?;
-    finish(connection, now, &finished)?;
+    finish(connection, watched, now, &finished, &mut done.hints)?;
     Ok(done)
 }

@@ -71,7 +71,7 @@ fn settle(
     now: Timestamp,
     settlements: &[Settlement],
 ) -> Outcome<(Vec<Settled>, WakeHints)> {
-    let Session { connection, names, row_cache, .. } = session;
+    let Session { connection, names, row_cache, watched, .. } = session;
     let leases = leases(connection, row_cache, settlements)?;
     let mut changes = Changes::default();
     let mut settled = Vec::with_capacity(settlements.len());
@@ -85,7 +85,7 @@ fn settle(
         });
     }
     record_failures(connection, now, &changes.failures)?;
-    finish(connection, now, &changes.finished)?;
+    finish(connection, watched, now, &changes.finished, &mut changes.hints)?;
     Ok((settled, changes.hints))
 }
 

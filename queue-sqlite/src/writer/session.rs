@@ -14,6 +14,7 @@ use crate::row_cache::RowCache;
 use crate::transaction;
 use crate::unwritable::Unwritable;
 use crate::wake::data_version;
+use crate::watched_jobs::WatchedJobs;
 
 /// The writing connection and its caches.
 ///
@@ -36,6 +37,7 @@ pub(crate) struct Session {
     pub(crate) sweep_position: SweepPosition,
     pub(crate) damaged: Damaged,
     pub(crate) unwritable: Unwritable,
+    pub(crate) watched: WatchedJobs,
     /// Whether jobs became ready here after a claim that found fewer than its limit. Only a hint,
     /// which saves a read before a transaction. Both read the tables.
     pub(crate) may_have_ready_jobs: bool,
@@ -63,6 +65,7 @@ impl Session {
             sweep_position: SweepPosition::default(),
             damaged: Damaged::default(),
             unwritable: Unwritable::default(),
+            watched: WatchedJobs::default(),
             may_have_ready_jobs: false,
         }
     }
