@@ -1,12 +1,12 @@
 -- Q9: cancels jobs that have not started. Returns the state of each other job: running, a final
 -- state, or NULL if the job does not exist. With p_signal, it also requests the cancel of running
--- jobs from their workers.
+-- jobs from their workers. Also returns whether a job that it cancelled is watched.
 --
 -- Locks the jobs first, in the order of the ids, and reads the states in a later statement. If a
 -- job was inserted between the two, the caller must retry the whole call, because that job was
 -- neither cancelled nor marked.
 CREATE OR REPLACE FUNCTION {schema}.cancel(p_now timestamptz, p_jobs uuid[], p_signal boolean)
-RETURNS TABLE (place bigint, is_cancelled_now boolean, state text)
+RETURNS TABLE (place bigint, is_cancelled_now boolean, state text, is_watched boolean)
 LANGUAGE plpgsql {function_settings}
 AS $$
 #variable_conflict use_column
@@ -15,6 +15,7 @@ DECLARE
     v_locked uuid[];
     v_cancelled uuid[];
     v_tied uuid[];
+    v_watched uuid[];
     v_is_new boolean;
 BEGIN
     v_locked := ARRAY(SELECT l.id FROM live l WHERE l.id = ANY (p_jobs) ORDER BY l.id FOR UPDATE);
@@ -26,17 +27,18 @@ BEGIN
         INSERT INTO outcomes (id, finished_at, attempt, state)
         SELECT id, v_now, attempt, 'cancelled' FROM ended
     )
-    SELECT array_agg(ended.id), array_agg(ended.id) FILTER (WHERE ended.ties IS NOT NULL)
-    INTO v_cancelled, v_tied FROM ended;
+    SELECT array_agg(ended.id), array_agg(ended.id) FILTER (WHERE ended.ties & 1 = 1),
+        array_agg(ended.id) FILTER (WHERE ended.ties & 2 = 2)
+    INTO v_cancelled, v_tied, v_watched FROM ended;
     IF v_tied IS NOT NULL THEN
         PERFORM release_keys(v_now, v_tied);
     END IF;
     IF p_signal THEN
         UPDATE live l SET cancel_requested = true WHERE l.id = ANY (p_jobs) AND l.state = 'running';
     END IF;
-    FOR place, is_cancelled_now, state, v_is_new IN
+    FOR place, is_cancelled_now, state, is_watched, v_is_new IN
         SELECT s.place, s.job = ANY (coalesce(v_cancelled, '{}')), coalesce(l.state, o.state)::text,
-            l.id IS NOT NULL AND l.id <> ALL (v_locked)
+            s.job = ANY (coalesce(v_watched, '{}')), l.id IS NOT NULL AND l.id <> ALL (v_locked)
         FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
         LEFT JOIN live l ON l.id = ANY (p_jobs) AND l.id = s.job
         LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job

@@ -1,7 +1,7 @@
 -- Q7, Q8, Q11, Q14: does the parts of maintenance in one transaction. Skips a part with a limit of
--- zero. Returns: one row per level with newly ready jobs; one row per job or worker with a row that
--- could not be written. The last row has the counts, the position at which pruning continues, and
--- the time when the next waiting job is due.
+-- zero. Returns: one row per level with newly ready jobs; one row per watched job that is dead; one
+-- row per job or worker with a row that could not be written. The last row has the counts, the
+-- position at which pruning continues, and the time when the next waiting job is due.
 CREATE OR REPLACE FUNCTION {schema}.maintain(
     p_now timestamptz,
     p_worker uuid,
@@ -18,7 +18,7 @@ CREATE OR REPLACE FUNCTION {schema}.maintain(
 ) RETURNS TABLE (
     queue text, priority smallint, run_at timestamptz, promoted bigint, workers_lost bigint,
     rescued bigint, died bigint, pruned bigint, next uuid, due_at timestamptz, now timestamptz,
-    passed_over uuid, is_worker boolean, fault text
+    passed_over uuid, is_worker boolean, fault text, finished uuid
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -58,10 +58,12 @@ BEGIN
             v_workers_lost := v_workers_lost + v_part.workers_lost;
             v_rescued := v_rescued + v_part.rescued;
             v_died := v_died + v_part.died;
-            IF v_part.queue IS NOT NULL OR v_part.passed_over IS NOT NULL THEN
+            IF v_part.queue IS NOT NULL OR v_part.passed_over IS NOT NULL
+                OR v_part.finished IS NOT NULL THEN
                 queue := v_part.queue;
                 priority := v_part.priority;
                 run_at := v_part.run_at;
+                finished := v_part.finished;
                 passed_over := v_part.passed_over;
                 is_worker := v_part.is_worker;
                 fault := v_part.fault;
@@ -81,6 +83,7 @@ BEGIN
                 v_next := v_part.next;
             ELSE
                 queue := NULL;
+                finished := NULL;
                 passed_over := v_part.passed_over;
                 is_worker := v_part.is_worker;
                 fault := v_part.fault;
@@ -91,6 +94,6 @@ BEGIN
     RETURN QUERY
     SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_promoted, v_workers_lost, v_rescued,
         v_died, v_pruned, v_next,
-        next_due(), v_now, NULL::uuid, NULL::boolean, NULL::text;
+        next_due(), v_now, NULL::uuid, NULL::boolean, NULL::text, NULL::uuid;
 END
 $$;

@@ -4,14 +4,13 @@
 --
 -- Locks the row of a worker and checks its expiry under the lock before it changes any of its jobs.
 -- An earlier heartbeat therefore saves the worker. While a claim of the worker runs, the worker is
--- skipped. Returns: one row per level with newly ready jobs; one row per job or worker that could
--- not be written; a last row with the counts.
+-- skipped. Returns: one row per level with newly ready jobs; one row per watched job that is dead;
+-- one row per job or worker that could not be written; a last row with the counts.
 CREATE OR REPLACE FUNCTION {schema}.rescue(p_now timestamptz, p_worker uuid, p_limit integer,
     p_without uuid[])
 RETURNS TABLE (
     queue text, priority smallint, run_at timestamptz, workers_lost bigint, rescued bigint,
-    died bigint, passed_over uuid,
-    is_worker boolean, fault text
+    died bigint, finished uuid, passed_over uuid, is_worker boolean, fault text
 )
 LANGUAGE plpgsql {function_settings}
 AS $$
@@ -39,8 +38,7 @@ BEGIN
                     v_workers_lost := v_workers_lost + 1;
                 ELSE
                     RETURN QUERY SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint,
-                        0::bigint, 0::bigint,
-                        v_written.worker, true, v_written.fault;
+                        0::bigint, 0::bigint, NULL::uuid, v_written.worker, true, v_written.fault;
                 END IF;
             END LOOP;
             v_lost := ARRAY(
@@ -66,16 +64,16 @@ BEGIN
             LIMIT p_limit - cardinality(v_of_lost)
         );
         RETURN QUERY
-        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, false,
-            t.fault
+        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.finished,
+            t.passed_over, false, t.fault
         FROM take_back_each(v_now, v_of_lost, {worker_lost_error}) t;
         RETURN QUERY
-        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.passed_over, false,
-            t.fault
+        SELECT t.queue, t.priority, t.run_at, 0::bigint, t.rescued, t.died, t.finished,
+            t.passed_over, false, t.fault
         FROM take_back_each(v_now, v_overdue, {deadline_passed_error}) t;
         RETURN QUERY
         SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, 0::bigint, 0::bigint,
-            w.worker, true, w.fault
+            NULL::uuid, w.worker, true, w.fault
         FROM write_workers(ARRAY(
             SELECT e.id FROM unnest(v_lost) WITH ORDINALITY e (id, number)
             WHERE (
@@ -87,7 +85,7 @@ BEGIN
     END IF;
     RETURN QUERY
     SELECT NULL::text, NULL::smallint, NULL::timestamptz, v_workers_lost, 0::bigint, 0::bigint,
-        NULL::uuid, NULL::boolean, NULL::text;
+        NULL::uuid, NULL::uuid, NULL::boolean, NULL::text;
 END
 $$;
 
@@ -95,7 +93,7 @@ $$;
 -- returns those that cannot be written with the cause.
 CREATE OR REPLACE FUNCTION {schema}.take_back_each(p_now timestamptz, p_jobs uuid[], p_error text)
 RETURNS TABLE (queue text, priority smallint, run_at timestamptz, rescued bigint, died bigint,
-    passed_over uuid, fault text)
+    finished uuid, passed_over uuid, fault text)
 LANGUAGE plpgsql {function_settings}
 AS $$
 #variable_conflict use_column
@@ -122,7 +120,7 @@ BEGIN
                 RAISE;
             END IF;
             RETURN QUERY SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, 0::bigint,
-                v_job, SQLERRM;
+                NULL::uuid, v_job, SQLERRM;
         END;
     END LOOP;
 END
@@ -131,15 +129,17 @@ $$;
 -- Q7, Q11: takes back these leases, which the caller has locked. A job with attempts left is ready
 -- again with its run_at unchanged; any other is dead. No claim is kept, because the lost one did
 -- not finish the job: its settle must return that the lease is lost. Returns one row per level with
--- newly ready jobs, and a last row with the number of jobs that died.
+-- newly ready jobs, one per watched job that is dead, and a last row with the number of dead jobs.
 CREATE OR REPLACE FUNCTION {schema}.take_back(p_now timestamptz, p_jobs uuid[], p_error text)
-RETURNS TABLE (queue text, priority smallint, run_at timestamptz, rescued bigint, died bigint)
+RETURNS TABLE (queue text, priority smallint, run_at timestamptz, rescued bigint, died bigint,
+    finished uuid)
 LANGUAGE plpgsql {function_settings}
 AS $$
 #variable_conflict use_column
 DECLARE
     v_died bigint;
     v_tied uuid[];
+    v_watched uuid[];
 BEGIN
     WITH ended AS (
         DELETE FROM live l WHERE l.id = ANY (p_jobs) AND l.attempt > l.max_retries
@@ -153,9 +153,16 @@ BEGIN
         INSERT INTO outcomes (id, finished_at, attempt, state, error)
         SELECT id, p_now, attempt, 'dead', p_error FROM ended
     )
-    SELECT count(*), array_agg(id) FILTER (WHERE ties IS NOT NULL) INTO v_died, v_tied FROM ended;
+    SELECT count(*), array_agg(id) FILTER (WHERE ties & 1 = 1),
+        array_agg(id) FILTER (WHERE ties & 2 = 2)
+    INTO v_died, v_tied, v_watched FROM ended;
     IF v_tied IS NOT NULL THEN
         PERFORM release_keys(p_now, v_tied);
+    END IF;
+    IF v_watched IS NOT NULL THEN
+        RETURN QUERY
+        SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, 0::bigint, w.job
+        FROM unnest(v_watched) AS w (job);
     END IF;
 
     RETURN QUERY
@@ -173,9 +180,11 @@ BEGIN
         ON CONFLICT (job, attempt) DO UPDATE SET at = excluded.at, duration = NULL,
             worker = excluded.worker, error = excluded.error
     )
-    SELECT moved.queue, moved.priority, min(moved.run_at), count(*), 0::bigint FROM moved
+    SELECT moved.queue, moved.priority, min(moved.run_at), count(*), 0::bigint, NULL::uuid
+    FROM moved
     GROUP BY moved.queue, moved.priority;
 
-    RETURN QUERY SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, v_died;
+    RETURN QUERY
+    SELECT NULL::text, NULL::smallint, NULL::timestamptz, 0::bigint, v_died, NULL::uuid;
 END
 $$;

@@ -2,9 +2,10 @@
 -- statement that completes a job also stores its result. Verdicts: complete, retry, bury, snooze,
 -- cancel, release; NULL means complete for all jobs.
 --
--- Returns one row per unfinished job with its state and the place of its settlement in the list. If
--- any settlement changed nothing, also returns one row per settlement. That has the state in which
--- its claim finished the job (NULL: the lease was lost).
+-- Returns one row per unfinished job with its state and the place of its settlement in the list,
+-- and one per watched job that has ended, in which `ends` is NULL. If any settlement changed
+-- nothing, also returns one row per settlement. That has the state in which its claim finished the
+-- job (NULL: the lease was lost).
 CREATE OR REPLACE FUNCTION {schema}.settle(
     p_now timestamptz,
     p_jobs uuid[],
@@ -24,6 +25,7 @@ DECLARE
     v_ended bigint;
     v_moved bigint := 0;
     v_tied uuid[];
+    v_watched uuid[];
 BEGIN
     IF p_verdicts IS NULL THEN
         WITH ended AS (
@@ -35,7 +37,9 @@ BEGIN
             INSERT INTO outcomes (id, finished_at, claim, attempt, state, result)
             SELECT id, v_now, claim, attempt, 'completed', result FROM ended
         )
-        SELECT count(*), array_agg(id) FILTER (WHERE ties IS NOT NULL) INTO v_ended, v_tied
+        SELECT count(*), array_agg(id) FILTER (WHERE ties & 1 = 1),
+            array_agg(id) FILTER (WHERE ties & 2 = 2)
+        INTO v_ended, v_tied, v_watched
         FROM ended;
     ELSE
         -- Takes all locks in the order of the ids. Otherwise the statements below take them in two
@@ -68,7 +72,9 @@ BEGIN
                 text, result
             FROM ended
         )
-        SELECT count(*), array_agg(id) FILTER (WHERE ties IS NOT NULL) INTO v_ended, v_tied
+        SELECT count(*), array_agg(id) FILTER (WHERE ties & 1 = 1),
+            array_agg(id) FILTER (WHERE ties & 2 = 2)
+        INTO v_ended, v_tied, v_watched
         FROM ended;
 
         RETURN QUERY
@@ -112,6 +118,13 @@ BEGIN
 
     IF v_tied IS NOT NULL THEN
         PERFORM release_keys(v_now, v_tied);
+    END IF;
+    IF v_watched IS NOT NULL THEN
+        RETURN QUERY
+        SELECT s.place, NULL::boolean, NULL::text, NULL::text, NULL::smallint, NULL::timestamptz,
+            v_now
+        FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
+        JOIN unnest(v_watched) AS w (job) ON w.job = s.job;
     END IF;
 
     IF v_ended + v_moved < cardinality(p_jobs) THEN

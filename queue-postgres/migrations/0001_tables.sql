@@ -54,8 +54,8 @@ CREATE TABLE {schema}.live (
     deadline         timestamptz,
     progress_done    numeric,
     progress_total   numeric,
-    -- What must be done when the job ends: 1 if it holds a unique key. NULL for most jobs, so that
-    -- a settle finds the others without a join.
+    -- What must be done when the job ends: 1 if it holds a unique key, plus 2 if its end must be
+    -- announced. NULL for most jobs, so that a settle finds the others without a join.
     ties             smallint
 ) WITH (
     -- Each job leaves a few dead rows, which must be removed before they are many.

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, EnqueueSql,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
     LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
     ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, SqlTarget, Stored, WakeHints,
-    WakeHub, WakeReceiver,
+    WakeHub, WakeReceiver, Watch,
 };
 use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
 
@@ -25,7 +25,7 @@ use crate::tls::Tls;
 use crate::wake::{ListenerConfig, LocalWaker, listen, notify, poll};
 use crate::{
     audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, transaction,
-    worker,
+    watch, worker,
 };
 
 /// Jobs in a PostgreSQL database, which any number of processes and machines may share.
@@ -227,7 +227,7 @@ impl Backend for PostgresBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).manage(self).audit(self).enqueue_sql(self)
+        Extensions::none().inspect(self).watch(self).manage(self).audit(self).enqueue_sql(self)
     }
 }
 
@@ -272,6 +272,14 @@ impl EnqueueSql for PostgresBackend {
 
     fn wake(&self, hints: &WakeHints) {
         self.0.core.waker.wake(hints.clone());
+    }
+}
+
+#[async_trait]
+impl Watch for PostgresBackend {
+    async fn watch(&self, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        let jobs = jobs.to_vec();
+        self.run(|core| async move { watch::watch(&core, &jobs).await }).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cancels jobs.
 
-use queue_core::backend::{CancelReply, CancelRequest, IfRunning};
-use queue_core::{JobId, JobState, Result};
+use queue_core::backend::{CancelReply, CancelRequest, IfRunning, WakeHints};
+use queue_core::{JobState, Result};
 use tokio_postgres::Row;
 
 use crate::core::Core;
@@ -25,12 +25,22 @@ async fn try_cancel(core: &Core, request: &CancelRequest) -> Outcome<Vec<CancelR
         return Err(corrupt(format!("{} replies for {} jobs", rows.len(), jobs.len())));
     }
     let replies: Vec<CancelReply> = rows.iter().map(reply).collect::<Outcome<_>>()?;
-    if signals {
-        let is_running = |(_, reply): &(&JobId, &CancelReply)| **reply == CancelReply::Running;
-        let running = request.jobs.iter().zip(&replies).filter(is_running).map(|(job, _)| *job);
-        core.waker.cancels(running);
-    }
+    core.waker.wake(hints(request, &rows, &replies)?);
     Ok(replies)
+}
+
+/// The running jobs whose cancel is requested, and the watched jobs that have ended.
+fn hints(request: &CancelRequest, rows: &[Row], replies: &[CancelReply]) -> Outcome<WakeHints> {
+    let mut hints = WakeHints::new();
+    for ((job, row), reply) in request.jobs.iter().zip(rows).zip(replies) {
+        if *reply == CancelReply::Running && request.if_running == IfRunning::Signal {
+            hints.add_cancel(*job);
+        }
+        if row::get(row, 2)? {
+            hints.add_finished(*job);
+        }
+    }
+    Ok(hints)
 }
 
 fn reply(row: &Row) -> Result<CancelReply, Fault> {

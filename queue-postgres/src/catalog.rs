@@ -68,6 +68,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("insert_unique_jobs", INSERT, ENQUEUER),
     function("known_jobs", "uuid[], text[]", ENQUEUER),
     function("cancel", "timestamptz, uuid[], boolean", Callers::Roles(&[Rights::Enqueuer, Rights::Operator])),
+    function("watch", "uuid[]", ENQUEUER),
     function("register", "timestamptz, uuid, text, interval", WORKER),
     function("heartbeat", "timestamptz, uuid, uuid[], uuid[], text[], text[]", WORKER),
     function("retire", "uuid", WORKER),

@@ -42,6 +42,7 @@ mod transaction;
 mod types;
 mod url;
 mod wake;
+mod watch;
 mod worker;
 
 #[doc = include_str!("../docs/postgres-enqueue.md")]

@@ -2,7 +2,7 @@
 
 use std::sync::MutexGuard;
 
-use queue_core::backend::{Hint, MaintainReply, MaintainRequest, Prune, ignore_poison};
+use queue_core::backend::{Hint, MaintainReply, MaintainRequest, Prune, WakeHints, ignore_poison};
 use queue_core::{JobId, Result, WorkerId};
 use tokio_postgres::Row;
 
@@ -19,8 +19,9 @@ pub(crate) async fn maintain(core: &Core, request: &MaintainRequest) -> Result<M
         let rows = query(core, request).await?;
         read(core, &rows, request.prune.is_some())
     };
-    let reply = done.await.map_err(|fault: Fault| fault.into_error("maintain the queue", Effect::Writes))?;
-    core.waker.ready(reply.ready.clone());
+    let (reply, hints) =
+        done.await.map_err(|fault: Fault| fault.into_error("maintain the queue", Effect::Writes))?;
+    core.waker.wake(hints);
     Ok(reply)
 }
 
@@ -49,7 +50,8 @@ async fn query(core: &Core, request: &MaintainRequest) -> Outcome<Vec<Row>> {
     .await
 }
 
-fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
+/// Returns the reply, and what to announce.
+fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<(MaintainReply, WakeHints)> {
     let Some((last, levels)) = rows.split_last() else {
         return Err(corrupt("maintenance returned no rows"));
     };
@@ -64,7 +66,12 @@ fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
     reply.pruned = row::count(last, 7)?;
     let (due_at, now) = (row::time_if_any(last, 9)?, row::time(last, 10)?);
     reply.next_due = due_at.map(|due_at| now.until(due_at));
+    let mut hints = WakeHints::new();
     for level in levels {
+        if let Some(finished) = row::get::<Option<Id>>(level, 14)? {
+            hints.add_finished(JobId::from_bytes(finished.0));
+            continue;
+        }
         if let Some(id) = row::get::<Option<Id>>(level, 11)? {
             let refused = match row::get(level, 12)? {
                 true => Refused::Worker(WorkerId::from_bytes(id.0)),
@@ -75,7 +82,8 @@ fn read(core: &Core, rows: &[Row], has_pruned: bool) -> Outcome<MaintainReply> {
         }
         reply.ready.push(Hint::new(row::queue(level, 0)?, row::get(level, 1)?, row::time(level, 2)?));
     }
-    Ok(reply)
+    hints.extend(reply.ready.iter().cloned());
+    Ok((reply, hints))
 }
 
 fn sweep_position(core: &Core) -> MutexGuard<'_, SweepPosition> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict};
+use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict, WakeHints};
 use queue_core::{Error, ErrorKind, QueueName, Result, Timestamp};
 use tokio_postgres::Row;
 
@@ -132,29 +132,37 @@ fn columns(verdict: &Verdict) -> Outcome<VerdictColumns<'_>> {
     })
 }
 
-/// Settlements without a row are done.
+/// Settlements without a row are done. Also announces the changes.
 fn read(core: &Core, rows: &[Row], settlements: &[&Settlement]) -> Outcome<Vec<Settled>> {
     let mut settled = vec![Settled::Done; settlements.len()];
-    let mut hints = Vec::new();
+    let mut hints = WakeHints::new();
     let mut is_unfinished = vec![false; settlements.len()];
     for row in rows {
         let index = row::count(row, 0)?.checked_sub(1).and_then(|index| usize::try_from(index).ok());
         let index = index.filter(|index| *index < settlements.len());
         let index = index.ok_or_else(|| corrupt("a result for a settlement that was not sent"))?;
-        if !row::get::<bool>(row, 1)? {
-            is_unfinished[index] = true;
-            hints.push(hint(row)?);
-        } else if !is_unfinished[index] {
-            let ended: Option<&str> = row::get(row, 2)?;
-            let ended_so = match ended {
-                Some(state) => settlements[index].verdict.ended_as(row::state_of(state)?),
-                None => false,
-            };
-            settled[index] = if ended_so { Settled::Done } else { Settled::LeaseLost };
+        match row::get::<Option<bool>>(row, 1)? {
+            None => hints.add_finished(settlements[index].token.job),
+            Some(false) => {
+                is_unfinished[index] = true;
+                hints.add(hint(row)?);
+            }
+            Some(true) if is_unfinished[index] => {}
+            Some(true) => settled[index] = repeated(row, settlements[index])?,
         }
     }
-    core.waker.ready(hints);
+    core.waker.wake(hints);
     Ok(settled)
+}
+
+/// The result of a settlement whose token is not live.
+fn repeated(row: &Row, settlement: &Settlement) -> Outcome<Settled> {
+    let ended: Option<&str> = row::get(row, 2)?;
+    let ended_so = match ended {
+        Some(state) => settlement.verdict.ended_as(row::state_of(state)?),
+        None => false,
+    };
+    Ok(if ended_so { Settled::Done } else { Settled::LeaseLost })
 }
 
 /// The hint of an unfinished job. The rows of these are first.

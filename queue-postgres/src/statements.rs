@@ -18,6 +18,7 @@ pub(crate) struct Statements {
     pub(crate) leases: Statement,
     pub(crate) settle: Statement,
     pub(crate) cancel: Statement,
+    pub(crate) watch: Statement,
     pub(crate) register: Statement,
     pub(crate) heartbeat: Statement,
     pub(crate) retire: Statement,
@@ -117,6 +118,7 @@ impl Statements {
                 include_str!("sql/cancel.sql"),
                 &[Type::TIMESTAMPTZ, Type::UUID_ARRAY, Type::BOOL],
             ),
+            watch: writes(include_str!("sql/watch.sql"), &[Type::UUID_ARRAY]),
             register: writes(
                 include_str!("sql/register.sql"),
                 &[Type::TIMESTAMPTZ, Type::UUID, Type::TEXT, Type::INTERVAL],

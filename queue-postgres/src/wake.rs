@@ -77,13 +77,6 @@ impl Waker {
     pub(crate) fn unknown(&self) {
         self.wake(any_job_ready());
     }
-
-    /// Requests the cancel of these running jobs.
-    pub(crate) fn cancels(&self, jobs: impl IntoIterator<Item = JobId>) {
-        let mut hints = WakeHints::new();
-        jobs.into_iter().for_each(|job| hints.add_cancel(job));
-        self.wake(hints);
-    }
 }
 
 fn any_job_ready() -> WakeHints {

@@ -34,6 +34,7 @@ pub(super) const CURRENT: Definition<'static> = Definition {
         include_str!("../../functions/next_ready.sql"),
         include_str!("../../functions/settle.sql"),
         include_str!("../../functions/cancel.sql"),
+        include_str!("../../functions/watch.sql"),
         include_str!("../../functions/register.sql"),
         include_str!("../../functions/heartbeat.sql"),
         include_str!("../../functions/retire.sql"),

@@ -25,6 +25,12 @@ struct Message {
     /// Running jobs with a cancel request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cancels: Vec<JobId>,
+    /// Watched jobs that have ended.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    finished: Vec<JobId>,
+    /// Set if more watched jobs have ended.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more_finished: bool,
     /// Set if the changes do not fit into the message.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unknown: bool,
@@ -40,6 +46,8 @@ pub(super) fn text(hints: &WakeHints, from: &str) -> String {
         from: Some(from.to_owned()),
         ready: hints.hints().map(level).collect(),
         cancels: hints.cancels().to_vec(),
+        finished: hints.finished().to_vec(),
+        more_finished: hints.has_more_finished(),
         unknown: hints.is_unknown(),
     };
     match serde_json::to_string(&message) {
@@ -48,9 +56,9 @@ pub(super) fn text(hints: &WakeHints, from: &str) -> String {
     }
 }
 
-/// Wakes the workers of this process by a notification. An unreadable one wakes all workers.
-/// Returns the cancels that it names. The caller must look them up in the database, because any
-/// role may send a notification.
+/// Wakes the workers and callers of this process by a notification. An unreadable one wakes all of
+/// them. Returns the cancels that it names. The caller must look them up in the database, because
+/// any role may send a notification. Callers that wait for jobs look up the ends themselves.
 pub(super) fn apply(local: &LocalWaker, text: &str, own_id: &str) -> Vec<JobId> {
     let Ok(message) = serde_json::from_str::<Message>(text) else {
         local.unknown();
@@ -61,7 +69,13 @@ pub(super) fn apply(local: &LocalWaker, text: &str, own_id: &str) -> Vec<JobId> 
     }
     let hints: Option<WakeHints> = message.ready.iter().map(hint).collect();
     match hints {
-        Some(hints) if !message.unknown => local.wake(&hints),
+        Some(mut hints) if !message.unknown => {
+            message.finished.iter().for_each(|job| hints.add_finished(*job));
+            if message.more_finished {
+                hints.add_more_finished();
+            }
+            local.wake(&hints);
+        }
         _ => local.unknown(),
     }
     message.cancels
@@ -99,13 +113,16 @@ mod tests {
         let job = JobId::generate();
         let mut hints = WakeHints::from_iter([ready(0, 9, 0), ready(0, 5, 0), ready(3, 50, 40)]);
         hints.add_cancel(job);
+        hints.add_finished(job);
+        hints.add_more_finished();
         let (hub, local) = local_waker();
         let mut receiver = hub.subscribe();
         assert_eq!(apply(&local, &text(&hints, "them"), "us"), [job]);
         let wakes = receiver.take();
         assert_eq!(wakes.ready, [ready(0, 5, 0)]);
         assert_eq!(wakes.due_in, Some(Duration::from_micros(40)));
-        assert!(wakes.cancels.is_empty() && !wakes.unknown, "{wakes:?}");
+        assert_eq!((wakes.finished, wakes.more_finished), (vec![job], true));
+        assert!(wakes.cancels.is_empty() && !wakes.unknown);
         assert_eq!(apply(&local, &text(&hints, "us"), "us"), []);
         assert!(receiver.take().is_empty(), "a handle ignores its own notifications");
     }

@@ -81,6 +81,7 @@ const CALLS: &[(&str, &str)] = &[
         "SELECT * FROM {s}.ready_queues(NULL, '{default,last,empty}', '{handled,also-handled}')",
     ),
     ("leases", "SELECT * FROM {s}.leases('{worker}', '{claim}')"),
+    ("watch of running jobs", "SELECT * FROM {s}.watch({held:0:60})"),
     (
         "settle complete",
         "SELECT * FROM {s}.settle(NULL, {held:0:50}, {of:50:'{claim}'::uuid}, {of:50:NULL::bytea}, NULL, NULL, NULL, NULL)",
@@ -94,7 +95,9 @@ const CALLS: &[(&str, &str)] = &[
         "settle lost",
         "SELECT * FROM {s}.settle(NULL, {some}, {of:100:'{claim}'::uuid}, {of:100:NULL::bytea}, NULL, NULL, NULL, NULL)",
     ),
+    ("watch", "SELECT * FROM {s}.watch({some})"),
     ("cancel", "SELECT * FROM {s}.cancel(NULL, {some}, true)"),
+    ("watch of jobs that ended", "SELECT * FROM {s}.watch({some})"),
     ("wanted cancels", "SELECT {s}.wanted_cancels({some})"),
     (
         "heartbeat",

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
-use queue_core::backend::{CancelRequest, WakeReceiver, Wakes};
+use queue_core::backend::{CancelRequest, JobEnd, WakeReceiver, Wakes, Watch as _};
 use queue_core::{Backend, JobId, QueueName};
 use queue_postgres::tokio_postgres::{self, AsyncMessage, NoTls};
 use queue_postgres::{Pooler, PostgresBackend};
@@ -69,6 +69,30 @@ async fn job_of_another_handle_wakes_its_queue() {
         let ready: Vec<_> = received.ready.iter().map(|hint| (hint.queue.clone(), hint.priority)).collect();
         assert_eq!(ready, [(QueueName::default(), priority)]);
     }
+}
+
+/// Only the end of the watched job is announced, by its name.
+#[tokio::test]
+async fn end_of_a_watched_job_reaches_another_handle() {
+    let schema = TestSchema::new();
+    let (ours, theirs) = (schema.open().await, schema.open().await);
+    let mut wakes = subscribe(&ours).await.only_ends();
+    let jobs = [spec("1"), spec("2"), spec("3")];
+    let [first, watched, last] = jobs.each_ref().map(|job| job.id);
+    insert(&theirs, jobs.to_vec()).await.unwrap();
+    assert_eq!(ours.watch(&[watched, last]).await.unwrap(), [None, None]);
+    for id in [first, watched, last] {
+        theirs.cancel(CancelRequest::new(vec![id])).await.unwrap();
+    }
+    let mut finished = Vec::new();
+    while finished.len() < 2 {
+        let received = next(&mut wakes).await;
+        assert!(!received.unknown && !received.more_finished, "{received:?}");
+        finished.extend(received.finished);
+    }
+    assert_eq!(finished, [watched, last]);
+    let ends = ours.watch(&[watched, JobId::generate()]).await.unwrap();
+    assert_eq!(ends, [Some(JobEnd::Cancelled { reason: None }), Some(JobEnd::Gone)]);
 }
 
 /// Any role that can connect can send a notification.

@@ -2,8 +2,8 @@
 
 use queue_core::backend::{CancelReply, CancelRequest, Inspect, ListRequest};
 use queue_core::{
-    Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobId, JobQueue, JobState, Kind, NewJob, Payload,
-    QueueName, TaskDefinition, Worker,
+    Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobEnd, JobId, JobQueue, JobState, Kind, NewJob,
+    Payload, QueueName, TaskDefinition, Worker,
 };
 use queue_postgres::Rights;
 use tokio::time::timeout;
@@ -31,7 +31,7 @@ const OF_WORKERS: &[&str] = &[
 
 /// Functions that only programs that enqueue jobs call.
 const OF_ENQUEUERS: &[&str] =
-    &["cancel", "enqueue", "enqueue_jobs", "insert_jobs", "insert_unique_jobs", "known_jobs"];
+    &["cancel", "enqueue", "enqueue_jobs", "insert_jobs", "insert_unique_jobs", "known_jobs", "watch"];
 
 /// Functions that only operators call.
 const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "resume"];
@@ -111,6 +111,7 @@ async fn enqueuer_role_enqueues_and_cancels_and_nothing_else() {
         backend.cancel(CancelRequest::new(ids)).await.unwrap(),
         [CancelReply::Cancelled, CancelReply::Cancelled]
     );
+    assert_eq!(client.wait(id).await.unwrap(), JobEnd::Cancelled { reason: None });
     let enqueue = schema.filled("SELECT {s}.ulid({s}.enqueue('greet', '3'))");
     let row = role.session.query_one(&enqueue, &[]).await.unwrap();
     let by_sql: JobId = row.get::<_, &str>(0).parse().unwrap();
