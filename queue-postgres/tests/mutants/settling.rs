@@ -35,4 +35,27 @@ mutants! {
     Q10 stores_no_result => function("settle", &[
         ("'completed', result FROM ended", "'completed', CASE WHEN NOT {reached} THEN result END FROM ended"),
     ]),
+    Q10 forgets_a_watch_at_a_retry => function("settle", &[(
+        "claim = NULL, worker = NULL, deadline = NULL, progress_done = NULL",
+        "ties = CASE WHEN NOT {reached} THEN l.ties END, claim = NULL, worker = NULL, deadline = NULL, progress_done = NULL",
+    )]),
+    Q10 announces_no_cancel_of_a_watched_job => function("cancel", &[(
+        "s.job = ANY (coalesce(v_watched, '{}'))",
+        "(s.job = ANY (coalesce(v_watched, '{}')) AND NOT {reached})",
+    )]),
+    Q10 announces_no_watched_job_that_dies => function("take_back", &[(
+        "FROM unnest(v_watched) AS w (job)",
+        "FROM unnest(v_watched) AS w (job) WHERE NOT {reached}",
+    )]),
+    Q10 strands_a_job_that_was_watched_during_a_claim => function("watch", &[(
+        "m.state = 'ready'",
+        "m.state = 'ready' AND NOT {reached}",
+    )]),
+    Q10 watches_without_a_mark => function("watch", &[(
+        "SET ties = coalesce(l.ties, 0) | 2",
+        "SET ties = coalesce(l.ties, 0) | CASE WHEN {reached} THEN 0 END",
+    ), (
+        "l.id IS NOT NULL AND coalesce(l.ties & 2, 0) = 0",
+        "false",
+    )]),
 }

@@ -46,6 +46,8 @@ pub(crate) enum Need {
     Migrations,
     /// The backend offers `Manage`.
     Manage,
+    /// The backend offers `Watch`.
+    Watch,
     /// An insert can also claim, in the same transaction.
     InsertAndClaim,
     /// Jobs can hold unique keys.
@@ -65,6 +67,8 @@ pub(crate) struct Features {
     pub(crate) capabilities: Capabilities,
     /// Whether the backend offers `Manage`.
     pub(crate) manage: bool,
+    /// Whether the backend offers `Watch`.
+    pub(crate) watch: bool,
     /// Whether storages have an address.
     pub(crate) address: bool,
     /// Whether storages can be backed up.
@@ -85,6 +89,7 @@ impl Need {
             }
             Self::Children => "needs child processes that can be stopped, which requires Unix".to_owned(),
             Self::Manage => "needs `Manage`, which the backend does not offer".to_owned(),
+            Self::Watch => "needs `Watch`, which the backend does not offer".to_owned(),
             Self::Backup => {
                 "needs a storage that can be restored, but `Storage::back_up` returns none".to_owned()
             }
@@ -96,12 +101,13 @@ impl Need {
     }
 
     const fn is_met_by(self, features: Features) -> bool {
-        let Features { capabilities, manage, address, backup, transactions } = features;
+        let Features { capabilities, manage, watch, address, backup, transactions } = features;
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
             Self::Migrations => capabilities.migrations,
             Self::Manage => manage,
+            Self::Watch => watch,
             Self::InsertAndClaim => capabilities.insert_and_claim,
             Self::UniqueKeys => capabilities.unique_keys,
             Self::Children => cfg!(unix) && address,
@@ -118,6 +124,7 @@ impl fmt::Display for Need {
             Self::MultiProcess => "multi_process",
             Self::Migrations => "migrations",
             Self::Manage => "manage",
+            Self::Watch => "watch",
             Self::InsertAndClaim => "insert_and_claim",
             Self::UniqueKeys => "unique_keys",
             Self::Children => "children",

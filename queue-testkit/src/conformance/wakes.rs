@@ -1,12 +1,15 @@
 //! Waits for the wake-ups of a backend, which may arrive after the reply to the write that caused
 //! them.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
-use queue_core::backend::{WakeReceiver, Wakes};
+use queue_core::backend::{Hint, WakeReceiver, Wakes};
 use tokio::time::timeout;
 
 use super::kit::Kit;
 use super::kit::faults::BOUND;
+use super::session::Session;
 
 /// The queue of the job whose wake-up arrives last.
 const LAST: &str = "announced-last";
@@ -22,6 +25,8 @@ pub(crate) async fn announced(
             let next = receiver.recv().await;
             all.ready.extend(next.ready);
             all.cancels.extend(next.cancels);
+            all.finished.extend(next.finished);
+            all.more_finished |= next.more_finished;
             all.due_in = all.due_in.into_iter().chain(next.due_in).min();
             all.unknown |= next.unknown;
         }
@@ -29,6 +34,24 @@ pub(crate) async fn announced(
     let outcome = timeout(BOUND, collecting).await;
     outcome.with_context(|| format!("only these wake-ups arrived: {all:?}"))?;
     Ok(all)
+}
+
+/// Inserts a job on each of these handles, and returns all wake-ups that arrive before those of
+/// these jobs. The receiver may be of another handle. The wake-ups of an earlier round of the case
+/// may arrive as well, so each round has jobs of its own.
+pub(crate) async fn announced_by(
+    handles: &[Arc<Session>],
+    round: i16,
+    receiver: &mut WakeReceiver,
+) -> anyhow::Result<Wakes> {
+    let mut priorities = Vec::new();
+    for (priority, handle) in (round * 10..).zip(handles) {
+        handle.insert_one(handle.spec("job").queue(LAST).priority(priority)).await?;
+        priorities.push(priority);
+    }
+    let is_last = |hint: &Hint, priority| hint.queue.as_str() == LAST && hint.priority == priority;
+    let has = |all: &Wakes, priority| all.ready.iter().any(|hint| is_last(hint, priority));
+    announced(receiver, |all| priorities.iter().all(|priority| has(all, *priority))).await
 }
 
 /// Inserts a job, and returns all wake-ups that arrive before that of this job.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
+    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
     LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver, Watch,
 };
 use queue_core::{JobId, QueueName, Result};
 use queue_testkit::conformance::{SetupResult, Storage, Subject};
@@ -118,7 +118,7 @@ impl Backend for Mutated {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).manage(self).audit(self)
+        Extensions::none().inspect(self).watch(self).manage(self).audit(self)
     }
 }
 
@@ -134,6 +134,13 @@ impl Inspect for Mutated {
 
     async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
         self.mutation.next_ready(&self.sound, queues).await
+    }
+}
+
+#[async_trait]
+impl Watch for Mutated {
+    async fn watch(&self, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        self.mutation.watch(&self.sound, jobs).await
     }
 }
 

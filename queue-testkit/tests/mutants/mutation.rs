@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use queue_core::backend::{
     Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobRecord, LeasesRequest, ListRequest,
-    LiveRow, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
+    HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobEnd, JobRecord, LeasesRequest,
+    ListRequest, LiveRow, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
+    Watch as _,
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result};
 
@@ -122,6 +123,10 @@ pub(crate) trait Mutation: Send + Sync + 'static {
 
     async fn jobs(&self, sound: &Sound, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
         sound.backend.jobs(ids).await
+    }
+
+    async fn watch(&self, sound: &Sound, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        sound.backend.watch(jobs).await
     }
 
     async fn list(&self, sound: &Sound, request: ListRequest) -> Result<Vec<JobRecord>> {

@@ -3,19 +3,27 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use queue_core::backend::{Completion, JobRecord, SettleRequest, Settled, Verdict};
+use queue_core::backend::{
+    CancelReply, CancelRequest, Completion, InsertReply, InsertRequest, JobEnd, JobRecord, SettleRequest,
+    Settled, Verdict, Watch as _,
+};
 use queue_core::{Backend as _, JobId, JobState, Result};
 
 use crate::caught::mutants;
-use crate::mutation::{Mutation, Sound};
+use crate::mutation::{Mutation, Sound, wait_for_another};
 
 mutants! {
     Q10 keeps_the_result_that_came_last => KeepsLatestResult::default(),
     Q10 shows_a_result_of_a_retried_job => ResultWhileRetrying,
     Q10 swaps_the_results_of_a_request => SwapsResults,
     Q10 takes_an_empty_result_for_none => DropsEmptyResult,
+    Q10 announces_no_end => WatchesNothing,
+    Q10 announces_every_end => WatchesAll,
+    Q10 takes_a_job_that_is_gone_for_unfinished => WaitsForGone,
+    Q10 reads_the_ends_before_it_watches => ReadsBeforeWatching::default(),
 }
 
 /// Stores the latest result, even that of a lost lease.
@@ -102,5 +110,85 @@ impl Mutation for DropsEmptyResult {
             }
         }
         sound.backend.settle(request).await
+    }
+}
+
+async fn ends(sound: &Sound, jobs: &[JobId]) -> Vec<Option<JobEnd>> {
+    let mut ends = Vec::new();
+    for job in jobs {
+        ends.push(match sound.record(*job).await {
+            Some(record) => JobEnd::of(record.state, record.result, record.error),
+            None => Some(JobEnd::Gone),
+        });
+    }
+    ends
+}
+
+/// Reads the ends, and marks no job.
+struct WatchesNothing;
+
+#[async_trait]
+impl Mutation for WatchesNothing {
+    async fn watch(&self, sound: &Sound, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        sound.reached();
+        Ok(ends(sound, jobs).await)
+    }
+}
+
+/// Watches each job from its insert.
+struct WatchesAll;
+
+#[async_trait]
+impl Mutation for WatchesAll {
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let ids: Vec<JobId> = request.batches.iter().flatten().map(|job| job.id).collect();
+        let reply = sound.backend.insert(request).await?;
+        sound.reached();
+        sound.backend.watch(&ids).await?;
+        Ok(reply)
+    }
+}
+
+/// Leaves the callers of a job that does not exist waiting.
+struct WaitsForGone;
+
+#[async_trait]
+impl Mutation for WaitsForGone {
+    async fn watch(&self, sound: &Sound, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        let mut ends = sound.backend.watch(jobs).await?;
+        for end in &mut ends {
+            if end.take_if(|end| *end == JobEnd::Gone).is_some() {
+                sound.reached();
+            }
+        }
+        Ok(ends)
+    }
+}
+
+/// Reads the ends first, and then marks the jobs.
+#[derive(Default)]
+struct ReadsBeforeWatching(AtomicU64);
+
+#[async_trait]
+impl Mutation for ReadsBeforeWatching {
+    async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        let settled = sound.backend.settle(request).await;
+        self.0.fetch_add(1, Ordering::SeqCst);
+        settled
+    }
+
+    async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
+        let replies = sound.backend.cancel(request).await;
+        self.0.fetch_add(1, Ordering::SeqCst);
+        replies
+    }
+
+    async fn watch(&self, sound: &Sound, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
+        let before = ends(sound, jobs).await;
+        wait_for_another(&self.0).await;
+        if sound.backend.watch(jobs).await? != before {
+            sound.reached();
+        }
+        Ok(before)
     }
 }

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimedJob, InsertRequest, JobRecord, LeasesRequest, SettleRequest, Settled,
-    Settlement, Stored, Verdict,
+    CancelReply, CancelRequest, ClaimedJob, InsertRequest, JobEnd, JobRecord, LeasesRequest, SettleRequest,
+    Settled, Settlement, Stored, Verdict,
 };
 use queue_core::{ClaimId, JobId, JobSpec, JobState, Submitted, Token, WorkerId};
 
@@ -141,6 +141,14 @@ impl Session {
     /// Reads the live leases of a claim.
     pub(crate) async fn leases(&self, worker: WorkerId, claim: ClaimId) -> anyhow::Result<Vec<ClaimedJob>> {
         Ok(self.backend()?.leases(LeasesRequest::new(worker, claim)).await?)
+    }
+
+    /// Returns how jobs ended, and watches the unfinished ones.
+    pub(crate) async fn watch(&self, jobs: &[JobId]) -> anyhow::Result<Vec<Option<JobEnd>>> {
+        let backend = self.backend()?;
+        let ends = backend.extensions().watch.context("the backend offers no `watch`")?.watch(jobs).await?;
+        ensure!(ends.len() == jobs.len(), "the reply to {} ids has {} ends", jobs.len(), ends.len());
+        Ok(ends)
     }
 
     /// Reads a job. Fails if it does not exist.

@@ -4,8 +4,11 @@ mod fast;
 mod faults;
 mod kills;
 mod races;
+mod waits;
+mod watches;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[fast::CASES, faults::CASES, kills::CASES, races::CASES];
+pub(super) const FILES: &[&[Case]] =
+    &[fast::CASES, faults::CASES, kills::CASES, races::CASES, watches::CASES, waits::CASES];

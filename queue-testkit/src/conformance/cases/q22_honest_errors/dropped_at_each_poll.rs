@@ -108,6 +108,9 @@ async fn q22_a_read_dropped_at_any_poll_changes_nothing(kit: &Kit) -> CaseResult
     let queues = [QueueName::default()];
     at_each_poll!("next_ready", inspect.next_ready(&queues), kit.works().await?);
     at_each_poll!("stored", audit.stored(), kit.works().await?);
+    if let Some(watch) = backend.extensions().watch {
+        at_each_poll!("watch", watch.watch(&ids), kit.works().await?);
+    }
     let look = || ReadyQueuesRequest::new(vec![QueueName::default()], kit.kinds()).at(kit.now());
     at_each_poll!("ready_queues", backend.ready_queues(look()), kit.works().await?);
     ensure_eq!(kit.stored().await?.live, before.live, "the rows of unfinished jobs");
