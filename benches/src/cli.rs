@@ -27,8 +27,7 @@ pub(crate) struct Cli {
     pub(crate) backend: BackendName,
 
     /// Number of jobs [default: 200000; 100000 for enqueue-single and stalled; 10000 for
-    /// enqueue-tx; 2000 for latency;
-    /// 10000 per round for held-snapshot]
+    /// enqueue-tx; 2000 for latency and request-reply; 10000 per round for held-snapshot]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
 
@@ -81,6 +80,9 @@ pub(crate) enum Workload {
     Drain,
     /// Time from before the enqueue call to the start of the handler, on an idle queue
     Latency,
+    /// Time from before the enqueue call to the awaited result, on an idle queue; the floor is that
+    /// of latency. Also prints the time to the start of the handler
+    RequestReply,
     /// Jobs started per second from two SQLite files, while the connection to a third database of
     /// the same worker stalls; the floor is the same without a stall
     Stalled,

@@ -94,7 +94,7 @@ const fn default_jobs(workload: Workload) -> usize {
         Workload::EnqueueSingle => SINGLE_JOBS,
         Workload::EnqueueTx => TRANSACTIONS,
         Workload::Stalled => ROUND_JOBS,
-        Workload::Latency => LATENCY_JOBS,
+        Workload::Latency | Workload::RequestReply => LATENCY_JOBS,
         Workload::HeldSnapshot => SNAPSHOT_JOBS,
         Workload::Idle => 0,
     }

@@ -79,7 +79,7 @@ const fn unit(workload: Workload) -> &'static str {
         | Workload::Drain
         | Workload::Stalled
         | Workload::HeldSnapshot => "jobs/s",
-        Workload::Latency => "µs (p50)",
+        Workload::Latency | Workload::RequestReply => "µs (p50)",
         Workload::EnqueueTx | Workload::Idle => "transactions/s",
     }
 }

@@ -63,7 +63,9 @@ fn measure_on<S: Store>(
         Workload::EnqueueBatch => rates::fastest(plan, BATCHES, connections, create, rates::enqueue),
         Workload::EnqueueSingle => rates::fastest(plan, SHARED_COMMITS, connections, create, rates::enqueue),
         Workload::Drain => rates::fastest(plan, BATCHES, connections, create, rates::drain),
-        Workload::Latency => latency::measure(plan, create(1)?.pop().context("the floor has no store")?),
+        Workload::Latency | Workload::RequestReply => {
+            latency::measure(plan, create(1)?.pop().context("the floor has no store")?)
+        }
         Workload::EnqueueTx | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
             bail!("it is its own floor")
         }

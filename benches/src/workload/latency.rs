@@ -18,9 +18,9 @@ use crate::progress;
 use crate::samples::{Percentiles, rounded};
 
 /// Rounds of warm-up, which are not counted.
-const WARM_UP: usize = 50;
+pub(super) const WARM_UP: usize = 50;
 /// Timeout of the wait for a start.
-const LOST: Duration = Duration::from_secs(30);
+pub(super) const LOST: Duration = Duration::from_secs(30);
 
 /// Measures in this process, and across two processes if another process can reach the store.
 pub(super) async fn measure(plan: &Plan, store: &Store) -> Result<Measured> {

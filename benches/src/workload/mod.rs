@@ -9,6 +9,7 @@ mod idle;
 mod latency;
 mod location;
 mod parcel;
+mod request_reply;
 mod stalled;
 mod store;
 
@@ -56,9 +57,11 @@ impl Measured {
 /// Runs a workload on a new store, after its floor.
 pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
     match plan.workload {
-        Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain | Workload::Latency => {
-            Ok((floor::measure(plan)?, on_a_store(plan)?))
-        }
+        Workload::EnqueueBatch
+        | Workload::EnqueueSingle
+        | Workload::Drain
+        | Workload::Latency
+        | Workload::RequestReply => Ok((floor::measure(plan)?, on_a_store(plan)?)),
         Workload::EnqueueTx => enqueue_tx::measure(plan),
         Workload::Stalled => stalled::measure(plan),
         Workload::Idle => idle::measure(plan),
@@ -76,6 +79,7 @@ fn on_a_store(plan: &Plan) -> Result<Measured> {
         // The server logs more between the jobs than for them.
         Workload::EnqueueTx
         | Workload::Latency
+        | Workload::RequestReply
         | Workload::Stalled
         | Workload::Idle
         | Workload::HeldSnapshot => None,
@@ -96,6 +100,7 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::EnqueueSingle => enqueue::singles(plan, store).await,
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
+        Workload::RequestReply => request_reply::measure(plan, store).await,
         Workload::EnqueueTx | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
             bail!("this workload opens its own stores")
         }
@@ -110,6 +115,7 @@ async fn check(plan: &Plan, store: &Store) -> Result<()> {
         // Each job was awaited.
         Workload::EnqueueTx
         | Workload::Latency
+        | Workload::RequestReply
         | Workload::Stalled
         | Workload::Idle
         | Workload::HeldSnapshot => Ok(()),
