@@ -11,10 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue::{
-    EnqueuerExt, HandlerResult, JobContext, JobId, JobQueue, Payload, Queue, ResultTask, Task, TaskOptions,
-    Worker,
-};
+use queue::{EnqueuerExt, HandlerResult, JobContext, Payload, Queue, ResultTask, Task, TaskOptions, Worker};
 use serde::{Deserialize, Serialize};
 
 /// A payload type with its kind and options. A program that only enqueues needs no more.
@@ -50,20 +47,10 @@ async fn run() -> queue_examples::Result {
     jobs.enqueue_value("show", &["any", "JSON"]).await?;
     let texts = ["to be or not to be".to_owned(), "so be it".to_owned()];
     for (text, id) in texts.iter().zip(words.enqueue_batch(&texts).await?) {
-        println!("count-words: {} in {text:?}", words.decode(&result(&jobs, id).await?)?);
+        println!("count-words: {} in {text:?}", jobs.result::<usize>(id).await?);
     }
     worker.shutdown(Duration::from_secs(5)).await;
     Ok(())
-}
-
-/// Waits until the job has completed.
-async fn result(jobs: &JobQueue, id: JobId) -> queue_examples::Result<Vec<u8>> {
-    loop {
-        match jobs.inspect()?.jobs(&[id]).await?.pop().flatten() {
-            Some(job) if !job.state.is_finished() => tokio::time::sleep(Duration::from_millis(5)).await,
-            job => return Ok(job.and_then(|job| job.result).ok_or("the job left no result")?),
-        }
-    }
 }
 
 #[tokio::main]

@@ -11,6 +11,10 @@ mod unique_jobs {}
 #[doc = include_str!("../../docs/transactions.md")]
 mod transactions {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/awaiting-results.md")]
+mod awaiting_results {}
+
 /// A result with an error for the user.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -41,6 +41,17 @@ fn typed_tasks() {
 }
 
 #[test]
+fn request_reply() {
+    let lines = [
+        "order 7: 3 pages",
+        "order 8, by its id: 3 pages",
+        "the job is dead: there is no order -1",
+        "it does not exist",
+    ];
+    shows("request_reply", &lines);
+}
+
+#[test]
 fn app_module() {
     shows("app_module", &["without a post office: failed to start a worker", "with one: a letter to Grace"]);
 }
