@@ -151,7 +151,8 @@ impl WaitList {
         Some(Request { jobs, number: self.requests })
     }
 
-    /// Returns the answers to the callers. The caller must send them after it has unlocked the list.
+    /// Returns the answers to the callers. The caller must send them after it has unlocked the
+    /// list.
     pub(super) fn answer(&mut self, request: Request, reply: Result<Vec<Option<JobEnd>>>) -> Vec<Delivery> {
         let mut answers = Vec::new();
         match reply {
