@@ -18,11 +18,16 @@ use crate::unique_keys;
 use crate::writer::command::Request;
 use crate::writer::session::{Session, time};
 
-const COLUMNS: usize = 15;
+/// Columns of a job without a unique key, and with one.
+const COLUMNS: usize = 13;
+const UNIQUE_COLUMNS: usize = 15;
 
 static JOB_INSERT: LazyLock<Insert> =
     LazyLock::new(|| Insert::new(include_str!("sql/job_insert.sql"), COLUMNS));
+static UNIQUE_JOB_INSERT: LazyLock<Insert> =
+    LazyLock::new(|| Insert::new(include_str!("sql/job_insert_unique.sql"), UNIQUE_COLUMNS));
 const LIVE_INSERT: &str = include_str!("sql/live_insert.sql");
+const UNIQUE_LIVE_INSERT: &str = include_str!("sql/live_insert_unique.sql");
 const JOB_KNOWN: &str = include_str!("sql/job_known.sql");
 
 impl Request for InsertRequest {
@@ -115,7 +120,7 @@ pub(crate) fn insert(
         return insert_with_keys(connection, names, batch, now);
     }
     let rows = numbered(connection, names, batch.iter())?;
-    let inserted = store(connection, &rows, now)?;
+    let inserted = store(connection, &rows, now, Keys::None)?;
     let insertion = if inserted == batch.len() {
         Insertion::New
     } else {
@@ -149,7 +154,7 @@ fn insert_with_keys(
     }
     let new = batch.iter().zip(&answers).filter(|(_, answer)| answer.is_new()).map(|(job, _)| job);
     let rows = numbered(connection, names, new)?;
-    if store(connection, &rows, now)? != rows.len() {
+    if store(connection, &rows, now, Keys::Some)? != rows.len() {
         return Err(corrupt("a job that was not known is stored already"));
     }
     Ok(answers)
@@ -170,17 +175,35 @@ fn hold_key(
 
 /// Stores these jobs, and makes them live if none was stored already. Returns the number of stored
 /// jobs.
-fn store(connection: &Connection, rows: &[Row<'_>], now: Timestamp) -> Outcome<usize> {
-    let inserted =
-        JOB_INSERT.run(connection, rows, COLUMNS, |statement, from, row| row.bind(statement, from, now))?;
+fn store(connection: &Connection, rows: &[Row<'_>], now: Timestamp, keys: Keys) -> Outcome<usize> {
+    let (inserted, live_insert) = match keys {
+        Keys::None => {
+            let bind = |statement: &mut Statement<'_>, from, row: &Row<'_>| row.bind(statement, from, now);
+            (JOB_INSERT.run(connection, rows, COLUMNS, bind)?, LIVE_INSERT)
+        }
+        Keys::Some => {
+            let bind = |statement: &mut Statement<'_>, from, row: &Row<'_>| {
+                row.bind(statement, from, now)?;
+                row.bind_key(statement, from + COLUMNS)
+            };
+            (UNIQUE_JOB_INSERT.run(connection, rows, UNIQUE_COLUMNS, bind)?, UNIQUE_LIVE_INSERT)
+        }
+    };
     if inserted == rows.len() && inserted > 0 {
-        connection.prepare_cached(LIVE_INSERT)?.execute(params![
+        connection.prepare_cached(live_insert)?.execute(params![
             first_seq(connection, inserted),
             now.as_micros(),
             Timestamp::MAX.as_micros()
         ])?;
     }
     Ok(inserted)
+}
+
+/// Whether jobs have unique keys. Most have none, and their statements write fewer columns.
+#[derive(Clone, Copy)]
+enum Keys {
+    None,
+    Some,
 }
 
 /// The row of the first of the jobs that were just inserted.
@@ -215,10 +238,13 @@ impl Row<'_> {
         statement.raw_bind_parameter(from + 9, backoff.map(Backoff::jitter))?;
         statement.raw_bind_parameter(from + 10, now.as_micros())?;
         statement.raw_bind_parameter(from + 11, job.payload.as_str())?;
-        statement.raw_bind_parameter(from + 12, job.attributes.as_ref().map(Attributes::as_str))?;
-        let unique = job.unique.as_ref();
-        statement.raw_bind_parameter(from + 13, unique.map(UniqueKey::as_str))?;
-        statement.raw_bind_parameter(from + 14, unique.map(|key| saturating_micros(key.keep())))
+        statement.raw_bind_parameter(from + 12, job.attributes.as_ref().map(Attributes::as_str))
+    }
+
+    fn bind_key(&self, statement: &mut Statement<'_>, from: usize) -> Result<(), rusqlite::Error> {
+        let unique = self.job.unique.as_ref();
+        statement.raw_bind_parameter(from, unique.map(UniqueKey::as_str))?;
+        statement.raw_bind_parameter(from + 1, unique.map(|key| saturating_micros(key.keep())))
     }
 }
 

@@ -47,6 +47,7 @@ const PLANS: &[(&str, &[&str])] = &[
     (include_str!("sql/live_delete.sql"), &["SEARCH queue_live USING INTEGER PRIMARY KEY (rowid=?)"]),
     (include_str!("sql/live_move.sql"), &["SEARCH queue_live USING INTEGER PRIMARY KEY (rowid=?)"]),
     (include_str!("sql/live_insert.sql"), &["SEARCH queue_jobs USING INTEGER PRIMARY KEY (rowid>?)"]),
+    (include_str!("sql/live_insert_unique.sql"), &["SEARCH queue_jobs USING INTEGER PRIMARY KEY (rowid>?)"]),
     (
         include_str!("sql/job_seq.sql"),
         &["SEARCH queue_jobs USING COVERING INDEX sqlite_autoindex_queue_jobs_1 (id=?)"],

@@ -1,7 +1,6 @@
--- Q1, Q14, Q15: each new job is live: ready if it is due, otherwise scheduled.
+-- Q1, Q14: each new job is live: ready if it is due, otherwise scheduled.
 -- ?1 first seq, ?2 now, ?3 the latest time (a longer timeout would overflow the deadline)
 INSERT INTO queue_live (seq, id, queue, kind, priority, state, run_at, attempt, max_retries,
-    timeout, ties)
-SELECT seq, id, queue, kind, priority, run_at <= ?2, run_at, 0, max_retries, min(timeout, ?3),
-    iif(unique_key IS NULL, NULL, 1)
+    timeout)
+SELECT seq, id, queue, kind, priority, run_at <= ?2, run_at, 0, max_retries, min(timeout, ?3)
 FROM queue_jobs WHERE seq >= ?1
