@@ -73,6 +73,7 @@ const SETTLE: &[Type] = &[
     Type::TEXT_ARRAY,
     Type::INTERVAL_ARRAY,
     Type::TEXT_ARRAY,
+    Type::INTERVAL_ARRAY,
 ];
 
 const HEARTBEAT: &[Type] =
@@ -95,8 +96,12 @@ const MAINTAIN: &[Type] = &[
 
 impl Statements {
     pub(crate) fn new(schema: &Schema) -> Self {
-        let reads = |sql: &str, types: &[Type]| Statement::reads(filled(sql, schema), types);
-        let writes = |sql: &str, types: &[Type]| Statement::writes(filled(sql, schema), types);
+        let fill = |sql: &str, types: &[Type]| {
+            debug_assert!(has_parameters(sql, types.len()), "{} types of parameters for {sql}", types.len());
+            filled(sql, schema)
+        };
+        let reads = |sql: &str, types: &[Type]| Statement::reads(fill(sql, types), types);
+        let writes = |sql: &str, types: &[Type]| Statement::writes(fill(sql, types), types);
         Self {
             insert: writes(include_str!("sql/insert.sql"), INSERT),
             insert_unique: writes(include_str!("sql/insert_unique.sql"), &[INSERT, &[Type::TEXT]].concat()),
@@ -138,6 +143,13 @@ impl Statements {
             ),
         }
     }
+}
+
+/// Only a session without prepared statements, as behind PgBouncer, sends the types, and fails if
+/// their number is wrong.
+fn has_parameters(sql: &str, number: usize) -> bool {
+    let has = |place: usize| sql.contains(&format!("${place}"));
+    (number == 0 || has(number)) && !has(number + 1)
 }
 
 /// Inserts the name of the schema.
