@@ -20,8 +20,9 @@
 //!
 //! # Errors
 //! Each error of `tx` names its cause. Nothing was enqueued.
-//! - [`Invalid`](queue_core::ErrorKind::Invalid): the request is refused, or the transaction is of
-//!   another database or schema, read-only, or failed before.
+//! - [`Invalid`](queue_core::ErrorKind::Invalid): the request is refused, the connection has no
+//!   transaction that diesel began, or the transaction is of another database or schema, read-only,
+//!   or failed before.
 //! - [`Conflict`](queue_core::ErrorKind::Conflict): an id is stored with other content.
 //! - [`Busy`](queue_core::ErrorKind::Busy): a lock was held for too long.
 //! - [`Unavailable`](queue_core::ErrorKind::Unavailable): the connection was lost.
@@ -34,11 +35,12 @@ pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+use diesel::connection::TransactionManagerStatus;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::row::NamedRow;
 use diesel::sql_types::{Binary, Text};
 use diesel::{QueryableByName, deserialize};
-use queue_core::{Error, SqlEnqueue, SqlFailure};
+use queue_core::{Error, ErrorKind, SqlEnqueue, SqlFailure};
 
 /// A row of the answer.
 struct Row {
@@ -55,6 +57,19 @@ where
     fn build<'a>(row: &impl NamedRow<'a, DB>) -> deserialize::Result<Self> {
         let id = NamedRow::get::<Binary, _>(row, "id")?;
         Ok(Self { id, insertion: NamedRow::get::<Text, _>(row, "insertion")? })
+    }
+}
+
+/// Fails if no transaction is open: the jobs would be stored at once.
+fn check_open(status: &TransactionManagerStatus) -> Result<(), Error> {
+    match status.transaction_depth() {
+        Ok(None) => Err(Error::new(
+            ErrorKind::Invalid,
+            "enqueue in a transaction",
+            "the connection has no open transaction; call this within `transaction`",
+        )),
+        // The server refuses a transaction that has failed.
+        Ok(Some(_)) | Err(_) => Ok(()),
     }
 }
 
@@ -77,7 +92,7 @@ fn failed<H>(request: &SqlEnqueue<H>, error: DieselError) -> Error {
 fn code(kind: DatabaseErrorKind, message: &str) -> Option<&'static str> {
     let has = |text: &str| message.contains(text);
     match kind {
-        DatabaseErrorKind::ClosedConnection => None,
+        DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => None,
         DatabaseErrorKind::UniqueViolation => Some("23505"),
         DatabaseErrorKind::SerializationFailure => Some("40001"),
         DatabaseErrorKind::ReadOnlyTransaction => Some("25006"),
@@ -86,6 +101,9 @@ fn code(kind: DatabaseErrorKind, message: &str) -> Option<&'static str> {
         _ if has("permission denied") => Some("42501"),
         _ if has("lock timeout") || has("statement timeout") => Some("55P03"),
         _ if has("deadlock detected") => Some("40P01"),
-        _ => Some("22023"),
+        _ if has("terminating connection") => Some("57P01"),
+        _ if has("canceling statement") => Some("57014"),
+        _ if has("failed to enqueue") => Some("22023"),
+        _ => Some("XX000"),
     }
 }

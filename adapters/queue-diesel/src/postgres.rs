@@ -4,11 +4,11 @@ use std::future::Future;
 
 use diesel::sql_query;
 use diesel::sql_types::Text;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl as _, TransactionManager as _};
 use queue_core::backend::SqlDialect;
 use queue_core::{Deferred, Result, SqlEnqueue, SqlRequest, SqlWake};
 
-use crate::{failed, rows};
+use crate::{check_open, failed, rows};
 
 /// Enqueues in a transaction of the application: the jobs exist exactly if it commits. Call it
 /// within [`AsyncConnection::transaction`](diesel_async::AsyncConnection::transaction).
@@ -45,6 +45,7 @@ async fn send<H>(
     request: &SqlEnqueue<H>,
     connection: &mut AsyncPgConnection,
 ) -> Result<Vec<([u8; 16], String)>> {
+    check_open(AnsiTransactionManager::transaction_manager_status_mut(connection))?;
     // As bytes, because without another feature diesel reads no `uuid`.
     let sql = format!("SELECT uuid_send(id) AS id, insertion FROM ({}) AS jobs", request.statement());
     let loaded = sql_query(sql).bind::<Text, _>(request.text()).load(connection).await;

@@ -1,11 +1,12 @@
 //! Transactions of diesel on SQLite.
 
+use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
 use diesel::sql_types::Text;
 use diesel::{RunQueryDsl as _, SqliteConnection, sql_query};
 use queue_core::backend::SqlDialect;
 use queue_core::{Deferred, Result, SqlEnqueue, SqlRequest, SqlWake};
 
-use crate::{failed, rows};
+use crate::{check_open, failed, rows};
 
 /// Enqueues in a transaction of the application: the jobs exist exactly if it commits. Call it
 /// within [`SqliteConnection::immediate_transaction`]. It blocks, as all of diesel does.
@@ -34,6 +35,7 @@ impl<R: SqlRequest> EnqueueTx for R {
 }
 
 fn send<H>(request: &SqlEnqueue<H>, connection: &mut SqliteConnection) -> Result<Vec<([u8; 16], String)>> {
+    check_open(AnsiTransactionManager::transaction_manager_status_mut(connection))?;
     let enqueue = sql_query(request.statement()).bind::<Text, _>(request.text());
     enqueue.execute(connection).map_err(|error| failed(request, error))?;
     sql_query(request.read_statement()).load(connection).map(rows).map_err(|error| failed(request, error))

@@ -43,8 +43,15 @@ async fn transaction_of_sqlite_has_its_jobs() {
     assert!(committed.unwrap().wake().is_new());
     assert_eq!(kinds(&jobs).await, ["a", "b", "c", "d"]);
     let mut other = SqliteConnection::establish(":memory:").unwrap();
-    let error = jobs.enqueue(job("a")).tx(&mut other).unwrap_err();
-    assert!(error.to_string().contains("has no queue"), "{error}");
+    let outside: Result<(), AnyError> = other.immediate_transaction(|connection| {
+        let error = jobs.enqueue(job("a")).tx(connection).unwrap_err();
+        assert!(error.to_string().contains("has no queue"), "{error}");
+        Err("no".into())
+    });
+    outside.unwrap_err();
+    let error = jobs.enqueue(job("e")).tx(&mut connection).unwrap_err();
+    assert!(error.to_string().contains("no open transaction"), "{error}");
+    assert_eq!(kinds(&jobs).await, ["a", "b", "c", "d"]);
 }
 
 #[cfg(feature = "postgres")]
@@ -87,5 +94,8 @@ async fn transaction_of_postgres_has_its_jobs() {
         })
         .await;
     refused.unwrap_err();
+    let error = jobs.enqueue(job("e")).tx(&mut connection).await.unwrap_err();
+    assert!(error.to_string().contains("no open transaction"), "{error}");
+    assert_eq!(kinds(&jobs).await, ["a", "b", "c", "d"]);
     connection.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.unwrap();
 }
