@@ -75,7 +75,7 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 
-    IF coalesce((v_request -> 'wake')::text, 'true') = 'true' THEN
+    IF coalesce(v_request ->> 'wake', 'true') = 'true' THEN
         FOR v_level IN
             SELECT DISTINCT n.queue, n.priority, n.run_at FROM unnest(v_new) n
             WHERE NOT v_held ? n.id::text
@@ -248,7 +248,9 @@ LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 AS $$
 BEGIN
     RETURN time_text::timestamptz IS NOT NULL;
-EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format THEN
+EXCEPTION WHEN datetime_field_overflow OR invalid_datetime_format
+    OR invalid_time_zone_displacement_value
+THEN
     RETURN false;
 END
 $$;
@@ -292,8 +294,9 @@ $$;
 CREATE OR REPLACE FUNCTION {schema}.seconds(seconds text) RETURNS interval
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$
-    SELECT (least(round(seconds::numeric * 1000000), 9223372036854775807)::text
-        || ' microseconds')::interval
+    SELECT {schema}.microseconds(
+        least(round(seconds::numeric * 1000000), 9223372036854775807)::bigint
+    )
 $$;
 
 -- Q16: returns the ids of the batch that are stored already. Fails if one of them has other

@@ -37,7 +37,7 @@ BEGIN
             CASE WHEN backoff_base IS NOT NULL THEN coalesce(backoff_jitter, 0::smallint) END,
             kind, queue, payload::json, (more::json ->> 'attributes')::json,
             more::json ->> 'unique_key',
-            ((more::json ->> 'unique_keep') || ' microseconds')::interval
+            microseconds((more::json ->> 'unique_keep')::bigint)
         FROM unnest(
             p_ids, p_kinds, p_queues, p_priorities, p_run_ats, p_max_retries, p_timeouts,
             p_backoff_bases, p_backoff_caps, p_backoff_jitters, p_payloads, p_more
