@@ -58,7 +58,11 @@ impl Unique {
     /// One job per value: a field of the payload, a tuple of fields, or the whole payload. Values
     /// are equal if their JSON is; the order of the keys of objects does not matter.
     pub fn by<T: Serialize + ?Sized>(value: &T) -> Self {
-        let written = serde_json::to_value(value).map(|value| value.to_string());
+        let written = serde_json::to_value(value).map(|mut value| {
+            // They are sorted already, unless a crate of the program enables `preserve_order`.
+            value.sort_all_objects();
+            value.to_string()
+        });
         Self::new(written.map(readable).map_err(|error| format!("it cannot be written as JSON: {error}")))
     }
 
@@ -80,8 +84,9 @@ impl Unique {
     }
 
     /// One job per key and period. Periods are aligned to multiples of their length since 1970: a
-    /// period of a day begins at midnight UTC. The job's `run_at` selects the period, or else the
-    /// clock of this machine. A completed job holds its key at least to the end of its period.
+    /// period of a day begins at midnight UTC. The job's `run_at` selects the period, else the time
+    /// of the id that the caller gave, else the clock of this machine. A completed job holds its
+    /// key at least to the end of its period.
     pub const fn per(mut self, period: Duration) -> Self {
         self.window = Some(period);
         self

@@ -35,7 +35,11 @@ BEGIN
         ORDER BY n.kind COLLATE "C", n.more::json ->> 'unique_key' COLLATE "C", n.place
     LOOP
         holder := hold_key(v_now, v_new.kind, v_new.key, v_new.id);
-        IF holder <> v_new.id THEN
+        -- A kept key is held even against its own job, which was pruned. A job that is stored is
+        -- refused by its id.
+        IF holder <> v_new.id OR holder IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM jobs j WHERE j.id = v_new.id
+        ) THEN
             job := v_new.id;
             v_duplicates := v_duplicates || job;
             RETURN NEXT;
@@ -66,7 +70,7 @@ BEGIN
 END
 $$;
 
--- Q15: gives a key to a job if no job holds it. Returns the job that holds it then.
+-- Q15: gives a key to a job if no job holds it. Returns NULL, or the job that held it before.
 CREATE OR REPLACE FUNCTION {schema}.hold_key(p_now timestamptz, p_kind text, p_key text, p_job uuid)
 RETURNS uuid
 LANGUAGE plpgsql {function_settings}
@@ -79,7 +83,7 @@ BEGIN
         INSERT INTO unique_keys (kind, key, job) VALUES (p_kind, p_key, p_job)
         ON CONFLICT (kind, key) DO NOTHING;
         IF FOUND THEN
-            RETURN p_job;
+            RETURN NULL;
         END IF;
         SELECT u.job, u.until INTO v_holder, v_until FROM unique_keys u
         WHERE u.kind = p_kind AND u.key = p_key;

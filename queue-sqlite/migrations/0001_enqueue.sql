@@ -253,8 +253,11 @@ BEGIN
     ), (SELECT CAST(round((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) AS ms);
     UPDATE queue_enqueued
     SET id = (SELECT i.id FROM queue_enqueued_ids i WHERE i.number = queue_enqueued.number);
-    INSERT OR IGNORE INTO queue_names (name)
-    SELECT kind FROM queue_enqueued UNION SELECT queue FROM queue_enqueued;
+    -- Not `OR IGNORE`, because the conflict clause of the caller's statement would replace it.
+    INSERT INTO queue_names (name)
+    SELECT name FROM (
+        SELECT kind AS name FROM queue_enqueued UNION SELECT queue FROM queue_enqueued
+    ) WHERE name NOT IN (SELECT name FROM queue_names);
     -- Q16: what is stored already.
     UPDATE queue_enqueued SET is_known = EXISTS (
         SELECT 1 FROM queue_jobs j WHERE j.id = queue_enqueued.id
@@ -295,7 +298,8 @@ BEGIN
     ON CONFLICT (kind, key) DO UPDATE SET job = excluded.job, until = NULL
         WHERE until <= (SELECT now FROM queue_enqueued LIMIT 1);
     UPDATE queue_enqueued SET holder = (
-        SELECT nullif(u.job, queue_enqueued.id)
+        -- A kept key is held even against its own job, which was pruned.
+        SELECT iif(u.until IS NULL, nullif(u.job, queue_enqueued.id), u.job)
         FROM queue_names k CROSS JOIN queue_unique_keys u
             ON u.kind = k.name_id AND u.key = queue_enqueued.unique_key
         WHERE k.name = queue_enqueued.kind

@@ -50,7 +50,7 @@ impl<'a> SqlFailure<'a> {
         };
         match code {
             "22023" => (ErrorKind::Invalid, None),
-            "23505" => (ErrorKind::Conflict, None),
+            "23505" if self.message.starts_with("failed to enqueue") => (ErrorKind::Conflict, None),
             "25P02" => (ErrorKind::Invalid, Some("the transaction has failed before; roll it back")),
             "25006" => (ErrorKind::Invalid, Some("the transaction is read-only")),
             "42883" | "3F000" | "42P01" => {
@@ -60,8 +60,11 @@ impl<'a> SqlFailure<'a> {
             "55P03" | "57014" => {
                 (ErrorKind::Busy, Some("another transaction holds a lock, perhaps with the same unique key"))
             }
-            "40001" | "40P01" => (ErrorKind::Busy, Some("run the transaction again")),
-            _ if code.starts_with("08") || code.starts_with("57P") => (ErrorKind::Unavailable, None),
+            // 23505: another transaction enqueued the same id at the same time.
+            "23505" | "40001" | "40P01" => (ErrorKind::Busy, Some("run the transaction again")),
+            _ if ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) => {
+                (ErrorKind::Unavailable, None)
+            }
             _ => (ErrorKind::Invalid, None),
         }
     }

@@ -177,7 +177,7 @@ async fn q15_a_job_that_did_not_complete_keeps_no_key(kit: &Kit) -> CaseResult {
 }
 
 /// A completed job keeps its key for ninety days, and is pruned after one. Its key must stay held,
-/// and must be removed after its time.
+/// also when the same job is inserted again, and must be removed after its time.
 async fn q15_a_kept_key_outlives_its_pruned_job(kit: &Kit) -> CaseResult {
     let id = kit.insert_one(kit.spec("job").unique_for("a", 90 * DAY)).await?;
     let job = kit.claim_one(kit.worker().await?).await?;
@@ -187,6 +187,8 @@ async fn q15_a_kept_key_outlives_its_pruned_job(kit: &Kit) -> CaseResult {
     ensure_eq!(kit.prune(prune()).await?.pruned, 1, "the number of pruned jobs");
     ensure_eq!(kit.find(id).await?, None, "the pruned job");
     is_held_by(kit, id, "after the job was pruned").await?;
+    let again = insert(kit, unique(kit).id(id)).await?;
+    ensure_eq!(again.insertion, Insertion::Duplicate, "the insertion of the pruned job");
     kit.advance(88 * DAY);
     kit.prune(prune()).await?;
     ensure_eq!(kit.stored().await?.unique_keys, [], "the keys that are held after ninety days");
