@@ -1,20 +1,18 @@
 //! Q10: how jobs ended, and the announcement of the ends of watched jobs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{Hint, JobEnd, Prune, WORKER_LOST_ERROR, WakeReceiver, Wakes};
-use queue_core::{JobId, QueueName};
+use queue_core::JobId;
+use queue_core::backend::{JobEnd, Prune, WORKER_LOST_ERROR, WakeReceiver, Wakes};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
 use crate::conformance::session::{
     EXPIRY, GRACE, bury, cancelled, complete, complete_with, release, retry, snooze,
 };
-use crate::conformance::wakes::{announced, announced_by, announced_so_far};
+use crate::conformance::wakes::{announced, announced_so_far};
 
 cases! {
     Fast q10_a_watch_returns_how_each_job_ended [Watch],
@@ -26,8 +24,6 @@ cases! {
     Fast q10_a_watch_changes_no_job [Watch],
     Fast q10_a_thousand_watched_ends_are_announced [Watch],
     Fast q10_an_end_in_another_process_is_announced [Watch, MultiProcess],
-    Race q10_an_end_during_a_watch_is_returned_or_announced [Watch],
-    Race q10_a_job_that_is_watched_as_it_is_claimed_is_not_stranded [Watch],
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -94,7 +90,7 @@ async fn was_announced(kit: &Kit, receiver: &mut WakeReceiver, id: JobId) -> Cas
     Ok(())
 }
 
-fn may_have_ended(wakes: &Wakes, id: JobId) -> bool {
+pub(super) fn may_have_ended(wakes: &Wakes, id: JobId) -> bool {
     wakes.unknown || wakes.more_finished || wakes.finished.contains(&id)
 }
 
@@ -251,78 +247,5 @@ async fn q10_an_end_in_another_process_is_announced(kit: &Kit) -> CaseResult {
     kit.advance(EXPIRY);
     kit.rescue(10).await?;
     announced(&mut receiver, |wakes| may_have_ended(wakes, lost)).await?;
-    Ok(())
-}
-
-/// Half of the jobs of a watch are settled, and the others are cancelled, while it is in progress.
-/// Each end must be in its reply, or announced.
-async fn q10_an_end_during_a_watch_is_returned_or_announced(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(3).await?;
-    for round in 0..20 {
-        let ids = kit.insert((0..40).map(|_| kit.spec("job").queue("raced")).collect()).await?;
-        let worker = kit.worker().await?;
-        let jobs = kit.claiming(worker, 20).queue("raced").take().await?.jobs;
-        let mut receiver = handles[2].backend()?.subscribe();
-        let change = |place: usize| {
-            let (handle, jobs) = (Arc::clone(&handles[place]), jobs.clone());
-            let mut ids = ids.clone();
-            async move {
-                match place {
-                    0 => drop(handle.settle(jobs.iter().map(|job| (job.token, complete())).collect()).await?),
-                    1 => {
-                        ids.retain(|id| jobs.iter().all(|job| job.token.job != *id));
-                        for id in ids {
-                            handle.cancel(id).await?;
-                        }
-                    }
-                    _ => return handle.watch(&ids).await,
-                }
-                Ok(Vec::new())
-            }
-        };
-        let ends = race((0..3).map(change).collect()).await?.remove(2);
-        let unfinished: Vec<JobId> =
-            ids.iter().zip(&ends).filter(|(_, end)| end.is_none()).map(|(id, _)| *id).collect();
-        let wakes = announced_by(&handles[..2], round, &mut receiver).await?;
-        for id in unfinished {
-            ensure!(
-                may_have_ended(&wakes, id),
-                "round {round}: no end of job {id} was returned or announced"
-            );
-        }
-    }
-    Ok(())
-}
-
-/// A claim may skip jobs that a watch has locked. Then their queue must be announced again, because
-/// the worker would otherwise find them only by its next poll.
-async fn q10_a_job_that_is_watched_as_it_is_claimed_is_not_stranded(kit: &Kit) -> CaseResult {
-    let handles = kit.handles(2).await?;
-    let worker = kit.worker().await?;
-    for round in 0..40 {
-        let ids = kit.insert((0..20).map(|_| kit.spec("job")).collect()).await?;
-        let mut receiver = handles[0].backend()?.subscribe();
-        let tasks = (0..2).map(|place| {
-            let (handle, ids) = (Arc::clone(&handles[place]), ids.clone());
-            async move {
-                if place == 0 {
-                    return Ok(handle.claim(worker, 20).await?.len());
-                }
-                handle.watch(&ids).await?;
-                Ok(0)
-            }
-        });
-        let claimed = race(tasks.collect()).await?[0];
-        if claimed < ids.len() {
-            let wakes = announced_by(&handles[1..], round, &mut receiver).await?;
-            let is_ready = |hint: &Hint| hint.queue == QueueName::default() && hint.due_in.is_zero();
-            ensure!(
-                wakes.unknown || wakes.ready.iter().any(is_ready),
-                "round {round}: {claimed} jobs were claimed, and the others were not announced: {wakes:?}"
-            );
-            let more = handles[0].claim(worker, 20).await?.len();
-            ensure_eq!(claimed + more, ids.len(), "round {round}: the number of claimed jobs");
-        }
-    }
     Ok(())
 }

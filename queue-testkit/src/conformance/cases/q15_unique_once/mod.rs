@@ -2,12 +2,10 @@
 
 mod border;
 mod fast;
-mod kills;
 mod races;
 mod releases;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] =
-    &[border::CASES, fast::CASES, kills::CASES, races::CASES, releases::CASES];
+pub(super) const FILES: &[&[Case]] = &[border::CASES, fast::CASES, races::CASES, releases::CASES];

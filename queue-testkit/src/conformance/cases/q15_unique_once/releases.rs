@@ -25,6 +25,7 @@ cases! {
     Fast q15_a_kept_key_outlives_its_pruned_job [UniqueKeys],
     Fast q15_a_stale_settle_releases_no_key [UniqueKeys],
     Fast q15_the_end_of_one_job_releases_no_other_key [UniqueKeys],
+    Fast q15_a_key_is_as_durable_as_its_job [UniqueKeys, Durable],
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -223,5 +224,26 @@ async fn q15_the_end_of_one_job_releases_no_other_key(kit: &Kit) -> CaseResult {
     is_held_by(kit, ids[0], "after another job was completed").await?;
     let other = insert(kit, kit.spec("job").unique("b")).await?;
     ensure!(other.is_new(), "the completed job holds its key: {other:?}");
+    Ok(())
+}
+
+/// After the storage is opened again, held and kept keys must be held, and released ones free.
+async fn q15_a_key_is_as_durable_as_its_job(kit: &Kit) -> CaseResult {
+    let unfinished = kit.insert_one(kit.spec("job").unique("unfinished").priority(-1)).await?;
+    let kept = kit.insert_one(kit.spec("job").unique_for("kept", Duration::from_secs(60))).await?;
+    let job = kit.claim_one(kit.worker().await?).await?;
+    kit.settle_one(job.token, complete()).await?;
+    let cancelled = kit.insert_one(kit.spec("job").unique("cancelled")).await?;
+    kit.cancel(cancelled).await?;
+    kit.reopen().await?;
+    for (key, holder) in [("unfinished", unfinished), ("kept", kept)] {
+        let reply = insert(kit, kit.spec("job").unique(key)).await?;
+        ensure_eq!(
+            (reply.id, reply.insertion),
+            (holder, Insertion::Duplicate),
+            "the reply for the key `{key}`"
+        );
+    }
+    ensure!(insert(kit, kit.spec("job").unique("cancelled")).await?.is_new(), "the released key is held");
     Ok(())
 }
