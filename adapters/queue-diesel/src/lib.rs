@@ -3,8 +3,9 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")]
-//! # async fn example(jobs: &queue_core::JobQueue, connection: &mut diesel_async::AsyncPgConnection,
-//! #     welcome: queue_core::NewJob) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # async fn example(jobs: &queue_core::JobQueue, welcome: queue_core::NewJob,
+//! #     connection: &mut diesel_async::AsyncPgConnection)
+//! # -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! use diesel_async::AsyncConnection as _;
 //! use queue_diesel::postgres::EnqueueTx as _;
 //!
@@ -27,8 +28,8 @@
 //! - [`Busy`](queue_core::ErrorKind::Busy): a lock was held for too long.
 //! - [`Unavailable`](queue_core::ErrorKind::Unavailable): the connection was lost.
 //!
-//! After an error of the server, a transaction of PostgreSQL has failed and can only be rolled back.
-//! On SQLite it is open, without the batch.
+//! After an error of the server, a transaction of PostgreSQL has failed and can only be rolled
+//! back. On SQLite it is open, without the batch.
 
 #[cfg(feature = "postgres")]
 pub mod postgres;

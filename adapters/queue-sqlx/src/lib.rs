@@ -1,5 +1,5 @@
-//! Enqueues jobs in transactions of [sqlx](https://docs.rs/sqlx) 0.9, on PostgreSQL and SQLite, each
-//! by the feature of its name.
+//! Enqueues jobs in transactions of [sqlx](https://docs.rs/sqlx) 0.9, on PostgreSQL and SQLite,
+//! each by the feature of its name.
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")]

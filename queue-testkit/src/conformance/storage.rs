@@ -40,8 +40,8 @@ pub trait Storage: Send + Sync + 'static {
     }
 }
 
-/// An open transaction of an application. Dropping it closes its connection without a commit, as the
-/// end of the process does.
+/// An open transaction of an application. Dropping it closes its connection without a commit, as
+/// the end of the process does.
 #[async_trait]
 pub trait ApplicationTransaction: Send {
     /// Enqueues in the transaction by the adapter of its driver.

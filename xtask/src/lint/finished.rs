@@ -8,9 +8,11 @@ use crate::workspace::Workspace;
 /// Folders and files whose texts are checked.
 const FINISHED: &[&str] = &[
     "Cargo.toml",
+    "adapters/",
     "benches/",
     "examples/",
     "queue-core/",
+    "queue-macros/",
     "queue-postgres/",
     "queue-sqlite/",
     "queue/",

@@ -1,5 +1,5 @@
-//! Q6: a job that is enqueued in a transaction of the application is visible exactly from its commit
-//! on.
+//! Q6: a job that is enqueued in a transaction of the application is visible exactly from its
+//! commit on.
 
 mod fast;
 mod races;

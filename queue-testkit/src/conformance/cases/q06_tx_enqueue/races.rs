@@ -14,9 +14,9 @@ cases! {
     Race q06_of_transactions_with_one_key_one_stores_the_job [Transactions, UniqueKeys],
 }
 
-/// A transaction takes a key, and then another connection inserts a job of the key. That insert must
-/// be a duplicate after the commit, and new after a rollback. It may fail while the transaction is
-/// open, but must not succeed.
+/// A transaction takes a key, and then another connection inserts a job of the key. That insert
+/// must be a duplicate after the commit, and new after a rollback. It may fail while the
+/// transaction is open, but must not succeed.
 async fn q06_an_insert_waits_for_the_transaction_that_has_its_key(kit: &Kit) -> CaseResult {
     for round in 0..6 {
         let key = format!("round {round}");

@@ -79,8 +79,8 @@ async fn q15_batches_with_the_same_keys_in_any_order_hold_each_once(kit: &Kit) -
     Ok(())
 }
 
-/// The holder of the key is completed, buried or cancelled while eight tasks insert jobs of the key.
-/// At most one of them may be new, and one must be if no duplicate names another job.
+/// The holder of the key is completed, buried or cancelled while eight tasks insert jobs of the
+/// key. At most one of them may be new, and one must be if no duplicate names another job.
 async fn q15_an_insert_beside_the_end_of_the_holder_is_new_or_a_duplicate(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let worker = kit.worker().await?;
