@@ -9,6 +9,7 @@ mod idle;
 mod latency;
 mod location;
 mod parcel;
+mod probe;
 mod request_reply;
 mod stalled;
 mod store;
