@@ -95,6 +95,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("seconds", "text", Callers::Internal),
     function("known_of_batch", "anyarray", Callers::Internal),
     function("is_of_a_row", "text", Callers::Internal),
+    function("microseconds", "bigint", Callers::Internal),
     function("pause_lock", "text", Callers::Internal),
     function("next_due", "", Callers::Internal),
     function("make_ready", "uuid[]", Callers::Internal),
