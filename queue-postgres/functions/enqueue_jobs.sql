@@ -88,7 +88,7 @@ $$;
 
 -- Q22: returns why a text is no request, or NULL.
 CREATE OR REPLACE FUNCTION {schema}.request_fault(p_request json, p_jobs json) RETURNS text
-LANGUAGE plpgsql STABLE {function_settings}
+LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     v_field text;
@@ -123,7 +123,7 @@ $$;
 
 -- Q22: returns why a job cannot be stored, or NULL. The limits are those of the library.
 CREATE OR REPLACE FUNCTION {schema}.job_fault(p_job json) RETURNS text
-LANGUAGE plpgsql STABLE {function_settings}
+LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     v_field text;
@@ -258,11 +258,11 @@ $$;
 -- Returns a checked job with all options set.
 CREATE OR REPLACE FUNCTION {schema}.read_job(p_job json, p_number integer, p_now timestamptz)
 RETURNS {schema}.enqueued_job
-LANGUAGE plpgsql STABLE {function_settings}
+LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
     v_id text := p_job ->> 'id';
-    v_job enqueued_job;
+    v_job {schema}.enqueued_job;
 BEGIN
     v_job.number := p_number;
     v_job.id := CASE

@@ -73,7 +73,7 @@ $$;
 -- Q15: gives a key to a job if no job holds it. Returns NULL, or the job that held it before.
 CREATE OR REPLACE FUNCTION {schema}.hold_key(p_now timestamptz, p_kind text, p_key text, p_job uuid)
 RETURNS uuid
-LANGUAGE plpgsql {function_settings}
+LANGUAGE plpgsql
 AS $$
 DECLARE
     v_holder uuid;
