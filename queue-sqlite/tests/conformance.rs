@@ -42,6 +42,10 @@ impl Subject for Sqlite {
         Ok(Arc::new(SqliteBackend::open(patient(address)).await?))
     }
 
+    async fn begin(&self, address: &str) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(Transaction::begin(address.into()).await?)))
+    }
+
     fn faults(&self) -> &'static [Fault] {
         FAULTS
     }
@@ -64,10 +68,6 @@ impl Storage for File {
 
     fn address(&self) -> Option<String> {
         self.path.to_str().map(str::to_owned)
-    }
-
-    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
-        Ok(Some(Box::new(Transaction::begin(self.path.clone()).await?)))
     }
 
     async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {

@@ -66,6 +66,10 @@ impl Subject for Mutant {
             sweeper: Arc::clone(&self.sweeper),
         }))
     }
+
+    async fn begin(&self, _: &str) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(OpenTransaction::begin(&url()?).await?)))
+    }
 }
 
 /// The schema of a case.
@@ -81,10 +85,6 @@ struct Schema {
 
 #[async_trait]
 impl Storage for Schema {
-    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
-        Ok(Some(Box::new(OpenTransaction::begin(&url()?).await?)))
-    }
-
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
         if let Wrong::Migrations = self.wrong {
             migrate_without_the_lock(&self.name, &self.sequence).await?;

@@ -109,6 +109,10 @@ impl Subject for Postgres {
         open(address).await
     }
 
+    async fn begin(&self, address: &str) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(OpenTransaction::begin(&for_the_driver(address)).await?)))
+    }
+
     fn faults(&self) -> &'static [Fault] {
         match self.way {
             Way::Direct => Fault::ALL,
@@ -120,6 +124,15 @@ impl Subject for Postgres {
         let schema = self.new_schema()?;
         Ok(Arc::new(FaultySchema::new(fault, schema, &self.database()?.direct, self.way).await?))
     }
+}
+
+/// The URL without the parameters that the driver does not know.
+fn for_the_driver(url: &str) -> String {
+    let (server, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let is_known =
+        |parameter: &&str| !["schema=", "pgbouncer="].iter().any(|ours| parameter.starts_with(ours));
+    let known: Vec<&str> = parameters.split('&').filter(is_known).collect();
+    format!("{server}?{}", known.join("&"))
 }
 
 /// Makes a claim that returns no jobs read the whole queue, even on a slow machine, because cases
@@ -148,10 +161,6 @@ impl Storage for Schema {
 
     fn address(&self) -> Option<String> {
         Some(self.url.clone())
-    }
-
-    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
-        Ok(Some(Box::new(OpenTransaction::begin(&self.direct).await?)))
     }
 
     async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {

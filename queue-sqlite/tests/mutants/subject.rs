@@ -48,6 +48,10 @@ impl Subject for Mutant {
         let reached = Arc::clone(&self.reached);
         Ok(Arc::new(File { path, _folder: folder, triggers, opening, before, reached }))
     }
+
+    async fn begin(&self, address: &str) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        Ok(Some(Box::new(Transaction::begin(address.into()).await?)))
+    }
 }
 
 /// The file of a case.
@@ -69,10 +73,6 @@ pub(crate) fn connect(path: &PathBuf) -> rusqlite::Result<Connection> {
 
 #[async_trait]
 impl Storage for File {
-    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
-        Ok(Some(Box::new(Transaction::begin(self.path.clone()).await?)))
-    }
-
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
         if !self.opening.is_empty() && self.path.exists() {
             let changed = connect(&self.path)?.execute(self.opening, [])?;

@@ -94,7 +94,7 @@ impl Need {
                 "needs a storage that can be restored, but `Storage::back_up` returns none".to_owned()
             }
             Self::Transactions => {
-                "needs transactions of an application, but `Storage::begin` returns none".to_owned()
+                "needs transactions of an application, but `Subject::begin` returns none".to_owned()
             }
             _ => format!("needs {self}, which the backend does not declare"),
         })

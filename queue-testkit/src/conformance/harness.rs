@@ -39,7 +39,7 @@ pub fn main(subject: impl Subject) -> ExitCode {
     if role().is_some_and(|role| role == actor::ROLE)
         && let Some(parent) = Parent::find()
     {
-        return actor::act(&subject, parent);
+        return actor::act(Arc::new(subject), parent);
     }
     let arguments = Arguments::from_args();
     let subject: Arc<dyn Subject> = Arc::new(subject);

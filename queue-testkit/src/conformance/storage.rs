@@ -21,16 +21,10 @@ pub trait Storage: Send + Sync + 'static {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>>;
 
     /// Returns the address, e.g. a path or a URL, that [`Subject::attach`](super::Subject::attach)
-    /// gets in another process (default: none). Without it, the cases that kill processes are
-    /// ignored.
+    /// gets in another process, and [`Subject::begin`](super::Subject::begin) in any (default:
+    /// none). Without it, the cases that kill processes or begin transactions are ignored.
     fn address(&self) -> Option<String> {
         None
-    }
-
-    /// Begins a transaction of an application, on a connection that is not the backend's (default:
-    /// `None`). Without it, the cases of Q6 are ignored.
-    async fn begin(&self) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
-        Ok(None)
     }
 
     /// Copies all stored data, as an operator's backup does (default: `None`). Without it, the

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use queue_core::Backend;
 
 use super::fault::{Fault, FaultyStorage};
-use super::storage::{SetupResult, Storage};
+use super::storage::{ApplicationTransaction, SetupResult, Storage};
 
 /// A backend under test.
 #[async_trait]
@@ -20,9 +20,17 @@ pub trait Subject: Send + Sync + 'static {
 
     /// Opens a storage of another process by its [`address`](Storage::address). Must not migrate it
     /// further than [`open`](Storage::open) does. Children of the test program call only this
-    /// method.
+    /// method and [`begin`](Self::begin).
     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
         Err(format!("`Storage::address` returned {address}, but `Subject::attach` is not implemented").into())
+    }
+
+    /// Begins a transaction of an application on the storage with this
+    /// [`address`](Storage::address), on a connection that is not the backend's (default: `None`).
+    /// Without it, the cases of Q6 are ignored.
+    async fn begin(&self, address: &str) -> SetupResult<Option<Box<dyn ApplicationTransaction>>> {
+        let _ = address;
+        Ok(None)
     }
 
     /// Returns the faults that [`create_faulty`](Self::create_faulty) supports (default: none).

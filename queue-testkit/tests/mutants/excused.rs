@@ -40,17 +40,18 @@ q04_a_lease_outlives_the_handle_that_claimed: needs durable, which the backend d
 q04_a_lease_taken_by_another_process_is_lost: needs multi_process, which the backend does not declare
 q04_a_worker_that_stood_still_past_its_expiry_settles_nothing: needs durable, which the backend does not declare
 q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all: needs durable, which the backend does not declare
-q06_a_batch_of_several_kinds_is_stored_with_its_choices: needs transactions of an application, but `Storage::begin` returns none
-q06_a_deferred_wake_up_is_sent_after_the_commit: needs transactions of an application, but `Storage::begin` returns none
-q06_a_job_is_visible_from_the_commit_on: needs transactions of an application, but `Storage::begin` returns none
-q06_a_job_of_a_closed_connection_never_appears: needs transactions of an application, but `Storage::begin` returns none
-q06_a_job_that_is_stored_is_known_in_a_transaction: needs transactions of an application, but `Storage::begin` returns none
-q06_a_refused_batch_stores_nothing: needs transactions of an application, but `Storage::begin` returns none
-q06_a_rolled_back_job_never_appears: needs transactions of an application, but `Storage::begin` returns none
-q06_a_unique_key_is_held_from_the_commit_on: needs transactions of an application, but `Storage::begin` returns none
-q06_an_insert_waits_for_the_transaction_that_has_its_key: needs transactions of an application, but `Storage::begin` returns none
-q06_no_worker_is_woken_before_the_commit: needs transactions of an application, but `Storage::begin` returns none
-q06_of_transactions_with_one_key_one_stores_the_job: needs transactions of an application, but `Storage::begin` returns none
+q06_a_batch_of_several_kinds_is_stored_with_its_choices: needs transactions of an application, but `Subject::begin` returns none
+q06_a_deferred_wake_up_is_sent_after_the_commit: needs transactions of an application, but `Subject::begin` returns none
+q06_a_job_is_visible_from_the_commit_on: needs transactions of an application, but `Subject::begin` returns none
+q06_a_job_of_a_closed_connection_never_appears: needs transactions of an application, but `Subject::begin` returns none
+q06_a_job_of_a_process_that_is_killed_before_its_commit_never_appears: needs transactions of an application, but `Subject::begin` returns none
+q06_a_job_that_is_stored_is_known_in_a_transaction: needs transactions of an application, but `Subject::begin` returns none
+q06_a_refused_batch_stores_nothing: needs transactions of an application, but `Subject::begin` returns none
+q06_a_rolled_back_job_never_appears: needs transactions of an application, but `Subject::begin` returns none
+q06_a_unique_key_is_held_from_the_commit_on: needs transactions of an application, but `Subject::begin` returns none
+q06_an_insert_waits_for_the_transaction_that_has_its_key: needs transactions of an application, but `Subject::begin` returns none
+q06_no_worker_is_woken_before_the_commit: needs transactions of an application, but `Subject::begin` returns none
+q06_of_transactions_with_one_key_one_stores_the_job: needs transactions of an application, but `Subject::begin` returns none
 q07_a_job_that_kills_its_process_each_time_ends_dead: needs durable, which the backend does not declare
 q07_a_kill_costs_the_attempt_that_ran_and_no_other: needs durable, which the backend does not declare
 q09_a_cancel_holds_when_the_storage_is_opened_again: needs durable, which the backend does not declare

@@ -32,7 +32,7 @@ fn wrapper_is_excused_only_from_what_memory_lacks() {
     let suite =
         Suite::new(Mutant { make: || Arc::new(NoMutation), reached: Arc::new(AtomicU64::new(0)) }).unwrap();
     for (case, missing) in suite.excused().into_iter().filter(|(case, _)| case.tier() <= Tier::Race) {
-        let lacks = ["Storage::back_up", "Storage::begin"].iter().any(|need| missing.contains(need));
+        let lacks = ["Storage::back_up", "Subject::begin"].iter().any(|need| missing.contains(need));
         let is_excused = case.proves(Promise::MigrateSafe) || lacks;
         assert!(is_excused, "{} is not run: it {missing}", case.name());
     }

@@ -4,14 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use queue_core::Backend;
+use queue_core::{Backend, JobQueue};
 use serde::{Deserialize, Serialize};
 
 use super::messages::{END, OPENED, OPENING};
-use super::{enqueue, run, work};
+use super::{enqueue, run, transact, work};
 use crate::child::Parent;
 use crate::conformance::history::Sink;
 use crate::conformance::journal::Journal;
+use crate::conformance::kit::transactions::Beginner;
 use crate::conformance::recorded::Recorded;
 use crate::conformance::runtime::runtime;
 use crate::conformance::subject::Subject;
@@ -33,6 +34,8 @@ pub(crate) enum Role {
     Migrate,
     /// Enqueues batches.
     Enqueue(enqueue::Orders),
+    /// Enqueues in transactions of an application.
+    Transact(transact::Orders),
     /// Claims and settles without the runtime, at the time that its parent sets.
     Work(work::Orders),
     /// Runs a worker of the real runtime.
@@ -42,6 +45,12 @@ pub(crate) enum Role {
 impl From<enqueue::Orders> for Role {
     fn from(orders: enqueue::Orders) -> Self {
         Self::Enqueue(orders)
+    }
+}
+
+impl From<transact::Orders> for Role {
+    fn from(orders: transact::Orders) -> Self {
+        Self::Transact(orders)
     }
 }
 
@@ -58,7 +67,7 @@ impl From<run::Orders> for Role {
 }
 
 /// Runs the role until it ends or this process is killed.
-pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
+pub(crate) fn act(subject: Arc<dyn Subject>, parent: Parent) -> ExitCode {
     let parent = Arc::new(parent);
     let running = async {
         let order: Order =
@@ -67,7 +76,7 @@ pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
         let backend = subject.attach(&order.address).await;
         let backend = backend.map_err(|error| anyhow!("the subject's `attach` failed: {error}"))?;
         parent.say(OPENED);
-        run_role(order.role, backend, &parent).await
+        run_role(order, subject, backend, &parent).await
     };
     let outcome = runtime().and_then(|runtime| runtime.block_on(running));
     match outcome {
@@ -79,16 +88,25 @@ pub(crate) fn act(subject: &dyn Subject, parent: Parent) -> ExitCode {
     }
 }
 
-async fn run_role(role: Role, backend: Arc<dyn Backend>, parent: &Arc<Parent>) -> anyhow::Result<()> {
+async fn run_role(
+    order: Order,
+    subject: Arc<dyn Subject>,
+    backend: Arc<dyn Backend>,
+    parent: &Arc<Parent>,
+) -> anyhow::Result<()> {
     let sink: Arc<dyn Sink> = Arc::clone(parent) as Arc<dyn Sink>;
     let journal = Arc::new(Journal::default());
     let recorded: Arc<dyn Backend> = Arc::new(Recorded::new(backend, Arc::clone(&sink), journal, ""));
-    match role {
+    match order.role {
         Role::Migrate => {
             while parent.hear().await != END {}
             Ok(())
         }
         Role::Enqueue(orders) => enqueue::run(&orders, &*recorded, parent).await,
+        Role::Transact(orders) => {
+            let beginner = Beginner::new(subject, order.address, JobQueue::new(recorded), sink);
+            transact::run(&orders, &beginner, parent).await
+        }
         Role::Work(orders) => work::run(&orders, &*recorded, parent).await,
         Role::Run(orders) => {
             let worker = run::start(&orders, recorded, &sink)?;

@@ -13,6 +13,7 @@ use super::enqueue::{self, Jobs};
 use super::kills::{KilledWhile, Kills};
 use super::messages::{OPENED, OPENING};
 use super::run;
+use super::transact;
 use super::work::{self, KIND, Verdicts};
 use crate::child::{Child, Line, Orders};
 use crate::conformance::history::log::Log;
@@ -80,6 +81,7 @@ impl<'a> Crew<'a> {
         let what = match &role {
             Role::Migrate => "migrate",
             Role::Enqueue(_) => "enqueue",
+            Role::Transact(_) => "transact",
             Role::Work(_) => "work",
             Role::Run(_) => "run",
         };
@@ -106,6 +108,11 @@ impl<'a> Crew<'a> {
             batches,
             payloads,
         }
+    }
+
+    /// Orders of a child that enqueues in this many transactions, at the time of the case's clock.
+    pub(crate) fn transactor(&self, transactions: u32) -> transact::Orders {
+        transact::Orders { now: self.kit.now().into(), transactions, number: self.started + 1 }
     }
 
     /// Orders of a child that claims and settles without the runtime, at the time of the case's

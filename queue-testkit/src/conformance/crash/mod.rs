@@ -11,4 +11,5 @@ pub(crate) mod messages;
 pub(crate) mod rare;
 pub(crate) mod run;
 pub(crate) mod soak;
+pub(crate) mod transact;
 pub(crate) mod work;

@@ -1,15 +1,17 @@
 //! Transactions of an application, recorded like the inserts of a backend.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, anyhow};
 use queue_core::{Deferred, JobId, JobQueue, NewJob};
 
-use super::{CaseStorage, Kit};
+use super::Kit;
 use crate::conformance::history::Sink;
 use crate::conformance::history::event::{Answered, Asked, Event, Failure, NewJob as Recorded};
 use crate::conformance::program::new_job;
 use crate::conformance::storage::{ApplicationTransaction, Handles};
+use crate::conformance::subject::Subject;
 
 /// The attempts of each job of a transaction.
 const RETRIES: u16 = 3;
@@ -21,24 +23,46 @@ pub(crate) struct Transaction {
     sink: Arc<dyn Sink>,
     /// The number of each insert, and which of its jobs are stored.
     inserts: Vec<(u64, Vec<Option<bool>>)>,
-    asked: u64,
+    /// The number of the next insert of the process.
+    next: Arc<AtomicU64>,
 }
 
-/// Begins transactions, also in tasks of their own.
+/// Begins the transactions of a process, also in tasks of their own.
 pub(crate) struct Beginner {
-    storage: CaseStorage,
+    subject: Arc<dyn Subject>,
+    address: String,
     jobs: JobQueue,
     sink: Arc<dyn Sink>,
+    next: Arc<AtomicU64>,
 }
 
 impl Beginner {
-    pub(crate) async fn begin(self) -> anyhow::Result<Transaction> {
-        let Self { storage, jobs, sink } = self;
-        let begun = storage.as_storage().begin().await;
-        let begun = begun.map_err(|error| anyhow!("the storage's `begin` failed: {error}"))?;
-        let open = begun.context("the storage began a transaction before, and now none")?;
-        Ok(Transaction { open: Some(open), jobs, sink, inserts: Vec::new(), asked: 0 })
+    pub(crate) fn new(
+        subject: Arc<dyn Subject>,
+        address: String,
+        jobs: JobQueue,
+        sink: Arc<dyn Sink>,
+    ) -> Self {
+        Self { subject, address, jobs, sink, next: Arc::default() }
     }
+
+    pub(crate) async fn begin(&self) -> anyhow::Result<Transaction> {
+        let begun = begin(&*self.subject, &self.address).await?;
+        Ok(Transaction {
+            open: Some(begun.context("the subject began a transaction before, and now none")?),
+            jobs: self.jobs.clone(),
+            sink: Arc::clone(&self.sink),
+            inserts: Vec::new(),
+            next: Arc::clone(&self.next),
+        })
+    }
+}
+
+async fn begin(
+    subject: &dyn Subject,
+    address: &str,
+) -> anyhow::Result<Option<Box<dyn ApplicationTransaction>>> {
+    subject.begin(address).await.map_err(|error| anyhow!("the subject's `begin` failed: {error}"))
 }
 
 impl Kit {
@@ -47,16 +71,17 @@ impl Kit {
         self.beginner()?.begin().await
     }
 
-    /// Prepares to begin a transaction in a task of its own.
+    /// Prepares to begin transactions in a task of its own.
     pub(crate) fn beginner(&self) -> anyhow::Result<Beginner> {
         let sink = self.history().process(format!("transaction {}", self.new_number()));
-        Ok(Beginner { storage: self.storage.clone(), jobs: JobQueue::new(self.backend()?), sink })
+        let address = self.address().context("`Storage::address` returned none")?;
+        Ok(Beginner::new(Arc::clone(&self.subject), address, JobQueue::new(self.backend()?), sink))
     }
 
     /// Whether the storage has transactions of an application.
     pub(crate) async fn can_begin(&self) -> anyhow::Result<bool> {
-        let begun = self.storage.as_storage().begin().await;
-        Ok(begun.map_err(|error| anyhow!("the storage's `begin` failed: {error}"))?.is_some())
+        let Some(address) = self.address() else { return Ok(false) };
+        Ok(begin(&*self.subject, &address).await?.is_some())
     }
 
     /// A job for a transaction, which may run at the time of the case.
@@ -112,8 +137,7 @@ impl Transaction {
     }
 
     fn ask(&mut self, batch: Vec<NewJob>) -> anyhow::Result<(u64, Vec<JobId>)> {
-        let number = self.asked;
-        self.asked += 1;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let prepared = self.jobs.prepare(batch)?;
         let jobs = prepared.jobs().iter();
         let batch = jobs.map(|job| Recorded { id: job.id, attempts: job.max_attempts() }).collect();

@@ -2,9 +2,10 @@
 //! commit on.
 
 mod fast;
+mod kills;
 mod races;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[fast::CASES, races::CASES];
+pub(super) const FILES: &[&[Case]] = &[fast::CASES, kills::CASES, races::CASES];
