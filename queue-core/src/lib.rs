@@ -20,7 +20,6 @@ mod border;
 mod capture;
 mod context;
 mod enqueue;
-mod enqueue_sql;
 mod enqueuer;
 mod error;
 mod error_chain;
@@ -46,6 +45,7 @@ mod results;
 mod retry;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+mod sql_contract;
 mod state;
 mod submitted;
 mod task;
@@ -60,7 +60,6 @@ pub use backend::{Backend, CancelReply, JobEnd, JobRecord};
 pub use capture::ResultCapture;
 pub use context::{JobContext, Progress};
 pub use enqueue::{Enqueue, EnqueueFuture, IntoJob, JobHandle};
-pub use enqueue_sql::{Deferred, SqlEnqueue, SqlFailure, SqlRequest, SqlWake};
 pub use enqueuer::{Enqueuer, EnqueuerExt};
 pub use error::{Error, ErrorKind, Result};
 #[cfg(feature = "runtime")]
@@ -81,6 +80,7 @@ pub use result_error::{ResultError, ResultErrorKind};
 pub use retry::{Backoff, DelayFn, RetryPolicy};
 #[cfg(feature = "runtime")]
 pub use runtime::{RunningWorker, Worker};
+pub use sql_contract::{Deferred, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 pub use state::StateType;
 pub use submitted::{Insertion, Submitted};
 #[cfg(feature = "runtime")]

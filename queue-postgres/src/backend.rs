@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, EnqueueSql,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
-    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, SqlTarget, Stored, WakeHints,
+    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest,
+    ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
+    RegisterRequest, RetireRequest, SettleRequest, Settled, SqlContract, SqlTarget, Stored, WakeHints,
     WakeHub, WakeReceiver, Watch,
 };
 use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
@@ -24,8 +24,7 @@ use crate::positions::Positions;
 use crate::tls::Tls;
 use crate::wake::{ListenerConfig, LocalWaker, listen, notify, poll};
 use crate::{
-    audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, transaction,
-    watch, worker,
+    audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, tx, watch, worker,
 };
 
 /// Jobs in a PostgreSQL database, which any number of processes and machines may share.
@@ -99,7 +98,7 @@ impl PostgresBackend {
                     server::check(&opening.connections).await?;
                 }
                 migrate::migrate(&opening.connections, &settings).await?;
-                transaction::storage_id(&opening, &settings.schema).await
+                tx::storage_id(&opening, &settings.schema).await
             })
             .await?;
         let own_id = WorkerId::generate().to_string();
@@ -227,7 +226,7 @@ impl Backend for PostgresBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).watch(self).manage(self).audit(self).enqueue_sql(self)
+        Extensions::none().inspect(self).watch(self).manage(self).audit(self).sql_contract(self)
     }
 }
 
@@ -265,9 +264,9 @@ impl Inspect for PostgresBackend {
     }
 }
 
-impl EnqueueSql for PostgresBackend {
+impl SqlContract for PostgresBackend {
     fn target(&self) -> SqlTarget {
-        transaction::target(&self.0.config.schema).storage(Some(self.0.storage.clone()))
+        tx::target(&self.0.config.schema).storage(Some(self.0.storage.clone()))
     }
 
     fn wake(&self, hints: &WakeHints) {

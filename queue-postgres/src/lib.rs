@@ -38,7 +38,7 @@ mod sessions;
 mod settle;
 mod statements;
 mod tls;
-mod transaction;
+mod tx;
 mod types;
 mod url;
 mod wake;
@@ -61,7 +61,7 @@ pub use config::{
 pub use migrate::migrations_sql;
 pub use rights::{Rights, rights_sql};
 pub use schema_name::DEFAULT_SCHEMA;
-pub use transaction::EnqueueTx;
+pub use tx::Tx;
 
 /// The driver and its pool in the versions that this crate uses.
 pub use deadpool_postgres;

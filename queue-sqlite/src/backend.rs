@@ -5,19 +5,19 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, EnqueueSql, Extensions,
+    CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, LeasesRequest, MaintainReply,
     MaintainRequest, OwnProcess, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    SettleRequest, Settled, SqlTarget, WakeHints, WakeHub, WakeReceiver, ignore_poison,
+    SettleRequest, Settled, SqlContract, SqlTarget, WakeHints, WakeHub, WakeReceiver, ignore_poison,
 };
 use queue_core::{Backend, ErrorKind, Result};
 use rusqlite::Connection;
 
 use crate::backup::Backups;
 use crate::config::SqliteConfig;
-use crate::enqueue_tx;
 use crate::error::Outcome;
 use crate::reader::{CountedFiles, Looks, Readers};
+use crate::tx;
 use crate::writer::Writer;
 use crate::writer::command::Request;
 use crate::writer::session::Session;
@@ -91,7 +91,7 @@ impl SqliteBackend {
         let process = OwnProcess::current();
         let (backups, storage) = (Backups::new(), OnceLock::new());
         let backend = Self(Arc::new(Shared { backups, readers, writer, hub, storage, config, process }));
-        let id = backend.read("open the database", enqueue_tx::storage_id).await?;
+        let id = backend.read("open the database", tx::storage_id).await?;
         // It is set only here.
         let _ = backend.0.storage.set(id);
         Ok(backend)
@@ -216,13 +216,13 @@ impl Backend for SqliteBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).watch(self).manage(self).audit(self).enqueue_sql(self)
+        Extensions::none().inspect(self).watch(self).manage(self).audit(self).sql_contract(self)
     }
 }
 
-impl EnqueueSql for SqliteBackend {
+impl SqlContract for SqliteBackend {
     fn target(&self) -> SqlTarget {
-        enqueue_tx::target().storage(self.0.storage.get().cloned())
+        tx::target().storage(self.0.storage.get().cloned())
     }
 
     fn wake(&self, hints: &WakeHints) {

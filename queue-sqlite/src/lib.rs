@@ -28,7 +28,6 @@ mod claim;
 mod config;
 mod connection;
 mod damaged;
-mod enqueue_tx;
 mod error;
 mod file_connection;
 mod finish;
@@ -52,6 +51,7 @@ mod row_cache;
 mod settle;
 mod state;
 mod transaction;
+mod tx;
 mod unique_keys;
 mod unwritable;
 mod url;
@@ -66,7 +66,7 @@ pub use config::{
     DEFAULT_BUSY_WAIT, DEFAULT_CACHE_BYTES, DEFAULT_CHECKPOINT_PAGES, DEFAULT_LOG_BYTES, DEFAULT_PAGE_BYTES,
     DEFAULT_POLL_INTERVAL, DEFAULT_READERS, SqliteConfig, Synchronous,
 };
-pub use enqueue_tx::EnqueueTx;
+pub use tx::Tx;
 
 /// The driver, in the version that this crate uses.
 pub use rusqlite;

@@ -7,7 +7,7 @@
 //! #     connection: &mut diesel_async::AsyncPgConnection)
 //! # -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 //! use diesel_async::AsyncConnection as _;
-//! use queue_diesel::postgres::EnqueueTx as _;
+//! use queue_diesel::postgres::Tx as _;
 //!
 //! connection
 //!     .transaction(async |connection| {
@@ -41,7 +41,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::row::NamedRow;
 use diesel::sql_types::{Binary, Text};
 use diesel::{QueryableByName, deserialize};
-use queue_core::{Error, ErrorKind, SqlEnqueue, SqlFailure};
+use queue_core::{Error, ErrorKind, SqlFailure, SqlStatement};
 
 /// A row of the answer.
 struct Row {
@@ -79,7 +79,7 @@ fn rows(rows: Vec<Row>) -> Vec<([u8; 16], String)> {
     rows.into_iter().map(|row| (row.id.try_into().unwrap_or_default(), row.insertion)).collect()
 }
 
-fn failed<H>(request: &SqlEnqueue<H>, error: DieselError) -> Error {
+fn failed<H>(request: &SqlStatement<H>, error: DieselError) -> Error {
     let (code, message) = match &error {
         DieselError::DatabaseError(kind, refusal) => {
             (code(*kind, refusal.message()), refusal.message().to_owned())

@@ -6,7 +6,7 @@ use diesel::sql_query;
 use diesel::sql_types::Text;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl as _, TransactionManager as _};
 use queue_core::backend::SqlDialect;
-use queue_core::{Deferred, Result, SqlEnqueue, SqlRequest, SqlWake};
+use queue_core::{Deferred, Result, SqlRequest, SqlStatement, SqlWake};
 
 use crate::{check_open, failed, rows};
 
@@ -15,7 +15,7 @@ use crate::{check_open, failed, rows};
 ///
 /// # Cancellation
 /// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
-pub trait EnqueueTx: SqlRequest {
+pub trait Tx: SqlRequest {
     /// Enqueues in the transaction. Workers are notified at its commit.
     fn tx(self, connection: &mut AsyncPgConnection) -> impl Future<Output = Result<Self::Handles>> + Send;
 
@@ -27,7 +27,7 @@ pub trait EnqueueTx: SqlRequest {
     ) -> impl Future<Output = Result<Deferred<Self::Handles>>> + Send;
 }
 
-impl<R: SqlRequest> EnqueueTx for R {
+impl<R: SqlRequest> Tx for R {
     async fn tx(self, connection: &mut AsyncPgConnection) -> Result<Self::Handles> {
         let request = self.into_sql(SqlDialect::Postgres, SqlWake::AtCommit)?;
         let rows = send(&request, connection).await?;
@@ -42,7 +42,7 @@ impl<R: SqlRequest> EnqueueTx for R {
 }
 
 async fn send<H>(
-    request: &SqlEnqueue<H>,
+    request: &SqlStatement<H>,
     connection: &mut AsyncPgConnection,
 ) -> Result<Vec<([u8; 16], String)>> {
     check_open(AnsiTransactionManager::transaction_manager_status_mut(connection))?;

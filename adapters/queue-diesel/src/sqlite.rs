@@ -4,14 +4,14 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager as _};
 use diesel::sql_types::Text;
 use diesel::{RunQueryDsl as _, SqliteConnection, sql_query};
 use queue_core::backend::SqlDialect;
-use queue_core::{Deferred, Result, SqlEnqueue, SqlRequest, SqlWake};
+use queue_core::{Deferred, Result, SqlRequest, SqlStatement, SqlWake};
 
 use crate::{check_open, failed, rows};
 
 /// Enqueues in a transaction of the application: the jobs exist exactly if it commits. Call it
 /// within [`SqliteConnection::immediate_transaction`]. It blocks, as all of diesel does.
 #[expect(clippy::missing_errors_doc, reason = "the errors of all adapters are listed at the crate")]
-pub trait EnqueueTx: SqlRequest {
+pub trait Tx: SqlRequest {
     /// Enqueues in the transaction. Workers of all processes see the commit by themselves.
     fn tx(self, connection: &mut SqliteConnection) -> Result<Self::Handles>;
 
@@ -20,7 +20,7 @@ pub trait EnqueueTx: SqlRequest {
     fn tx_deferred(self, connection: &mut SqliteConnection) -> Result<Deferred<Self::Handles>>;
 }
 
-impl<R: SqlRequest> EnqueueTx for R {
+impl<R: SqlRequest> Tx for R {
     fn tx(self, connection: &mut SqliteConnection) -> Result<Self::Handles> {
         let request = self.into_sql(SqlDialect::Sqlite, SqlWake::AtCommit)?;
         let rows = send(&request, connection)?;
@@ -34,7 +34,7 @@ impl<R: SqlRequest> EnqueueTx for R {
     }
 }
 
-fn send<H>(request: &SqlEnqueue<H>, connection: &mut SqliteConnection) -> Result<Vec<([u8; 16], String)>> {
+fn send<H>(request: &SqlStatement<H>, connection: &mut SqliteConnection) -> Result<Vec<([u8; 16], String)>> {
     check_open(AnsiTransactionManager::transaction_manager_status_mut(connection))?;
     let enqueue = sql_query(request.statement()).bind::<Text, _>(request.text());
     enqueue.execute(connection).map_err(|error| failed(request, error))?;

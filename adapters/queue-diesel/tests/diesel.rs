@@ -20,7 +20,7 @@ async fn kinds(jobs: &JobQueue) -> Vec<String> {
 #[tokio::test]
 async fn transaction_of_sqlite_has_its_jobs() {
     use diesel::{Connection as _, SqliteConnection};
-    use queue_diesel::sqlite::EnqueueTx as _;
+    use queue_diesel::sqlite::Tx as _;
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db").display().to_string();
@@ -58,7 +58,7 @@ async fn transaction_of_sqlite_has_its_jobs() {
 #[tokio::test]
 async fn transaction_of_postgres_has_its_jobs() {
     use diesel_async::{AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _};
-    use queue_diesel::postgres::EnqueueTx as _;
+    use queue_diesel::postgres::Tx as _;
 
     let url = queue_testserver::url().unwrap();
     let schema = format!("diesel_{}", queue::JobId::generate().to_string().to_lowercase());

@@ -3,7 +3,7 @@
 //! ```no_run
 //! # async fn example(jobs: &queue_core::JobQueue, db: &sea_orm::DatabaseConnection,
 //! #     welcome: queue_core::NewJob) -> Result<(), Box<dyn std::error::Error>> {
-//! use queue_sea_orm::EnqueueTx as _;
+//! use queue_sea_orm::Tx as _;
 //! use sea_orm::TransactionTrait as _;
 //!
 //! let tx = db.begin().await?;
@@ -16,7 +16,7 @@
 use std::future::Future;
 
 use queue_core::backend::SqlDialect;
-use queue_core::{Deferred, Error, ErrorKind, Result, SqlEnqueue, SqlFailure, SqlRequest, SqlWake};
+use queue_core::{Deferred, Error, ErrorKind, Result, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, QueryResult, RuntimeErr, Statement,
 };
@@ -36,7 +36,7 @@ use sea_orm::{
 ///
 /// # Cancellation
 /// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
-pub trait EnqueueTx: SqlRequest {
+pub trait Tx: SqlRequest {
     /// Enqueues in the transaction. On PostgreSQL workers are notified at its commit.
     fn tx(self, transaction: &DatabaseTransaction) -> impl Future<Output = Result<Self::Handles>> + Send;
 
@@ -48,7 +48,7 @@ pub trait EnqueueTx: SqlRequest {
     ) -> impl Future<Output = Result<Deferred<Self::Handles>>> + Send;
 }
 
-impl<R: SqlRequest> EnqueueTx for R {
+impl<R: SqlRequest> Tx for R {
     async fn tx(self, transaction: &DatabaseTransaction) -> Result<Self::Handles> {
         let request = self.into_sql(dialect(transaction)?, SqlWake::AtCommit)?;
         let rows = send(&request, transaction).await.map_err(|error| failed(&request, error))?;
@@ -74,7 +74,7 @@ fn dialect(transaction: &DatabaseTransaction) -> Result<SqlDialect> {
 }
 
 async fn send<H>(
-    request: &SqlEnqueue<H>,
+    request: &SqlStatement<H>,
     transaction: &DatabaseTransaction,
 ) -> std::result::Result<Vec<([u8; 16], String)>, DbErr> {
     let backend = transaction.get_database_backend();
@@ -96,7 +96,7 @@ async fn send<H>(
     rows.iter().map(read).collect()
 }
 
-fn failed<H>(request: &SqlEnqueue<H>, error: DbErr) -> Error {
+fn failed<H>(request: &SqlStatement<H>, error: DbErr) -> Error {
     let refusal = match &error {
         DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
             error.as_database_error()

@@ -2,7 +2,7 @@
 
 use queue::backend::ListRequest;
 use queue::{ErrorKind, JobHandle, JobQueue, NewJob, Payload, Unique};
-use queue_sea_orm::EnqueueTx as _;
+use queue_sea_orm::Tx as _;
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, TransactionTrait as _};
 
 fn job(kind: &str) -> NewJob {

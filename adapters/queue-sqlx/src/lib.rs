@@ -5,7 +5,7 @@
 //! # #[cfg(feature = "postgres")]
 //! # async fn example(jobs: &queue_core::JobQueue, pool: &sqlx::PgPool, email: &str,
 //! #     welcome: impl Fn(i64) -> queue_core::NewJob) -> Result<(), Box<dyn std::error::Error>> {
-//! use queue_sqlx::EnqueueTx as _;
+//! use queue_sqlx::Tx as _;
 //!
 //! let mut tx = pool.begin().await?;
 //! let user = sqlx::query_scalar("INSERT INTO users (email) VALUES ($1) RETURNING id")
@@ -20,7 +20,7 @@
 use std::future::Future;
 
 use queue_core::backend::SqlDialect;
-use queue_core::{Deferred, Result, SqlEnqueue, SqlFailure, SqlRequest, SqlWake};
+use queue_core::{Deferred, Result, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 use sqlx::{Database, Row as _, Transaction};
 
 /// Enqueues in a transaction of the application: the jobs exist exactly if it commits. `DB` is
@@ -39,7 +39,7 @@ use sqlx::{Database, Row as _, Transaction};
 ///
 /// # Cancellation
 /// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
-pub trait EnqueueTx<DB: Database>: SqlRequest {
+pub trait Tx<DB: Database>: SqlRequest {
     /// Enqueues in the transaction. On PostgreSQL workers are notified at its commit.
     fn tx(self, transaction: &mut Transaction<'_, DB>) -> impl Future<Output = Result<Self::Handles>> + Send;
 
@@ -53,7 +53,7 @@ pub trait EnqueueTx<DB: Database>: SqlRequest {
 
 macro_rules! adapter {
     ($database:ty, $dialect:expr, $send:path) => {
-        impl<R: SqlRequest> EnqueueTx<$database> for R {
+        impl<R: SqlRequest> Tx<$database> for R {
             async fn tx(self, transaction: &mut Transaction<'_, $database>) -> Result<Self::Handles> {
                 let request = self.into_sql($dialect, SqlWake::AtCommit)?;
                 let rows = $send(&request, transaction).await.map_err(|error| failed(&request, error))?;
@@ -81,7 +81,7 @@ type Rows = Vec<([u8; 16], String)>;
 
 #[cfg(feature = "postgres")]
 async fn postgres<H>(
-    request: &SqlEnqueue<H>,
+    request: &SqlStatement<H>,
     transaction: &mut Transaction<'_, sqlx::Postgres>,
 ) -> sqlx::Result<Rows> {
     let statement = sqlx::AssertSqlSafe(request.statement());
@@ -91,7 +91,7 @@ async fn postgres<H>(
 
 #[cfg(feature = "sqlite")]
 async fn sqlite<H>(
-    request: &SqlEnqueue<H>,
+    request: &SqlStatement<H>,
     transaction: &mut Transaction<'_, sqlx::Sqlite>,
 ) -> sqlx::Result<Rows> {
     let statement = sqlx::AssertSqlSafe(request.statement());
@@ -106,7 +106,7 @@ fn id(bytes: Option<&[u8]>) -> [u8; 16] {
     bytes.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default()
 }
 
-fn failed<H>(request: &SqlEnqueue<H>, error: sqlx::Error) -> queue_core::Error {
+fn failed<H>(request: &SqlStatement<H>, error: sqlx::Error) -> queue_core::Error {
     let (code, message) = match error.as_database_error() {
         Some(refusal) => (refusal.code().map(std::borrow::Cow::into_owned), refusal.message().to_owned()),
         None => (None, error.to_string()),

@@ -2,7 +2,7 @@
 
 use queue::backend::ListRequest;
 use queue::{ErrorKind, JobQueue, JobState, NewJob, Payload, Unique};
-use queue_sqlx::EnqueueTx;
+use queue_sqlx::Tx;
 use sqlx::{Database, Pool, Transaction};
 
 fn job(kind: &str) -> NewJob {
@@ -18,8 +18,8 @@ async fn stored(jobs: &JobQueue) -> Vec<(String, JobState)> {
 async fn commits_and_rolls_back<DB>(jobs: JobQueue, pool: Pool<DB>)
 where
     DB: Database,
-    queue::Enqueue<NewJob>: EnqueueTx<DB, Handles = queue::JobHandle>,
-    queue::Enqueue<Vec<NewJob>>: EnqueueTx<DB, Handles = Vec<queue::JobHandle>>,
+    queue::Enqueue<NewJob>: Tx<DB, Handles = queue::JobHandle>,
+    queue::Enqueue<Vec<NewJob>>: Tx<DB, Handles = Vec<queue::JobHandle>>,
 {
     let begin = || async { pool.begin().await.unwrap() };
     let mut tx: Transaction<'_, DB> = begin().await;

@@ -65,7 +65,7 @@ fn job(plan: &Plan, number: usize) -> Result<NewJob> {
 
 /// One connection, because SQLite has one writer.
 fn on_sqlite(plan: &Plan, location: &JobsLocation, jobs: &JobQueue, form: Form) -> Result<Duration> {
-    use sqlite::EnqueueTx as _;
+    use sqlite::Tx as _;
 
     let mut connection = Connection::open(location.address().context("the file has no path")?)?;
     connection.execute_batch("PRAGMA synchronous = FULL")?;
@@ -110,7 +110,7 @@ async fn on_postgres(plan: &Plan, location: &JobsLocation, jobs: &JobQueue, form
 }
 
 async fn commit_each(mut client: Client, jobs: JobQueue, batch: Vec<NewJob>, form: Form) -> Result<()> {
-    use postgres::EnqueueTx as _;
+    use postgres::Tx as _;
 
     let insert = client.prepare("INSERT INTO bench_orders VALUES ($1)").await?;
     for (number, job) in batch.into_iter().enumerate() {

@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use queue::backend::ListRequest;
 use queue::{CancelReply, Enqueue, JobId, JobQueue, JobRecord, JobState};
-use queue_sqlx::EnqueueTx as _;
+use queue_sqlx::Tx as _;
 use serde::{Deserialize, Serialize};
 
 use crate::Shop;
@@ -50,16 +50,12 @@ pub struct Order {
     pub customer: i64,
 }
 
-async fn order(
-    State(shop): State<Shop>,
-    Json(order): Json<Order>,
-) -> Answer<(StatusCode, Json<Order>)> {
+async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> Answer<(StatusCode, Json<Order>)> {
     let mut tx = shop.pool.begin().await?;
-    let order: Order =
-        sqlx::query_as("INSERT INTO orders (customer) VALUES ($1) RETURNING id, customer")
-            .bind(order.customer)
-            .fetch_one(&mut *tx)
-            .await?;
+    let order: Order = sqlx::query_as("INSERT INTO orders (customer) VALUES ($1) RETURNING id, customer")
+        .bind(order.customer)
+        .fetch_one(&mut *tx)
+        .await?;
     charge(&shop.jobs, &order).priority(5).tx(&mut tx).await?;
     tx.commit().await?;
     Ok((StatusCode::CREATED, Json(order)))
@@ -72,10 +68,7 @@ pub fn charge(jobs: &JobQueue, order: &Order) -> Enqueue<ChargeOrder> {
 }
 
 /// Answers with the id of the job; its record has the report when it is completed.
-async fn report(
-    State(shop): State<Shop>,
-    Path(order): Path<i64>,
-) -> Answer<(StatusCode, Json<JobId>)> {
+async fn report(State(shop): State<Shop>, Path(order): Path<i64>) -> Answer<(StatusCode, Json<JobId>)> {
     let job = shop.jobs.enqueue(BuildReport { order }).await?;
     Ok((StatusCode::ACCEPTED, Json(job.id())))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Audit, Backend, EnqueueSql, Inspect, Manage, Watch};
+use super::{Audit, Backend, Inspect, Manage, SqlContract, Watch};
 use crate::{Error, ErrorKind, Result};
 
 /// The extensions of a backend. `Some` declares that the backend implements all of that trait.
@@ -27,14 +27,14 @@ pub struct Extensions<'a> {
     /// Returns the raw rows to the conformance kit.
     pub audit: Option<&'a dyn Audit>,
     /// Lets other drivers enqueue in transactions of the application.
-    pub enqueue_sql: Option<&'a dyn EnqueueSql>,
+    pub sql_contract: Option<&'a dyn SqlContract>,
 }
 
 impl<'a> Extensions<'a> {
     /// No extension.
     #[must_use]
     pub const fn none() -> Self {
-        Self { inspect: None, watch: None, manage: None, audit: None, enqueue_sql: None }
+        Self { inspect: None, watch: None, manage: None, audit: None, sql_contract: None }
     }
 
     /// Declares that the backend can read jobs.
@@ -67,8 +67,8 @@ impl<'a> Extensions<'a> {
 
     /// Declares that other drivers can enqueue in transactions of the application.
     #[must_use]
-    pub const fn enqueue_sql(mut self, enqueue_sql: &'a dyn EnqueueSql) -> Self {
-        self.enqueue_sql = Some(enqueue_sql);
+    pub const fn sql_contract(mut self, sql_contract: &'a dyn SqlContract) -> Self {
+        self.sql_contract = Some(sql_contract);
         self
     }
 }
@@ -80,7 +80,7 @@ impl fmt::Debug for Extensions<'_> {
             .field("watch", &self.watch.is_some())
             .field("manage", &self.manage.is_some())
             .field("audit", &self.audit.is_some())
-            .field("enqueue_sql", &self.enqueue_sql.is_some())
+            .field("sql_contract", &self.sql_contract.is_some())
             .finish()
     }
 }
@@ -105,8 +105,8 @@ pub(crate) fn manage(backend: &dyn Backend) -> Result<&dyn Manage> {
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
-pub(crate) fn enqueue_sql(backend: &dyn Backend) -> Result<&dyn EnqueueSql> {
-    backend.extensions().enqueue_sql.ok_or_else(|| missing(backend, "enqueue in a transaction"))
+pub(crate) fn sql_contract(backend: &dyn Backend) -> Result<&dyn SqlContract> {
+    backend.extensions().sql_contract.ok_or_else(|| missing(backend, "enqueue in a transaction"))
 }
 
 fn missing(backend: &dyn Backend, operation: &'static str) -> Error {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use queue_core::testing::drop_after;
 use queue_core::{Error, ErrorKind, JobQueue, NewJob, Payload, Unique};
 use queue_postgres::tokio_postgres::{Client, NoTls, Transaction, connect};
-use queue_postgres::{EnqueueTx as _, PostgresConfig};
+use queue_postgres::{PostgresConfig, Tx as _};
 
 use crate::common::TestSchema;
 

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use queue_core::{Deferred, Enqueue, NewJob};
-use queue_postgres::EnqueueTx as _;
+use queue_postgres::Tx as _;
 use queue_postgres::tokio_postgres::{Client, NoTls, Transaction, connect};
 use queue_testkit::conformance::{ApplicationTransaction, Handles, SetupResult};
 use tokio::sync::{mpsc, oneshot};

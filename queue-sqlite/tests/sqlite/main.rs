@@ -6,7 +6,6 @@ mod backup;
 mod common;
 mod damaged;
 mod dropped;
-mod enqueue_sql;
 mod errors;
 mod foreign;
 #[cfg(unix)]
@@ -19,6 +18,7 @@ mod processes;
 mod restored;
 #[cfg(unix)]
 mod rights;
+mod sql_contract;
 mod unwritable;
 mod upkeep;
 mod writer;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::{Deferred, Enqueue, NewJob};
-use queue_sqlite::EnqueueTx as _;
+use queue_sqlite::Tx as _;
 use queue_testkit::conformance::{ApplicationTransaction, Handles, SetupResult};
 use rusqlite::Connection;
 use tokio::task::spawn_blocking;

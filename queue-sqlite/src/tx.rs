@@ -1,7 +1,7 @@
 //! Enqueueing in a transaction of the application.
 
 use queue_core::backend::{SqlDialect, SqlTarget};
-use queue_core::{Deferred, Error, Result, SqlEnqueue, SqlFailure, SqlRequest, SqlWake};
+use queue_core::{Deferred, Error, Result, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 use rusqlite::Connection;
 
 use crate::error::Outcome;
@@ -16,7 +16,7 @@ const STORAGE_ID: &str = include_str!("sql/storage_id.sql");
 /// ```
 /// use std::sync::Arc;
 /// use queue_core::{JobQueue, NewJob, Payload};
-/// use queue_sqlite::{EnqueueTx as _, SqliteBackend, SqliteConfig};
+/// use queue_sqlite::{Tx as _, SqliteBackend, SqliteConfig};
 ///
 /// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
 /// # let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ const STORAGE_ID: &str = include_str!("sql/storage_id.sql");
 ///   or it is of another file or read-only.
 /// - [`Conflict`](queue_core::ErrorKind::Conflict): an id is stored with other content.
 /// - [`Busy`](queue_core::ErrorKind::Busy): another connection holds the lock.
-pub trait EnqueueTx: SqlRequest {
+pub trait Tx: SqlRequest {
     /// Enqueues in the transaction, which a `Transaction` or a `Savepoint` derefs to.
     fn tx(self, transaction: &Connection) -> Result<Self::Handles>;
 
@@ -54,7 +54,7 @@ pub trait EnqueueTx: SqlRequest {
     fn tx_deferred(self, transaction: &Connection) -> Result<Deferred<Self::Handles>>;
 }
 
-impl<R: SqlRequest> EnqueueTx for R {
+impl<R: SqlRequest> Tx for R {
     fn tx(self, transaction: &Connection) -> Result<Self::Handles> {
         let request = self.into_sql(SqlDialect::Sqlite, SqlWake::AtCommit)?;
         let rows = send(&request, transaction)?;
@@ -68,7 +68,7 @@ impl<R: SqlRequest> EnqueueTx for R {
     }
 }
 
-fn send<H>(request: &SqlEnqueue<H>, connection: &Connection) -> Result<Vec<([u8; 16], String)>> {
+fn send<H>(request: &SqlStatement<H>, connection: &Connection) -> Result<Vec<([u8; 16], String)>> {
     if connection.is_autocommit() {
         let message = "the connection has no open transaction";
         return Err(Error::invalid("enqueue in a transaction", message));

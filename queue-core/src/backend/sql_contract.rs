@@ -4,7 +4,7 @@ use super::WakeHints;
 
 /// Enqueueing by the driver of an application, in its own transaction. The statements are the SQL
 /// contract (`docs/sql-contract.md` in the repository), which a backend implements in its schema.
-pub trait EnqueueSql: Send + Sync {
+pub trait SqlContract: Send + Sync {
     /// Returns the statements and the storage that they write.
     fn target(&self) -> SqlTarget;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use queue_core::backend::{Audit as _, Inspect as _, JobRecord, Stored};
 use queue_core::{ErrorKind, JobId, JobQueue, NewJob, Payload, Result as QueueResult};
-use queue_sqlite::{EnqueueTx as _, SqliteBackend, SqliteConfig};
+use queue_sqlite::{SqliteBackend, SqliteConfig, Tx as _};
 use queue_testkit::sql_contract::{SqlStorage, check};
 use rusqlite::{Connection, Error, OpenFlags};
 use tokio::runtime::Runtime;

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use queue_core::backend::{SqlDialect, SqlTarget};
-use queue_core::{Deferred, Result, SqlEnqueue, SqlFailure, SqlRequest, SqlWake};
+use queue_core::{Deferred, Result, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
@@ -19,7 +19,7 @@ use crate::types::Id;
 ///
 /// ```no_run
 /// # use queue_core::{JobQueue, NewJob, Payload};
-/// use queue_postgres::EnqueueTx as _;
+/// use queue_postgres::Tx as _;
 ///
 /// # async fn example(
 /// #     jobs: &JobQueue, client: &mut queue_postgres::tokio_postgres::Client,
@@ -48,7 +48,7 @@ use crate::types::Id;
 ///
 /// # Cancellation
 /// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
-pub trait EnqueueTx: SqlRequest {
+pub trait Tx: SqlRequest {
     /// Enqueues in the transaction. Workers are notified at its commit.
     fn tx(self, transaction: &Transaction<'_>) -> impl Future<Output = Result<Self::Handles>> + Send;
 
@@ -61,7 +61,7 @@ pub trait EnqueueTx: SqlRequest {
     ) -> impl Future<Output = Result<Deferred<Self::Handles>>> + Send;
 }
 
-impl<R: SqlRequest> EnqueueTx for R {
+impl<R: SqlRequest> Tx for R {
     async fn tx(self, transaction: &Transaction<'_>) -> Result<Self::Handles> {
         let request = self.into_sql(SqlDialect::Postgres, SqlWake::AtCommit)?;
         let rows = send(&request, transaction).await?;
@@ -88,7 +88,10 @@ pub(crate) async fn storage_id(core: &Core, schema: &Schema) -> Result<String> {
     read.await.map_err(|fault| fault.into_error("open the database", Effect::Reads))
 }
 
-async fn send<H>(request: &SqlEnqueue<H>, transaction: &Transaction<'_>) -> Result<Vec<([u8; 16], String)>> {
+async fn send<H>(
+    request: &SqlStatement<H>,
+    transaction: &Transaction<'_>,
+) -> Result<Vec<([u8; 16], String)>> {
     let text = request.text();
     // Typed and not prepared, so that it also works through a pooler.
     let rows = transaction.query_typed(request.statement(), &[(&text, Type::TEXT)]).await;

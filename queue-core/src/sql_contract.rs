@@ -26,7 +26,7 @@ pub trait SqlRequest: sealed::Sealed + Send + Sized {
     /// - [`Invalid`](ErrorKind::Invalid): the request is refused, or the jobs of the queue are not
     ///   in a database of this dialect.
     /// - [`Unsupported`](ErrorKind::Unsupported): the backend has no SQL contract.
-    fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlEnqueue<Self::Handles>>;
+    fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlStatement<Self::Handles>>;
 }
 
 mod sealed {
@@ -37,9 +37,9 @@ mod sealed {
 impl<J: IntoJob + 'static> SqlRequest for Enqueue<J> {
     type Handles = JobHandle<J::Output>;
 
-    fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlEnqueue<Self::Handles>> {
+    fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlStatement<Self::Handles>> {
         let (jobs, batch) = self.into_parts()?;
-        SqlEnqueue::new(jobs, batch, dialect, wake, |jobs, mut submitted| match submitted.pop() {
+        SqlStatement::new(jobs, batch, dialect, wake, |jobs, mut submitted| match submitted.pop() {
             Some(one) => Ok(JobHandle::new(jobs.clone(), one)),
             None => Err(wrong_answer("it returned no row")),
         })
@@ -49,9 +49,9 @@ impl<J: IntoJob + 'static> SqlRequest for Enqueue<J> {
 impl<J: IntoJob + 'static> SqlRequest for Enqueue<Vec<J>> {
     type Handles = Vec<JobHandle<J::Output>>;
 
-    fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlEnqueue<Self::Handles>> {
+    fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlStatement<Self::Handles>> {
         let (jobs, batch) = self.into_parts()?;
-        SqlEnqueue::new(jobs, batch, dialect, wake, |jobs, submitted| {
+        SqlStatement::new(jobs, batch, dialect, wake, |jobs, submitted| {
             Ok(submitted.into_iter().map(|one| JobHandle::new(jobs.clone(), one)).collect())
         })
     }
@@ -74,7 +74,7 @@ pub enum SqlWake {
 /// parameter, reads the rows (on SQLite by [`read_statement`](Self::read_statement)), and returns
 /// what [`finish`](Self::finish) makes of them. It opens, commits and rolls back nothing.
 #[must_use]
-pub struct SqlEnqueue<H> {
+pub struct SqlStatement<H> {
     jobs: JobQueue,
     target: SqlTarget,
     text: String,
@@ -82,7 +82,7 @@ pub struct SqlEnqueue<H> {
     handles: fn(&JobQueue, Vec<Submitted>) -> Result<H>,
 }
 
-impl<H> SqlEnqueue<H> {
+impl<H> SqlStatement<H> {
     fn new(
         jobs: JobQueue,
         batch: Vec<NewJob>,
@@ -90,7 +90,7 @@ impl<H> SqlEnqueue<H> {
         wake: SqlWake,
         handles: fn(&JobQueue, Vec<Submitted>) -> Result<H>,
     ) -> Result<Self> {
-        let target = backend::enqueue_sql(&**jobs.backend())?.target();
+        let target = backend::sql_contract(&**jobs.backend())?.target();
         if target.dialect != dialect {
             let (tx, queue) = (dialect.name(), target.dialect.name());
             let message = format!("the transaction is of {tx}, but the jobs of this queue are in {queue}");
@@ -168,9 +168,9 @@ fn wrong_answer(fault: &str) -> Error {
     Error::new(ErrorKind::Corrupt, OPERATION, format!("the database answered with {fault}"))
 }
 
-impl<H> fmt::Debug for SqlEnqueue<H> {
+impl<H> fmt::Debug for SqlStatement<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqlEnqueue").field("target", &self.target).field("jobs", &self.specs.len()).finish()
+        f.debug_struct("SqlStatement").field("target", &self.target).field("jobs", &self.specs.len()).finish()
     }
 }
 
@@ -187,7 +187,7 @@ impl<H> Deferred<H> {
     /// Wakes workers of all processes, and returns the handles. Call it after the commit: workers
     /// that are woken earlier find nothing.
     pub fn wake(self) -> H {
-        if let Ok(sql) = backend::enqueue_sql(&**self.jobs.backend()) {
+        if let Ok(sql) = backend::sql_contract(&**self.jobs.backend()) {
             sql.wake(&self.hints);
         }
         self.handles
