@@ -1,6 +1,10 @@
 //! The job that a handler runs.
 
-use std::sync::{Arc, Mutex, OnceLock};
+mod attempt_state;
+mod complete;
+mod follow_ups;
+
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -10,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use crate::backend::ClaimedJob;
 use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::payload::to_json;
-use crate::poison::ignore_poison;
 use crate::state::StateMap;
 use crate::{
     Attributes, Enqueue, Error, ErrorKind, IntoJob, JobId, JobQueue, Kind, QueueName, Result, ResultCapture,
-    Task,
+    Task, Token,
 };
+
+pub(crate) use attempt_state::AttemptState;
+pub use complete::Complete;
 
 /// The progress of a job, as its handler reported it last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,7 +70,8 @@ pub struct JobContext {
     ends: Option<Instant>,
     cancellation: CancellationToken,
     capture: Option<ResultCapture>,
-    progress: Arc<Mutex<Option<Progress>>>,
+    lease: Option<Token>,
+    attempt_state: Arc<AttemptState>,
     worker: Arc<WorkerContext>,
 }
 
@@ -83,7 +90,8 @@ impl JobContext {
             ends: Instant::now().checked_add(DEFAULT_TIMEOUT),
             cancellation: CancellationToken::new(),
             capture: None,
-            progress: Arc::default(),
+            lease: None,
+            attempt_state: Arc::default(),
             worker: Arc::default(),
         }
     }
@@ -164,6 +172,14 @@ impl JobContext {
         self
     }
 
+    /// Sets the lease under which the job runs, and its id. [`complete`](Self::complete) needs it.
+    #[must_use]
+    pub fn with_lease(mut self, token: Token) -> Self {
+        self.id = token.job;
+        self.lease = Some(token);
+        self
+    }
+
     /// Sets the capture that receives the result.
     #[must_use]
     pub fn with_result_capture(mut self, capture: ResultCapture) -> Self {
@@ -189,6 +205,14 @@ impl JobContext {
     #[must_use]
     pub fn id(&self) -> JobId {
         self.id
+    }
+
+    /// Returns the lease under which the job runs. Its token is unique for each claim, so that an
+    /// application can store it and refuse the writes of an older attempt. `None` in a test whose
+    /// context was made without [`with_lease`](Self::with_lease).
+    #[must_use]
+    pub const fn lease(&self) -> Option<Token> {
+        self.lease
     }
 
     /// Returns the job's kind.
@@ -265,14 +289,13 @@ impl JobContext {
 
     /// Reports the progress of the job. The worker's next heartbeat stores it.
     pub fn set_progress(&self, done: u64, total: u64) {
-        let progress = Progress { done, total };
-        *ignore_poison(self.progress.lock()) = Some(progress);
+        self.attempt_state.set_progress(Progress { done, total });
     }
 
     /// Returns the last progress that was reported in this attempt.
     #[must_use]
     pub fn progress(&self) -> Option<Progress> {
-        ignore_poison(self.progress.lock()).clone()
+        self.attempt_state.progress()
     }
 
     /// Returns the application state of this type.
@@ -302,6 +325,7 @@ impl JobContext {
 
     /// Enqueues a job in the same database, as [`JobQueue::enqueue`]. It is stored when the request
     /// is awaited, whether or not this attempt succeeds: a retry enqueues it again.
+    /// [`Enqueue::on_success`] stores it exactly if this job is completed.
     pub fn enqueue<J: IntoJob>(&self, job: J) -> Enqueue<J> {
         match self.jobs() {
             Ok(jobs) => jobs.enqueue(job),
@@ -317,6 +341,11 @@ impl JobContext {
         }
     }
 
+    #[cfg(feature = "runtime")]
+    pub(crate) const fn attempt_state(&self) -> &Arc<AttemptState> {
+        &self.attempt_state
+    }
+
     /// The context of a claimed job, which may run until `ends`.
     #[cfg(feature = "runtime")]
     pub(crate) fn claimed(job: &ClaimedJob, worker: Arc<WorkerContext>, ends: Option<Instant>) -> Self {
@@ -330,7 +359,8 @@ impl JobContext {
             ends,
             cancellation: CancellationToken::new(),
             capture: None,
-            progress: Arc::default(),
+            lease: Some(job.token),
+            attempt_state: Arc::default(),
             worker,
         }
     }

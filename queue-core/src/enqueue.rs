@@ -50,7 +50,9 @@ impl IntoJob for NewJob {
 }
 
 /// A request to enqueue one job, or, as `Enqueue<Vec<J>>`, a batch of which each option applies to
-/// all jobs. Nothing is stored until it is awaited.
+/// all jobs. Nothing is stored until it is awaited. Two other ways end it: the trait `Tx` of a
+/// backend or an adapter stores the jobs in a transaction of the application, and
+/// [`on_success`](Self::on_success) stores them when the job of a handler is completed.
 ///
 /// A function can return it, so that its caller may change it further:
 ///
@@ -77,7 +79,7 @@ impl IntoJob for NewJob {
 ///
 /// # Cancellation
 /// If the future is dropped, all jobs were enqueued, or none.
-#[must_use = "nothing is enqueued until the request is awaited"]
+#[must_use = "nothing is enqueued until the request is awaited, or finished by `tx` or `on_success`"]
 pub struct Enqueue<J> {
     request: Result<(JobQueue, Vec<NewJob>)>,
     jobs: PhantomData<fn(J)>,

@@ -271,7 +271,6 @@ impl JobQueue {
         &self.shared.parked
     }
 
-    #[cfg(feature = "runtime")]
     pub(crate) fn limits(&self) -> &Limits {
         &self.shared.limits
     }

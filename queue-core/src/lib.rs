@@ -58,7 +58,7 @@ mod waiters;
 pub use attributes::Attributes;
 pub use backend::{Backend, CancelReply, JobEnd, JobRecord};
 pub use capture::ResultCapture;
-pub use context::{JobContext, Progress};
+pub use context::{Complete, JobContext, Progress};
 pub use enqueue::{Enqueue, EnqueueFuture, IntoJob, JobHandle};
 pub use enqueuer::{Enqueuer, EnqueuerExt};
 pub use error::{Error, ErrorKind, Result};

@@ -1,4 +1,4 @@
-//! Enqueueing in a transaction of the application: the part that all adapters of drivers share.
+//! Requests in a transaction of the application: the part that all adapters of drivers share.
 
 mod failure;
 mod text;
@@ -8,16 +8,18 @@ use std::fmt;
 use crate::backend::{self, SqlDialect, SqlTarget, WakeHints};
 use crate::{
     Enqueue, Error, ErrorKind, Insertion, IntoJob, JobHandle, JobId, JobQueue, JobSpec, NewJob, Result,
-    Submitted, Timestamp,
+    Submitted, Timestamp, Token,
 };
 
 pub use failure::SqlFailure;
 
-const OPERATION: &str = "enqueue in a transaction";
+const ENQUEUE: &str = "enqueue in a transaction";
+const COMPLETE: &str = "complete a job in a transaction";
 
-/// A request that an adapter of a driver can send in a transaction: an [`Enqueue`].
+/// A request that an adapter of a driver can send in a transaction: an [`Enqueue`], or a
+/// [`Complete`](crate::Complete).
 pub trait SqlRequest: sealed::Sealed + Send + Sized {
-    /// The handle of the job, or the handles of a batch.
+    /// The handle of the job, the handles of a batch, or nothing for a completed job.
     type Handles: Send;
 
     /// Checks the request, and writes the text of the statement.
@@ -29,7 +31,7 @@ pub trait SqlRequest: sealed::Sealed + Send + Sized {
     fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlStatement<Self::Handles>>;
 }
 
-mod sealed {
+pub(crate) mod sealed {
     pub trait Sealed {}
     impl<J> Sealed for crate::Enqueue<J> {}
 }
@@ -39,9 +41,9 @@ impl<J: IntoJob + 'static> SqlRequest for Enqueue<J> {
 
     fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlStatement<Self::Handles>> {
         let (jobs, batch) = self.into_parts()?;
-        SqlStatement::new(jobs, batch, dialect, wake, |jobs, mut submitted| match submitted.pop() {
+        SqlStatement::enqueueing(jobs, batch, dialect, wake, |jobs, mut submitted| match submitted.pop() {
             Some(one) => Ok(JobHandle::new(jobs.clone(), one)),
-            None => Err(wrong_answer("it returned no row")),
+            None => Err(wrong_answer(ENQUEUE, "no row")),
         })
     }
 }
@@ -51,7 +53,7 @@ impl<J: IntoJob + 'static> SqlRequest for Enqueue<Vec<J>> {
 
     fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlStatement<Self::Handles>> {
         let (jobs, batch) = self.into_parts()?;
-        SqlStatement::new(jobs, batch, dialect, wake, |jobs, submitted| {
+        SqlStatement::enqueueing(jobs, batch, dialect, wake, |jobs, submitted| {
             Ok(submitted.into_iter().map(|one| JobHandle::new(jobs.clone(), one)).collect())
         })
     }
@@ -68,13 +70,14 @@ pub enum SqlWake {
     Deferred,
 }
 
-/// A batch as an adapter of a driver sends it: a statement and its text.
+/// A request as an adapter of a driver sends it: a statement and its text.
 ///
 /// An adapter executes [`statement`](Self::statement) with the [`text`](Self::text) as its only
 /// parameter, reads the rows (on SQLite by [`read_statement`](Self::read_statement)), and returns
 /// what [`finish`](Self::finish) makes of them. It opens, commits and rolls back nothing.
 #[must_use]
 pub struct SqlStatement<H> {
+    operation: &'static str,
     jobs: JobQueue,
     target: SqlTarget,
     text: String,
@@ -82,30 +85,32 @@ pub struct SqlStatement<H> {
     handles: fn(&JobQueue, Vec<Submitted>) -> Result<H>,
 }
 
+/// The end of a job that a statement completes.
+pub(crate) struct SqlCompletion {
+    pub(crate) token: Token,
+    /// The result as JSON.
+    pub(crate) result: Option<String>,
+}
+
 impl<H> SqlStatement<H> {
-    fn new(
+    fn enqueueing(
         jobs: JobQueue,
         batch: Vec<NewJob>,
         dialect: SqlDialect,
         wake: SqlWake,
         handles: fn(&JobQueue, Vec<Submitted>) -> Result<H>,
     ) -> Result<Self> {
-        let target = backend::sql_contract(&**jobs.backend())?.target();
-        if target.dialect != dialect {
-            let (tx, queue) = (dialect.name(), target.dialect.name());
-            let message = format!("the transaction is of {tx}, but the jobs of this queue are in {queue}");
-            return Err(Error::invalid(OPERATION, message));
-        }
+        let target = target(&jobs, dialect, ENQUEUE)?;
         let specs = jobs.prepare(batch)?.into_jobs();
-        let text = text::write(&specs, target.storage.as_deref(), wake);
-        Ok(Self { jobs, target, text, specs, handles })
+        let text = text::write(&specs, None, target.storage.as_deref(), wake);
+        Ok(Self { operation: ENQUEUE, jobs, target, text, specs, handles })
     }
 
-    /// Returns the statement that enqueues. On PostgreSQL it returns `id` (16 bytes, as `uuid`) and
-    /// `insertion` (text) of each job.
+    /// Returns the statement that enqueues or completes. On PostgreSQL it returns `id` (16 bytes, as
+    /// `uuid`) and `insertion` (text) of each job that it enqueues.
     #[must_use]
     pub fn statement(&self) -> &str {
-        &self.target.enqueue
+        if self.operation == COMPLETE { &self.target.complete } else { &self.target.enqueue }
     }
 
     /// Returns the statement that returns `id` (16 bytes) and `insertion` on SQLite.
@@ -144,19 +149,23 @@ impl<H> SqlStatement<H> {
     /// Returns the error for a statement that failed.
     #[must_use]
     pub fn failed(&self, failure: SqlFailure<'_>) -> Error {
-        failure.into_error(&self.target)
+        failure.into_error(self.operation, &self.target)
     }
 
     fn submitted(&self, rows: Vec<([u8; 16], String)>) -> Result<Vec<Submitted>> {
         if rows.len() != self.specs.len() {
-            return Err(wrong_answer(&format!("{} rows for {} jobs", rows.len(), self.specs.len())));
+            let fault = format!("{} rows for {} jobs", rows.len(), self.specs.len());
+            return Err(wrong_answer(self.operation, &fault));
         }
         let read = |(id, insertion): ([u8; 16], String)| {
             let insertion = match insertion.as_str() {
                 "new" => Insertion::New,
                 "known" => Insertion::Known,
                 "duplicate" => Insertion::Duplicate,
-                other => return Err(wrong_answer(&format!("the unknown insertion `{other}`"))),
+                other => {
+                    let fault = format!("the unknown insertion `{other}`");
+                    return Err(wrong_answer(self.operation, &fault));
+                }
             };
             Ok(Submitted::new(JobId::from_bytes(id), insertion))
         };
@@ -164,8 +173,34 @@ impl<H> SqlStatement<H> {
     }
 }
 
-fn wrong_answer(fault: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, OPERATION, format!("the database answered with {fault}"))
+impl SqlStatement<()> {
+    /// Completes a job and inserts its follow-ups.
+    pub(crate) fn completing(
+        jobs: JobQueue,
+        completion: &SqlCompletion,
+        follow_ups: Vec<JobSpec>,
+        dialect: SqlDialect,
+        wake: SqlWake,
+    ) -> Result<Self> {
+        let target = target(&jobs, dialect, COMPLETE)?;
+        let text = text::write(&follow_ups, Some(completion), target.storage.as_deref(), wake);
+        Ok(Self { operation: COMPLETE, jobs, target, text, specs: follow_ups, handles: |_, _| Ok(()) })
+    }
+}
+
+/// The statements of the queue, whose database must have this dialect.
+fn target(jobs: &JobQueue, dialect: SqlDialect, operation: &'static str) -> Result<SqlTarget> {
+    let target = backend::sql_contract(&**jobs.backend(), operation)?.target();
+    if target.dialect == dialect {
+        return Ok(target);
+    }
+    let (tx, queue) = (dialect.name(), target.dialect.name());
+    let message = format!("the transaction is of {tx}, but the jobs of this queue are in {queue}");
+    Err(Error::invalid(operation, message))
+}
+
+fn wrong_answer(operation: &'static str, fault: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, operation, format!("the database answered with {fault}"))
 }
 
 impl<H> fmt::Debug for SqlStatement<H> {
@@ -187,7 +222,7 @@ impl<H> Deferred<H> {
     /// Wakes workers of all processes, and returns the handles. Call it after the commit: workers
     /// that are woken earlier find nothing.
     pub fn wake(self) -> H {
-        if let Ok(sql) = backend::sql_contract(&**self.jobs.backend()) {
+        if let Ok(sql) = backend::sql_contract(&**self.jobs.backend(), ENQUEUE) {
             sql.wake(&self.hints);
         }
         self.handles

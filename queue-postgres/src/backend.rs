@@ -159,6 +159,7 @@ impl Backend for PostgresBackend {
             .with_migrations()
             .with_insert_and_claim()
             .with_unique_keys()
+            .with_follow_ups()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {

@@ -54,6 +54,9 @@ const INSERT: &str = "timestamptz, uuid[], text[], text[], smallint[], timestamp
 const CLAIM: &str = "timestamptz, uuid, uuid, text, text[], integer, integer, interval, smallint[], timestamptz[], uuid[], \
     timestamptz, uuid[], boolean";
 const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[], interval[]";
+const SETTLE_AND_INSERT: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[], interval[], bigint[], \
+    uuid[], text[], text[], smallint[], timestamptz[], integer[], interval[], interval[], interval[], smallint[], \
+    text[], text[]";
 const MAINTAIN: &str = "timestamptz, uuid, integer, integer, integer, integer, uuid, interval, interval, interval, interval, \
     uuid[]";
 
@@ -77,6 +80,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("claim", CLAIM, WORKER),
     function("leases", "uuid, uuid", WORKER),
     function("settle", SETTLE, WORKER),
+    function("settle_and_insert", SETTLE_AND_INSERT, WORKER),
+    function("complete_job", "text", WORKER),
     function("wanted_cancels", "uuid[]", WORKER),
     function("maintain", MAINTAIN, WORKER),
     function("pause", "text", OPERATOR),

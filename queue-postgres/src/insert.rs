@@ -87,10 +87,7 @@ pub(crate) async fn insert_with_claim(
 /// the same content; each job with a key is known, new or a duplicate on its own.
 async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) -> Outcome<Vec<Submitted>> {
     for _ in 0..MAX_ATTEMPTS {
-        // Reads in a new snapshot, because the existing job is committed or has been pruned since.
-        let stored = known(core, batch).await?;
-        let stored = |id| Ok::<_, Fault>(stored.get(&id).map(|(job, created_at)| (job, *created_at)));
-        let insertions = compare_batch(batch.iter().map(JobSpec::in_whole_micros), stored)?;
+        let insertions = insertions(core, batch).await?;
         let is_new = |(_, insertion): &(_, &Insertion)| **insertion == Insertion::New;
         let new: Vec<JobSpec> =
             batch.iter().zip(&insertions).filter(is_new).map(|(job, _)| job.clone()).collect();
@@ -108,6 +105,14 @@ async fn insert_known(core: &Core, now: Option<Timestamp>, batch: &[JobSpec]) ->
     }
     let message = "jobs with the same ids are inserted and removed repeatedly";
     Err(Error::new(ErrorKind::Busy, OPERATION, message).into())
+}
+
+/// Compares a batch with the stored jobs. Reads in a new snapshot, because the existing job is
+/// committed or has been pruned since.
+pub(crate) async fn insertions(core: &Core, batch: &[JobSpec]) -> Outcome<Vec<Insertion>> {
+    let stored = known(core, batch).await?;
+    let stored = |id| Ok::<_, Fault>(stored.get(&id).map(|(job, created_at)| (job, *created_at)));
+    compare_batch(batch.iter().map(JobSpec::in_whole_micros), stored)
 }
 
 async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpec, Timestamp)>> {

@@ -17,6 +17,7 @@ mod connections;
 mod core;
 mod damaged;
 mod error;
+mod follow_ups;
 mod insert;
 mod insert_and_claim;
 mod insert_batcher;

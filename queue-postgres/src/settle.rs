@@ -6,13 +6,15 @@ use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, 
 use queue_core::{Error, ErrorKind, QueueName, Result, Timestamp};
 use tokio_postgres::Row;
 
+use crate::connections::Parameter;
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome, corrupt};
+use crate::follow_ups::{self, FollowUps};
 use crate::parts::Parts;
 use crate::row;
 use crate::types::{Id, Interval, Time};
 
-const OPERATION: &str = "settle jobs";
+pub(crate) const OPERATION: &str = "settle jobs";
 
 /// Maximum size of results and texts in one commit, in bytes. The server refuses a list of a
 /// gigabyte.
@@ -26,7 +28,7 @@ pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<R
     order.sort_by_key(|index| request.settlements[*index].token.job);
     let sorted: Vec<&Settlement> = order.iter().map(|index| &request.settlements[*index]).collect();
     let mut results: Vec<Result<Settled>> = sorted.iter().map(|_| Ok(Settled::LeaseLost)).collect();
-    let mut parts = Parts::of_sizes(sorted.iter().map(|settlement| bytes(&settlement.verdict)), COMMIT_BYTES);
+    let mut parts = Parts::of_sizes(sorted.iter().map(|settlement| bytes(settlement)), COMMIT_BYTES);
     let mut is_any_settled = false;
     let mut failed: Option<Error> = None;
     while let Some(part) = parts.next() {
@@ -39,9 +41,15 @@ pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<R
                 is_any_settled = true;
                 results[part].iter_mut().zip(settled).for_each(|(result, settled)| *result = Ok(settled));
             }
-            Err(fault) if part.len() > 1 && is_settlement_fault(&fault) => parts.halve(&part),
-            Err(fault) if is_settlement_fault(&fault) => {
-                results[part.start] = Err(fault.into_error(OPERATION, Effect::Writes));
+            Err(fault) if part.len() > 1 && is_settlement_fault(&fault, &sorted[part.clone()]) => {
+                parts.halve(&part);
+            }
+            Err(fault) if is_settlement_fault(&fault, &sorted[part.clone()]) => {
+                let settled = match fault.is_known() {
+                    true => follow_ups::settle_known(core, request.now, sorted[part.start]).await,
+                    false => Err(fault),
+                };
+                results[part.start] = settled.map_err(|fault| fault.into_error(OPERATION, Effect::Writes));
             }
             // An error of the whole request would claim that nothing was settled.
             Err(fault) if is_any_settled => {
@@ -61,12 +69,16 @@ fn same(error: &Error) -> Error {
     Error::new(error.kind(), OPERATION, error.message())
 }
 
-/// Whether one settlement is the cause, rather than the connection or the server.
-fn is_settlement_fault(fault: &Fault) -> bool {
-    fault.is_row_fault() || matches!(fault, Fault::Refused(error) if error.kind() == ErrorKind::Unsupported)
+/// Whether one settlement is the cause, rather than the connection or the server. A follow-up may be
+/// stored already, or have a key that an open transaction has taken.
+fn is_settlement_fault(fault: &Fault, settlements: &[&Settlement]) -> bool {
+    let has_follow_ups = || settlements.iter().any(|settlement| !follow_ups::of(settlement).is_empty());
+    fault.is_row_fault()
+        || (fault.is_known() || fault.is_locked()) && has_follow_ups()
+        || matches!(fault, Fault::Refused(error) if error.kind() == ErrorKind::Unsupported)
 }
 
-async fn settle_together(
+pub(crate) async fn settle_together(
     core: &Core,
     now: Option<Timestamp>,
     settlements: &[&Settlement],
@@ -87,16 +99,27 @@ async fn settle_together(
         otherwise.map(|columns| columns.iter().map(|column| column.text).collect());
     let durations: Option<Vec<Option<Interval>>> =
         otherwise.map(|_| settlements.iter().map(|settlement| settlement.ran_for.map(Interval)).collect());
-    let statement = &core.statements.settle;
-    let rows = core
-        .query(statement, &[&now.map(Time), &jobs, &claims, &results, &verdicts, &delays, &texts, &durations])
-        .await?;
+    let now_time = now.map(Time);
+    let parameters: [Parameter<'_>; 8] =
+        [&now_time, &jobs, &claims, &results, &verdicts, &delays, &texts, &durations];
+    let rows = match FollowUps::of(now, settlements) {
+        None => core.query(&core.statements.settle, &parameters).await?,
+        Some(FollowUps { parents, columns }) => {
+            let inserts = columns.parameters();
+            let parameters =
+                [&parameters, &[&parents as Parameter<'_>][..], &inserts[1..], &[&core.unique_lock_timeout]]
+                    .concat();
+            core.query(&core.statements.settle_and_insert, &parameters).await?
+        }
+    };
     read(core, &rows, settlements)
 }
 
-fn bytes(verdict: &Verdict) -> usize {
-    match verdict {
-        Verdict::Complete(Completion { result, .. }) => result.as_ref().map_or(0, Vec::len),
+fn bytes(settlement: &Settlement) -> usize {
+    match &settlement.verdict {
+        Verdict::Complete(Completion { result, .. }) => {
+            result.as_ref().map_or(0, Vec::len) + follow_ups::size(settlement)
+        }
         Verdict::Retry { error: text, .. }
         | Verdict::Bury { error: text }
         | Verdict::Cancel { reason: text } => text.len(),

@@ -77,8 +77,10 @@ impl<R: SqlRequest> Tx for R {
 
 /// The statement of the SQL contract.
 pub(crate) fn target(schema: &Schema) -> SqlTarget {
-    let enqueue = filled("SELECT id, insertion FROM {schema}.enqueue_jobs($1) ORDER BY number", schema);
-    SqlTarget::new(SqlDialect::Postgres, enqueue, "")
+    let call = |function| {
+        filled(&format!("SELECT id, insertion FROM {{schema}}.{function}($1) ORDER BY number"), schema)
+    };
+    SqlTarget::new(SqlDialect::Postgres, call("enqueue_jobs"), call("complete_job"), "")
 }
 
 /// Reads the identity of the storage.

@@ -162,7 +162,8 @@ impl Backend for SqliteBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let capabilities = Capabilities::default().with_insert_and_claim().with_unique_keys();
+        let capabilities =
+            Capabilities::default().with_insert_and_claim().with_unique_keys().with_follow_ups();
         match self.0.config.path() {
             Some(_) => capabilities.with_durable().with_multi_process().with_migrations(),
             None => capabilities,

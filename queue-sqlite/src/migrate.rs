@@ -12,8 +12,11 @@ use crate::transaction::{self, Patience};
 /// All steps, in order.
 pub(crate) const MIGRATIONS: &[Migration] = &[Migration::new(1, "tables", TABLES)];
 
-const TABLES: &str =
-    concat!(include_str!("../migrations/0001_tables.sql"), include_str!("../migrations/0001_enqueue.sql"));
+const TABLES: &str = concat!(
+    include_str!("../migrations/0001_tables.sql"),
+    include_str!("../migrations/0001_enqueue.sql"),
+    include_str!("../migrations/0001_complete.sql")
+);
 
 /// The tables and views that the steps create, and the ledger.
 const OURS: &[&str] = &[
@@ -28,6 +31,7 @@ const OURS: &[&str] = &[
     "queue_paused",
     "queue_unique_keys",
     "queue_storage",
+    "queue_complete",
     "queue_enqueue",
     "queue_enqueued",
     "queue_enqueued_ids",

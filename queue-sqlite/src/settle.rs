@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict, WakeHints};
-use queue_core::{Error, ErrorKind, JobState, Result, Timestamp, Token};
+use queue_core::{Error, ErrorKind, JobSpec, JobState, Result, Timestamp, Token};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Fault, Outcome, corrupt};
 use crate::finish::{AttemptFailure, Finish, finish, record_failures};
+use crate::insert::insert;
 use crate::lists::array;
 use crate::names::Names;
 use crate::row_cache::{RowCache, look_up};
@@ -86,6 +87,12 @@ fn settle(
     }
     record_failures(connection, now, &changes.failures)?;
     finish(connection, watched, now, &changes.finished, &mut changes.hints)?;
+    // Afterwards, because a follow-up may take the key of its job.
+    for batch in changes.follow_ups {
+        let answers = insert(connection, names, batch, now)?;
+        let new = batch.iter().zip(&answers).filter(|(_, answer)| answer.is_new()).map(|(job, _)| job);
+        changes.hints.append(&WakeHints::of_inserted(new, now));
+    }
     Ok((settled, changes.hints))
 }
 
@@ -165,6 +172,8 @@ fn lease(row: &rusqlite::Row<'_>, token: Token) -> Outcome<Option<Lease>> {
 struct Changes<'a> {
     finished: Vec<Finish<'a>>,
     failures: Vec<AttemptFailure<'a>>,
+    /// The follow-ups of each job that has some.
+    follow_ups: Vec<&'a [JobSpec]>,
     hints: WakeHints,
 }
 
@@ -182,8 +191,11 @@ impl<'a> Changes<'a> {
         let finish = |state, error, result| Finish { seq, state, attempt, claim, error, result, has_ties };
         let failure = |error| AttemptFailure { seq, attempt, error, ran_for: settlement.ran_for, worker };
         match &settlement.verdict {
-            Verdict::Complete(Completion { result, .. }) => {
+            Verdict::Complete(Completion { result, follow_ups, .. }) => {
                 self.finished.push(finish(JobState::Completed, None, result.as_deref()));
+                if !follow_ups.is_empty() {
+                    self.follow_ups.push(follow_ups);
+                }
             }
             Verdict::Bury { error } => {
                 self.failures.push(failure(error));

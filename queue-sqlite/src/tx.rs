@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::error::Outcome;
 
 const ENQUEUE: &str = "INSERT INTO queue_enqueue (jobs) VALUES (?1)";
+const COMPLETE: &str = "INSERT INTO queue_complete (request) VALUES (?1)";
 const READ: &str = "SELECT id, insertion FROM queue_enqueue ORDER BY number";
 const STORAGE_ID: &str = include_str!("sql/storage_id.sql");
 
@@ -86,7 +87,7 @@ fn send<H>(request: &SqlStatement<H>, connection: &Connection) -> Result<Vec<([u
 
 /// The statements of the SQL contract.
 pub(crate) fn target() -> SqlTarget {
-    SqlTarget::new(SqlDialect::Sqlite, ENQUEUE, READ)
+    SqlTarget::new(SqlDialect::Sqlite, ENQUEUE, COMPLETE, READ)
 }
 
 /// Reads the identity of the storage.

@@ -26,7 +26,7 @@ pub struct Extensions<'a> {
     pub manage: Option<&'a dyn Manage>,
     /// Returns the raw rows to the conformance kit.
     pub audit: Option<&'a dyn Audit>,
-    /// Lets other drivers enqueue in transactions of the application.
+    /// Lets other drivers enqueue and complete jobs in transactions of the application.
     pub sql_contract: Option<&'a dyn SqlContract>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Extensions<'a> {
         self
     }
 
-    /// Declares that other drivers can enqueue in transactions of the application.
+    /// Declares that other drivers can enqueue and complete jobs in transactions of the application.
     #[must_use]
     pub const fn sql_contract(mut self, sql_contract: &'a dyn SqlContract) -> Self {
         self.sql_contract = Some(sql_contract);
@@ -101,12 +101,15 @@ pub(crate) fn manage(backend: &dyn Backend) -> Result<&dyn Manage> {
     backend.extensions().manage.ok_or_else(|| missing(backend, "manage queues"))
 }
 
-/// Returns the extension by which other drivers enqueue.
+/// Returns the extension by which other drivers enqueue and complete jobs.
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
-pub(crate) fn sql_contract(backend: &dyn Backend) -> Result<&dyn SqlContract> {
-    backend.extensions().sql_contract.ok_or_else(|| missing(backend, "enqueue in a transaction"))
+pub(crate) fn sql_contract<'a>(
+    backend: &'a dyn Backend,
+    operation: &'static str,
+) -> Result<&'a dyn SqlContract> {
+    backend.extensions().sql_contract.ok_or_else(|| missing(backend, operation))
 }
 
 fn missing(backend: &dyn Backend, operation: &'static str) -> Error {

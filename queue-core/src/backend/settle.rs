@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::time::whole_micros;
-use crate::{JobState, Timestamp, Token, WorkerId};
+use crate::{JobSpec, JobState, Timestamp, Token, WorkerId};
 
 /// A request to settle leases of a worker.
 #[derive(Debug, Clone)]
@@ -65,7 +65,8 @@ impl Settlement {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The job becomes `completed`, with its result.
+    /// The job becomes `completed`, with its result. Its follow-ups are inserted in the same
+    /// transaction.
     Complete(Completion),
     /// The attempt failed. The job becomes `retrying` until `delay` has passed, or `dead` if this
     /// was its last permitted attempt. The error is recorded for the attempt.
@@ -102,19 +103,29 @@ pub enum Verdict {
 pub struct Completion {
     /// The bytes of the result, if there is one.
     pub result: Option<Vec<u8>>,
+    /// The jobs that are inserted in the transaction that completes the job. It is empty if the
+    /// backend does not declare [`follow_ups`](crate::backend::Capabilities::follow_ups).
+    pub follow_ups: Vec<JobSpec>,
 }
 
 impl Completion {
     /// A completion without a result.
     #[must_use]
     pub const fn new() -> Self {
-        Self { result: None }
+        Self { result: None, follow_ups: Vec::new() }
     }
 
     /// Sets the result.
     #[must_use]
     pub fn result(mut self, result: impl Into<Option<Vec<u8>>>) -> Self {
         self.result = result.into();
+        self
+    }
+
+    /// Sets the follow-ups.
+    #[must_use]
+    pub fn follow_ups(mut self, jobs: Vec<JobSpec>) -> Self {
+        self.follow_ups = jobs;
         self
     }
 }

@@ -1,8 +1,8 @@
-//! The SQL by which other drivers enqueue.
+//! The SQL by which other drivers enqueue and complete jobs.
 
 use super::WakeHints;
 
-/// Enqueueing by the driver of an application, in its own transaction. The statements are the SQL
+/// Enqueueing and completing jobs by the driver of an application, in its own transaction. The statements are the SQL
 /// contract (`docs/sql-contract.md` in the repository), which a backend implements in its schema.
 pub trait SqlContract: Send + Sync {
     /// Returns the statements and the storage that they write.
@@ -13,7 +13,7 @@ pub trait SqlContract: Send + Sync {
     fn wake(&self, hints: &WakeHints);
 }
 
-/// The statements that enqueue, and the storage that they write.
+/// The statements, and the storage that they write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SqlTarget {
@@ -21,6 +21,11 @@ pub struct SqlTarget {
     pub dialect: SqlDialect,
     /// Enqueues a batch. Its only parameter is the JSON text.
     pub enqueue: String,
+    /// Completes the job of a lease and enqueues its follow-ups. Its only parameter is the JSON text,
+    /// which has three more fields: `job` and `claim`, each as 32 hexadecimal digits, and `result`, a
+    /// string or null. If the lease is lost, it fails with a message that contains "the lease is
+    /// lost", and on PostgreSQL with SQLSTATE 55000.
+    pub complete: String,
     /// Reads `id` (16 bytes) and `insertion` of the jobs of the batch, in the order of the text. On
     /// PostgreSQL it is empty, because the first statement returns both.
     pub read: String,
@@ -31,8 +36,13 @@ pub struct SqlTarget {
 impl SqlTarget {
     /// Creates a target.
     #[must_use]
-    pub fn new(dialect: SqlDialect, enqueue: impl Into<String>, read: impl Into<String>) -> Self {
-        Self { dialect, enqueue: enqueue.into(), read: read.into(), storage: None }
+    pub fn new(
+        dialect: SqlDialect,
+        enqueue: impl Into<String>,
+        complete: impl Into<String>,
+        read: impl Into<String>,
+    ) -> Self {
+        Self { dialect, enqueue: enqueue.into(), complete: complete.into(), read: read.into(), storage: None }
     }
 
     /// Sets the id of the storage.

@@ -19,14 +19,18 @@ impl Store {
         InsertReply::new(results).claim(reply)
     }
 
-    fn insert_batch(
+    /// Compares a batch with the stored jobs. Nothing is changed.
+    pub(super) fn check_batch(&self, batch: &[JobSpec]) -> Result<Vec<Insertion>> {
+        compare_batch(batch, |id| Ok::<_, Error>(self.jobs.get(&id).map(|job| (&job.spec, job.created_at))))
+    }
+
+    pub(super) fn insert_batch(
         &mut self,
         now: Timestamp,
         batch: Vec<JobSpec>,
         inserted: &mut Vec<JobId>,
     ) -> Result<Vec<Submitted>> {
-        let stored = |id| Ok::<_, Error>(self.jobs.get(&id).map(|job| (&job.spec, job.created_at)));
-        let insertions = compare_batch(&batch, stored)?;
+        let insertions = self.check_batch(&batch)?;
         let answers = batch.into_iter().zip(insertions).map(|(spec, insertion)| {
             let id = spec.id;
             if insertion == Insertion::Known {

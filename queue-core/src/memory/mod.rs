@@ -78,7 +78,7 @@ impl Backend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::default().with_insert_and_claim().with_unique_keys()
+        Capabilities::default().with_insert_and_claim().with_unique_keys().with_follow_ups()
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {

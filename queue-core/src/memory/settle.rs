@@ -3,21 +3,29 @@
 use std::time::Duration;
 
 use super::store::{Ending, LiveState, Store};
-use crate::backend::{Settled, Settlement, Verdict};
+use crate::backend::{Completion, Settled, Settlement, Verdict};
 use crate::{JobId, JobState, Result, Timestamp, Token};
 
 impl Store {
     pub(super) fn settle(&mut self, now: Timestamp, settlements: Vec<Settlement>) -> Vec<Result<Settled>> {
-        settlements.into_iter().map(|settlement| Ok(self.settle_one(now, settlement))).collect()
+        settlements.into_iter().map(|settlement| self.settle_one(now, settlement)).collect()
     }
 
-    fn settle_one(&mut self, now: Timestamp, settlement: Settlement) -> Settled {
+    fn settle_one(&mut self, now: Timestamp, settlement: Settlement) -> Result<Settled> {
         let Settlement { token, verdict, ran_for } = settlement;
         if self.held(token).is_none() {
-            return if self.was_settled_so(token, &verdict) { Settled::Done } else { Settled::LeaseLost };
+            let is_repeated = self.was_settled_so(token, &verdict);
+            return Ok(if is_repeated { Settled::Done } else { Settled::LeaseLost });
         }
         match verdict {
-            Verdict::Complete(done) => self.end(token, now, JobState::Completed, done.result, None),
+            Verdict::Complete(Completion { result, follow_ups }) => {
+                // Before the change, because a refused batch must leave the job as it is.
+                self.check_batch(&follow_ups)?;
+                self.end(token, now, JobState::Completed, result, None);
+                let mut inserted = Vec::new();
+                self.insert_batch(now, follow_ups, &mut inserted)?;
+                inserted.into_iter().for_each(|id| self.announce(id, now));
+            }
             Verdict::Cancel { reason } => self.end(token, now, JobState::Cancelled, None, Some(reason)),
             Verdict::Bury { error } => {
                 self.record_error(token.job, now, error.clone(), ran_for);
@@ -30,7 +38,7 @@ impl Store {
             Verdict::Snooze { delay } => self.snooze(token.job, now, delay),
             Verdict::Release => self.release(token.job, now),
         }
-        Settled::Done
+        Ok(Settled::Done)
     }
 
     /// Returns whether this token already ended the job with the same verdict.

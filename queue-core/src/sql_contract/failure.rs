@@ -2,9 +2,11 @@
 
 use std::error::Error as StdError;
 
-use super::OPERATION;
 use crate::backend::{SqlDialect, SqlTarget};
 use crate::{Error, ErrorKind};
+
+/// In the message of a statement that completes a job whose lease is lost.
+const LEASE_LOST: &str = "the lease is lost";
 
 /// A statement that failed, as the driver reports it.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl<'a> SqlFailure<'a> {
         self
     }
 
-    pub(super) fn into_error(self, target: &SqlTarget) -> Error {
+    pub(super) fn into_error(self, operation: &'static str, target: &SqlTarget) -> Error {
         let (kind, advice) = match target.dialect {
             SqlDialect::Postgres => self.of_postgres(),
             SqlDialect::Sqlite => self.of_sqlite(),
@@ -38,7 +40,7 @@ impl<'a> SqlFailure<'a> {
             Some(advice) => format!("{advice} ({})", self.message),
             None => self.message.to_owned(),
         };
-        Error::new(kind, OPERATION, message).with_source(self.source)
+        Error::new(kind, operation, message).with_source(self.source)
     }
 
     /// The kind, and what the message does not say. The codes are those of
@@ -50,13 +52,14 @@ impl<'a> SqlFailure<'a> {
         };
         match code {
             "22023" => (ErrorKind::Invalid, None),
+            "55000" if self.message.contains(LEASE_LOST) => (ErrorKind::LeaseLost, None),
             "23505" if self.message.starts_with("failed to enqueue") => (ErrorKind::Conflict, None),
             "25P02" => (ErrorKind::Invalid, Some("the transaction has failed before; roll it back")),
             "25006" => (ErrorKind::Invalid, Some("the transaction is read-only")),
             "42883" | "3F000" | "42P01" => {
                 (ErrorKind::Invalid, Some("the database of the transaction has no such queue"))
             }
-            "42501" => (ErrorKind::Misconfigured, Some("the role of the transaction may not enqueue")),
+            "42501" => (ErrorKind::Misconfigured, Some("the role of the transaction has no right to it")),
             "55P03" | "57014" => {
                 (ErrorKind::Busy, Some("another transaction holds a lock, perhaps with the same unique key"))
             }
@@ -71,6 +74,9 @@ impl<'a> SqlFailure<'a> {
 
     fn of_sqlite(&self) -> (ErrorKind, Option<&'static str>) {
         let has = |text: &str| self.message.contains(text);
+        if has(LEASE_LOST) {
+            return (ErrorKind::LeaseLost, None);
+        }
         if has("enqueue: ") {
             return (if has("stored already") { ErrorKind::Conflict } else { ErrorKind::Invalid }, None);
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::SqlWake;
+use super::{SqlCompletion, SqlWake};
 use crate::{Attributes, Backoff, JobId, JobSpec, UniqueKey};
 
 #[derive(Serialize)]
@@ -12,7 +12,16 @@ struct Request<'a> {
     version: u32,
     storage: Option<&'a str>,
     wake: bool,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    completion: Option<Completion<'a>>,
     jobs: Vec<Job<'a>>,
+}
+
+#[derive(Serialize)]
+struct Completion<'a> {
+    job: String,
+    claim: String,
+    result: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -43,16 +52,30 @@ struct BackoffFields {
     jitter: u8,
 }
 
-pub(super) fn write(jobs: &[JobSpec], storage: Option<&str>, wake: SqlWake) -> String {
+pub(super) fn write(
+    jobs: &[JobSpec],
+    completion: Option<&SqlCompletion>,
+    storage: Option<&str>,
+    wake: SqlWake,
+) -> String {
+    let completion = completion.map(|SqlCompletion { token, result }| Completion {
+        job: hex(token.job.to_bytes()),
+        claim: hex(token.claim.to_bytes()),
+        result: result.as_deref(),
+    });
     let jobs = jobs.iter().map(Job::new).collect();
-    let request = Request { version: 1, storage, wake: wake == SqlWake::AtCommit, jobs };
+    let request = Request { version: 1, storage, wake: wake == SqlWake::AtCommit, completion, jobs };
     // A struct of texts and numbers can always be written.
     serde_json::to_string(&request).unwrap_or_default()
 }
 
+fn hex(bytes: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}
+
 /// The id as a UUID, which both databases read faster than a ULID.
 fn uuid(id: JobId) -> String {
-    let hex = format!("{:032x}", u128::from_be_bytes(id.to_bytes()));
+    let hex = hex(id.to_bytes());
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 

@@ -1,6 +1,6 @@
 //! A helper that runs a handler without a queue.
 
-use crate::{Handler, HandlerResult, JobContext, Payload, ResultCapture};
+use crate::{Handler, HandlerResult, JobContext, JobSpec, Payload, ResultCapture};
 
 /// The outcome of a handler, and its result.
 #[derive(Debug)]
@@ -9,6 +9,9 @@ pub struct Inline {
     pub outcome: HandlerResult,
     /// The captured result. A worker stores it only if the outcome is `Ok`.
     pub result: Option<Vec<u8>>,
+    /// The [follow-ups](crate::Enqueue::on_success). A worker stores them only if the outcome is
+    /// `Ok`.
+    pub follow_ups: Vec<JobSpec>,
 }
 
 /// Runs one attempt of a handler in this task.
@@ -32,6 +35,6 @@ pub struct Inline {
 /// ```
 pub async fn run_inline(handler: &dyn Handler, context: JobContext, payload: Payload) -> Inline {
     let capture = ResultCapture::new();
-    let outcome = handler.run(context.with_result_capture(capture.clone()), payload).await;
-    Inline { outcome, result: capture.result() }
+    let outcome = handler.run(context.clone().with_result_capture(capture.clone()), payload).await;
+    Inline { outcome, result: capture.result(), follow_ups: context.follow_ups() }
 }

@@ -1,7 +1,7 @@
 //! A transaction of an application, by the driver.
 
 use async_trait::async_trait;
-use queue_core::{Deferred, Enqueue, NewJob};
+use queue_core::{Complete, Deferred, Enqueue, NewJob};
 use queue_postgres::Tx as _;
 use queue_postgres::tokio_postgres::{Client, NoTls, Transaction, connect};
 use queue_testkit::conformance::{ApplicationTransaction, Handles, SetupResult};
@@ -14,6 +14,7 @@ pub(crate) struct OpenTransaction(mpsc::Sender<Request>);
 enum Request {
     Enqueue(Enqueue<Vec<NewJob>>, oneshot::Sender<queue_core::Result<Handles>>),
     EnqueueDeferred(Enqueue<Vec<NewJob>>, oneshot::Sender<queue_core::Result<Deferred<Handles>>>),
+    Complete(Complete, oneshot::Sender<queue_core::Result<()>>),
     Commit(oneshot::Sender<SetupResult<()>>),
     RollBack(oneshot::Sender<SetupResult<()>>),
 }
@@ -52,6 +53,7 @@ async fn serve(
             Some(Request::EnqueueDeferred(batch, reply)) => {
                 drop(reply.send(batch.tx_deferred(&transaction).await));
             }
+            Some(Request::Complete(job, reply)) => drop(reply.send(job.tx(&transaction).await)),
             end => break end,
         }
     };
@@ -79,6 +81,10 @@ impl ApplicationTransaction for OpenTransaction {
     ) -> queue_core::Result<Deferred<Handles>> {
         let reply = self.ask(|reply| Request::EnqueueDeferred(batch, reply)).await;
         reply.unwrap_or_else(|error| Err(ended(&*error)))
+    }
+
+    async fn complete(&mut self, job: Complete) -> queue_core::Result<()> {
+        self.ask(|reply| Request::Complete(job, reply)).await.unwrap_or_else(|error| Err(ended(&*error)))
     }
 
     async fn commit(self: Box<Self>) -> SetupResult<()> {

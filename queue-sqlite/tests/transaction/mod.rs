@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use queue_core::{Deferred, Enqueue, NewJob};
+use queue_core::{Complete, Deferred, Enqueue, NewJob};
 use queue_sqlite::Tx as _;
 use queue_testkit::conformance::{ApplicationTransaction, Handles, SetupResult};
 use rusqlite::Connection;
@@ -40,6 +40,10 @@ impl ApplicationTransaction for Transaction {
         batch: Enqueue<Vec<NewJob>>,
     ) -> queue_core::Result<Deferred<Handles>> {
         batch.tx_deferred(self.0.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn complete(&mut self, job: Complete) -> queue_core::Result<()> {
+        job.tx(self.0.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn commit(mut self: Box<Self>) -> SetupResult<()> {

@@ -52,6 +52,8 @@ pub(crate) enum Need {
     InsertAndClaim,
     /// Jobs can hold unique keys.
     UniqueKeys,
+    /// A settlement can insert follow-ups.
+    FollowUps,
     /// Child processes can attach to the storage and can be stopped.
     Children,
     /// The storage can be backed up and restored.
@@ -110,6 +112,7 @@ impl Need {
             Self::Watch => watch,
             Self::InsertAndClaim => capabilities.insert_and_claim,
             Self::UniqueKeys => capabilities.unique_keys,
+            Self::FollowUps => capabilities.follow_ups,
             Self::Children => cfg!(unix) && address,
             Self::Backup => backup,
             Self::Transactions => transactions,
@@ -127,6 +130,7 @@ impl fmt::Display for Need {
             Self::Watch => "watch",
             Self::InsertAndClaim => "insert_and_claim",
             Self::UniqueKeys => "unique_keys",
+            Self::FollowUps => "follow_ups",
             Self::Children => "children",
             Self::Backup => "backup",
             Self::Transactions => "transactions",

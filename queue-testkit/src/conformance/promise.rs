@@ -50,7 +50,8 @@ promises! {
     BatchAtomic = 5 "batch-atomic":
         "A batch is all or nothing: bad row k of n, duplicate key, disk full, crash.";
     TxEnqueue = 6 "tx-enqueue":
-        "A job is visible exactly when the caller's transaction commits; no wake-up before.";
+        "A job that a transaction of the application enqueues, or that follows a job, is visible exactly \
+         when that transaction or the completion commits; no wake-up before.";
     AttemptBound = 7 "attempt-bound":
         "Charged attempts ≤ 1 + max_retries, also when the job kills its process each time; snooze and \
          release cost none; nothing ends dead that never started.";

@@ -19,7 +19,7 @@ use super::history::History;
 use super::spec::Spec;
 
 pub(crate) use claiming::Inserted;
-pub(crate) use verdicts::{bury, cancelled, complete, complete_with, release, retry, snooze};
+pub(crate) use verdicts::{bury, cancelled, complete, complete_then, complete_with, release, retry, snooze};
 
 /// Time after its last heartbeat at which a worker of the kit is lost.
 pub(crate) const EXPIRY: Duration = Duration::from_secs(15);

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use queue_core::{Backend, Deferred, Enqueue, JobHandle, NewJob};
+use queue_core::{Backend, Complete, Deferred, Enqueue, JobHandle, NewJob};
 
 /// A result with any error, because the suite only shows it.
 pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -46,6 +46,9 @@ pub trait ApplicationTransaction: Send {
         &mut self,
         batch: Enqueue<Vec<NewJob>>,
     ) -> queue_core::Result<Deferred<Handles>>;
+
+    /// Completes a job in the transaction, as [`enqueue`](Self::enqueue) does.
+    async fn complete(&mut self, job: Complete) -> queue_core::Result<()>;
 
     /// Commits.
     async fn commit(self: Box<Self>) -> SetupResult<()>;

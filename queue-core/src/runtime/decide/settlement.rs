@@ -18,6 +18,9 @@ pub(crate) struct PendingSettlement {
     /// The deadline of the lease, by this worker's clock. Before it, only a final error drops the
     /// settlement.
     lease_end: Instant,
+    /// A transaction of the application may have completed the job: then the lease has ended, and
+    /// the settlement is only for the case that there was no commit.
+    pub(crate) may_be_completed: bool,
     /// The wait after the next failure, if it has failed on its own before.
     backoff: Option<Duration>,
 }
@@ -42,7 +45,13 @@ pub(crate) enum RejectedSettlement {
 
 impl PendingSettlement {
     pub(crate) const fn new(settlement: Settlement, lease_end: Instant) -> Self {
-        Self { settlement, lease_end, backoff: None }
+        Self { settlement, lease_end, may_be_completed: false, backoff: None }
+    }
+
+    /// Sets whether a transaction of the application may have completed the job.
+    pub(crate) const fn after_transaction(mut self, may_be_completed: bool) -> Self {
+        self.may_be_completed = may_be_completed;
+        self
     }
 
     pub(crate) const fn job(&self) -> JobId {
@@ -68,10 +77,16 @@ impl PendingSettlement {
     /// Decides after a final error.
     pub(crate) fn rejected(self, error: &Error) -> RejectedSettlement {
         let Settlement { token, verdict, ran_for } = self.settlement;
-        if !matches!(verdict, Verdict::Complete(Completion { result: Some(_), .. })) {
+        let Verdict::Complete(Completion { result, follow_ups }) = verdict else {
             return RejectedSettlement::Drop;
-        }
-        let error = format!("the result cannot be stored: {}", error.message());
+        };
+        let refused = match (result.is_some(), follow_ups.is_empty()) {
+            (false, true) => return RejectedSettlement::Drop,
+            (true, true) => "the result cannot be stored",
+            (false, false) => "the follow-up jobs cannot be stored",
+            (true, false) => "the result or the follow-up jobs cannot be stored",
+        };
+        let error = format!("{refused}: {}", error.message());
         let verdict = Verdict::Retry { error, delay: DEFAULT_RETRY_BASE };
         let settlement = Settlement::new(token, verdict).ran_for(ran_for);
         RejectedSettlement::FailAttempt(Self { settlement, ..self })

@@ -94,7 +94,18 @@ impl SettleLoop<'_> {
     fn take_in(&mut self, batch: Vec<PendingSettlement>, replies: Vec<Result<Settled>>) {
         for (pending, reply) in batch.into_iter().zip(replies) {
             match reply {
+                Ok(Settled::Done) if pending.may_be_completed => {
+                    let job = pending.job();
+                    tracing::warn!(
+                        %job,
+                        "the transaction that completes the job was not committed; the attempt has failed"
+                    );
+                }
                 Ok(Settled::Done) => {}
+                Ok(Settled::LeaseLost) if pending.may_be_completed => {
+                    let job = pending.job();
+                    tracing::debug!(%job, "the job was completed in a transaction, or its lease was lost");
+                }
                 Ok(Settled::LeaseLost) => {
                     let job = pending.job();
                     tracing::error!(

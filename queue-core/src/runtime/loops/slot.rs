@@ -10,7 +10,9 @@ use crate::JobContext;
 use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::panic::catch_panic;
 use crate::runtime::decide::buffer::BufferedJob;
+use crate::runtime::decide::settlement::PendingSettlement;
 use crate::runtime::run::attempt::Attempt;
+use crate::runtime::run::verdict::Judgement;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
 
@@ -59,12 +61,16 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
     let (limits, environment) = (&backend.limits, &*worker.environment);
     let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
     worker.slots.show(slot, Some(attempt.running(backend.index)));
-    let verdict = attempt.run().instrument(span).await;
+    let judgement = attempt.run().instrument(span).await;
     let ran_for = worker.now().saturating_duration_since(started);
     worker.slots.learn_run(ran_for);
     worker.slots.show(slot, None);
-    match verdict {
-        Some(verdict) => backend.settle(Settlement::new(token, verdict).ran_for(ran_for), lease_end),
+    match judgement {
+        Some(Judgement { verdict, may_be_completed }) => {
+            let settlement = Settlement::new(token, verdict).ran_for(ran_for);
+            let pending = PendingSettlement::new(settlement, lease_end);
+            backend.settlements.push(pending.after_transaction(may_be_completed));
+        }
         None => {
             tracing::error!(
                 job = %token.job,

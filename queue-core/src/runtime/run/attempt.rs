@@ -4,11 +4,11 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-use crate::backend::{ClaimedJob, Verdict};
+use crate::backend::ClaimedJob;
 use crate::job_queue::Registration;
 use crate::panic::catch_panic;
 use crate::runtime::environment::Environment;
-use crate::runtime::run::verdict::{Judge, RunEnd};
+use crate::runtime::run::verdict::{Judge, Judgement, RunEnd};
 use crate::runtime::settings::WorkerSettings;
 use crate::runtime::shared::running::{Interrupt, Interruption, RunningJob};
 use crate::{Handler, JobContext, Limits, ResultCapture, Stop};
@@ -47,7 +47,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs the handler. `None` if the job must not be settled, because its lease is lost.
-    pub(crate) async fn run(self) -> Option<Verdict> {
+    pub(crate) async fn run(self) -> Option<Judgement> {
         let handler = &*self.registration.handler;
         tracing::debug!("started");
         let end = self.run_handler(handler).await;
@@ -60,10 +60,11 @@ impl<'a> Attempt<'a> {
             registration: self.registration,
             limits: self.limits,
             capture: &self.capture,
+            attempt_state: self.context.attempt_state(),
             settings: self.settings,
             random: &|| self.environment.random(),
         };
-        Some(judge.verdict(end, interruption))
+        Some(judge.judge(end, interruption))
     }
 
     async fn run_handler(&self, handler: &dyn Handler) -> RunEnd {

@@ -1,4 +1,4 @@
 //! One attempt of one job: the handler, its timeout, its panic, and the verdict.
 
 pub(crate) mod attempt;
-mod verdict;
+pub(crate) mod verdict;

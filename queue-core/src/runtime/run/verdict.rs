@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::backend::{ClaimedJob, Completion, Verdict};
 use crate::border::error_text;
+use crate::context::AttemptState;
 use crate::job_queue::Registration;
 use crate::panic::{CaughtPanic, catch_panic_in};
 use crate::runtime::settings::WorkerSettings;
@@ -12,6 +13,10 @@ use crate::{HandlerResult, JobError, Limits, ResultCapture, RetryPolicy};
 
 /// Replaces, in the log, an error that quotes the payload.
 const UNDECODABLE: &str = "the payload does not decode; the record of the job has the error";
+
+/// The error of an attempt whose transaction should have completed the job. It is stored only if
+/// that transaction was not committed.
+const NOT_COMMITTED: &str = "the transaction that completes the job was not committed";
 
 /// How a run ended.
 pub(super) enum RunEnd {
@@ -28,13 +33,33 @@ pub(super) struct Judge<'a> {
     pub(super) limits: &'a Limits,
     pub(super) settings: &'a WorkerSettings,
     pub(super) capture: &'a ResultCapture,
+    pub(super) attempt_state: &'a AttemptState,
     /// For the jitter of the retry's delay.
     pub(super) random: &'a dyn Fn() -> u64,
 }
 
+/// How an attempt ended.
+pub(crate) struct Judgement {
+    pub(crate) verdict: Verdict,
+    /// A transaction of the application has completed the job, if it was committed. The verdict is
+    /// that of a failed attempt then. Its settlement has no effect after the commit, because the
+    /// lease has ended, and waits for a transaction that is not over.
+    pub(crate) may_be_completed: bool,
+}
+
 impl Judge<'_> {
     /// Decides how the attempt ended, and says so in the log.
-    pub(super) fn verdict(&self, end: RunEnd, interruption: Option<Interruption>) -> Verdict {
+    pub(super) fn judge(&self, end: RunEnd, interruption: Option<Interruption>) -> Judgement {
+        let may_be_completed = self.attempt_state.may_be_completed();
+        if may_be_completed && matches!(end, RunEnd::Returned(Ok(()))) {
+            tracing::debug!("completed in a transaction of the application");
+            let verdict = self.failure(JobError::retry(NOT_COMMITTED));
+            return Judgement { verdict, may_be_completed };
+        }
+        Judgement { verdict: self.verdict(end, interruption), may_be_completed }
+    }
+
+    fn verdict(&self, end: RunEnd, interruption: Option<Interruption>) -> Verdict {
         let is_abnormal = matches!(end, RunEnd::Panicked(_)) || interruption == Some(Interruption::TimedOut);
         let is_undecodable = matches!(end, RunEnd::Returned(Err(JobError::Undecodable { .. })));
         let verdict = self.decide(end, interruption);
@@ -89,7 +114,8 @@ impl Judge<'_> {
             let fault = format!("the result is {bytes} bytes, the limit is {}", self.limits.result_bytes);
             return self.failure(JobError::retry(fault));
         }
-        Verdict::Complete(Completion::new().result(result))
+        let follow_ups = self.attempt_state.take_follow_ups();
+        Verdict::Complete(Completion::new().result(result).follow_ups(follow_ups))
     }
 
     fn timed_out(&self, end: &RunEnd) -> JobError {

@@ -75,8 +75,8 @@ impl Reached {
                 }
             }
             (Asked::Settle(ends), Some(Answered::Settled(answers))) => {
-                for ((_, ending), answer) in ends.iter().zip(answers) {
-                    match (ending, answer) {
+                for (end, answer) in ends.iter().zip(answers) {
+                    match (end.ending, answer) {
                         (_, Ok(SettleAnswer::LeaseLost)) => self.add(Rare::LeaseLost, 1),
                         (Ending::Retry, Ok(SettleAnswer::Done)) => self.add(Rare::Retried, 1),
                         (Ending::Snooze, Ok(SettleAnswer::Done)) => self.add(Rare::Snoozed, 1),

@@ -37,6 +37,7 @@ pub(super) fn check(log: &Log, rows: &Rows<'_>) -> CaseResult {
     faults.extend(rules::results(rows.stored, &histories));
     faults.extend(rules::starts(log, &histories));
     faults.extend(rules::batches(log, &any_job, rows.stored));
+    faults.extend(rules::follow_ups(log, &any_job, rows.stored));
     match faults.len() {
         0 => Ok(()),
         all if all <= MOST_FAULTS => bail!("{}", faults.join("\n")),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use queue_core::{ClaimId, JobId, WorkerId};
 
-use super::event::{Answered, Asked, CancelAnswer, Claim, Failure, Leased, NewJob, SettleAnswer};
+use super::event::{Answered, Asked, CancelAnswer, Claim, Failure, LeaseEnd, Leased, NewJob, SettleAnswer};
 use super::log::Operation;
 use super::order::NEVER;
 use super::step::Step;
@@ -61,20 +61,15 @@ impl Effects {
     fn unknown(&mut self, asked: &Asked) {
         match asked {
             Asked::Insert { batches, claim } => {
-                self.maybe.extend(
-                    batches
-                        .iter()
-                        .flatten()
-                        .map(|job| (job.id, Step::Inserted { is_new: true, attempts: job.attempts })),
-                );
+                batches.iter().for_each(|batch| self.may_insert(batch));
                 claim.iter().for_each(|claim| self.unknown_claim(claim));
             }
             Asked::Claim(claim) => self.unknown_claim(claim),
             Asked::Settle(ends) => {
-                self.maybe.extend(ends.iter().map(|&(lease, ending)| {
-                    let answer = SettleAnswer::Done;
-                    (lease.job, Step::Settled { claim: lease.claim, ending, answer })
-                }));
+                for end in ends {
+                    self.maybe.push(end.step(SettleAnswer::Done));
+                    self.may_insert(&end.follow_ups);
+                }
             }
             Asked::Cancel(jobs) => {
                 let step = Step::Cancelled(CancelAnswer::Cancelled);
@@ -110,13 +105,15 @@ impl Effects {
                 self.leases_of = Some((claim, worker));
             }
             (Asked::Settle(ends), Answered::Settled(answers)) => {
-                for (&(lease, ending), answer) in ends.iter().zip(answers) {
-                    let step = |answer| (lease.job, Step::Settled { claim: lease.claim, ending, answer });
+                for (end, answer) in ends.iter().zip(answers) {
                     match *answer {
-                        Ok(answer) => self.sure.push(step(answer)),
-                        Err(Failure::UnknownOutcome) => self.maybe.push(step(SettleAnswer::Done)),
-                        Err(_) => {}
+                        Ok(answer) => self.sure.push(end.step(answer)),
+                        Err(Failure::UnknownOutcome) => self.maybe.push(end.step(SettleAnswer::Done)),
+                        Err(_) => continue,
                     }
+                    // An earlier request may have inserted them. That they are stored is a rule of
+                    // its own.
+                    self.may_insert(&end.follow_ups);
                 }
             }
             (Asked::Cancel(jobs), Answered::Cancelled(answers)) => {
@@ -131,6 +128,11 @@ impl Effects {
             }
             _ => {}
         }
+    }
+
+    fn may_insert(&mut self, jobs: &[NewJob]) {
+        let step = |job: &NewJob| (job.id, Step::Inserted { is_new: true, attempts: job.attempts });
+        self.maybe.extend(jobs.iter().map(step));
     }
 
     fn inserted(&mut self, batch: &[NewJob], answer: &Result<Vec<Option<bool>>, Failure>) {
@@ -154,5 +156,11 @@ impl Effects {
     fn unknown_claim(&mut self, claim: &Claim) {
         self.unknown_claim = Some(claim.claim);
         self.claimer = Some((claim.claim, claim.worker));
+    }
+}
+
+impl LeaseEnd {
+    fn step(&self, answer: SettleAnswer) -> (JobId, Step) {
+        (self.lease.job, Step::Settled { claim: self.lease.claim, ending: self.ending, answer })
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queue_core::backend::{CancelReply, Settled};
-use queue_core::{ClaimId, ErrorKind, JobId, JobState, Timestamp, WorkerId};
+use queue_core::{ClaimId, ErrorKind, JobId, JobSpec, JobState, Timestamp, Token, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::encode::{hex, state};
@@ -54,7 +54,7 @@ pub(crate) enum Asked {
         #[serde(with = "hex")]
         worker: WorkerId,
     },
-    Settle(Vec<(Lease, Ending)>),
+    Settle(Vec<LeaseEnd>),
     Cancel(Vec<JobId>),
     Register {
         #[serde(with = "hex")]
@@ -107,6 +107,14 @@ pub(crate) enum Answered {
 pub(crate) struct NewJob {
     pub(crate) id: JobId,
     pub(crate) attempts: u32,
+    /// Whether it may be a duplicate of another job, because it has a unique key.
+    pub(crate) has_key: bool,
+}
+
+impl From<&JobSpec> for NewJob {
+    fn from(job: &JobSpec) -> Self {
+        Self { id: job.id, attempts: job.max_attempts(), has_key: job.unique.is_some() }
+    }
 }
 
 /// A request to claim.
@@ -150,6 +158,22 @@ pub(crate) struct Lease {
     pub(crate) job: JobId,
     #[serde(with = "hex")]
     pub(crate) claim: ClaimId,
+}
+
+impl From<Token> for Lease {
+    fn from(token: Token) -> Self {
+        Self { job: token.job, claim: token.claim }
+    }
+}
+
+/// A settlement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeaseEnd {
+    pub(crate) lease: Lease,
+    pub(crate) ending: Ending,
+    /// The jobs that are inserted if the lease completes its job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) follow_ups: Vec<NewJob>,
 }
 
 /// A job that a read returned.

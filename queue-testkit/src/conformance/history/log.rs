@@ -100,7 +100,7 @@ impl Log {
             {
                 let is_over = |lease: &Lease| {
                     let mut ends = ends.iter().zip(answers);
-                    ends.any(|((ended, _), answer)| ended == lease && answer.is_ok())
+                    ends.any(|(end, answer)| end.lease == *lease && answer.is_ok())
                 };
                 open.retain(|lease| !is_over(lease));
             }

@@ -7,9 +7,9 @@ use queue_core::backend::{
     HeartbeatRequest, InsertReply, InsertRequest, JobRecord, LeasesRequest, MaintainReply, MaintainRequest,
     RegisterRequest, SettleRequest, Settled, Verdict,
 };
-use queue_core::{Insertion, Result, Submitted};
+use queue_core::{Insertion, JobSpec, Result, Submitted};
 
-use super::event::{Answered, Asked, Claim, Ending, Failure, Found, Lease, Leased, NewJob};
+use super::event::{Answered, Asked, Claim, Ending, Failure, Found, LeaseEnd, Leased, NewJob};
 
 /// A request that is recorded, with its reply.
 pub(crate) trait Request {
@@ -29,7 +29,7 @@ pub(crate) fn answer<R: Request>(reply: &Result<R::Reply>) -> Answered {
 }
 
 /// A hash that is the same in every process of a program.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
@@ -80,8 +80,7 @@ impl Request for InsertRequest {
     type Reply = InsertReply;
 
     fn asked(&self) -> Asked {
-        let new = |job: &queue_core::JobSpec| NewJob { id: job.id, attempts: job.max_attempts() };
-        let batches = self.batches.iter().map(|batch| batch.iter().map(new).collect()).collect();
+        let batches = self.batches.iter().map(|batch| batch.iter().map(NewJob::from).collect()).collect();
         Asked::Insert { batches, claim: self.claim.as_ref().map(Claim::from) }
     }
 
@@ -126,8 +125,15 @@ impl Request for SettleRequest {
 
     fn asked(&self) -> Asked {
         let settlements = self.settlements.iter().map(|settlement| {
-            let lease = Lease { job: settlement.token.job, claim: settlement.token.claim };
-            (lease, Ending::from(&settlement.verdict))
+            let follow_ups: &[JobSpec] = match &settlement.verdict {
+                Verdict::Complete(completion) => &completion.follow_ups,
+                _ => &[],
+            };
+            LeaseEnd {
+                lease: settlement.token.into(),
+                ending: Ending::from(&settlement.verdict),
+                follow_ups: follow_ups.iter().map(NewJob::from).collect(),
+            }
         });
         Asked::Settle(settlements.collect())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use queue_core::backend::Stored;
 use queue_core::{ClaimId, JobId, JobState};
 
-use super::event::{Answered, Asked, Ending, Failure, NewJob, SettleAnswer};
+use super::event::{Answered, Asked, Ending, Failure, Lease, LeaseEnd, NewJob, SettleAnswer};
 use super::job_history::JobHistories;
 use super::log::{Log, Operation};
 use super::order::{AnyJobEffects, JobHistory};
@@ -57,6 +57,62 @@ pub(super) fn starts(log: &Log, histories: &JobHistories) -> Vec<String> {
     faults
 }
 
+/// The follow-ups of a settlement must be stored exactly if it completed its job.
+pub(super) fn follow_ups(log: &Log, any_job: &AnyJobEffects, stored: &Stored) -> Vec<String> {
+    if !any_job.prunes.is_empty() {
+        // A missing job may have been pruned.
+        return Vec::new();
+    }
+    let completed: BTreeSet<Lease> = stored
+        .outcomes
+        .iter()
+        .filter(|row| row.state == JobState::Completed)
+        .filter_map(|row| Some(Lease { job: row.id, claim: row.claim? }))
+        .collect();
+    let stored: BTreeSet<JobId> = stored.jobs.iter().copied().collect();
+    let inserted: BTreeSet<JobId> =
+        log.operations.iter().flat_map(batches_of).flat_map(|(batch, _)| batch).map(|job| job.id).collect();
+    let mut settlements: BTreeMap<Lease, usize> = BTreeMap::new();
+    for (end, _) in log.operations.iter().flat_map(ends_of) {
+        *settlements.entry(end.lease).or_default() += 1;
+    }
+    let mut faults = Vec::new();
+    for (end, outcome) in log.operations.iter().flat_map(ends_of) {
+        let is_completed = completed.contains(&end.lease) && outcome != Outcome::Refused;
+        // Another settlement of the lease may have completed the job instead.
+        let is_sure = outcome == Outcome::Stored || settlements[&end.lease] == 1;
+        for follow_up in &end.follow_ups {
+            let (id, is_stored) = (follow_up.id, stored.contains(&follow_up.id));
+            let fault = match (is_completed, is_stored) {
+                (true, false) if is_sure && !follow_up.has_key => "is not stored, but the lease completed it",
+                (false, true) if !inserted.contains(&id) => "is stored, but the lease did not complete it",
+                _ => continue,
+            };
+            let (promise, job) = (Promise::TxEnqueue, end.lease.job);
+            faults.push(format!("{promise}: the follow-up {id} of a lease of job {job} {fault}"));
+        }
+    }
+    faults
+}
+
+/// The settlements of an operation. One that lost its lease counts as refused.
+fn ends_of(operation: &Operation) -> impl Iterator<Item = (&LeaseEnd, Outcome)> {
+    let ends: &[LeaseEnd] = match &operation.asked {
+        Asked::Settle(ends) => ends,
+        _ => &[],
+    };
+    let outcome = |index: usize| match operation.answered() {
+        None | Some(Answered::Failed(Failure::UnknownOutcome)) => Outcome::Unknown,
+        Some(Answered::Settled(answers)) => match answers.get(index) {
+            Some(Ok(SettleAnswer::Done)) => Outcome::Stored,
+            Some(Err(Failure::UnknownOutcome)) => Outcome::Unknown,
+            _ => Outcome::Refused,
+        },
+        Some(_) => Outcome::Refused,
+    };
+    ends.iter().enumerate().map(move |(index, end)| (end, outcome(index)))
+}
+
 /// A batch of unknown outcome must be stored as a whole or not at all.
 pub(super) fn batches(log: &Log, any_job: &AnyJobEffects, stored: &Stored) -> Vec<String> {
     if !any_job.prunes.is_empty() {
@@ -88,7 +144,7 @@ pub(super) fn batches(log: &Log, any_job: &AnyJobEffects, stored: &Stored) -> Ve
     faults
 }
 
-/// The outcome of a batch.
+/// The outcome of a batch or a settlement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Stored,

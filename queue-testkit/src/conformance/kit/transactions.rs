@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, anyhow};
-use queue_core::{Deferred, JobId, JobQueue, NewJob};
+use queue_core::{Deferred, JobContext, JobId, JobQueue, NewJob, Token};
 
 use super::Kit;
 use crate::conformance::history::Sink;
-use crate::conformance::history::event::{Answered, Asked, Event, Failure, NewJob as Recorded};
+use crate::conformance::history::event::{
+    Answered, Asked, Ending, Event, Failure, LeaseEnd, NewJob as Recorded, SettleAnswer,
+};
+use crate::conformance::history::request::hash;
 use crate::conformance::program::new_job;
 use crate::conformance::storage::{ApplicationTransaction, Handles};
 use crate::conformance::subject::Subject;
@@ -21,8 +24,8 @@ pub(crate) struct Transaction {
     open: Option<Box<dyn ApplicationTransaction>>,
     jobs: JobQueue,
     sink: Arc<dyn Sink>,
-    /// The number of each insert, and which of its jobs are stored.
-    inserts: Vec<(u64, Vec<Option<bool>>)>,
+    /// The number of each request, and its answer if the transaction is committed.
+    asked: Vec<(u64, Answered)>,
     /// The number of the next insert of the process.
     next: Arc<AtomicU64>,
 }
@@ -52,7 +55,7 @@ impl Beginner {
             open: Some(begun.context("the subject began a transaction before, and now none")?),
             jobs: self.jobs.clone(),
             sink: Arc::clone(&self.sink),
-            inserts: Vec::new(),
+            asked: Vec::new(),
             next: Arc::clone(&self.next),
         })
     }
@@ -114,14 +117,49 @@ impl Transaction {
         Ok(reply)
     }
 
+    /// Completes the job of a lease, with a result that is this text, and with follow-ups.
+    pub(crate) async fn complete(
+        &mut self,
+        token: Token,
+        result: &str,
+        follow_ups: Vec<NewJob>,
+    ) -> anyhow::Result<queue_core::Result<()>> {
+        let context = JobContext::new("job".parse()?).with_jobs(self.jobs.clone()).with_lease(token);
+        if !follow_ups.is_empty() {
+            self.jobs.enqueue_batch(follow_ups).on_success(&context)?;
+        }
+        self.complete_by(&context, result).await
+    }
+
+    /// As [`complete`](Self::complete), by the context of a handler.
+    pub(crate) async fn complete_by(
+        &mut self,
+        context: &JobContext,
+        result: &str,
+    ) -> anyhow::Result<queue_core::Result<()>> {
+        let token = context.lease().context("the context has no lease")?;
+        let end = LeaseEnd {
+            lease: token.into(),
+            ending: Ending::Complete(Some(hash(serde_json::to_string(result)?.as_bytes()))),
+            follow_ups: context.follow_ups().iter().map(Recorded::from).collect(),
+        };
+        let number = self.record(Asked::Settle(vec![end]));
+        let reply = self.open()?.complete(context.complete(result)).await;
+        match &reply {
+            Ok(()) => self.asked.push((number, Answered::Settled(vec![Ok(SettleAnswer::Done)]))),
+            // A transaction that completes a job again is told that the lease is lost, while a
+            // settle that is repeated succeeds. So it is no settle to the check.
+            Err(_) => self.refuse(number),
+        }
+        Ok(reply)
+    }
+
     pub(crate) async fn commit(mut self) -> anyhow::Result<()> {
         let open = self.open.take().context("the transaction has ended")?;
         let committed = open.commit().await;
-        for (number, stored) in std::mem::take(&mut self.inserts) {
-            let answered = match &committed {
-                Ok(()) => Answered::Inserted { batches: vec![Ok(stored)], claim: None },
-                Err(_) => Answered::Failed(Failure::UnknownOutcome),
-            };
+        for (number, answered) in std::mem::take(&mut self.asked) {
+            let is_unknown = committed.is_err();
+            let answered = if is_unknown { Answered::Failed(Failure::UnknownOutcome) } else { answered };
             self.sink.write(Event::Answered(number, answered));
         }
         committed.map_err(|error| anyhow!("the commit failed: {error}"))
@@ -137,12 +175,15 @@ impl Transaction {
     }
 
     fn ask(&mut self, batch: Vec<NewJob>) -> anyhow::Result<(u64, Vec<JobId>)> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
         let prepared = self.jobs.prepare(batch)?;
-        let jobs = prepared.jobs().iter();
-        let batch = jobs.map(|job| Recorded { id: job.id, attempts: job.max_attempts() }).collect();
-        self.sink.write(Event::Asked(number, Asked::Insert { batches: vec![batch], claim: None }));
-        Ok((number, prepared.ids()))
+        let batch = prepared.jobs().iter().map(Recorded::from).collect();
+        Ok((self.record(Asked::Insert { batches: vec![batch], claim: None }), prepared.ids()))
+    }
+
+    fn record(&self, asked: Asked) -> u64 {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.sink.write(Event::Asked(number, asked));
+        number
     }
 
     /// Keeps the reply until the commit, or records that nothing was stored.
@@ -152,7 +193,8 @@ impl Transaction {
                 // A duplicate has the id of another job, and stores nothing.
                 let stored = handles.iter().zip(ids);
                 let stored = stored.map(|(job, id)| (job.id() == *id).then(|| job.is_new()));
-                self.inserts.push((number, stored.collect()));
+                let batches = vec![Ok(stored.collect())];
+                self.asked.push((number, Answered::Inserted { batches, claim: None }));
             }
             None => self.refuse(number),
         }
@@ -166,7 +208,7 @@ impl Transaction {
 /// Without a commit, nothing was stored.
 impl Drop for Transaction {
     fn drop(&mut self) {
-        for (number, _) in std::mem::take(&mut self.inserts) {
+        for (number, _) in std::mem::take(&mut self.asked) {
             self.refuse(number);
         }
     }

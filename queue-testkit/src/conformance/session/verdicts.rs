@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use queue_core::JobSpec;
 use queue_core::backend::{Completion, Verdict};
 
 pub(crate) fn complete() -> Verdict {
@@ -10,6 +11,10 @@ pub(crate) fn complete() -> Verdict {
 
 pub(crate) fn complete_with(result: &[u8]) -> Verdict {
     Verdict::Complete(Completion::new().result(result.to_vec()))
+}
+
+pub(crate) fn complete_then(follow_ups: impl IntoIterator<Item = JobSpec>) -> Verdict {
+    Verdict::Complete(Completion::new().follow_ups(follow_ups.into_iter().collect()))
 }
 
 pub(crate) fn retry(error: &str, seconds: u64) -> Verdict {

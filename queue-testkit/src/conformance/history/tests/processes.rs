@@ -1,6 +1,8 @@
 //! Histories of several processes, some of which were killed.
 
-use super::super::event::{CancelAnswer, Claim, Ending, Lease, Leased, Micros, NewJob, SettleAnswer};
+use super::super::event::{
+    CancelAnswer, Claim, Ending, Lease, LeaseEnd, Leased, Micros, NewJob, SettleAnswer,
+};
 use super::{A, B, JOB, WORKER};
 use super::{OutcomeRow, Stored, *};
 
@@ -40,7 +42,7 @@ impl Lines {
     }
 
     fn sends(self, at: u64, jobs: &[JobId]) -> Self {
-        let new = |id: &JobId| NewJob { id: *id, attempts: u32::from(RETRIES) + 1 };
+        let new = |id: &JobId| NewJob { id: *id, attempts: u32::from(RETRIES) + 1, has_key: false };
         self.ask(at, Asked::Insert { batches: vec![jobs.iter().map(new).collect()], claim: None })
     }
 
@@ -63,7 +65,8 @@ impl Lines {
     }
 
     fn sends_end(self, at: u64, claim: ClaimId, ending: Ending) -> Self {
-        self.ask(at, Asked::Settle(vec![(Lease { job: JOB, claim }, ending)]))
+        let lease = Lease { job: JOB, claim };
+        self.ask(at, Asked::Settle(vec![LeaseEnd { lease, ending, follow_ups: Vec::new() }]))
     }
 
     fn ends(self, at: u64, claim: ClaimId, ending: Ending, answer: SettleAnswer) -> Self {
@@ -375,7 +378,7 @@ fn not_found_for_an_acknowledged_job_is_found() {
 #[test]
 fn claims_of_many_killed_processes_are_checked_quickly() {
     const ATTEMPTS: u32 = 1001;
-    let new = NewJob { id: JOB, attempts: ATTEMPTS };
+    let new = NewJob { id: JOB, attempts: ATTEMPTS, has_key: false };
     let inserted = Answered::Inserted { batches: vec![Ok(vec![Some(true)])], claim: None };
     let insert = Asked::Insert { batches: vec![vec![new]], claim: None };
     let mut processes = vec![process().ask(0, insert).answer(1, inserted)];
