@@ -58,4 +58,24 @@ mutants! {
         "l.id IS NOT NULL AND coalesce(l.ties & 2, 0) = 0",
         "false",
     )]),
+    Q6 stores_the_follow_ups_of_a_lost_lease => function("settle_and_insert", &[
+        ("IF NOT p_parents && v_held THEN", "IF NOT {reached} THEN"),
+        ("WHERE n.parent = ANY (v_held) ) a", "WHERE {reached} ) a"),
+    ]),
+    Q6 announces_no_follow_up => function("settle_and_insert", &[(
+        "AND n.id <> ALL (v_duplicates) GROUP BY",
+        "AND NOT {reached} GROUP BY",
+    )]),
+    Q6 stores_no_follow_ups_in_a_transaction => function("complete_job", &[(
+        "IF json_array_length(v_jobs) > 0 THEN",
+        "IF json_array_length(v_jobs) > 0 AND NOT {reached} THEN",
+    )]),
+    Q10 completes_in_a_transaction_without_the_lease => function("complete_job", &[(
+        "IF v_end.ends THEN",
+        "IF v_end.ends AND NOT {reached} THEN",
+    )]),
+    Q10 announces_no_end_in_a_transaction => function("complete_job", &[(
+        "json_build_object('finished',",
+        "json_build_object(CASE WHEN {reached} THEN 'other' END,",
+    )]),
 }

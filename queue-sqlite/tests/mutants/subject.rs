@@ -21,6 +21,8 @@ pub(crate) enum Mutation {
     None,
     /// Triggers, created after the tables. Each counts its runs in `mutant_reached`.
     Trigger(&'static str),
+    /// A trigger of the schema in which the first text is replaced by the second.
+    Rewritten(&'static str, &'static str, &'static str),
     /// A statement before each `open` except the first.
     Opening(&'static str),
     /// Statements before the requests of a handle.
@@ -39,10 +41,11 @@ impl Subject for Mutant {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         let folder = TempDir::new()?;
         let (triggers, opening, before) = match &self.mutation {
-            Mutation::None => ("", "", None),
-            Mutation::Trigger(sql) => (*sql, "", None),
-            Mutation::Opening(sql) => ("", *sql, None),
-            Mutation::Before(make) => ("", "", Some(make())),
+            Mutation::None => (String::new(), "", None),
+            Mutation::Trigger(sql) => ((*sql).to_owned(), "", None),
+            Mutation::Rewritten(trigger, from, to) => (rewritten(trigger, from, to)?, "", None),
+            Mutation::Opening(sql) => (String::new(), *sql, None),
+            Mutation::Before(make) => (String::new(), "", Some(make())),
         };
         let path = folder.path().join("jobs.db");
         let reached = Arc::clone(&self.reached);
@@ -54,10 +57,27 @@ impl Subject for Mutant {
     }
 }
 
+const MIGRATION: &str = concat!(
+    include_str!("../../migrations/0001_enqueue.sql"),
+    include_str!("../../migrations/0001_complete.sql")
+);
+
+/// Statements that replace a trigger of the schema, also if it was replaced before.
+fn rewritten(trigger: &str, from: &str, to: &str) -> SetupResult<String> {
+    let start = MIGRATION.find(&format!("CREATE TRIGGER {trigger} ")).ok_or("no such trigger")?;
+    let end = MIGRATION[start..].find("\nEND;").ok_or("the trigger has no end")?;
+    let sound = &MIGRATION[start..start + end];
+    if sound.matches(from).count() != 1 {
+        return Err(format!("the trigger {trigger} does not have this text once: {from}").into());
+    }
+    let counts = "UPDATE mutant_reached SET times = times + 1;";
+    Ok(format!("DROP TRIGGER {trigger}; {}\n{counts}\nEND;", sound.replace(from, to)))
+}
+
 /// The file of a case.
 pub(crate) struct File {
     path: PathBuf,
-    triggers: &'static str,
+    triggers: String,
     opening: &'static str,
     before: Option<Arc<dyn Before>>,
     reached: Arc<AtomicU64>,

@@ -1,7 +1,7 @@
 //! Changes rows by triggers, as a mutated statement would.
 
 use crate::caught::mutants;
-use crate::subject::Mutation::{Opening, Trigger};
+use crate::subject::Mutation::{Opening, Rewritten, Trigger};
 
 mutants! {
     // A claim that does not mark its jobs.
@@ -102,6 +102,22 @@ mutants! {
             DELETE FROM queue_live WHERE seq = new.seq;
             UPDATE mutant_reached SET times = times + 1;
         END"
+    ),
+    // Statements of the trigger that completes a job in a transaction.
+    Q10 completes_in_a_transaction_without_the_lease => Rewritten(
+        "queue_complete_job",
+        "SELECT RAISE(ABORT, 'complete: the lease is lost') WHERE changes() = 0;",
+        ""
+    ),
+    Q10 stores_no_result_of_a_transaction => Rewritten(
+        "queue_complete_job",
+        "attempt, claim, CAST(NEW.request ->> '$.result' AS BLOB)",
+        "attempt, claim, NULL"
+    ),
+    Q15 releases_no_key_in_a_transaction => Rewritten(
+        "queue_complete_job",
+        "WHERE until IS NULL AND (kind, key, job) IN (",
+        "WHERE until = 0 AND (kind, key, job) IN ("
     ),
     // A retry that releases the key as an end does.
     Q15 releases_the_key_of_a_retried_job => Trigger(

@@ -69,7 +69,8 @@ impl Backend for Mutated {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let capabilities = Capabilities::default().with_durable().with_multi_process().with_unique_keys();
+        let capabilities =
+            Capabilities::default().with_durable().with_multi_process().with_unique_keys().with_follow_ups();
         if self.mutation.inserts_and_claims() { capabilities.with_insert_and_claim() } else { capabilities }
     }
 

@@ -41,7 +41,9 @@ q04_a_lease_taken_by_another_process_is_lost: needs multi_process, which the bac
 q04_a_worker_that_stood_still_past_its_expiry_settles_nothing: needs durable, which the backend does not declare
 q05_a_batch_whose_sender_is_killed_is_there_whole_or_not_at_all: needs durable, which the backend does not declare
 q06_a_batch_of_several_kinds_is_stored_with_its_choices: needs transactions of an application, but `Subject::begin` returns none
+q06_a_completion_cut_by_a_kill_stored_its_follow_ups_or_nothing: needs durable, which the backend does not declare
 q06_a_deferred_wake_up_is_sent_after_the_commit: needs transactions of an application, but `Subject::begin` returns none
+q06_a_follow_up_of_a_transaction_may_take_the_key_of_its_job: needs transactions of an application, but `Subject::begin` returns none
 q06_a_job_is_visible_from_the_commit_on: needs transactions of an application, but `Subject::begin` returns none
 q06_a_job_of_a_closed_connection_never_appears: needs transactions of an application, but `Subject::begin` returns none
 q06_a_job_of_a_process_that_is_killed_before_its_commit_never_appears: needs transactions of an application, but `Subject::begin` returns none
@@ -50,6 +52,9 @@ q06_a_refused_batch_stores_nothing: needs transactions of an application, but `S
 q06_a_rolled_back_job_never_appears: needs transactions of an application, but `Subject::begin` returns none
 q06_a_unique_key_is_held_from_the_commit_on: needs transactions of an application, but `Subject::begin` returns none
 q06_an_insert_waits_for_the_transaction_that_has_its_key: needs transactions of an application, but `Subject::begin` returns none
+q06_follow_ups_of_a_rolled_back_transaction_never_appear: needs transactions of an application, but `Subject::begin` returns none
+q06_follow_ups_of_a_transaction_are_announced_after_its_commit: needs transactions of an application, but `Subject::begin` returns none
+q06_follow_ups_of_a_transaction_exist_from_its_commit_on: needs transactions of an application, but `Subject::begin` returns none
 q06_no_worker_is_woken_before_the_commit: needs transactions of an application, but `Subject::begin` returns none
 q06_of_transactions_with_one_key_one_stores_the_job: needs transactions of an application, but `Subject::begin` returns none
 q07_a_job_that_kills_its_process_each_time_ends_dead: needs durable, which the backend does not declare
@@ -57,10 +62,19 @@ q07_a_kill_costs_the_attempt_that_ran_and_no_other: needs durable, which the bac
 q09_a_cancel_holds_when_the_storage_is_opened_again: needs durable, which the backend does not declare
 q09_a_signal_reaches_a_holder_in_another_process: needs multi_process, which the backend does not declare
 q10_a_caller_in_another_process_gets_the_result: needs multi_process, which the backend does not declare
+q10_a_completed_job_cannot_be_completed_in_a_second_transaction: needs transactions of an application, but `Subject::begin` returns none
 q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing: needs durable, which the backend does not declare
+q10_a_failed_attempt_after_the_commit_changes_nothing: needs transactions of an application, but `Subject::begin` returns none
+q10_a_job_of_a_rolled_back_transaction_runs_on: needs transactions of an application, but `Subject::begin` returns none
+q10_a_job_that_a_transaction_completes_has_its_result_from_the_commit_on: needs transactions of an application, but `Subject::begin` returns none
+q10_a_kill_around_the_commit_leaves_a_completed_job_or_a_running_one: needs transactions of an application, but `Subject::begin` returns none
 q10_a_result_is_as_durable_as_its_job: needs durable, which the backend does not declare
 q10_a_result_that_was_captured_before_a_kill_is_not_stored: needs durable, which the backend does not declare
+q10_a_settle_waits_for_the_transaction_that_completes_its_job: needs transactions of an application, but `Subject::begin` returns none
+q10_a_watched_end_in_a_transaction_is_announced: needs transactions of an application, but `Subject::begin` returns none
+q10_a_worker_learns_whether_a_transaction_was_committed: needs transactions of an application, but `Subject::begin` returns none
 q10_an_end_in_another_process_is_announced: needs multi_process, which the backend does not declare
+q10_of_a_transaction_and_a_rescue_one_ends_the_lease: needs transactions of an application, but `Subject::begin` returns none
 q11_a_killed_workers_jobs_are_claimable_after_its_expiry_never_before: needs durable, which the backend does not declare
 q11_a_program_that_stood_still_doubles_nothing_and_works_on: needs durable, which the backend does not declare
 q11_a_worker_that_left_no_trace_is_rescued_after_the_restart: needs durable, which the backend does not declare
@@ -71,6 +85,7 @@ q12_the_expiry_outlives_the_handle: needs durable, which the backend does not de
 q13_an_earlier_job_of_another_handle_is_claimed: needs multi_process, which the backend does not declare
 q13_jobs_that_a_restore_brought_back_are_claimed: needs a storage that can be restored, but `Storage::back_up` returns none
 q13_the_order_outlives_the_handle: needs durable, which the backend does not declare
+q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key: needs transactions of an application, but `Subject::begin` returns none
 q15_a_key_is_as_durable_as_its_job: needs durable, which the backend does not declare
 q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once: needs durable, which the backend does not declare
 q16_a_job_is_known_when_the_storage_is_opened_again: needs durable, which the backend does not declare

@@ -2,8 +2,7 @@
 //! promise must find it.
 //!
 //! The mutants wrap the in-memory backend. Those of Q21 are in the crates of the SQL backends,
-//! because only these have a schema, and those of Q6, because only these have
-//! transactions of an application. Q18 has no feature to break yet.
+//! because only these have a schema. So are those of Q6 that need transactions of an application. Q18 has no feature to break yet.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,6 +20,7 @@ mod q02_no_phantom;
 mod q03_single_live_lease;
 mod q04_fenced_settle;
 mod q05_batch_atomic;
+mod q06_tx_enqueue;
 mod q07_attempt_bound;
 mod q08_terminal_final;
 mod q09_cancel_linearizable;

@@ -104,8 +104,9 @@ async fn run_role(
         }
         Role::Enqueue(orders) => enqueue::run(&orders, &*recorded, parent).await,
         Role::Transact(orders) => {
-            let beginner = Beginner::new(subject, order.address, JobQueue::new(recorded), sink);
-            transact::run(&orders, &beginner, parent).await
+            let jobs = JobQueue::new(Arc::clone(&recorded));
+            let beginner = Beginner::new(subject, order.address, jobs, sink);
+            transact::run(&orders, &*recorded, &beginner, parent).await
         }
         Role::Work(orders) => work::run(&orders, &*recorded, parent).await,
         Role::Run(orders) => {

@@ -112,7 +112,13 @@ impl<'a> Crew<'a> {
 
     /// Orders of a child that enqueues in this many transactions, at the time of the case's clock.
     pub(crate) fn transactor(&self, transactions: u32) -> transact::Orders {
-        transact::Orders { now: self.kit.now().into(), transactions, number: self.started + 1 }
+        let (now, number) = (self.kit.now().into(), self.started + 1);
+        transact::Orders { now, transactions, completes: false, number }
+    }
+
+    /// Orders of a child that completes this many jobs, each in a transaction.
+    pub(crate) fn completer(&self, transactions: u32) -> transact::Orders {
+        transact::Orders { completes: true, ..self.transactor(transactions) }
     }
 
     /// Orders of a child that claims and settles without the runtime, at the time of the case's

@@ -1,6 +1,8 @@
-//! A child that enqueues in transactions of an application.
+//! A child that enqueues and completes jobs in transactions of an application.
 
-use queue_core::{JobId, NewJob, Unique};
+use anyhow::Context as _;
+use queue_core::backend::{ClaimRequest, RegisterRequest};
+use queue_core::{Backend, ClaimId, JobId, Kind, NewJob, QueueName, Token, Unique, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::enqueue::RETRIES;
@@ -8,11 +10,15 @@ use super::messages::{END, IDLE};
 use super::work::KIND;
 use crate::child::Parent;
 use crate::conformance::history::event::Micros;
-use crate::conformance::kit::transactions::Beginner;
+use crate::conformance::kit::transactions::{Beginner, Transaction};
 use crate::conformance::program::new_job;
+use crate::conformance::session::{EXPIRY, GRACE};
 
 /// The point at which a transaction has its jobs and is not committed.
 pub(crate) const UNCOMMITTED: &str = "before commit";
+
+/// The point right after the commit.
+pub(crate) const COMMITTED: &str = "after commit";
 
 /// The number of batches of each transaction, and of jobs of each batch.
 const BATCHES: usize = 2;
@@ -27,6 +33,9 @@ pub(crate) struct Orders {
     pub(crate) now: Micros,
     /// The number of transactions.
     pub(crate) transactions: u32,
+    /// Each transaction completes a job, of which there must be enough, with a follow-up. It enqueues
+    /// nothing else.
+    pub(crate) completes: bool,
     /// Part of the unique keys, so that they differ from those of other children.
     pub(crate) number: u32,
 }
@@ -43,22 +52,48 @@ impl Orders {
     }
 }
 
-pub(crate) async fn run(orders: &Orders, beginner: &Beginner, parent: &Parent) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    orders: &Orders,
+    backend: &dyn Backend,
+    beginner: &Beginner,
+    parent: &Parent,
+) -> anyhow::Result<()> {
     for number in 1..=orders.transactions {
+        let held = if orders.completes { Some(claim(orders, backend).await?) } else { None };
         let mut transaction = beginner.begin().await?;
-        for batch in 1..=BATCHES {
-            let mut jobs = Vec::new();
-            for place in 1..=BATCH {
-                let is_last = (batch, place) == (BATCHES, BATCH);
-                let job = orders.job()?;
-                jobs.push(if is_last { job.unique(Unique::key(orders.key(number))) } else { job });
-            }
-            transaction.enqueue(jobs).await??;
+        match held {
+            Some(token) => transaction.complete(token, "in a transaction", vec![orders.job()?]).await??,
+            None => enqueue(orders, number, &mut transaction).await?,
         }
         parent.reach(UNCOMMITTED).await;
         transaction.commit().await?;
+        parent.reach(COMMITTED).await;
     }
     parent.say(IDLE);
     while parent.hear().await != END {}
     Ok(())
+}
+
+async fn enqueue(orders: &Orders, number: u32, transaction: &mut Transaction) -> anyhow::Result<()> {
+    for batch in 1..=BATCHES {
+        let mut jobs = Vec::new();
+        for place in 1..=BATCH {
+            let is_last = (batch, place) == (BATCHES, BATCH);
+            let job = orders.job()?;
+            jobs.push(if is_last { job.unique(Unique::key(orders.key(number))) } else { job });
+        }
+        transaction.enqueue(jobs).await??;
+    }
+    Ok(())
+}
+
+/// Claims a job by a worker of its own.
+async fn claim(orders: &Orders, backend: &dyn Backend) -> anyhow::Result<Token> {
+    let (worker, now) = (WorkerId::generate(), orders.now.time());
+    backend.register(RegisterRequest::new(worker, "a child of the kit", EXPIRY).at(now)).await?;
+    let (queue, claim) = (QueueName::new("default")?, ClaimId::generate()?);
+    let mut request = ClaimRequest::new(worker, claim, queue, [Kind::new(KIND)?], 1).at(now);
+    request.grace = GRACE;
+    let job = backend.claim(request).await?.jobs.pop().context("there is no job to complete")?;
+    Ok(job.token)
 }

@@ -6,9 +6,12 @@ use queue_core::backend::{
     ClaimRequest, ClaimedJob, Completion, HeartbeatRequest, RegisterRequest, SettleRequest, Settlement,
     Verdict,
 };
-use queue_core::{Backend, ClaimId, ErrorKind, Kind, QueueName, Timestamp, WorkerId};
+use queue_core::{
+    Backend, ClaimId, ErrorKind, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, WorkerId,
+};
 use serde::{Deserialize, Serialize};
 
+use super::enqueue::RETRIES;
 use super::messages::{END, IDLE};
 use crate::child::Parent;
 use crate::conformance::history::event::Micros;
@@ -16,6 +19,9 @@ use crate::conformance::session::{EXPIRY, GRACE};
 
 /// The kind of all jobs in crash cases.
 pub(crate) const KIND: &str = "job";
+
+/// The payload of a follow-up.
+const FOLLOW_UP: &str = "\"follow-up\"";
 
 /// The point between a claim and its settlement.
 pub(crate) const RUNNING: &str = "handler running";
@@ -34,6 +40,8 @@ pub(crate) struct Orders {
 pub(crate) enum Verdicts {
     /// Completes each job, with a result that names its claim.
     Complete,
+    /// Completes each job, with a follow-up unless the job is one itself.
+    CompleteThen,
     /// Random verdicts from this seed.
     Mixed(u64),
 }
@@ -64,8 +72,9 @@ pub(crate) async fn run(orders: &Orders, backend: &dyn Backend, parent: &Parent)
         parent,
         now: orders.now.time(),
         worker: WorkerId::generate(),
+        has_follow_ups: matches!(orders.verdicts, Verdicts::CompleteThen),
         rng: match orders.verdicts {
-            Verdicts::Complete => None,
+            Verdicts::Complete | Verdicts::CompleteThen => None,
             Verdicts::Mixed(seed) => Some(fastrand::Rng::with_seed(seed)),
         },
     };
@@ -95,6 +104,7 @@ struct ManualWorker<'a> {
     parent: &'a Parent,
     now: Timestamp,
     worker: WorkerId,
+    has_follow_ups: bool,
     rng: Option<fastrand::Rng>,
 }
 
@@ -117,7 +127,7 @@ impl ManualWorker<'_> {
     }
 
     async fn settle(&mut self, job: &ClaimedJob) -> anyhow::Result<()> {
-        let settlement = Settlement::new(job.token, self.verdict(job));
+        let settlement = Settlement::new(job.token, self.verdict(job)?);
         let request = SettleRequest::new(self.worker, vec![settlement]).at(self.now);
         match self.backend.settle(request).await {
             // A lost lease is not an error here; the wrapper records the reply.
@@ -126,15 +136,26 @@ impl ManualWorker<'_> {
         }
     }
 
-    fn verdict(&mut self, job: &ClaimedJob) -> Verdict {
+    fn verdict(&mut self, job: &ClaimedJob) -> anyhow::Result<Verdict> {
         let error = || "a random verdict".to_owned();
-        match self.rng.as_mut().map_or(0, |rng| rng.u8(..100)) {
-            0..75 => Verdict::Complete(Completion::new().result(result_of(job))),
+        Ok(match self.rng.as_mut().map_or(0, |rng| rng.u8(..100)) {
+            0..75 => {
+                let completion = Completion::new().result(result_of(job));
+                Verdict::Complete(completion.follow_ups(self.follow_ups(job)?))
+            }
             75..90 => Verdict::Retry { error: error(), delay: Duration::ZERO },
             90..94 => Verdict::Snooze { delay: Duration::ZERO },
             94..97 => Verdict::Release,
             97.. => Verdict::Bury { error: error() },
+        })
+    }
+
+    fn follow_ups(&self, job: &ClaimedJob) -> anyhow::Result<Vec<JobSpec>> {
+        if !self.has_follow_ups || job.payload.as_str() == FOLLOW_UP {
+            return Ok(Vec::new());
         }
+        let spec = JobSpec::new(JobId::generate(), Kind::new(KIND)?, Payload::json(FOLLOW_UP)?);
+        Ok(vec![spec.max_retries(RETRIES).run_at(self.now)])
     }
 
     /// Sets the time, sends a heartbeat, and notifies the parent.

@@ -19,6 +19,9 @@ use crate::conformance::subject::Subject;
 /// The attempts of each job of a transaction.
 const RETRIES: u16 = 3;
 
+/// The first number of a request, apart from those of a backend in the same process.
+const FIRST_NUMBER: u64 = 1 << 32;
+
 /// An open transaction, whose inserts take effect with its commit.
 pub(crate) struct Transaction {
     open: Option<Box<dyn ApplicationTransaction>>,
@@ -46,7 +49,7 @@ impl Beginner {
         jobs: JobQueue,
         sink: Arc<dyn Sink>,
     ) -> Self {
-        Self { subject, address, jobs, sink, next: Arc::default() }
+        Self { subject, address, jobs, sink, next: Arc::new(AtomicU64::new(FIRST_NUMBER)) }
     }
 
     pub(crate) async fn begin(&self) -> anyhow::Result<Transaction> {

@@ -1,12 +1,16 @@
-//! Q6: a process is killed in its transaction.
+//! Q6: a process is killed in its transaction, or as it completes jobs that have follow-ups.
+
+use anyhow::ensure;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::crew::Crew;
 use crate::conformance::crash::transact::{JOBS, UNCOMMITTED};
+use crate::conformance::crash::work::{KIND, Verdicts};
 use crate::conformance::kit::Kit;
 
 cases! {
+    Crash q06_a_completion_cut_by_a_kill_stored_its_follow_ups_or_nothing [FollowUps, Durable, MultiProcess, Children],
     Crash q06_a_job_of_a_process_that_is_killed_before_its_commit_never_appears [Transactions, UniqueKeys, Durable, MultiProcess, Children],
 }
 
@@ -27,5 +31,27 @@ async fn q06_a_job_of_a_process_that_is_killed_before_its_commit_never_appears(k
     }
     crew.drain().await?;
     crew.check().await?;
+    Ok(())
+}
+
+/// A process is killed during a settle or right after its reply. The check of the history finds a
+/// follow-up without the completion of its job, and a completion without its follow-up.
+async fn q06_a_completion_cut_by_a_kill_stored_its_follow_ups_or_nothing(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::new(kit)?;
+    let session = kit.handle();
+    let mut jobs = 0;
+    for point in ["before settle", "settle sent", "settle answered"] {
+        for nth in 1..=4 {
+            session.insert((0..5).map(|_| kit.spec(KIND)).collect()).await?;
+            jobs += 5;
+            let child = crew.start_halting(crew.worker(5, Verdicts::CompleteThen), point, nth).await?;
+            crew.kill(child).await?;
+            crew.drain().await?;
+        }
+    }
+    crew.kills.found_enough()?;
+    let follow_ups = crew.check().await?.jobs.len() - jobs;
+    // Of each process at least those of the settlements that were answered.
+    ensure!(follow_ups >= 22, "only {follow_ups} follow-ups were stored");
     Ok(())
 }

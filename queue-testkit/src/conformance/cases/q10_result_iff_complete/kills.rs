@@ -7,11 +7,13 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::crew::Crew;
 use crate::conformance::crash::run::{self, CAPTURED, Upkeep};
+use crate::conformance::crash::transact::{COMMITTED, UNCOMMITTED};
 use crate::conformance::crash::work::{KIND, Verdicts};
 use crate::conformance::kit::Kit;
 
 cases! {
     Crash q10_a_result_that_was_captured_before_a_kill_is_not_stored [Durable, MultiProcess, Children],
+    Crash q10_a_kill_around_the_commit_leaves_a_completed_job_or_a_running_one [Transactions, FollowUps, Durable, MultiProcess, Children],
     Crash q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing [Durable, MultiProcess, Children],
 }
 
@@ -66,6 +68,32 @@ async fn q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing(kit: &Kit
         }
     }
     crew.kills.found_enough()?;
+    crew.check().await?;
+    Ok(())
+}
+
+/// A process is killed right before or after the commit of a transaction that completes a job. Of
+/// the job either all is stored, or nothing.
+async fn q10_a_kill_around_the_commit_leaves_a_completed_job_or_a_running_one(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::new(kit)?;
+    let session = kit.handle();
+    for (point, ended) in [(UNCOMMITTED, 0), (COMMITTED, 1)] {
+        for nth in 1..=4 {
+            let jobs = session.insert((0..5).map(|_| kit.spec(KIND)).collect()).await?;
+            let before = kit.stored().await?.jobs.len();
+            let child = crew.start_halting(crew.completer(5), point, nth).await?;
+            crew.kill(child).await?;
+            let expected = usize::try_from(nth)? - 1 + ended;
+            let mut completed = 0;
+            for job in jobs {
+                completed += usize::from(kit.state(job).await? == JobState::Completed);
+            }
+            ensure_eq!(completed, expected, "{point}, {nth}: the number of completed jobs");
+            let follow_ups = kit.stored().await?.jobs.len() - before;
+            ensure_eq!(follow_ups, expected, "{point}, {nth}: the number of follow-ups");
+            crew.drain().await?;
+        }
+    }
     crew.check().await?;
     Ok(())
 }

@@ -92,16 +92,18 @@ async fn q10_an_end_during_a_watch_is_returned_or_announced(kit: &Kit) -> CaseRe
 /// A claim may skip jobs that a watch has locked. Then their queue must be announced again, because
 /// the worker would otherwise find them only by its next poll.
 async fn q10_a_job_that_is_watched_as_it_is_claimed_is_not_stranded(kit: &Kit) -> CaseResult {
+    // Enough jobs that the watch holds its locks for about as long as the claim takes.
+    const JOBS: u32 = 200;
     let handles = kit.handles(2).await?;
     let worker = kit.worker().await?;
-    for round in 0..40 {
-        let ids = kit.insert((0..20).map(|_| kit.spec("job")).collect()).await?;
+    for round in 0..30 {
+        let ids = kit.insert((0..JOBS).map(|_| kit.spec("job")).collect()).await?;
         let mut receiver = handles[0].backend()?.subscribe();
         let tasks = (0..2).map(|place| {
             let (handle, ids) = (Arc::clone(&handles[place]), ids.clone());
             async move {
                 if place == 0 {
-                    return Ok(handle.claim(worker, 20).await?.len());
+                    return Ok(handle.claim(worker, JOBS).await?.len());
                 }
                 handle.watch(&ids).await?;
                 Ok(0)
@@ -115,7 +117,7 @@ async fn q10_a_job_that_is_watched_as_it_is_claimed_is_not_stranded(kit: &Kit) -
                 wakes.unknown || wakes.ready.iter().any(is_ready),
                 "round {round}: {claimed} jobs were claimed, and the others were not announced: {wakes:?}"
             );
-            let more = handles[0].claim(worker, 20).await?.len();
+            let more = handles[0].claim(worker, JOBS).await?.len();
             ensure_eq!(claimed + more, ids.len(), "round {round}: the number of claimed jobs");
         }
     }

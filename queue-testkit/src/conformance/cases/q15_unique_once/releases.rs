@@ -26,6 +26,7 @@ cases! {
     Fast q15_a_stale_settle_releases_no_key [UniqueKeys],
     Fast q15_the_end_of_one_job_releases_no_other_key [UniqueKeys],
     Fast q15_a_key_is_as_durable_as_its_job [UniqueKeys, Durable],
+    Fast q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key [UniqueKeys, Transactions],
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -245,5 +246,33 @@ async fn q15_a_key_is_as_durable_as_its_job(kit: &Kit) -> CaseResult {
         );
     }
     ensure!(insert(kit, kit.spec("job").unique("cancelled")).await?.is_new(), "the released key is held");
+    Ok(())
+}
+
+/// Three jobs with keys are completed in transactions: one that is rolled back, one that is
+/// committed, and one whose job keeps its key.
+async fn q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    for (key, keep, is_committed) in
+        [("a", Duration::ZERO, false), ("b", Duration::ZERO, true), ("c", HOUR, true)]
+    {
+        let spec = || kit.spec("job").unique_for(key, keep);
+        let id = kit.insert_one(spec()).await?;
+        let job = kit.claim_one(worker).await?;
+        let mut transaction = kit.begin().await?;
+        transaction.complete(job.token, "done", Vec::new()).await??;
+        if is_committed {
+            transaction.commit().await?;
+        } else {
+            transaction.roll_back().await?;
+        }
+        let answer = kit.try_insert(vec![spec()]).await??[0];
+        let is_free = is_committed && keep.is_zero();
+        let expected = if is_free { (answer.id, Insertion::New) } else { (id, Insertion::Duplicate) };
+        ensure_eq!((answer.id, answer.insertion), expected, "the insert of the key {key}");
+        if is_free {
+            kit.settle_one(kit.claim_one(worker).await?.token, complete()).await?;
+        }
+    }
     Ok(())
 }
