@@ -95,6 +95,13 @@ const CALLS: &[(&str, &str)] = &[
         "settle lost",
         "SELECT * FROM {s}.settle(NULL, {some}, {of:100:'{claim}'::uuid}, {of:100:NULL::bytea}, NULL, NULL, NULL, NULL)",
     ),
+    (
+        "settle with follow-ups",
+        "SELECT * FROM {s}.settle_and_insert(NULL, {held:56:4}, {of:4:'{claim}'::uuid}, {of:4:NULL::bytea}, \
+        NULL, NULL, NULL, NULL, {of:100:1::bigint}, {ids:100}, {of:100:'handled'::text}, {of:100:'next'::text}, \
+        {of:100:0::smallint}, {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, \
+        {of:100:NULL::interval}, {of:100:NULL::interval}, {of:100:NULL::smallint}, {of:100:'{}'::text}, '{}')",
+    ),
     ("watch", "SELECT * FROM {s}.watch({some})"),
     ("cancel", "SELECT * FROM {s}.cancel(NULL, {some}, true)"),
     ("watch of jobs that ended", "SELECT * FROM {s}.watch({some})"),
@@ -117,6 +124,10 @@ const CALLS: &[(&str, &str)] = &[
     ),
     ("retire", "SELECT {s}.retire('{worker}')"),
     ("enqueue", "SELECT {s}.enqueue('handled', '{}')"),
+    (
+        "enqueue_jobs",
+        "SELECT * FROM {s}.enqueue_jobs('[{\"kind\": \"handled\", \"payload\": \"{}\", \"unique\": \"sql\"}]')",
+    ),
 ];
 
 const INSERT_UNIQUE: &str = "SELECT * FROM {s}.insert_unique_jobs(NULL, {ids:100}, {of:100:'handled'::text}, {of:100:'unique'::text}, \

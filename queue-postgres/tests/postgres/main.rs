@@ -4,6 +4,7 @@
 
 mod claim;
 mod common;
+mod completion;
 mod damaged;
 #[cfg(unix)]
 mod forked;
