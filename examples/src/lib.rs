@@ -8,6 +8,10 @@ use std::process::ExitCode;
 mod unique_jobs {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/follow-ups.md")]
+mod follow_ups {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/transactions.md")]
 mod transactions {}
 

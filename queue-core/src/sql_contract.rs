@@ -146,6 +146,13 @@ impl<H> SqlStatement<H> {
         Ok(Deferred { jobs: self.jobs, hints, handles })
     }
 
+    /// Returns the error for a connection without an open transaction, which the adapter must
+    /// refuse, because the statement would take effect at once.
+    #[must_use]
+    pub fn without_transaction(&self) -> Error {
+        Error::invalid(self.operation, "the connection has no open transaction")
+    }
+
     /// Returns the error for a statement that failed.
     #[must_use]
     pub fn failed(&self, failure: SqlFailure<'_>) -> Error {

@@ -1,4 +1,4 @@
-//! Enqueueing in a transaction of the application.
+//! Requests in a transaction of the application.
 
 use std::future::Future;
 
@@ -15,7 +15,7 @@ use crate::schema_name::Schema;
 use crate::statements::filled;
 use crate::types::Id;
 
-/// Enqueues in a transaction of the application: the jobs exist exactly if it commits.
+/// Enqueues and completes jobs in a transaction of the application, exactly if it commits.
 ///
 /// ```no_run
 /// # use queue_core::{JobQueue, NewJob, Payload};
@@ -35,10 +35,12 @@ use crate::types::Id;
 /// A transaction of a `deadpool_postgres` client derefs to one of the driver: `.tx(&tx)`.
 ///
 /// # Errors
-/// Each error names its cause. Nothing was enqueued.
+/// Each error names its cause. Nothing was changed.
 /// - [`Invalid`](queue_core::ErrorKind::Invalid): the request is refused, or the transaction is of
 ///   another database or schema, read-only, or failed before.
 /// - [`Conflict`](queue_core::ErrorKind::Conflict): an id is stored with other content.
+/// - [`LeaseLost`](queue_core::ErrorKind::LeaseLost): the job cannot be completed any more. Do not
+///   commit.
 /// - [`Busy`](queue_core::ErrorKind::Busy): another transaction held a lock for too long, or has
 ///   taken the same unique key and not yet ended.
 /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the connection was lost.
@@ -47,12 +49,12 @@ use crate::types::Id;
 /// can only be rolled back, to a savepoint if the application made one. This library makes none.
 ///
 /// # Cancellation
-/// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
+/// If the future is dropped, the request took effect in the transaction, or not. Roll it back.
 pub trait Tx: SqlRequest {
-    /// Enqueues in the transaction. Workers are notified at its commit.
+    /// Sends the request in the transaction. Workers are notified at its commit.
     fn tx(self, transaction: &Transaction<'_>) -> impl Future<Output = Result<Self::Handles>> + Send;
 
-    /// Enqueues in the transaction, without a NOTIFY in it. Workers are woken by
+    /// Sends the request in the transaction, without a NOTIFY in it. Workers are woken by
     /// [`Deferred::wake`] after the commit. Commits of transactions with a NOTIFY happen one after
     /// the other in the whole database, which matters from several thousand per second on.
     fn tx_deferred(

@@ -1,7 +1,7 @@
-//! Enqueueing in a transaction of the application.
+//! Requests in a transaction of the application.
 
 use queue_core::backend::{SqlDialect, SqlTarget};
-use queue_core::{Deferred, Error, Result, SqlFailure, SqlRequest, SqlStatement, SqlWake};
+use queue_core::{Deferred, Result, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 use rusqlite::Connection;
 
 use crate::error::Outcome;
@@ -11,7 +11,7 @@ const COMPLETE: &str = "INSERT INTO queue_complete (request) VALUES (?1)";
 const READ: &str = "SELECT id, insertion FROM queue_enqueue ORDER BY number";
 const STORAGE_ID: &str = include_str!("sql/storage_id.sql");
 
-/// Enqueues in a transaction of the application: the jobs exist exactly if it commits. The call
+/// Enqueues and completes jobs in a transaction of the application, exactly if it commits. The call
 /// blocks, as all of rusqlite does.
 ///
 /// ```
@@ -41,16 +41,18 @@ const STORAGE_ID: &str = include_str!("sql/storage_id.sql");
 /// it as `IMMEDIATE`: a deferred transaction that reads first may fail with `Busy` when it writes.
 ///
 /// # Errors
-/// Each error names its cause. Nothing was enqueued, and the transaction is still open.
+/// Each error names its cause. Nothing was changed, and the transaction is still open.
 /// - [`Invalid`](queue_core::ErrorKind::Invalid): the request is refused, there is no transaction,
 ///   or it is of another file or read-only.
 /// - [`Conflict`](queue_core::ErrorKind::Conflict): an id is stored with other content.
+/// - [`LeaseLost`](queue_core::ErrorKind::LeaseLost): the job cannot be completed any more. Do not
+///   commit.
 /// - [`Busy`](queue_core::ErrorKind::Busy): another connection holds the lock.
 pub trait Tx: SqlRequest {
-    /// Enqueues in the transaction, which a `Transaction` or a `Savepoint` derefs to.
+    /// Sends the request in the transaction, which a `Transaction` or a `Savepoint` derefs to.
     fn tx(self, transaction: &Connection) -> Result<Self::Handles>;
 
-    /// Enqueues in the transaction. [`Deferred::wake`] wakes the workers of this process after the
+    /// Sends the request in the transaction. [`Deferred::wake`] wakes the workers of this process after the
     /// commit.
     fn tx_deferred(self, transaction: &Connection) -> Result<Deferred<Self::Handles>>;
 }
@@ -71,8 +73,7 @@ impl<R: SqlRequest> Tx for R {
 
 fn send<H>(request: &SqlStatement<H>, connection: &Connection) -> Result<Vec<([u8; 16], String)>> {
     if connection.is_autocommit() {
-        let message = "the connection has no open transaction";
-        return Err(Error::invalid("enqueue in a transaction", message));
+        return Err(request.without_transaction());
     }
     let send = || -> std::result::Result<_, rusqlite::Error> {
         connection.prepare_cached(request.statement())?.execute([request.text()])?;

@@ -1,5 +1,5 @@
-//! Enqueues jobs in transactions of [diesel](https://docs.rs/diesel) 2: of diesel-async on
-//! PostgreSQL (feature `postgres`), and of diesel on SQLite (feature `sqlite`).
+//! Enqueues and completes jobs in transactions of [diesel](https://docs.rs/diesel) 2: of
+//! diesel-async on PostgreSQL (feature `postgres`), and of diesel on SQLite (feature `sqlite`).
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")]
@@ -20,11 +20,13 @@
 //! ```
 //!
 //! # Errors
-//! Each error of `tx` names its cause. Nothing was enqueued.
+//! Each error of `tx` names its cause. Nothing was changed.
 //! - [`Invalid`](queue_core::ErrorKind::Invalid): the request is refused, the connection has no
 //!   transaction that diesel began, or the transaction is of another database or schema, read-only,
 //!   or failed before.
 //! - [`Conflict`](queue_core::ErrorKind::Conflict): an id is stored with other content.
+//! - [`LeaseLost`](queue_core::ErrorKind::LeaseLost): the job cannot be completed any more. Do not
+//!   commit.
 //! - [`Busy`](queue_core::ErrorKind::Busy): a lock was held for too long.
 //! - [`Unavailable`](queue_core::ErrorKind::Unavailable): the connection was lost.
 //!
@@ -41,7 +43,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::row::NamedRow;
 use diesel::sql_types::{Binary, Text};
 use diesel::{QueryableByName, deserialize};
-use queue_core::{Error, ErrorKind, SqlFailure, SqlStatement};
+use queue_core::{Error, SqlFailure, SqlStatement};
 
 /// A row of the answer.
 struct Row {
@@ -61,17 +63,9 @@ where
     }
 }
 
-/// Fails if no transaction is open: the jobs would be stored at once.
-fn check_open(status: &TransactionManagerStatus) -> Result<(), Error> {
-    match status.transaction_depth() {
-        Ok(None) => Err(Error::new(
-            ErrorKind::Invalid,
-            "enqueue in a transaction",
-            "the connection has no open transaction; call this within `transaction`",
-        )),
-        // The server refuses a transaction that has failed.
-        Ok(Some(_)) | Err(_) => Ok(()),
-    }
+/// Whether a transaction is open. The server refuses one that has failed.
+fn is_open(status: &TransactionManagerStatus) -> bool {
+    !matches!(status.transaction_depth(), Ok(None))
 }
 
 /// Other bytes become an id that no job has.
@@ -104,7 +98,8 @@ fn code(kind: DatabaseErrorKind, message: &str) -> Option<&'static str> {
         _ if has("deadlock detected") => Some("40P01"),
         _ if has("terminating connection") => Some("57P01"),
         _ if has("canceling statement") => Some("57014"),
-        _ if has("failed to enqueue") => Some("22023"),
+        _ if has("the lease is lost") => Some("55000"),
+        _ if has("failed to enqueue") || has("failed to complete") => Some("22023"),
         _ => Some("XX000"),
     }
 }

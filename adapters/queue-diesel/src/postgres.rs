@@ -8,18 +8,18 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl as _, 
 use queue_core::backend::SqlDialect;
 use queue_core::{Deferred, Result, SqlRequest, SqlStatement, SqlWake};
 
-use crate::{check_open, failed, rows};
+use crate::{failed, is_open, rows};
 
-/// Enqueues in a transaction of the application: the jobs exist exactly if it commits. Call it
+/// Enqueues and completes jobs in a transaction of the application, exactly if it commits. Call it
 /// within [`AsyncConnection::transaction`](diesel_async::AsyncConnection::transaction).
 ///
 /// # Cancellation
-/// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
+/// If the future is dropped, the request took effect in the transaction, or not. Roll it back.
 pub trait Tx: SqlRequest {
-    /// Enqueues in the transaction. Workers are notified at its commit.
+    /// Sends the request in the transaction. Workers are notified at its commit.
     fn tx(self, connection: &mut AsyncPgConnection) -> impl Future<Output = Result<Self::Handles>> + Send;
 
-    /// Enqueues in the transaction, without a NOTIFY in it. Workers are woken by
+    /// Sends the request in the transaction, without a NOTIFY in it. Workers are woken by
     /// [`Deferred::wake`] after the commit.
     fn tx_deferred(
         self,
@@ -45,7 +45,9 @@ async fn send<H>(
     request: &SqlStatement<H>,
     connection: &mut AsyncPgConnection,
 ) -> Result<Vec<([u8; 16], String)>> {
-    check_open(AnsiTransactionManager::transaction_manager_status_mut(connection))?;
+    if !is_open(AnsiTransactionManager::transaction_manager_status_mut(connection)) {
+        return Err(request.without_transaction());
+    }
     // As bytes, because without another feature diesel reads no `uuid`.
     let sql = format!("SELECT uuid_send(id) AS id, insertion FROM ({}) AS jobs", request.statement());
     let loaded = sql_query(sql).bind::<Text, _>(request.text()).load(connection).await;

@@ -6,16 +6,16 @@ use diesel::{RunQueryDsl as _, SqliteConnection, sql_query};
 use queue_core::backend::SqlDialect;
 use queue_core::{Deferred, Result, SqlRequest, SqlStatement, SqlWake};
 
-use crate::{check_open, failed, rows};
+use crate::{failed, is_open, rows};
 
-/// Enqueues in a transaction of the application: the jobs exist exactly if it commits. Call it
+/// Enqueues and completes jobs in a transaction of the application, exactly if it commits. Call it
 /// within [`SqliteConnection::immediate_transaction`]. It blocks, as all of diesel does.
 #[expect(clippy::missing_errors_doc, reason = "the errors of all adapters are listed at the crate")]
 pub trait Tx: SqlRequest {
-    /// Enqueues in the transaction. Workers of all processes see the commit by themselves.
+    /// Sends the request in the transaction. Workers of all processes see the commit by themselves.
     fn tx(self, connection: &mut SqliteConnection) -> Result<Self::Handles>;
 
-    /// Enqueues in the transaction. [`Deferred::wake`] wakes the workers of this process after the
+    /// Sends the request in the transaction. [`Deferred::wake`] wakes the workers of this process after the
     /// commit.
     fn tx_deferred(self, connection: &mut SqliteConnection) -> Result<Deferred<Self::Handles>>;
 }
@@ -35,7 +35,9 @@ impl<R: SqlRequest> Tx for R {
 }
 
 fn send<H>(request: &SqlStatement<H>, connection: &mut SqliteConnection) -> Result<Vec<([u8; 16], String)>> {
-    check_open(AnsiTransactionManager::transaction_manager_status_mut(connection))?;
+    if !is_open(AnsiTransactionManager::transaction_manager_status_mut(connection)) {
+        return Err(request.without_transaction());
+    }
     let enqueue = sql_query(request.statement()).bind::<Text, _>(request.text());
     enqueue.execute(connection).map_err(|error| failed(request, error))?;
     sql_query(request.read_statement()).load(connection).map(rows).map_err(|error| failed(request, error))

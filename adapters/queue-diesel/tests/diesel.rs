@@ -1,20 +1,15 @@
 //! Transactions of diesel and diesel-async against real databases.
 
-use queue::backend::ListRequest;
-use queue::{ErrorKind, JobQueue, NewJob, Payload, Unique};
+#[path = "../../common/mod.rs"]
+mod common;
+
+use common::{job, kinds, running, stored};
+use queue::{ErrorKind, JobState, Unique};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-fn job(kind: &str) -> NewJob {
-    NewJob::new(kind.parse().unwrap(), Payload::json("{}").unwrap())
-}
-
-async fn kinds(jobs: &JobQueue) -> Vec<String> {
-    let records = jobs.inspect().unwrap().list(ListRequest::new(100)).await.unwrap();
-    let mut kinds: Vec<String> = records.iter().map(|record| record.job.kind.to_string()).collect();
-    kinds.sort();
-    kinds
-}
+/// The states of `charge`, `d` and `receipt` after the first was completed.
+const AFTER: [JobState; 3] = [JobState::Completed, JobState::Ready, JobState::Ready];
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
@@ -52,6 +47,19 @@ async fn transaction_of_sqlite_has_its_jobs() {
     let error = jobs.enqueue(job("e")).tx(&mut connection).unwrap_err();
     assert!(error.to_string().contains("no open transaction"), "{error}");
     assert_eq!(kinds(&jobs).await, ["a", "b", "c", "d"]);
+
+    let context = running(&jobs).await;
+    let completed: Result<(), AnyError> =
+        connection.immediate_transaction(|connection| Ok(context.complete("once").tx(connection)?));
+    completed.unwrap();
+    let lost: Result<(), AnyError> = connection.immediate_transaction(|connection| {
+        let lost = context.complete("twice").tx(connection).unwrap_err();
+        assert_eq!(lost.kind(), ErrorKind::LeaseLost, "{lost}");
+        Err("no".into())
+    });
+    lost.unwrap_err();
+    let states = stored(&jobs).await.into_iter().skip(3).map(|(_, state)| state);
+    assert_eq!(states.collect::<Vec<_>>(), AFTER);
 }
 
 #[cfg(feature = "postgres")]
@@ -97,5 +105,20 @@ async fn transaction_of_postgres_has_its_jobs() {
     let error = jobs.enqueue(job("e")).tx(&mut connection).await.unwrap_err();
     assert!(error.to_string().contains("no open transaction"), "{error}");
     assert_eq!(kinds(&jobs).await, ["a", "b", "c", "d"]);
+
+    let context = running(&jobs).await;
+    let completed: Result<(), AnyError> =
+        connection.transaction(async |connection| Ok(context.complete("once").tx(connection).await?)).await;
+    completed.unwrap();
+    let lost: Result<(), AnyError> = connection
+        .transaction(async |connection| {
+            let lost = context.complete("twice").tx(connection).await.unwrap_err();
+            assert_eq!(lost.kind(), ErrorKind::LeaseLost, "{lost}");
+            Err("no".into())
+        })
+        .await;
+    lost.unwrap_err();
+    let states = stored(&jobs).await.into_iter().skip(3).map(|(_, state)| state);
+    assert_eq!(states.collect::<Vec<_>>(), AFTER);
     connection.batch_execute(&format!("DROP SCHEMA {schema} CASCADE")).await.unwrap();
 }

@@ -1,4 +1,5 @@
-//! Enqueues jobs in transactions of [SeaORM](https://docs.rs/sea-orm) 2, on PostgreSQL and SQLite.
+//! Enqueues and completes jobs in transactions of [SeaORM](https://docs.rs/sea-orm) 2, on PostgreSQL
+//! and SQLite.
 //!
 //! ```no_run
 //! # async fn example(jobs: &queue_core::JobQueue, db: &sea_orm::DatabaseConnection,
@@ -21,13 +22,14 @@ use sea_orm::{
     ConnectionTrait as _, DatabaseTransaction, DbBackend, DbErr, QueryResult, RuntimeErr, Statement,
 };
 
-/// Enqueues in a transaction of the application: the jobs exist exactly if it commits.
+/// Enqueues and completes jobs in a transaction of the application, exactly if it commits.
 ///
 /// # Errors
-/// Each error names its cause. Nothing was enqueued.
+/// Each error names its cause. Nothing was changed.
 /// - [`Invalid`](ErrorKind::Invalid): the request is refused, or the transaction is of another
 ///   database or schema, read-only, or failed before.
 /// - [`Conflict`](ErrorKind::Conflict): an id is stored with other content.
+/// - [`LeaseLost`](ErrorKind::LeaseLost): the job cannot be completed any more. Do not commit.
 /// - [`Busy`](ErrorKind::Busy): a lock was held for too long.
 /// - [`Unavailable`](ErrorKind::Unavailable): the connection was lost.
 ///
@@ -35,12 +37,12 @@ use sea_orm::{
 /// back. On SQLite it is open, without the batch.
 ///
 /// # Cancellation
-/// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
+/// If the future is dropped, the request took effect in the transaction, or not. Roll it back.
 pub trait Tx: SqlRequest {
-    /// Enqueues in the transaction. On PostgreSQL workers are notified at its commit.
+    /// Sends the request in the transaction. On PostgreSQL workers are notified at its commit.
     fn tx(self, transaction: &DatabaseTransaction) -> impl Future<Output = Result<Self::Handles>> + Send;
 
-    /// Enqueues in the transaction, without a NOTIFY in it. Workers are woken by
+    /// Sends the request in the transaction, without a NOTIFY in it. Workers are woken by
     /// [`Deferred::wake`] after the commit.
     fn tx_deferred(
         self,
@@ -68,7 +70,7 @@ fn dialect(transaction: &DatabaseTransaction) -> Result<SqlDialect> {
         DbBackend::Sqlite => Ok(SqlDialect::Sqlite),
         other => {
             let message = format!("the transaction is of {other:?}, which has no queue");
-            Err(Error::new(ErrorKind::Unsupported, "enqueue in a transaction", message))
+            Err(Error::new(ErrorKind::Unsupported, "use a transaction", message))
         }
     }
 }

@@ -1,20 +1,12 @@
 //! Transactions of `SeaORM` against real databases.
 
-use queue::backend::ListRequest;
-use queue::{ErrorKind, JobHandle, JobQueue, NewJob, Payload, Unique};
+#[path = "../../common/mod.rs"]
+mod common;
+
+use common::{job, kinds, running, stored};
+use queue::{ErrorKind, JobHandle, JobQueue, JobState, Unique};
 use queue_sea_orm::Tx as _;
 use sea_orm::{ConnectionTrait as _, Database, DatabaseConnection, TransactionTrait as _};
-
-fn job(kind: &str) -> NewJob {
-    NewJob::new(kind.parse().unwrap(), Payload::json("{}").unwrap())
-}
-
-async fn kinds(jobs: &JobQueue) -> Vec<String> {
-    let records = jobs.inspect().unwrap().list(ListRequest::new(100)).await.unwrap();
-    let mut kinds: Vec<String> = records.iter().map(|record| record.job.kind.to_string()).collect();
-    kinds.sort();
-    kinds
-}
 
 /// Commits one job and a batch of two kinds, rolls one back, drops one, and refuses one.
 async fn commits_and_rolls_back(jobs: &JobQueue, db: &DatabaseConnection) {
@@ -43,6 +35,22 @@ async fn commits_and_rolls_back(jobs: &JobQueue, db: &DatabaseConnection) {
     tx.commit().await.unwrap();
     assert!(pending.wake().is_new());
     assert_eq!(kinds(jobs).await, ["a", "b", "c", "d"]);
+
+    let context = running(jobs).await;
+    let tx = db.begin().await.unwrap();
+    context.complete("once").tx(&tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let tx = db.begin().await.unwrap();
+    let lost = context.complete("twice").tx(&tx).await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::LeaseLost, "{lost}");
+    tx.rollback().await.unwrap();
+    let state = |kind: &str, state| (kind.to_owned(), state);
+    let expected = [
+        state("charge", JobState::Completed),
+        state("d", JobState::Ready),
+        state("receipt", JobState::Ready),
+    ];
+    assert_eq!(stored(jobs).await[3..], expected);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Enqueues jobs in transactions of [sqlx](https://docs.rs/sqlx) 0.9, on PostgreSQL and SQLite,
-//! each by the feature of its name.
+//! Enqueues and completes jobs in transactions of [sqlx](https://docs.rs/sqlx) 0.9, on PostgreSQL
+//! and SQLite, each by the feature of its name.
 //!
 //! ```no_run
 //! # #[cfg(feature = "postgres")]
@@ -23,14 +23,16 @@ use queue_core::backend::SqlDialect;
 use queue_core::{Deferred, Result, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 use sqlx::{Database, Row as _, Transaction};
 
-/// Enqueues in a transaction of the application: the jobs exist exactly if it commits. `DB` is
+/// Enqueues and completes jobs in a transaction of the application, exactly if it commits. `DB` is
 /// `sqlx::Postgres` or `sqlx::Sqlite`, and follows from the argument.
 ///
 /// # Errors
-/// Each error names its cause. Nothing was enqueued.
+/// Each error names its cause. Nothing was changed.
 /// - [`Invalid`](queue_core::ErrorKind::Invalid): the request is refused, or the transaction is of
 ///   another database or schema, read-only, or failed before.
 /// - [`Conflict`](queue_core::ErrorKind::Conflict): an id is stored with other content.
+/// - [`LeaseLost`](queue_core::ErrorKind::LeaseLost): the job cannot be completed any more. Do not
+///   commit.
 /// - [`Busy`](queue_core::ErrorKind::Busy): a lock was held for too long.
 /// - [`Unavailable`](queue_core::ErrorKind::Unavailable): the connection was lost.
 ///
@@ -38,12 +40,12 @@ use sqlx::{Database, Row as _, Transaction};
 /// back. On SQLite it is open, without the batch.
 ///
 /// # Cancellation
-/// If the future is dropped, the jobs were enqueued in the transaction, or not. Roll it back.
+/// If the future is dropped, the request took effect in the transaction, or not. Roll it back.
 pub trait Tx<DB: Database>: SqlRequest {
-    /// Enqueues in the transaction. On PostgreSQL workers are notified at its commit.
+    /// Sends the request in the transaction. On PostgreSQL workers are notified at its commit.
     fn tx(self, transaction: &mut Transaction<'_, DB>) -> impl Future<Output = Result<Self::Handles>> + Send;
 
-    /// Enqueues in the transaction, without a NOTIFY in it. Workers are woken by
+    /// Sends the request in the transaction, without a NOTIFY in it. Workers are woken by
     /// [`Deferred::wake`] after the commit.
     fn tx_deferred(
         self,

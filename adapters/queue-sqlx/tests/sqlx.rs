@@ -1,25 +1,20 @@
 //! Transactions of sqlx against real databases.
 
-use queue::backend::ListRequest;
-use queue::{ErrorKind, JobQueue, JobState, NewJob, Payload, Unique};
+#[path = "../../common/mod.rs"]
+mod common;
+
+use common::{job, kinds, running, stored};
+use queue::{ErrorKind, JobQueue, JobState, Unique};
 use queue_sqlx::Tx;
 use sqlx::{Database, Pool, Transaction};
-
-fn job(kind: &str) -> NewJob {
-    NewJob::new(kind.parse().unwrap(), Payload::json("{}").unwrap())
-}
-
-async fn stored(jobs: &JobQueue) -> Vec<(String, JobState)> {
-    let records = jobs.inspect().unwrap().list(ListRequest::new(100)).await.unwrap();
-    records.iter().map(|record| (record.job.kind.to_string(), record.state)).collect()
-}
 
 /// Commits one job and a batch of two kinds, rolls one back, drops one, and refuses one.
 async fn commits_and_rolls_back<DB>(jobs: JobQueue, pool: Pool<DB>)
 where
     DB: Database,
-    queue::Enqueue<NewJob>: Tx<DB, Handles = queue::JobHandle>,
-    queue::Enqueue<Vec<NewJob>>: Tx<DB, Handles = Vec<queue::JobHandle>>,
+    queue::Enqueue<queue::NewJob>: Tx<DB, Handles = queue::JobHandle>,
+    queue::Enqueue<Vec<queue::NewJob>>: Tx<DB, Handles = Vec<queue::JobHandle>>,
+    queue::Complete: Tx<DB, Handles = ()>,
 {
     let begin = || async { pool.begin().await.unwrap() };
     let mut tx: Transaction<'_, DB> = begin().await;
@@ -38,9 +33,7 @@ where
     assert_eq!(first.id(), second.id());
     tx.commit().await.unwrap();
     let ready = |kind: &str| (kind.to_owned(), JobState::Ready);
-    let mut found = stored(&jobs).await;
-    found.sort_by(|one, other| one.0.cmp(&other.0));
-    assert_eq!(found, [ready("a"), ready("b"), ready("c")]);
+    assert_eq!(stored(&jobs).await, [ready("a"), ready("b"), ready("c")]);
 
     let mut tx = begin().await;
     let again = jobs.enqueue(job("other")).with_id(first.id()).tx(&mut tx).await;
@@ -50,7 +43,18 @@ where
     let pending = jobs.enqueue(job("d")).tx_deferred(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     assert!(pending.wake().is_new());
-    assert_eq!(stored(&jobs).await.len(), 4);
+    assert_eq!(kinds(&jobs).await, ["a", "b", "c", "d"]);
+
+    let context = running(&jobs).await;
+    let mut tx = begin().await;
+    context.complete("once").tx(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = begin().await;
+    let lost = context.complete("twice").tx(&mut tx).await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::LeaseLost, "{lost}");
+    tx.rollback().await.unwrap();
+    let completed = ("charge".to_owned(), JobState::Completed);
+    assert_eq!(stored(&jobs).await[3..], [completed, ready("d"), ready("receipt")]);
 }
 
 #[cfg(feature = "sqlite")]

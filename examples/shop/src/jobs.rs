@@ -1,6 +1,7 @@
 //! The background jobs: what each one is given, how it may run, and what it does.
 
-use queue::{HandlerResult, JobError, State, Task};
+use queue::{HandlerResult, JobContext, JobError, State, Task};
+use queue_sqlx::Tx as _;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
@@ -29,12 +30,32 @@ pub struct ChargeOrder {
     pub customer: i64,
 }
 
-pub async fn charge_order(job: ChargeOrder, gateway: State<Gateway>, pool: State<Pool>) -> HandlerResult {
+pub async fn charge_order(
+    job: ChargeOrder,
+    context: JobContext,
+    gateway: State<Gateway>,
+    pool: State<Pool>,
+) -> HandlerResult {
     if !gateway.knows(job.customer).await? {
         return Err(JobError::bury("no such customer")); // dead at once: a retry cannot help
     }
     gateway.charge(job.order).await?; // any error fails the attempt, also an `anyhow::Error`
-    sqlx::query("INSERT INTO charges (order_id) VALUES ($1)").bind(job.order).execute(&*pool).await?;
+    context.enqueue(SendReceipt { order: job.order }).on_success(&context)?;
+    let mut tx = pool.begin().await?;
+    sqlx::query("INSERT INTO charges (order_id) VALUES ($1)").bind(job.order).execute(&mut *tx).await?;
+    context.complete(&()).tx(&mut tx).await?;
+    tx.commit().await?; // commits the row, the completion of this job and the receipt together
+    Ok(())
+}
+
+#[derive(Debug, Serialize, Deserialize, Task)]
+#[task(kind = "send-receipt")]
+pub struct SendReceipt {
+    pub order: i64,
+}
+
+pub async fn send_receipt(job: SendReceipt) -> HandlerResult {
+    info!(job.order, "receipt");
     Ok(())
 }
 

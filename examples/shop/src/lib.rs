@@ -42,6 +42,7 @@ impl Shop {
             .state(gateway)
             .handle(jobs::send_welcome_email)
             .handle(jobs::charge_order)
+            .handle(jobs::send_receipt)
             .handle(jobs::build_report)
     }
 }

@@ -1,5 +1,7 @@
 //! The HTTP API.
 
+use std::time::Duration;
+
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -9,9 +11,11 @@ use queue::backend::ListRequest;
 use queue::{CancelReply, Enqueue, JobId, JobQueue, JobRecord, JobState};
 use queue_sqlx::Tx as _;
 use serde::{Deserialize, Serialize};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::Shop;
-use crate::jobs::{BuildReport, ChargeOrder, SendWelcomeEmail};
+use crate::jobs::{BuildReport, ChargeOrder, Report, SendWelcomeEmail};
 
 pub fn router(shop: Shop) -> Router {
     Router::new()
@@ -67,10 +71,10 @@ pub fn charge(jobs: &JobQueue, order: &Order) -> Enqueue<ChargeOrder> {
     jobs.enqueue(ChargeOrder { order: order.id, customer: order.customer })
 }
 
-/// Answers with the id of the job; its record has the report when it is completed.
-async fn report(State(shop): State<Shop>, Path(order): Path<i64>) -> Answer<(StatusCode, Json<JobId>)> {
+/// Answers with the report, whichever process builds it. After a timeout it is built all the same.
+async fn report(State(shop): State<Shop>, Path(order): Path<i64>) -> Answer<Json<Report>> {
     let job = shop.jobs.enqueue(BuildReport { order }).await?;
-    Ok((StatusCode::ACCEPTED, Json(job.id())))
+    Ok(Json(timeout(Duration::from_secs(5), job.result()).await??))
 }
 
 async fn job(State(shop): State<Shop>, Path(id): Path<JobId>) -> Answer<Json<Option<JobRecord>>> {
@@ -98,6 +102,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failed {
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
-        (StatusCode::INTERNAL_SERVER_ERROR, self.0.to_string()).into_response()
+        let late = self.0.is::<Elapsed>();
+        let status = if late { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::INTERNAL_SERVER_ERROR };
+        (status, self.0.to_string()).into_response()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
-use queue::{JobError, JobId, JobRecord, JobState, State};
+use queue::{JobContext, JobError, JobId, JobRecord, JobState, State};
 use queue_sqlx::Tx as _;
 use serde::Deserialize;
 use shop::jobs::{ChargeOrder, Report, charge_order};
@@ -46,7 +46,8 @@ async fn a_handler_is_a_function() {
     let shop = Shop::open(&database.url).await.unwrap();
     let (gateway, pool) = (State::from(Gateway::default()), State::from(shop.pool.clone()));
     let unknown = ChargeOrder { order: 7, customer: 0 };
-    let charged = charge_order(unknown, gateway, pool).await;
+    let context = JobContext::of::<ChargeOrder>().unwrap();
+    let charged = charge_order(unknown, context, gateway, pool).await;
     assert!(matches!(charged, Err(JobError::Bury { .. })));
 }
 
@@ -62,11 +63,12 @@ async fn an_order_is_charged_and_reported() {
     let charged = wait_for(&shop, charges[0].job.id, JobState::Completed).await;
     assert_eq!((charged.attempt, charged.errors[0].error.as_str()), (3, "the gateway is away"));
 
-    let (status, id) = post::<JobId>(&shop, &format!("/orders/{}/report", order.id), "").await;
-    assert_eq!(status, StatusCode::ACCEPTED);
-    let built = wait_for(&shop, id, JobState::Completed).await;
-    let report: Report = serde_json::from_slice(&built.result.unwrap()).unwrap();
-    assert_eq!(report, Report { order: order.id, charges: 1 });
+    let jobs = shop.jobs.inspect().unwrap().list(queue::backend::ListRequest::new(10)).await.unwrap();
+    let receipt = jobs.iter().find(|record| record.job.kind.as_str() == "send-receipt").unwrap();
+    wait_for(&shop, receipt.job.id, JobState::Completed).await;
+
+    let (status, report) = post::<Report>(&shop, &format!("/orders/{}/report", order.id), "").await;
+    assert_eq!((status, report), (StatusCode::OK, Report { order: order.id, charges: 1 }));
     worker.shutdown(PATIENCE).await;
 }
 
