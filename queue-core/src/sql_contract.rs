@@ -106,8 +106,8 @@ impl<H> SqlStatement<H> {
         Ok(Self { operation: ENQUEUE, jobs, target, text, specs, handles })
     }
 
-    /// Returns the statement that enqueues or completes. On PostgreSQL it returns `id` (16 bytes, as
-    /// `uuid`) and `insertion` (text) of each job that it enqueues.
+    /// Returns the statement that enqueues or completes. On PostgreSQL it returns `id` (16 bytes,
+    /// as `uuid`) and `insertion` (text) of each job that it enqueues.
     #[must_use]
     pub fn statement(&self) -> &str {
         if self.operation == COMPLETE { &self.target.complete } else { &self.target.enqueue }

@@ -2,8 +2,9 @@
 -- same transaction. p_parents has the place of its job in the list for each follow-up. An
 -- existing id fails the call with a unique violation.
 --
--- Inserts after the jobs have ended, because a follow-up may take the unique key of its job. Returns
--- the rows of settle, and one row like those of unfinished jobs per level with new follow-ups.
+-- Inserts after the jobs have ended, because a follow-up may take the unique key of its job.
+-- Returns the rows of settle, and one row like those of unfinished jobs per level with new
+-- follow-ups.
 CREATE OR REPLACE FUNCTION {schema}.settle_and_insert(
     p_now timestamptz,
     p_jobs uuid[],

@@ -1,24 +1,29 @@
 //! Settles jobs.
 
+use std::slice;
 use std::time::Duration;
 
 use queue_core::backend::{Completion, Hint, SettleRequest, Settled, Settlement, Verdict, WakeHints};
-use queue_core::{Error, ErrorKind, QueueName, Result, Timestamp};
+use queue_core::{Error, ErrorKind, Insertion, QueueName, Result, Timestamp};
 use tokio_postgres::Row;
 
 use crate::connections::Parameter;
 use crate::core::Core;
 use crate::error::{Effect, Fault, Outcome, corrupt};
 use crate::follow_ups::{self, FollowUps};
+use crate::insert::insertions;
 use crate::parts::Parts;
 use crate::row;
 use crate::types::{Id, Interval, Time};
 
-pub(crate) const OPERATION: &str = "settle jobs";
+const OPERATION: &str = "settle jobs";
 
 /// Maximum size of results and texts in one commit, in bytes. The server refuses a list of a
 /// gigabyte.
 const COMMIT_BYTES: usize = 64 << 20;
+
+/// Maximum number of attempts for follow-ups whose ids existed and then did not.
+const MAX_ATTEMPTS: u32 = 5;
 
 /// Ends leases in one commit, unless one of them is refused or they exceed [`COMMIT_BYTES`].
 pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<Result<Settled>>> {
@@ -46,7 +51,7 @@ pub(crate) async fn settle(core: &Core, request: &SettleRequest) -> Result<Vec<R
             }
             Err(fault) if is_settlement_fault(&fault, &sorted[part.clone()]) => {
                 let settled = match fault.is_known() {
-                    true => follow_ups::settle_known(core, request.now, sorted[part.start]).await,
+                    true => settle_known(core, request.now, sorted[part.start]).await,
                     false => Err(fault),
                 };
                 results[part.start] = settled.map_err(|fault| fault.into_error(OPERATION, Effect::Writes));
@@ -69,8 +74,8 @@ fn same(error: &Error) -> Error {
     Error::new(error.kind(), OPERATION, error.message())
 }
 
-/// Whether one settlement is the cause, rather than the connection or the server. A follow-up may be
-/// stored already, or have a key that an open transaction has taken.
+/// Whether one settlement is the cause, rather than the connection or the server. A follow-up may
+/// be stored already, or have a key that an open transaction has taken.
 fn is_settlement_fault(fault: &Fault, settlements: &[&Settlement]) -> bool {
     let has_follow_ups = || settlements.iter().any(|settlement| !follow_ups::of(settlement).is_empty());
     fault.is_row_fault()
@@ -78,7 +83,7 @@ fn is_settlement_fault(fault: &Fault, settlements: &[&Settlement]) -> bool {
         || matches!(fault, Fault::Refused(error) if error.kind() == ErrorKind::Unsupported)
 }
 
-pub(crate) async fn settle_together(
+async fn settle_together(
     core: &Core,
     now: Option<Timestamp>,
     settlements: &[&Settlement],
@@ -113,6 +118,27 @@ pub(crate) async fn settle_together(
         }
     };
     read(core, &rows, settlements)
+}
+
+/// Completes a job of whose follow-ups at least one is stored already. The batch must be stored
+/// whole and with the same content, as in an insert.
+async fn settle_known(core: &Core, now: Option<Timestamp>, settlement: &Settlement) -> Outcome<Settled> {
+    for _ in 0..MAX_ATTEMPTS {
+        let batch = follow_ups::of(settlement);
+        let insertions = insertions(core, batch).await?;
+        let new = batch.iter().zip(insertions).filter(|(_, insertion)| *insertion == Insertion::New);
+        let mut settlement = settlement.clone();
+        if let Verdict::Complete(completion) = &mut settlement.verdict {
+            completion.follow_ups = new.map(|(job, _)| job.clone()).collect();
+        }
+        match settle_together(core, now, slice::from_ref(&&settlement)).await {
+            Ok(settled) => return Ok(settled.first().copied().unwrap_or(Settled::LeaseLost)),
+            Err(fault) if fault.is_known() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    let message = "jobs with the same ids are inserted and removed repeatedly";
+    Err(Error::new(ErrorKind::Busy, OPERATION, message).into())
 }
 
 fn bytes(settlement: &Settlement) -> usize {

@@ -52,8 +52,8 @@ pub trait Tx: SqlRequest {
     /// Sends the request in the transaction, which a `Transaction` or a `Savepoint` derefs to.
     fn tx(self, transaction: &Connection) -> Result<Self::Handles>;
 
-    /// Sends the request in the transaction. [`Deferred::wake`] wakes the workers of this process after the
-    /// commit.
+    /// Sends the request in the transaction. [`Deferred::wake`] wakes the workers of this process
+    /// after the commit.
     fn tx_deferred(self, transaction: &Connection) -> Result<Deferred<Self::Handles>>;
 }
 

@@ -15,8 +15,8 @@ pub trait Tx: SqlRequest {
     /// Sends the request in the transaction. Workers of all processes see the commit by themselves.
     fn tx(self, connection: &mut SqliteConnection) -> Result<Self::Handles>;
 
-    /// Sends the request in the transaction. [`Deferred::wake`] wakes the workers of this process after the
-    /// commit.
+    /// Sends the request in the transaction. [`Deferred::wake`] wakes the workers of this process
+    /// after the commit.
     fn tx_deferred(self, connection: &mut SqliteConnection) -> Result<Deferred<Self::Handles>>;
 }
 

@@ -1,5 +1,5 @@
-//! Enqueues and completes jobs in transactions of [SeaORM](https://docs.rs/sea-orm) 2, on PostgreSQL
-//! and SQLite.
+//! Enqueues and completes jobs in transactions of [SeaORM](https://docs.rs/sea-orm) 2, on
+//! PostgreSQL and SQLite.
 //!
 //! ```no_run
 //! # async fn example(jobs: &queue_core::JobQueue, db: &sea_orm::DatabaseConnection,

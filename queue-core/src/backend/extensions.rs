@@ -65,7 +65,8 @@ impl<'a> Extensions<'a> {
         self
     }
 
-    /// Declares that other drivers can enqueue and complete jobs in transactions of the application.
+    /// Declares that other drivers can enqueue and complete jobs in transactions of the
+    /// application.
     #[must_use]
     pub const fn sql_contract(mut self, sql_contract: &'a dyn SqlContract) -> Self {
         self.sql_contract = Some(sql_contract);

@@ -126,7 +126,8 @@ pub struct Capabilities {
     pub insert_and_claim: bool,
     /// A job can hold a unique key ([`JobSpec::unique`](crate::JobSpec::unique), Q15).
     pub unique_keys: bool,
-    /// A settlement that completes a job can insert its follow-ups ([`Completion::follow_ups`], Q6).
+    /// A settlement that completes a job can insert its follow-ups ([`Completion::follow_ups`],
+    /// Q6).
     pub follow_ups: bool,
 }
 
@@ -279,8 +280,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///   [`Done`](Settled::Done) again. A worker can therefore repeat a settle of unknown outcome.
     /// - [`Verdict`] defines the next state of the job. A result is stored in the transaction that
     ///   completes the job.
-    /// - The [follow-ups](Completion::follow_ups) of a completed job are one batch, which is stored as
-    ///   by [`insert`](Self::insert), after the job has released its unique key. If the batch is
+    /// - The [follow-ups](Completion::follow_ups) of a completed job are one batch, which is stored
+    ///   as by [`insert`](Self::insert), after the job has released its unique key. If the batch is
     ///   refused, the settlement gets that error, and the job is not completed. If the settlement
     ///   is repeated, no job is stored again.
     /// - The error of a failed attempt is recorded with the number of the attempt, the time, how
@@ -354,7 +355,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     ///
     /// # To be correct
     /// - After the commit, every job that became ready is announced, except jobs that the claim of
-    ///   their own insert took. So are follow-ups. The `run_at` of its [`Hint`] is not later than that of the job.
+    ///   their own insert took. So are follow-ups. The `run_at` of its [`Hint`] is not later than
+    ///   that of the job.
     /// - An inserted job that waits for its time is announced with the time until it is due.
     /// - A running job is announced if its cancel was requested with
     ///   [`Signal`](IfRunning::Signal), and only then.

@@ -2,8 +2,9 @@
 
 use super::WakeHints;
 
-/// Enqueueing and completing jobs by the driver of an application, in its own transaction. The statements are the SQL
-/// contract (`docs/sql-contract.md` in the repository), which a backend implements in its schema.
+/// Enqueueing and completing jobs by the driver of an application, in its own transaction. The
+/// statements are the SQL contract (`docs/sql-contract.md` in the repository), which a backend
+/// implements in its schema.
 pub trait SqlContract: Send + Sync {
     /// Returns the statements and the storage that they write.
     fn target(&self) -> SqlTarget;
@@ -21,10 +22,10 @@ pub struct SqlTarget {
     pub dialect: SqlDialect,
     /// Enqueues a batch. Its only parameter is the JSON text.
     pub enqueue: String,
-    /// Completes the job of a lease and enqueues its follow-ups. Its only parameter is the JSON text,
-    /// which has three more fields: `job` and `claim`, each as 32 hexadecimal digits, and `result`, a
-    /// string or null. If the lease is lost, it fails with a message that contains "the lease is
-    /// lost", and on PostgreSQL with SQLSTATE 55000.
+    /// Completes the job of a lease and enqueues its follow-ups. Its only parameter is the JSON
+    /// text, which has three more fields: `job` and `claim`, each as 32 hexadecimal digits, and
+    /// `result`, a string or null. If the lease is lost, it fails with a message that contains "the
+    /// lease is lost", and on PostgreSQL with SQLSTATE 55000.
     pub complete: String,
     /// Reads `id` (16 bytes) and `insertion` of the jobs of the batch, in the order of the text. On
     /// PostgreSQL it is empty, because the first statement returns both.

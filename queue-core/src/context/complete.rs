@@ -25,8 +25,8 @@ pub struct Complete {
 
 impl JobContext {
     /// Returns a request that completes this job in a transaction of the application, with its
-    /// result and its [follow-ups](crate::Enqueue::on_success). So the changes of the handler and the
-    /// completion of its job are committed together, or neither.
+    /// result and its [follow-ups](crate::Enqueue::on_success). So the changes of the handler and
+    /// the completion of its job are committed together, or neither.
     ///
     /// ```
     /// # use queue_core::{Complete, HandlerResult, JobContext, Result};
@@ -52,8 +52,8 @@ impl JobContext {
     ///
     /// After the request was sent, only the commit completes the job, whatever the handler returns.
     /// If there is no commit, the attempt has failed, also if the handler returns `Ok`: the worker
-    /// finds out which by the lease, so that the lost answer to a commit does no harm. A handler may
-    /// roll back, and send the request again in another transaction.
+    /// finds out which by the lease, so that the lost answer to a commit does no harm. A handler
+    /// may roll back, and send the request again in another transaction.
     ///
     /// The result is that of the request; the value that the handler returns is dropped. A `()` is
     /// no result.

@@ -31,9 +31,9 @@ impl<J> Enqueue<J> {
     /// An id that is stored with other content fails the attempt.
     ///
     /// # Errors
-    /// - [`Invalid`](ErrorKind::Invalid) names the bad input, as when a job is enqueued. The request
-    ///   must be of the queue of the handler's job. All follow-ups of a job together are limited to
-    ///   [`Limits::batch_jobs`](crate::Limits::batch_jobs). None can be added after
+    /// - [`Invalid`](ErrorKind::Invalid) names the bad input, as when a job is enqueued. The
+    ///   request must be of the queue of the handler's job. All follow-ups of a job together are
+    ///   limited to [`Limits::batch_jobs`](crate::Limits::batch_jobs). None can be added after
     ///   [`complete`](JobContext::complete) was sent.
     /// - [`Unsupported`](ErrorKind::Unsupported): the backend does not offer it.
     /// - [`NotFound`](ErrorKind::NotFound) in a test whose context has no queue.
@@ -57,5 +57,76 @@ impl JobContext {
     #[must_use]
     pub fn follow_ups(&self) -> Vec<JobSpec> {
         self.attempt_state.follow_ups()
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "memory")]
+mod tests {
+    use super::*;
+    use crate::{
+        ClaimId, JobId, JobQueue, Limits, MemoryBackend, NewJob, Payload, SqlRequest, SqlWake, Token,
+    };
+
+    fn queue() -> JobQueue {
+        let limits = Limits::default().batch_jobs(3);
+        JobQueue::with_limits(Arc::new(MemoryBackend::new()), limits)
+    }
+
+    fn job() -> NewJob {
+        NewJob::new("next".parse().unwrap(), Payload::json("{}").unwrap())
+    }
+
+    fn context(jobs: &JobQueue) -> JobContext {
+        JobContext::new("test".parse().unwrap()).with_jobs(jobs.clone())
+    }
+
+    #[track_caller]
+    fn assert_refused(kept: Result<()>, text: &str) {
+        let error = kept.unwrap_err();
+        assert!(error.kind() == ErrorKind::Invalid && error.message().contains(text), "{error}");
+    }
+
+    #[test]
+    fn follow_ups_are_kept_up_to_the_limit_of_a_batch() {
+        let jobs = queue();
+        let context = context(&jobs);
+        jobs.enqueue_batch([job(), job()]).on_success(&context).unwrap();
+        assert_refused(jobs.enqueue_batch([job(), job()]).on_success(&context), "more than 3 follow-ups");
+        context.enqueue(job()).priority(7).on_success(&context.clone()).unwrap();
+        let priorities: Vec<i16> = context.follow_ups().iter().map(|job| job.priority).collect();
+        assert_eq!(priorities, [0, 0, 7]);
+    }
+
+    #[test]
+    fn follow_up_of_another_queue_or_with_a_used_id_is_refused() {
+        let jobs = queue();
+        let context = context(&jobs);
+        assert_refused(queue().enqueue(job()).on_success(&context), "of another queue");
+        let id = JobId::generate();
+        jobs.enqueue(job()).with_id(id).on_success(&context).unwrap();
+        assert_refused(jobs.enqueue(job()).with_id(id).on_success(&context), "was given before");
+        assert_refused(jobs.enqueue(job()).queue("").on_success(&context), "the name is empty");
+        let without_queue = JobContext::new("test".parse().unwrap());
+        let error = jobs.enqueue(job()).on_success(&without_queue).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    /// The in-memory backend has no SQL, so that the request is refused before it counts as sent.
+    #[test]
+    fn completion_that_is_refused_before_it_is_sent_changes_nothing() {
+        let jobs = queue();
+        let context = context(&jobs);
+        let dialect = crate::backend::SqlDialect::Postgres;
+        let error = context.complete("done").into_sql(dialect, SqlWake::AtCommit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "no lease: {error}");
+        let token = Token { job: JobId::generate(), claim: ClaimId::from_bytes([7; 16]) };
+        let context = context.with_lease(token);
+        let error = context.complete("done").into_sql(dialect, SqlWake::AtCommit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(!context.attempt_state.may_be_completed());
+        jobs.enqueue(job()).on_success(&context).unwrap();
+        context.attempt_state.set_may_be_completed();
+        assert_refused(jobs.enqueue(job()).on_success(&context), "already completed in a transaction");
     }
 }

@@ -6,12 +6,14 @@ use crate::backend::{ClaimedJob, Completion, Settlement, Verdict};
 use crate::runtime::decide::settlement::PendingSettlement;
 use crate::{ClaimId, JobId, JobSpec, Kind, Payload, Timestamp};
 
+/// A job of the kind `test`.
+pub(crate) fn spec() -> JobSpec {
+    JobSpec::new(JobId::generate(), Kind::new("test").unwrap(), Payload::json("null").unwrap())
+}
+
 /// A claimed job with this priority.
 pub(crate) fn claimed(priority: i16) -> ClaimedJob {
-    let job = JobSpec::new(JobId::generate(), Kind::new("test").unwrap(), Payload::json("null").unwrap())
-        .priority(priority)
-        .max_retries(3)
-        .timeout(Duration::from_secs(60));
+    let job = spec().priority(priority).max_retries(3).timeout(Duration::from_secs(60));
     ClaimedJob::new(ClaimId::from_bytes([7; 16]), 1, Timestamp::UNIX_EPOCH, job)
 }
 

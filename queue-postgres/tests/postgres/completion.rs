@@ -25,8 +25,8 @@ async fn charge(client: &mut Client, context: &JobContext, table: &str) -> Handl
     Ok(())
 }
 
-/// A queue whose handler of `charge` uses a connection through a proxy at its first attempt, and one
-/// without a proxy afterwards.
+/// A queue whose handler of `charge` uses a connection through a proxy at its first attempt, and
+/// one without a proxy afterwards.
 struct Shop {
     schema: TestSchema,
     proxy: Proxy,

@@ -128,6 +128,14 @@ mod tests {
         };
         assert!(matches!(failed.settlement.verdict, Verdict::Retry { .. }));
         assert_eq!(failed.rejected(&refused), RejectedSettlement::Drop);
+        let mut follow_up = completed(None);
+        let job = crate::runtime::testing::spec();
+        follow_up.settlement.verdict = Verdict::Complete(Completion::new().follow_ups(vec![job]));
+        let RejectedSettlement::FailAttempt(failed) = follow_up.rejected(&refused) else {
+            panic!("the attempt is dropped")
+        };
+        let Verdict::Retry { error, .. } = failed.settlement.verdict else { panic!("it did not fail") };
+        assert_eq!(error, "the follow-up jobs cannot be stored: too large");
         assert_eq!(completed(None).rejected(&refused), RejectedSettlement::Drop);
     }
 

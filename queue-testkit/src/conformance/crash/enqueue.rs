@@ -7,7 +7,7 @@ use queue_core::{Backend, Backoff, JobId, JobSpec, Kind, Payload, QueueName, Tim
 use serde::{Deserialize, Serialize};
 
 use super::messages::{END, IDLE};
-use super::work::{KIND, parse_time};
+use super::work::{KIND, RETRIES, parse_time};
 use crate::child::Parent;
 use crate::conformance::history::event::Micros;
 
@@ -25,9 +25,6 @@ pub(crate) struct Orders {
     /// The payloads, in turn.
     pub(crate) payloads: Vec<String>,
 }
-
-/// Default number of retries. High, because each kill of a worker uses up an attempt.
-pub(crate) const RETRIES: u16 = 1000;
 
 /// Creates jobs with unique ids.
 #[derive(Debug)]

@@ -5,9 +5,8 @@ use queue_core::backend::{ClaimRequest, RegisterRequest};
 use queue_core::{Backend, ClaimId, JobId, Kind, NewJob, QueueName, Token, Unique, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use super::enqueue::RETRIES;
 use super::messages::{END, IDLE};
-use super::work::KIND;
+use super::work::{KIND, RETRIES};
 use crate::child::Parent;
 use crate::conformance::history::event::Micros;
 use crate::conformance::kit::transactions::{Beginner, Transaction};

@@ -11,7 +11,6 @@ use queue_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::enqueue::RETRIES;
 use super::messages::{END, IDLE};
 use crate::child::Parent;
 use crate::conformance::history::event::Micros;
@@ -22,6 +21,9 @@ pub(crate) const KIND: &str = "job";
 
 /// The payload of a follow-up.
 const FOLLOW_UP: &str = "\"follow-up\"";
+
+/// Default number of retries. High, because each kill of a worker uses up an attempt.
+pub(crate) const RETRIES: u16 = 1000;
 
 /// The point between a claim and its settlement.
 pub(crate) const RUNNING: &str = "handler running";

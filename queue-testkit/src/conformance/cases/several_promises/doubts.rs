@@ -13,11 +13,14 @@ use crate::conformance::fault::{DOUBTS, Fault};
 use crate::conformance::kit::Kit;
 use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::new_job;
-use crate::conformance::session::{EXPIRY, bury, cancelled, complete, complete_with, release, retry, snooze};
+use crate::conformance::session::{
+    EXPIRY, bury, cancelled, complete, complete_then, complete_with, release, retry, snooze,
+};
 
 cases! {
     Fault q03_a_claim_of_unknown_outcome_shares_no_job_with_another on DOUBTS,
     Fault q04_a_settle_of_unknown_outcome_is_done_by_doing_it_again on DOUBTS,
+    Fault q06_the_follow_up_of_an_unknown_completion_is_stored_once [FollowUps] on DOUBTS,
     Fault q07_a_claim_of_unknown_outcome_charges_once on DOUBTS,
     Fault q09_a_cancel_of_unknown_outcome_is_done_by_doing_it_again on DOUBTS,
     Fault q10_the_result_of_an_unknown_completion_is_stored_once on DOUBTS,
@@ -213,6 +216,23 @@ async fn q10_the_result_of_an_unknown_completion_is_stored_once(kit: &Kit) -> Ca
             (JobState::Completed, Some(result)),
             "the state and result"
         );
+    }
+    Ok(())
+}
+
+/// A completion with a follow-up has an unknown outcome and is repeated.
+async fn q06_the_follow_up_of_an_unknown_completion_is_stored_once(kit: &Kit) -> CaseResult {
+    for round in 1..=ROUNDS {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let token = kit.claim_one(kit.worker().await?).await?.token;
+        let follow_up = kit.spec("job").queue("next").build()?;
+        let handle = kit.impatient();
+        let settle = || handle.try_settle(vec![(token, complete_then([follow_up.clone()]))]);
+        in_doubt(kit, &id.to_bytes(), &settle).await?;
+        persist("settle", settle).await??;
+        ensure_eq!(kit.state(id).await?, JobState::Completed, "the state of the job");
+        ensure_eq!(kit.state(follow_up.id).await?, JobState::Ready, "the state of the follow-up");
+        ensure_eq!(kit.stored().await?.jobs.len(), 2 * round, "the number of stored jobs");
     }
     Ok(())
 }
