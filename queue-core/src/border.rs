@@ -66,11 +66,15 @@ fn resolve<'a>(
             Some(id) => id,
             None => new_ids.next().unwrap_or_else(JobId::generate),
         };
-        // A request that is repeated with its id must have the same key in the next period.
-        let time = job.run_at.or_else(|| job.id.map(JobId::timestamp));
-        let unique = job.unique.take().map(|unique| unique.resolve(time)).transpose();
-        let unique = unique.map_err(|fault| refuse(&job, index, many, &fault))?;
-        specs.push(job.resolve(id, options).unique(unique));
+        let unique = match job.unique.take() {
+            // A request that is repeated with its id must have the same key in the next period.
+            Some(unique) => {
+                let time = job.run_at.or_else(|| job.id.map(JobId::timestamp));
+                Some(unique.resolve(time).map_err(|fault| refuse(&job, index, many, &fault))?)
+            }
+            None => None,
+        };
+        specs.push(job.resolve(id, unique, options));
     }
     Ok(specs)
 }

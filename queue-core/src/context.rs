@@ -16,8 +16,8 @@ use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::payload::to_json;
 use crate::state::StateMap;
 use crate::{
-    Attributes, Enqueue, Error, ErrorKind, IntoJob, JobId, JobQueue, Kind, QueueName, Result, ResultCapture,
-    Task, Token,
+    Attributes, ClaimId, Enqueue, Error, ErrorKind, IntoJob, JobId, JobQueue, Kind, QueueName, Result,
+    ResultCapture, Task, Token,
 };
 
 pub(crate) use attempt_state::AttemptState;
@@ -70,7 +70,7 @@ pub struct JobContext {
     ends: Option<Instant>,
     cancellation: CancellationToken,
     capture: Option<ResultCapture>,
-    lease: Option<Token>,
+    claim: Option<ClaimId>,
     attempt_state: Arc<AttemptState>,
     worker: Arc<WorkerContext>,
 }
@@ -90,7 +90,7 @@ impl JobContext {
             ends: Instant::now().checked_add(DEFAULT_TIMEOUT),
             cancellation: CancellationToken::new(),
             capture: None,
-            lease: None,
+            claim: None,
             attempt_state: Arc::default(),
             worker: Arc::default(),
         }
@@ -176,7 +176,7 @@ impl JobContext {
     #[must_use]
     pub fn with_lease(mut self, token: Token) -> Self {
         self.id = token.job;
-        self.lease = Some(token);
+        self.claim = Some(token.claim);
         self
     }
 
@@ -211,8 +211,8 @@ impl JobContext {
     /// application can store it and refuse the writes of an older attempt. `None` in a test whose
     /// context was made without [`with_lease`](Self::with_lease).
     #[must_use]
-    pub const fn lease(&self) -> Option<Token> {
-        self.lease
+    pub fn lease(&self) -> Option<Token> {
+        self.claim.map(|claim| Token { job: self.id, claim })
     }
 
     /// Returns the job's kind.
@@ -359,7 +359,7 @@ impl JobContext {
             ends,
             cancellation: CancellationToken::new(),
             capture: None,
-            lease: Some(job.token),
+            claim: Some(job.token.claim),
             attempt_state: Arc::default(),
             worker,
         }

@@ -36,7 +36,7 @@ impl<T: Task> IntoJob for T {
 
     fn into_job(self) -> Result<NewJob> {
         let mut job = NewJob::new(Kind::new(T::KIND)?, encode::payload(T::KIND, &self)?);
-        job.unique = self.unique();
+        job.unique = self.unique().map(Box::new);
         Ok(job.with_defaults(&T::options()))
     }
 }

@@ -101,7 +101,7 @@ pub struct NewJob {
     pub(crate) queue: Option<QueueName>,
     pub(crate) backoff: Option<Backoff>,
     pub(crate) attributes: Option<Attributes>,
-    pub(crate) unique: Option<Unique>,
+    pub(crate) unique: Option<Box<Unique>>,
 }
 
 impl NewJob {
@@ -174,7 +174,7 @@ impl NewJob {
 
     /// Inserts the job only if no other job of its kind holds the same key.
     pub fn unique(mut self, unique: Unique) -> Self {
-        self.unique = Some(unique);
+        self.unique = Some(Box::new(unique));
         self
     }
 
@@ -189,17 +189,22 @@ impl NewJob {
     }
 
     /// Sets every option but the delays of retries to the job's own value, else to that of its
-    /// kind, else to the default of the library. The caller sets the unique key.
-    pub(crate) fn resolve(self, id: JobId, defaults: &TaskOptions) -> JobSpec {
+    /// kind, else to the default of the library. `unique` is its key.
+    pub(crate) fn resolve(self, id: JobId, unique: Option<UniqueKey>, defaults: &TaskOptions) -> JobSpec {
         let job = self.with_defaults(defaults);
-        JobSpec::new(id, job.kind, job.payload)
-            .run_at(job.run_at)
-            .max_retries(job.max_retries.unwrap_or(DEFAULT_MAX_RETRIES))
-            .priority(job.priority.unwrap_or_default())
-            .timeout(whole_micros(job.timeout.unwrap_or(DEFAULT_TIMEOUT)))
-            .queue(job.queue.unwrap_or_default())
-            .backoff(job.backoff)
-            .attributes(job.attributes)
+        JobSpec {
+            id,
+            kind: job.kind,
+            payload: job.payload,
+            run_at: job.run_at,
+            max_retries: job.max_retries.unwrap_or(DEFAULT_MAX_RETRIES),
+            priority: job.priority.unwrap_or_default(),
+            timeout: whole_micros(job.timeout.unwrap_or(DEFAULT_TIMEOUT)),
+            queue: job.queue.unwrap_or_default(),
+            backoff: job.backoff,
+            attributes: job.attributes,
+            unique,
+        }
     }
 }
 

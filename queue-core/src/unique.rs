@@ -115,7 +115,13 @@ fn readable(json: String) -> String {
 
 /// The unique key of a stored job. It is unique among the jobs of its kind.
 #[derive(Clone, PartialEq, Eq)]
-pub struct UniqueKey {
+pub struct UniqueKey(
+    /// Apart, because jobs are moved often and few have a key.
+    Box<TextAndKeep>,
+);
+
+#[derive(Clone, PartialEq, Eq)]
+struct TextAndKeep {
     text: String,
     keep: Duration,
 }
@@ -143,31 +149,31 @@ impl UniqueKey {
         if text.chars().any(char::is_control) {
             return Err(format!("the unique key {text:?} holds a control character"));
         }
-        Ok(Self { text, keep: whole_micros(keep) })
+        Ok(Self::from_stored(text, whole_micros(keep)))
     }
 
     /// Reads a key that a backend stored earlier. It is not checked again.
     #[must_use]
     pub fn from_stored(text: impl Into<String>, keep: Duration) -> Self {
-        Self { text: text.into(), keep }
+        Self(Box::new(TextAndKeep { text: text.into(), keep }))
     }
 
     /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// Returns how long a completed job holds the key, in whole microseconds.
     #[must_use]
     pub const fn keep(&self) -> Duration {
-        self.keep
+        self.0.keep
     }
 }
 
 impl fmt::Debug for UniqueKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UniqueKey").field("text", &self.text).field("keep", &self.keep).finish()
+        f.debug_struct("UniqueKey").field("text", &self.0.text).field("keep", &self.0.keep).finish()
     }
 }
 

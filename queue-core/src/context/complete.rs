@@ -77,7 +77,7 @@ impl SqlRequest for Complete {
 
     fn into_sql(self, dialect: SqlDialect, wake: SqlWake) -> Result<SqlStatement<()>> {
         let jobs = self.context.jobs()?;
-        let Some(token) = self.context.lease else {
+        let Some(token) = self.context.lease() else {
             let message = "this context was made without a lease (see `JobContext::with_lease`)";
             return Err(Error::new(ErrorKind::NotFound, OPERATION, message));
         };

@@ -23,7 +23,7 @@ fn request(queue: &str, kinds: &[&str]) -> ClaimRequest {
 fn job(queue: &str, kind: &str) -> JobSpec {
     let id = JobId::generate();
     let job = NewJob::new(kind.parse().unwrap(), Payload::json("1").unwrap());
-    job.queue(queue.parse().unwrap()).resolve(id, &TaskOptions::default())
+    job.queue(queue.parse().unwrap()).resolve(id, None, &TaskOptions::default())
 }
 
 /// How the storage treats an insert with a claim.
