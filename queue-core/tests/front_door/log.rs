@@ -198,3 +198,40 @@ async fn kind_without_a_handler_is_named_once() {
     assert!(warning.contains("no worker took the first job of this kind"), "{warning}");
     assert!(warning.contains("kind=chrage queue=default"), "{warning}");
 }
+
+/// The token of the job fires, but its future cannot be dropped while it blocks its thread.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handler_that_blocks_its_thread_is_reported_and_waited_for() {
+    let (unblock, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(Mutex::new(blocked));
+    let mut jobs = queue();
+    let handler = move |_: JobContext, _: Payload| {
+        let blocked = Arc::clone(&blocked);
+        async move {
+            blocked.lock().unwrap().recv().unwrap();
+            HandlerResult::Err(JobError::retry("unblocked"))
+        }
+    };
+    jobs.handle("block", Arc::new(handler), TaskOptions::new()).unwrap();
+    let log = Log::start();
+    let settings = WorkerSettings::default().cancellation_grace(Duration::from_millis(10));
+    let worker = Worker::new(&jobs).settings(settings).start().unwrap();
+    let id = jobs.enqueue_value("block", &()).await.unwrap();
+    wait_for(&jobs, id, |job| job.state == JobState::Running).await;
+    jobs.cancel(id).await.unwrap();
+    let is_reported = || {
+        log.lines().any(|line| {
+            line.starts_with("WARN") && line.contains(&id.to_string()) && line.contains("blocks its thread")
+        })
+    };
+    let reported = async {
+        while !is_reported() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reported).await.unwrap();
+    unblock.send(()).unwrap();
+    let job = wait_for(&jobs, id, |job| job.state.is_finished()).await;
+    assert_eq!(job.state, JobState::Cancelled);
+    worker.shutdown(PATIENCE).await;
+}

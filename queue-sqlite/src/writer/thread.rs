@@ -19,6 +19,7 @@ use crate::identity::{FilesLost, OpenFiles};
 use crate::reader::Looks;
 use crate::transaction::Patience;
 use crate::wake::ForeignCommits;
+use crate::worker::wanted_cancels;
 
 /// The input of the thread.
 pub(super) struct WriterThread {
@@ -74,6 +75,11 @@ impl WriterThread {
                 && let Database::Open(session, others) = &mut database
                 && others.appeared(&session.connection, Instant::now())
             {
+                // Another process may have cancelled a job that runs here, and the next heartbeat is
+                // seconds away. Errors can be ignored, because that heartbeat finds the cancels too.
+                if let Ok(cancels) = wanted_cancels(&session.connection) {
+                    self.hub.announce_cancels(&cancels);
+                }
                 self.hub.announce_unknown();
             }
         }

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use crate::common::{TestFolder, claim, insert, register, spec};
 use queue_core::Backend;
+use queue_core::backend::CancelRequest;
 
 /// Timeout of the tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +30,19 @@ async fn job_of_another_process_wakes_subscribers() {
 
 async fn backend_is_empty(backend: &queue_sqlite::SqliteBackend, worker: queue_core::WorkerId) -> bool {
     backend.claim(claim(worker, 1)).await.unwrap().jobs.is_empty()
+}
+
+/// The cancel is announced by its commit, and does not wait for a heartbeat of the worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_of_another_process_is_announced() {
+    let folder = TestFolder::new();
+    let (ours, theirs) = (folder.open().await, folder.open().await);
+    let worker = register(&ours).await;
+    let id = insert(&ours, vec![spec("1")]).await.unwrap()[0].id;
+    assert_eq!(ours.claim(claim(worker, 1)).await.unwrap().jobs.len(), 1);
+    let mut wakes = ours.subscribe();
+    theirs.cancel(CancelRequest::new(vec![id]).signal_running()).await.unwrap();
+    while timeout(PATIENCE, wakes.recv()).await.unwrap().cancels != [id] {}
 }
 
 #[tokio::test]

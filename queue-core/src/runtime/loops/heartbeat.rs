@@ -13,7 +13,8 @@ use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
 use crate::{ErrorKind, JobContext, Progress, Result, Token, WorkerId};
 
-/// How often the loop releases jobs that have waited far too long for a slot.
+/// How often the loop releases jobs that have waited far too long for a slot, and looks for handlers
+/// that do not stop.
 const STALE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps the worker registered on one backend until it has shut down, then retires it.
@@ -74,6 +75,7 @@ async fn send_heartbeats(worker: &WorkerState, backend: &ServedBackend, id: Work
             () = worker.environment.sleep(wait) => {}
         }
         worker.release_stale(backend);
+        worker.report_stuck(backend);
         if beat_at > worker.now() {
             continue;
         }

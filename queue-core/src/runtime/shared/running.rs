@@ -1,6 +1,8 @@
 //! A job that runs in a slot, and how loops interrupt it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +28,16 @@ pub(crate) enum Interruption {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupt {
     requested: CancellationToken,
-    reason: Arc<OnceLock<Interruption>>,
+    stop: Arc<StopState>,
+}
+
+/// Why and since when a handler should have stopped.
+#[derive(Debug, Default)]
+struct StopState {
+    reason: OnceLock<Interruption>,
+    /// When the heartbeat loop first saw that the handler should have stopped.
+    seen: OnceLock<Instant>,
+    is_reported: AtomicBool,
 }
 
 impl Interrupt {
@@ -38,11 +49,11 @@ impl Interrupt {
 
     /// Notes why the run stops, unless a reason is known.
     pub(crate) fn set_reason(&self, reason: Interruption) {
-        let _ = self.reason.set(reason);
+        let _ = self.stop.reason.set(reason);
     }
 
     pub(crate) fn reason(&self) -> Option<Interruption> {
-        self.reason.get().copied()
+        self.stop.reason.get().copied()
     }
 
     /// Waits until the run is asked to stop.
@@ -62,6 +73,19 @@ pub(crate) struct RunningJob {
 }
 
 impl RunningJob {
+    /// Whether the handler runs on although it should have stopped more than `grace` ago. `true`
+    /// once per run. A handler that blocks its thread cannot be dropped, and its slot cannot notice
+    /// the timeout.
+    pub(crate) fn became_stuck(&self, now: Instant, grace: Duration) -> bool {
+        let is_late = self.context.deadline().is_some_and(|deadline| deadline < now);
+        if self.interrupt.reason().is_none() && !is_late {
+            return false;
+        }
+        let StopState { seen, is_reported, .. } = &*self.interrupt.stop;
+        now.saturating_duration_since(*seen.get_or_init(|| now)) > grace
+            && !is_reported.swap(true, Ordering::Relaxed)
+    }
+
     /// Asks the run and its handler to stop.
     pub(crate) fn interrupt(&self, reason: Interruption) {
         self.interrupt.request(reason);

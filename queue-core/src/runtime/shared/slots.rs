@@ -143,6 +143,16 @@ impl Slots {
         self.running.iter().filter_map(shown).collect()
     }
 
+    /// The jobs of one backend whose handlers [became stuck](RunningJob::became_stuck).
+    pub(crate) fn stuck(&self, backend: usize, now: Instant, grace: Duration) -> Vec<JobContext> {
+        let shown = |slot: &Mutex<Option<RunningJob>>| {
+            let running = ignore_poison(slot.lock());
+            let running = running.as_ref().filter(|running| running.backend == backend)?;
+            running.became_stuck(now, grace).then(|| running.context.clone())
+        };
+        self.running.iter().filter_map(shown).collect()
+    }
+
     /// Whether a job of this backend waits or runs.
     pub(crate) fn holds(&self, backend: usize) -> bool {
         self.buffer().holds(backend) || !self.running(backend).is_empty()

@@ -106,6 +106,17 @@ impl WorkerState {
         backend.release(self.slots.take_stale(backend.index, self.now()), self.now());
     }
 
+    /// Says which handlers do not stop, once per run.
+    pub(crate) fn report_stuck(&self, backend: &ServedBackend) {
+        for context in self.slots.stuck(backend.index, self.now(), self.settings.cancellation_grace) {
+            let (job, kind) = (context.id(), context.kind());
+            tracing::warn!(
+                %job, %kind,
+                "handler was told to stop and runs on, because it blocks its thread; its slot waits for it"
+            );
+        }
+    }
+
     /// Whether this worker holds or may hold a lease of the backend.
     pub(crate) fn holds_lease(&self, backend: &ServedBackend) -> bool {
         backend.claims.is_claiming() || self.slots.holds(backend.index) || !backend.settlements.is_idle()
