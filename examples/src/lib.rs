@@ -12,6 +12,10 @@ mod unique_jobs {}
 mod follow_ups {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/outcomes.md")]
+mod outcomes {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../docs/transactions.md")]
 mod transactions {}
 

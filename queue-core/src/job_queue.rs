@@ -200,7 +200,10 @@ impl JobQueue {
     /// Cancels a job, on whatever machine it is. A job that has not started never starts. One that
     /// runs is signalled by its worker: its [token](crate::JobContext::cancellation) is cancelled,
     /// and the job becomes cancelled when its handler stops, unless the handler had ended already
-    /// or completes all the same. The reply is then [`Running`](CancelReply::Running).
+    /// or completes all the same. The reply is then [`Running`](CancelReply::Running). The signal
+    /// arrives within a second if the backend announces changes to other processes, and else with
+    /// the next heartbeat of the worker (default: 5 s). A handler that does not stop within
+    /// [`cancellation_grace`](crate::runtime::WorkerSettings::cancellation_grace) is dropped.
     ///
     /// # Errors
     /// [`Busy`](ErrorKind::Busy) and [`Unavailable`](ErrorKind::Unavailable): try again. To cancel

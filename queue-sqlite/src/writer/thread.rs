@@ -75,8 +75,9 @@ impl WriterThread {
                 && let Database::Open(session, others) = &mut database
                 && others.appeared(&session.connection, Instant::now())
             {
-                // Another process may have cancelled a job that runs here, and the next heartbeat is
-                // seconds away. Errors can be ignored, because that heartbeat finds the cancels too.
+                // Another process may have cancelled a job that runs here, and the next heartbeat
+                // is seconds away. Errors can be ignored, because that heartbeat finds the cancels
+                // too.
                 if let Ok(cancels) = wanted_cancels(&session.connection) {
                     self.hub.announce_cancels(&cancels);
                 }

@@ -13,8 +13,8 @@ use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
 use crate::{ErrorKind, JobContext, Progress, Result, Token, WorkerId};
 
-/// How often the loop releases jobs that have waited far too long for a slot, and looks for handlers
-/// that do not stop.
+/// How often the loop releases jobs that have waited far too long for a slot, and looks for
+/// handlers that do not stop.
 const STALE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps the worker registered on one backend until it has shut down, then retires it.
