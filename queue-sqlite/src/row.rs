@@ -5,8 +5,8 @@ use std::time::Duration;
 use queue_core::{
     Attributes, Backoff, ClaimId, JobId, JobSpec, Kind, Payload, QueueName, Timestamp, UniqueKey, WorkerId,
 };
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{Row, Rows};
 
 use crate::error::{Outcome, corrupt};
 
@@ -31,6 +31,15 @@ pub(crate) fn duration_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<Du
 
 pub(crate) fn job_id(row: &Row<'_>, column: usize) -> Outcome<JobId> {
     Ok(JobId::from_bytes(bytes(row, column)?))
+}
+
+/// The ids of all rows.
+pub(crate) fn job_ids(mut rows: Rows<'_>) -> Outcome<Vec<JobId>> {
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        jobs.push(job_id(row, 0)?);
+    }
+    Ok(jobs)
 }
 
 pub(crate) fn worker_id_if_any(row: &Row<'_>, column: usize) -> Outcome<Option<WorkerId>> {

@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use queue_core::JobId;
 use rusqlite::Connection;
 
+use crate::error::Outcome;
+use crate::row;
+
+const WANTED_CANCELS: &str = include_str!("sql/wanted_cancels.sql");
 const DATA_VERSION: &str = include_str!("sql/data_version.sql");
 
 /// Looks for commits of other connections, because no hint announces them.
@@ -34,6 +39,11 @@ impl ForeignCommits {
             Err(_) => self.version.take().is_some(),
         }
     }
+}
+
+/// Returns the running jobs with a cancel request, of all workers of all processes.
+pub(crate) fn wanted_cancels(connection: &Connection) -> Outcome<Vec<JobId>> {
+    row::job_ids(connection.prepare_cached(WANTED_CANCELS)?.query([])?)
 }
 
 /// A number that changes with each commit of another connection, and with none of this one.

@@ -4,7 +4,7 @@ use queue_core::backend::{
     Beat, HeartbeatReply, HeartbeatRequest, ProgressReport, RegisterRequest, RetireRequest, WakeHints,
 };
 use queue_core::{Error, ErrorKind, JobId, Progress, Timestamp, WorkerId, saturating_micros};
-use rusqlite::{Connection, OptionalExtension, Rows, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::{Outcome, corrupt};
 use crate::promote::next_due_of_any;
@@ -17,7 +17,6 @@ const INSERT: &str = include_str!("sql/worker_insert.sql");
 const READ: &str = include_str!("sql/worker_read.sql");
 const HEARTBEAT: &str = include_str!("sql/worker_heartbeat.sql");
 const CANCELS: &str = include_str!("sql/worker_cancels.sql");
-const WANTED_CANCELS: &str = include_str!("sql/wanted_cancels.sql");
 const LEASES: &str = include_str!("sql/worker_leases.sql");
 const RETIRE: &str = include_str!("sql/worker_retire.sql");
 const PROGRESS: &str = include_str!("sql/progress.sql");
@@ -120,20 +119,7 @@ impl Request for HeartbeatRequest {
 }
 
 fn cancels(connection: &Connection, worker: i64) -> Outcome<Vec<JobId>> {
-    read_ids(connection.prepare_cached(CANCELS)?.query([worker])?)
-}
-
-/// Returns the running jobs with a cancel request, of all workers.
-pub(crate) fn wanted_cancels(connection: &Connection) -> Outcome<Vec<JobId>> {
-    read_ids(connection.prepare_cached(WANTED_CANCELS)?.query([])?)
-}
-
-fn read_ids(mut rows: Rows<'_>) -> Outcome<Vec<JobId>> {
-    let mut jobs = Vec::new();
-    while let Some(row) = rows.next()? {
-        jobs.push(row::job_id(row, 0)?);
-    }
-    Ok(jobs)
+    row::job_ids(connection.prepare_cached(CANCELS)?.query([worker])?)
 }
 
 fn store_progress(session: &mut Session, reports: &[(i64, &ProgressReport)]) -> Outcome<()> {

@@ -18,8 +18,7 @@ use crate::connection::open_writer;
 use crate::identity::{FilesLost, OpenFiles};
 use crate::reader::Looks;
 use crate::transaction::Patience;
-use crate::wake::ForeignCommits;
-use crate::worker::wanted_cancels;
+use crate::wake::{ForeignCommits, wanted_cancels};
 
 /// The input of the thread.
 pub(super) struct WriterThread {

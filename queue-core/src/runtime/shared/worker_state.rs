@@ -112,7 +112,7 @@ impl WorkerState {
             let (job, kind) = (context.id(), context.kind());
             tracing::warn!(
                 %job, %kind,
-                "handler was told to stop and runs on, because it blocks its thread; its slot waits for it"
+                "handler was asked to stop and still runs, because it blocks its thread; its slot waits for it"
             );
         }
     }
