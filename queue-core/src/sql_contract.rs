@@ -78,6 +78,8 @@ pub enum SqlWake {
 #[must_use]
 pub struct SqlStatement<H> {
     operation: &'static str,
+    /// The job that it completes, if it is not one that enqueues.
+    completed: Option<JobId>,
     jobs: JobQueue,
     target: SqlTarget,
     text: String,
@@ -103,14 +105,14 @@ impl<H> SqlStatement<H> {
         let target = target(&jobs, dialect, ENQUEUE)?;
         let specs = jobs.prepare(batch)?.into_jobs();
         let text = text::write(&specs, None, target.storage.as_deref(), wake);
-        Ok(Self { operation: ENQUEUE, jobs, target, text, specs, handles })
+        Ok(Self { operation: ENQUEUE, completed: None, jobs, target, text, specs, handles })
     }
 
     /// Returns the statement that enqueues or completes. On PostgreSQL it returns `id` (16 bytes,
     /// as `uuid`) and `insertion` (text) of each job that it enqueues.
     #[must_use]
     pub fn statement(&self) -> &str {
-        if self.operation == COMPLETE { &self.target.complete } else { &self.target.enqueue }
+        if self.completed.is_some() { &self.target.complete } else { &self.target.enqueue }
     }
 
     /// Returns the statement that returns `id` (16 bytes) and `insertion` on SQLite.
@@ -141,7 +143,8 @@ impl<H> SqlStatement<H> {
         let submitted = self.submitted(rows)?;
         let is_new = |(_, answer): &(&JobSpec, &Submitted)| answer.is_new();
         let new = self.specs.iter().zip(&submitted).filter(is_new).map(|(spec, _)| spec);
-        let hints = WakeHints::of_inserted(new, Timestamp::now());
+        let mut hints = WakeHints::of_inserted(new, Timestamp::now());
+        self.completed.iter().for_each(|job| hints.add_finished(*job));
         let handles = (self.handles)(&self.jobs, submitted)?;
         Ok(Deferred { jobs: self.jobs, hints, handles })
     }
@@ -191,7 +194,15 @@ impl SqlStatement<()> {
     ) -> Result<Self> {
         let target = target(&jobs, dialect, COMPLETE)?;
         let text = text::write(&follow_ups, Some(completion), target.storage.as_deref(), wake);
-        Ok(Self { operation: COMPLETE, jobs, target, text, specs: follow_ups, handles: |_, _| Ok(()) })
+        Ok(Self {
+            operation: COMPLETE,
+            completed: Some(completion.token.job),
+            jobs,
+            target,
+            text,
+            specs: follow_ups,
+            handles: |_, _| Ok(()),
+        })
     }
 }
 

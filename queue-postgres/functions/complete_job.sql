@@ -37,9 +37,9 @@ BEGIN
             RAISE EXCEPTION 'failed to complete the job %: the lease is lost', ulid(v_job)
                 USING ERRCODE = 'object_not_in_prerequisite_state';
         END IF;
-        PERFORM pg_notify({channel}, json_build_object(
-            'finished', json_build_array(ulid(v_job))
-        )::text);
+        IF coalesce(v_request ->> 'wake', 'true') = 'true' THEN
+            PERFORM notify_from_sql(json_build_object('finished', json_build_array(ulid(v_job))));
+        END IF;
     END LOOP;
 
     IF json_array_length(v_jobs) > 0 THEN

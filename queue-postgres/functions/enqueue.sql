@@ -109,18 +109,27 @@ AS $$
 DECLARE
     v_due_in double precision := extract(epoch FROM coalesce(p_run_at, p_now) - p_now);
 BEGIN
-    IF coalesce(nullif(current_setting('{wake_setting}', true), ''), 'on')::boolean IS FALSE
-        OR pg_notification_queue_usage() > 0.5
-    THEN
-        RETURN;
-    END IF;
-    PERFORM pg_notify({channel}, json_build_object('ready', json_build_array(json_build_array(
+    PERFORM notify_from_sql(json_build_object('ready', json_build_array(json_build_array(
         p_queue, p_priority,
         (extract(
             epoch FROM CASE WHEN p_run_at <= p_now THEN p_run_at ELSE least(p_run_at, now()) END
         ) * 1000000)::bigint,
         CASE WHEN v_due_in > 1 THEN (power(2, floor(ln(v_due_in) / ln(2))) * 1000000)::bigint
             ELSE 0 END
-    )))::text);
+    ))));
+END
+$$;
+
+-- Q6: notifies other processes when the transaction of the caller commits, unless the caller has
+-- switched that off, or a full queue of notifications would make its commit fail.
+CREATE OR REPLACE FUNCTION {schema}.notify_from_sql(p_message json) RETURNS void
+LANGUAGE plpgsql {function_settings}
+AS $$
+BEGIN
+    IF coalesce(nullif(current_setting('{wake_setting}', true), ''), 'on')::boolean
+        AND pg_notification_queue_usage() <= 0.5
+    THEN
+        PERFORM pg_notify({channel}, p_message::text);
+    END IF;
 END
 $$;

@@ -15,6 +15,7 @@ AS $$
 DECLARE
     v_now timestamptz;
     v_expires_at timestamptz;
+    v_free uuid[];
 BEGIN
     SELECT w.expires_at INTO v_expires_at FROM workers w WHERE w.id = p_worker AND w.state = 'live'
         FOR NO KEY UPDATE;
@@ -28,9 +29,15 @@ BEGIN
         least(v_now + least(w.expiry, '70000000 hours'), '9999-12-31 23:59:59.999999Z'))
     WHERE w.id = p_worker;
     IF cardinality(p_jobs) > 0 THEN
+        -- Skips a job that a transaction of an application is completing. The heartbeat must not
+        -- wait for it, because the worker would be lost.
+        v_free := ARRAY(
+            SELECT l.id FROM live l WHERE l.id = ANY (p_jobs)
+            ORDER BY l.id FOR NO KEY UPDATE SKIP LOCKED
+        );
         UPDATE live l SET progress_done = s.done::numeric, progress_total = s.total::numeric
         FROM unnest(p_jobs, p_claims, p_done, p_total) AS s (job, claim, done, total)
-        WHERE l.id = ANY (p_jobs) AND l.id = s.job AND l.claim = s.claim;
+        WHERE l.id = ANY (v_free) AND l.id = s.job AND l.claim = s.claim;
     END IF;
     RETURN QUERY
     SELECT v_expires_at <= v_now, count(*), array_agg(l.id) FILTER (WHERE l.cancel_requested),

@@ -37,7 +37,9 @@ DECLARE
     v_held bigint[];
     v_duplicates uuid[];
 BEGIN
-    -- Takes all locks in the order of the ids, as settle does.
+    -- Takes the locks of jobs in the order of the ids, as settle does. Unique keys that jobs
+    -- release and follow-ups take have no such order: if two calls swap keys, one fails and is
+    -- repeated.
     v_held := array_remove(ARRAY(
         SELECT CASE WHEN l.claim = s.claim THEN s.place END
         FROM live l

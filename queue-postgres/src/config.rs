@@ -269,8 +269,9 @@ impl PostgresConfig {
     /// Maximum wait of an insert for a unique key that another transaction has taken and not yet
     /// committed, such as a transaction of an application (default:
     /// [`DEFAULT_UNIQUE_LOCK_TIMEOUT`]). The insert then fails with
-    /// [`Busy`](queue_core::ErrorKind::Busy). The time is in whole milliseconds, from 1 to
-    /// [`i32::MAX`].
+    /// [`Busy`](queue_core::ErrorKind::Busy). It also limits the wait of a settle for a transaction
+    /// that completes the same job; the worker then settles that job later, apart from the others.
+    /// The time is in whole milliseconds, from 1 to [`i32::MAX`].
     pub const fn unique_lock_timeout(mut self, timeout: Duration) -> Self {
         self.unique_lock_timeout = timeout;
         self

@@ -4,6 +4,8 @@ use queue_core::backend::{Completion, Settlement, Verdict};
 use queue_core::{JobSpec, Timestamp};
 
 use crate::columns::{Columns, bytes};
+use crate::error::Outcome;
+use crate::insert::check_size;
 
 pub(crate) fn of(settlement: &Settlement) -> &[JobSpec] {
     match &settlement.verdict {
@@ -25,10 +27,13 @@ pub(crate) struct FollowUps<'a> {
 
 impl<'a> FollowUps<'a> {
     /// `None` if there are none.
-    pub(crate) fn of(now: Option<Timestamp>, settlements: &[&'a Settlement]) -> Option<Self> {
+    pub(crate) fn of(now: Option<Timestamp>, settlements: &[&'a Settlement]) -> Outcome<Option<Self>> {
         let jobs = || settlements.iter().copied().flat_map(of);
-        jobs().next()?;
+        if jobs().next().is_none() {
+            return Ok(None);
+        }
+        check_size(jobs())?;
         let parents = (1..).zip(settlements).flat_map(|(place, one)| of(one).iter().map(move |_| place));
-        Some(Self { parents: parents.collect(), columns: Columns::of(now, jobs()) })
+        Ok(Some(Self { parents: parents.collect(), columns: Columns::of(now, jobs()) }))
     }
 }

@@ -174,12 +174,18 @@ async fn store_and_claim(
 
 fn columns<'a>(now: Option<Timestamp>, batches: &[&'a [JobSpec]]) -> Outcome<Columns<'a>> {
     let jobs = || batches.iter().copied().flatten();
-    let bytes: usize = jobs().map(bytes).sum();
-    if bytes > MAX_BATCH_BYTES {
-        let message = format!("the payloads of the batch are {bytes} bytes, the limit is {MAX_BATCH_BYTES}");
-        return Err(Error::invalid(OPERATION, message).into());
-    }
+    check_size(jobs())?;
     Ok(Columns::of(now, jobs()))
+}
+
+/// Fails if the jobs are too large for one statement.
+pub(crate) fn check_size<'a>(jobs: impl Iterator<Item = &'a JobSpec>) -> Outcome<()> {
+    let bytes: usize = jobs.map(bytes).sum();
+    if bytes <= MAX_BATCH_BYTES {
+        return Ok(());
+    }
+    let message = format!("the payloads of the batch are {bytes} bytes, the limit is {MAX_BATCH_BYTES}");
+    Err(Error::invalid(OPERATION, message).into())
 }
 
 /// The answers for a batch that was stored, except the jobs whose keys these jobs hold.

@@ -74,13 +74,14 @@ fn same(error: &Error) -> Error {
     Error::new(error.kind(), OPERATION, error.message())
 }
 
-/// Whether one settlement is the cause, rather than the connection or the server. A follow-up may
-/// be stored already, or have a key that an open transaction has taken.
+/// Whether one settlement is the cause, rather than the connection or the server: it cannot be
+/// stored, a follow-up is stored already, or a transaction of an application holds a lock.
 fn is_settlement_fault(fault: &Fault, settlements: &[&Settlement]) -> bool {
     let has_follow_ups = || settlements.iter().any(|settlement| !follow_ups::of(settlement).is_empty());
     fault.is_row_fault()
-        || (fault.is_known() || fault.is_locked()) && has_follow_ups()
-        || matches!(fault, Fault::Refused(error) if error.kind() == ErrorKind::Unsupported)
+        || fault.is_locked()
+        || fault.is_known() && has_follow_ups()
+        || matches!(fault, Fault::Refused(error) if error.is_final())
 }
 
 async fn settle_together(
@@ -107,13 +108,17 @@ async fn settle_together(
     let now_time = now.map(Time);
     let parameters: [Parameter<'_>; 8] =
         [&now_time, &jobs, &claims, &results, &verdicts, &delays, &texts, &durations];
-    let rows = match FollowUps::of(now, settlements) {
-        None => core.query(&core.statements.settle, &parameters).await?,
+    let lock_timeout: &[Parameter<'_>] = &[&core.unique_lock_timeout];
+    let rows = match FollowUps::of(now, settlements)? {
+        None if all_complete => core.query(&core.statements.settle, &parameters).await?,
+        None => {
+            let parameters = [&parameters, lock_timeout].concat();
+            core.query(&core.statements.settle_mixed, &parameters).await?
+        }
         Some(FollowUps { parents, columns }) => {
             let inserts = columns.parameters();
-            let parameters =
-                [&parameters, &[&parents as Parameter<'_>][..], &inserts[1..], &[&core.unique_lock_timeout]]
-                    .concat();
+            let parents: &[Parameter<'_>] = &[&parents];
+            let parameters = [&parameters, parents, &inserts[1..], lock_timeout].concat();
             core.query(&core.statements.settle_and_insert, &parameters).await?
         }
     };
@@ -181,7 +186,8 @@ fn columns(verdict: &Verdict) -> Outcome<VerdictColumns<'_>> {
     })
 }
 
-/// Settlements without a row are done. Also announces the changes.
+/// Settlements without a row are done, and so are those with a row of an unfinished job or of
+/// follow-ups. Also announces the changes.
 fn read(core: &Core, rows: &[Row], settlements: &[&Settlement]) -> Outcome<Vec<Settled>> {
     let mut settled = vec![Settled::Done; settlements.len()];
     let mut hints = WakeHints::new();
@@ -214,7 +220,7 @@ fn repeated(row: &Row, settlement: &Settlement) -> Outcome<Settled> {
     Ok(if ended_so { Settled::Done } else { Settled::LeaseLost })
 }
 
-/// The hint of an unfinished job. The rows of these are first.
+/// The hint of an unfinished job, or of the follow-ups of the job with this place.
 fn hint(row: &Row) -> Outcome<Hint> {
     let queue: QueueName = row::queue(row, 3)?;
     let (run_at, now) = (row::time(row, 5)?, row::time(row, 6)?);

@@ -17,6 +17,7 @@ pub(crate) struct Statements {
     pub(crate) next_ready: Statement,
     pub(crate) leases: Statement,
     pub(crate) settle: Statement,
+    pub(crate) settle_mixed: Statement,
     pub(crate) settle_and_insert: Statement,
     pub(crate) cancel: Statement,
     pub(crate) watch: Statement,
@@ -120,6 +121,7 @@ impl Statements {
             next_ready: reads(include_str!("sql/next_ready.sql"), &[Type::TEXT_ARRAY]),
             leases: reads(include_str!("sql/leases.sql"), &[Type::UUID, Type::UUID]),
             settle: writes(include_str!("sql/settle.sql"), SETTLE),
+            settle_mixed: writes(include_str!("sql/settle_mixed.sql"), &[SETTLE, &[Type::TEXT]].concat()),
             settle_and_insert: writes(
                 include_str!("sql/settle_and_insert.sql"),
                 &[SETTLE, &[Type::INT8_ARRAY], &INSERT[1..], &[Type::TEXT]].concat(),

@@ -26,7 +26,11 @@ impl Request for SettleRequest {
     const OPERATION: &'static str = "settle jobs";
 
     fn rows(&self) -> usize {
-        self.settlements.len()
+        let follow_ups = |settlement: &Settlement| match &settlement.verdict {
+            Verdict::Complete(completion) => completion.follow_ups.len(),
+            _ => 0,
+        };
+        self.settlements.iter().map(|settlement| 1 + follow_ups(settlement)).sum()
     }
 
     fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<Self::Reply> {

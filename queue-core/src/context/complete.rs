@@ -90,10 +90,9 @@ impl SqlRequest for Complete {
             ));
         }
         let completion = SqlCompletion { token, result };
-        let follow_ups = self.context.follow_ups();
-        let statement = SqlStatement::completing(jobs.clone(), &completion, follow_ups, dialect, wake)?;
-        self.context.attempt_state.set_may_be_completed();
-        Ok(statement)
+        let (follow_ups, before) = self.context.attempt_state.begin_completion();
+        let statement = SqlStatement::completing(jobs.clone(), &completion, follow_ups, dialect, wake);
+        statement.inspect_err(|_| self.context.attempt_state.end_completion(before))
     }
 }
 

@@ -124,9 +124,8 @@ mod tests {
         let context = context.with_lease(token);
         let error = context.complete("done").into_sql(dialect, SqlWake::AtCommit).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-        assert!(!context.attempt_state.may_be_completed());
         jobs.enqueue(job()).on_success(&context).unwrap();
-        context.attempt_state.set_may_be_completed();
-        assert_refused(jobs.enqueue(job()).on_success(&context), "already completed in a transaction");
+        context.attempt_state.begin_completion();
+        assert_refused(jobs.enqueue(job()).on_success(&context), "keep it before `complete`");
     }
 }

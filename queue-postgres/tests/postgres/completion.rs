@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use queue_core::backend::{HeartbeatRequest, ProgressReport, SettleRequest, Settled, Settlement, Verdict};
 use queue_core::{
-    HandlerResult, JobContext, JobError, JobHandle, JobQueue, JobState, Kind, NewJob, Payload, Queue,
-    RetryPolicy, TaskOptions, Worker,
+    Backend as _, HandlerResult, JobContext, JobError, JobHandle, JobQueue, JobState, Kind, NewJob, Payload,
+    Progress, Queue, RetryPolicy, TaskOptions, Worker,
 };
-use queue_postgres::Tx as _;
 use queue_postgres::tokio_postgres::Client;
+use queue_postgres::{PostgresBackend, Tx as _};
 use queue_testkit::proxy::Proxy;
 
-use crate::common::{LONG, TestSchema, connect, until};
+use crate::common::{LONG, TestSchema, claim, connect, insert, register, spec, until};
 
 fn job(kind: &str) -> NewJob {
     NewJob::new(kind.parse().unwrap(), Payload::json("{}").unwrap())
@@ -140,4 +141,34 @@ async fn transaction_of_a_lost_lease_has_failed() {
     drop(tx);
     let rows = client.query(&format!("SELECT * FROM {table}"), &[]).await.unwrap();
     assert!(rows.is_empty());
+}
+
+/// A transaction that completes a job is open. The job's settlement is `Busy` after the lock
+/// timeout, and its neighbour in the request is settled.
+#[tokio::test]
+async fn open_transaction_delays_only_its_own_job() {
+    let schema = TestSchema::new();
+    let config = schema.config().unique_lock_timeout(std::time::Duration::from_millis(1));
+    let backend = Arc::new(PostgresBackend::open(config).await.unwrap());
+    insert(&*backend, vec![spec("1"), spec("2")]).await.unwrap();
+    let worker = register(&*backend).await;
+    let claimed = backend.claim(claim(worker, 2)).await.unwrap().jobs;
+    let context = JobContext::new("charge".parse().unwrap()).with_jobs(JobQueue::new(backend.clone()));
+    let context = context.with_lease(claimed[0].token);
+    let mut client = schema.connect().await;
+    let tx = client.transaction().await.unwrap();
+    context.complete("charged").tx(&tx).await.unwrap();
+    let retry = || Verdict::Retry { error: "unknown".to_owned(), delay: std::time::Duration::ZERO };
+    let settlements = claimed.iter().map(|job| Settlement::new(job.token, retry())).collect::<Vec<_>>();
+    let mut replies = backend.settle(SettleRequest::new(worker, settlements)).await.unwrap();
+    assert_eq!(replies.pop().unwrap().unwrap(), Settled::Done);
+    let busy = replies.pop().unwrap().unwrap_err();
+    assert_eq!(busy.kind(), queue_core::ErrorKind::Busy, "{busy}");
+    // A heartbeat with the progress of the job does not wait either.
+    let mut beat = HeartbeatRequest::new(worker);
+    beat.progress.push(ProgressReport::new(claimed[0].token, Progress { done: 1, total: 2 }));
+    backend.heartbeat(beat).await.unwrap();
+    tx.commit().await.unwrap();
+    let again = SettleRequest::new(worker, vec![Settlement::new(claimed[0].token, retry())]);
+    assert_eq!(backend.settle(again).await.unwrap().remove(0).unwrap(), Settled::LeaseLost);
 }

@@ -2,8 +2,8 @@
 
 use queue_core::backend::{CancelReply, CancelRequest, Inspect, ListRequest};
 use queue_core::{
-    Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobEnd, JobId, JobQueue, JobState, Kind, NewJob,
-    Payload, QueueName, TaskDefinition, Worker,
+    Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobContext, JobEnd, JobId, JobQueue, JobState, Kind,
+    NewJob, Payload, QueueName, TaskDefinition, Worker,
 };
 use queue_postgres::Rights;
 use tokio::time::timeout;
@@ -18,7 +18,9 @@ use crate::test_schema::{TestSchema, driver, unique};
 /// Functions that only programs that run jobs call.
 const OF_WORKERS: &[&str] = &[
     "claim",
+    "complete_job",
     "heartbeat",
+    "known_jobs",
     "leases",
     "maintain",
     "next_ready",
@@ -26,6 +28,7 @@ const OF_WORKERS: &[&str] = &[
     "register",
     "retire",
     "settle",
+    "settle_and_insert",
     "wanted_cancels",
 ];
 
@@ -57,12 +60,20 @@ async fn worker_role_runs_jobs_and_nothing_else() {
     let role = Role::with(&schema, Rights::Worker).await;
     let owner = schema.open(driver()).await.unwrap();
     let job = JobQueue::new(owner.clone()).enqueue_value("greet", "ada").await.unwrap();
+    // A follow-up that is stored already, which is compared with the stored one.
+    let known = JobId::generate();
+    let receipt = move || {
+        let kind = Kind::new("receipt").unwrap();
+        NewJob::new(kind, Payload::json("{}").unwrap()).id(known).run_at(known.timestamp())
+    };
+    JobQueue::new(owner.clone()).enqueue(receipt()).await.unwrap();
 
     let backend = role.open(&schema).await;
     let (done, mut runs) = tokio::sync::mpsc::unbounded_channel();
-    let greet = TaskDefinition::from_fn("greet", move |_, name: String| {
+    let greet = TaskDefinition::from_fn("greet", move |context: JobContext, name: String| {
         let done = done.clone();
         async move {
+            context.enqueue(receipt()).on_success(&context)?;
             done.send(name)?;
             HandlerResult::Ok(())
         }

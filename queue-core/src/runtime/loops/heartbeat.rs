@@ -75,7 +75,7 @@ async fn send_heartbeats(worker: &WorkerState, backend: &ServedBackend, id: Work
             () = worker.environment.sleep(wait) => {}
         }
         worker.release_stale(backend);
-        worker.report_stuck(backend);
+        worker.report_stuck(backend, STALE_INTERVAL);
         if beat_at > worker.now() {
             continue;
         }

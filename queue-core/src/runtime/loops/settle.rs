@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{SettleRequest, Settled};
+use crate::backend::{SettleRequest, Settled, Verdict};
 use crate::runtime::decide::settlement::{FailedSettlement, PendingSettlement, RejectedSettlement, halve};
 use crate::runtime::loops::outage::Outage;
 use crate::runtime::shared::served_backend::ServedBackend;
@@ -70,7 +70,11 @@ impl SettleLoop<'_> {
     /// already is `Done` again.
     async fn settle(&mut self, batch: Vec<PendingSettlement>) {
         let id = self.backend.membership.id().unwrap_or_else(WorkerId::generate);
-        let mut work = VecDeque::from([batch]);
+        // A settlement may have to wait for the transaction that completes its job. The others must
+        // not wait with it.
+        let (apart, batch): (Vec<_>, Vec<_>) =
+            batch.into_iter().partition(|pending| pending.may_be_completed);
+        let mut work: VecDeque<_> = [batch, apart].into_iter().filter(|batch| !batch.is_empty()).collect();
         while let Some(batch) = work.pop_front() {
             let settlements = batch.iter().map(|pending| pending.settlement.clone()).collect();
             match self.backend.backend.settle(SettleRequest::new(id, settlements)).await {
@@ -95,10 +99,10 @@ impl SettleLoop<'_> {
         for (pending, reply) in batch.into_iter().zip(replies) {
             match reply {
                 Ok(Settled::Done) if pending.may_be_completed => {
-                    let job = pending.job();
+                    let (job, error) = (pending.job(), text(&pending.settlement.verdict));
                     tracing::warn!(
-                        %job,
-                        "the transaction that completes the job was not committed; the attempt has failed"
+                        %job, %error,
+                        "no transaction of the handler completed the job; it is settled as failed"
                     );
                 }
                 Ok(Settled::Done) => {}
@@ -142,6 +146,15 @@ impl SettleLoop<'_> {
                 );
             }
         }
+    }
+}
+
+/// The error or reason of a verdict.
+fn text(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Retry { error, .. } | Verdict::Bury { error } => error,
+        Verdict::Cancel { reason } => reason,
+        Verdict::Complete(_) | Verdict::Snooze { .. } | Verdict::Release => "none",
     }
 }
 

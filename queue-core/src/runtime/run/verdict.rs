@@ -50,13 +50,16 @@ pub(crate) struct Judgement {
 impl Judge<'_> {
     /// Decides how the attempt ended, and says so in the log.
     pub(super) fn judge(&self, end: RunEnd, interruption: Option<Interruption>) -> Judgement {
-        let may_be_completed = self.attempt_state.may_be_completed();
-        if may_be_completed && matches!(end, RunEnd::Returned(Ok(()))) {
-            tracing::debug!("completed in a transaction of the application");
-            let verdict = self.failure(JobError::retry(NOT_COMMITTED));
-            return Judgement { verdict, may_be_completed };
+        let may_be_completed = self.attempt_state.end();
+        if !may_be_completed {
+            return Judgement { verdict: self.verdict(end, interruption), may_be_completed };
         }
-        Judgement { verdict: self.verdict(end, interruption), may_be_completed }
+        // Nothing is known yet, so the answer to the settlement is logged instead.
+        let end = match end {
+            RunEnd::Returned(Ok(())) => RunEnd::Returned(Err(JobError::retry(NOT_COMMITTED))),
+            end => end,
+        };
+        Judgement { verdict: self.decide(end, interruption), may_be_completed }
     }
 
     fn verdict(&self, end: RunEnd, interruption: Option<Interruption>) -> Verdict {

@@ -1,7 +1,7 @@
 //! What all loops of a worker share.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -106,9 +106,11 @@ impl WorkerState {
         backend.release(self.slots.take_stale(backend.index, self.now()), self.now());
     }
 
-    /// Says which handlers do not stop, once per run.
-    pub(crate) fn report_stuck(&self, backend: &ServedBackend) {
-        for context in self.slots.stuck(backend.index, self.now(), self.settings.cancellation_grace) {
+    /// Logs which handlers do not stop, once per run. `interval` is the time between two calls, in
+    /// which a handler may still be dropped.
+    pub(crate) fn report_stuck(&self, backend: &ServedBackend, interval: Duration) {
+        let grace = self.settings.cancellation_grace.saturating_add(interval);
+        for context in self.slots.stuck(backend.index, self.now(), grace) {
             let (job, kind) = (context.id(), context.kind());
             tracing::warn!(
                 %job, %kind,
