@@ -30,6 +30,7 @@ pub(super) enum Stage {
     /// A transaction of the application completes the job, if it is committed. It may be another
     /// one than the first, which was rolled back.
     MayBeCompleted,
+    #[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker ends attempts"))]
     Ended,
 }
 
