@@ -1,24 +1,28 @@
-//! Q10: concurrent completions of one job, and jobs that end or are claimed during a watch.
+//! Q10: concurrent completions of one job, by settles and by transactions, and jobs that end or are
+//! claimed during a watch.
 
 use std::sync::Arc;
 
 use anyhow::ensure;
-use queue_core::backend::{Hint, Settled};
-use queue_core::{JobId, QueueName};
+use queue_core::backend::Hint;
+use queue_core::backend::Settled::{Done, LeaseLost};
+use queue_core::{ErrorKind, JobId, JobState, QueueName};
 
 use super::watches::may_have_ended;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
-use crate::conformance::session::{complete, complete_with, release};
+use crate::conformance::race::{RepeatedRace, Winner, race};
+use crate::conformance::session::{EXPIRY, complete, complete_with, release, retry};
 use crate::conformance::wakes::announced_by;
 
 cases! {
     Race q10_leases_that_race_leave_the_result_of_one,
     Race q10_an_end_during_a_watch_is_returned_or_announced [Watch],
     Race q10_a_job_that_is_watched_as_it_is_claimed_is_not_stranded [Watch],
+    Race q10_a_settle_waits_for_the_transaction_that_completes_its_job [Transactions],
+    Race q10_of_a_transaction_and_a_rescue_one_ends_the_lease [Transactions],
 }
 
 /// A stale and a live lease complete a job concurrently with different results, over two handles.
@@ -38,7 +42,7 @@ async fn q10_leases_that_race_leave_the_result_of_one(kit: &Kit) -> CaseResult {
         let tokens: [(_, &'static [u8]); 4] =
             [(stale, b"stale"), (live, b"live"), (stale, b"stale"), (live, b"live")];
         let answers = race(tokens.into_iter().enumerate().map(settle).collect()).await?;
-        let expected = [Settled::LeaseLost, Settled::Done, Settled::LeaseLost, Settled::Done];
+        let expected = [LeaseLost, Done, LeaseLost, Done];
         ensure_eq!(answers, expected, "round {round}, the replies");
         ensure_eq!(
             kit.record(id).await?.result.as_deref(),
@@ -119,6 +123,87 @@ async fn q10_a_job_that_is_watched_as_it_is_claimed_is_not_stranded(kit: &Kit) -
             );
             let more = handles[0].claim(worker, JOBS).await?.len();
             ensure_eq!(claimed + more, ids.len(), "round {round}: the number of claimed jobs");
+        }
+    }
+    Ok(())
+}
+
+/// A worker settles an attempt as failed while the transaction of its handler is still open. The
+/// settle must succeed after a rollback, and find the lease ended after a commit. It may fail while
+/// the transaction is open.
+async fn q10_a_settle_waits_for_the_transaction_that_completes_its_job(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    for round in 0..6 {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let job = kit.claim_one(worker).await?;
+        let mut transaction = kit.begin().await?;
+        transaction.complete(job.token, "done", Vec::new()).await??;
+        let handle = kit.handle();
+        let settle = tokio::spawn(async move {
+            loop {
+                let reply = handle.try_settle(vec![(job.token, retry("unknown", 1000))]).await?;
+                match reply.and_then(|mut answers| answers.remove(0)) {
+                    Ok(settled) => return Ok::<_, anyhow::Error>(settled),
+                    Err(error) => ensure!(error.is_retryable(), "the settle failed: {error}"),
+                }
+            }
+        });
+        tokio::task::yield_now().await;
+        let is_committed = round % 2 == 0;
+        if is_committed {
+            transaction.commit().await?;
+        } else {
+            transaction.roll_back().await?;
+        }
+        let (reply, state) =
+            if is_committed { (LeaseLost, JobState::Completed) } else { (Done, JobState::Retrying) };
+        ensure_eq!(settle.await??, reply, "round {round}, the reply to the settle");
+        ensure_eq!(kit.state(id).await?, state, "round {round}, the state of the job");
+    }
+    Ok(())
+}
+
+/// A transaction completes a job whose worker has expired, beside a rescue. The job must be
+/// completed or rescued, and the other one of the two must say so.
+async fn q10_of_a_transaction_and_a_rescue_one_ends_the_lease(kit: &Kit) -> CaseResult {
+    let mut rounds = RepeatedRace::default();
+    while let Some(round) = rounds.next_round()? {
+        let worker = kit.worker().await?;
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let job = kit.claim_one(worker).await?;
+        kit.advance(EXPIRY);
+        let (beginner, rescuer) = (kit.beginner()?, kit.handle());
+        let completes = async move {
+            let mut transaction = beginner.begin().await?;
+            let reply = transaction.complete(job.token, "done", Vec::new()).await?;
+            match &reply {
+                Ok(()) => transaction.commit().await?,
+                Err(_) => transaction.roll_back().await?,
+            }
+            Ok(reply)
+        };
+        let rescues = async move {
+            let mut rescued = 0;
+            // A rescue may skip a locked worker or job.
+            for _ in 0..3 {
+                rescued += rescuer.rescue(10).await?.rescued;
+            }
+            Ok(rescued)
+        };
+        let (reply, rescued) = rounds.run_round(completes, rescues).await?;
+        let state = kit.state(id).await?;
+        match reply {
+            Ok(()) => {
+                ensure_eq!((state, rescued), (JobState::Completed, 0), "round {round}, after a commit");
+                rounds.won(Winner::First);
+            }
+            Err(error) if error.kind() == ErrorKind::LeaseLost => {
+                ensure_eq!((state, rescued), (JobState::Ready, 1), "round {round}, after a rescue");
+                rounds.won(Winner::Second);
+                let taken = kit.claim_one(kit.worker().await?).await?;
+                kit.settle_one(taken.token, complete()).await?;
+            }
+            Err(error) => ensure!(error.is_retryable(), "round {round}: {error}"),
         }
     }
     Ok(())

@@ -8,7 +8,6 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
 use crate::conformance::program::{Program, new_job, stop};
-use crate::conformance::race::{RepeatedRace, Winner};
 use crate::conformance::session::{EXPIRY, retry};
 use crate::conformance::wakes::announced;
 
@@ -19,8 +18,6 @@ cases! {
     Fast q10_a_completed_job_cannot_be_completed_in_a_second_transaction [Transactions],
     Fast q10_a_watched_end_in_a_transaction_is_announced [Transactions, Watch],
     Fast q10_a_worker_learns_whether_a_transaction_was_committed [Transactions],
-    Race q10_a_settle_waits_for_the_transaction_that_completes_its_job [Transactions],
-    Race q10_of_a_transaction_and_a_rescue_one_ends_the_lease [Transactions],
 }
 
 /// Before the commit the job runs without a result. Afterwards it is completed, with the attempt
@@ -143,86 +140,5 @@ async fn q10_a_worker_learns_whether_a_transaction_was_committed(kit: &Kit) -> C
         ensure_eq!(record.errors.len(), usize::from(!commits), "the number of errors");
     }
     stop(worker).await?;
-    Ok(())
-}
-
-/// A worker settles an attempt as failed while the transaction of its handler is still open. The
-/// settle must succeed after a rollback, and find the lease ended after a commit. It may fail while
-/// the transaction is open.
-async fn q10_a_settle_waits_for_the_transaction_that_completes_its_job(kit: &Kit) -> CaseResult {
-    let worker = kit.worker().await?;
-    for round in 0..6 {
-        let id = kit.insert_one(kit.spec("job")).await?;
-        let job = kit.claim_one(worker).await?;
-        let mut transaction = kit.begin().await?;
-        transaction.complete(job.token, "done", Vec::new()).await??;
-        let handle = kit.handle();
-        let settle = tokio::spawn(async move {
-            loop {
-                let reply = handle.try_settle(vec![(job.token, retry("unknown", 1000))]).await?;
-                match reply.and_then(|mut answers| answers.remove(0)) {
-                    Ok(settled) => return Ok::<_, anyhow::Error>(settled),
-                    Err(error) => ensure!(error.is_retryable(), "the settle failed: {error}"),
-                }
-            }
-        });
-        tokio::task::yield_now().await;
-        let is_committed = round % 2 == 0;
-        if is_committed {
-            transaction.commit().await?;
-        } else {
-            transaction.roll_back().await?;
-        }
-        let (reply, state) =
-            if is_committed { (LeaseLost, JobState::Completed) } else { (Done, JobState::Retrying) };
-        ensure_eq!(settle.await??, reply, "round {round}, the reply to the settle");
-        ensure_eq!(kit.state(id).await?, state, "round {round}, the state of the job");
-    }
-    Ok(())
-}
-
-/// A transaction completes a job whose worker has expired, beside a rescue. The job must be
-/// completed or rescued, and the other one of the two must say so.
-async fn q10_of_a_transaction_and_a_rescue_one_ends_the_lease(kit: &Kit) -> CaseResult {
-    let mut rounds = RepeatedRace::default();
-    while let Some(round) = rounds.next_round()? {
-        let worker = kit.worker().await?;
-        let id = kit.insert_one(kit.spec("job")).await?;
-        let job = kit.claim_one(worker).await?;
-        kit.advance(EXPIRY);
-        let (beginner, rescuer) = (kit.beginner()?, kit.handle());
-        let completes = async move {
-            let mut transaction = beginner.begin().await?;
-            let reply = transaction.complete(job.token, "done", Vec::new()).await?;
-            match &reply {
-                Ok(()) => transaction.commit().await?,
-                Err(_) => transaction.roll_back().await?,
-            }
-            Ok(reply)
-        };
-        let rescues = async move {
-            let mut rescued = 0;
-            // A rescue may skip a locked worker or job.
-            for _ in 0..3 {
-                rescued += rescuer.rescue(10).await?.rescued;
-            }
-            Ok(rescued)
-        };
-        let (reply, rescued) = rounds.run_round(completes, rescues).await?;
-        let state = kit.state(id).await?;
-        match reply {
-            Ok(()) => {
-                ensure_eq!((state, rescued), (JobState::Completed, 0), "round {round}, after a commit");
-                rounds.won(Winner::First);
-            }
-            Err(error) if error.kind() == ErrorKind::LeaseLost => {
-                ensure_eq!((state, rescued), (JobState::Ready, 1), "round {round}, after a rescue");
-                rounds.won(Winner::Second);
-                let taken = kit.claim_one(kit.worker().await?).await?;
-                kit.settle_one(taken.token, crate::conformance::session::complete()).await?;
-            }
-            Err(error) => ensure!(error.is_retryable(), "round {round}: {error}"),
-        }
-    }
     Ok(())
 }
