@@ -3,8 +3,8 @@
 use super::WakeHints;
 
 /// Enqueueing and completing jobs by the driver of an application, in its own transaction. The
-/// statements are the SQL contract (`docs/sql-contract.md` in the repository), which a backend
-/// implements in its schema.
+/// statement that enqueues is the SQL contract (`docs/sql-contract.md` in the repository), which a
+/// backend implements in its schema.
 pub trait SqlContract: Send + Sync {
     /// Returns the statements and the storage that they write.
     fn target(&self) -> SqlTarget;

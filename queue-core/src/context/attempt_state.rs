@@ -1,6 +1,6 @@
 //! What the clones of a context share while the attempt runs.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use super::Progress;
@@ -18,7 +18,7 @@ pub(crate) struct AttemptState {
 struct FollowUps {
     jobs: Vec<JobSpec>,
     /// Only ids that the handler chose can be the same.
-    ids: HashSet<JobId>,
+    ids: BTreeSet<JobId>,
     stage: Stage,
 }
 

@@ -10,16 +10,23 @@ use queue_core::{
     Payload, Queue as _, QueueName, TaskOptions, Worker,
 };
 
+use tokio::sync::Notify;
+
 use crate::tasks::Charge;
 use crate::{PATIENCE, queue, wait_for};
 
 /// All lines of this process, so that a test looks for those about its own job.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    written: Arc<Notify>,
+}
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        let written = self.text.lock().unwrap().write(bytes);
+        self.written.notify_waiters();
+        written
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -40,8 +47,22 @@ impl Log {
     }
 
     fn lines(&self) -> impl Iterator<Item = String> {
-        let all = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let all = String::from_utf8(self.text.lock().unwrap().clone()).unwrap();
         all.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().into_iter()
+    }
+
+    /// Waits for a line.
+    async fn wait_for(&self, is_wanted: impl Fn(&str) -> bool) {
+        let wait = async {
+            loop {
+                let written = self.written.notified();
+                if self.lines().any(|line| is_wanted(&line)) {
+                    return;
+                }
+                written.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap();
     }
 
     /// The lines about a job.
@@ -219,17 +240,10 @@ async fn handler_that_blocks_its_thread_is_reported_and_waited_for() {
     let id = jobs.enqueue_value("block", &()).await.unwrap();
     wait_for(&jobs, id, |job| job.state == JobState::Running).await;
     jobs.cancel(id).await.unwrap();
-    let is_reported = || {
-        log.lines().any(|line| {
-            line.starts_with("WARN") && line.contains(&id.to_string()) && line.contains("blocks its thread")
-        })
-    };
-    let reported = async {
-        while !is_reported() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, reported).await.unwrap();
+    let (level, job) = ("WARN", id.to_string());
+    let is_report =
+        |line: &str| line.starts_with(level) && line.contains(&job) && line.contains("blocks its thread");
+    log.wait_for(is_report).await;
     unblock.send(()).unwrap();
     let job = wait_for(&jobs, id, |job| job.state.is_finished()).await;
     assert_eq!(job.state, JobState::Cancelled);

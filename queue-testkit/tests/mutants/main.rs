@@ -2,7 +2,8 @@
 //! promise must find it.
 //!
 //! The mutants wrap the in-memory backend. Those of Q21 are in the crates of the SQL backends,
-//! because only these have a schema. So are those of Q6 that need transactions of an application. Q18 has no feature to break yet.
+//! because only these have a schema. So are those of Q6 that need transactions of an application.
+//! Q18 has no feature to break yet.
 
 #![expect(
     clippy::unwrap_used,

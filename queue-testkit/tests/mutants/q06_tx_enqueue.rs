@@ -68,7 +68,7 @@ impl Mutation for Afterwards {
                 && (self.0)(*settled)
             {
                 sound.reached();
-                // The job is completed, so nobody learns of an error.
+                // The job is completed already, so the worker gets no error.
                 let _ = insert(sound, now, jobs).await;
             }
         }

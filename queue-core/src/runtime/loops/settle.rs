@@ -68,12 +68,11 @@ impl SettleLoop<'_> {
 
     /// Settles a batch, however long the outage is. Repeating is safe, because a token that settled
     /// already is `Done` again.
-    async fn settle(&mut self, batch: Vec<PendingSettlement>) {
+    async fn settle(&mut self, mut batch: Vec<PendingSettlement>) {
         let id = self.backend.membership.id().unwrap_or_else(WorkerId::generate);
         // A settlement may have to wait for the transaction that completes its job. The others must
         // not wait with it.
-        let (apart, batch): (Vec<_>, Vec<_>) =
-            batch.into_iter().partition(|pending| pending.may_be_completed);
+        let apart = batch.extract_if(.., |pending| pending.may_be_completed).collect();
         let mut work: VecDeque<_> = [batch, apart].into_iter().filter(|batch| !batch.is_empty()).collect();
         while let Some(batch) = work.pop_front() {
             let settlements = batch.iter().map(|pending| pending.settlement.clone()).collect();

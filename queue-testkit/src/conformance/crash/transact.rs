@@ -32,8 +32,8 @@ pub(crate) struct Orders {
     pub(crate) now: Micros,
     /// The number of transactions.
     pub(crate) transactions: u32,
-    /// Each transaction completes a job, of which there must be enough, with a follow-up. It enqueues
-    /// nothing else.
+    /// Each transaction completes a job, of which there must be enough, with a follow-up, and
+    /// enqueues nothing else.
     pub(crate) completes: bool,
     /// Part of the unique keys, so that they differ from those of other children.
     pub(crate) number: u32,

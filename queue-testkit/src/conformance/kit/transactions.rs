@@ -150,8 +150,8 @@ impl Transaction {
         let reply = self.open()?.complete(context.complete(result)).await;
         match &reply {
             Ok(()) => self.asked.push((number, Answered::Settled(vec![Ok(SettleAnswer::Done)]))),
-            // A transaction that completes a job again is told that the lease is lost, while a
-            // settle that is repeated succeeds. So it is no settle to the check.
+            // The check expects a repeated settle to succeed. In a transaction it fails with
+            // `LeaseLost`, so it is recorded as refused.
             Err(_) => self.refuse(number),
         }
         Ok(reply)

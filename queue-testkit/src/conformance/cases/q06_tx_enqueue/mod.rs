@@ -1,5 +1,5 @@
-//! Q6: a job that is enqueued in a transaction of the application, or that follows a job, is visible
-//! exactly from the commit on.
+//! Q6: a job that is enqueued in a transaction of the application, or that follows a job, is
+//! visible exactly from the commit on.
 
 mod completions;
 mod fast;

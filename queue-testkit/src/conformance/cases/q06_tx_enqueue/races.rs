@@ -6,6 +6,7 @@ use queue_core::{Insertion, JobId, Unique};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
+use crate::conformance::kit::faults::retry_until_ok;
 use crate::conformance::kit::transactions::Transaction;
 use crate::conformance::race::race;
 
@@ -24,12 +25,8 @@ async fn q06_an_insert_waits_for_the_transaction_that_has_its_key(kit: &Kit) -> 
         let holder = transaction.enqueue(vec![kit.job("job")?.unique(Unique::key(&*key))]).await??.remove(0);
         let (handle, spec) = (kit.handle(), kit.spec("job").unique(&*key));
         let insert = tokio::spawn(async move {
-            loop {
-                match handle.try_insert(vec![spec.clone()]).await? {
-                    Ok(replies) => return Ok::<_, anyhow::Error>(replies[0]),
-                    Err(error) => ensure!(error.is_retryable(), "the insert failed: {error}"),
-                }
-            }
+            retry_until_ok("the insert", || async { Ok(handle.try_insert(vec![spec.clone()]).await??[0]) })
+                .await
         });
         tokio::task::yield_now().await;
         let is_committed = round % 2 == 0;

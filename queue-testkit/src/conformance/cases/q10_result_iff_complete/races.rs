@@ -13,6 +13,7 @@ use super::watches::may_have_ended;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
+use crate::conformance::kit::faults::retry_until_ok;
 use crate::conformance::race::{RepeatedRace, Winner, race};
 use crate::conformance::session::{EXPIRY, complete, complete_with, release, retry};
 use crate::conformance::wakes::announced_by;
@@ -140,13 +141,11 @@ async fn q10_a_settle_waits_for_the_transaction_that_completes_its_job(kit: &Kit
         transaction.complete(job.token, "done", Vec::new()).await??;
         let handle = kit.handle();
         let settle = tokio::spawn(async move {
-            loop {
-                let reply = handle.try_settle(vec![(job.token, retry("unknown", 1000))]).await?;
-                match reply.and_then(|mut answers| answers.remove(0)) {
-                    Ok(settled) => return Ok::<_, anyhow::Error>(settled),
-                    Err(error) => ensure!(error.is_retryable(), "the settle failed: {error}"),
-                }
-            }
+            let verdict = || retry("unknown", 1000);
+            retry_until_ok("the settle", || async {
+                Ok(handle.try_settle(vec![(job.token, verdict())]).await??.remove(0)?)
+            })
+            .await
         });
         tokio::task::yield_now().await;
         let is_committed = round % 2 == 0;
