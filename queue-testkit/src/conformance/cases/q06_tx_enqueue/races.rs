@@ -43,12 +43,13 @@ async fn q06_an_insert_waits_for_the_transaction_that_has_its_key(kit: &Kit) -> 
     Ok(())
 }
 
-/// Eight transactions enqueue jobs of one key at the same time, and commit. One job must be stored.
+/// Sixteen transactions enqueue jobs of one key at the same time, and commit. One job must be
+/// stored.
 async fn q06_of_transactions_with_one_key_one_stores_the_job(kit: &Kit) -> CaseResult {
     for round in 0..4 {
         let key = format!("round {round}");
         let mut tasks = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..16 {
             let job = kit.job("job")?.unique(Unique::key(&*key));
             let beginner = kit.beginner()?;
             tasks.push(async move {
