@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 #[cfg(not(feature = "runtime"))]
 use crate::JobSpec;
-use crate::backend::{self, CancelReply, CancelRequest, Inspect, Manage};
+use crate::backend::{self, CancelReply, CancelRequest, Inspect, Manage, RetryReply, RetryRequest};
 #[cfg(feature = "runtime")]
 use crate::parked::ParkedClaims;
 use crate::poison::ignore_poison;
@@ -213,6 +213,41 @@ impl JobQueue {
     /// If the future is dropped, the job was cancelled, or not.
     pub async fn cancel(&self, id: JobId) -> Result<CancelReply> {
         enqueuer::cancel(&*self.shared.backend, id, CancelRequest::signal_running).await
+    }
+
+    /// Makes a finished job ready again: the same job, with the same id and payload, now. It has
+    /// as many retries as at first; its attempts go on counting, and the errors of earlier ones
+    /// remain. The result of a completed job is removed. A job that is not finished is not changed.
+    ///
+    /// A job takes its [unique key](crate::Unique) again. If another job holds it by now, the reply
+    /// is [`KeyHeld`](RetryReply::KeyHeld) with that job, and nothing is changed.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use queue_core::{EnqueuerExt, JobQueue, MemoryBackend, RetryReply};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// # let jobs = JobQueue::new(Arc::new(MemoryBackend::new()));
+    /// let id = jobs.enqueue_value("send-email", "ada").await?;
+    /// jobs.cancel(id).await?;
+    /// assert_eq!(jobs.retry(id).await?, RetryReply::Retried);
+    /// # Ok::<(), queue_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`Busy`](ErrorKind::Busy) and [`Unavailable`](ErrorKind::Unavailable): try again.
+    /// [`UnknownOutcome`](ErrorKind::UnknownOutcome): the job may be ready again already. A
+    /// repeated retry then replies [`Unfinished`](RetryReply::Unfinished), unless the job has
+    /// ended again.
+    /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not implement [`Manage`].
+    ///
+    /// # Cancellation
+    /// If the future is dropped, the job is ready again, or not.
+    pub async fn retry(&self, id: JobId) -> Result<RetryReply> {
+        let replies = self.manage()?.retry(RetryRequest::new(vec![id])).await?;
+        replies.first().copied().ok_or_else(|| {
+            let message = "the backend returned no result for it";
+            Error::new(ErrorKind::Corrupt, format!("retry job {id}"), message)
+        })
     }
 
     /// Checks a batch, and fills in the options that its jobs do not set. Nothing is stored.

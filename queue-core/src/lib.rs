@@ -56,7 +56,7 @@ mod unique;
 mod waiters;
 
 pub use attributes::Attributes;
-pub use backend::{Backend, CancelReply, JobEnd, JobRecord};
+pub use backend::{Backend, CancelReply, JobEnd, JobRecord, RetryReply};
 pub use capture::ResultCapture;
 pub use context::{Complete, JobContext, Progress};
 pub use enqueue::{Enqueue, EnqueueFuture, IntoJob, JobHandle};

@@ -9,8 +9,8 @@ use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest,
     ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, SqlContract, SqlTarget, Stored, WakeHints,
-    WakeHub, WakeReceiver, Watch,
+    RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled, SqlContract, SqlTarget,
+    Stored, WakeHints, WakeHub, WakeReceiver, Watch,
 };
 use queue_core::{Backend, JobId, QueueName, Result, WorkerId};
 
@@ -24,7 +24,8 @@ use crate::positions::Positions;
 use crate::tls::Tls;
 use crate::wake::{ListenerConfig, LocalWaker, listen, notify, poll};
 use crate::{
-    audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, server, settle, tx, watch, worker,
+    audit, cancel, claim, inspect, maintain, migrate, pause, ready_queues, retry, server, settle, tx, watch,
+    worker,
 };
 
 /// Jobs in a PostgreSQL database, which any number of processes and machines may share.
@@ -233,6 +234,10 @@ impl Backend for PostgresBackend {
 
 #[async_trait]
 impl Manage for PostgresBackend {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        self.run(|core| async move { retry::retry(&core, &request).await }).await
+    }
+
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         let queue = queue.clone();
         self.run(|core| async move { pause::pause(&core, &queue).await }).await

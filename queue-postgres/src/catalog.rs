@@ -71,6 +71,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("insert_unique_jobs", INSERT, ENQUEUER),
     function("known_jobs", "uuid[], text[]", Callers::Roles(&[Rights::Enqueuer, Rights::Worker])),
     function("cancel", "timestamptz, uuid[], boolean", Callers::Roles(&[Rights::Enqueuer, Rights::Operator])),
+    function("retry", "timestamptz, uuid[]", OPERATOR),
     function("watch", "uuid[]", ENQUEUER),
     function("register", "timestamptz, uuid, text, interval", WORKER),
     function("heartbeat", "timestamptz, uuid, uuid[], uuid[], text[], text[]", WORKER),

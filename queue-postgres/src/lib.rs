@@ -31,6 +31,7 @@ mod pause;
 mod positions;
 mod prune;
 mod ready_queues;
+mod retry;
 mod rights;
 mod row;
 mod schema_name;

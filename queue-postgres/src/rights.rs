@@ -24,7 +24,7 @@ pub enum Rights {
     Enqueuer,
     /// Shows jobs to operators, with their payloads, results and errors. It changes nothing.
     Reader,
-    /// Operates queues: it pauses and resumes them and cancels jobs. It reads nothing.
+    /// Operates queues: it pauses and resumes them, and cancels and retries jobs. It reads nothing.
     Operator,
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct Statements {
     pub(crate) settle_mixed: Statement,
     pub(crate) settle_and_insert: Statement,
     pub(crate) cancel: Statement,
+    pub(crate) retry: Statement,
     pub(crate) watch: Statement,
     pub(crate) register: Statement,
     pub(crate) heartbeat: Statement,
@@ -130,6 +131,7 @@ impl Statements {
                 include_str!("sql/cancel.sql"),
                 &[Type::TIMESTAMPTZ, Type::UUID_ARRAY, Type::BOOL],
             ),
+            retry: writes(include_str!("sql/retry.sql"), &[Type::TIMESTAMPTZ, Type::UUID_ARRAY]),
             watch: writes(include_str!("sql/watch.sql"), &[Type::UUID_ARRAY]),
             register: writes(
                 include_str!("sql/register.sql"),

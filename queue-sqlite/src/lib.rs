@@ -36,9 +36,9 @@ mod insert;
 mod inspect;
 mod lists;
 mod maintain;
+mod manage;
 mod migrate;
 mod names;
-mod pause;
 #[cfg(test)]
 mod plans;
 mod promote;
@@ -46,6 +46,7 @@ mod prune;
 mod reader;
 mod ready_queues;
 mod rescue;
+mod retry;
 mod row;
 mod row_cache;
 mod settle;

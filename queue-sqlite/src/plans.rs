@@ -111,6 +111,27 @@ const PLANS: &[(&str, &[&str])] = &[
         include_str!("sql/prune_attempt_errors.sql"),
         &["SEARCH queue_attempt_errors USING PRIMARY KEY (seq=?)"],
     ),
+    (
+        include_str!("sql/retry_read.sql"),
+        &[
+            "SEARCH j USING INDEX sqlite_autoindex_queue_jobs_1 (id=?)",
+            "SEARCH l USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+            "SEARCH o USING INTEGER PRIMARY KEY (rowid=?) LEFT-JOIN",
+        ],
+    ),
+    (
+        include_str!("sql/retry_move.sql"),
+        &[
+            "SCAN a VIRTUAL TABLE INDEX 1:",
+            "SEARCH o USING INTEGER PRIMARY KEY (rowid=?)",
+            "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)",
+        ],
+    ),
+    (include_str!("sql/outcomes_delete.sql"), &["SEARCH queue_outcomes USING INTEGER PRIMARY KEY (rowid=?)"]),
+    (
+        include_str!("sql/unique_key_hold_again.sql"),
+        &["SEARCH queue_unique_keys USING PRIMARY KEY (kind=? AND key=?)"],
+    ),
     (include_str!("sql/waiting.sql"), &["SEARCH queue_live USING INDEX queue_live_waiting (queue=?)"]),
     (
         include_str!("sql/prune_find.sql"),

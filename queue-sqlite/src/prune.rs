@@ -14,7 +14,7 @@ use crate::writer::session::Session;
 use crate::{row, state, unwritable};
 
 const FIND: &str = include_str!("sql/prune_find.sql");
-const OUTCOMES: &str = include_str!("sql/prune_outcomes.sql");
+pub(crate) const OUTCOMES_DELETE: &str = include_str!("sql/outcomes_delete.sql");
 const ERRORS: &str = include_str!("sql/prune_attempt_errors.sql");
 const JOBS: &str = include_str!("sql/prune_jobs.sql");
 const REMOVABLE_WORKERS: &str = include_str!("sql/workers_gone.sql");
@@ -135,7 +135,7 @@ pub(crate) fn remove(session: &mut Session, now: Timestamp, jobs: &[i64]) -> Out
 fn remove_together(session: &mut Session, jobs: &[i64]) -> Outcome<usize> {
     let connection = &session.connection;
     let jobs = array(jobs.iter().copied());
-    connection.prepare_cached(OUTCOMES)?.execute([&jobs])?;
+    connection.prepare_cached(OUTCOMES_DELETE)?.execute([&jobs])?;
     connection.prepare_cached(ERRORS)?.execute([&jobs])?;
     Ok(connection.prepare_cached(JOBS)?.execute([&jobs])?)
 }

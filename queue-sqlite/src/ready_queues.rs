@@ -4,7 +4,7 @@ use queue_core::backend::{ReadyQueuesReply, ReadyQueuesRequest, WakeHints};
 use rusqlite::Connection;
 
 use crate::error::Outcome;
-use crate::pause::is_paused;
+use crate::manage::is_paused;
 use crate::promote::next_due;
 use crate::writer::command::Request;
 use crate::writer::session::{Session, time};

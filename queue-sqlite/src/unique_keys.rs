@@ -8,6 +8,7 @@ use crate::lists::array;
 use crate::row;
 
 const HOLD: &str = include_str!("sql/unique_key_hold.sql");
+const HOLD_AGAIN: &str = include_str!("sql/unique_key_hold_again.sql");
 const HOLDER: &str = include_str!("sql/unique_key_holder.sql");
 const KEEP: &str = include_str!("sql/unique_key_keep.sql");
 const RELEASE: &str = include_str!("sql/unique_key_release.sql");
@@ -25,7 +26,34 @@ pub(crate) fn hold(
     now: Timestamp,
 ) -> Outcome<Option<JobId>> {
     let Some(key) = job.unique.as_ref().map(queue_core::UniqueKey::as_str) else { return Ok(None) };
-    let parameters = params![kind, key, job.id.to_bytes(), now.as_micros()];
+    hold_key(connection, kind, key, job.id, now)
+}
+
+/// Gives its unique key to a job that was finished, and may have kept the key. Returns another job
+/// that holds the key already.
+pub(crate) fn hold_again(
+    connection: &Connection,
+    kind: i64,
+    key: &str,
+    job: JobId,
+    now: Timestamp,
+) -> Outcome<Option<JobId>> {
+    let holder = hold_key(connection, kind, key, job, now)?;
+    if holder != Some(job) {
+        return Ok(holder);
+    }
+    connection.prepare_cached(HOLD_AGAIN)?.execute(params![kind, key])?;
+    Ok(None)
+}
+
+fn hold_key(
+    connection: &Connection,
+    kind: i64,
+    key: &str,
+    job: JobId,
+    now: Timestamp,
+) -> Outcome<Option<JobId>> {
+    let parameters = params![kind, key, job.to_bytes(), now.as_micros()];
     if connection.prepare_cached(HOLD)?.execute(parameters)? == 1 {
         return Ok(None);
     }

@@ -13,7 +13,7 @@
 //! | `thread`, `writer`, `reader` | threads, so that async tasks do not block and waiting requests share a commit |
 //! | `insert`, `claim`, `settle`, `cancel`, `worker`, `maintain` | the operations |
 //! | `promote`, `rescue`, `prune` | the parts of upkeep |
-//! | `inspect`, `pause`, `audit` | the extensions |
+//! | `inspect`, `retry`, `pause`, `audit` | the extensions |
 //! | `error` | the meaning of redb's errors to the caller |
 //!
 //! Jobs outlive the process. Only one process at a time can use the file.
@@ -31,6 +31,7 @@ mod promote;
 mod prune;
 mod reader;
 mod rescue;
+mod retry;
 mod rows;
 mod settle;
 mod store;
@@ -49,7 +50,7 @@ use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord,
     LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, RegisterRequest,
-    RetireRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
+    RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled, Stored, WakeHub, WakeReceiver,
 };
 use queue_core::{JobId, QueueName, Result};
 use redb::{Database, DatabaseError};
@@ -166,6 +167,10 @@ impl Inspect for RedbBackend {
 
 #[async_trait]
 impl Manage for RedbBackend {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        self.writer.write(move |tables| retry::retry(tables, &request)).await
+    }
+
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         let queue = queue.clone();
         self.writer.write(move |tables| pause::pause(tables, &queue)).await

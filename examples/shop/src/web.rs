@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use queue::backend::ListRequest;
-use queue::{CancelReply, Enqueue, JobId, JobQueue, JobRecord, JobState};
+use queue::{CancelReply, Enqueue, JobId, JobQueue, JobRecord, JobState, RetryReply};
 use queue_sqlx::Tx as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::error::Elapsed;
@@ -25,6 +25,7 @@ pub fn router(shop: Shop) -> Router {
         .route("/jobs/{id}", get(job))
         .route("/admin/jobs/failed", get(failed))
         .route("/admin/jobs/{id}/cancel", post(cancel))
+        .route("/admin/jobs/{id}/retry", post(retry))
         .with_state(shop)
 }
 
@@ -88,6 +89,11 @@ async fn failed(State(shop): State<Shop>) -> Answer<Json<Vec<JobRecord>>> {
 /// A running job is signalled to stop, on whatever machine it runs.
 async fn cancel(State(shop): State<Shop>, Path(id): Path<JobId>) -> Answer<Json<CancelReply>> {
     Ok(Json(shop.jobs.cancel(id).await?))
+}
+
+/// The same job with the same id, and as many retries as at first.
+async fn retry(State(shop): State<Shop>, Path(id): Path<JobId>) -> Answer<Json<RetryReply>> {
+    Ok(Json(shop.jobs.retry(id).await?))
 }
 
 type Answer<T> = Result<T, Failed>;

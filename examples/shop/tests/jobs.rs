@@ -106,7 +106,7 @@ async fn an_unknown_customer_is_seen_among_the_failed() {
 }
 
 #[tokio::test]
-async fn a_waiting_job_is_cancelled() {
+async fn a_waiting_job_is_cancelled_and_retried() {
     let database = database::create().await;
     let shop = Shop::open(&database.url).await.unwrap();
     let (status, user) = post::<i64>(&shop, "/signup", r#"{"email": "ada@example.com"}"#).await;
@@ -115,4 +115,7 @@ async fn a_waiting_job_is_cancelled() {
     let path = format!("/admin/jobs/{}/cancel", jobs[0].job.id);
     let (status, reply) = post::<String>(&shop, &path, "").await;
     assert_eq!((status, reply.as_str()), (StatusCode::OK, "cancelled"));
+    let path = format!("/admin/jobs/{}/retry", jobs[0].job.id);
+    let (status, reply) = post::<String>(&shop, &path, "").await;
+    assert_eq!((status, reply.as_str()), (StatusCode::OK, "retried"));
 }

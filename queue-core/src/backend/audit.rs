@@ -97,7 +97,7 @@ pub struct LiveRow {
     pub run_at: Timestamp,
     /// The number of attempts charged so far.
     pub attempt: u32,
-    /// The maximum number of retries.
+    /// The maximum number of retries, which a retry by hand has raised.
     pub max_retries: u16,
     /// The claim that holds it, while running.
     pub claim: Option<ClaimId>,
@@ -197,7 +197,7 @@ pub struct OutcomeRow {
     pub finished_at: Timestamp,
     /// The number of attempts charged.
     pub attempt: u32,
-    /// The maximum number of retries.
+    /// The maximum number of retries, with or without those that retries by hand have added.
     pub max_retries: u16,
     /// The claim whose settle finished it. `None` if a rescue or a cancel finished it.
     pub claim: Option<ClaimId>,

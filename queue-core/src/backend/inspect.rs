@@ -107,7 +107,8 @@ pub struct JobRecord {
     pub state: JobState,
     /// When an unfinished job may run. It has no meaning for a finished job.
     pub run_at: Timestamp,
-    /// The number of attempts charged so far.
+    /// The number of attempts charged so far. It may be more than the job's retries allow,
+    /// because a [retry by hand](super::Manage::retry) does not reset it.
     pub attempt: u32,
     /// The progress that its running handler reported last.
     pub progress: Option<Progress>,

@@ -1,8 +1,9 @@
 //! Commands of operators.
 
 use async_trait::async_trait;
+use serde::Serialize;
 
-use crate::{QueueName, Result};
+use crate::{JobId, JobState, QueueName, Result, Timestamp};
 
 /// Commands of operators. They apply to all processes that share the storage.
 ///
@@ -10,6 +11,26 @@ use crate::{QueueName, Result};
 /// due, and are settled, cancelled and rescued.
 #[async_trait]
 pub trait Manage: Send + Sync {
+    /// Makes finished jobs ready again, and returns one reply per job, in the order of the request.
+    ///
+    /// # To be correct
+    /// - Each job changes completely or not at all. It is ready, its `run_at` is the time of the
+    ///   request, and it has no lease, result, end or pending cancel. It can be claimed as any
+    ///   ready job, and never by the claim that ended it.
+    /// - Attempts go on counting, and the errors of earlier attempts remain. The number of retries
+    ///   until the job is dead again is the one stored with the job: while it is unfinished, its
+    ///   [maximum](super::LiveRow::max_retries) is [`retries_from`] that number and its attempts.
+    /// - A job with a unique key takes the key again in the same transaction. If another job holds
+    ///   it, nothing is changed and the reply names that job. A key that the job itself still
+    ///   holds, because a completed job keeps its key for some time, is its own.
+    /// - A settle, a cancel, a prune and another retry of the same job happen before or after it.
+    /// - Subscribers are woken after the commit, as after an insert.
+    ///
+    /// # Errors
+    /// After [`UnknownOutcome`](crate::ErrorKind::UnknownOutcome), jobs may or may not be ready
+    /// again. If the request is repeated, a job that ended in the meantime runs once more.
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>>;
+
     /// Pauses a queue, even if it has no jobs. Pausing a paused queue changes nothing.
     ///
     /// # To be correct
@@ -31,4 +52,53 @@ pub trait Manage: Send + Sync {
 
     /// Returns the paused queues in the order of their names.
     async fn paused(&self) -> Result<Vec<QueueName>>;
+}
+
+/// A request to make finished jobs ready again.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RetryRequest {
+    /// The time of the request; `None` means the backend's clock.
+    pub now: Option<Timestamp>,
+    /// The jobs, each at most once.
+    pub jobs: Vec<JobId>,
+}
+
+impl RetryRequest {
+    /// Retries these jobs.
+    #[must_use]
+    pub const fn new(jobs: Vec<JobId>) -> Self {
+        Self { now: None, jobs }
+    }
+
+    /// Sets the time of the request.
+    #[must_use]
+    pub const fn at(mut self, now: Timestamp) -> Self {
+        self.now = Some(now);
+        self
+    }
+}
+
+/// The reply to the retry of one job. As JSON it is `"retried"`, `{"unfinished":"running"}`,
+/// `{"key_held":"01J…"}` or `"not_found"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum RetryReply {
+    /// The job was finished and is ready again.
+    Retried,
+    /// The job is not finished, and was not changed.
+    Unfinished(JobState),
+    /// This job holds the unique key, so the finished one was not changed.
+    KeyHeld(JobId),
+    /// The job does not exist.
+    NotFound,
+}
+
+/// Returns the maximum number of retries of a job that is made ready again after this number of
+/// attempts: `max_retries` more than it had, at most [`u16::MAX`]. (One attempt more is always
+/// possible.)
+#[must_use]
+pub fn retries_from(attempt: u32, max_retries: u16) -> u16 {
+    u16::try_from(attempt).unwrap_or(u16::MAX).saturating_add(max_retries)
 }

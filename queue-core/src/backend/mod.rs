@@ -93,7 +93,7 @@ pub use hint::{Hint, WakeHints};
 pub use insert::{InsertReply, InsertRequest};
 pub use inspect::{AttemptError, Inspect, JobRecord, ListRequest, NextReady};
 pub use maintain::{MaintainReply, MaintainRequest, Prune};
-pub use manage::Manage;
+pub use manage::{Manage, RetryReply, RetryRequest, retries_from};
 pub use migration::{Migration, SchemaVersion, missing_migrations};
 pub use process::OwnProcess;
 pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};

@@ -29,7 +29,7 @@ fn live_row(spec: &JobSpec, live: &Live) -> LiveRow {
         state: live.state(),
         run_at: live.run_at,
         attempt: live.attempt,
-        max_retries: spec.max_retries,
+        max_retries: live.max_retries,
         claim: lease.map(|lease| lease.claim),
         worker: lease.map(|lease| lease.worker),
         deadline: lease.map(|lease| lease.deadline),

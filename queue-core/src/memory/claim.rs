@@ -115,8 +115,7 @@ impl Store {
 
     /// Returns whether the next attempt is the last permitted one.
     fn is_before_last_attempt(&self, id: JobId) -> bool {
-        let row = self.jobs.get(&id).zip(self.live.get(&id));
-        row.is_some_and(|(job, live)| live.attempt + 1 >= job.spec.max_attempts())
+        self.live.get(&id).is_some_and(|live| live.attempt >= u32::from(live.max_retries))
     }
 
     fn claimed(&self, id: JobId) -> Option<ClaimedJob> {
@@ -132,5 +131,6 @@ impl Store {
 }
 
 fn claimed_job(spec: &JobSpec, live: &Live, lease: &Lease) -> ClaimedJob {
-    ClaimedJob::new(lease.claim, live.attempt, live.run_at, spec.clone())
+    let job = spec.clone().max_retries(live.max_retries);
+    ClaimedJob::new(lease.claim, live.attempt, live.run_at, job)
 }

@@ -72,6 +72,10 @@ impl Index {
         self.finished.entry(state).or_default().insert(position);
     }
 
+    pub(super) fn remove_finished(&mut self, state: JobState, position: Position) {
+        remove(&mut self.finished, &state, |jobs| jobs.remove(&position), BTreeSet::is_empty);
+    }
+
     /// Returns the jobs that a worker holds.
     pub(super) fn held_by(&self, worker: WorkerId) -> impl Iterator<Item = JobId> {
         self.held.get(&worker).into_iter().flatten().copied()

@@ -63,7 +63,8 @@ impl Store {
         let id = spec.id;
         let run_at = *spec.run_at.get_or_insert(now);
         let state = if run_at <= now { LiveState::Ready } else { LiveState::Scheduled };
+        let live = Live::new(state, run_at, spec.max_retries);
         self.jobs.insert(id, Job { spec, created_at: now });
-        self.insert_live(id, Live { state, run_at, attempt: 0, cancel_wanted: false, is_watched: false });
+        self.insert_live(id, live);
     }
 }

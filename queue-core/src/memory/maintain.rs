@@ -128,9 +128,7 @@ impl Store {
     }
 
     fn remove_finished(&mut self, state: JobState, position: (Timestamp, JobId)) {
-        if let Some(positions) = self.index.finished.get_mut(&state) {
-            positions.remove(&position);
-        }
+        self.index.remove_finished(state, position);
         let id = position.1;
         self.outcomes.remove(&id);
         self.attempt_errors.remove(&id);

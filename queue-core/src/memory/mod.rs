@@ -9,6 +9,7 @@ mod insert;
 mod inspect;
 mod live;
 mod maintain;
+mod retry;
 mod settle;
 mod store;
 mod worker;
@@ -22,8 +23,8 @@ use crate::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
     LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeHub,
-    WakeReceiver, Watch,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
+    Stored, WakeHub, WakeReceiver, Watch,
 };
 use crate::poison::ignore_poison;
 use crate::{JobId, QueueName, Result, Timestamp};
@@ -141,6 +142,11 @@ impl Backend for MemoryBackend {
 
 #[async_trait]
 impl Manage for MemoryBackend {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        Ok(self.transaction(|store| store.retry_finished(now, &request)))
+    }
+
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         self.lock().paused.insert(queue.clone());
         Ok(())

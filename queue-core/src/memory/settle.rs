@@ -92,7 +92,6 @@ impl Store {
 
     /// Returns whether the current attempt is the last permitted one.
     pub(super) fn has_used_all_attempts(&self, id: JobId) -> bool {
-        let row = self.jobs.get(&id).zip(self.live.get(&id));
-        row.is_some_and(|(job, live)| live.attempt >= job.spec.max_attempts())
+        self.live.get(&id).is_some_and(|live| live.attempt > u32::from(live.max_retries))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use queue_core::testing::FakeQueue;
 use queue_core::{
     CancelReply, Enqueuer, EnqueuerExt, HandlerResult, JobContext, JobQueue, Kind, NewJob, Payload, Queue,
-    Result, ResultTask, TaskDefinition, TaskOptions, Timestamp,
+    Result, ResultTask, RetryReply, TaskDefinition, TaskOptions, Timestamp,
 };
 
 use crate::at_each_poll;
@@ -125,6 +125,19 @@ async fn dropped_dequeue_can_be_repeated() {
     let job = queue.enqueue(jobs(1).remove(0)).await.unwrap();
     let last = at_each_poll(async || queue.cancel(job.id()).await, async |_| {}).await.unwrap();
     assert_eq!(last, CancelReply::Finished(queue_core::JobState::Cancelled));
+}
+
+#[tokio::test]
+async fn dropped_retry_is_made_or_not() {
+    let queue = queue(&YieldingBackend::default());
+    let job = queue.enqueue(jobs(1).remove(0)).await.unwrap();
+    queue.cancel(job.id()).await.unwrap();
+    let cancel = async |_| {
+        // Ready again and cancelled anew, or still cancelled.
+        queue.cancel(job.id()).await.unwrap();
+    };
+    let last = at_each_poll(async || queue.retry(job.id()).await, cancel).await.unwrap();
+    assert_eq!(last, RetryReply::Retried);
 }
 
 #[tokio::test]

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelReply, CancelRequest, Extensions, InsertReply, InsertRequest, JobEnd, Watch, Wrapper,
+    CancelReply, CancelRequest, Extensions, InsertReply, InsertRequest, JobEnd, Manage, RetryReply,
+    RetryRequest, Watch, Wrapper,
 };
-use queue_core::{Backend, JobId, MemoryBackend, Result};
+use queue_core::{Backend, JobId, MemoryBackend, QueueName, Result};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct YieldingBackend(pub(crate) MemoryBackend);
@@ -43,6 +44,7 @@ impl Wrapper for YieldingBackend {
     fn extensions(&self) -> Extensions<'_> {
         let mut extensions = self.0.extensions();
         extensions.watch = Some(self);
+        extensions.manage = Some(self);
         extensions
     }
 }
@@ -51,5 +53,24 @@ impl Wrapper for YieldingBackend {
 impl Watch for YieldingBackend {
     async fn watch(&self, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
         self.yield_around(self.0.watch(jobs)).await
+    }
+}
+
+#[async_trait]
+impl Manage for YieldingBackend {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        self.yield_around(self.0.retry(request)).await
+    }
+
+    async fn pause(&self, queue: &QueueName) -> Result<()> {
+        self.yield_around(self.0.pause(queue)).await
+    }
+
+    async fn resume(&self, queue: &QueueName) -> Result<()> {
+        self.yield_around(self.0.resume(queue)).await
+    }
+
+    async fn paused(&self) -> Result<Vec<QueueName>> {
+        self.yield_around(self.0.paused()).await
     }
 }

@@ -16,6 +16,7 @@ mod enqueueing;
 mod excused;
 mod migrating;
 mod mutation;
+mod retrying;
 mod settling;
 mod subject;
 #[path = "../subject/sweeper.rs"]

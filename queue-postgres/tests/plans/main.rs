@@ -37,6 +37,10 @@ const CALLS: &[(&str, &str)] = &[
         "cancel of jobs with keys",
         "SELECT * FROM {s}.cancel(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'unique'), false)",
     ),
+    (
+        "retry of jobs with keys",
+        "SELECT * FROM {s}.retry(NULL, ARRAY(SELECT id FROM {s}.jobs WHERE queue = 'unique'))",
+    ),
     ("known", "SELECT * FROM {s}.known_jobs({some}, {of:100:'{}'::text})"),
     (
         "claim from the head",
@@ -105,6 +109,7 @@ const CALLS: &[(&str, &str)] = &[
     ("watch", "SELECT * FROM {s}.watch({some})"),
     ("cancel", "SELECT * FROM {s}.cancel(NULL, {some}, true)"),
     ("watch of jobs that ended", "SELECT * FROM {s}.watch({some})"),
+    ("retry", "SELECT * FROM {s}.retry(NULL, {some})"),
     ("wanted cancels", "SELECT {s}.wanted_cancels({some})"),
     (
         "heartbeat",

@@ -1,6 +1,6 @@
 //! Each role does its own work.
 
-use queue_core::backend::{CancelReply, CancelRequest, Inspect, ListRequest};
+use queue_core::backend::{CancelReply, CancelRequest, Inspect, ListRequest, RetryReply, RetryRequest};
 use queue_core::{
     Enqueuer, EnqueuerExt, ErrorKind, HandlerResult, JobContext, JobEnd, JobId, JobQueue, JobState, Kind,
     NewJob, Payload, QueueName, TaskDefinition, Worker,
@@ -37,7 +37,7 @@ const OF_ENQUEUERS: &[&str] =
     &["cancel", "enqueue", "enqueue_jobs", "insert_jobs", "insert_unique_jobs", "known_jobs", "watch"];
 
 /// Functions that only operators call.
-const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "resume"];
+const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "resume", "retry"];
 
 /// Functions that all roles may call, because they read no job.
 const OF_ALL: &[&str] = &["id", "storage_id", "ulid"];
@@ -185,7 +185,7 @@ async fn reader_sees_jobs_and_changes_none() {
 }
 
 #[tokio::test]
-async fn operator_role_pauses_and_cancels_and_nothing_else() {
+async fn operator_role_pauses_cancels_and_retries_and_nothing_else() {
     let schema = TestSchema::new("rights_operator").await;
     let role = Role::with(&schema, Rights::Operator).await;
     let owner = JobQueue::new(schema.open(driver()).await.unwrap());
@@ -199,6 +199,8 @@ async fn operator_role_pauses_and_cancels_and_nothing_else() {
     assert_eq!(manage.paused().await.unwrap(), []);
     let cancel = CancelRequest::new(vec![id]).signal_running();
     assert_eq!(backend.cancel(cancel).await.unwrap(), [CancelReply::Cancelled]);
+    let retried = manage.retry(RetryRequest::new(vec![id])).await.unwrap();
+    assert_eq!(retried, [RetryReply::Retried]);
 
     works_nothing(&*backend).await;
     lists_no_jobs(&*backend).await;

@@ -63,6 +63,7 @@ async fn functions_ignore_the_callers_search_path() {
         "SELECT * FROM {s}.settle(NULL, '{{c}}', '{{c}}', '{NULL}', NULL, NULL, NULL, NULL)",
         "SELECT * FROM {s}.settle(NULL, '{{c}}', '{{c}}', '{NULL}', '{retry}', '{1 s}', '{failed}', '{1 s}')",
         "SELECT * FROM {s}.cancel(NULL, '{{c}}', true)",
+        "SELECT * FROM {s}.retry(NULL, '{{c}}')",
         "SELECT {s}.wanted_cancels('{{c}}')",
         "SELECT * FROM {s}.maintain(NULL, NULL, 10, 10, 10, 10, '{c}', '0', '0', '0', '0', '{}')",
         "SELECT {s}.retire('{w}')",

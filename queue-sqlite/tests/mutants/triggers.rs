@@ -48,6 +48,35 @@ mutants! {
             UPDATE mutant_reached SET times = times + 1;
         END"
     ),
+    Q8 counts_the_attempts_of_a_retried_job_anew => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live WHEN new.attempt > 0 BEGIN
+            UPDATE queue_live SET attempt = 0 WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q8 grants_no_further_retries => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER INSERT ON queue_live
+        WHEN new.max_retries <> (SELECT max_retries FROM queue_jobs j WHERE j.seq = new.seq) BEGIN
+            UPDATE queue_live SET max_retries = (SELECT max_retries FROM queue_jobs j WHERE j.seq = new.seq)
+            WHERE seq = new.seq;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q8 leaves_the_end_of_a_retried_job => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER DELETE ON queue_outcomes
+        WHEN EXISTS (SELECT 1 FROM queue_live l WHERE l.seq = old.seq) BEGIN
+            INSERT INTO queue_outcomes (seq, state, finished_at, attempt, claim, error, result)
+            VALUES (old.seq, old.state, old.finished_at, old.attempt, old.claim, old.error, old.result);
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
+    Q15 lets_the_time_of_a_kept_key_pass => Trigger(
+        "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF until ON queue_unique_keys
+        WHEN new.until IS NULL AND new.job = old.job BEGIN
+            UPDATE queue_unique_keys SET until = old.until WHERE kind = new.kind AND key = new.key;
+            UPDATE mutant_reached SET times = times + 1;
+        END"
+    ),
     Q9 forgets_the_wish_to_cancel_with_the_lease => Trigger(
         "CREATE TRIGGER IF NOT EXISTS mutant AFTER UPDATE OF claim ON queue_live
         WHEN new.claim IS NULL AND new.cancel_requested = 1 BEGIN

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use queue_core::backend::{
     CancelRequest, Completion, HeartbeatRequest, LeasesRequest, ListRequest, MaintainRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settlement, Verdict,
+    RegisterRequest, RetireRequest, RetryRequest, SettleRequest, Settlement, Verdict,
 };
 use queue_core::testing::drop_after;
 use queue_core::{Backend, QueueName, WorkerId};
@@ -57,6 +57,7 @@ async fn dropped_request_leaves_no_transaction_open() {
             backend.register(RegisterRequest::new(WorkerId::generate(), "test", Duration::from_secs(60)))
         });
         at_each_poll!(folder, backend, backend.retire(RetireRequest::new(WorkerId::generate())));
+        at_each_poll!(folder, backend, manage.retry(RetryRequest::new(vec![id])));
         at_each_poll!(folder, backend, manage.pause(&queue));
         at_each_poll!(folder, backend, manage.paused());
         at_each_poll!(folder, backend, manage.resume(&queue));

@@ -6,7 +6,8 @@ mod prepare;
 use anyhow::Context as _;
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimRequest, ClaimedJob, HeartbeatRequest, InsertRequest, LeasesRequest,
-    ListRequest, MaintainRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Settlement,
+    ListRequest, MaintainRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest,
+    Settled, Settlement,
 };
 use queue_core::{ClaimId, Error, ErrorKind, JobId, JobSpec, QueueName, Result, Submitted, Token, WorkerId};
 
@@ -39,6 +40,8 @@ pub(crate) enum Act {
         tokens: Vec<Token>,
     },
     Cancel(Vec<JobId>),
+    /// A retry by hand of cancelled jobs.
+    Retry(Vec<JobId>),
     Register(WorkerId),
     Heartbeat(WorkerId),
     Retire(WorkerId),
@@ -62,6 +65,7 @@ pub(crate) enum Answer {
     Jobs(Vec<ClaimedJob>),
     Settled(Vec<Settled>),
     Cancelled(Vec<CancelReply>),
+    Retried(Vec<RetryReply>),
     Done,
 }
 
@@ -73,6 +77,7 @@ impl Act {
             Self::Leases { .. } => "leases",
             Self::Settle { .. } => "settle",
             Self::Cancel(_) => "cancel",
+            Self::Retry(_) => "retry",
             Self::Register(_) => "register",
             Self::Heartbeat(_) => "heartbeat",
             Self::Retire(_) => "retire",
@@ -90,7 +95,7 @@ impl Act {
         match self {
             Self::Insert(_) => Work::Inserts,
             Self::Settle { .. } | Self::Cancel(_) => Work::WritesOutcome,
-            Self::Claim { .. } | Self::Rescue { .. } => Work::WritesJob,
+            Self::Claim { .. } | Self::Rescue { .. } | Self::Retry(_) => Work::WritesJob,
             Self::Register(_) | Self::Heartbeat(_) | Self::Retire(_) | Self::Pause(_) | Self::Resume(_) => {
                 Work::WritesOther
             }
@@ -109,7 +114,7 @@ impl Act {
             Self::Claim { claim, .. } | Self::Leases { claim, .. } => claim.to_bytes().to_vec(),
             Self::Rescue { by, .. } => by.to_bytes().to_vec(),
             Self::Settle { tokens, .. } => job(middle(tokens).map(|token| &token.job)),
-            Self::Cancel(jobs) => job(middle(jobs)),
+            Self::Cancel(jobs) | Self::Retry(jobs) => job(middle(jobs)),
             Self::Register(worker) | Self::Heartbeat(worker) | Self::Retire(worker) => {
                 worker.to_bytes().to_vec()
             }
@@ -151,6 +156,12 @@ impl Act {
             Self::Cancel(jobs) => {
                 backend.cancel(CancelRequest::new(jobs.clone()).at(now)).await.map(Answer::Cancelled)
             }
+            Self::Retry(jobs) => match backend.extensions().manage {
+                Some(manage) => {
+                    manage.retry(RetryRequest::new(jobs.clone()).at(now)).await.map(Answer::Retried)
+                }
+                None => Ok(Answer::Done),
+            },
             Self::Register(worker) => {
                 done(backend.register(RegisterRequest::new(*worker, "kit", EXPIRY).at(now)).await)
             }

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
@@ -25,8 +25,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Returns all violations in these rows.
-pub(crate) fn audit(stored: &Stored) -> Vec<Violation> {
+/// Returns all violations in these rows. `retries` is how often each job was retried by hand.
+pub(crate) fn audit(stored: &Stored, retries: &BTreeMap<JobId, u32>) -> Vec<Violation> {
     let mut violations = Vec::new();
     check_tables(stored, &mut violations);
     check_keys(stored, &mut violations);
@@ -34,7 +34,8 @@ pub(crate) fn audit(stored: &Stored) -> Vec<Violation> {
         live(row, &mut Faults { job: row.id, found: &mut violations });
     }
     for row in &stored.outcomes {
-        outcome(row, &mut Faults { job: row.id, found: &mut violations });
+        let budgets = 1 + retries.get(&row.id).copied().unwrap_or_default();
+        outcome(row, budgets, &mut Faults { job: row.id, found: &mut violations });
     }
     violations
 }
@@ -150,9 +151,9 @@ fn waiting(row: &LiveRow, faults: &mut Faults<'_>) {
     });
 }
 
-fn outcome(row: &OutcomeRow, faults: &mut Faults<'_>) {
+fn outcome(row: &OutcomeRow, budgets: u32, faults: &mut Faults<'_>) {
     let (state, attempt) = (row.state, row.attempt);
-    let most = u32::from(row.max_retries) + 1;
+    let most = (u32::from(row.max_retries) + 1).saturating_mul(budgets);
     faults.check(!state.is_finished(), Promise::TerminalFinal, || {
         format!("is in `outcomes` although it is {state}")
     });

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
+use queue_core::JobId;
 use queue_core::backend::Stored;
 
 use super::audit::audit;
@@ -19,6 +21,7 @@ use super::crash::actor;
 use super::crash::kills::Kills;
 use super::fault::Fault;
 use super::history::Rows;
+use super::history::log::Log;
 use super::journal::Journal;
 use super::kit::Kit;
 use super::report::Failure;
@@ -192,7 +195,7 @@ async fn execute(
     let answered = kit.history().moment();
     let verdict = outcome.and_then(|()| {
         let stored = stored.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-        check_rows(stored)?;
+        check_rows(stored, &kit.history().with_log(Log::retries))?;
         kit.history().check(&Rows { asked, answered, stored })
     });
     verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
@@ -215,8 +218,8 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
 }
 
-fn check_rows(stored: &Stored) -> CaseResult {
-    let violations: Vec<String> = audit(stored).iter().map(ToString::to_string).collect();
+fn check_rows(stored: &Stored, retries: &BTreeMap<JobId, u32>) -> CaseResult {
+    let violations: Vec<String> = audit(stored, retries).iter().map(ToString::to_string).collect();
     ensure!(violations.is_empty(), "the structural audit found:\n  {}", violations.join("\n  "));
     Ok(())
 }

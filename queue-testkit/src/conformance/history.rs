@@ -205,7 +205,7 @@ impl State {
                 answers.iter().filter_map(|answer| answer.err()).for_each(|error| self.count(error));
             }
             Answered::Maintained { rescued, .. } => self.rescues += u64::from(*rescued > 0),
-            Answered::Claimed(_) | Answered::Cancelled(_) => {}
+            Answered::Claimed(_) | Answered::Cancelled(_) | Answered::Retried(_) => {}
         }
         self.unchanged.clear();
     }

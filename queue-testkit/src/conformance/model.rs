@@ -12,7 +12,7 @@ mod upkeep;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use queue_core::backend::{AttemptError, CancelReply, IfRunning};
+use queue_core::backend::{AttemptError, CancelReply, IfRunning, RetryReply, retries_from};
 use queue_core::{ClaimId, JobId, JobSpec, JobState, Progress, QueueName, Timestamp, Token, WorkerId};
 
 pub(crate) use driver::agree_on_random_operations;
@@ -36,6 +36,8 @@ struct Job {
     state: JobState,
     run_at: Timestamp,
     attempt: u32,
+    /// That of the job, or more after a retry by hand.
+    max_retries: u16,
     lease: Option<Lease>,
     /// A cancel has signalled the job. Kept until the job is finished.
     cancel_wanted: bool,
@@ -84,7 +86,7 @@ enum WorkerState {
 
 impl Job {
     fn max_attempts(&self) -> u32 {
-        u32::from(self.spec.max_retries) + 1
+        u32::from(self.max_retries) + 1
     }
 
     fn is_waiting(&self) -> bool {
@@ -126,6 +128,12 @@ impl Model {
         self.jobs.iter().filter_map(token).collect()
     }
 
+    /// All finished jobs.
+    fn finished(&self) -> Vec<JobId> {
+        let finished = self.jobs.iter().filter(|job| job.state.is_finished());
+        finished.map(|job| job.spec.id).collect()
+    }
+
     /// The worker that holds this lease.
     fn holder(&self, token: Token) -> Option<WorkerId> {
         let lease = self.jobs.iter().find(|job| job.spec.id == token.job)?.lease.as_ref()?;
@@ -153,6 +161,19 @@ impl Model {
         Ok(many == 0)
     }
 
+    fn retry(&mut self, now: Timestamp, id: JobId) -> RetryReply {
+        let Some(job) = self.job(id) else { return RetryReply::NotFound };
+        if !job.state.is_finished() {
+            return RetryReply::Unfinished(job.state);
+        }
+        job.state = JobState::Ready;
+        job.run_at = now;
+        job.max_retries = retries_from(job.attempt, job.spec.max_retries);
+        (job.ended_by, job.finished_at, job.result) = (None, None, None);
+        (job.reason, job.cancel_wanted) = (Reason::None, false);
+        RetryReply::Retried
+    }
+
     fn cancel(&mut self, now: Timestamp, id: JobId, if_running: IfRunning) -> CancelReply {
         let Some(job) = self.job(id) else { return CancelReply::NotFound };
         if job.state.is_finished() {
@@ -171,6 +192,7 @@ fn new_job(now: Timestamp, spec: JobSpec) -> Job {
     let run_at = spec.run_at.unwrap_or(now);
     Job {
         state: if run_at <= now { JobState::Ready } else { JobState::Scheduled },
+        max_retries: spec.max_retries,
         spec,
         created_at: now,
         run_at,

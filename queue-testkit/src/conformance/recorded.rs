@@ -12,7 +12,7 @@ use queue_core::backend::{
     Backend, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Extensions, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
     MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
-    RetireRequest, SettleRequest, Settled, Wrapper,
+    RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled, Wrapper,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result};
 
@@ -122,7 +122,7 @@ impl Recorded {
     }
 
     fn managing(&self) -> Result<&dyn Manage> {
-        self.inner.extensions().manage.ok_or_else(|| Self::missing("pause queues"))
+        self.inner.extensions().manage.ok_or_else(|| Self::missing("manage queues"))
     }
 }
 
@@ -232,6 +232,10 @@ impl Inspect for Recorded {
 
 #[async_trait]
 impl Manage for Recorded {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        self.recorded("retry", &request.clone(), self.managing()?.retry(request)).await
+    }
+
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         self.other("pause", queue, self.managing()?.pause(queue)).await
     }

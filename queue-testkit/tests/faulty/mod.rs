@@ -9,7 +9,7 @@ use queue_core::backend::{
     Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
     HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
     ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
+    RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled, Stored, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result};
 use queue_testkit::conformance::{Fault, FaultyStorage, Injected, SetupResult, Storage};
@@ -289,6 +289,11 @@ impl Backend for Faulty {
 
 #[async_trait]
 impl Manage for Faulty {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        let names = request.jobs.iter().map(|id| named(id.to_bytes())).collect();
+        self.send(Effect::Writes, names, |inner| async move { inner.retry(request).await }).await
+    }
+
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         let (queue, names) = (queue.clone(), vec![queue.as_str().as_bytes().to_vec()]);
         self.send(Effect::Writes, names, |inner| async move { inner.pause(&queue).await }).await

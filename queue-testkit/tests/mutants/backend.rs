@@ -9,7 +9,8 @@ use queue_core::backend::{
     Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
     Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
     LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver, Watch,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
+    Stored, WakeReceiver, Watch,
 };
 use queue_core::{JobId, QueueName, Result};
 use queue_testkit::conformance::{SetupResult, Storage, Subject};
@@ -147,6 +148,10 @@ impl Watch for Mutated {
 
 #[async_trait]
 impl Manage for Mutated {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        self.mutation.retry(&self.sound, request).await
+    }
+
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         self.mutation.pause(&self.sound, queue).await
     }

@@ -59,6 +59,7 @@ q06_no_worker_is_woken_before_the_commit: needs transactions of an application, 
 q06_of_transactions_with_one_key_one_stores_the_job: needs transactions of an application, but `Subject::begin` returns none
 q07_a_job_that_kills_its_process_each_time_ends_dead: needs durable, which the backend does not declare
 q07_a_kill_costs_the_attempt_that_ran_and_no_other: needs durable, which the backend does not declare
+q08_a_retry_is_as_durable_as_its_job: needs durable, which the backend does not declare
 q09_a_cancel_holds_when_the_storage_is_opened_again: needs durable, which the backend does not declare
 q09_a_signal_reaches_a_holder_in_another_process: needs multi_process, which the backend does not declare
 q10_a_caller_in_another_process_gets_the_result: needs multi_process, which the backend does not declare

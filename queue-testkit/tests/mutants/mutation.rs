@@ -9,8 +9,8 @@ use queue_core::backend::{
     Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobEnd, JobRecord, LeasesRequest,
     ListRequest, LiveRow, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest, Settled, Stored, WakeReceiver,
-    Watch as _,
+    ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
+    Stored, WakeReceiver, Watch as _,
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result};
 
@@ -135,6 +135,10 @@ pub(crate) trait Mutation: Send + Sync + 'static {
 
     async fn next_ready(&self, sound: &Sound, queues: &[QueueName]) -> Result<Vec<NextReady>> {
         sound.backend.next_ready(queues).await
+    }
+
+    async fn retry(&self, sound: &Sound, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        sound.backend.retry(request).await
     }
 
     async fn pause(&self, sound: &Sound, queue: &QueueName) -> Result<()> {

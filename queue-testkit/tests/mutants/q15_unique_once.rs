@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelReply, CancelRequest, InsertReply, InsertRequest, JobRecord, SettleRequest, Settled, Verdict,
+    CancelReply, CancelRequest, InsertReply, InsertRequest, JobRecord, Manage as _, RetryReply, RetryRequest,
+    SettleRequest, Settled, Verdict,
 };
 use queue_core::{Backend as _, Insertion, JobId, JobSpec, Kind, Result, Submitted, UniqueKey};
 
@@ -26,6 +27,7 @@ mutants! {
     Q15 says_that_a_duplicate_is_known => Replies(|_, holder| Submitted::new(holder, Insertion::Known)),
     Q15 releases_the_key_with_the_lease => ReleasesWithTheLease::default(),
     Q15 keeps_the_key_of_a_cancelled_job => KeepsOfCancelled::default(),
+    Q15 names_the_retried_job_as_the_holder => NamesTheRetriedJob,
     Q15 reads_no_keys => ReadsNoKeys,
 }
 
@@ -210,5 +212,22 @@ impl Mutation for ReadsNoKeys {
             records.push(record);
         }
         Ok(records)
+    }
+}
+
+struct NamesTheRetriedJob;
+
+#[async_trait]
+impl Mutation for NamesTheRetriedJob {
+    async fn retry(&self, sound: &Sound, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        let jobs = request.jobs.clone();
+        let mut replies = sound.backend.retry(request).await?;
+        for (job, reply) in jobs.into_iter().zip(&mut replies) {
+            if matches!(reply, RetryReply::KeyHeld(_)) {
+                sound.reached();
+                *reply = RetryReply::KeyHeld(job);
+            }
+        }
+        Ok(replies)
     }
 }

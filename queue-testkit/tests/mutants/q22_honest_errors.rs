@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimReply, ClaimRequest, HeartbeatReply, HeartbeatRequest, InsertReply,
-    InsertRequest,
+    InsertRequest, Manage as _, RetryReply, RetryRequest,
 };
 use queue_core::{Backend as _, Error, ErrorKind, Result};
 use tokio::sync::Semaphore;
@@ -19,7 +19,26 @@ mutants! {
     Q22 is_broken_after_an_error => BrokenAfterError::default(),
     Q22 panics_at_the_greatest_limit => PanicsAtGreatestLimit,
     Q22 stores_half_of_a_dropped_insert => InsertsInTwoSteps,
+    Q22 makes_half_of_a_dropped_retry => RetriesOneByOne,
     Q22 loses_a_connection_with_a_dropped_future => LosesConnections(Semaphore::new(4)),
+}
+
+/// Retries each job in a transaction of its own.
+struct RetriesOneByOne;
+
+#[async_trait]
+impl Mutation for RetriesOneByOne {
+    async fn retry(&self, sound: &Sound, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        let mut replies = Vec::new();
+        for job in &request.jobs {
+            sound.reached();
+            let mut one = RetryRequest::new(vec![*job]);
+            one.now = request.now;
+            replies.extend(sound.backend.retry(one).await?);
+            tokio::task::yield_now().await;
+        }
+        Ok(replies)
+    }
 }
 
 /// Marks a conflict as retryable, so that callers retry forever.

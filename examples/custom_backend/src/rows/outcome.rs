@@ -70,8 +70,12 @@ impl Tables<'_> {
         for error in super::attempt_errors(&*self.errors, id)? {
             self.errors.remove((id.as_id(), error.attempt))?;
         }
-        self.finished.remove((outcome.state.as_str(), outcome.finished_at.as_micros(), id.as_id()))?;
-        self.outcomes.remove(id.as_id())?;
+        self.remove_outcome(id, outcome)?;
         self.jobs.remove(id.as_id())
+    }
+
+    pub(crate) fn remove_outcome(&mut self, id: JobId, outcome: &Outcome) -> Result<()> {
+        self.finished.remove((outcome.state.as_str(), outcome.finished_at.as_micros(), id.as_id()))?;
+        self.outcomes.remove(id.as_id())
     }
 }

@@ -62,7 +62,7 @@ pub(super) async fn inject(
             ("queues", "INSERT OR UPDATE"),
         ],
         Fault::RowRefused => &[("jobs", "INSERT"), ("outcomes", "INSERT")],
-        _ => &[("jobs", "INSERT"), ("live", "UPDATE"), ("live", "DELETE"), ("outcomes", "INSERT")],
+        _ => &[("jobs", "INSERT"), ("live", "INSERT OR UPDATE"), ("live", "DELETE"), ("outcomes", "INSERT")],
     };
     for (number, (table, event)) in triggers.iter().enumerate() {
         let row = if *event == "DELETE" { "OLD" } else { "NEW" };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use queue_core::backend::{CancelReply, ClaimRequest, ClaimedJob, LeasesRequest, Settled};
+use queue_core::backend::{CancelReply, ClaimRequest, ClaimedJob, LeasesRequest, RetryReply, Settled};
 use queue_core::{ErrorKind, JobId, JobState, QueueName, Result, WorkerId};
 use tokio::time::sleep;
 
@@ -106,6 +106,7 @@ impl Act {
             }
             Self::Settle { .. } => self.finish_settle(kit).await,
             Self::Cancel(_) => self.finish_cancel(kit, first).await,
+            Self::Retry(jobs) => self.finish_retry(kit, first, jobs).await,
             Self::Register(worker) => {
                 match self.persist_after(kit, first).await? {
                     (Err(error), false) if error.kind() == ErrorKind::Conflict => {}
@@ -236,6 +237,22 @@ impl Act {
             is_done && first.is_err() || was_done && !is_refused,
             "a repeated cancel returned wrong replies: {again:?}"
         );
+        Ok(())
+    }
+
+    /// All jobs must be made ready by the same attempt.
+    async fn finish_retry(&self, kit: &Kit, first: &Result<Answer>, jobs: &[JobId]) -> CaseResult {
+        let (again, is_refused) = self.persist_after(kit, first).await?;
+        let Answer::Retried(again) = again? else { return Ok(()) };
+        let is_done = again.iter().all(|reply| *reply == RetryReply::Retried);
+        let was_done = again.iter().all(|reply| *reply == RetryReply::Unfinished(JobState::Ready));
+        ensure!(
+            is_done && first.is_err() || was_done && !is_refused,
+            "a repeated retry returned wrong replies: {again:?}"
+        );
+        for job in jobs {
+            ensure_eq!(kit.state(*job).await?, JobState::Ready, "the state of a job that was retried");
+        }
         Ok(())
     }
 

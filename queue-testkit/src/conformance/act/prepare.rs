@@ -1,6 +1,6 @@
 //! Prepares a target for each operation.
 
-use queue_core::backend::{ClaimRequest, InsertRequest};
+use queue_core::backend::{CancelRequest, ClaimRequest, InsertRequest};
 use queue_core::{JobId, JobSpec, QueueName, WorkerId};
 
 use super::Act;
@@ -55,6 +55,9 @@ async fn prepare(kit: &Kit, left_behind: &[JobSpec]) -> anyhow::Result<Vec<Act>>
     acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(left_behind) });
     acts.extend([Act::Promote, Act::Read(held[0].id), Act::List]);
     if let Some(manage) = kit.backend()?.extensions().manage {
+        let ended = ids(&insert(kit, &unique_queue(kit)?).await?);
+        kit.backend()?.cancel(CancelRequest::new(ended.clone()).at(kit.now())).await?;
+        acts.push(Act::Retry(ended));
         let paused = unique_queue(kit)?;
         manage.pause(&paused).await?;
         acts.extend([Act::Pause(unique_queue(kit)?), Act::Resume(paused), Act::Paused]);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use queue_core::{ClaimId, JobId, WorkerId};
 
-use super::event::{Answered, Asked, CancelAnswer, Claim, Failure, LeaseEnd, Leased, NewJob, SettleAnswer};
+use super::event::{
+    Answered, Asked, CancelAnswer, Claim, Failure, LeaseEnd, Leased, NewJob, RetryAnswer, SettleAnswer,
+};
 use super::log::Operation;
 use super::order::NEVER;
 use super::step::Step;
@@ -75,6 +77,10 @@ impl Effects {
                 let step = Step::Cancelled(CancelAnswer::Cancelled);
                 self.maybe.extend(jobs.iter().map(|&job| (job, step)));
             }
+            Asked::Retry(jobs) => {
+                let step = Step::Retried(RetryAnswer::Retried);
+                self.maybe.extend(jobs.iter().map(|&job| (job, step)));
+            }
             Asked::Maintain { rescues, prunes, .. } => {
                 (self.rescues, self.prunes) = (*rescues, *prunes);
             }
@@ -119,6 +125,10 @@ impl Effects {
             (Asked::Cancel(jobs), Answered::Cancelled(answers)) => {
                 let answers = jobs.iter().zip(answers);
                 self.sure.extend(answers.map(|(job, answer)| (*job, Step::Cancelled(*answer))));
+            }
+            (Asked::Retry(jobs), Answered::Retried(answers)) => {
+                let answers = jobs.iter().zip(answers);
+                self.sure.extend(answers.map(|(job, answer)| (*job, Step::Retried(*answer))));
             }
             (Asked::Maintain { .. }, Answered::Maintained { rescued, pruned }) => {
                 (self.rescues, self.prunes) = (*rescued > 0, *pruned > 0);

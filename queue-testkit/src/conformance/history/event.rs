@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queue_core::backend::{CancelReply, Settled};
+use queue_core::backend::{CancelReply, RetryReply, Settled};
 use queue_core::{ClaimId, ErrorKind, JobId, JobSpec, JobState, Timestamp, Token, WorkerId};
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,7 @@ pub(crate) enum Asked {
     },
     Settle(Vec<LeaseEnd>),
     Cancel(Vec<JobId>),
+    Retry(Vec<JobId>),
     Register {
         #[serde(with = "hex")]
         worker: WorkerId,
@@ -91,6 +92,7 @@ pub(crate) enum Answered {
     Claimed(Vec<Leased>),
     Settled(Vec<Result<SettleAnswer, Failure>>),
     Cancelled(Vec<CancelAnswer>),
+    Retried(Vec<RetryAnswer>),
     Maintained {
         /// Number of rescued jobs, including those that died.
         rescued: u64,
@@ -227,6 +229,26 @@ impl From<CancelReply> for CancelAnswer {
             CancelReply::Cancelled => Self::Cancelled,
             CancelReply::Running => Self::Running,
             CancelReply::Finished(state) => Self::Finished(state),
+            _ => Self::NotFound,
+        }
+    }
+}
+
+/// The answer to the retry of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum RetryAnswer {
+    Retried,
+    Unfinished(#[serde(with = "state")] JobState),
+    KeyHeld,
+    NotFound,
+}
+
+impl From<RetryReply> for RetryAnswer {
+    fn from(reply: RetryReply) -> Self {
+        match reply {
+            RetryReply::Retried => Self::Retried,
+            RetryReply::Unfinished(state) => Self::Unfinished(state),
+            RetryReply::KeyHeld(_) => Self::KeyHeld,
             _ => Self::NotFound,
         }
     }

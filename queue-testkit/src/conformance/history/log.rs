@@ -1,6 +1,6 @@
 //! Pairs the events of all processes to operations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use queue_core::{ClaimId, JobId, WorkerId};
@@ -66,6 +66,19 @@ impl Log {
                 self.write(process, line.at, event);
             }
         }
+    }
+
+    /// How often each job was or may have been retried by hand.
+    pub(crate) fn retries(&self) -> BTreeMap<JobId, u32> {
+        let mut retries = BTreeMap::new();
+        let requests = self.operations.iter().filter_map(|operation| match &operation.asked {
+            Asked::Retry(jobs) => Some(jobs),
+            _ => None,
+        });
+        for job in requests.flatten() {
+            *retries.entry(*job).or_default() += 1;
+        }
+        retries
     }
 
     pub(super) fn add_process(&mut self, name: String) -> usize {

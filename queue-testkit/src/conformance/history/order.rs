@@ -47,10 +47,9 @@ impl JobHistory {
     /// unless the job was pruned.
     fn highest_unknown(&self, any_job: &AnyJobEffects) -> u32 {
         if !any_job.prunes.is_empty() {
-            return self.attempts;
+            return u32::MAX;
         }
-        let named = self.events.iter().filter_map(|event| event.step.attempt()).max();
-        named.unwrap_or_default().min(self.attempts)
+        self.events.iter().filter_map(|event| event.step.attempt()).max().unwrap_or_default()
     }
 }
 
@@ -244,16 +243,16 @@ impl Search<'_> {
     }
 
     fn unknown_claims(&self, stage: Stage, until: Duration, mut to: impl FnMut(Stage)) {
-        let Stage::Waiting { attempt } = stage else { return };
+        let Stage::Waiting { attempt, most } = stage else { return };
         let attempt = attempt + 1;
-        if attempt > self.highest_unknown {
+        if attempt > self.highest_unknown.min(most) {
             return;
         }
         for (claim, _) in self.history.unknown_claims.iter().filter(|(_, from)| *from < until) {
-            to(Stage::Running { claim: Some(*claim), attempt });
+            to(Stage::Running { claim: Some(*claim), attempt, most });
         }
         if self.any_job.claims.overlap(self.last, until) {
-            to(Stage::Running { claim: None, attempt });
+            to(Stage::Running { claim: None, attempt, most });
         }
     }
 }

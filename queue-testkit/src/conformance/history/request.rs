@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, JobRecord, LeasesRequest, MaintainReply, MaintainRequest,
-    RegisterRequest, SettleRequest, Settled, Verdict,
+    RegisterRequest, RetryReply, RetryRequest, SettleRequest, Settled, Verdict,
 };
 use queue_core::{Insertion, JobSpec, Result, Submitted};
 
@@ -152,6 +152,18 @@ impl Request for CancelRequest {
 
     fn answered(reply: &Vec<CancelReply>) -> Answered {
         Answered::Cancelled(reply.iter().map(|&reply| reply.into()).collect())
+    }
+}
+
+impl Request for RetryRequest {
+    type Reply = Vec<RetryReply>;
+
+    fn asked(&self) -> Asked {
+        Asked::Retry(self.jobs.clone())
+    }
+
+    fn answered(reply: &Vec<RetryReply>) -> Answered {
+        Answered::Retried(reply.iter().map(|&reply| reply.into()).collect())
     }
 }
 

@@ -72,6 +72,8 @@ pub(super) fn follow_ups(log: &Log, any_job: &AnyJobEffects, stored: &Stored) ->
     let stored: BTreeSet<JobId> = stored.jobs.iter().copied().collect();
     let inserted: BTreeSet<JobId> =
         log.operations.iter().flat_map(batches_of).flat_map(|(batch, _)| batch).map(|job| job.id).collect();
+    // Their earlier ends are not in the rows.
+    let retried = log.retries();
     let mut settlements: BTreeMap<Lease, usize> = BTreeMap::new();
     for (end, _) in log.operations.iter().flat_map(ends_of) {
         *settlements.entry(end.lease).or_default() += 1;
@@ -85,7 +87,9 @@ pub(super) fn follow_ups(log: &Log, any_job: &AnyJobEffects, stored: &Stored) ->
             let (id, is_stored) = (follow_up.id, stored.contains(&follow_up.id));
             let fault = match (is_completed, is_stored) {
                 (true, false) if is_sure && !follow_up.has_key => "is not stored, but the lease completed it",
-                (false, true) if !inserted.contains(&id) => "is stored, but the lease did not complete it",
+                (false, true) if !inserted.contains(&id) && !retried.contains_key(&end.lease.job) => {
+                    "is stored, but the lease did not complete it"
+                }
                 _ => continue,
             };
             let (promise, job) = (Promise::TxEnqueue, end.lease.job);

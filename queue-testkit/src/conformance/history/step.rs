@@ -2,7 +2,7 @@
 
 use queue_core::{ClaimId, JobState};
 
-use super::event::{CancelAnswer, Ending, Found, SettleAnswer};
+use super::event::{CancelAnswer, Ending, Found, RetryAnswer, SettleAnswer};
 
 /// The part of an operation and its reply that concerns one job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) enum Step {
     Settled { claim: ClaimId, ending: Ending, answer: SettleAnswer },
     /// A cancel.
     Cancelled(CancelAnswer),
+    /// A retry by hand.
+    Retried(RetryAnswer),
     /// A read of the job; `None` if it did not exist.
     Read(Option<Seen>),
     /// A rescue of the job.
@@ -34,18 +36,20 @@ pub(crate) struct Seen {
     pub(crate) claim: Option<Option<ClaimId>>,
 }
 
-/// The state of a job in the search.
+/// The state of a job in the search. `most` is the highest attempt that the job may reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Stage {
     Absent,
     Waiting {
         attempt: u32,
+        most: u32,
     },
     /// Without a claim if the job was claimed by a claim of unknown outcome that no later operation
     /// names.
     Running {
         claim: Option<ClaimId>,
         attempt: u32,
+        most: u32,
     },
     /// By the holder of this claim. Without a claim, by a cancel or a rescue.
     Ended {
@@ -60,22 +64,27 @@ impl Step {
     /// wrong at this stage.
     pub(super) fn after(self, stage: Stage, attempts: u32) -> Option<Stage> {
         match (self, stage) {
-            (Self::Inserted { is_new: true, .. }, Stage::Absent) => Some(Stage::Waiting { attempt: 0 }),
-            (Self::Claimed { claim, attempt }, Stage::Waiting { attempt: before }) => {
-                let is_next = attempt == before + 1 && attempt <= attempts;
-                is_next.then_some(Stage::Running { claim: Some(claim), attempt })
+            (Self::Inserted { is_new: true, .. }, Stage::Absent) => {
+                Some(Stage::Waiting { attempt: 0, most: attempts })
+            }
+            (Self::Claimed { claim, attempt }, Stage::Waiting { attempt: before, most }) => {
+                let is_next = attempt == before + 1 && attempt <= most;
+                is_next.then_some(Stage::Running { claim: Some(claim), attempt, most })
             }
             (
                 Self::Settled { claim, ending, answer: SettleAnswer::Done },
-                Stage::Running { claim: Some(holder), attempt },
-            ) if claim == holder => Some(ending.leaves(claim, attempt, attempts)),
-            (Self::Cancelled(CancelAnswer::Cancelled), Stage::Waiting { attempt }) => {
+                Stage::Running { claim: Some(holder), attempt, most },
+            ) if claim == holder => Some(ending.leaves(claim, attempt, most)),
+            (Self::Cancelled(CancelAnswer::Cancelled), Stage::Waiting { attempt, .. }) => {
                 Some(Stage::Ended { state: JobState::Cancelled, claim: None, attempt })
             }
-            (Self::Rescued, Stage::Running { attempt, .. }) if attempt >= attempts => {
+            (Self::Retried(RetryAnswer::Retried), Stage::Ended { attempt, .. }) => {
+                Some(Stage::Waiting { attempt, most: attempt + attempts })
+            }
+            (Self::Rescued, Stage::Running { attempt, most, .. }) if attempt >= most => {
                 Some(Stage::Ended { state: JobState::Dead, claim: None, attempt })
             }
-            (Self::Rescued, Stage::Running { attempt, .. }) => Some(Stage::Waiting { attempt }),
+            (Self::Rescued, Stage::Running { attempt, most, .. }) => Some(Stage::Waiting { attempt, most }),
             (Self::Pruned, Stage::Ended { .. }) => Some(Stage::Absent),
             _ => self.is_true_of(stage).then_some(stage),
         }
@@ -86,7 +95,7 @@ impl Step {
         match self {
             Self::Inserted { is_new, .. } => !is_new && stage != Stage::Absent,
             Self::Leased { claim, attempt } => match stage {
-                Stage::Running { claim: Some(holder), attempt: charged } if holder == claim => {
+                Stage::Running { claim: Some(holder), attempt: charged, .. } if holder == claim => {
                     attempt == Some(charged)
                 }
                 _ => attempt.is_none(),
@@ -109,6 +118,14 @@ impl Step {
                 Stage::Running { .. } => reply == CancelAnswer::Running,
                 Stage::Ended { state, .. } => reply == CancelAnswer::Finished(state),
             },
+            Self::Retried(reply) => match stage {
+                Stage::Absent => reply == RetryAnswer::NotFound,
+                Stage::Waiting { .. } => {
+                    matches!(reply, RetryAnswer::Unfinished(state) if is_waiting(state))
+                }
+                Stage::Running { .. } => reply == RetryAnswer::Unfinished(JobState::Running),
+                Stage::Ended { .. } => reply == RetryAnswer::KeyHeld,
+            },
             Self::Read(seen) => seen.map_or(stage == Stage::Absent, |seen| seen.is(stage)),
             Self::Claimed { .. } | Self::Rescued | Self::Pruned => false,
         }
@@ -130,22 +147,24 @@ impl Step {
             Self::Claimed { claim, .. } | Self::Settled { claim, .. } => Some(claim),
             Self::Leased { claim, attempt } => attempt.map(|_| claim),
             Self::Read(seen) => seen.and_then(|seen| seen.claim.flatten()),
-            Self::Inserted { .. } | Self::Cancelled(_) | Self::Rescued | Self::Pruned => None,
+            Self::Inserted { .. } | Self::Cancelled(_) | Self::Retried(_) | Self::Rescued | Self::Pruned => {
+                None
+            }
         }
     }
 }
 
 impl Ending {
     /// The stage after this settlement of the lease.
-    fn leaves(self, claim: ClaimId, attempt: u32, attempts: u32) -> Stage {
+    fn leaves(self, claim: ClaimId, attempt: u32, most: u32) -> Stage {
         let ended = |state| Stage::Ended { state, claim: Some(claim), attempt };
         match self {
             Self::Complete(_) => ended(JobState::Completed),
             Self::Bury => ended(JobState::Dead),
             Self::Cancel => ended(JobState::Cancelled),
-            Self::Retry if attempt >= attempts => ended(JobState::Dead),
-            Self::Retry => Stage::Waiting { attempt },
-            Self::Snooze | Self::Release => Stage::Waiting { attempt: attempt.saturating_sub(1) },
+            Self::Retry if attempt >= most => ended(JobState::Dead),
+            Self::Retry => Stage::Waiting { attempt, most },
+            Self::Snooze | Self::Release => Stage::Waiting { attempt: attempt.saturating_sub(1), most },
         }
     }
 
@@ -173,12 +192,13 @@ impl Seen {
         };
         match stage {
             Stage::Absent => false,
-            Stage::Waiting { attempt } => {
-                matches!(self.state, JobState::Scheduled | JobState::Ready | JobState::Retrying)
-                    && fits(None, attempt)
-            }
-            Stage::Running { claim, attempt } => self.state == JobState::Running && fits(claim, attempt),
+            Stage::Waiting { attempt, .. } => is_waiting(self.state) && fits(None, attempt),
+            Stage::Running { claim, attempt, .. } => self.state == JobState::Running && fits(claim, attempt),
             Stage::Ended { state, claim, attempt } => self.state == state && fits(claim, attempt),
         }
     }
+}
+
+const fn is_waiting(state: JobState) -> bool {
+    matches!(state, JobState::Scheduled | JobState::Ready | JobState::Retrying)
 }

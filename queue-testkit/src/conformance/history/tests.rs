@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimReply, ClaimRequest, InsertRequest, LeasesRequest, LiveRow,
-    MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Verdict,
+    MaintainReply, MaintainRequest, OutcomeRow, RetryReply, RetryRequest, SettleRequest, Settled, Verdict,
 };
 use queue_core::{ClaimId, ErrorKind, Insertion, JobState, QueueName, Timestamp, WorkerId};
 
@@ -39,7 +39,7 @@ fn whole_life_of_a_job_is_possible() {
 
 #[test]
 fn missing_acknowledged_job_is_impossible() {
-    test_history().insert(Insertion::New).expect_impossible("can only have been Waiting { attempt: 0 }");
+    test_history().insert(Insertion::New).expect_impossible("can only have been Waiting { attempt: 0,");
     test_history().insert(Insertion::New).claim(A, 1).expect_impossible("can only have been Running");
 }
 
@@ -196,7 +196,7 @@ fn claim_of_unknown_outcome_may_hold_the_job() {
         .insert(Insertion::New)
         .rescue(1)
         .claim(B, 2)
-        .expect_impossible("can only have been Waiting { attempt: 0 }");
+        .expect_impossible("can only have been Waiting { attempt: 0,");
 }
 
 #[test]
@@ -215,6 +215,29 @@ fn list_of_leases_contradicting_a_claim_is_impossible() {
 }
 
 #[test]
+fn retry_by_hand_grants_attempts_to_a_finished_job_only() {
+    let failed = || Verdict::Retry { error: String::new(), delay: Duration::ZERO };
+    let buried = || Verdict::Bury { error: String::new() };
+    let dead = || test_history().insert(Insertion::New).claim(A, 1).settle(A, buried(), Settled::Done);
+    let retried = || dead().retry(RetryReply::Retried);
+    retried().live(JobState::Ready, 1, None).expect_possible();
+    retried().ended(JobState::Dead, 1, Some(A), None).expect_impossible("can only have been Waiting");
+    dead().retry(RetryReply::Unfinished(JobState::Ready)).expect_impossible("Retried(Unfinished(Ready))");
+    dead().retry(RetryReply::KeyHeld(JOB)).ended(JobState::Dead, 1, Some(A), None).expect_possible();
+    test_history().insert(Insertion::New).retry(RetryReply::Retried).expect_impossible("Retried(Retried)");
+    test_history().retry(RetryReply::NotFound).expect_possible();
+    // One attempt before it, and three after it.
+    let used_up = [B, A, B].iter().zip(2..).fold(retried(), |history, (claim, attempt)| {
+        history.claim(*claim, attempt).settle(*claim, failed(), Settled::Done)
+    });
+    used_up.ended(JobState::Dead, 4, Some(B), None).expect_possible();
+    retried().settle(A, buried(), Settled::Done).expect_impossible("Settled");
+    let unknown = || dead().does(&RetryRequest::new(vec![JOB]), &error(ErrorKind::UnknownOutcome));
+    unknown().live(JobState::Ready, 1, None).expect_possible();
+    unknown().ended(JobState::Dead, 1, Some(A), None).expect_possible();
+}
+
+#[test]
 fn attempts_are_charged_once_and_limited() {
     let failed = || Verdict::Retry { error: String::new(), delay: Duration::ZERO };
     let twice = || {
@@ -222,7 +245,7 @@ fn attempts_are_charged_once_and_limited() {
         first.claim(B, 2).settle(B, failed(), Settled::Done)
     };
     twice().live(JobState::Retrying, 2, None).expect_possible();
-    twice().live(JobState::Retrying, 1, None).expect_impossible("can only have been Waiting { attempt: 2 }");
+    twice().live(JobState::Retrying, 1, None).expect_impossible("can only have been Waiting { attempt: 2,");
     twice()
         .claim(A, 3)
         .settle(A, failed(), Settled::Done)
@@ -237,7 +260,7 @@ fn attempts_are_charged_once_and_limited() {
     test_history()
         .insert(Insertion::New)
         .claim(A, 2)
-        .expect_impossible("can only have been Waiting { attempt: 0 }");
+        .expect_impossible("can only have been Waiting { attempt: 0,");
 }
 
 #[test]

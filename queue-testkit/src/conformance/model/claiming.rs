@@ -99,5 +99,5 @@ impl Model {
 }
 
 fn claimed(job: &Job, claim: ClaimId) -> ClaimedJob {
-    ClaimedJob::new(claim, job.attempt, job.run_at, job.spec.clone())
+    ClaimedJob::new(claim, job.attempt, job.run_at, job.spec.clone().max_retries(job.max_retries))
 }

@@ -11,6 +11,7 @@ use tokio::task::block_in_place;
 
 use super::super::audit::audit;
 use super::super::case::CaseResult;
+use super::super::history::log::Log;
 use super::super::kit::Kit;
 use super::compare::compare;
 use super::operation::{Mixture, Operation};
@@ -84,7 +85,7 @@ async fn one_sequence(kit: &Kit, operations: &[Operation], tally: &mut Tally) ->
         step.map_err(|error| anyhow!("operation {}, {operation:?}: {error:#}", index + 1))?;
     }
     compare(&kit, run.model()).await?;
-    let violations = audit(&kit.stored().await?);
+    let violations = audit(&kit.stored().await?, &kit.history().with_log(Log::retries));
     anyhow::ensure!(violations.is_empty(), "the structural audit found {violations:?}");
     Ok(())
 }

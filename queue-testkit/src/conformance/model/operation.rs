@@ -21,6 +21,8 @@ pub(super) enum Operation {
         job: JobChoice,
         signal: Signal,
     },
+    /// Skipped if the backend does not offer `Manage`.
+    RetryByHand(JobChoice),
     Heartbeat {
         worker: WorkerChoice,
         progress: Option<(TokenChoice, u64)>,
@@ -65,6 +67,8 @@ pub(super) enum Row {
 pub(super) enum JobChoice {
     /// A running job.
     Running(Index),
+    /// A finished job.
+    Finished(Index),
     /// Any job that was ever inserted, or an unknown id.
     Any(Index),
 }
@@ -140,8 +144,11 @@ fn operation(
         inserts => vec(row(), 1..5).prop_map(Operation::Insert),
         claims => claim(),
         settles => vec((lease(), ending()), 1..4).prop_map(Operation::Settle),
-        cancels => (job_choice(), select(vec![Signal::Yes, Signal::No]))
-            .prop_map(|(job, signal)| Operation::Cancel { job, signal }),
+        cancels => prop_oneof![
+            2 => (job_choice(), select(vec![Signal::Yes, Signal::No]))
+                .prop_map(|(job, signal)| Operation::Cancel { job, signal }),
+            1 => retried().prop_map(Operation::RetryByHand),
+        ],
         workers => worker(),
         time => select(vec![0, 1, 2, 3, 5, 14, 15, 16, 60]).prop_map(|seconds| Operation::Advance { seconds }),
         upkeep => prop_oneof![
@@ -201,6 +208,13 @@ fn claim() -> impl Strategy<Value = Operation> {
 fn job_choice() -> impl Strategy<Value = JobChoice> {
     prop_oneof![
         1 => any::<Index>().prop_map(JobChoice::Running),
+        1 => any::<Index>().prop_map(JobChoice::Any),
+    ]
+}
+
+fn retried() -> impl Strategy<Value = JobChoice> {
+    prop_oneof![
+        3 => any::<Index>().prop_map(JobChoice::Finished),
         1 => any::<Index>().prop_map(JobChoice::Any),
     ]
 }

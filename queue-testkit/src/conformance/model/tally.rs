@@ -12,6 +12,8 @@ pub(crate) enum Rare {
     DiedByFailure,
     CancelMetRunning,
     CancelMetFinished,
+    RetriedByHand,
+    RetryMetUnfinished,
     WorkerLost,
     LateHeartbeat,
     InsertedAgain,

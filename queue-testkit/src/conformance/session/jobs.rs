@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimedJob, InsertRequest, JobEnd, JobRecord, LeasesRequest, SettleRequest,
-    Settled, Settlement, Stored, Verdict,
+    CancelReply, CancelRequest, ClaimedJob, InsertRequest, JobEnd, JobRecord, LeasesRequest, RetryReply,
+    RetryRequest, SettleRequest, Settled, Settlement, Stored, Verdict,
 };
 use queue_core::{ClaimId, JobId, JobSpec, JobState, Submitted, Token, WorkerId};
 
@@ -125,6 +125,15 @@ impl Session {
     async fn cancel_with(&self, request: CancelRequest) -> anyhow::Result<CancelReply> {
         let replies = self.backend()?.cancel(request.at(self.now())).await?;
         ensure!(replies.len() == 1, "the reply to one cancel has {} entries", replies.len());
+        Ok(replies[0])
+    }
+
+    /// Retries a job by hand.
+    pub(crate) async fn retry(&self, id: JobId) -> anyhow::Result<RetryReply> {
+        let backend = self.backend()?;
+        let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+        let replies = manage.retry(RetryRequest::new(vec![id]).at(self.now())).await?;
+        ensure!(replies.len() == 1, "the reply to one retry has {} entries", replies.len());
         Ok(replies[0])
     }
 

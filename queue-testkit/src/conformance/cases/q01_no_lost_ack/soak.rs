@@ -10,6 +10,7 @@ use crate::conformance::crash::crew::Crew;
 use crate::conformance::crash::kills::Kills;
 use crate::conformance::crash::rare::Reached;
 use crate::conformance::crash::soak::soak;
+use crate::conformance::history::log::Log;
 use crate::conformance::kit::Kit;
 
 cases! {
@@ -62,7 +63,7 @@ async fn round(kit: &Kit, length: Duration, chance: fastrand::Rng, shown: &mut S
     soak(&mut crew, length, chance).await?;
     crew.run_dry().await?;
     let stored = crew.check().await?;
-    let violations = audit(&stored);
+    let violations = audit(&stored, &kit.history().with_log(Log::retries));
     ensure!(violations.is_empty(), "the structural audit found {violations:?}");
     let reached = kit.history().with_log(|log| Reached::count(log, &stored));
     println!("conformance: soaked {length:?}, {} jobs, {}; {reached}", stored.jobs.len(), crew.kills);

@@ -2,8 +2,10 @@
 
 mod finished_jobs;
 mod prune;
+mod races;
+mod retries;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[finished_jobs::CASES, prune::CASES];
+pub(super) const FILES: &[&[Case]] = &[finished_jobs::CASES, prune::CASES, races::CASES, retries::CASES];

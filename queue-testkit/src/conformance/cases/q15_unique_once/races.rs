@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
-use queue_core::backend::Verdict;
+use anyhow::{bail, ensure};
+use queue_core::backend::{RetryReply, Verdict};
 use queue_core::{Insertion, JobId, Submitted, Token};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -20,6 +20,7 @@ cases! {
     Race q15_an_insert_beside_the_end_of_the_holder_is_new_or_a_duplicate [UniqueKeys],
     Race q15_a_kept_key_is_never_free_while_its_job_completes [UniqueKeys],
     Race q15_an_insert_beside_a_rescue_is_new_or_a_duplicate [UniqueKeys],
+    Race q15_of_sixteen_retries_and_inserts_of_a_key_one_holds_it [UniqueKeys, Manage],
 }
 
 const TASKS: usize = 16;
@@ -188,6 +189,46 @@ async fn q15_an_insert_beside_a_rescue_is_new_or_a_duplicate(kit: &Kit) -> CaseR
             None => kit.insert_one(kit.spec("job").unique("a")).await?,
         };
         kit.cancel(last).await?;
+    }
+    Ok(())
+}
+
+/// Eight dead jobs of one key are retried by hand while eight tasks insert jobs of it. One job must
+/// hold the key, and each other reply must name it.
+async fn q15_of_sixteen_retries_and_inserts_of_a_key_one_holds_it(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    let worker = kit.worker().await?;
+    let unique = || kit.spec("job").unique("a");
+    let mut dead = Vec::new();
+    for _ in 0..TASKS / 2 {
+        dead.push(kit.insert_one(unique()).await?);
+        kit.settle_one(kit.claim_one(worker).await?.token, bury("no")).await?;
+    }
+    for round in 0..20 {
+        let asker = |task: usize| {
+            let (handle, spec) = (Arc::clone(&handles[task / 2 % 2]), unique());
+            let job = dead.get(task / 2).copied().filter(|_| task.is_multiple_of(2));
+            async move {
+                let Some(job) = job else {
+                    let reply = insert(&handle, spec).await?;
+                    return Ok((reply.id, reply.is_new()));
+                };
+                match handle.retry(job).await? {
+                    RetryReply::Retried => Ok((job, true)),
+                    RetryReply::KeyHeld(holder) => Ok((holder, false)),
+                    other => bail!("a retry of a dead job returned {other:?}"),
+                }
+            }
+        };
+        let replies = race((0..TASKS).map(asker).collect()).await?;
+        let winners: Vec<JobId> = replies.iter().filter(|(_, won)| *won).map(|(job, _)| *job).collect();
+        ensure!(winners.len() == 1, "round {round}: not one job took the key: {replies:?}");
+        ensure!(
+            replies.iter().all(|(job, _)| *job == winners[0]),
+            "round {round}: not all replies name the holder {}: {replies:?}",
+            winners[0]
+        );
+        kit.cancel(winners[0]).await?;
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use queue_core::backend::{CancelReply, Prune, Settled};
+use queue_core::backend::{CancelReply, Prune, RetryReply, Settled};
 use queue_core::{Insertion, JobId, JobState};
 
 use super::fast::insert;
@@ -25,6 +25,9 @@ cases! {
     Fast q15_a_kept_key_outlives_its_pruned_job [UniqueKeys],
     Fast q15_a_stale_settle_releases_no_key [UniqueKeys],
     Fast q15_the_end_of_one_job_releases_no_other_key [UniqueKeys],
+    Fast q15_a_retried_job_takes_its_key_again [UniqueKeys, Manage],
+    Fast q15_a_retry_is_refused_while_another_job_holds_the_key [UniqueKeys, Manage],
+    Fast q15_a_retried_job_holds_the_key_that_it_had_kept [UniqueKeys, Manage],
     Fast q15_a_key_is_as_durable_as_its_job [UniqueKeys, Durable],
     Fast q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key [UniqueKeys, Transactions],
 }
@@ -274,5 +277,69 @@ async fn q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key(kit: &Ki
             kit.settle_one(kit.claim_one(worker).await?.token, complete()).await?;
         }
     }
+    Ok(())
+}
+
+/// Jobs of each end that released their key are retried by hand. Each must hold the key again until
+/// its next end.
+async fn q15_a_retried_job_takes_its_key_again(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    for verdict in [complete(), bury("no"), cancelled("no")] {
+        let id = kit.insert_one(unique(kit)).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, verdict.clone()).await?;
+        ensure_eq!(kit.retry(id).await?, RetryReply::Retried, "the reply to a retry after {verdict:?}");
+        is_held_by(kit, id, "after the retry").await?;
+        let token = kit.claim_one(worker).await?.token;
+        is_held_by(kit, id, "while the retried job runs").await?;
+        kit.settle_one(token, verdict.clone()).await?;
+        let next = is_free(kit, "after the second end").await?;
+        kit.cancel(next).await?;
+    }
+    ensure_eq!(kit.stored().await?.unique_keys, [], "the keys that are held");
+    Ok(())
+}
+
+/// Another job holds the key: it waits, it runs, or it was completed and keeps the key. A retry of
+/// the earlier job must name it and change nothing. Afterwards the retry must be made.
+async fn q15_a_retry_is_refused_while_another_job_holds_the_key(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let earlier = kit.insert_one(unique(kit)).await?;
+    kit.settle_one(kit.claim_one(worker).await?.token, bury("no")).await?;
+    let before = kit.record(earlier).await?;
+    let other = kit.insert_one(kit.spec("job").unique_for("a", HOUR)).await?;
+    ensure_eq!(kit.retry(earlier).await?, RetryReply::KeyHeld(other), "the reply while the other job waits");
+    let token = kit.claim_one(worker).await?.token;
+    ensure_eq!(kit.retry(earlier).await?, RetryReply::KeyHeld(other), "the reply while the other job runs");
+    kit.settle_one(token, complete()).await?;
+    kit.advance(HOUR - TICK);
+    ensure_eq!(kit.retry(earlier).await?, RetryReply::KeyHeld(other), "the reply while the key is kept");
+    ensure_eq!(kit.record(earlier).await?, before, "the earlier job after the refused retries");
+    kit.advance(TICK);
+    ensure_eq!(kit.retry(earlier).await?, RetryReply::Retried, "the reply after the key was kept");
+    is_held_by(kit, earlier, "after the retry").await?;
+    ensure_eq!(
+        kit.retry(other).await?,
+        RetryReply::KeyHeld(earlier),
+        "the reply to a retry of the other job"
+    );
+    Ok(())
+}
+
+/// A completed job keeps its key and is retried meanwhile. It must hold the key for as long as it
+/// is unfinished, and be kept anew from its second end on.
+async fn q15_a_retried_job_holds_the_key_that_it_had_kept(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job").unique_for("a", HOUR)).await?;
+    kit.settle_one(kit.claim_one(worker).await?.token, complete()).await?;
+    kit.advance(HOUR - TICK);
+    ensure_eq!(kit.retry(id).await?, RetryReply::Retried, "the reply to a retry of the holder itself");
+    kit.advance(HOUR);
+    kit.prune(Prune::default()).await?;
+    is_held_by(kit, id, "when the first time would have passed").await?;
+    kit.settle_one(kit.claim_one(worker).await?.token, complete()).await?;
+    kit.advance(HOUR - TICK);
+    is_held_by(kit, id, "one tick before the second time has passed").await?;
+    kit.advance(TICK);
+    is_free(kit, "when the second time has passed").await?;
     Ok(())
 }

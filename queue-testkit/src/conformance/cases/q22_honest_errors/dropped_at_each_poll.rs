@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
     CancelRequest, ClaimRequest, HeartbeatRequest, InsertRequest, Inspect, LeasesRequest, ListRequest,
-    MaintainRequest, Manage, Prune, ReadyQueuesRequest, RegisterRequest, RetireRequest, SettleRequest,
-    Settlement,
+    MaintainRequest, Manage, OutcomeRow, Prune, ReadyQueuesRequest, RegisterRequest, RetireRequest,
+    RetryRequest, SettleRequest, Settlement,
 };
 use queue_core::testing::drop_after;
 use queue_core::{JobState, Kind, QueueName, WorkerId};
@@ -22,6 +22,7 @@ cases! {
     Fast q22_an_operation_dropped_at_any_poll_lets_the_handle_work,
     Fast q22_a_read_dropped_at_any_poll_changes_nothing,
     Fast q22_a_dropped_upkeep_can_be_repeated,
+    Fast q22_a_dropped_retry_is_made_or_not [Manage],
     Fast q22_a_dropped_pause_can_be_repeated [Manage],
     Fast q22_a_wake_up_is_not_lost_with_the_wait_for_it,
 }
@@ -144,6 +145,27 @@ async fn q22_a_dropped_upkeep_can_be_repeated(kit: &Kit) -> CaseResult {
     });
     while kit.prune(prune.clone()).await?.pruned > 0 {}
     ensure_eq!(kit.stored().await?.jobs.len(), 0, "the number of jobs after the prune");
+    kit.works().await
+}
+
+/// A retry of ten finished jobs is dropped at each poll. All of them must be ready then, or none.
+async fn q22_a_dropped_retry_is_made_or_not(kit: &Kit) -> CaseResult {
+    let backend = kit.backend()?;
+    let manage: &dyn Manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    let ids = kit.insert((0..10).map(|_| kit.spec("job").queue("ended")).collect()).await?;
+    for id in &ids {
+        kit.cancel(*id).await?;
+    }
+    let retry = || RetryRequest::new(ids.clone()).at(kit.now());
+    at_each_poll!("retry", manage.retry(retry()), {
+        kit.works().await?;
+        let is_ended = |row: &OutcomeRow| ids.contains(&row.id);
+        let ended = kit.stored().await?.outcomes.iter().filter(|row| is_ended(row)).count();
+        ensure!(ended == 0 || ended == 10, "{ended} of 10 jobs of one retry are still finished");
+        for id in &ids {
+            kit.cancel(*id).await?;
+        }
+    });
     kit.works().await
 }
 

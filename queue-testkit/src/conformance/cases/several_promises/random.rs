@@ -34,7 +34,7 @@ async fn q04_random_operations_agree_with_the_model(kit: &Kit) -> CaseResult {
         Rare::Pruned,
     ];
     if kit.backend()?.extensions().manage.is_some() {
-        expected.push(Rare::ClaimMetPause);
+        expected.extend([Rare::ClaimMetPause, Rare::RetriedByHand, Rare::RetryMetUnfinished]);
     }
     agree_on_random_operations(kit, Mixture::Balanced, &expected).await
 }

@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, InsertReply, InsertRequest,
-    LiveRow, MaintainReply, MaintainRequest, OutcomeRow, SettleRequest, Settled, Settlement, Verdict,
+    LiveRow, MaintainReply, MaintainRequest, OutcomeRow, RetryReply, RetryRequest, SettleRequest, Settled,
+    Settlement, Verdict,
 };
 use queue_core::{
     Error, ErrorKind, Insertion, JobSpec, JobState, Kind, Payload, QueueName, Submitted, Timestamp, Token,
@@ -102,6 +103,10 @@ impl TestHistory {
 
     pub(super) fn cancel(self, reply: CancelReply) -> Self {
         self.does(&CancelRequest::new(vec![JOB]), &Ok(vec![reply]))
+    }
+
+    pub(super) fn retry(self, reply: RetryReply) -> Self {
+        self.does(&RetryRequest::new(vec![JOB]), &Ok(vec![reply]))
     }
 
     pub(super) fn rescue(self, rescued: u64) -> Self {

@@ -52,6 +52,7 @@ impl<'a> Run<'a> {
             }
             Operation::Settle(settlements) => self.settle(settlements, tally).await,
             Operation::Cancel { job, signal } => self.cancel(self.job(job), *signal, tally).await,
+            Operation::RetryByHand(job) => self.retry(self.job(job), tally).await,
             Operation::Heartbeat { worker, progress } => {
                 self.heartbeat(self.worker(worker), progress.as_ref(), tally).await
             }
@@ -94,11 +95,14 @@ impl<'a> Run<'a> {
         recent[index.index(recent.len())]
     }
 
-    /// Falls back to any job if none is running.
+    /// Falls back to any job if there is no such job.
     fn job(&self, choice: &JobChoice) -> JobId {
         match choice {
             JobChoice::Running(index) => one_of(&self.model.live_tokens(), index)
                 .map_or_else(|| self.any_job(index), |token| token.job),
+            JobChoice::Finished(index) => {
+                one_of(&self.model.finished(), index).unwrap_or_else(|| self.any_job(index))
+            }
             JobChoice::Any(index) => self.any_job(index),
         }
     }

@@ -1,10 +1,10 @@
-//! Inserts and cancels.
+//! Inserts, cancels, and retries by hand.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use queue_core::backend::{CancelReply, CancelRequest, IfRunning, InsertRequest};
-use queue_core::{ErrorKind, JobId, JobSpec, Payload};
+use queue_core::backend::{CancelReply, CancelRequest, IfRunning, InsertRequest, RetryReply, RetryRequest};
+use queue_core::{ErrorKind, JobId, JobSpec, JobState, Payload};
 
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{ensure_eq, fails_with};
@@ -90,6 +90,21 @@ impl Run<'_> {
         ensure_eq!(seen, [expected], "the reply to a cancel");
         tally.reached_if(expected == CancelReply::Running, Rare::CancelMetRunning);
         tally.reached_if(matches!(expected, CancelReply::Finished(_)), Rare::CancelMetFinished);
+        Ok(())
+    }
+
+    pub(super) async fn retry(&mut self, id: JobId, tally: &mut Tally) -> CaseResult {
+        let (backend, now) = (self.kit.backend()?, self.kit.now());
+        let Some(manage) = backend.extensions().manage else { return Ok(()) };
+        let seen = manage.retry(RetryRequest::new(vec![id]).at(now)).await?;
+        let expected = self.model.retry(now, id);
+        // Any worker may have promoted a job that is due.
+        let is_due = matches!(expected, RetryReply::Unfinished(state) if state != JobState::Running);
+        if !(is_due && seen == [RetryReply::Unfinished(JobState::Ready)]) {
+            ensure_eq!(seen, [expected], "the reply to a retry by hand");
+        }
+        tally.reached_if(expected == RetryReply::Retried, Rare::RetriedByHand);
+        tally.reached_if(matches!(expected, RetryReply::Unfinished(_)), Rare::RetryMetUnfinished);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! Pauses and resumes queues.
+//! Commands of operators: pauses and resumes queues, retries jobs.
 
 use async_trait::async_trait;
-use queue_core::backend::{Manage, WakeHints};
+use queue_core::backend::{Manage, RetryReply, RetryRequest, WakeHints};
 use queue_core::{QueueName, Result};
 use rusqlite::Connection;
 
@@ -61,6 +61,10 @@ impl Request for ResumeQueue {
 
 #[async_trait]
 impl Manage for SqliteBackend {
+    async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        self.write(request).await
+    }
+
     async fn pause(&self, queue: &QueueName) -> Result<()> {
         self.write(PauseQueue(queue.clone())).await
     }
