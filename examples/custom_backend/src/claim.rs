@@ -128,5 +128,7 @@ fn lease(
 fn claimed(tables: &Tables<'_>, token: Token, live: &Live) -> Result<ClaimedJob> {
     let missing = || corrupt(format!("job {} is live, but its job row is missing", token.job));
     let spec = job(&*tables.jobs, token.job)?.ok_or_else(missing)?.spec;
+    // A retry by hand has raised it.
+    let spec = spec.max_retries(live.max_retries);
     Ok(ClaimedJob::new(token.claim, live.attempt, live.run_at, spec))
 }

@@ -17,9 +17,10 @@ pub trait Manage: Send + Sync {
     /// - Each job changes completely or not at all. It is ready, its `run_at` is the time of the
     ///   request, and it has no lease, result, end or pending cancel. It can be claimed as any
     ///   ready job, and never by the claim that ended it.
-    /// - Attempts go on counting, and the errors of earlier attempts remain. The number of retries
-    ///   until the job is dead again is the one stored with the job: while it is unfinished, its
-    ///   [maximum](super::LiveRow::max_retries) is [`retries_from`] that number and its attempts.
+    /// - Attempts go on counting, and the errors of earlier attempts remain. From now on, claims,
+    ///   settles and rescues use another maximum of retries: that of the job, counted
+    ///   [from](retries_from) its attempts so far. Workers are told it in
+    ///   [`ClaimedJob::max_retries`](super::ClaimedJob::max_retries).
     /// - A job with a unique key takes the key again in the same transaction. If another job holds
     ///   it, nothing is changed and the reply names that job. A key that the job itself still
     ///   holds, because a completed job keeps its key for some time, is its own.
