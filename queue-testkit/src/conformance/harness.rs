@@ -24,6 +24,7 @@ use super::history::Rows;
 use super::history::log::Log;
 use super::journal::Journal;
 use super::kit::Kit;
+use super::pass::{IfNotShown, OpenCases, Pass};
 use super::report::Failure;
 use super::runtime::runtime;
 use super::settings::Settings;
@@ -46,12 +47,13 @@ pub fn main(subject: impl Subject) -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let subject: Arc<dyn Subject> = Arc::new(subject);
-    match trials(&subject) {
-        Ok(trials) => {
+    match Settings::read().and_then(|settings| trials(&subject, settings)) {
+        Ok(Trials { trials, open, if_not_shown }) => {
             let is_whole = is_whole_crash_tier(&arguments, &trials);
             let conclusion = libtest_mimic::run(&arguments, trials);
-            let kills = report_kills(is_whole);
-            if conclusion.has_failed() { conclusion.exit_code() } else { kills }
+            report_kills(is_whole, &open);
+            let is_good = open.report(if_not_shown);
+            if conclusion.has_failed() || is_good { conclusion.exit_code() } else { ExitCode::FAILURE }
         }
         // Reported as a failed trial, so that tools that read the output show it.
         Err(error) => {
@@ -70,33 +72,41 @@ fn is_whole_crash_tier(arguments: &Arguments, trials: &[Trial]) -> bool {
     chosen && runs && trials.iter().any(|trial| is_crash(&trial))
 }
 
-/// Prints the number of killed processes, if any. Fails if a run of the whole tier killed too few.
+/// Prints the number of killed processes, if any. They show little if the whole tier has run and
+/// killed too few.
 #[expect(clippy::print_stdout, reason = "the operator of the suite reads it")]
-fn report_kills(is_whole: bool) -> ExitCode {
+fn report_kills(is_whole: bool, open: &OpenCases) {
     let kills = Kills::of_run();
     if kills != Kills::default() {
         println!("conformance: {kills}\n");
     }
-    match kills.are_enough() {
-        Err(error) if is_whole => {
-            println!("conformance: {error}");
-            ExitCode::FAILURE
-        }
-        _ => ExitCode::SUCCESS,
+    if let Err(error) = kills.are_enough()
+        && is_whole
+    {
+        open.add("the tier `crash`", &error.to_string());
     }
 }
 
-fn trials(subject: &Arc<dyn Subject>) -> anyhow::Result<Vec<Trial>> {
-    let settings = Arc::new(Settings::read()?);
+/// The cases of a run, and where they add themselves if they have not shown what they are about.
+struct Trials {
+    trials: Vec<Trial>,
+    open: Arc<OpenCases>,
+    if_not_shown: IfNotShown,
+}
+
+fn trials(subject: &Arc<dyn Subject>, settings: Settings) -> anyhow::Result<Trials> {
+    let (if_not_shown, open) = (settings.if_not_shown, Arc::new(OpenCases::default()));
+    let settings = Arc::new(settings);
     let features = features(subject, &settings)?;
     let trials = |case: &'static Case| {
-        let trial = |fault| trial(case, fault, features, subject, &settings);
+        let trial = |fault| trial(case, fault, features, subject, &settings, &open);
         match case.faults {
             [] => vec![trial(None)],
             faults => faults.iter().map(|fault| trial(Some(*fault))).collect(),
         }
     };
-    Ok(cases::all().flat_map(trials).collect())
+    let trials = cases::all().flat_map(trials).collect();
+    Ok(Trials { trials, open, if_not_shown })
 }
 
 /// Returns the features of the backend and its subject. `inspect` and `audit` are mandatory,
@@ -129,6 +139,7 @@ fn trial(
     features: Features,
     subject: &Arc<dyn Subject>,
     settings: &Arc<Settings>,
+    open: &Arc<OpenCases>,
 ) -> Trial {
     let skipped = match missing(case, features) {
         Some(missing) => Some(missing),
@@ -142,10 +153,15 @@ fn trial(
     };
     let kind = skipped.clone().unwrap_or_else(|| case.tier.as_str().to_owned());
     let is_skipped = skipped.is_some();
-    let (subject, settings) = (Arc::clone(subject), Arc::clone(settings));
+    let (subject, settings, open) = (Arc::clone(subject), Arc::clone(settings), Arc::clone(open));
     let run = move || match skipped {
         Some(reason) => Err(Failed::from(format!("cannot run: {reason}"))),
-        None => run(case, fault, subject, settings).map_err(Failed::from),
+        None => {
+            if let Pass::NotShown(why) = run(case, fault, subject, settings)? {
+                open.add(&case.trial_name(fault), &why);
+            }
+            Ok(())
+        }
     };
     Trial::test(case.trial_name(fault), run).with_kind(kind).with_ignored_flag(is_skipped)
 }
@@ -156,7 +172,7 @@ pub(super) fn run(
     fault: Option<Fault>,
     subject: Arc<dyn Subject>,
     settings: Arc<Settings>,
-) -> Result<(), String> {
+) -> Result<Pass, String> {
     let journal = Arc::new(Journal::default());
     let failure =
         |what: String| Failure { case, fault, what, seed: None, journal: &journal, stored: None }.report();
@@ -181,7 +197,7 @@ async fn execute(
     subject: Arc<dyn Subject>,
     settings: Arc<Settings>,
     journal: Arc<Journal>,
-) -> Result<(), String> {
+) -> Result<Pass, String> {
     let failure = |what: String, seed, stored: Option<&Stored>| {
         Failure { case, fault, what, seed, journal: &journal, stored }.report()
     };
@@ -193,10 +209,11 @@ async fn execute(
     let asked = kit.history().moment();
     let stored = kit.stored().await;
     let answered = kit.history().moment();
-    let verdict = outcome.and_then(|()| {
+    let verdict = Pass::of(outcome).and_then(|pass| {
         let stored = stored.as_ref().map_err(|error| anyhow!("{error:#}"))?;
         check_rows(stored, &kit.history().with_log(Log::retries))?;
-        kit.history().check(&Rows { asked, answered, stored })
+        kit.history().check(&Rows { asked, answered, stored })?;
+        Ok(pass)
     });
     verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
 }

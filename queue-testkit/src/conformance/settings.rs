@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use queue_core::ClaimId;
 
+use super::pass::IfNotShown;
 use super::tier::Tier;
 
 /// The settings of one run of the suite, read once.
@@ -21,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// Minimum duration of a soak case.
     pub(crate) soak: Duration,
+    /// What becomes of a run with cases that have not shown what they are about.
+    pub(crate) if_not_shown: IfNotShown,
 }
 
 impl Settings {
@@ -32,6 +35,7 @@ impl Settings {
             tiers: read("QUEUE_TEST_TIERS")?.unwrap_or(Tiers(Tier::USUAL.to_vec())).0,
             timeout: Duration::from_secs(read("QUEUE_TEST_TIMEOUT")?.unwrap_or(600)),
             soak: Duration::from_secs(read("QUEUE_TEST_SOAK")?.unwrap_or(20)),
+            if_not_shown: read("QUEUE_TEST_NOT_SHOWN")?.unwrap_or(IfNotShown::Report),
         })
     }
 }

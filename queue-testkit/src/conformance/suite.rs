@@ -9,6 +9,7 @@ use super::case::{Case, Features, Tier};
 use super::cases::all;
 use super::fault::Fault;
 use super::harness;
+use super::pass::Pass;
 use super::promise::Promise;
 use super::settings::Settings;
 use super::storage::SetupResult;
@@ -129,11 +130,11 @@ impl Suite {
     }
 
     /// Runs one case of any tier. A case of faults runs once per fault that the subject can cause,
-    /// until a run fails.
+    /// until a run fails. The reply is [`Pass::NotShown`] if any of the runs is.
     ///
     /// # Errors
     /// If the case fails, cannot run on this backend, or does not exist.
-    pub fn run(&self, name: &str) -> Result<(), CaseFailure> {
+    pub fn run(&self, name: &str) -> Result<Pass, CaseFailure> {
         let Some(case) = all().find(|case| case.name == name) else {
             return Err(CaseFailure(format!("there is no case named `{name}`")));
         };
@@ -150,7 +151,10 @@ impl Suite {
                 faults if faults.is_empty() => {
                     Err(CaseFailure(format!("`{name}` cannot run: the subject can cause none of its faults")))
                 }
-                faults => faults.into_iter().try_for_each(|fault| run(Some(fault))),
+                faults => faults.into_iter().try_fold(Pass::Shown, |all, fault| {
+                    let pass = run(Some(fault))?;
+                    Ok(if all == Pass::Shown { pass } else { all })
+                }),
             },
         }
     }

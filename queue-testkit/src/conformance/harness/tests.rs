@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use async_trait::async_trait;
 use queue_core::backend::Capabilities;
 use queue_core::{Backend, MemoryBackend};
 
 use super::super::case::{Features, Need, Tier};
+use super::super::pass::not_shown;
 use super::super::storage::{SetupResult, Storage};
 use super::*;
 
@@ -59,10 +61,17 @@ fn case(run: super::super::case::Run) -> &'static Case {
 }
 
 fn settings(timeout: Duration) -> Arc<Settings> {
-    Arc::new(Settings { seed: 7, sequences: 1, tiers: vec![Tier::Fast], timeout, soak: Duration::ZERO })
+    Arc::new(Settings {
+        seed: 7,
+        sequences: 1,
+        tiers: vec![Tier::Fast],
+        timeout,
+        soak: Duration::ZERO,
+        if_not_shown: IfNotShown::Report,
+    })
 }
 
-fn outcome(case: &'static Case, timeout: Duration) -> Result<(), String> {
+fn outcome(case: &'static Case, timeout: Duration) -> Result<Pass, String> {
     run(case, None, Arc::new(Memory), settings(timeout))
 }
 
@@ -70,7 +79,18 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[test]
 fn case_without_error_passes() {
-    assert_eq!(outcome(case(|_| Box::pin(async { Ok(()) })), LONG), Ok(()));
+    assert_eq!(outcome(case(|_| Box::pin(async { Ok(()) })), LONG), Ok(Pass::Shown));
+}
+
+#[test]
+fn case_that_did_not_reach_its_situation_accuses_nobody() {
+    let unshown = case(|_| Box::pin(async { Err(not_shown("the two never met")).context("in a round") }));
+    assert_eq!(outcome(unshown, LONG), Ok(Pass::NotShown("the two never met".to_owned())));
+    let open = OpenCases::default();
+    assert!(open.report(IfNotShown::Fail));
+    open.add("q14_of_this_test", "the two never met");
+    assert!(open.report(IfNotShown::Report));
+    assert!(!open.report(IfNotShown::Fail));
 }
 
 #[test]
@@ -132,7 +152,7 @@ fn case_without_error_fails_if_history_is_wrong() {
         report.contains("has no order in which each reply is right: at the reply to Read(None)"),
         "{report}"
     );
-    assert_eq!(run(forgets, None, Arc::new(Memory), settings(LONG)), Ok(()));
+    assert_eq!(run(forgets, None, Arc::new(Memory), settings(LONG)), Ok(Pass::Shown));
 }
 
 #[test]
@@ -152,7 +172,7 @@ fn ignored_trial_shows_its_reason() {
         run: |_| Box::pin(async { Ok(()) }),
     }));
     let subject: Arc<dyn Subject> = Arc::new(Memory);
-    let trial_of = |features| trial(needy, None, features, &subject, &settings(LONG));
+    let trial_of = |features| trial(needy, None, features, &subject, &settings(LONG), &Arc::default());
     let mut features = Features::default();
     let missing = trial_of(features);
     assert_eq!(missing.kind(), "needs durable, which the backend does not declare");
@@ -178,7 +198,8 @@ fn case_of_an_unsupported_fault_is_ignored() {
     }));
     let subject: Arc<dyn Subject> = Arc::new(Memory);
     let settings = Arc::new(Settings { tiers: vec![Tier::Fault], ..(*settings(LONG)).clone() });
-    let ignored = trial(broken, Some(Fault::Locked), Features::default(), &subject, &settings);
+    let ignored =
+        trial(broken, Some(Fault::Locked), Features::default(), &subject, &settings, &Arc::default());
     assert_eq!(ignored.name(), "q22_of_this_test::locked");
     assert_eq!(ignored.kind(), "needs the fault `locked`, which the subject cannot cause");
     assert!(ignored.has_ignored_flag());

@@ -1,16 +1,19 @@
 //! Q9: concurrent cancels have one order that agrees with all replies. The history check proves it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use queue_core::backend::{CancelReply, ClaimedJob};
 use queue_core::{Enqueuer, JobContext, JobState, Payload, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
+use crate::conformance::pass::not_shown;
 use crate::conformance::program::{Program, stop};
-use crate::conformance::race::race;
+use crate::conformance::race::{Rounds, pause, pause_of, race};
 use crate::conformance::session::{Session, complete, release};
 use crate::conformance::spec::Spec;
 
@@ -24,7 +27,9 @@ cases! {
 const JOBS: usize = 40;
 /// The number of cancels that must meet waiting jobs, and of cancels that must meet running jobs.
 const ENOUGH: usize = 3;
-const MOST_ROUNDS: usize = 200;
+
+/// The pause after an empty claim.
+const LULL: Duration = Duration::from_millis(1);
 
 /// The number of cancels that met waiting jobs, and of cancels that met running jobs.
 #[derive(Debug, Default)]
@@ -42,6 +47,10 @@ impl Met {
     const fn is_enough(&self) -> bool {
         self.waiting >= ENOUGH && self.running >= ENOUGH
     }
+
+    fn not_enough(&self) -> anyhow::Error {
+        not_shown(format!("{ENOUGH} cancels shall meet waiting jobs, and {ENOUGH} running ones: {self:?}"))
+    }
 }
 
 /// Jobs are cancelled before, during and after their insert and claim. No cancel may return
@@ -51,18 +60,19 @@ async fn q09_inserts_claims_and_cancels_have_one_order(kit: &Kit) -> CaseResult 
     // This insert makes the kind known to claims before the raced inserts.
     let known = kit.insert_one(kit.spec("job")).await?;
     kit.cancel(known).await?;
-    let mut met = Met::default();
-    for _ in 0..MOST_ROUNDS {
+    let (mut met, mut rounds) = (Met::default(), Rounds::new());
+    while let Some(round) = rounds.next() {
         let specs: Arc<Vec<Spec>> = Arc::new((0..JOBS).map(|_| kit.spec("job")).collect());
+        let inserted = Arc::new(AtomicUsize::new(0));
         let mut tasks = Vec::new();
         for task in 0..8 {
             let (handle, specs) = (Arc::clone(&handles[task / 4 % 2]), Arc::clone(&specs));
-            let worker = kit.worker().await?;
+            let (worker, inserted) = (kit.worker().await?, Arc::clone(&inserted));
             tasks.push(async move {
                 match task % 4 {
-                    0 => insert_each(&handle, &specs).await,
-                    1 => claim_and_complete(&handle, worker).await,
-                    turn => cancel_each(&handle, &specs, turn).await,
+                    0 => insert_each(&handle, &specs, pause_of(2, round), &inserted).await,
+                    1 => claim_and_complete(&handle, worker, pause_of(0, round), &inserted).await,
+                    turn => cancel_each(&handle, &specs[turn..], pause_of(1, round)).await,
                 }
             });
         }
@@ -71,30 +81,54 @@ async fn q09_inserts_claims_and_cancels_have_one_order(kit: &Kit) -> CaseResult 
             return Ok(());
         }
     }
-    bail!("after {MOST_ROUNDS} rounds too few cancels met waiting or running jobs: {met:?}")
+    Err(met.not_enough())
 }
 
 /// Inserts all jobs. Two tasks call this, so that each job is inserted twice.
-async fn insert_each(handle: &Session, specs: &[Spec]) -> anyhow::Result<Vec<CancelReply>> {
+async fn insert_each(
+    handle: &Session,
+    specs: &[Spec],
+    between: Duration,
+    inserted: &AtomicUsize,
+) -> anyhow::Result<Vec<CancelReply>> {
     for spec in specs {
         handle.try_insert(vec![spec.clone()]).await??;
+        inserted.fetch_add(1, Ordering::SeqCst);
+        pause(between).await;
     }
     Ok(Vec::new())
 }
 
-async fn claim_and_complete(handle: &Session, worker: WorkerId) -> anyhow::Result<Vec<CancelReply>> {
-    for _ in 0..JOBS {
-        for job in handle.claim(worker, 2).await? {
+/// Claims until all jobs are inserted and none is left, and holds each for a while.
+async fn claim_and_complete(
+    handle: &Session,
+    worker: WorkerId,
+    held_for: Duration,
+    inserted: &AtomicUsize,
+) -> anyhow::Result<Vec<CancelReply>> {
+    loop {
+        let are_all_inserted = inserted.load(Ordering::SeqCst) == 2 * JOBS;
+        let held = handle.claim(worker, 2).await?;
+        if are_all_inserted && held.is_empty() {
+            return Ok(Vec::new());
+        }
+        // An empty claim is no reason to send the next one at once.
+        pause(if held.is_empty() { LULL } else { held_for }).await;
+        for job in held {
             handle.settle_one(job.token, complete()).await?;
         }
     }
-    Ok(Vec::new())
 }
 
-async fn cancel_each(handle: &Session, specs: &[Spec], turn: usize) -> anyhow::Result<Vec<CancelReply>> {
+async fn cancel_each(
+    handle: &Session,
+    specs: &[Spec],
+    between: Duration,
+) -> anyhow::Result<Vec<CancelReply>> {
     let mut replies = Vec::new();
-    for spec in specs.iter().skip(turn) {
+    for spec in specs {
         replies.push(handle.cancel_running(spec.clone().build()?.id).await?);
+        pause(between).await;
     }
     Ok(replies)
 }
@@ -103,8 +137,8 @@ async fn cancel_each(handle: &Session, specs: &[Spec], turn: usize) -> anyhow::R
 /// waiting and then end it. In every other round the job is running at the start.
 async fn q09_cancels_and_leases_that_end_have_one_order(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    let mut met = Met::default();
-    for round in 0..MOST_ROUNDS {
+    let (mut met, mut rounds) = (Met::default(), Rounds::new());
+    while let Some(round) = rounds.next() {
         let id = kit.insert_one(kit.spec("job")).await?;
         let mut tasks = Vec::new();
         for task in 0..4 {
@@ -113,12 +147,12 @@ async fn q09_cancels_and_leases_that_end_have_one_order(kit: &Kit) -> CaseResult
             let held = if round % 2 == 1 && task == 0 { kit.claim(worker, 1).await? } else { Vec::new() };
             tasks.push(async move {
                 if task < 2 {
-                    release_and_claim(&handle, worker, held).await
+                    release_and_claim(&handle, worker, held, pause_of(0, round / 2)).await
                 } else {
                     let mut replies = Vec::new();
                     for _ in 0..task + round % 3 {
                         replies.push(handle.cancel_running(id).await?);
-                        tokio::task::yield_now().await;
+                        pause(pause_of(1, round / 2)).await;
                     }
                     Ok(replies)
                 }
@@ -131,17 +165,18 @@ async fn q09_cancels_and_leases_that_end_have_one_order(kit: &Kit) -> CaseResult
             return Ok(());
         }
     }
-    bail!("after {MOST_ROUNDS} rounds too few cancels met waiting or running jobs: {met:?}")
+    Err(met.not_enough())
 }
 
 async fn release_and_claim(
     handle: &Session,
     worker: WorkerId,
     mut held: Vec<ClaimedJob>,
+    held_for: Duration,
 ) -> anyhow::Result<Vec<CancelReply>> {
     for _ in 0..6 {
         for job in held {
-            tokio::task::yield_now().await;
+            pause(held_for).await;
             handle.settle_one(job.token, release()).await?;
         }
         held = handle.claim(worker, 1).await?;
