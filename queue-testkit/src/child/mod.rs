@@ -59,7 +59,7 @@ const TEXT: &str = "QUEUE_TEST_CHILD_ORDER";
 const HALT: &str = "QUEUE_TEST_CHILD_HALT";
 
 /// Maximum wait for a child. Long, because only a failing test waits for all of it.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// The role of a child and the point at which it halts.
 #[derive(Debug, Clone)]
@@ -170,7 +170,7 @@ impl Child {
     /// Returns the next line; `None` if the child has ended.
     ///
     /// # Errors
-    /// If the child writes no line for a minute.
+    /// If the child writes no line for 30 seconds.
     pub async fn next(&mut self) -> io::Result<Option<Line>> {
         let next = async {
             loop {
@@ -192,7 +192,7 @@ impl Child {
     /// Reads lines up to the first that is `wanted`, and returns it.
     ///
     /// # Errors
-    /// If the child ends first, or writes no such line within a minute.
+    /// If the child ends first, or writes no such line within 30 seconds.
     ///
     /// # Cancellation
     /// Lines that a dropped future has read are not returned again.
@@ -214,7 +214,7 @@ impl Child {
     /// Waits until the child halts at this point.
     ///
     /// # Errors
-    /// If the child ends first, or does not reach the point within a minute.
+    /// If the child ends first, or does not reach the point within 30 seconds.
     pub async fn halted(&mut self, point: &str) -> io::Result<Line> {
         let words = parent::halts_at(point);
         self.until(|text| text == words).await
@@ -255,7 +255,7 @@ impl Child {
     /// Waits until the child ends by itself.
     ///
     /// # Errors
-    /// If the child writes no line for a minute.
+    /// If the child writes no line for 30 seconds.
     pub async fn ended(mut self) -> io::Result<(ExitStatus, Record)> {
         self.read_to_end().await?;
         Ok((self.process.wait()?, self.record()))

@@ -100,6 +100,7 @@
 //! | `QUEUE_TEST_SEED` | seed of random cases, as a failure prints it (default: random) |
 //! | `QUEUE_TEST_SEQUENCES` | minimum number of random sequences per random case (default: 96); a case runs more until each rare state was reached |
 //! | `QUEUE_TEST_TIERS` | tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all` (default: `fast,race`) |
+//! | `QUEUE_TEST_WAIT` | seconds that a case waits for one thing, such as a reply or a wake-up (default: 30) |
 //! | `QUEUE_TEST_TIMEOUT` | seconds after which a case times out (default: 600) |
 //! | `QUEUE_TEST_NOT_SHOWN` | `report` (default) or `fail`: what becomes of a run in which a case did not reach what it is about |
 //! | `QUEUE_TEST_SOAK` | minimum seconds of the tier `soak`, in equal rounds of at least 20 (default: 20); a few more rounds follow until each rare state was reached |
@@ -157,6 +158,7 @@ mod storage;
 mod subject;
 mod suite;
 mod tier;
+mod wait;
 mod wakes;
 
 pub use fault::{Fault, FaultyStorage, Injected, PATIENCE};

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
     Backoff, Handler, HandlerResult, JobContext, JobId, JobQueue, Kind, NewJob, Payload, Queue,
     RunningWorker, TaskOptions, Worker,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::time::{sleep, timeout};
 
 use super::session::Session;
+use super::wait::{in_time, until_none_is_left};
 
-/// Maximum wait for a required event. Long, because only a failing case waits for all of it.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Expiry of a worker, which no case shall reach on a slow machine.
+const LONG_EXPIRY: Duration = Duration::from_secs(120);
 /// Grace of a shutdown for requests in progress, and maximum backoff of outages. Only a failing
 /// case waits for all of it.
 const MAX_REQUEST_TIME: Duration = Duration::from_secs(20);
@@ -85,7 +85,7 @@ impl Program {
         let mut settings = WorkerSettings::default()
             .slots(slots)
             .heartbeat_interval(Duration::from_millis(100))
-            .worker_expiry(MAX_WAIT * 2)
+            .worker_expiry(LONG_EXPIRY)
             .cancellation_grace(MAX_REQUEST_TIME)
             .rescue_interval(Duration::from_millis(50))
             .poll_interval(Duration::from_millis(500))
@@ -97,7 +97,7 @@ impl Program {
 
     /// Waits for the next start of an attempt.
     pub(crate) async fn next_start(&mut self) -> anyhow::Result<Started> {
-        let started = timeout(MAX_WAIT, self.receiver.recv()).await.context("no attempt started")?;
+        let started = in_time("the start of an attempt", self.receiver.recv()).await?;
         started.context("all handlers were dropped")
     }
 
@@ -114,19 +114,21 @@ impl Program {
     pub(crate) async fn ended(&self, ids: &[JobId]) -> anyhow::Result<()> {
         let backend = self.queue.backend();
         let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
-        let look = async {
-            loop {
-                let records = inspect.jobs(ids).await?;
-                if records.iter().flatten().filter(|record| record.state.is_finished()).count() == ids.len() {
-                    return anyhow::Ok(());
+        until_none_is_left("the ends of jobs", || async {
+            let records = inspect.jobs(ids).await?;
+            let mut left = String::new();
+            for (id, record) in ids.iter().zip(records) {
+                match record {
+                    Some(record) if record.state.is_finished() => {}
+                    Some(record) => {
+                        left += &format!("job {id} is {}, attempt {}; ", record.state, record.attempt);
+                    }
+                    None => left += &format!("job {id} does not exist; "),
                 }
-                sleep(LOOK).await;
             }
-        };
-        match timeout(MAX_WAIT, look).await {
-            Ok(outcome) => outcome,
-            Err(_) => bail!("not all of the jobs {ids:?} finished within {MAX_WAIT:?}"),
-        }
+            Ok((!left.is_empty()).then_some(left))
+        })
+        .await
     }
 }
 

@@ -15,11 +15,13 @@ use queue_core::backend::{
     RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled, Wrapper,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result};
+use tokio::time::timeout;
 
 use super::history::Sink;
 use super::history::event::{Answered, Asked, Event, Found};
 use super::history::request::{Request, answer};
 use super::journal::Journal;
+use super::wait::bound;
 
 /// Forwards every operation and records it, as events for the check and as text in the journal. An
 /// insert reaches the points `before insert`, `insert sent` and `insert answered`; other operations
@@ -84,7 +86,7 @@ impl Recorded {
         let entry = self.journal.asked(&format!("{}{operation}", self.handle), request);
         let number = self.ask(asked);
         let sent = format!("{operation} sent");
-        let reply = reaching(self.sink.reach(&sent), reply).await;
+        let reply = reaching(self.sink.reach(&sent), answered_in_time(operation, reply)).await;
         self.sink.write(Event::Answered(number, answered(&reply)));
         self.journal.answered(entry, &reply);
         self.sink.reach(&format!("{operation} answered")).await;
@@ -98,7 +100,7 @@ impl Recorded {
         found: impl FnOnce(&T) -> Vec<(JobId, Option<Found>)> + Send,
     ) -> Result<T> {
         let number = self.ask(Asked::Read);
-        let reply = reply.await;
+        let reply = answered_in_time("read", reply).await;
         let answered = match &reply {
             Ok(reply) => Answered::Read(found(reply)),
             Err(error) => Answered::Failed(error.into()),
@@ -124,6 +126,14 @@ impl Recorded {
     fn managing(&self) -> Result<&dyn Manage> {
         self.inner.extensions().manage.ok_or_else(|| Self::missing("manage queues"))
     }
+}
+
+/// Ends the wait for a backend that never replies. Its request may still take effect.
+async fn answered_in_time<T>(operation: &str, reply: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(bound(), reply).await.unwrap_or_else(|_| {
+        let message = format!("the backend has not replied for {:?}", bound());
+        Err(Error::new(ErrorKind::UnknownOutcome, format!("send the request `{operation}`"), message))
+    })
 }
 
 /// Polls a request once, so that it is in progress, then reaches the point and polls on. Each poll

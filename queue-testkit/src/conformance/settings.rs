@@ -26,9 +26,13 @@ pub(crate) struct Settings {
     pub(crate) if_not_shown: IfNotShown,
 }
 
+/// The variable of [`wait`].
+const WAIT: &str = "QUEUE_TEST_WAIT";
+
 impl Settings {
     /// Reads the environment. An error names the malformed variable.
     pub(crate) fn read() -> anyhow::Result<Self> {
+        read::<u64>(WAIT)?;
         Ok(Self {
             seed: read("QUEUE_TEST_SEED")?.map_or_else(random_seed, Ok)?,
             sequences: read("QUEUE_TEST_SEQUENCES")?.unwrap_or(96),
@@ -61,6 +65,11 @@ fn read<T: FromStr<Err: Display>>(variable: &str) -> anyhow::Result<Option<T>> {
         Ok(value) => Ok(Some(value)),
         Err(error) => anyhow::bail!("{variable} is `{text}`: {error}"),
     }
+}
+
+/// How long a case waits for one thing. A malformed value is reported by [`Settings::read`].
+pub(crate) fn wait() -> Duration {
+    Duration::from_secs(read(WAIT).ok().flatten().unwrap_or(30))
 }
 
 fn random_seed() -> anyhow::Result<u64> {

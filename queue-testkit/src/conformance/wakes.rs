@@ -8,8 +8,8 @@ use queue_core::backend::{Hint, WakeReceiver, Wakes};
 use tokio::time::timeout;
 
 use super::kit::Kit;
-use super::kit::faults::BOUND;
 use super::session::Session;
+use super::wait::{bound, in_time};
 
 /// The queue of the job whose wake-up arrives last.
 const LAST: &str = "announced-last";
@@ -31,9 +31,14 @@ pub(crate) async fn announced(
             all.unknown |= next.unknown;
         }
     };
-    let outcome = timeout(BOUND, collecting).await;
-    outcome.with_context(|| format!("only these wake-ups arrived: {all:?}"))?;
+    let outcome = timeout(bound(), collecting).await;
+    outcome.with_context(|| format!("waited {:?} for a wake-up; only these arrived: {all:?}", bound()))?;
     Ok(all)
+}
+
+/// Waits for the next wake-up, after `what`.
+pub(crate) async fn next(receiver: &mut WakeReceiver, what: &str) -> anyhow::Result<Wakes> {
+    in_time(&format!("a wake-up after {what}"), receiver.recv()).await
 }
 
 /// Inserts a job on each of these handles, and returns all wake-ups that arrive before those of

@@ -10,9 +10,12 @@ const LAST_LINES: usize = 4;
 /// Maximum number of characters per line, because payloads in a dump can be long.
 const LINE_CHARACTERS: usize = 300;
 
+/// The beginning of the list of cases that reached too little.
+const NOT_SHOWN: &str = "conformance: not shown";
+
 /// Reads failures from the output of test programs. libtest, libtest-mimic and rustdoc print the
 /// line `failures:` first, then each failure under `---- name`. A second such line begins the list
-/// of names.
+/// of names. Also reads the list of cases that reached too little, which ends with an empty line.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     failures: Vec<Vec<String>>,
@@ -29,6 +32,13 @@ impl Failures {
         match line.trim_end() {
             "failures:" => self.is_inside = !self.is_inside,
             line if line.starts_with("test result:") => self.is_inside = false,
+            line if line.starts_with(NOT_SHOWN) => {
+                self.failures.push(vec![shortened(line)]);
+                self.is_inside = true;
+            }
+            "" if self.failures.last().is_some_and(|lines| lines[0].starts_with(NOT_SHOWN)) => {
+                self.is_inside = false;
+            }
             _ if !self.is_inside => {}
             line if line.starts_with("---- ") => self.failures.push(vec![shortened(line)]),
             line => {
@@ -113,6 +123,10 @@ failures:
     five
 
 test result: FAILED. 0 passed; 1 failed
+conformance: not shown, because these cases reached too little:
+  six: it never met seven
+
+conformance: 100 processes killed
 ";
         let expected = "\
 ---- one stdout ----
@@ -124,6 +138,9 @@ three is wrong
 
 ---- five ----
 five is wrong
+
+conformance: not shown, because these cases reached too little:
+  six: it never met seven
 
 ";
         assert_eq!(printed(output), expected);

@@ -15,7 +15,7 @@ use crate::conformance::case::CaseResult;
 use crate::conformance::check::ensure_eq;
 use crate::conformance::fault::{Fails, Fault, Work};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
+use crate::conformance::wait::in_time;
 
 /// Pause before a retry.
 const PAUSE: Duration = Duration::from_millis(5);

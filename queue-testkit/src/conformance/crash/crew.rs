@@ -1,12 +1,10 @@
 //! Starts, kills and ends the child processes of a case.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{InsertRequest, JobRecord, Stored};
 use queue_core::{JobId, JobSpec, JobState, RunningWorker, Timestamp, WorkerId};
-use tokio::time::sleep;
 
 use super::actor::{Order, ROLE, Role};
 use super::enqueue::{self, Jobs};
@@ -21,11 +19,7 @@ use crate::conformance::history::{Rows, Sink};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, complete_with};
 use crate::conformance::storage::Storage;
-
-/// Pause between two checks of the storage.
-const CHECK_INTERVAL: Duration = Duration::from_millis(5);
-/// Maximum wait for a state of jobs. Long, because only a failing case waits for all of it.
-const MAX_WAIT: Duration = Duration::from_secs(120);
+use crate::conformance::wait::until_none_is_left;
 
 /// The crew of a case: the child processes that use its storage.
 pub(crate) struct Crew<'a> {
@@ -239,17 +233,16 @@ impl<'a> Crew<'a> {
     ) -> anyhow::Result<()> {
         let backend = self.kit.backend()?;
         let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
-        let check = async {
-            loop {
-                let records: Vec<JobRecord> = inspect.jobs(jobs).await?.into_iter().flatten().collect();
-                if records.len() == jobs.len() && is_so(&records) {
-                    return anyhow::Ok(());
-                }
-                sleep(CHECK_INTERVAL).await;
+        until_none_is_left(&format!("jobs to be {what}"), || async {
+            let records: Vec<JobRecord> = inspect.jobs(jobs).await?.into_iter().flatten().collect();
+            if records.len() == jobs.len() && is_so(&records) {
+                return Ok(None);
             }
-        };
-        let checked = tokio::time::timeout(MAX_WAIT, check).await;
-        checked.with_context(|| format!("not all of the jobs {jobs:?} are {what} after {MAX_WAIT:?}"))?
+            let seen = |record: &JobRecord| (record.job.id, record.state, record.attempt);
+            let seen: Vec<_> = records.iter().map(seen).collect();
+            Ok(Some(format!("of the jobs {jobs:?} these exist: {seen:?}")))
+        })
+        .await
     }
 
     /// Runs every job with a new worker of the runtime, by the backend's clock.
@@ -259,15 +252,11 @@ impl<'a> Crew<'a> {
         let kinds = [KIND, run::LAPSE];
         let worker = run::start_for(&kinds, &orders, Arc::clone(&backend), &self.handlers())?;
         let audit = backend.extensions().audit.context("the backend offers no `audit`")?;
-        let drained = async {
-            while !audit.stored().await?.live.is_empty() {
-                sleep(CHECK_INTERVAL).await;
-            }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(MAX_WAIT, drained)
-            .await
-            .with_context(|| format!("unfinished jobs are left after {MAX_WAIT:?}"))??;
+        until_none_is_left("all jobs to end", || async {
+            let left = audit.stored().await?.live;
+            Ok((!left.is_empty()).then(|| format!("{} are unfinished: {left:?}", left.len())))
+        })
+        .await?;
         worker.shutdown(run::GRACE).await;
         Ok(())
     }

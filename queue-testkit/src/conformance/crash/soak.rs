@@ -12,13 +12,14 @@ use queue_core::backend::{
 };
 use queue_core::{Backend, ClaimId, ErrorKind, JobId, JobState, Kind, QueueName, Timestamp, WorkerId};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::crew::{ChildProcess, Crew};
 use super::enqueue::{self, Jobs};
 use super::run::{self, LAPSE, Upkeep};
 use super::work::result_of;
 use crate::conformance::session::complete_with;
+use crate::conformance::wait::until_none_is_left;
 
 /// The payloads, which [`run`] acts on.
 const PAYLOADS: [&str; 12] = [
@@ -39,9 +40,6 @@ const PAYLOADS: [&str; 12] = [
 const BACKLOG: u32 = 100;
 /// Expiry of the worker that lets its leases lapse.
 const SHORT_EXPIRY: Duration = Duration::from_millis(150);
-/// Maximum wait for a rescue. Long, because only a failing case waits for all of it.
-const MAX_WAIT: Duration = Duration::from_secs(60);
-
 /// Runs the soak for this time.
 pub(crate) async fn soak(
     crew: &mut Crew<'_>,
@@ -212,21 +210,13 @@ async fn settle_after_loss(
     job: &queue_core::backend::ClaimedJob,
 ) -> anyhow::Result<()> {
     let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
-    let lapsed = async {
-        loop {
-            let record = inspect
-                .jobs(&[job.token.job])
-                .await?
-                .pop()
-                .flatten()
-                .context("an acknowledged job does not exist")?;
-            if (record.state, record.attempt) != (JobState::Running, job.attempt) {
-                return anyhow::Ok(());
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(MAX_WAIT, lapsed).await.context("the job of a lost worker was not rescued")??;
+    until_none_is_left("a lease of a lost worker to be rescued", || async {
+        let record = inspect.jobs(&[job.token.job]).await?.pop().flatten();
+        let record = record.context("an acknowledged job does not exist")?;
+        let is_held = (record.state, record.attempt) == (JobState::Running, job.attempt);
+        Ok(is_held.then(|| format!("{:?} still runs with attempt {}", job.token, job.attempt)))
+    })
+    .await?;
     let settlement = Settlement::new(job.token, complete_with(&result_of(job)));
     let answers = skip_retryable(backend.settle(SettleRequest::new(worker, vec![settlement])).await)?;
     if let Some(answer) =

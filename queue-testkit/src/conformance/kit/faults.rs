@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use anyhow::bail;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio::try_join;
 
 use super::super::check::CaseResult;
 use super::super::fault::{CaseStorage, Fault, Injected};
 use super::super::journal::Journal;
 use super::super::session::Session;
+use super::super::wait::in_time;
 use super::Kit;
-
-/// Maximum wait during or after a fault. Long, because only a failing case waits for all of it.
-pub(crate) const BOUND: Duration = Duration::from_secs(60);
 
 /// Pause before a retry.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -139,9 +137,4 @@ impl RepeatedFault {
         self.injection_time = injection_time;
         Ok(answers)
     }
-}
-
-/// Waits for a future, at most [`BOUND`].
-pub(crate) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> anyhow::Result<T> {
-    timeout(BOUND, future).await.with_context(|| format!("waited {BOUND:?} for {what}"))
 }

@@ -13,9 +13,9 @@ use tokio::time::sleep;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::fault::{Manner, OUTAGES};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::{Program, SHORT_EXPIRY, new_job, stop};
 use crate::conformance::session::Session;
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q01_workers_wait_for_a_fault_to_pass_and_lose_nothing on OUTAGES,

@@ -11,8 +11,8 @@ use tokio::time::sleep;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::{GRACE, Program, new_job, stop};
+use crate::conformance::wait::in_time;
 
 cases! {
     Race q01_a_worker_brings_every_job_to_the_end_its_handler_chose,

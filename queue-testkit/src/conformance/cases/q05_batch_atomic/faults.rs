@@ -8,9 +8,10 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::fault::{Fault, Manner, Work};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::{MAX_INJECTIONS, RepeatedFault, in_time};
+use crate::conformance::kit::faults::{MAX_INJECTIONS, RepeatedFault};
 use crate::conformance::race::race;
 use crate::conformance::spec::Spec;
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q05_a_batch_that_meets_a_fault_is_stored_whole_or_not_at_all on Fault::ALL,

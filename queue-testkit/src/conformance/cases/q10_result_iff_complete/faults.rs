@@ -11,8 +11,8 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::fault::ENDURED;
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::{LOOK, Program, new_job, stop};
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q10_finished_work_outlives_an_outage_of_any_class on ENDURED,

@@ -8,13 +8,12 @@ use anyhow::{Context as _, ensure};
 use queue_core::backend::{Prune, WORKER_LOST_ERROR};
 use queue_core::{JobEnd, JobId, JobQueue, Limits, ResultErrorKind};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::BOUND;
 use crate::conformance::session::{EXPIRY, Session, bury, cancelled, complete, complete_with};
+use crate::conformance::wait::in_time;
 
 cases! {
     Fast q10_a_caller_gets_the_result_whenever_it_begins_to_wait [Watch],
@@ -44,7 +43,7 @@ async fn begin(client: &JobQueue, id: JobId) -> anyhow::Result<JoinHandle<queue_
 }
 
 async fn end(waiting: JoinHandle<queue_core::Result<JobEnd>>) -> anyhow::Result<JobEnd> {
-    Ok(timeout(BOUND, waiting).await.context("the caller still waits")???)
+    Ok(in_time("the end of the job that a caller awaits", waiting).await???)
 }
 
 /// A job ends before a caller waits for it, while it waits, and after another caller was dropped.
@@ -119,7 +118,7 @@ async fn q10_a_result_expires_with_its_job(kit: &Kit) -> CaseResult {
     let prune = Prune::default().completed(Duration::ZERO).idempotency_window(Duration::ZERO).limit(10);
     kit.prune(prune).await?;
     for id in [pruned, JobId::generate()] {
-        let gone = timeout(BOUND, client.result::<()>(id)).await.context("the caller still waits")?;
+        let gone = in_time("the end of a job that does not exist", client.result::<()>(id)).await?;
         let error = gone.err().context("there is a result")?;
         let text = error.to_string();
         ensure_eq!(error.kind(), ResultErrorKind::Gone, "the error");

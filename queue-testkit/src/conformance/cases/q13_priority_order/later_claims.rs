@@ -4,14 +4,15 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use anyhow::ensure;
-use queue_core::backend::Wakes;
+use anyhow::{Context as _, ensure};
+use queue_core::backend::{WakeReceiver, Wakes};
 use queue_core::{JobId, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, TICK, release, retry, snooze};
+use crate::conformance::wakes::{announced, next};
 
 cases! {
     Fast q13_claims_in_turn_follow_the_order_of_one_large,
@@ -201,7 +202,7 @@ async fn q13_a_wake_names_the_least_time_of_its_level(kit: &Kit) -> CaseResult {
     }
     let mut least = None;
     while least.is_none_or(|least| least > at(9)) {
-        let wakes = tokio::time::timeout(SECOND * 30, receiver.recv()).await?;
+        let wakes = next(&mut receiver, "the inserts").await?;
         if wakes.unknown {
             return Ok(());
         }
@@ -218,22 +219,22 @@ async fn q13_every_job_that_becomes_ready_is_told(kit: &Kit) -> CaseResult {
     let mut receiver = kit.backend()?.subscribe();
     let run_at = kit.now();
     kit.insert_one(kit.spec("job").priority(4)).await?;
-    check_announced(&receiver.recv().await, run_at, "insert")?;
+    is_announced(&mut receiver, run_at, "insert").await?;
     for (what, verdict) in [("release", release()), ("snooze", snooze(0)), ("retry", retry("failed", 0))] {
         let token = kit.claim_one(worker).await?.token;
         receiver.take();
         kit.settle_one(token, verdict).await?;
-        check_announced(&receiver.recv().await, run_at, what)?;
+        is_announced(&mut receiver, run_at, what).await?;
     }
     kit.claim_one(worker).await?;
     receiver.take();
     kit.advance(EXPIRY);
     kit.rescue(10).await?;
-    check_announced(&receiver.recv().await, run_at, "rescue")
+    is_announced(&mut receiver, run_at, "rescue").await
 }
 
-fn check_announced(wakes: &Wakes, run_at: queue_core::Timestamp, what: &str) -> CaseResult {
-    let is_announced = wakes.ready.iter().any(|hint| hint.priority == 4 && hint.run_at <= run_at);
-    ensure!(wakes.unknown || is_announced, "after the {what}, no wake-up covers the ready job: {wakes:?}");
-    Ok(())
+async fn is_announced(receiver: &mut WakeReceiver, run_at: queue_core::Timestamp, what: &str) -> CaseResult {
+    let is_it = |wakes: &Wakes| wakes.ready.iter().any(|hint| hint.priority == 4 && hint.run_at <= run_at);
+    let wakes = announced(receiver, is_it).await;
+    wakes.map(drop).with_context(|| format!("after the {what}, no wake-up covers the ready job"))
 }

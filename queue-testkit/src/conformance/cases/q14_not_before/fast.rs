@@ -8,6 +8,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{TICK, retry, snooze};
+use crate::conformance::wakes::next;
 
 cases! {
     Fast q14_a_job_starts_at_its_very_tick,
@@ -210,7 +211,7 @@ async fn q14_a_job_for_later_is_told_with_its_time(kit: &Kit) -> CaseResult {
     let mut receiver = kit.backend()?.subscribe();
     let delay = Duration::from_secs(3);
     kit.insert_one(kit.spec("job").run_at(kit.now().saturating_add(delay))).await?;
-    let wakes = receiver.recv().await;
+    let wakes = next(&mut receiver, "the insert of a scheduled job").await?;
     let is_announced = wakes.unknown || wakes.due_in == Some(delay);
     anyhow::ensure!(is_announced, "no wake-up gives the delay {delay:?} of the scheduled job: {wakes:?}");
     anyhow::ensure!(wakes.ready.is_empty(), "a scheduled job is announced as ready: {wakes:?}");

@@ -10,6 +10,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, complete, queue, retry};
+use crate::conformance::wakes::next;
 
 cases! {
     Fast q17_a_paused_queue_gives_nothing_and_the_others_go_on [Manage],
@@ -117,7 +118,7 @@ async fn q17_resuming_wakes_whoever_waits(kit: &Kit) -> CaseResult {
     kit.insert_one(kit.spec("job")).await?;
     let mut receiver = backend.subscribe();
     manage.resume(&queue("default")?).await?;
-    let wakes = tokio::time::timeout(Duration::from_secs(30), receiver.recv()).await?;
+    let wakes = next(&mut receiver, "the resume").await?;
     ensure!(wakes.unknown || !wakes.ready.is_empty(), "the resume woke no worker: {wakes:?}");
     Ok(())
 }

@@ -11,10 +11,10 @@ use super::fast::manage;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::pass::not_shown;
 use crate::conformance::race::{Rounds, race};
 use crate::conformance::session::queue;
+use crate::conformance::wait::in_time;
 
 cases! {
     Race q17_no_claim_takes_a_job_after_pause_returned [Manage],

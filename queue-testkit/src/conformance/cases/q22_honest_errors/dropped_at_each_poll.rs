@@ -17,6 +17,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, complete, queue};
+use crate::conformance::wakes::next;
 
 cases! {
     Fast q22_an_operation_dropped_at_any_poll_lets_the_handle_work,
@@ -202,7 +203,7 @@ async fn q22_a_wake_up_is_not_lost_with_the_wait_for_it(kit: &Kit) -> CaseResult
     }
     let job = kit.insert_one(kit.spec("job")).await?;
     drop_after(0, receiver.recv()).await;
-    let wakes = receiver.recv().await;
+    let wakes = next(&mut receiver, "the insert").await?;
     ensure!(wakes.unknown || !wakes.ready.is_empty(), "the insert of {job} was announced as {wakes:?}");
     Ok(())
 }

@@ -11,7 +11,8 @@ use crate::conformance::act::{Act, Answer, judge, one_of_each, some_of_each};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::fault::{Fault, Manner, OUTAGES};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::{MAX_INJECTIONS, RepeatedFault, in_time, works_again};
+use crate::conformance::kit::faults::{MAX_INJECTIONS, RepeatedFault, works_again};
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q22_each_operation_fails_honestly_and_is_done_by_doing_it_again on Fault::ALL,

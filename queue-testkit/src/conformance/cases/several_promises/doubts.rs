@@ -11,11 +11,11 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::fault::{DOUBTS, Fault};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::new_job;
 use crate::conformance::session::{
     EXPIRY, bury, cancelled, complete, complete_then, complete_with, release, retry, snooze,
 };
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q03_a_claim_of_unknown_outcome_shares_no_job_with_another on DOUBTS,

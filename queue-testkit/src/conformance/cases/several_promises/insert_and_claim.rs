@@ -9,8 +9,8 @@ use queue_core::{ErrorKind, JobId, JobState};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::session::{EXPIRY, Inserted, complete, queue};
+use crate::conformance::wait::in_time;
 
 cases! {
     Fast q01_jobs_are_stored_whatever_becomes_of_their_claim [InsertAndClaim],

@@ -12,9 +12,9 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::fault::{DOUBTS, Fault};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::{Program, Started, new_job, stop};
 use crate::conformance::session::complete;
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q03_an_idle_worker_finds_what_it_was_given_without_an_answer [InsertAndClaim] on LOST,

@@ -10,8 +10,8 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::fault::Fault;
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::in_time;
 use crate::conformance::program::{Program, Started, new_job, stop};
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q03_a_worker_finds_what_it_claimed_without_an_answer on LOST,

@@ -17,11 +17,12 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::fault::{Fault, Manner, OUTAGES, STANDSTILLS};
 use crate::conformance::kit::Kit;
-use crate::conformance::kit::faults::{in_time, is_retryable, works_again};
+use crate::conformance::kit::faults::{is_retryable, works_again};
 use crate::conformance::pass::not_shown;
 use crate::conformance::session::{
     EXPIRY, Session, TICK, bury, complete, complete_with, release, retry, snooze,
 };
+use crate::conformance::wait::in_time;
 
 cases! {
     Fault q01_random_operations_lose_nothing_as_a_fault_comes_and_goes on OUTAGES,
