@@ -19,7 +19,7 @@ pub trait Manage: Send + Sync {
     ///   ready job, and never by the claim that ended it.
     /// - Attempts go on counting, and the errors of earlier attempts remain. From now on, claims,
     ///   settles and rescues use another maximum of retries: that of the job, counted
-    ///   [from](retries_from) its attempts so far. Workers are told it in
+    ///   [from](retries_from) its attempts so far. A claim returns it in
     ///   [`ClaimedJob::max_retries`](super::ClaimedJob::max_retries).
     /// - A job with a unique key takes the key again in the same transaction. If another job holds
     ///   it, nothing is changed and the reply names that job. A key that the job itself still

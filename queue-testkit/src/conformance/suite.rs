@@ -100,6 +100,13 @@ impl Suite {
         self
     }
 
+    /// Sets the minimum number of sequences per random case (default: from the environment).
+    #[must_use]
+    pub fn with_sequences(mut self, sequences: u32) -> Self {
+        self.settings.sequences = sequences;
+        self
+    }
+
     /// Sets the time after which a case times out (default: from the environment).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {

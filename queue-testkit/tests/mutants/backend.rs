@@ -57,6 +57,16 @@ struct Mutated {
     mutation: Arc<dyn Mutation>,
 }
 
+impl Mutated {
+    /// Lets the mutation act before and after an operation.
+    async fn around<T>(&self, operation: &'static str, request: impl Future<Output = T>) -> T {
+        let _turn = self.mutation.before(operation).await;
+        let reply = request.await;
+        self.mutation.after(operation).await;
+        reply
+    }
+}
+
 impl fmt::Debug for Mutated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Mutated").field(&self.sound.backend).finish()
@@ -72,47 +82,48 @@ impl Backend for Mutated {
     fn capabilities(&self) -> Capabilities {
         let capabilities =
             Capabilities::default().with_durable().with_multi_process().with_unique_keys().with_follow_ups();
+        let capabilities = self.mutation.restrict(capabilities);
         if self.mutation.inserts_and_claims() { capabilities.with_insert_and_claim() } else { capabilities }
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        self.mutation.insert(&self.sound, request).await
+        self.around("insert", self.mutation.insert(&self.sound, request)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        self.mutation.claim(&self.sound, request).await
+        self.around("claim", self.mutation.claim(&self.sound, request)).await
     }
 
     async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
-        self.mutation.ready_queues(&self.sound, request).await
+        self.around("ready_queues", self.mutation.ready_queues(&self.sound, request)).await
     }
 
     async fn leases(&self, request: LeasesRequest) -> Result<Vec<ClaimedJob>> {
-        self.mutation.leases(&self.sound, request).await
+        self.around("leases", self.mutation.leases(&self.sound, request)).await
     }
 
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
-        self.mutation.settle(&self.sound, request).await
+        self.around("settle", self.mutation.settle(&self.sound, request)).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        self.mutation.cancel(&self.sound, request).await
+        self.around("cancel", self.mutation.cancel(&self.sound, request)).await
     }
 
     async fn register(&self, request: RegisterRequest) -> Result<()> {
-        self.mutation.register(&self.sound, request).await
+        self.around("register", self.mutation.register(&self.sound, request)).await
     }
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
-        self.mutation.heartbeat(&self.sound, request).await
+        self.around("heartbeat", self.mutation.heartbeat(&self.sound, request)).await
     }
 
     async fn retire(&self, request: RetireRequest) -> Result<()> {
-        self.mutation.retire(&self.sound, request).await
+        self.around("retire", self.mutation.retire(&self.sound, request)).await
     }
 
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
-        self.mutation.maintain(&self.sound, request).await
+        self.around("maintain", self.mutation.maintain(&self.sound, request)).await
     }
 
     fn subscribe(&self) -> WakeReceiver {
@@ -127,41 +138,41 @@ impl Backend for Mutated {
 #[async_trait]
 impl Inspect for Mutated {
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
-        self.mutation.jobs(&self.sound, ids).await
+        self.around("jobs", self.mutation.jobs(&self.sound, ids)).await
     }
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
-        self.mutation.list(&self.sound, request).await
+        self.around("list", self.mutation.list(&self.sound, request)).await
     }
 
     async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
-        self.mutation.next_ready(&self.sound, queues).await
+        self.around("next_ready", self.mutation.next_ready(&self.sound, queues)).await
     }
 }
 
 #[async_trait]
 impl Watch for Mutated {
     async fn watch(&self, jobs: &[JobId]) -> Result<Vec<Option<JobEnd>>> {
-        self.mutation.watch(&self.sound, jobs).await
+        self.around("watch", self.mutation.watch(&self.sound, jobs)).await
     }
 }
 
 #[async_trait]
 impl Manage for Mutated {
     async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
-        self.mutation.retry(&self.sound, request).await
+        self.around("retry", self.mutation.retry(&self.sound, request)).await
     }
 
     async fn pause(&self, queue: &QueueName) -> Result<()> {
-        self.mutation.pause(&self.sound, queue).await
+        self.around("pause", self.mutation.pause(&self.sound, queue)).await
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<()> {
-        self.mutation.resume(&self.sound, queue).await
+        self.around("resume", self.mutation.resume(&self.sound, queue)).await
     }
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
-        self.mutation.paused(&self.sound).await
+        self.around("paused", self.mutation.paused(&self.sound)).await
     }
 }
 

@@ -16,6 +16,7 @@ mod caught;
 mod excused;
 mod insert_and_claim;
 mod mutation;
+mod odd;
 mod q01_no_lost_ack;
 mod q02_no_phantom;
 mod q03_single_live_lease;

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit as _, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, HeartbeatReply,
-    HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobEnd, JobRecord, LeasesRequest,
-    ListRequest, LiveRow, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
+    Audit as _, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobEnd, JobRecord,
+    LeasesRequest, ListRequest, LiveRow, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
     ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
     Stored, WakeReceiver, Watch as _,
 };
 use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result};
+use tokio::sync::OwnedMutexGuard;
 
 /// How many yields, and how much time, a task waits for another task at least.
 const YIELDS: usize = 1000;
@@ -76,6 +77,19 @@ pub(crate) trait Mutation: Send + Sync + 'static {
     fn inserts_and_claims(&self) -> bool {
         false
     }
+
+    /// Declares less than the correct backend.
+    fn restrict(&self, capabilities: Capabilities) -> Capabilities {
+        capabilities
+    }
+
+    /// Called before an operation, which ends before the guard is dropped.
+    async fn before(&self, _operation: &'static str) -> Option<OwnedMutexGuard<()>> {
+        None
+    }
+
+    /// Called after an operation, before its reply.
+    async fn after(&self, _operation: &'static str) {}
 
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
         sound.backend.insert(request).await
