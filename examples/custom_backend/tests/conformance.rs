@@ -1,5 +1,6 @@
 //! The conformance suite on a redb file.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -16,6 +17,10 @@ impl Subject for Redb {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         Ok(Arc::new(Folder(tempfile::tempdir()?)))
     }
+
+    async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
+        Ok(Arc::new(RedbBackend::open(address).await?))
+    }
 }
 
 struct Folder(TempDir);
@@ -23,7 +28,18 @@ struct Folder(TempDir);
 #[async_trait]
 impl Storage for Folder {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
-        Ok(Arc::new(RedbBackend::open(self.0.path().join("jobs.redb")).await?))
+        Ok(Arc::new(RedbBackend::open(self.file()).await?))
+    }
+
+    /// For the cases that kill processes, which use the file one after another.
+    fn address(&self) -> Option<String> {
+        self.file().to_str().map(str::to_owned)
+    }
+}
+
+impl Folder {
+    fn file(&self) -> PathBuf {
+        self.0.path().join("jobs.redb")
     }
 }
 

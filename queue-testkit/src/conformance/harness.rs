@@ -15,7 +15,7 @@ use queue_core::JobId;
 use queue_core::backend::Stored;
 
 use super::audit::audit;
-use super::case::{Case, CaseResult, Features, Tier};
+use super::case::{Case, CaseResult, Features, Need, Tier};
 use super::cases;
 use super::crash::actor;
 use super::crash::kills::Kills;
@@ -48,10 +48,14 @@ pub fn main(subject: impl Subject) -> ExitCode {
     let arguments = Arguments::from_args();
     let subject: Arc<dyn Subject> = Arc::new(subject);
     match Settings::read().and_then(|settings| trials(&subject, settings)) {
-        Ok(Trials { trials, open, if_not_shown }) => {
-            let is_whole = is_whole_crash_tier(&arguments, &trials);
+        Ok(Trials { trials, features, open, if_not_shown }) => {
+            let is_whole = is_whole_run(&arguments);
+            let kills_some = trials.iter().any(|trial| trial.kind() == Tier::Crash.as_str());
             let conclusion = libtest_mimic::run(&arguments, trials);
-            report_kills(is_whole, &open);
+            if is_whole && !kills_some {
+                report_untested_durability(features);
+            }
+            report_kills(features, is_whole && kills_some, &open);
             let is_good = open.report(if_not_shown);
             if conclusion.has_failed() || is_good { conclusion.exit_code() } else { ExitCode::FAILURE }
         }
@@ -64,23 +68,32 @@ pub fn main(subject: impl Subject) -> ExitCode {
     }
 }
 
-/// Whether every crash case runs. Only then must the number of kills be sufficient.
-fn is_whole_crash_tier(arguments: &Arguments, trials: &[Trial]) -> bool {
-    let is_crash = |trial: &&Trial| trial.kind() == Tier::Crash.as_str();
+/// Whether the arguments choose every case of the selected tiers.
+fn is_whole_run(arguments: &Arguments) -> bool {
     let chosen = arguments.filter.is_none() && arguments.skip.is_empty();
-    let runs = !arguments.list && !arguments.ignored && !arguments.include_ignored;
-    chosen && runs && trials.iter().any(|trial| is_crash(&trial))
+    chosen && !arguments.list && !arguments.ignored && !arguments.include_ignored
+}
+
+/// Says that no process was killed, if the backend declares that its jobs outlive the process. The
+/// other tiers close and open the storage in an orderly way, which proves little.
+#[expect(clippy::print_stdout, reason = "the operator of the suite reads it")]
+fn report_untested_durability(features: Features) {
+    if features.capabilities.durable {
+        let why = Need::Children.missing_in(features);
+        let why = why.unwrap_or_else(|| "the tier `crash` was not selected".to_owned());
+        println!("conformance: durability was declared and not tested: {why}\n");
+    }
 }
 
 /// Prints the number of killed processes, if any. They show little if the whole tier has run and
 /// killed too few.
 #[expect(clippy::print_stdout, reason = "the operator of the suite reads it")]
-fn report_kills(is_whole: bool, open: &OpenCases) {
+fn report_kills(features: Features, is_whole: bool, open: &OpenCases) {
     let kills = Kills::of_run();
     if kills != Kills::default() {
         println!("conformance: {kills}\n");
     }
-    if let Err(error) = kills.are_enough()
+    if let Err(error) = kills.are_enough(features.capabilities.multi_process)
         && is_whole
     {
         open.add("the tier `crash`", &error.to_string());
@@ -90,6 +103,7 @@ fn report_kills(is_whole: bool, open: &OpenCases) {
 /// The cases of a run, and where they add themselves if they have not shown what they are about.
 struct Trials {
     trials: Vec<Trial>,
+    features: Features,
     open: Arc<OpenCases>,
     if_not_shown: IfNotShown,
 }
@@ -106,7 +120,7 @@ fn trials(subject: &Arc<dyn Subject>, settings: Settings) -> anyhow::Result<Tria
         }
     };
     let trials = cases::all().flat_map(trials).collect();
-    Ok(Trials { trials, open, if_not_shown })
+    Ok(Trials { trials, features, open, if_not_shown })
 }
 
 /// Returns the features of the backend and its subject. `inspect` and `audit` are mandatory,

@@ -71,6 +71,12 @@ impl Kit {
         Ok(Session::new(backend, Arc::clone(&self.shared)))
     }
 
+    /// Closes the handle, so that another process can open a storage of one process at a time.
+    pub(crate) fn close(&self) {
+        self.journal.note("(the storage is closed)");
+        drop(self.session.replace(None));
+    }
+
     /// Closes the handle and opens the storage again.
     pub(crate) async fn reopen(&self) -> anyhow::Result<()> {
         self.journal.note("(the storage is closed and opened again)");

@@ -84,8 +84,9 @@
 //!
 //! [`main`] detects that it runs in such a child, and then calls only `attach`. A server for tests
 //! must therefore be started by the first `create`, not before `main`. The end of the output shows
-//! the number of killed processes. A run of the whole tier must kill at least 100 of them, half
-//! with a lease or a write in progress; else it is reported as *not shown*. [`child`](crate::child) is for children of a
+//! the number of killed processes. A run of the whole tier must kill at least 100 of them (20
+//! if the backend is open in one process at a time), half with a lease or a write in progress;
+//! else it is reported as *not shown*. [`child`](crate::child) is for children of a
 //! backend's own tests.
 //!
 //! # Choosing what runs

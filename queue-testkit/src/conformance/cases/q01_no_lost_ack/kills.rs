@@ -1,6 +1,6 @@
 //! Q1: processes that are killed lose no acknowledged job.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::ensure;
@@ -8,16 +8,21 @@ use queue_core::JobId;
 use tokio::time::timeout;
 
 use crate::child::Line;
+use crate::conformance::audit::audit;
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
+use crate::conformance::crash::actor::Role;
 use crate::conformance::crash::crew::{ChildProcess, Crew};
 use crate::conformance::crash::run::{self, Upkeep};
+use crate::conformance::crash::work::Verdicts;
 use crate::conformance::history::event::{Answered, Asked, Event};
 use crate::conformance::history::log::Log;
 use crate::conformance::kit::Kit;
+use crate::conformance::session::EXPIRY;
 
 cases! {
     Crash q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it [Durable, MultiProcess, Children],
+    Crash q01_what_a_killed_process_acknowledged_is_there_for_the_next [Durable, Children],
     Crash q01_random_kills_of_whole_programs_lose_and_double_nothing [Durable, MultiProcess, Children],
 }
 
@@ -57,6 +62,41 @@ async fn q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it(kit: &Kit) -> C
         }
     }
     ensure_eq!(acknowledged, 3 + 3 + 6, "the number of acknowledged batches");
+    crew.drain().await?;
+    crew.check().await?;
+    Ok(())
+}
+
+/// Processes use the storage one after another, and no two at a time. Each is killed before a write,
+/// during it, or right after its reply. The next one must find each acknowledged insert, claim and
+/// settle. The history check proves it.
+async fn q01_what_a_killed_process_acknowledged_is_there_for_the_next(kit: &Kit) -> CaseResult {
+    let mut crew = Crew::new(kit)?;
+    for nth in 1..=3 {
+        for (operation, works) in [("insert", false), ("claim", true), ("settle", true)] {
+            for moment in ["before", "sent", "answered"] {
+                let point = match moment {
+                    "before" => format!("before {operation}"),
+                    _ => format!("{operation} {moment}"),
+                };
+                // Enough jobs for the workers that follow.
+                let role: Role = if works {
+                    crew.worker(2, Verdicts::Mixed(u64::from(nth))).into()
+                } else {
+                    crew.enqueuer(12, 100).into()
+                };
+                kit.close();
+                let child = crew.start_halting(role, &point, nth).await?;
+                crew.kill(child).await?;
+                kit.reopen().await?;
+                let stored = kit.stored().await?;
+                ensure_eq!(audit(&stored, &BTreeMap::new()), [], "{point}, {nth}: the audit after the kill");
+                // Otherwise the jobs of the killed process stay with it.
+                kit.advance(EXPIRY);
+                kit.rescue(1000).await?;
+            }
+        }
+    }
     crew.drain().await?;
     crew.check().await?;
     Ok(())
