@@ -79,6 +79,7 @@ pub struct Suite {
     subject: Arc<dyn Subject>,
     settings: Settings,
     features: Features,
+    tiers: Vec<Tier>,
 }
 
 impl Suite {
@@ -90,13 +91,20 @@ impl Suite {
         let subject: Arc<dyn Subject> = Arc::new(subject);
         let settings = Settings::read()?;
         let features = harness::features(&subject, &Arc::new(settings.clone()))?;
-        Ok(Self { subject, settings, features })
+        Ok(Self { subject, settings, features, tiers: Tier::USUAL.to_vec() })
     }
 
     /// Sets the seed of random cases (default: from the environment).
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.settings.seed = seed;
+        self
+    }
+
+    /// Sets the tiers in which [`find`](Self::find) looks (default: fast and race).
+    #[must_use]
+    pub fn with_tiers(mut self, tiers: &[Tier]) -> Self {
+        self.tiers = tiers.to_vec();
         self
     }
 
@@ -166,7 +174,8 @@ impl Suite {
         }
     }
 
-    /// Runs the fast and race cases of a promise (`Q4`) until a case finds the broken backend.
+    /// Runs the cases of a promise (`Q4`) in the [tiers](Self::with_tiers) until one finds the
+    /// broken backend.
     /// Returns the name of the case and its failure.
     ///
     /// `reached` must return how often the wrong code path ran since the previous call.
@@ -178,7 +187,7 @@ impl Suite {
         let known = Promise::ALL.iter().find(|known| format!("Q{}", known.number()) == promise);
         let known = *known.ok_or_else(|| format!("there is no promise `{promise}`"))?;
         let mut cases = self.applicable();
-        cases.retain(|case| case.proves(known) && Tier::USUAL.contains(&case.tier()));
+        cases.retain(|case| case.proves(known) && self.tiers.contains(&case.tier()));
         cases.sort_by_key(|case| case.tier());
         for case in &cases {
             let _before = reached();

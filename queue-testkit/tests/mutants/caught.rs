@@ -9,9 +9,9 @@ use queue_testkit::conformance::Suite;
 use crate::backend::{Make, Mutant};
 
 /// A case that exceeds this time hangs, which does not count as finding the mutant.
-const CASE_TIMEOUT: Duration = Duration::from_secs(100);
+pub(crate) const CASE_TIMEOUT: Duration = Duration::from_secs(100);
 /// A fixed seed makes runs repeatable.
-const SEED: u64 = 7;
+pub(crate) const SEED: u64 = 7;
 
 /// Declares the mutants of a promise, each as a test.
 ///

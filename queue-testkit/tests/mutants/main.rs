@@ -14,6 +14,9 @@
 mod backend;
 mod caught;
 mod excused;
+mod faults;
+#[path = "../faulty/mod.rs"]
+mod faulty;
 mod insert_and_claim;
 mod mutation;
 mod odd;
