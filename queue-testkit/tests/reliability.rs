@@ -14,9 +14,10 @@ const BEGIN: &str = "<!-- table: written by queue-testkit/tests/reliability.rs -
 const END: &str = "<!-- end of the table -->\n";
 
 /// The folders with mutants, and their backends.
-const MUTANTS: [(&str, &str); 3] = [
+const MUTANTS: [(&str, &str); 4] = [
     ("queue-testkit/tests/mutants", "memory"),
     ("queue-sqlite/tests/mutants", "SQLite"),
+    ("queue-sqlite/tests/killed", "SQLite, killed"),
     ("queue-postgres/tests/mutants", "PostgreSQL"),
 ];
 

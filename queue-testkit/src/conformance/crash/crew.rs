@@ -1,10 +1,12 @@
 //! Starts, kills and ends the child processes of a case.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{InsertRequest, JobRecord, Stored};
 use queue_core::{JobId, JobSpec, JobState, RunningWorker, Timestamp, WorkerId};
+use tokio::time::sleep;
 
 use super::actor::{Order, ROLE, Role};
 use super::enqueue::{self, Jobs};
@@ -119,6 +121,19 @@ impl<'a> Crew<'a> {
     /// clock.
     pub(crate) fn worker(&self, limit: u32, verdicts: Verdicts) -> work::Orders {
         work::Orders { now: self.kit.now().into(), limit, verdicts }
+    }
+
+    /// Gives a halted child the time in which a request that it has sent may be executed: until a row
+    /// changes, or briefly. The child goes on with nothing meanwhile.
+    pub(crate) async fn let_execute(&self) -> anyhow::Result<()> {
+        let before = self.kit.stored().await?.live;
+        for _ in 0..10 {
+            sleep(Duration::from_millis(2)).await;
+            if self.kit.stored().await?.live != before {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Kills a child and returns its lines.

@@ -1,0 +1,86 @@
+//! A file behind a flaw, and the address by which a child process finds both.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use queue_core::Backend;
+use queue_sqlite::SqliteBackend;
+use queue_testkit::conformance::{SetupResult, Storage, Subject};
+use tempfile::TempDir;
+
+use crate::MUTANTS;
+use crate::flaws::{Flawed, Make};
+
+/// Counts in a file how often the flaw was reached, because that happens in child processes.
+#[derive(Debug, Clone)]
+pub(crate) struct Counter(PathBuf);
+
+impl Counter {
+    pub(crate) fn reached(&self) {
+        let mut file = OpenOptions::new().append(true).create(true).open(&self.0).unwrap();
+        file.write_all(b".").unwrap();
+    }
+}
+
+/// A mutant as a subject of the suite.
+pub(crate) struct Killed {
+    name: &'static str,
+    make: Option<Make>,
+    counter: Counter,
+}
+
+impl Killed {
+    pub(crate) fn new(name: &'static str, make: Make, counter: &Path) -> Self {
+        Self { name, make: Some(make), counter: Counter(counter.to_owned()) }
+    }
+
+    /// In a child process, where only the address says which mutant it is.
+    pub(crate) fn child() -> Self {
+        Self { name: "", make: None, counter: Counter(PathBuf::new()) }
+    }
+}
+
+#[async_trait]
+impl Subject for Killed {
+    async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
+        let folder = TempDir::new()?;
+        let path = folder.path().join("jobs.db");
+        let make = self.make.ok_or("a child creates no storage")?;
+        Ok(Arc::new(File { name: self.name, make, path, counter: self.counter.clone(), _folder: folder }))
+    }
+
+    async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
+        let mut parts = address.split('\n');
+        let mut part = || parts.next().ok_or("the address has three parts");
+        let (name, path, counter) = (part()?, part()?, part()?);
+        let (_, _, make) = MUTANTS.iter().find(|mutant| mutant.1 == name).ok_or("no such mutant")?;
+        open(*make, Path::new(path), Counter(counter.into())).await
+    }
+}
+
+struct File {
+    name: &'static str,
+    make: Make,
+    path: PathBuf,
+    counter: Counter,
+    _folder: TempDir,
+}
+
+#[async_trait]
+impl Storage for File {
+    async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
+        open(self.make, &self.path, self.counter.clone()).await
+    }
+
+    fn address(&self) -> Option<String> {
+        Some(format!("{}\n{}\n{}", self.name, self.path.display(), self.counter.0.display()))
+    }
+}
+
+async fn open(make: Make, path: &Path, counter: Counter) -> SetupResult<Arc<dyn Backend>> {
+    let sound = SqliteBackend::open(queue_sqlite::SqliteConfig::new(path)).await?;
+    Ok(Arc::new(Flawed { sound, flaw: make(), counter, path: path.to_owned() }))
+}
