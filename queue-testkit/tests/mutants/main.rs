@@ -11,6 +11,7 @@
     reason = "a test fails by panicking, and says which case found its mutant"
 )]
 
+mod amounts;
 mod backend;
 mod caught;
 mod excused;

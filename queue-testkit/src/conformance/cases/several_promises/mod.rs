@@ -1,5 +1,6 @@
 //! Cases that prove several promises by the same means: one file per idea.
 
+mod amounts;
 mod doubts;
 mod insert_and_claim;
 mod insert_and_claim_faults;
@@ -14,6 +15,7 @@ use crate::conformance::case::Case;
 
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] = &[
+    amounts::CASES,
     doubts::CASES,
     insert_and_claim::CASES,
     insert_and_claim_faults::CASES,
