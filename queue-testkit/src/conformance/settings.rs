@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use queue_core::ClaimId;
@@ -69,7 +70,8 @@ fn read<T: FromStr<Err: Display>>(variable: &str) -> anyhow::Result<Option<T>> {
 
 /// How long a case waits for one thing. A malformed value is reported by [`Settings::read`].
 pub(crate) fn wait() -> Duration {
-    Duration::from_secs(read(WAIT).ok().flatten().unwrap_or(30))
+    static SECONDS: LazyLock<u64> = LazyLock::new(|| read(WAIT).ok().flatten().unwrap_or(30));
+    Duration::from_secs(*SECONDS)
 }
 
 fn random_seed() -> anyhow::Result<u64> {

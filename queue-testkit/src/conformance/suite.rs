@@ -14,6 +14,7 @@ use super::promise::Promise;
 use super::settings::Settings;
 use super::storage::SetupResult;
 use super::subject::Subject;
+use super::wait::set_bound;
 
 /// The name, tier and promise of a case.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +99,14 @@ impl Suite {
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.settings.seed = seed;
+        self
+    }
+
+    /// Sets how long a case waits for one thing (default: from the environment). It counts for all
+    /// suites of the process.
+    #[must_use]
+    pub fn with_wait(self, wait: Duration) -> Self {
+        set_bound(wait);
         self
     }
 

@@ -1,6 +1,6 @@
 //! Waits with a bound. Each says what it waited for, and what it saw instead.
 
-use std::sync::LazyLock;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -11,10 +11,17 @@ use super::settings;
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// Of this process, if a [`Suite`](super::Suite) has set it.
+static BOUND: RwLock<Option<Duration>> = RwLock::new(None);
+
 /// How long a case waits for one thing. Only a failing case waits for all of it.
 pub(crate) fn bound() -> Duration {
-    static BOUND: LazyLock<Duration> = LazyLock::new(settings::wait);
-    *BOUND
+    BOUND.read().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(settings::wait)
+}
+
+/// Sets it for all cases of this process.
+pub(crate) fn set_bound(bound: Duration) {
+    *BOUND.write().unwrap_or_else(PoisonError::into_inner) = Some(bound);
 }
 
 /// Waits for a future.

@@ -10,6 +10,8 @@ use crate::backend::{Make, Mutant};
 
 /// A case that exceeds this time hangs, which does not count as finding the mutant.
 pub(crate) const CASE_TIMEOUT: Duration = Duration::from_secs(100);
+/// Mutants make cases wait for what never comes.
+pub(crate) const WAIT: Duration = Duration::from_secs(10);
 /// A fixed seed makes runs repeatable.
 pub(crate) const SEED: u64 = 7;
 
@@ -35,6 +37,6 @@ pub(crate) use mutants;
 pub(crate) fn is_caught(promise: &str, make: Make) {
     let reached = Arc::new(AtomicU64::new(0));
     let suite = Suite::new(Mutant { make, reached: Arc::clone(&reached) }).unwrap();
-    let suite = suite.with_seed(SEED).with_timeout(CASE_TIMEOUT);
+    let suite = suite.with_seed(SEED).with_timeout(CASE_TIMEOUT).with_wait(WAIT);
     println!("{}", suite.find(promise, || reached.swap(0, Ordering::SeqCst)).unwrap());
 }

@@ -31,6 +31,7 @@ q01_a_killed_enqueuer_takes_no_acknowledged_job_with_it: needs durable, which th
 q01_everything_at_once_for_a_while: needs durable, which the backend does not declare
 q01_jobs_of_every_state_outlive_the_handle: needs durable, which the backend does not declare
 q01_random_kills_of_whole_programs_lose_and_double_nothing: needs durable, which the backend does not declare
+q01_what_a_killed_process_acknowledged_is_there_for_the_next: needs durable, which the backend does not declare
 q01_what_one_handle_acknowledged_another_runs: needs multi_process, which the backend does not declare
 q02_a_refused_batch_is_not_there_when_the_storage_is_opened_again: needs durable, which the backend does not declare
 q02_what_a_killed_process_had_not_sent_does_not_exist: needs durable, which the backend does not declare

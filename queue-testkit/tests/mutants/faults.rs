@@ -18,7 +18,7 @@ use queue_testkit::conformance::{
 };
 
 use crate::backend::Mutant;
-use crate::caught::{CASE_TIMEOUT, SEED};
+use crate::caught::{CASE_TIMEOUT, SEED, WAIT};
 use crate::faulty::{FAULTS, Faulty};
 
 macro_rules! mutants {
@@ -48,7 +48,7 @@ type Make = fn() -> Arc<dyn Flaw>;
 fn is_caught(promise: &str, make: Make) {
     let reached = Arc::new(AtomicU64::new(0));
     let suite = Suite::new(Faults { make, reached: Arc::clone(&reached) }).unwrap();
-    let suite = suite.with_seed(SEED).with_timeout(CASE_TIMEOUT).with_tiers(&[Tier::Fault]);
+    let suite = suite.with_seed(SEED).with_timeout(CASE_TIMEOUT).with_wait(WAIT).with_tiers(&[Tier::Fault]);
     println!("{}", suite.find(promise, || reached.swap(0, Ordering::SeqCst)).unwrap());
 }
 

@@ -42,3 +42,4 @@ mod q19_no_starvation;
 mod q20_payload_fidelity;
 mod q22_honest_errors;
 mod sound;
+mod wake_ups;

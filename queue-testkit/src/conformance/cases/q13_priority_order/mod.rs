@@ -3,8 +3,9 @@
 mod head_order;
 mod later_claims;
 mod races;
+mod wake_ups;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[head_order::CASES, later_claims::CASES, races::CASES];
+pub(super) const FILES: &[&[Case]] = &[head_order::CASES, later_claims::CASES, races::CASES, wake_ups::CASES];

@@ -1,19 +1,21 @@
-//! Q13: concurrent claims.
+//! Q13: concurrent claims, and wake-ups beside their inserts.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 use anyhow::ensure;
-use queue_core::backend::ClaimedJob;
+use queue_core::backend::{ClaimedJob, Wakes};
 
 use super::head_order::{ids, scattered};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::race::race;
+use crate::conformance::wakes::announced;
 
 cases! {
     Race q13_claims_at_the_same_time_are_each_in_order,
+    Race q13_a_wake_up_comes_after_its_job,
 }
 
 /// Six workers claim concurrently. Each reply must be in claim order, and each job must be in
@@ -39,5 +41,27 @@ async fn q13_claims_at_the_same_time_are_each_in_order(kit: &Kit) -> CaseResult 
     expected.sort();
     seen.sort();
     ensure_eq!(seen, expected, "the jobs of all claims");
+    Ok(())
+}
+
+/// A worker waits for a wake-up while a job is inserted, and looks for the job at once. It must be
+/// there.
+async fn q13_a_wake_up_comes_after_its_job(kit: &Kit) -> CaseResult {
+    let handles = kit.handles(2).await?;
+    for round in 0..40_i16 {
+        let mut receiver = kit.backend()?.subscribe();
+        let spec = kit.spec("job").priority(round);
+        let id = spec.clone().build()?.id;
+        let inserting = Arc::clone(&handles[0]);
+        let insert = tokio::spawn(async move { inserting.insert_one(spec).await });
+        let names_it = |wakes: &Wakes| wakes.ready.iter().any(|hint| hint.priority == round);
+        let wakes = announced(&mut receiver, names_it).await?;
+        let found = kit.find(id).await?;
+        ensure!(
+            found.is_some() || wakes.unknown,
+            "round {round}: the wake-up of a job came before the job: {wakes:?}"
+        );
+        insert.await??;
+    }
     Ok(())
 }

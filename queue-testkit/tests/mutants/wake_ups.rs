@@ -1,0 +1,127 @@
+//! Wake-ups that are missing, go to too few, or come too early.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use queue_core::backend::{
+    CancelReply, CancelRequest, ClaimReply, ClaimRequest, InsertReply, InsertRequest, MaintainReply,
+    MaintainRequest, SettleRequest, Settled, WakeHints, WakeHub, WakeReceiver,
+};
+use queue_core::{Backend as _, JobSpec, Result, Timestamp};
+
+use crate::caught::mutants;
+use crate::mutation::{Mutation, Sound};
+
+mutants! {
+    Q13 wakes_for_the_first_batch_only => Wakes::except(Fault::FirstBatch),
+    Q13 wakes_the_first_receiver_only => Wakes::except(Fault::FirstReceiver),
+    Q13 wakes_for_no_promotion => Wakes::except(Fault::Promotion),
+    Q13 wakes_for_nothing_that_a_claim_promoted => Wakes::except(Fault::ClaimsPromotion),
+    Q13 wakes_before_the_insert => Wakes::except(Fault::Early),
+    Q13 forgets_the_wake_up_of_a_dropped_insert => Wakes::except(Fault::Dropped),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    FirstBatch,
+    FirstReceiver,
+    Promotion,
+    ClaimsPromotion,
+    Early,
+    Dropped,
+}
+
+/// Makes the announcements itself: exact ones for inserts, and unknown changes for all else.
+struct Wakes {
+    fault: Fault,
+    hub: WakeHub,
+    receivers: AtomicU64,
+}
+
+impl Wakes {
+    fn except(fault: Fault) -> Self {
+        Self { fault, hub: WakeHub::new(), receivers: AtomicU64::new(0) }
+    }
+
+    /// Announces an unknown change, unless that is the fault.
+    fn announce(&self, sound: &Sound, unless: Option<Fault>) {
+        if unless == Some(self.fault) {
+            sound.reached();
+        } else {
+            self.hub.announce_unknown();
+        }
+    }
+}
+
+#[async_trait]
+impl Mutation for Wakes {
+    fn subscribe(&self, sound: &Sound) -> WakeReceiver {
+        let number = self.receivers.fetch_add(1, Ordering::SeqCst);
+        if self.fault == Fault::FirstReceiver && number > 0 {
+            sound.reached();
+            return WakeHub::new().subscribe();
+        }
+        self.hub.subscribe()
+    }
+
+    async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        let batches = request.batches.clone();
+        if self.fault == Fault::Early {
+            sound.reached();
+            self.hub.announce_all(&WakeHints::of_inserted(batches.iter().flatten(), now));
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            return sound.backend.insert(request).await;
+        }
+        let reply = sound.backend.insert(request).await?;
+        let stored = batches.iter().zip(&reply.batches);
+        let stored: Vec<&[JobSpec]> =
+            stored.filter(|(_, result)| result.is_ok()).map(|(batch, _)| batch.as_slice()).collect();
+        let told = if self.fault == Fault::FirstBatch && stored.len() > 1 {
+            sound.reached();
+            &stored[..1]
+        } else {
+            &stored[..]
+        };
+        let hints = WakeHints::of_inserted(told.iter().copied().flatten(), now);
+        if self.fault == Fault::Dropped {
+            sound.reached();
+            tokio::task::yield_now().await;
+        }
+        self.hub.announce_all(&hints);
+        Ok(reply)
+    }
+
+    async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
+        let reply = sound.backend.claim(request).await?;
+        if !reply.jobs.is_empty() {
+            self.announce(sound, Some(Fault::ClaimsPromotion));
+        }
+        Ok(reply)
+    }
+
+    async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
+        let replies = sound.backend.settle(request).await?;
+        self.announce(sound, None);
+        Ok(replies)
+    }
+
+    async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
+        let replies = sound.backend.cancel(request).await?;
+        self.announce(sound, None);
+        Ok(replies)
+    }
+
+    async fn maintain(&self, sound: &Sound, request: MaintainRequest) -> Result<MaintainReply> {
+        let reply = sound.backend.maintain(request).await?;
+        if reply.promoted > 0 {
+            self.announce(sound, Some(Fault::Promotion));
+        }
+        if reply.rescued + reply.died > 0 {
+            self.announce(sound, None);
+        }
+        Ok(reply)
+    }
+}
