@@ -1,4 +1,5 @@
-//! What is wrong with the mutants: each does in two transactions, or later, what must be done in one.
+//! What is wrong with the mutants: each does later, or in two transactions, what must be done in
+//! one.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use queue_core::{Insertion, JobSpec, Result, Submitted};
 use queue_sqlite::SqliteBackend;
 use rusqlite::{Connection, params};
 
-use crate::subject::Counter;
+use crate::counter::Counter;
 
 pub(crate) type Make = fn() -> Arc<dyn Flaw>;
 

@@ -1,7 +1,5 @@
 //! A file behind a flaw, and the address by which a child process finds both.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,18 +10,8 @@ use queue_testkit::conformance::{SetupResult, Storage, Subject};
 use tempfile::TempDir;
 
 use crate::MUTANTS;
+use crate::counter::Counter;
 use crate::flaws::{Flawed, Make};
-
-/// Counts in a file how often the flaw was reached, because that happens in child processes.
-#[derive(Debug, Clone)]
-pub(crate) struct Counter(PathBuf);
-
-impl Counter {
-    pub(crate) fn reached(&self) {
-        let mut file = OpenOptions::new().append(true).create(true).open(&self.0).unwrap();
-        file.write_all(b".").unwrap();
-    }
-}
 
 /// A mutant as a subject of the suite.
 pub(crate) struct Killed {
@@ -34,12 +22,12 @@ pub(crate) struct Killed {
 
 impl Killed {
     pub(crate) fn new(name: &'static str, make: Make, counter: &Path) -> Self {
-        Self { name, make: Some(make), counter: Counter(counter.to_owned()) }
+        Self { name, make: Some(make), counter: Counter::new(counter) }
     }
 
     /// In a child process, where only the address says which mutant it is.
     pub(crate) fn child() -> Self {
-        Self { name: "", make: None, counter: Counter(PathBuf::new()) }
+        Self { name: "", make: None, counter: Counter::new(Path::new("")) }
     }
 }
 
@@ -57,7 +45,7 @@ impl Subject for Killed {
         let mut part = || parts.next().ok_or("the address has three parts");
         let (name, path, counter) = (part()?, part()?, part()?);
         let (_, _, make) = MUTANTS.iter().find(|mutant| mutant.1 == name).ok_or("no such mutant")?;
-        open(*make, Path::new(path), Counter(counter.into())).await
+        open(*make, Path::new(path), Counter::new(Path::new(counter))).await
     }
 }
 
@@ -76,7 +64,7 @@ impl Storage for File {
     }
 
     fn address(&self) -> Option<String> {
-        Some(format!("{}\n{}\n{}", self.name, self.path.display(), self.counter.0.display()))
+        Some(format!("{}\n{}\n{}", self.name, self.path.display(), self.counter.path().display()))
     }
 }
 
