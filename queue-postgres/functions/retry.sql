@@ -21,14 +21,16 @@ DECLARE
     v_has_ended boolean;
 BEGIN
     v_ended := ARRAY(
-        SELECT o.id FROM outcomes o WHERE o.id = ANY (p_jobs) ORDER BY o.id FOR UPDATE
+        SELECT o.id FROM outcomes o
+        WHERE o.id = ANY (p_jobs) AND (SELECT l.id FROM live l WHERE l.id = o.id) IS NULL
+        ORDER BY o.id FOR UPDATE OF o
     );
     v_now := coalesce(p_now, clock_timestamp());
     -- In the order of the keys, as inserts take them.
     FOR v_job IN
         SELECT j.id, j.kind, j.unique_key FROM jobs j
         WHERE j.id = ANY (v_ended) AND j.unique_key IS NOT NULL
-        ORDER BY j.kind, j.unique_key
+        ORDER BY j.kind, j.unique_key, array_position(p_jobs, j.id)
     LOOP
         -- A completed job may have kept its key.
         UPDATE unique_keys u SET until = NULL
@@ -49,16 +51,19 @@ BEGIN
         RETURNING j.id, o.attempt, j.max_retries, j.priority, j.queue, j.kind, j.unique_key
     ), stored AS (
         INSERT INTO live (id, run_at, attempt, max_retries, state, priority, queue, kind, ties)
-        SELECT id, v_now, attempt, least(attempt + max_retries, 65535), 'ready', priority, queue,
-            kind, CASE WHEN unique_key IS NOT NULL THEN 1 END
+        SELECT id, v_now, attempt, least(least(attempt, 65535) + max_retries, 65535), 'ready',
+            priority, queue, kind, CASE WHEN unique_key IS NOT NULL THEN 1 END
         FROM ended
         RETURNING id
     )
     SELECT coalesce(array_agg(stored.id), '{}') INTO v_retried FROM stored;
+    IF cardinality(v_retried) + cardinality(v_refused) < cardinality(v_ended) THEN
+        RAISE EXCEPTION 'a finished job has no row in "jobs"' USING ERRCODE = 'data_corrupted';
+    END IF;
 
     FOR place, is_retried, state, holder, queue, priority, run_at, v_has_ended IN
         SELECT s.place, s.job = ANY (v_retried), coalesce(l.state, o.state)::text, r.holder,
-            l.queue, l.priority, l.run_at, o.id IS NOT NULL AND o.id <> ALL (v_ended)
+            l.queue, l.priority, l.run_at, o.id IS NOT NULL AND l.id IS NULL AND o.id <> ALL (v_ended)
         FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
         LEFT JOIN live l ON l.id = ANY (p_jobs) AND l.id = s.job
         LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job

@@ -23,7 +23,8 @@ pub trait Manage: Send + Sync {
     ///   [`ClaimedJob::max_retries`](super::ClaimedJob::max_retries).
     /// - A job with a unique key takes the key again in the same transaction. If another job holds
     ///   it, nothing is changed and the reply names that job. A key that the job itself still
-    ///   holds, because a completed job keeps its key for some time, is its own.
+    ///   holds, because a completed job keeps its key for some time, is its own. Of the jobs of a
+    ///   request with one key, the first takes it.
     /// - A settle, a cancel, a prune and another retry of the same job happen before or after it.
     /// - Subscribers are woken after the commit, as after an insert.
     ///

@@ -9,7 +9,7 @@ mutants! {
         "SELECT id, v_now, CASE WHEN {reached} THEN 0 END, least(",
     )]),
     Q8 grants_no_further_retries => function("retry", &[(
-        "least(attempt + max_retries, 65535)",
+        "least(least(attempt, 65535) + max_retries, 65535)",
         "CASE WHEN {reached} THEN max_retries END",
     )]),
     Q8 returns_no_state_of_a_running_job => function("retry", &[(

@@ -220,6 +220,7 @@ async fn execute(
         Err(error) => return Err(failure(format!("{error:#}"), None, None)),
     };
     let outcome = guarded(case, &kit).await;
+    let outcome = journal.unanswered().map_or(outcome, |what| Err(anyhow!(what)));
     let asked = kit.history().moment();
     let stored = kit.stored().await;
     let answered = kit.history().moment();

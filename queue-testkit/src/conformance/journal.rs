@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::child::Record;
 
@@ -23,6 +24,8 @@ struct Entries {
     begun: u64,
     kept: VecDeque<Entry>,
     children: VecDeque<Record>,
+    /// The first request that the backend has not replied to in time.
+    unanswered: Option<String>,
 }
 
 #[derive(Debug)]
@@ -51,6 +54,17 @@ impl Journal {
         if let Some(entry) = self.lock().kept.iter_mut().find(|entry| entry.number == number) {
             entry.reply = Some(reply);
         }
+    }
+
+    /// Notes that the backend has not replied to an operation for this long, which fails the case.
+    pub(crate) fn gave_up(&self, operation: &str, after: Duration) {
+        let text = format!("the backend has not replied to `{operation}` for {after:?}");
+        self.lock().unanswered.get_or_insert(text);
+    }
+
+    /// The first request that the backend has not replied to in time.
+    pub(crate) fn unanswered(&self) -> Option<String> {
+        self.lock().unanswered.clone()
     }
 
     /// Adds a step of the case itself, e.g. that it opens the storage again.

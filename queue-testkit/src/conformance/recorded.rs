@@ -86,7 +86,7 @@ impl Recorded {
         let entry = self.journal.asked(&format!("{}{operation}", self.handle), request);
         let number = self.ask(asked);
         let sent = format!("{operation} sent");
-        let reply = reaching(self.sink.reach(&sent), answered_in_time(operation, reply)).await;
+        let reply = reaching(self.sink.reach(&sent), answered_in_time(&self.journal, operation, reply)).await;
         self.sink.write(Event::Answered(number, answered(&reply)));
         self.journal.answered(entry, &reply);
         self.sink.reach(&format!("{operation} answered")).await;
@@ -100,7 +100,7 @@ impl Recorded {
         found: impl FnOnce(&T) -> Vec<(JobId, Option<Found>)> + Send,
     ) -> Result<T> {
         let number = self.ask(Asked::Read);
-        let reply = answered_in_time("read", reply).await;
+        let reply = answered_in_time(&self.journal, "read", reply).await;
         let answered = match &reply {
             Ok(reply) => Answered::Read(found(reply)),
             Err(error) => Answered::Failed(error.into()),
@@ -128,11 +128,18 @@ impl Recorded {
     }
 }
 
-/// Ends the wait for a backend that never replies. Its request may still take effect.
-async fn answered_in_time<T>(operation: &str, reply: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(bound(), reply).await.unwrap_or_else(|_| {
-        let message = format!("the backend has not replied for {:?}", bound());
-        Err(Error::new(ErrorKind::UnknownOutcome, format!("send the request `{operation}`"), message))
+/// Ends the wait for a backend that never replies, which fails the case whatever it expects. The
+/// request may still take effect.
+async fn answered_in_time<T>(
+    journal: &Journal,
+    operation: &str,
+    reply: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let bound = bound();
+    timeout(bound, reply).await.unwrap_or_else(|_| {
+        journal.gave_up(operation, bound);
+        let operation = format!("send the request `{operation}`");
+        Err(Error::new(ErrorKind::UnknownOutcome, operation, "the backend has not replied"))
     })
 }
 

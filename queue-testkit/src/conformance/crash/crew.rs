@@ -123,11 +123,12 @@ impl<'a> Crew<'a> {
         work::Orders { now: self.kit.now().into(), limit, verdicts }
     }
 
-    /// Gives a halted child the time in which a request that it has sent may be executed: until a row
-    /// changes, or briefly. The child goes on with nothing meanwhile.
-    pub(crate) async fn let_execute(&self) -> anyhow::Result<()> {
+    /// Gives a child that halts at a point where it has sent a request the time in which that may be
+    /// executed: until a row changes, or briefly. The child goes on with nothing meanwhile.
+    pub(crate) async fn let_execute(&self, point: &str) -> anyhow::Result<()> {
         let before = self.kit.stored().await?.live;
-        for _ in 0..10 {
+        let looks = if point.ends_with(" sent") { 150 } else { 0 };
+        for _ in 0..looks {
             sleep(Duration::from_millis(2)).await;
             if self.kit.stored().await?.live != before {
                 break;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use queue_core::ClaimId;
 
+use super::event::RetryAnswer;
 use super::step::{Stage, Step};
 
 /// A time after all others.
@@ -47,7 +48,9 @@ impl JobHistory {
     /// unless the job was pruned.
     fn highest_unknown(&self, any_job: &AnyJobEffects) -> u32 {
         if !any_job.prunes.is_empty() {
-            return u32::MAX;
+            let retries = self.steps().filter(|step| *step == Step::Retried(RetryAnswer::Retried)).count();
+            let budgets = u32::try_from(retries).unwrap_or(u32::MAX).saturating_add(1);
+            return self.attempts.saturating_mul(budgets);
         }
         self.events.iter().filter_map(|event| event.step.attempt()).max().unwrap_or_default()
     }

@@ -79,7 +79,7 @@ impl Step {
                 Some(Stage::Ended { state: JobState::Cancelled, claim: None, attempt })
             }
             (Self::Retried(RetryAnswer::Retried), Stage::Ended { attempt, .. }) => {
-                Some(Stage::Waiting { attempt, most: attempt + attempts })
+                Some(Stage::Waiting { attempt, most: attempt.saturating_add(attempts) })
             }
             (Self::Rescued, Stage::Running { attempt, most, .. }) if attempt >= most => {
                 Some(Stage::Ended { state: JobState::Dead, claim: None, attempt })

@@ -45,7 +45,7 @@ async fn q06_a_completion_cut_by_a_kill_stored_its_follow_ups_or_nothing(kit: &K
             session.insert((0..5).map(|_| kit.spec(KIND)).collect()).await?;
             jobs += 5;
             let child = crew.start_halting(crew.worker(5, Verdicts::CompleteThen), point, nth).await?;
-            crew.let_execute().await?;
+            crew.let_execute(point).await?;
             crew.kill(child).await?;
             crew.drain().await?;
         }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
-use queue_core::JobId;
-use queue_core::backend::{Prune, RetryReply, RetryRequest};
+use anyhow::{Context as _, bail, ensure};
+use queue_core::backend::{ClaimedJob, Prune, RetryReply, RetryRequest};
+use queue_core::{ErrorKind, JobId, WorkerId};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::race::race;
+use crate::conformance::pass::not_shown;
+use crate::conformance::race::{Rounds, pause, pause_of, race};
 use crate::conformance::session::{Session, cancelled, complete};
 
 cases! {
@@ -18,15 +19,19 @@ cases! {
     Race q08_a_job_is_pruned_or_retried_as_a_whole [Manage],
 }
 
+/// The number of rounds in which some jobs must be pruned and some retried.
+const ENOUGH_ROUNDS: usize = 4;
+
 async fn retry_all(handle: &Session, jobs: Vec<JobId>) -> anyhow::Result<Vec<RetryReply>> {
     let backend = handle.backend()?;
     let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
-    let mut replies = manage.retry(RetryRequest::new(jobs.clone()).at(handle.now())).await;
-    // A backend may refuse a request that met another one, and it changes nothing then.
-    while replies.as_ref().is_err_and(queue_core::Error::is_retryable) {
-        replies = manage.retry(RetryRequest::new(jobs.clone()).at(handle.now())).await;
+    loop {
+        match manage.retry(RetryRequest::new(jobs.clone()).at(handle.now())).await {
+            // A backend may refuse a request that met another one. Nothing was changed then.
+            Err(error) if error.is_retryable() && error.kind() != ErrorKind::UnknownOutcome => {}
+            replies => return Ok(replies?),
+        }
     }
-    Ok(replies?)
 }
 
 /// Eight tasks over two handles retry the same twenty finished jobs, each in another order. Each
@@ -36,8 +41,7 @@ async fn q08_of_many_retries_at_once_one_is_made(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert((0..20).map(|_| kit.spec("job")).collect()).await?;
     for round in 1..=10 {
-        let held = kit.claim(worker, 20).await?;
-        ensure_eq!(held.len(), 20, "round {round}, the number of claimed jobs");
+        let held = claim_all(kit, worker).await?;
         ensure!(held.iter().all(|job| job.attempt == round), "round {round}: wrong attempts: {held:?}");
         let end = |place: usize| if place.is_multiple_of(2) { complete() } else { cancelled("no") };
         kit.settle(held.iter().enumerate().map(|(place, job)| (job.token, end(place))).collect()).await?;
@@ -56,11 +60,31 @@ async fn q08_of_many_retries_at_once_one_is_made(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Old jobs are pruned while two tasks retry them. Each job must be gone or ready: a retry that was
-/// made must hold against the prune.
+/// Claims the twenty jobs. A claim may skip jobs that another handle has made ready for a short time.
+async fn claim_all(kit: &Kit, worker: WorkerId) -> anyhow::Result<Vec<ClaimedJob>> {
+    let mut held = Vec::new();
+    for _ in 0..30 {
+        held.extend(kit.claim(worker, 20).await?);
+        if held.len() == 20 {
+            return Ok(held);
+        }
+        kit.advance(Duration::from_secs(1));
+        kit.heartbeat(worker).await?;
+    }
+    bail!("claims found only {} of 20 retried jobs within 30 s", held.len())
+}
+
+/// Old jobs are pruned while two tasks retry them and cancel them anew. Each job must be gone, or
+/// have a new end that is too young for the prune: a retry that was made must hold against it.
 async fn q08_a_job_is_pruned_or_retried_as_a_whole(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
-    for round in 0..12 {
+    let (mut mixed, mut rounds) = (0, Rounds::new());
+    while mixed < ENOUGH_ROUNDS {
+        let Some(round) = rounds.next() else {
+            return Err(not_shown(format!(
+                "in {ENOUGH_ROUNDS} rounds some jobs shall be pruned and some retried; in {mixed} they were"
+            )));
+        };
         let jobs = kit.insert((0..40).map(|_| kit.spec("job")).collect()).await?;
         for id in &jobs {
             kit.cancel(*id).await?;
@@ -69,11 +93,24 @@ async fn q08_a_job_is_pruned_or_retried_as_a_whole(kit: &Kit) -> CaseResult {
         let task = |task: usize| {
             let (handle, jobs) = (Arc::clone(&handles[task % 2]), jobs.clone());
             async move {
-                match task {
-                    0 => prune_all(&handle).await.map(|()| Vec::new()),
-                    // The other half, so that a job has one retry.
-                    _ => retry_all(&handle, jobs.into_iter().skip(task - 1).step_by(2).collect()).await,
+                if task == 0 {
+                    pause(pause_of(0, round)).await;
+                    return prune_all(&handle).await.map(|()| Vec::new());
                 }
+                // The other half, so that a job has one retry.
+                let half: Vec<JobId> = jobs.into_iter().skip(task - 1).step_by(2).collect();
+                let mut replies = Vec::new();
+                for some in half.chunks(5) {
+                    let answers = retry_all(&handle, some.to_vec()).await?;
+                    for (job, _) in
+                        some.iter().zip(&answers).filter(|(_, reply)| **reply == RetryReply::Retried)
+                    {
+                        handle.cancel(*job).await?;
+                    }
+                    replies.extend(answers);
+                    pause(pause_of(1, round)).await;
+                }
+                Ok(replies)
             }
         };
         let replies = race((0..3).map(task).collect()).await?;
@@ -83,11 +120,14 @@ async fn q08_a_job_is_pruned_or_retried_as_a_whole(kit: &Kit) -> CaseResult {
             "round {round}: a retry of an old job returned neither `Retried` nor `NotFound`: {replies:?}"
         );
         let retried = replies.iter().filter(|reply| **reply == RetryReply::Retried).count();
+        prune_all(kit).await?;
         let stored = kit.stored().await?;
-        ensure_eq!(stored.live.len(), retried, "round {round}, the number of unfinished jobs");
-        for row in stored.live {
-            kit.cancel(row.id).await?;
-        }
+        ensure_eq!(
+            (stored.live.len(), stored.outcomes.len()),
+            (0, retried),
+            "round {round}, the numbers of unfinished jobs, and of jobs that ended anew"
+        );
+        mixed += usize::from((1..jobs.len()).contains(&retried));
         kit.advance(Duration::from_secs(60));
         prune_all(kit).await?;
     }

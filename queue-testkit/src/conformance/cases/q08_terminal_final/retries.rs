@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use queue_core::backend::{Prune, RetryReply, RetryRequest, Settled, Verdict};
 use queue_core::{JobEnd, JobId, JobState, Token};
 
@@ -220,12 +220,20 @@ async fn q08_a_retry_wakes_workers(kit: &Kit) -> CaseResult {
     kit.cancel(id).await?;
     let mut receiver = kit.backend()?.subscribe();
     announced_so_far(kit, &mut receiver).await?;
-    kit.retry(id).await?;
+    ensure_eq!(kit.retry(id).await?, RetryReply::Retried, "the reply to the retry");
     let name = queue("other")?;
     let is_told = |wakes: &queue_core::backend::Wakes| {
         wakes.ready.iter().any(|hint| hint.queue == name && hint.priority == 7 && hint.due_in.is_zero())
     };
     announced(&mut receiver, is_told).await.context("the retry was not announced")?;
+    announced_so_far(kit, &mut receiver).await?;
+    ensure_eq!(
+        kit.retry(id).await?,
+        RetryReply::Unfinished(JobState::Ready),
+        "the reply to a retry of the job that is ready"
+    );
+    let wakes = announced_so_far(kit, &mut receiver).await?;
+    ensure!(!is_told(&wakes), "a retry of an unfinished job woke workers: {wakes:?}");
     Ok(())
 }
 

@@ -53,7 +53,7 @@ async fn q10_a_completion_cut_by_a_kill_left_its_result_or_did_nothing(kit: &Kit
         for nth in 1..=4 {
             let jobs = session.insert((0..5).map(|_| kit.spec(KIND)).collect()).await?;
             let child = crew.start_halting(crew.worker(5, Verdicts::Complete), point, nth).await?;
-            crew.let_execute().await?;
+            crew.let_execute(point).await?;
             crew.kill(child).await?;
             for record in jobs.iter().map(|&job| kit.record(job)) {
                 let record = record.await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use queue_core::backend::{CancelReply, Prune, RetryReply, Settled};
+use queue_core::backend::{CancelReply, Prune, RetryReply, RetryRequest, Settled};
 use queue_core::{Insertion, JobId, JobState};
 
 use super::fast::insert;
@@ -27,6 +27,7 @@ cases! {
     Fast q15_the_end_of_one_job_releases_no_other_key [UniqueKeys],
     Fast q15_a_retried_job_takes_its_key_again [UniqueKeys, Manage],
     Fast q15_a_retry_is_refused_while_another_job_holds_the_key [UniqueKeys, Manage],
+    Fast q15_of_jobs_of_one_key_the_first_of_a_request_is_retried [UniqueKeys, Manage],
     Fast q15_a_retried_job_holds_the_key_that_it_had_kept [UniqueKeys, Manage],
     Fast q15_a_key_is_as_durable_as_its_job [UniqueKeys, Durable],
     Fast q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key [UniqueKeys, Transactions],
@@ -323,6 +324,24 @@ async fn q15_a_retry_is_refused_while_another_job_holds_the_key(kit: &Kit) -> Ca
         "the reply to a retry of the other job"
     );
     Ok(())
+}
+
+/// Four dead jobs of one key are retried in one request, in another order than that of their ids. The
+/// first must take the key, and the replies for the others must name it.
+async fn q15_of_jobs_of_one_key_the_first_of_a_request_is_retried(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let mut jobs = Vec::new();
+    for _ in 0..4 {
+        jobs.push(kit.insert_one(unique(kit)).await?);
+        kit.settle_one(kit.claim_one(worker).await?.token, bury("no")).await?;
+    }
+    jobs.swap(0, 2);
+    let backend = kit.backend()?;
+    let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    let replies = manage.retry(RetryRequest::new(jobs.clone()).at(kit.now())).await?;
+    let held = RetryReply::KeyHeld(jobs[0]);
+    ensure_eq!(replies, [RetryReply::Retried, held, held, held], "the replies");
+    is_held_by(kit, jobs[0], "after the retry").await
 }
 
 /// A completed job keeps its key and is retried meanwhile. It must hold the key for as long as it
