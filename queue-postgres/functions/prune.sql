@@ -68,8 +68,8 @@ BEGIN
     INTO v_old, v_old_seen, v_seen, v_last
     FROM counted WHERE number < p_limit OR number = p_limit AND is_old;
 
-    -- Concurrent calls may prune, so each row is removed by only one of them. A job that was retried
-    -- by hand may have ended anew in the meantime, so its age is checked again under the lock.
+    -- Concurrent calls may prune, so each row is removed by only one of them. A job that was
+    -- retried by hand may have ended anew meanwhile, so its age is checked again under the lock.
     v_old := ARRAY(
         SELECT o.id FROM outcomes o
         WHERE o.id = ANY (v_old) AND o.finished_at < v_now - least('17000000 hours',

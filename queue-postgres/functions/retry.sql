@@ -63,7 +63,8 @@ BEGIN
 
     FOR place, is_retried, state, holder, queue, priority, run_at, v_has_ended IN
         SELECT s.place, s.job = ANY (v_retried), coalesce(l.state, o.state)::text, r.holder,
-            l.queue, l.priority, l.run_at, o.id IS NOT NULL AND l.id IS NULL AND o.id <> ALL (v_ended)
+            l.queue, l.priority, l.run_at,
+            o.id IS NOT NULL AND l.id IS NULL AND o.id <> ALL (v_ended)
         FROM unnest(p_jobs) WITH ORDINALITY AS s (job, place)
         LEFT JOIN live l ON l.id = ANY (p_jobs) AND l.id = s.job
         LEFT JOIN outcomes o ON o.id = ANY (p_jobs) AND o.id = s.job
