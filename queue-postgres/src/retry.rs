@@ -40,7 +40,6 @@ fn reply(row: &Row, hints: &mut WakeHints) -> Outcome<RetryReply> {
     let state: Option<&str> = row::get(row, 1)?;
     Ok(match state.map(row::state_of).transpose()? {
         None => RetryReply::NotFound,
-        Some(state) if state.is_finished() => return Err(corrupt("a finished job has no row of its own")),
         Some(state) => RetryReply::Unfinished(state),
     })
 }

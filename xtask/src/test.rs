@@ -14,8 +14,9 @@ use failures::Failures;
 /// Environment variable with the tiers of the conformance suite. A value of the caller is kept.
 const TIERS_VARIABLE: &str = "QUEUE_TEST_TIERS";
 
-/// Environment variable that says what becomes of a run with cases that reached too little. Here
-/// such a run fails, because nobody reads the list of them. A value of the caller is kept.
+/// Environment variable with the result of a run with cases that reached too little. Here such a
+/// run fails, because no reader looks at the list of a run that passes. A value of the caller is
+/// kept.
 const NOT_SHOWN_VARIABLE: &str = "QUEUE_TEST_NOT_SHOWN";
 
 /// Runs every test of the workspace. If `all` is set, also runs every tier, and the programs

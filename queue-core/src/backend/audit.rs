@@ -97,7 +97,7 @@ pub struct LiveRow {
     pub run_at: Timestamp,
     /// The number of attempts charged so far.
     pub attempt: u32,
-    /// The maximum number of retries, which a retry by hand has raised.
+    /// The maximum number of retries: that of the job, or more after a retry by hand.
     pub max_retries: u16,
     /// The claim that holds it, while running.
     pub claim: Option<ClaimId>,

@@ -104,3 +104,27 @@ pub enum RetryReply {
 pub fn retries_from(attempt: u32, max_retries: u16) -> u16 {
     u16::try_from(attempt).unwrap_or(u16::MAX).saturating_add(max_retries)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn further_retries_end_at_the_greatest_number() {
+        for (attempt, max_retries, expected) in
+            [(0, 0, 0), (3, 2, 5), (65_535, 0, u16::MAX), (65_536, 10, u16::MAX), (u32::MAX, 1, u16::MAX)]
+        {
+            assert_eq!(retries_from(attempt, max_retries), expected, "{attempt}, {max_retries}");
+        }
+    }
+
+    #[test]
+    fn replies_are_written_as_documented() {
+        let json = |reply: RetryReply| serde_json::to_string(&reply).unwrap();
+        assert_eq!(json(RetryReply::Retried), r#""retried""#);
+        assert_eq!(json(RetryReply::Unfinished(JobState::Running)), r#"{"unfinished":"running"}"#);
+        let id = JobId::from_bytes([1; 16]);
+        assert_eq!(json(RetryReply::KeyHeld(id)), format!(r#"{{"key_held":"{id}"}}"#));
+        assert_eq!(json(RetryReply::NotFound), r#""not_found""#);
+    }
+}

@@ -93,7 +93,7 @@ fn report_kills(features: Features, is_whole: bool, open: &OpenCases) {
     if kills != Kills::default() {
         println!("conformance: {kills}\n");
     }
-    if let Err(error) = kills.are_enough(features.capabilities.multi_process)
+    if let Err(error) = kills.are_enough(features.capabilities)
         && is_whole
     {
         open.add("the tier `crash`", &error.to_string());

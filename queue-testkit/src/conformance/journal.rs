@@ -57,7 +57,7 @@ impl Journal {
     }
 
     /// Notes that the backend has not replied to an operation for this long, which fails the case.
-    pub(crate) fn gave_up(&self, operation: &str, after: Duration) {
+    pub(crate) fn timed_out(&self, operation: &str, after: Duration) {
         let text = format!("the backend has not replied to `{operation}` for {after:?}");
         self.lock().unanswered.get_or_insert(text);
     }

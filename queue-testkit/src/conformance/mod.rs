@@ -103,14 +103,15 @@
 //! | `QUEUE_TEST_TIERS` | tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all` (default: `fast,race`) |
 //! | `QUEUE_TEST_WAIT` | seconds that a case waits for one thing, such as a reply or a wake-up (default: 30) |
 //! | `QUEUE_TEST_TIMEOUT` | seconds after which a case times out (default: 600) |
-//! | `QUEUE_TEST_NOT_SHOWN` | `report` (default) or `fail`: what becomes of a run in which a case did not reach what it is about |
+//! | `QUEUE_TEST_NOT_SHOWN` | `report` (default) or `fail`: the result of a run in which a case did not reach its situation |
 //! | `QUEUE_TEST_SOAK` | minimum seconds of the tier `soak`, in equal rounds of at least 20 (default: 20); a few more rounds follow until each rare state was reached |
 //!
 //! [`Suite`] runs single cases from a test and lists the cases that a backend is excused from.
 //!
 //! Some cases race requests, interrupt them or break connections, until enough of them have met. On
-//! a very slow or very fast backend, or under load, they may not meet. Such a case accuses nobody: it
-//! passes, and the end of the output lists it with the reason as *not shown*.
+//! a very slow or very fast backend, or under load, they may not meet.
+//! That is no failure: such a case passes, and the end of the output lists it with the reason as
+//! *not shown*.
 //!
 //! # Checks after each case
 //!

@@ -26,7 +26,7 @@ impl Pass {
     }
 }
 
-/// The error by which a case ends that did not reach what it is about. It accuses nobody.
+/// The error of a case that did not reach what it is about. It is no failure.
 #[derive(Debug)]
 pub(crate) struct NotShown(String);
 
@@ -43,7 +43,7 @@ impl fmt::Display for NotShown {
 
 impl Error for NotShown {}
 
-/// What becomes of a run with cases that have not shown what they are about.
+/// The result of a run with cases that have not shown what they are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfNotShown {
     /// It passes, and its output names them.

@@ -12,8 +12,8 @@ use super::pass::not_shown;
 
 /// Number of wins of each task after which the rounds end.
 const ENOUGH_WINS: u32 = 6;
-/// How long the tasks of a case race at most, if they do not mix. It accuses nobody, so it may be
-/// short.
+/// Maximum time of the races of a case, if they do not mix. It may be short, because that is no
+/// failure.
 const LONGEST: Duration = Duration::from_secs(20);
 /// The change of the lead after a change of the winner, about the finest resolution of timers, and
 /// the greatest change.

@@ -137,7 +137,7 @@ async fn answered_in_time<T>(
 ) -> Result<T> {
     let bound = bound();
     timeout(bound, reply).await.unwrap_or_else(|_| {
-        journal.gave_up(operation, bound);
+        journal.timed_out(operation, bound);
         let operation = format!("send the request `{operation}`");
         Err(Error::new(ErrorKind::UnknownOutcome, operation, "the backend has not replied"))
     })

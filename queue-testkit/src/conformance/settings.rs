@@ -23,7 +23,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Duration,
     /// Minimum duration of a soak case.
     pub(crate) soak: Duration,
-    /// What becomes of a run with cases that have not shown what they are about.
+    /// The result of a run with cases that have not shown what they are about.
     pub(crate) if_not_shown: IfNotShown,
 }
 

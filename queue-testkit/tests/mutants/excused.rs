@@ -50,6 +50,7 @@ q06_a_job_of_a_closed_connection_never_appears: needs transactions of an applica
 q06_a_job_of_a_process_that_is_killed_before_its_commit_never_appears: needs transactions of an application, but `Subject::begin` returns none
 q06_a_job_that_is_stored_is_known_in_a_transaction: needs transactions of an application, but `Subject::begin` returns none
 q06_a_refused_batch_stores_nothing: needs transactions of an application, but `Subject::begin` returns none
+q06_a_retry_waits_for_the_transaction_that_has_its_key: needs transactions of an application, but `Subject::begin` returns none
 q06_a_rolled_back_job_never_appears: needs transactions of an application, but `Subject::begin` returns none
 q06_a_unique_key_is_held_from_the_commit_on: needs transactions of an application, but `Subject::begin` returns none
 q06_an_insert_waits_for_the_transaction_that_has_its_key: needs transactions of an application, but `Subject::begin` returns none

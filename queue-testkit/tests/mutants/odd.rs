@@ -1,5 +1,5 @@
 //! Backends that are correct, but unusual: slow, coarse, late, alone, or with few features. No case
-//! may accuse them, and each race must show what it is about.
+//! may fail on them, and each race must show what it is about.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -35,7 +35,7 @@ macro_rules! odd {
     ($($name:ident => $mutation:expr),+ $(,)?) => {$(
         #[test]
         fn $name() {
-            is_not_accused(|| Arc::new($mutation));
+            passes_each_case(|| Arc::new($mutation));
         }
     )+};
 }
@@ -64,7 +64,7 @@ odd! {
     unknown_due_times => KnowsNoTimes,
 }
 
-fn is_not_accused(make: Make) {
+fn passes_each_case(make: Make) {
     let suite = Suite::new(Mutant { make, reached: Arc::default() }).unwrap();
     let suite = suite.with_sequences(SEQUENCES).with_wait(WAIT);
     let is_usual = |case: &CaseInfo| case.tier() <= Tier::Race && !case.name().contains(LONG_LISTS);

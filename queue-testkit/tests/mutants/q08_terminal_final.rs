@@ -159,7 +159,7 @@ impl Mutation for RetriesEarlier {
     }
 }
 
-/// Tells workers the number of retries of the insert.
+/// Returns the number of retries of the insert with each claim.
 struct GrantsTheFirstBudget;
 
 #[async_trait]

@@ -79,13 +79,13 @@ impl Mutation for Wakes {
         let stored = batches.iter().zip(&reply.batches);
         let stored: Vec<&[JobSpec]> =
             stored.filter(|(_, result)| result.is_ok()).map(|(batch, _)| batch.as_slice()).collect();
-        let told = if self.fault == Fault::FirstBatch && stored.len() > 1 {
+        let announced = if self.fault == Fault::FirstBatch && stored.len() > 1 {
             sound.reached();
             &stored[..1]
         } else {
             &stored[..]
         };
-        let hints = WakeHints::of_inserted(told.iter().copied().flatten(), now);
+        let hints = WakeHints::of_inserted(announced.iter().copied().flatten(), now);
         if self.fault == Fault::Dropped {
             sound.reached();
             tokio::task::yield_now().await;

@@ -123,8 +123,8 @@ impl<'a> Crew<'a> {
         work::Orders { now: self.kit.now().into(), limit, verdicts }
     }
 
-    /// Gives a child that halts at a point where it has sent a request the time in which that may be
-    /// executed: until a row changes, or briefly. The child goes on with nothing meanwhile.
+    /// If a child halts where it has sent a request, gives the storage time to execute it: until a
+    /// row changes, or briefly. The child sends no further request meanwhile.
     pub(crate) async fn let_execute(&self, point: &str) -> anyhow::Result<()> {
         let before = self.kit.stored().await?.live;
         let looks = if point.ends_with(" sent") { 150 } else { 0 };

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use queue_core::backend::Capabilities;
+
 use crate::conformance::pass::not_shown;
 
 /// Minimum number of kills in a run of the whole tier on one backend.
@@ -88,8 +90,8 @@ impl Kills {
     }
 
     /// Does the same if these kills are too few for the whole tier.
-    pub(crate) fn are_enough(self, has_many_processes: bool) -> anyhow::Result<()> {
-        let least = if has_many_processes { LEAST } else { LEAST_ALONE };
+    pub(crate) fn are_enough(self, capabilities: Capabilities) -> anyhow::Result<()> {
+        let least = if capabilities.multi_process { LEAST } else { LEAST_ALONE };
         if self.killed >= least {
             return self.found_enough();
         }
@@ -127,8 +129,9 @@ mod tests {
         let kills = |killed, holding, writing| Kills { killed, holding, writing };
         assert!(kills(10, 3, 2).found_enough().is_ok());
         assert!(kills(10, 3, 1).found_enough().is_err());
-        assert!(kills(20, 9, 1).are_enough(true).is_err());
-        assert!(kills(20, 9, 1).are_enough(false).is_ok());
-        assert!(kills(LEAST, LEAST / 2, 0).are_enough(true).is_ok());
+        let many = Capabilities::default().with_multi_process();
+        assert!(kills(20, 9, 1).are_enough(many).is_err());
+        assert!(kills(20, 9, 1).are_enough(Capabilities::default()).is_ok());
+        assert!(kills(LEAST, LEAST / 2, 0).are_enough(many).is_ok());
     }
 }

@@ -99,8 +99,8 @@ impl Reached {
         *self.0.entry(rare).or_default() += many;
     }
 
-    /// Returns [`NotShown`](crate::conformance::pass::NotShown) if a state was never reached, because
-    /// the soak then did not test it.
+    /// Returns [`NotShown`](crate::conformance::pass::NotShown) if a state was never reached,
+    /// because the soak then did not test it.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let is_missing = |(rare, _): &(Rare, &str)| self.0.get(rare).is_none_or(|&many| many == 0);
         let missing: Vec<&str> = Rare::ALL.into_iter().filter(is_missing).map(|(_, name)| name).collect();

@@ -83,7 +83,7 @@ fn case_without_error_passes() {
 }
 
 #[test]
-fn case_that_did_not_reach_its_situation_accuses_nobody() {
+fn case_that_did_not_reach_its_situation_passes_as_not_shown() {
     let unshown = case(|_| Box::pin(async { Err(not_shown("the two never met")).context("in a round") }));
     assert_eq!(outcome(unshown, LONG), Ok(Pass::NotShown("the two never met".to_owned())));
     let open = OpenCases::default();

@@ -60,7 +60,7 @@ async fn q08_of_many_retries_at_once_one_is_made(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Claims the twenty jobs. A claim may skip jobs that another handle has made ready for a short time.
+/// Claims the twenty jobs. A claim may skip jobs for a while that another handle has made ready.
 async fn claim_all(kit: &Kit, worker: WorkerId) -> anyhow::Result<Vec<ClaimedJob>> {
     let mut held = Vec::new();
     for _ in 0..30 {

@@ -213,8 +213,8 @@ async fn q08_a_retry_answers_for_each_job_in_order(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// A cancelled job of a queue and priority of its own is retried. Workers must be told of its queue,
-/// or that anything may have changed. A retry of an unfinished job must wake nobody.
+/// A cancelled job of a queue and priority of its own is retried. A wake-up must name
+/// its queue, or an unknown change. A retry of an unfinished job must wake no worker.
 async fn q08_a_retry_wakes_workers(kit: &Kit) -> CaseResult {
     let id = kit.insert_one(kit.spec("job").queue("other").priority(7)).await?;
     kit.cancel(id).await?;
@@ -257,7 +257,7 @@ async fn q08_a_retried_job_is_kept_until_its_next_end_is_old(kit: &Kit) -> CaseR
     Ok(())
 }
 
-/// Somebody who watched a finished job watches it again after its retry. The job must be
+/// A caller that watched a finished job watches it again after its retry. The job must be
 /// unfinished, and its next end must be announced with the new result.
 async fn q08_the_next_end_of_a_retried_job_is_announced(kit: &Kit) -> CaseResult {
     let id = kit.insert_one(kit.spec("job")).await?;

@@ -47,8 +47,8 @@ async fn q13_each_batch_of_a_request_wakes(kit: &Kit) -> CaseResult {
     is_woken(&mut receiver, &[2, 4, 5], "the insert of three batches").await
 }
 
-/// Three receivers of one handle, and one of another handle. Each must be woken by each insert, also
-/// after one of them was dropped.
+/// Three receivers of one handle, and one of another handle. Each must be woken by each insert,
+/// also after one of them was dropped.
 async fn q13_each_receiver_is_woken(kit: &Kit) -> CaseResult {
     let handles = kit.handles(2).await?;
     let mut receivers = Vec::new();

@@ -326,8 +326,8 @@ async fn q15_a_retry_is_refused_while_another_job_holds_the_key(kit: &Kit) -> Ca
     Ok(())
 }
 
-/// Four dead jobs of one key are retried in one request, in another order than that of their ids. The
-/// first must take the key, and the replies for the others must name it.
+/// Four dead jobs of one key are retried in one request, in another order than that of their ids.
+/// The first must take the key, and the replies for the others must name it.
 async fn q15_of_jobs_of_one_key_the_first_of_a_request_is_retried(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let mut jobs = Vec::new();
