@@ -6,9 +6,11 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use anyhow::anyhow;
 use queue_core::backend::{LiveRow, OutcomeRow, Stored};
 use queue_core::{JobId, JobState};
 
+use super::check::{About as _, CaseResult};
 use super::promise::Promise;
 
 /// A row that breaks a promise.
@@ -25,8 +27,17 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Returns all violations in these rows. `retries` is how often each job was retried by hand.
-pub(crate) fn audit(stored: &Stored, retries: &BTreeMap<JobId, u32>) -> Vec<Violation> {
+/// Fails if a row breaks a promise, and names that of the first one. `retries` is how often each
+/// job was retried by hand.
+pub(crate) fn check_rows(stored: &Stored, retries: &BTreeMap<JobId, u32>) -> CaseResult {
+    let violations = audit(stored, retries);
+    let Some(first) = violations.first() else { return Ok(()) };
+    let lines: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    Err(anyhow!("the structural audit found:\n  {}", lines.join("\n  "))).about(first.promise)
+}
+
+/// Returns all violations in these rows.
+fn audit(stored: &Stored, retries: &BTreeMap<JobId, u32>) -> Vec<Violation> {
     let mut violations = Vec::new();
     check_tables(stored, &mut violations);
     check_keys(stored, &mut violations);

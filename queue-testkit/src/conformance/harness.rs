@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -11,12 +10,12 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
-use queue_core::JobId;
 use queue_core::backend::Stored;
 
-use super::audit::audit;
+use super::audit::check_rows;
 use super::case::{Case, CaseResult, Features, Need, Tier};
 use super::cases;
+use super::check::broken_promise;
 use super::crash::actor;
 use super::crash::kills::Kills;
 use super::fault::Fault;
@@ -188,8 +187,10 @@ pub(super) fn run(
     settings: Arc<Settings>,
 ) -> Result<Pass, String> {
     let journal = Arc::new(Journal::default());
-    let failure =
-        |what: String| Failure { case, fault, what, seed: None, journal: &journal, stored: None }.report();
+    let failure = |what: String| {
+        let promise = case.promise();
+        Failure { case, fault, promise, what, seed: None, journal: &journal, stored: None }.report()
+    };
     let runtime = runtime().map_err(|error| format!("{error:#}"))?;
     let (sender, receiver) = mpsc::channel();
     // Extended, because the operator may set a longer soak than the timeout.
@@ -212,12 +213,13 @@ async fn execute(
     settings: Arc<Settings>,
     journal: Arc<Journal>,
 ) -> Result<Pass, String> {
-    let failure = |what: String, seed, stored: Option<&Stored>| {
-        Failure { case, fault, what, seed, journal: &journal, stored }.report()
+    let failure = |error: &anyhow::Error, seed, stored: Option<&Stored>| {
+        let (promise, what) = (broken_promise(error).or(case.promise()), format!("{error:#}"));
+        Failure { case, fault, promise, what, seed, journal: &journal, stored }.report()
     };
     let kit = match Kit::new(subject, fault, settings, Arc::clone(&journal)).await {
         Ok(kit) => Arc::new(kit),
-        Err(error) => return Err(failure(format!("{error:#}"), None, None)),
+        Err(error) => return Err(failure(&error, None, None)),
     };
     let outcome = guarded(case, &kit).await;
     let outcome = journal.unanswered().map_or(outcome, |what| Err(anyhow!(what)));
@@ -230,7 +232,7 @@ async fn execute(
         kit.history().check(&Rows { asked, answered, stored })?;
         Ok(pass)
     });
-    verdict.map_err(|error| failure(format!("{error:#}"), kit.seed_if_used(), stored.as_ref().ok()))
+    verdict.map_err(|error| failure(&error, kit.seed_if_used(), stored.as_ref().ok()))
 }
 
 /// Runs the body of the case and turns its panic into an error.
@@ -248,10 +250,4 @@ async fn guarded(case: &'static Case, kit: &Arc<Kit>) -> CaseResult {
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)")
-}
-
-fn check_rows(stored: &Stored, retries: &BTreeMap<JobId, u32>) -> CaseResult {
-    let violations: Vec<String> = audit(stored, retries).iter().map(ToString::to_string).collect();
-    ensure!(violations.is_empty(), "the structural audit found:\n  {}", violations.join("\n  "));
-    Ok(())
 }

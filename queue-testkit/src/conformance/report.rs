@@ -8,6 +8,7 @@ use queue_core::backend::Stored;
 use super::case::{Case, Tier};
 use super::fault::Fault;
 use super::journal::Journal;
+use super::promise::Promise;
 
 /// Number of rows up to which all rows are shown, not only those that the failure names.
 const FEW_ROWS: usize = 16;
@@ -16,6 +17,8 @@ const FEW_ROWS: usize = 16;
 pub(crate) struct Failure<'a> {
     pub(crate) case: &'a Case,
     pub(crate) fault: Option<Fault>,
+    /// The promise that is broken: that of the case, unless the failed check names another.
+    pub(crate) promise: Option<Promise>,
     pub(crate) what: String,
     pub(crate) seed: Option<u64>,
     pub(crate) journal: &'a Journal,
@@ -25,7 +28,7 @@ pub(crate) struct Failure<'a> {
 impl Failure<'_> {
     pub(crate) fn report(&self) -> String {
         let mut text = format!("{}\n", self.what);
-        if let Some(promise) = self.case.promise() {
+        if let Some(promise) = self.promise {
             text += &format!("\npromise {promise}: {}\n", promise.words());
         }
         if let Some(seed) = self.seed {

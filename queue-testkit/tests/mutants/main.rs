@@ -20,6 +20,7 @@ mod faults;
 mod faulty;
 mod insert_and_claim;
 mod mutation;
+mod names;
 mod odd;
 mod q01_no_lost_ack;
 mod q02_no_phantom;

@@ -8,7 +8,9 @@ use queue_core::backend::Capabilities;
 use queue_core::{Backend, MemoryBackend};
 
 use super::super::case::{Features, Need, Tier};
+use super::super::check::{About as _, check_eq};
 use super::super::pass::not_shown;
+use super::super::promise::Promise;
 use super::super::storage::{SetupResult, Storage};
 use super::*;
 
@@ -115,6 +117,19 @@ fn failure_report_shows_promise_seed_operations_and_rows() {
     for part in parts {
         assert!(report.contains(part), "`{part}` is missing in:\n{report}");
     }
+}
+
+#[test]
+fn failed_check_of_another_promise_is_reported_under_it() {
+    let failing = case(|kit| {
+        Box::pin(async move {
+            let check = check_eq!(kit.seed(), 8, "the seed").about(Promise::PriorityOrder);
+            check.context("operation 3")
+        })
+    });
+    let report = outcome(failing, LONG).unwrap_err();
+    assert!(report.starts_with("operation 3: Q13 priority-order is broken: the seed:\n"), "{report}");
+    assert!(report.contains("\npromise Q13 priority-order: A claim"), "{report}");
 }
 
 #[test]

@@ -2,20 +2,26 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, ensure};
-use queue_core::backend::{AttemptError, JobRecord};
+use anyhow::Context as _;
+use queue_core::backend::JobRecord;
 use queue_core::{JobId, JobState, Timestamp};
 
 use super::super::case::CaseResult;
-use super::super::check::ensure_eq;
+use super::super::check::{About as _, check_eq, ensure_eq};
 use super::super::kit::Kit;
+use super::super::promise::Promise;
 use super::{ANY_TEXT, Job, Model, Reason};
 
 /// Compares every job at the present time, which is at least that of every operation.
 pub(super) async fn compare(kit: &Kit, model: &Model) -> CaseResult {
     let stored: BTreeSet<JobId> = kit.stored().await?.jobs.into_iter().collect();
     let expected: BTreeSet<JobId> = model.jobs.iter().map(|job| job.spec.id).collect();
-    ensure_eq!(stored, expected, "the ids of all jobs");
+    let is_any_lost = expected.difference(&stored).next().is_some();
+    check_eq!(stored, expected, "the ids of all jobs").about(if is_any_lost {
+        Promise::NoLostAck
+    } else {
+        Promise::NoPhantom
+    })?;
     for job in &model.jobs {
         let record = kit.record(job.spec.id).await?;
         agree(&record, job, kit.now()).with_context(|| format!("job {}", job.spec.id))?;
@@ -26,36 +32,50 @@ pub(super) async fn compare(kit: &Kit, model: &Model) -> CaseResult {
 fn agree(record: &JobRecord, job: &Job, now: Timestamp) -> CaseResult {
     let may_be_promoted = job.is_waiting() && job.run_at <= now;
     if !(may_be_promoted && record.state == JobState::Ready) {
-        ensure_eq!(record.state, job.state, "the state");
+        check_eq!(record.state, job.state, "`state`").about(broken_by_state(record.state, job.state))?;
     }
     if !job.state.is_finished() {
-        ensure_eq!(record.run_at, job.run_at, "`run_at`");
+        check_eq!(record.run_at, job.run_at, "`run_at`").about(Promise::NotBefore)?;
     }
-    ensure_eq!(record.attempt, job.attempt, "the attempt number");
-    ensure_eq!(record.created_at, job.created_at, "the time of the insert");
-    ensure_eq!(record.finished_at, job.finished_at, "the time of its end");
-    ensure_eq!(record.result, job.result, "the result");
-    ensure!(
-        job.spec.is_same_as(&record.job, job.created_at),
-        "the stored job differs from the inserted one: {:?}",
-        record.job
-    );
+    check_eq!(record.attempt, job.attempt, "`attempt`").about(Promise::AttemptBound)?;
+    check_eq!(record.result, job.result, "`result`").about(Promise::ResultIffComplete)?;
+    let progress = job.lease.as_ref().and_then(|lease| lease.progress.as_ref());
+    if let Some(progress) = progress {
+        check_eq!(record.progress.as_ref(), Some(progress), "`progress`").about(Promise::FencedSettle)?;
+    }
+    agree_on_contents(record, job).about(Promise::PayloadFidelity)
+}
+
+/// The fields that must come back as they were stored.
+fn agree_on_contents(record: &JobRecord, job: &Job) -> CaseResult {
+    ensure_eq!(record.created_at, job.created_at, "`created_at`");
+    ensure_eq!(record.finished_at, job.finished_at, "`finished_at`");
+    if !job.spec.is_same_as(&record.job, job.created_at) {
+        ensure_eq!(record.job, job.spec, "the stored job");
+    }
     match &job.reason {
-        Reason::None => ensure_eq!(record.error, None, "the reason of its end"),
-        Reason::Text(text) => ensure_eq!(record.error.as_ref(), Some(text), "the reason of its end"),
+        Reason::None => ensure_eq!(record.error, None, "`error`"),
+        Reason::Text(text) => ensure_eq!(record.error.as_ref(), Some(text), "`error`"),
         Reason::Any => {}
     }
-    if let Some(progress) = job.lease.as_ref().and_then(|lease| lease.progress.as_ref()) {
-        ensure_eq!(record.progress.as_ref(), Some(progress), "the progress");
+    ensure_eq!(record.errors.len(), job.errors.len(), "the number of `errors`");
+    for (seen, expected) in record.errors.iter().zip(&job.errors) {
+        let mut expected = expected.clone();
+        if expected.error == ANY_TEXT {
+            expected.error.clone_from(&seen.error);
+        }
+        ensure_eq!(*seen, expected, "an entry of `errors`");
     }
-    let are_same = record.errors.len() == job.errors.len()
-        && record.errors.iter().zip(&job.errors).all(|(seen, expected)| is_same(seen, expected));
-    ensure!(are_same, "the errors of its attempts are {:?}, expected {:?}", record.errors, job.errors);
     Ok(())
 }
 
-fn is_same(seen: &AttemptError, expected: &AttemptError) -> bool {
-    let text = expected.error == ANY_TEXT || seen.error == expected.error;
-    let rest = |error: &AttemptError| (error.attempt, error.at, error.duration, error.worker);
-    text && rest(seen) == rest(expected)
+/// The promise that a wrong state breaks.
+fn broken_by_state(seen: JobState, expected: JobState) -> Promise {
+    match (seen, expected) {
+        (_, JobState::Cancelled) | (JobState::Cancelled, _) => Promise::CancelLinearizable,
+        (_, JobState::Dead) | (JobState::Dead, _) => Promise::AttemptBound,
+        (_, JobState::Completed) | (JobState::Completed, _) => Promise::TerminalFinal,
+        (_, JobState::Running) | (JobState::Running, _) => Promise::SingleLiveLease,
+        _ => Promise::NotBefore,
+    }
 }

@@ -1,16 +1,18 @@
 //! Runs the same operations on a backend and on the model, and compares the replies.
 
+mod claimed;
 mod run;
 
 use std::sync::Mutex;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::super::audit::audit;
+use super::super::audit::check_rows;
 use super::super::case::CaseResult;
+use super::super::check::{Broken, broken_promise};
 use super::super::history::log::Log;
 use super::super::kit::Kit;
 use super::compare::compare;
@@ -55,10 +57,15 @@ async fn one_round(kit: &Kit, mixture: Mixture, round: u32) -> anyhow::Result<Ta
         Some(TestError::Fail(reason, operations)) => {
             // Repeated, so that the journal of the report shows this sequence.
             let again = one_sequence(kit, &operations, &mut Tally::default()).await;
+            let again = again.err().unwrap_or_else(|| anyhow!("(the repetition passed)"));
             let operations: Vec<String> =
                 operations.iter().map(|operation| format!("  {operation:?}")).collect();
-            let outcome = again.err().unwrap_or_else(|| anyhow!("(the repetition passed)"));
-            bail!("{reason}\n\nthe sequence:\n{}\n\nrepeated: {outcome:#}", operations.join("\n"))
+            let failure =
+                anyhow!("{reason}\n\nthe sequence:\n{}\n\nrepeated: {again:#}", operations.join("\n"));
+            Err(match broken_promise(&again) {
+                Some(promise) => failure.context(Broken(promise)),
+                None => failure,
+            })
         }
         Some(TestError::Abort(reason)) => bail!("the run was aborted: {reason}"),
     }
@@ -82,10 +89,8 @@ async fn one_sequence(kit: &Kit, operations: &[Operation], tally: &mut Tally) ->
     let mut run = Run::begin(&kit).await?;
     for (index, operation) in operations.iter().enumerate() {
         let step = run.step(operation, tally).await;
-        step.map_err(|error| anyhow!("operation {}, {operation:?}: {error:#}", index + 1))?;
+        step.with_context(|| format!("operation {}, {operation:?}", index + 1))?;
     }
     compare(&kit, run.model()).await?;
-    let violations = audit(&kit.stored().await?, &kit.history().with_log(Log::retries));
-    anyhow::ensure!(violations.is_empty(), "the structural audit found {violations:?}");
-    Ok(())
+    check_rows(&kit.stored().await?, &kit.history().with_log(Log::retries))
 }

@@ -7,7 +7,8 @@ use queue_core::backend::{CancelReply, CancelRequest, IfRunning, InsertRequest, 
 use queue_core::{ErrorKind, JobId, JobSpec, JobState, Payload};
 
 use super::super::super::super::case::CaseResult;
-use super::super::super::super::check::{ensure_eq, fails_with};
+use super::super::super::super::check::{About as _, check_eq, ensure_eq, fails_with};
+use super::super::super::super::promise::Promise;
 use super::super::super::operation::{Row, Signal};
 use super::super::super::tally::{Rare, Tally};
 use super::Run;
@@ -25,16 +26,18 @@ impl Run<'_> {
         let result = results.remove(0);
         match self.model.insert(now, &batch) {
             Ok(inserted) => {
-                let seen: Vec<_> = result?.iter().map(|job| (job.id, job.is_new())).collect();
+                let submitted = result.about(Promise::IdempotentEnqueue)?;
+                let seen: Vec<_> = submitted.iter().map(|job| (job.id, job.is_new())).collect();
                 let expected: Vec<_> = batch.iter().map(|spec| (spec.id, inserted)).collect();
-                ensure_eq!(seen, expected, "the replies to the jobs of a batch");
+                check_eq!(seen, expected, "the replies to the jobs of a batch")
+                    .about(Promise::IdempotentEnqueue)?;
                 if inserted {
                     self.specs.extend(batch);
                 }
                 tally.reached_if(!inserted, Rare::InsertedAgain);
             }
             Err(_) => {
-                fails_with(result, ErrorKind::Conflict)?;
+                fails_with(result, ErrorKind::Conflict).about(Promise::IdempotentEnqueue)?;
                 tally.reached(Rare::BatchRefused);
             }
         }
@@ -87,7 +90,7 @@ impl Run<'_> {
         };
         let seen = self.kit.backend()?.cancel(request).await?;
         let expected = self.model.cancel(now, id, if_running);
-        ensure_eq!(seen, [expected], "the reply to a cancel");
+        check_eq!(seen, [expected], "the reply to a cancel").about(Promise::CancelLinearizable)?;
         tally.reached_if(expected == CancelReply::Running, Rare::CancelMetRunning);
         tally.reached_if(matches!(expected, CancelReply::Finished(_)), Rare::CancelMetFinished);
         Ok(())
@@ -101,7 +104,7 @@ impl Run<'_> {
         // Any worker may have promoted a job that is due.
         let is_due = matches!(expected, RetryReply::Unfinished(state) if state != JobState::Running);
         if !(is_due && seen == [RetryReply::Unfinished(JobState::Ready)]) {
-            ensure_eq!(seen, [expected], "the reply to a retry by hand");
+            check_eq!(seen, [expected], "the reply to a retry by hand").about(Promise::TerminalFinal)?;
         }
         tally.reached_if(expected == RetryReply::Retried, Rare::RetriedByHand);
         tally.reached_if(matches!(expected, RetryReply::Unfinished(_)), Rare::RetryMetUnfinished);

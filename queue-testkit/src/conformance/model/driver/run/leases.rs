@@ -11,10 +11,12 @@ use queue_core::backend::{
 use queue_core::{ErrorKind, JobState, Kind, WorkerId};
 
 use super::super::super::super::case::CaseResult;
-use super::super::super::super::check::{ensure_eq, fails_with};
+use super::super::super::super::check::{About as _, check_eq, fails_with};
+use super::super::super::super::promise::Promise;
 use super::super::super::super::session::{GRACE, queue};
 use super::super::super::operation::{Ending, TokenChoice};
 use super::super::super::tally::{Rare, Tally};
+use super::super::claimed::agree_on_claim;
 use super::Run;
 
 impl Run<'_> {
@@ -34,19 +36,16 @@ impl Run<'_> {
         request.grace = GRACE;
         let answer = self.kit.backend()?.claim(request.clone()).await;
         let Ok(expected) = self.model.claim(now, &request) else {
-            fails_with(answer, ErrorKind::WorkerLost)?;
+            fails_with(answer, ErrorKind::WorkerLost).about(Promise::HeartbeatExtends)?;
             tally.reached(Rare::WorkerLost);
             return Ok(());
         };
         let reply = answer?;
-        ensure_eq!(reply.jobs, expected, "the claimed jobs");
+        agree_on_claim(&self.model, now, &request, &reply.jobs, &expected)?;
         tally.reached_if(limit > 0 && self.model.holds_back(now, &request), Rare::ClaimMetPause);
         if let Some(due) = reply.next_due {
-            ensure_eq!(
-                Some(due),
-                self.model.next_due(now, Some(&request.queue)),
-                "the time until the next job is due"
-            );
+            let expected = self.model.next_due(now, Some(&request.queue));
+            check_eq!(Some(due), expected, "`next_due` of a claim").about(Promise::NotBefore)?;
         }
         let was_cut = reply.jobs.len() < limit as usize && self.model.has_ready_last_attempt(now, &request);
         tally.reached_if(was_cut, Rare::CutByLastAttempts);
@@ -83,7 +82,8 @@ impl Run<'_> {
             let Settlement { token, verdict, .. } = &settlement;
             let was_live = self.model.live_tokens().contains(token);
             let expected = self.model.settle(now, &settlement);
-            ensure_eq!(answer?, expected, "the reply to {verdict:?} of {token:?}");
+            check_eq!(answer?, expected, "the reply to {verdict:?} of {token:?}")
+                .about(Promise::FencedSettle)?;
             tally.reached_if(expected == Settled::LeaseLost, Rare::LeaseLost);
             tally.reached_if(expected == Settled::Done && !was_live, Rare::SettledAgain);
             let has_died = was_live && self.model.state(token.job) == Some(JobState::Dead);
@@ -103,7 +103,8 @@ impl Run<'_> {
         let worker =
             self.model.holder(token).filter(|_| !is_stale).unwrap_or_else(|| self.recent_worker(index));
         let seen = self.kit.backend()?.leases(LeasesRequest::new(worker, token.claim)).await?;
-        ensure_eq!(seen, self.model.leases(worker, token.claim), "the leases of the claim");
+        let expected = self.model.leases(worker, token.claim);
+        check_eq!(seen, expected, "the leases of the claim").about(Promise::SingleLiveLease)?;
         tally.reached_if(!seen.is_empty(), Rare::LeasesFound);
         Ok(())
     }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::ensure;
 use queue_core::backend::{Beat, HeartbeatRequest, Manage, ProgressReport, Prune};
 use queue_core::{ErrorKind, JobId, Progress, WorkerId};
 
 use super::super::super::super::case::CaseResult;
-use super::super::super::super::check::{ensure_eq, fails_with};
+use super::super::super::super::check::{About as _, check_eq, fails_with};
+use super::super::super::super::promise::Promise;
 use super::super::super::super::session::queue;
 use super::super::super::operation::TokenChoice;
 use super::super::super::tally::{Rare, Tally};
@@ -31,24 +31,20 @@ impl Run<'_> {
         request.progress.extend(progress.and_then(report));
         let answer = self.kit.backend()?.heartbeat(request.clone()).await;
         let Ok(expected) = self.model.heartbeat(now, worker, &request.progress) else {
-            fails_with(answer, ErrorKind::WorkerLost)?;
+            fails_with(answer, ErrorKind::WorkerLost).about(Promise::HeartbeatExtends)?;
             tally.reached(Rare::WorkerLost);
             return Ok(());
         };
         let reply = answer?;
-        ensure_eq!(
-            (reply.beat, reply.leases),
-            (expected.beat, expected.leases),
-            "`beat` and `leases` of a heartbeat"
-        );
+        check_eq!(reply.beat, expected.beat, "`beat` of a heartbeat").about(Promise::HeartbeatExtends)?;
+        check_eq!(reply.leases, expected.leases, "`leases` of a heartbeat")
+            .about(Promise::SingleLiveLease)?;
         let seen: BTreeSet<JobId> = reply.cancels.into_iter().collect();
-        ensure_eq!(seen, expected.cancels, "`cancels` of a heartbeat");
-        if let Some(due) = reply.next_due {
-            let is_overdue = due.is_zero() && self.model.has_overdue(now);
-            ensure!(
-                is_overdue || Some(due) == self.model.next_due(now, None),
-                "a heartbeat returned the wrong `next_due` {due:?}"
-            );
+        check_eq!(seen, expected.cancels, "`cancels` of a heartbeat").about(Promise::CancelLinearizable)?;
+        let is_overdue = |due: Duration| due.is_zero() && self.model.has_overdue(now);
+        if let Some(due) = reply.next_due.filter(|due| !is_overdue(*due)) {
+            let expected = self.model.next_due(now, None);
+            check_eq!(Some(due), expected, "`next_due` of a heartbeat").about(Promise::NotBefore)?;
         }
         tally.reached_if(expected.beat == Beat::Late, Rare::LateHeartbeat);
         tally.reached_if(!expected.cancels.is_empty(), Rare::CancelSignalled);
@@ -89,15 +85,15 @@ impl Run<'_> {
 
     async fn agree_on_paused(&self, manage: &dyn Manage) -> CaseResult {
         let expected: Vec<_> = self.model.paused.iter().cloned().collect();
-        ensure_eq!(manage.paused().await?, expected, "the paused queues");
-        Ok(())
+        check_eq!(manage.paused().await?, expected, "the paused queues").about(Promise::QueueIsolation)
     }
 
     pub(super) async fn rescue(&mut self, tally: &mut Tally) -> CaseResult {
         let reply = self.kit.rescue(u32::MAX).await?;
         let expected = self.model.rescue(self.kit.now());
         let seen = Rescued { rescued: reply.rescued, died: reply.died, workers_lost: reply.workers_lost };
-        ensure_eq!(seen, expected, "the reply to a rescue");
+        check_eq!(seen.died, expected.died, "the jobs that died by a rescue").about(Promise::AttemptBound)?;
+        check_eq!(seen, expected, "the reply to a rescue").about(Promise::ExpiryRecovers)?;
         tally.reached_if(expected.rescued > 0, Rare::Rescued);
         tally.reached_if(expected.died > 0, Rare::DiedByRescue);
         Ok(())
@@ -107,10 +103,9 @@ impl Run<'_> {
     /// ready.
     pub(super) async fn promote(&mut self, limit: u32, tally: &mut Tally) -> CaseResult {
         let promoted = self.kit.promote(limit).await?.promoted;
-        ensure!(
-            promoted <= u64::from(limit),
-            "{promoted} jobs were promoted, but at most {limit} are permitted"
-        );
+        let is_within = promoted <= u64::from(limit);
+        check_eq!(is_within, true, "whether {promoted} promoted jobs are at most {limit}")
+            .about(Promise::NotBefore)?;
         tally.reached_if(promoted > 0, Rare::Promoted);
         Ok(())
     }
@@ -124,7 +119,8 @@ impl Run<'_> {
             .limit(u32::MAX);
         let pruned = self.kit.prune(prune.clone()).await?.pruned;
         let expected = self.model.prune(self.kit.now(), &prune);
-        ensure_eq!(usize::try_from(pruned)?, expected, "the number of pruned jobs");
+        check_eq!(usize::try_from(pruned)?, expected, "the number of pruned jobs")
+            .about(Promise::TerminalFinal)?;
         tally.reached_if(expected > 0, Rare::Pruned);
         Ok(())
     }
