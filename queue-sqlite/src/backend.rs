@@ -127,6 +127,7 @@ impl SqliteBackend {
         let Some(readers) = &self.0.readers else {
             return self.0.writer.call(Look(look)).await;
         };
+        self.0.writer.dropped_requests_ended(CheckFiles).await;
         let look = Arc::new(Mutex::new(look));
         let read = || {
             let look = Arc::clone(&look);

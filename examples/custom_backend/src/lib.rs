@@ -57,6 +57,7 @@ use redb::{Database, DatabaseError};
 
 use reader::Reader;
 use store::Store;
+use tables::Snapshot;
 use writer::Writer;
 
 /// Jobs in a redb file.
@@ -89,6 +90,15 @@ impl RedbBackend {
         let hub = WakeHub::new();
         let writer = Writer::start(Arc::clone(&store), hub.clone())?;
         Ok(Self { writer, reader: Reader::start(store)?, hub })
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Snapshot) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // Because the contract says that later requests see the effects of dropped ones.
+        self.writer.dropped_requests_ended().await;
+        self.reader.read(look).await
     }
 }
 
@@ -152,16 +162,16 @@ impl Backend for RedbBackend {
 impl Inspect for RedbBackend {
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
         let ids = ids.to_vec();
-        self.reader.read(move |snapshot| inspect::jobs(snapshot, &ids)).await
+        self.read(move |snapshot| inspect::jobs(snapshot, &ids)).await
     }
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
-        self.reader.read(move |snapshot| inspect::list(snapshot, &request)).await
+        self.read(move |snapshot| inspect::list(snapshot, &request)).await
     }
 
     async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {
         let queues = queues.to_vec();
-        self.reader.read(move |snapshot| inspect::next_ready(snapshot, &queues)).await
+        self.read(move |snapshot| inspect::next_ready(snapshot, &queues)).await
     }
 }
 
@@ -182,13 +192,13 @@ impl Manage for RedbBackend {
     }
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
-        self.reader.read(pause::paused).await
+        self.read(pause::paused).await
     }
 }
 
 #[async_trait]
 impl Audit for RedbBackend {
     async fn stored(&self) -> Result<Stored> {
-        self.reader.read(audit::stored).await
+        self.read(audit::stored).await
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use queue_core::backend::{WakeHints, WakeHub};
+use queue_core::backend::{DroppedRequests, WakeHints, WakeHub};
 use queue_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
@@ -21,7 +21,10 @@ const MAX_GROUP: usize = 256;
 
 /// Sends requests to the thread.
 #[derive(Debug)]
-pub(crate) struct Writer(Thread<Box<dyn Request>>);
+pub(crate) struct Writer {
+    thread: Thread<Box<dyn Request>>,
+    dropped: DroppedRequests,
+}
 
 impl Writer {
     pub(crate) fn start(store: Arc<Store>, hub: WakeHub) -> Result<Self> {
@@ -32,7 +35,8 @@ impl Writer {
                 serve(&store, &hub, group);
             }
         };
-        Thread::start("redb-writer", work).map(Self)
+        let thread = Thread::start("redb-writer", work)?;
+        Ok(Self { thread, dropped: DroppedRequests::default() })
     }
 
     /// Runs `change` in a transaction, and returns after its commit is on disk. If the transaction
@@ -44,11 +48,17 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let pending = Pending { change, outcome: None, hints: WakeHints::new(), reply };
-        self.0.send(Box::new(pending))?;
-        answer.await.unwrap_or_else(|_| {
+        self.thread.send(Box::new(pending))?;
+        self.dropped.count_if_dropped(answer).await.unwrap_or_else(|_| {
             let message = "the writing thread ended without a result";
             Err(Error::new(ErrorKind::UnknownOutcome, "write", message))
         })
+    }
+
+    /// Waits until requests whose futures were dropped have finished, so that a read sees them.
+    pub(crate) async fn dropped_requests_ended(&self) {
+        // Ignored, because requests end in order also if they fail.
+        self.dropped.wait(async || drop(self.write(|_| Ok(())).await)).await;
     }
 }
 

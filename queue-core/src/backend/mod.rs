@@ -14,6 +14,7 @@
 //! - [`missing_migrations`] for a versioned schema
 //! - [`WORKER_LOST_ERROR`] and [`DEADLINE_PASSED_ERROR`] for a rescue
 //! - [`OwnProcess`] for threads and forks
+//! - [`DroppedRequests`] for reads beside a writing thread
 //! - [`Wrapper`] for a backend that wraps another backend
 //!
 //! # Time
@@ -59,6 +60,7 @@ mod audit;
 mod cancel;
 mod claim;
 mod compare_batch;
+mod dropped_requests;
 mod extensions;
 mod hint;
 mod insert;
@@ -87,6 +89,7 @@ pub use audit::{Audit, KeyRow, LiveRow, OutcomeRow, Stored};
 pub use cancel::{CancelReply, CancelRequest, IfRunning};
 pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
 pub use compare_batch::compare_batch;
+pub use dropped_requests::DroppedRequests;
 pub use extensions::Extensions;
 pub(crate) use extensions::{inspect, manage, sql_contract};
 pub use hint::{Hint, WakeHints};

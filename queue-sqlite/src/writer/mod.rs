@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use queue_core::backend::{OwnProcess, WakeHub};
+use queue_core::backend::{DroppedRequests, OwnProcess, WakeHub};
 use queue_core::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
@@ -31,6 +31,7 @@ pub(crate) struct Writer {
     mailbox: Arc<Mailbox>,
     thread: Option<JoinHandle<()>>,
     process: OwnProcess,
+    dropped: DroppedRequests,
 }
 
 impl Writer {
@@ -51,7 +52,8 @@ impl Writer {
             })?;
         // If this future is dropped, the drop must not wait for the thread. The thread ends on its
         // own.
-        let mut writer = Self { mailbox, thread: None, process: OwnProcess::current() };
+        let (process, dropped) = (OwnProcess::current(), DroppedRequests::default());
+        let mut writer = Self { mailbox, thread: None, process, dropped };
         opening.await.unwrap_or_else(|_| Err(thread_ended("open the database")))?;
         writer.thread = Some(thread);
         Ok(writer)
@@ -71,10 +73,17 @@ impl Writer {
         if let Err(command) = self.mailbox.post(Box::new(Pending::new(request, send))) {
             command.fail(thread_ended(R::OPERATION));
         }
-        answer.await.unwrap_or_else(|_| {
+        self.dropped.count_if_dropped(answer).await.unwrap_or_else(|_| {
             let message = "the writing thread ended before it replied";
             Err(Error::new(ErrorKind::UnknownOutcome, R::OPERATION, message))
         })
+    }
+
+    /// Waits until requests whose futures were dropped have finished, because the contract says
+    /// that later requests on this handle see their effects. `last` is served after them.
+    pub(crate) async fn dropped_requests_ended(&self, last: impl Request) {
+        // Ignored, because requests end in order also if they fail.
+        self.dropped.wait(async || drop(self.call(last).await)).await;
     }
 
     /// Starts announcing commits of other processes.

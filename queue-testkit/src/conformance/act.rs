@@ -6,10 +6,12 @@ mod prepare;
 use anyhow::Context as _;
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimRequest, ClaimedJob, HeartbeatRequest, InsertRequest, LeasesRequest,
-    ListRequest, MaintainRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest,
-    Settled, Settlement,
+    ListRequest, LiveRow, MaintainRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest,
+    SettleRequest, Settled, Settlement, Stored,
 };
-use queue_core::{ClaimId, Error, ErrorKind, JobId, JobSpec, QueueName, Result, Submitted, Token, WorkerId};
+use queue_core::{
+    ClaimId, Error, ErrorKind, JobId, JobSpec, JobState, QueueName, Result, Submitted, Token, WorkerId,
+};
 
 use super::fault::{Fault, Work};
 use super::session::{EXPIRY, Session, complete_with};
@@ -124,6 +126,21 @@ impl Act {
         }
     }
 
+    /// The number of its jobs that the operation has changed by these rows, and of all of them.
+    pub(crate) fn effect(&self, stored: &Stored) -> (usize, usize) {
+        let is_running = |job: JobId| live(stored, job).is_some_and(|row| row.state == JobState::Running);
+        let is_finished = |job: JobId| stored.outcomes.iter().any(|row| row.id == job);
+        match self {
+            Self::Insert(jobs) => count(jobs, |job| stored.jobs.contains(&job.id)),
+            Self::Claim { jobs, .. } => count(jobs, |job| is_running(*job)),
+            Self::Settle { tokens, .. } => count(tokens, |token| is_finished(token.job)),
+            Self::Cancel(jobs) => count(jobs, |job| is_finished(*job)),
+            Self::Retry(jobs) => count(jobs, |job| !is_finished(*job)),
+            Self::Rescue { jobs, .. } => count(jobs, |job| !is_running(*job)),
+            _ => (0, 0),
+        }
+    }
+
     /// Sends the request once. An error of its batch, or of one settlement, is returned as the
     /// error of the operation.
     pub(crate) async fn attempt(&self, session: &Session) -> anyhow::Result<Result<Answer>> {
@@ -191,6 +208,15 @@ impl Act {
 
 fn done<T>(reply: Result<T>) -> Result<Answer> {
     reply.map(|_| Answer::Done)
+}
+
+fn live(stored: &Stored, job: JobId) -> Option<&LiveRow> {
+    stored.live.iter().find(|row| row.id == job)
+}
+
+/// The number of items that meet the condition, and of all.
+fn count<T>(items: &[T], is_met: impl Fn(&T) -> bool) -> (usize, usize) {
+    (items.iter().filter(|item| is_met(item)).count(), items.len())
 }
 
 fn middle<T>(all: &[T]) -> Option<&T> {

@@ -3,6 +3,7 @@
 mod border;
 mod dropped;
 mod dropped_at_each_poll;
+mod dropped_wholly;
 mod errors;
 mod faults;
 mod races;
@@ -10,5 +11,12 @@ mod races;
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] =
-    &[border::CASES, dropped::CASES, dropped_at_each_poll::CASES, errors::CASES, faults::CASES, races::CASES];
+pub(super) const FILES: &[&[Case]] = &[
+    border::CASES,
+    dropped::CASES,
+    dropped_at_each_poll::CASES,
+    dropped_wholly::CASES,
+    errors::CASES,
+    faults::CASES,
+    races::CASES,
+];
