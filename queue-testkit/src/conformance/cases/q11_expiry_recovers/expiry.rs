@@ -20,6 +20,8 @@ cases! {
     Fast q11_a_worker_that_retired_with_leases_is_left_to_expire,
     Fast q11_a_deadline_counts_from_the_claim_by_the_jobs_own_timeout,
     Fast q11_a_deadline_beyond_the_end_of_time_is_never_reached,
+    Fast q11_a_deadline_counts_each_microsecond,
+    Fast q11_workers_without_leases_use_up_no_limit_of_a_rescue,
     Fast q11_a_worker_that_left_no_trace_is_rescued_after_the_restart [Durable],
 }
 
@@ -212,6 +214,40 @@ async fn q11_a_deadline_beyond_the_end_of_time_is_never_reached(kit: &Kit) -> Ca
     ensure_eq!((reply.rescued, reply.workers_lost), (0, 0), "the numbers of jobs rescued and workers lost");
     ensure_eq!(kit.state(id).await?, JobState::Running, "the state of the job after a hundred years");
     ensure_eq!(kit.settle_one(token, complete()).await?, Settled::Done, "the reply to the settle");
+    Ok(())
+}
+
+/// Timeouts are longer or shorter than whole seconds and milliseconds by one microsecond. Each lease
+/// must be taken at its own microsecond.
+async fn q11_a_deadline_counts_each_microsecond(kit: &Kit) -> CaseResult {
+    let worker = kit.worker_expiring_after(GRACE * 100).await?;
+    for micros in [1, 999, 1_001, 999_999, 1_000_001] {
+        let timeout = Duration::from_micros(micros);
+        let id = kit.insert_one(kit.spec("job").timeout(timeout)).await?;
+        kit.claim_one(worker).await?;
+        kit.advance(timeout + GRACE - TICK);
+        ensure_eq!(kit.rescue(10).await?.rescued, 0, "the leases rescued one tick before {micros} µs");
+        kit.advance(TICK);
+        ensure_eq!(kit.rescue(10).await?.rescued, 1, "the leases rescued after {micros} µs");
+        kit.cancel(id).await?;
+    }
+    Ok(())
+}
+
+/// Three dead workers have no lease, and the fourth has one. A rescue with limit 1 must take it,
+/// because the limit counts leases.
+async fn q11_workers_without_leases_use_up_no_limit_of_a_rescue(kit: &Kit) -> CaseResult {
+    for _ in 0..3 {
+        kit.worker().await?;
+    }
+    let id = kit.insert_one(kit.spec("job")).await?;
+    kit.claim_one(kit.worker().await?).await?;
+    for _ in 0..3 {
+        kit.worker().await?;
+    }
+    kit.advance(EXPIRY);
+    ensure_eq!(kit.rescue(1).await?.rescued, 1, "the number of jobs rescued with limit 1");
+    ensure_eq!(kit.state(id).await?, JobState::Ready, "the state of the job");
     Ok(())
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::{AttemptError, MaintainRequest, Settled, Wakes};
+use queue_core::backend::{
+    AttemptError, DEADLINE_PASSED_ERROR, MaintainRequest, Settled, WORKER_LOST_ERROR, Wakes,
+};
 use queue_core::{JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
@@ -16,6 +18,7 @@ cases! {
     Fast q11_a_rescued_job_keeps_its_place_and_its_charge,
     Fast q11_the_loss_is_recorded_as_the_error_of_the_attempt,
     Fast q11_the_loss_is_recorded_with_the_worker_of_the_lease,
+    Fast q11_the_loss_says_whether_the_worker_or_the_time_was_lost,
     Fast q11_a_job_that_has_used_its_attempts_dies_by_the_rescue,
     Fast q11_a_rescue_takes_no_more_than_its_limit,
     Fast q11_a_rescue_of_nothing_gives_nobody_up,
@@ -88,6 +91,24 @@ async fn q11_the_loss_is_recorded_with_the_worker_of_the_lease(kit: &Kit) -> Cas
         let errors = kit.record(id).await?.errors;
         let seen: Vec<_> = errors.iter().map(|error| (error.attempt, error.worker, error.duration)).collect();
         ensure_eq!(seen, [(1, Some(worker), None)], "the attempt, worker and duration of job {id}");
+    }
+    Ok(())
+}
+
+/// One lease is rescued because its worker is dead, and one because its deadline has passed. The
+/// errors must say which.
+async fn q11_the_loss_says_whether_the_worker_or_the_time_was_lost(kit: &Kit) -> CaseResult {
+    let live = kit.worker_expiring_after(EXPIRY * 100).await?;
+    let overdue = kit.insert_one(kit.spec("job").timeout(Duration::ZERO)).await?;
+    kit.claim_one(live).await?;
+    let left = kit.insert_one(kit.spec("job").timeout(EXPIRY * 100)).await?;
+    kit.claim_one(kit.worker().await?).await?;
+    kit.advance(GRACE.max(EXPIRY));
+    ensure_eq!(kit.rescue(10).await?.rescued, 2, "the number of jobs rescued");
+    for (id, expected) in [(overdue, DEADLINE_PASSED_ERROR), (left, WORKER_LOST_ERROR)] {
+        let errors = kit.record(id).await?.errors;
+        let texts: Vec<&str> = errors.iter().map(|error| error.error.as_str()).collect();
+        ensure_eq!(texts, [expected], "the errors of job {id}");
     }
     Ok(())
 }

@@ -3,8 +3,10 @@
 mod heartbeats;
 mod late_rescuer;
 mod races;
+mod remembered;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[heartbeats::CASES, late_rescuer::CASES, races::CASES];
+pub(super) const FILES: &[&[Case]] =
+    &[heartbeats::CASES, late_rescuer::CASES, races::CASES, remembered::CASES];

@@ -1,0 +1,157 @@
+//! Q14: delays to the microsecond, and the time until the next job is due.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use queue_core::backend::Verdict;
+use queue_core::{JobState, Timestamp};
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::session::{TICK, complete, retry};
+
+cases! {
+    Fast q14_a_delay_counts_each_microsecond,
+    Fast q14_a_retry_without_a_delay_is_due_at_once,
+    Fast q14_a_promotion_passes_jobs_that_are_not_due,
+    Fast q14_an_earlier_claim_of_a_later_time_starts_nothing_early,
+    Fast q14_a_claim_names_the_next_job_of_its_queue,
+    Fast q14_upkeep_names_the_next_job_of_all_queues,
+    Fast q14_a_heartbeat_names_the_next_job_of_all_queues,
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Delays of retries and snoozes are longer or shorter than whole seconds and milliseconds by one
+/// microsecond. Each job must be claimable at its own microsecond.
+async fn q14_a_delay_counts_each_microsecond(kit: &Kit) -> CaseResult {
+    let worker = kit.worker_expiring_after(SECOND * 1000).await?;
+    for micros in [1, 999, 1_001, 999_999, 1_000_001] {
+        let delay = Duration::from_micros(micros);
+        for verdict in [Verdict::Retry { error: "failed".to_owned(), delay }, Verdict::Snooze { delay }] {
+            let id = kit.insert_one(kit.spec("job")).await?;
+            kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
+            kit.advance(delay - TICK);
+            ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before {micros} µs");
+            kit.advance(TICK);
+            let job = kit.claim_one(worker).await?;
+            ensure_eq!((job.token.job, job.run_at), (id, kit.now()), "the job claimed after {micros} µs");
+            kit.settle_one(job.token, complete()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// A job fails with delay zero, behind one that waits longer. It must have the time of its failure,
+/// and be claimed at once, after the other one.
+async fn q14_a_retry_without_a_delay_is_due_at_once(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let jobs = kit.insert(vec![kit.spec("job"), kit.spec("job")]).await?;
+    let token = kit.claim_one(worker).await?.token;
+    let now = kit.advance(TICK);
+    kit.settle_one(token, retry("failed", 0)).await?;
+    let record = kit.record(jobs[0]).await?;
+    ensure_eq!((record.state, record.run_at), (JobState::Retrying, now), "the state and run_at");
+    let next = kit.claim(worker, 9).await?;
+    let seen: Vec<_> = next.iter().map(|job| (job.token.job, job.attempt)).collect();
+    ensure_eq!(seen, [(jobs[1], 1), (jobs[0], 2)], "the jobs and attempts of the next claim");
+    Ok(())
+}
+
+/// Ten waiting jobs are not due, and one with a later id and of a later queue is. A promotion with
+/// limit 1 must find it.
+async fn q14_a_promotion_passes_jobs_that_are_not_due(kit: &Kit) -> CaseResult {
+    let at = |seconds: u32| kit.now().saturating_add(SECOND * seconds);
+    let waiting: Vec<_> =
+        (0..10).map(|index| kit.spec("job").queue("a").priority(9).run_at(at(10 + index))).collect();
+    kit.insert(waiting).await?;
+    let due = kit.insert_one(kit.spec("job").queue("b").run_at(at(5))).await?;
+    kit.set_clock(at(5));
+    ensure_eq!(kit.promote(1).await?.promoted, 1, "the number of jobs promoted with limit 1");
+    ensure_eq!(kit.state(due).await?, JobState::Ready, "the state of the job that is due");
+    Ok(())
+}
+
+/// A worker whose clock is ahead claims first. A claim with an earlier clock must not take a job
+/// that is due between the two.
+async fn q14_an_earlier_claim_of_a_later_time_starts_nothing_early(kit: &Kit) -> CaseResult {
+    let (worker, start) = (kit.worker().await?, kit.now());
+    kit.knows_kind(&kit.spec("job").build()?.kind);
+    kit.advance(SECOND * 20);
+    ensure_eq!(kit.claim(worker, 1).await?, [], "the claim with the clock that is ahead");
+    kit.set_clock(start);
+    let due = start.saturating_add(SECOND * 10);
+    let id = kit.insert_one(kit.spec("job").run_at(due)).await?;
+    ensure_eq!(kit.claim(worker, 1).await?, [], "a claim at {start} of a job due at {due}");
+    ensure_eq!(kit.state(id).await?, JobState::Scheduled, "the state of the job");
+    Ok(())
+}
+
+/// Fails unless the time is unknown or that of the first job.
+fn is_until(now: Timestamp, named: Option<Duration>, due: Timestamp, what: &str) -> CaseResult {
+    ensure!(
+        named.is_none_or(|named| named == now.until(due)),
+        "{what} names {named:?}, but the first waiting job is due in {:?}",
+        now.until(due)
+    );
+    Ok(())
+}
+
+/// Inserts a job per queue that waits, and a failed one that waits for its next attempt. Returns the
+/// times at which they are due, in order. The failed one is in the queue `b`.
+async fn waiting_jobs(kit: &Kit) -> anyhow::Result<[Timestamp; 3]> {
+    let at = |micros: u64| kit.now().saturating_add(Duration::from_micros(micros));
+    let due = [at(1_500_001), at(2_000_000), at(2_000_001)];
+    kit.insert_one(kit.spec("job").queue("c").priority(9).run_at(due[2])).await?;
+    kit.insert_one(kit.spec("job").queue("a").run_at(due[1])).await?;
+    kit.insert_one(kit.spec("job").queue("b")).await?;
+    let worker = kit.worker().await?;
+    let failing = kit.claiming(worker, 1).queue("b").take().await?.jobs.remove(0);
+    let delay = Duration::from_micros(1_500_001);
+    kit.settle_one(failing.token, Verdict::Retry { error: "failed".to_owned(), delay }).await?;
+    Ok(due)
+}
+
+/// Jobs wait in three queues. A claim may name the time of the first one of its own queue, and must
+/// name no other.
+async fn q14_a_claim_names_the_next_job_of_its_queue(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let due = waiting_jobs(kit).await?;
+    for (queue, due) in [("a", due[1]), ("b", due[0]), ("c", due[2])] {
+        let reply = kit.claiming(worker, 1).queue(queue).take().await?;
+        ensure_eq!(reply.jobs, [], "the jobs of queue {queue}");
+        is_until(kit.now(), reply.next_due, due, &format!("the claim from queue {queue}"))?;
+    }
+    let reply = kit.claiming(worker, 1).queue("empty").take().await?;
+    ensure_eq!(reply.next_due, None, "`next_due` of a claim from an empty queue");
+    Ok(())
+}
+
+/// Jobs wait in three queues. Upkeep may name the time of the first one, which is zero while more
+/// jobs are due than it has promoted.
+async fn q14_upkeep_names_the_next_job_of_all_queues(kit: &Kit) -> CaseResult {
+    let due = waiting_jobs(kit).await?;
+    is_until(kit.now(), kit.promote(1).await?.next_due, due[0], "the promotion of nothing")?;
+    kit.set_clock(due[0]);
+    is_until(kit.now(), kit.promote(1).await?.next_due, due[1], "the promotion of the first job")?;
+    kit.set_clock(due[2]);
+    is_until(kit.now(), kit.promote(1).await?.next_due, due[2], "the promotion of one of two jobs")?;
+    let last = kit.promote(1).await?;
+    ensure_eq!((last.promoted, last.next_due), (1, None), "the reply to the promotion of the last job");
+    Ok(())
+}
+
+/// Jobs wait in three queues. A heartbeat may name the time of the first one, and must name no later
+/// time.
+async fn q14_a_heartbeat_names_the_next_job_of_all_queues(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let due = waiting_jobs(kit).await?;
+    for next in due {
+        is_until(kit.now(), kit.heartbeat(worker).await?.next_due, next, "the heartbeat")?;
+        kit.set_clock(next);
+        ensure_eq!(kit.promote(1).await?.promoted, 1, "the number of jobs promoted");
+    }
+    ensure_eq!(kit.heartbeat(worker).await?.next_due, None, "`next_due` without a waiting job");
+    Ok(())
+}
