@@ -102,11 +102,6 @@ impl SqliteBackend {
         self.0.writer.call(request).await
     }
 
-    /// Wakes all subscribers of this process. Other processes see the commit.
-    pub(crate) fn wake_all(&self) {
-        self.0.hub.announce_unknown();
-    }
-
     pub(crate) fn backups(&self) -> &Backups {
         &self.0.backups
     }

@@ -51,9 +51,11 @@ impl Request for ResumeQueue {
         1
     }
 
-    fn apply(&self, session: &mut Session, _hints: &mut WakeHints) -> Outcome<()> {
-        if let Some(queue) = session.names.find(&session.connection, self.0.as_str())? {
-            session.connection.prepare_cached(RESUME)?.execute([queue])?;
+    fn apply(&self, session: &mut Session, hints: &mut WakeHints) -> Outcome<()> {
+        if let Some(queue) = session.names.find(&session.connection, self.0.as_str())?
+            && session.connection.prepare_cached(RESUME)?.execute([queue])? > 0
+        {
+            hints.add_unknown();
         }
         Ok(())
     }
@@ -70,9 +72,7 @@ impl Manage for SqliteBackend {
     }
 
     async fn resume(&self, queue: &QueueName) -> Result<()> {
-        self.write(ResumeQueue(queue.clone())).await?;
-        self.wake_all();
-        Ok(())
+        self.write(ResumeQueue(queue.clone())).await
     }
 
     async fn paused(&self) -> Result<Vec<QueueName>> {

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use queue_core::JobState;
 use queue_core::backend::{ClaimedJob, Wakes};
 
 use super::head_order::{ids, scattered};
@@ -11,11 +12,13 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::race::race;
+use crate::conformance::session::release;
 use crate::conformance::wakes::announced;
 
 cases! {
     Race q13_claims_at_the_same_time_are_each_in_order,
     Race q13_a_wake_up_comes_after_its_job,
+    Race q13_a_wake_up_of_a_released_job_comes_after_its_release,
 }
 
 /// Six workers claim concurrently. Each reply must be in claim order, and each job must be in
@@ -62,6 +65,29 @@ async fn q13_a_wake_up_comes_after_its_job(kit: &Kit) -> CaseResult {
             "round {round}: the wake-up of a job came before the job: {wakes:?}"
         );
         insert.await??;
+    }
+    Ok(())
+}
+
+/// A worker waits for a wake-up while a job is released, and looks at the job at once. It must be
+/// ready.
+async fn q13_a_wake_up_of_a_released_job_comes_after_its_release(kit: &Kit) -> CaseResult {
+    let (handles, worker) = (kit.handles(2).await?, kit.worker().await?);
+    for round in 0..40_i16 {
+        let id = kit.insert_one(kit.spec("job").priority(round)).await?;
+        let token = kit.claim_one(worker).await?.token;
+        let mut receiver = kit.backend()?.subscribe();
+        let releasing = Arc::clone(&handles[0]);
+        let release = tokio::spawn(async move { releasing.settle_one(token, release()).await });
+        let names_it = |wakes: &Wakes| wakes.ready.iter().any(|hint| hint.priority == round);
+        let wakes = announced(&mut receiver, names_it).await?;
+        let state = kit.state(id).await?;
+        ensure!(
+            state == JobState::Ready || wakes.unknown,
+            "round {round}: the wake-up came while the job was {state}: {wakes:?}"
+        );
+        release.await??;
+        kit.cancel(id).await?;
     }
     Ok(())
 }

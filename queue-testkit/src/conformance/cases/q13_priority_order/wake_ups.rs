@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use queue_core::backend::{InsertRequest, WakeReceiver, Wakes};
+use anyhow::{Context as _, ensure};
+use queue_core::backend::{InsertRequest, RetryRequest, WakeReceiver, Wakes};
 use queue_core::testing::drop_after;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::wakes::announced;
+use crate::conformance::session::{retry, snooze};
+use crate::conformance::wakes::{announced, announced_so_far};
 
 cases! {
     Fast q13_each_batch_of_a_request_wakes,
     Fast q13_each_receiver_is_woken,
     Fast q13_a_promotion_wakes,
     Fast q13_what_a_claim_promoted_and_left_wakes,
+    Fast q13_a_promotion_wakes_with_the_times_of_its_jobs,
+    Fast q13_a_job_that_waits_again_is_announced_with_its_delay,
+    Fast q13_each_retried_job_wakes [Manage],
+    Fast q13_what_the_claim_of_an_insert_took_wakes_nobody [InsertAndClaim],
     Fast q13_a_dropped_insert_that_stored_its_jobs_wakes,
 }
 
@@ -93,6 +98,71 @@ async fn q13_what_a_claim_promoted_and_left_wakes(kit: &Kit) -> CaseResult {
     ensure_eq!(taken.len(), 1, "the number of claimed jobs");
     kit.promote(9).await?;
     is_woken(&mut receiver, &[6, 3], "a claim that took one of three due jobs").await
+}
+
+/// A scheduled and a failed job become due, and are promoted later. The wake-ups must name times that
+/// are not after theirs, because a claim may start there.
+async fn q13_a_promotion_wakes_with_the_times_of_its_jobs(kit: &Kit) -> CaseResult {
+    let (worker, soon) = (kit.worker().await?, kit.now().saturating_add(MINUTE));
+    kit.insert_one(kit.spec("job").priority(4)).await?;
+    kit.settle_one(kit.claim_one(worker).await?.token, retry("failed", 60)).await?;
+    kit.insert_one(kit.spec("job").priority(3).run_at(soon)).await?;
+    kit.advance(MINUTE * 2);
+    let mut receiver = kit.backend()?.subscribe();
+    kit.promote(9).await?;
+    let names = |wakes: &Wakes, priority| {
+        wakes.ready.iter().any(|hint| hint.priority == priority && hint.run_at <= soon)
+    };
+    announced(&mut receiver, |wakes| names(wakes, 3) && names(wakes, 4)).await?;
+    Ok(())
+}
+
+/// A job is snoozed and one fails, both with a delay. Their wake-ups must give the delay, and must not
+/// say that they are ready.
+async fn q13_a_job_that_waits_again_is_announced_with_its_delay(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    for (delay, verdict) in [(60, snooze(60)), (30, retry("failed", 30))] {
+        kit.insert_one(kit.spec("job")).await?;
+        let token = kit.claim_one(worker).await?.token;
+        let mut receiver = kit.backend()?.subscribe();
+        kit.settle_one(token, verdict).await?;
+        let wakes = announced_so_far(kit, &mut receiver).await?;
+        let is_told = wakes.due_in.is_none_or(|due| due == Duration::from_secs(delay));
+        ensure!(
+            wakes.unknown || wakes.ready.is_empty() && is_told,
+            "a job that waits {delay} s is announced as {wakes:?}"
+        );
+    }
+    Ok(())
+}
+
+/// One request retries jobs of three priorities. Each must wake.
+async fn q13_each_retried_job_wakes(kit: &Kit) -> CaseResult {
+    let jobs = kit.insert([3, 5, 7].map(|priority| kit.spec("job").priority(priority)).to_vec()).await?;
+    for job in &jobs {
+        kit.cancel(*job).await?;
+    }
+    let backend = kit.backend()?;
+    let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    let mut receiver = backend.subscribe();
+    manage.retry(RetryRequest::new(jobs).at(kit.now())).await?;
+    is_woken(&mut receiver, &[3, 5, 7], "the retry of three jobs").await
+}
+
+/// An insert claims all of its jobs. No other worker may be woken for them.
+async fn q13_what_the_claim_of_an_insert_took_wakes_nobody(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    kit.knows_kind(&kit.spec("job").build()?.kind);
+    let mut receiver = kit.backend()?.subscribe();
+    let specs = vec![kit.spec("job"), kit.spec("job").priority(5)];
+    let (_, claim) = kit.claiming(worker, 9).with_insert(specs).await?.done()?;
+    let taken = claim.context("the claim was not made")??.jobs.len();
+    let wakes = announced_so_far(kit, &mut receiver).await?;
+    ensure!(
+        taken < 2 || wakes.unknown || wakes.ready.is_empty(),
+        "the insert has claimed its jobs, and they are announced as {wakes:?}"
+    );
+    Ok(())
 }
 
 /// An insert is dropped at each poll. If it has stored its jobs nevertheless, workers must be woken
