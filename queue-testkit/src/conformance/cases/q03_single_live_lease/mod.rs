@@ -2,9 +2,10 @@
 
 mod fast;
 mod kills;
+mod leases;
 mod races;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[fast::CASES, kills::CASES, races::CASES];
+pub(super) const FILES: &[&[Case]] = &[fast::CASES, kills::CASES, leases::CASES, races::CASES];

@@ -2,8 +2,9 @@
 
 mod fast;
 mod races;
+mod signals;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
-pub(super) const FILES: &[&[Case]] = &[fast::CASES, races::CASES];
+pub(super) const FILES: &[&[Case]] = &[fast::CASES, races::CASES, signals::CASES];

@@ -139,7 +139,7 @@ async fn q10_the_end_of_an_unwatched_job_is_not_announced(kit: &Kit) -> CaseResu
     kit.watch(&[ids[1], ids[3]]).await?;
     let mut receiver = kit.backend()?.subscribe();
     let jobs = kit.claim(worker, 2).await?;
-    kit.settle(jobs.iter().map(|job| (job.token, complete())).collect()).await?;
+    kit.settle(jobs.iter().map(|job| (job.token, complete_with(b"done"))).collect()).await?;
     kit.cancel(ids[2]).await?;
     kit.cancel(ids[3]).await?;
     let mut wakes = announced_so_far(kit, &mut receiver).await?;
@@ -148,7 +148,7 @@ async fn q10_the_end_of_an_unwatched_job_is_not_announced(kit: &Kit) -> CaseResu
         wakes.unknown || wakes.more_finished || wakes.finished == [ids[1], ids[3]],
         "the ends of {ids:?} were announced as {wakes:?}"
     );
-    kit.settle(jobs.iter().map(|job| (job.token, complete())).collect()).await?;
+    kit.settle(jobs.iter().map(|job| (job.token, complete_with(b"done"))).collect()).await?;
     let wakes = announced_so_far(kit, &mut receiver).await?;
     ensure!(wakes.unknown || wakes.finished.is_empty(), "repeated settles announced {wakes:?}");
     Ok(())

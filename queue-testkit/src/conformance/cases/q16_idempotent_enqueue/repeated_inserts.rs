@@ -8,7 +8,7 @@ use queue_core::{Attributes, Backoff, ErrorKind, Insertion, JobState, Kind, Payl
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{bury, cancelled, complete_with, retry};
+use crate::conformance::session::{TICK, bury, cancelled, complete_with, retry};
 use crate::conformance::spec::Spec;
 use crate::conformance::wakes::announced_so_far;
 
@@ -77,10 +77,15 @@ async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
         ("kind", stored.clone().kind(Kind::new("other")?)),
         ("payload", stored.clone().payload(Payload::json("[]")?)),
         ("run_at", stored.clone().run_at(kit.now().saturating_add(SECOND))),
+        ("run_at", stored.clone().run_at(kit.now().saturating_add(TICK))),
         ("max_retries", stored.clone().max_retries(stored.max_retries + 1)),
+        ("max_retries", stored.clone().max_retries(stored.max_retries + 256)),
         ("priority", stored.clone().priority(stored.priority - 1)),
+        ("priority", stored.clone().priority(stored.priority + 256)),
         ("timeout", stored.clone().timeout(stored.timeout + SECOND)),
+        ("timeout", stored.clone().timeout(stored.timeout + TICK)),
         ("queue", stored.clone().queue(QueueName::new("other")?)),
+        ("queue", stored.clone().queue(QueueName::new("Default")?)),
         ("backoff", stored.clone().backoff(backoff(1))),
     ];
     for (field, other) in others {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
-    CancelReply, CancelRequest, HeartbeatRequest, InsertRequest, ListRequest, ProgressReport, Prune,
-    RetryReply, RetryRequest, Settled,
+    CancelReply, CancelRequest, Completion, HeartbeatRequest, InsertRequest, ListRequest, ProgressReport,
+    Prune, RetryReply, RetryRequest, Settled, Verdict,
 };
-use queue_core::{JobId, JobSpec, JobState, Progress};
+use queue_core::{JobId, JobSpec, JobState, Kind, Progress, QueueName};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
@@ -21,6 +21,9 @@ cases! {
     Fast q04_ten_thousand_leases_are_settled_in_one_request,
     Fast q09_ten_thousand_jobs_are_cancelled_in_one_request,
     Fast q08_ten_thousand_jobs_are_retried_and_pruned [Manage],
+    Fast q19_a_thousand_kinds_are_each_seen,
+    Fast q17_hundreds_of_queues_are_paused [Manage],
+    Fast q06_ten_thousand_follow_ups_are_stored [FollowUps],
     Fast q20_ten_thousand_jobs_are_read_in_pages_and_by_their_ids,
 }
 
@@ -176,6 +179,64 @@ async fn q08_ten_thousand_jobs_are_retried_and_pruned(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
+/// A queue has one job of each of many kinds. All must be named as the next of their kinds, and one
+/// claim of all kinds must take them.
+async fn q19_a_thousand_kinds_are_each_seen(kit: &Kit) -> CaseResult {
+    let (worker, backend) = (kit.worker().await?, kit.backend()?);
+    let mut batch = Vec::new();
+    for number in 0..1001 {
+        let spec = kit.spec("job").build()?.kind(Kind::new(format!("kind-{number}"))?);
+        kit.knows_kind(&spec.kind);
+        batch.push(spec);
+    }
+    let jobs: Vec<JobId> = batch.iter().map(|spec| spec.id).collect();
+    backend.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.batches.remove(0)?;
+    let inspect = backend.extensions().inspect.context("the backend offers no `inspect`")?;
+    let next = inspect.next_ready(&[QueueName::default()]).await?;
+    let named: BTreeSet<JobId> = next.iter().map(|next| next.job).collect();
+    ensure_eq!(named, jobs.iter().copied().collect(), "the next job of each kind");
+    ensure_eq!(inspect.next_ready(&[]).await?, [], "the next jobs of no queues");
+    let claimed: Vec<JobId> = kit.claim(worker, LIMIT).await?.iter().map(|job| job.token.job).collect();
+    ensure_eq!(claimed, jobs, "the jobs of a claim of all kinds");
+    Ok(())
+}
+
+/// Many queues are paused. Each must be listed, and each must be paused.
+async fn q17_hundreds_of_queues_are_paused(kit: &Kit) -> CaseResult {
+    let (worker, backend) = (kit.worker().await?, kit.backend()?);
+    let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    let mut queues = BTreeSet::new();
+    for number in 0..260 {
+        queues.insert(QueueName::new(format!("queue-{number}"))?);
+    }
+    for queue in &queues {
+        manage.pause(queue).await?;
+    }
+    ensure_eq!(manage.paused().await?.into_iter().collect::<BTreeSet<_>>(), queues, "the paused queues");
+    kit.insert(vec![kit.spec("job").queue("queue-259"), kit.spec("job").queue("queue-26")]).await?;
+    for name in ["queue-259", "queue-26"] {
+        let taken = kit.claiming(worker, 9).queue(name).take().await?.jobs;
+        ensure_eq!(taken, [], "the jobs of the paused queue {name}");
+    }
+    manage.resume(&QueueName::new("queue-26")?).await?;
+    let taken = kit.claiming(worker, 9).queue("queue-26").take().await?.jobs;
+    ensure_eq!(taken.len(), 1, "the number of jobs of the resumed queue");
+    Ok(())
+}
+
+/// A job completes with an empty result and many follow-ups. All must be stored.
+async fn q06_ten_thousand_follow_ups_are_stored(kit: &Kit) -> CaseResult {
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let token = kit.claim_one(kit.worker().await?).await?.token;
+    let follow_ups: Vec<JobSpec> =
+        (0..MANY).map(|_| kit.spec("job").build()).collect::<queue_core::Result<_>>()?;
+    let ids: Vec<JobId> = follow_ups.iter().map(|spec| spec.id).collect();
+    let completion = Completion::new().result(Vec::new()).follow_ups(follow_ups);
+    ensure_eq!(kit.settle_one(token, Verdict::Complete(completion)).await?, Settled::Done, "the reply");
+    ensure_eq!(kit.record(id).await?.result, Some(Vec::new()), "the result");
+    all_are(kit, &ids, JobState::Ready).await
+}
+
 /// Jobs of two kinds and queues are listed in pages of 999, all and filtered, and read by their ids
 /// with unknown ones among them. Each must be there once, in order.
 async fn q20_ten_thousand_jobs_are_read_in_pages_and_by_their_ids(kit: &Kit) -> CaseResult {
@@ -188,8 +249,9 @@ async fn q20_ten_thousand_jobs_are_read_in_pages_and_by_their_ids(kit: &Kit) -> 
     let other = crate::conformance::session::queue("other")?;
     let lists = [
         (ListRequest::new(999), 0..3),
+        (ListRequest::new(LIMIT), 0..3),
         (ListRequest::new(999).queue(other.clone()), 1..3),
-        (ListRequest::new(999).queue(other).kind(queue_core::Kind::new("other")?), 1..2),
+        (ListRequest::new(999).queue(other).kind(Kind::new("other")?), 1..2),
         (ListRequest::new(999).state(JobState::Ready), 0..3),
         (ListRequest::new(999).state(JobState::Running), 0..0),
     ];
@@ -200,7 +262,9 @@ async fn q20_ten_thousand_jobs_are_read_in_pages_and_by_their_ids(kit: &Kit) -> 
         let mut listed: Vec<JobId> = Vec::new();
         loop {
             let records = inspect.list(page.clone()).await?;
-            ensure!(records.len() <= 999, "a page of 999 jobs has {}", records.len());
+            let limit = request.limit as usize;
+            ensure!(records.len() <= limit, "a page of {limit} jobs has {}", records.len());
+            ensure!(limit < MANY || page.after.is_some() || records.len() > 999, "a page was cut");
             let Some(last) = records.last().map(|record| record.job.id) else { break };
             listed.extend(records.iter().map(|record| record.job.id));
             page = request.clone().after(last);

@@ -15,6 +15,7 @@ use crate::conformance::session::{complete, queue};
 cases! {
     Fast q19_a_look_names_every_queue_that_has_something,
     Fast q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due,
+    Fast q19_a_look_passes_what_is_no_reason_to_leave_a_queue_out,
     Fast q17_a_look_leaves_out_no_queue_that_was_resumed [Manage],
 }
 
@@ -95,6 +96,31 @@ async fn q19_a_look_names_a_queue_from_the_moment_that_a_job_of_it_is_due(kit: &
         1,
         "the number of jobs claimed when due"
     );
+    Ok(())
+}
+
+/// Queues have jobs of other kinds that are more urgent, earlier or due, jobs that wait, and a
+/// thousand empty queues before them. The reply must name each.
+async fn q19_a_look_passes_what_is_no_reason_to_leave_a_queue_out(kit: &Kit) -> CaseResult {
+    let soon = kit.now().saturating_add(Duration::from_secs(10));
+    kit.insert(vec![
+        kit.spec("other").queue("behind-urgent").priority(9),
+        kit.spec("job").queue("behind-urgent"),
+        kit.spec("other").queue("behind-earlier"),
+        kit.spec("job").queue("behind-earlier"),
+        kit.spec("job").queue("beside-waiting").run_at(soon.saturating_add(Duration::from_secs(10))),
+        kit.spec("job").queue("beside-waiting"),
+        kit.spec("other").queue("due").run_at(soon),
+    ])
+    .await?;
+    kit.set_clock(soon);
+    let expected = ["behind-urgent", "behind-earlier", "beside-waiting", "due"];
+    let empty: Vec<String> = (0..1000).map(|number| format!("empty-{number}")).collect();
+    let queues: Vec<&str> = empty.iter().map(String::as_str).chain(expected).collect();
+    let reply = look(kit, &queues, &["job"]).await?;
+    for name in expected {
+        ensure!(names(&reply, name), "queue `{name}` is not among the {} in the reply", reply.queues.len());
+    }
     Ok(())
 }
 
