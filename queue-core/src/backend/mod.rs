@@ -4,8 +4,8 @@
 //! or [extensions](Extensions) that a backend may implement. Therefore they do not break existing
 //! backends. [`MemoryBackend`](crate::MemoryBackend) is the readable reference. `queue-testkit`
 //! tests each promise of a backend. The guide *Writing a backend* (`docs/writing-a-backend.md` in
-//! the repository) goes from an empty file to that proof, with `examples/custom_backend` to copy
-//! from.
+//! the repository) goes from a skeleton (`examples/backend_skeleton`) to that proof, with
+//! `examples/custom_backend` to copy from.
 //!
 //! This module has the parts that every backend needs:
 //!
