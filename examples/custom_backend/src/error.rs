@@ -41,6 +41,12 @@ pub(crate) fn commit(transaction: redb::WriteTransaction) -> Result<()> {
     })
 }
 
+/// Converts the error of a commit that certainly did not happen.
+pub(crate) fn unavailable(error: Error) -> Error {
+    let message = error.message().to_owned();
+    Error::new(ErrorKind::Unavailable, error.operation().to_owned(), message).with_source(error)
+}
+
 /// Copies an error for another caller, because all requests of a group fail with their transaction.
 pub(crate) fn copy(error: &Error) -> Error {
     Error::new(error.kind(), error.operation().to_owned(), error.message())

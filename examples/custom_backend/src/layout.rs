@@ -80,3 +80,5 @@ pub(crate) const WORKERS: TableDefinition<'_, Id, WorkerValue> = TableDefinition
 pub(crate) const LOST: TableDefinition<'_, Id, Nothing> = TableDefinition::new("lost");
 /// The queues that are paused.
 pub(crate) const PAUSED: TableDefinition<'_, &str, Nothing> = TableDefinition::new("paused");
+/// The number of the last commit, so that a commit that failed can be looked for.
+pub(crate) const LAST_COMMIT: TableDefinition<'_, Nothing, u64> = TableDefinition::new("last_commit");

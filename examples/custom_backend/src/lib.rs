@@ -94,7 +94,7 @@ impl RedbBackend {
 
     async fn read<T: Send + 'static>(
         &self,
-        look: impl FnOnce(&Snapshot) -> Result<T> + Send + 'static,
+        look: impl Fn(&Snapshot) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         // Because the contract says that later requests see the effects of dropped ones.
         self.writer.dropped_requests_ended().await;

@@ -26,12 +26,12 @@ impl Reader {
     pub(crate) async fn read<T, F>(&self, look: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Snapshot) -> Result<T> + Send + 'static,
+        F: Fn(&Snapshot) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         self.0.send(Box::new(move |store| {
             // Fails if the future was dropped.
-            let _ = reply.send(store.with(|database| look(&Snapshot::take(database)?)));
+            let _ = reply.send(store.read(|database| look(&Snapshot::take(database)?)));
         }))?;
         answer.await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, "read", "the reading thread has ended"))

@@ -10,6 +10,9 @@ use redb::{Database, DatabaseError};
 use crate::error::Doing as _;
 use crate::tables::Tables;
 
+/// The number of times that a read is tried while writes fail.
+const READ_ATTEMPTS: usize = 3;
+
 type Open = dyn Fn() -> std::result::Result<Database, DatabaseError> + Send + Sync;
 
 /// The database, and the function that opens it.
@@ -48,6 +51,18 @@ impl Store {
             self.needs_reopen.store(true, Ordering::Release);
         }
         answer
+    }
+
+    /// Runs `look` on the database. Tries again if the disk fails, because redb refuses reads too
+    /// after a write has failed, although a full disk can be read.
+    pub(crate) fn read<T>(&self, look: impl Fn(&Database) -> Result<T>) -> Result<T> {
+        for _ in 1..READ_ATTEMPTS {
+            match self.with(&look) {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {}
+                answer => return answer,
+            }
+        }
+        self.with(look)
     }
 
     fn reopen(&self) -> Result<()> {

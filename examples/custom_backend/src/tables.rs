@@ -14,9 +14,9 @@ use redb::{
 
 use crate::error::Doing as _;
 use crate::layout::{
-    DEADLINES, DeadlineKey, ERRORS, ErrorKey, ErrorValue, FINISHED, FinishedKey, Id, JOBS, JobValue, LEASES,
-    LIVE, LOST, LeaseKey, LiveValue, Nothing, OUTCOMES, OutcomeValue, PAUSED, READY, ReadyKey, WAITING,
-    WORKERS, WaitingKey, WorkerValue,
+    DEADLINES, DeadlineKey, ERRORS, ErrorKey, ErrorValue, FINISHED, FinishedKey, Id, JOBS, JobValue,
+    LAST_COMMIT, LEASES, LIVE, LOST, LeaseKey, LiveValue, Nothing, OUTCOMES, OutcomeValue, PAUSED, READY,
+    ReadyKey, WAITING, WORKERS, WaitingKey, WorkerValue,
 };
 
 /// One table that counts its changes.
@@ -79,6 +79,7 @@ pub(crate) struct Tables<'a> {
     pub(crate) workers: Rows<'a, Id, WorkerValue>,
     pub(crate) lost: Rows<'a, Id, Nothing>,
     pub(crate) paused: Rows<'a, &'static str, Nothing>,
+    last_commit: Table<'a, Nothing, u64>,
     /// The wake-ups of the request, which are announced after its commit.
     pub(crate) hints: WakeHints,
     changes: Rc<Cell<u64>>,
@@ -101,6 +102,7 @@ impl<'a> Tables<'a> {
             workers: rows(transaction, WORKERS, &changes)?,
             lost: rows(transaction, LOST, &changes)?,
             paused: rows(transaction, PAUSED, &changes)?,
+            last_commit: transaction.open_table(LAST_COMMIT).doing("open a table")?,
             hints: WakeHints::new(),
             changes,
         })
@@ -109,6 +111,13 @@ impl<'a> Tables<'a> {
     /// Returns the number of changes so far. A transaction without changes needs no commit.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.get()
+    }
+
+    /// Numbers the commit, and returns its number.
+    pub(crate) fn number_commit(&mut self) -> Result<u64> {
+        let last = self.last_commit.get(()).doing("read the last commit")?.map_or(0, |row| row.value());
+        self.last_commit.insert((), last + 1).doing("number the commit")?;
+        Ok(last + 1)
     }
 
     /// Runs a part of a request that may fail on its own. If it fails before its first change, the
@@ -156,6 +165,13 @@ impl Snapshot {
             paused: read_only(&transaction, PAUSED)?,
         })
     }
+}
+
+/// Returns the number of the last commit.
+pub(crate) fn last_commit(database: &Database) -> Result<u64> {
+    let transaction = database.begin_read().doing("begin to read")?;
+    let last = read_only(&transaction, LAST_COMMIT)?.get(()).doing("read the last commit")?;
+    Ok(last.map_or(0, |row| row.value()))
 }
 
 fn read_only<K: Key + 'static, V: Value + 'static>(

@@ -13,11 +13,13 @@ use redb::{Database, StorageBackend};
 use super::RedbBackend;
 use crate::rows::Live;
 
-/// A disk in memory that fails while `fails` is set, like a full or removed disk.
+/// A disk in memory that fails while `fails` is set, like a full or removed disk. `fails_once`
+/// makes one operation fail.
 #[derive(Debug, Clone, Default)]
 struct Disk {
     bytes: Arc<Mutex<Vec<u8>>>,
     fails: Arc<AtomicBool>,
+    fails_once: Arc<AtomicBool>,
 }
 
 impl Disk {
@@ -28,7 +30,8 @@ impl Disk {
     }
 
     fn works(&self) -> io::Result<()> {
-        if self.fails.load(Ordering::SeqCst) { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
+        let fails = self.fails.load(Ordering::SeqCst) || self.fails_once.swap(false, Ordering::SeqCst);
+        if fails { Err(io::Error::other("the disk is gone")) } else { Ok(()) }
     }
 }
 
@@ -103,6 +106,17 @@ async fn failed_commit_has_an_unknown_outcome() {
     let error = client.submit(vec![job]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "{error:?}");
     assert_eq!(error.jobs().len(), 1, "the queue adds the ids");
+}
+
+#[tokio::test]
+async fn commit_that_left_nothing_is_refused_not_unknown() {
+    let disk = Disk::default();
+    let backend = disk.open().await;
+    let job = spec();
+    disk.fails_once.store(true, Ordering::SeqCst);
+    let error = insert(&backend, &job).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert!(insert(&backend, &job).await.unwrap(), "the first try stored nothing");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{self, Doing as _};
 use crate::store::Store;
-use crate::tables::Tables;
+use crate::tables::{Tables, last_commit};
 use crate::thread::Thread;
 
 /// The maximum number of requests per transaction, so that the wait of the first request is
@@ -120,15 +120,29 @@ fn serve(store: &Store, hub: &WakeHub, mut group: Vec<Box<dyn Request>>) {
 }
 
 fn commit_group(store: &Store, group: &mut [Box<dyn Request>]) -> Result<()> {
-    store.with(|database| {
+    let mut number = 0;
+    let committed = store.with(|database| {
         let transaction = database.begin_write().doing("begin to write")?;
         let mut tables = Tables::open(&transaction)?;
         for request in group {
             request.run(&mut tables)?;
         }
-        let is_changed = tables.changes() > 0;
+        if tables.changes() == 0 {
+            drop(tables);
+            // Without changes there is no commit, because it would wait for the disk.
+            return transaction.abort().doing("end a transaction");
+        }
+        number = tables.number_commit()?;
         drop(tables);
-        // Without changes there is no commit, because it would wait for the disk.
-        if is_changed { error::commit(transaction) } else { transaction.abort().doing("end a transaction") }
-    })
+        error::commit(transaction)
+    });
+    committed.map_err(|error| look_for_commit(store, number, error))
+}
+
+/// Decides whether a commit of unknown outcome happened, if the file can be reopened and does not
+/// have it. If the file has it, the outcome stays unknown, because a failed sync may have lost it.
+fn look_for_commit(store: &Store, number: u64, error: Error) -> Error {
+    let is_unknown = error.kind() == ErrorKind::UnknownOutcome;
+    let is_absent = || store.with(last_commit).is_ok_and(|last| last < number);
+    if is_unknown && is_absent() { error::unavailable(error) } else { error }
 }
