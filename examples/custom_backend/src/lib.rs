@@ -82,7 +82,12 @@ impl RedbBackend {
         Self::open_with(move || Database::create(&path)).await
     }
 
-    async fn open_with(
+    /// Opens a database by this function, also after a disk error. Tests use it with a disk that
+    /// fails.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), by the error of the function.
+    pub async fn open_with(
         open: impl Fn() -> Result<Database, DatabaseError> + Send + Sync + 'static,
     ) -> Result<Self> {
         // On a thread, because redb first checks a file that was not closed properly.

@@ -1,5 +1,7 @@
 //! The conformance suite on a redb file.
 
+mod faulty;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,8 +9,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use custom_backend::RedbBackend;
 use queue_core::Backend;
-use queue_testkit::conformance::{self, SetupResult, Storage, Subject};
+use queue_testkit::conformance::{self, Fault, FaultyStorage, SetupResult, Storage, Subject};
 use tempfile::TempDir;
+
+use faulty::{FAULTS, FaultyDisk};
 
 struct Redb;
 
@@ -20,6 +24,14 @@ impl Subject for Redb {
 
     async fn attach(&self, address: &str) -> SetupResult<Arc<dyn Backend>> {
         Ok(Arc::new(RedbBackend::open(address).await?))
+    }
+
+    fn faults(&self) -> &'static [Fault] {
+        FAULTS
+    }
+
+    async fn create_faulty(&self, fault: Fault) -> SetupResult<Arc<dyn FaultyStorage>> {
+        Ok(Arc::new(FaultyDisk::new(fault)))
     }
 }
 

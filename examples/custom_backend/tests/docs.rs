@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// The pages whose code must be that of the examples.
+const PAGES: [&str; 2] = ["docs/writing-a-backend.md", "docs/errors-and-faults.md"];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -30,9 +33,9 @@ fn snippets(page: &str) -> Vec<(Option<&str>, &str)> {
 
 #[test]
 fn guide_code_equals_the_example() {
-    let page = read("docs/writing-a-backend.md");
-    let snippets = snippets(&page);
-    assert!(snippets.len() >= 9, "only {} blocks of code were found", snippets.len());
+    let pages = PAGES.map(read);
+    let snippets: Vec<_> = pages.iter().flat_map(|page| snippets(page)).collect();
+    assert!(snippets.len() >= 12, "only {} blocks of code were found", snippets.len());
     for (source, code) in snippets {
         let source = source.unwrap_or_else(|| panic!("no comment names the file of this code:\n{code}"));
         let file = read(source);

@@ -128,8 +128,9 @@
 //! it is shown as ignored. If a fault makes a handle wait for a reply or a lock,
 //! [`FaultyStorage::open_impatient`] should open a handle with a short timeout. The
 //! [`proxy`](crate::proxy) causes most faults between a client and its server. This workspace has
-//! three examples: the in-memory backend behind a simulated connection, SQLite with a second
-//! process that uses the file, and PostgreSQL with all faults.
+//! four examples: the in-memory backend behind a simulated connection, a redb file on a simulated
+//! disk (`examples/custom_backend`), SQLite with a second process that uses the file, and
+//! PostgreSQL with all faults.
 
 mod act;
 mod audit;
