@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The pages whose code must be that of the examples.
-const PAGES: [&str; 2] = ["docs/writing-a-backend.md", "docs/errors-and-faults.md"];
+const PAGES: [&str; 3] =
+    ["docs/writing-a-backend.md", "docs/errors-and-faults.md", "docs/types-of-the-contract.md"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -42,6 +43,21 @@ fn guide_code_equals_the_example() {
         let (file, code) = (lines(&file), lines(code));
         let is_there = file.windows(code.len()).any(|part| part == code);
         assert!(is_there, "{source} does not hold:\n{}", code.join("\n"));
+    }
+}
+
+/// The third column has the constructors. Each must be in code that is compiled.
+#[test]
+fn types_page_names_constructors_that_exist() {
+    let page = read("docs/types-of-the-contract.md");
+    let files = ["tests/stored_forms.rs", "src/rows/attempts.rs"];
+    let code = files.map(|file| read(&format!("examples/custom_backend/{file}"))).concat();
+    let cells = page.lines().filter_map(|line| line.split(" | ").nth(2));
+    let spans = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).collect::<Vec<_>>());
+    let constructors: Vec<&str> = spans.filter(|span| span.contains("::")).collect();
+    assert!(constructors.len() >= 10, "only {constructors:?} were found");
+    for constructor in constructors {
+        assert!(code.contains(&format!("{constructor}(")), "`{constructor}` is not used");
     }
 }
 
