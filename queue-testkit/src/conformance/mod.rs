@@ -43,7 +43,7 @@
 //!
 //! The guide *Writing a backend* (`docs/writing-a-backend.md` in the repository) follows a complete
 //! example and names the traps. `docs/conformance-in-ci.md` shows how to run the suite on every
-//! change.
+//! change. `docs/what-green-proves.md` says what a green run proves, and what it does not.
 //!
 //! # Processes that are killed
 //!
