@@ -35,8 +35,8 @@ BEGIN
         ORDER BY n.kind COLLATE "C", n.more::json ->> 'unique_key' COLLATE "C", n.place
     LOOP
         holder := hold_key(v_now, v_new.kind, v_new.key, v_new.id);
-        -- A job that is stored is refused by its id, because it is known or a conflict. A kept key is
-        -- held even against its own job, which was pruned.
+        -- A job that is stored is refused by its id, because it is known or a conflict. A kept key
+        -- is held even against its own job, which was pruned.
         IF holder IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.id = v_new.id) THEN
             job := v_new.id;
             v_duplicates := v_duplicates || job;
