@@ -164,11 +164,18 @@ async fn q03_a_claim_that_races_the_rescue_of_its_worker_leaves_no_lease(kit: &K
         kit.advance(EXPIRY);
         let (claimer, rescuer) = (Arc::clone(&handles[0]), Arc::clone(&handles[1]));
         let claim = async move { claimer.claiming(worker, 5).attempt().await };
-        let rescue = async move { Ok(rescuer.rescue(10).await?.workers_lost) };
-        let (claim, lost) = duels.run_round(claim, rescue).await?;
+        let rescue = async move { rescuer.rescue(10).await };
+        let (claim, first) = duels.run_round(claim, rescue).await?;
         // The first rescue may skip a worker whose claim is in progress; the second must not.
-        let lost = lost + kit.rescue(10).await?.workers_lost;
+        let second = kit.rescue(10).await?;
+        let lost = first.workers_lost + second.workers_lost;
         ensure_eq!(lost, 1, "the number of workers lost in round {round} (the claim: {claim:?})");
+        // The rescue that marks a worker lost takes all its leases; a lost worker gets no new one.
+        ensure!(
+            first.workers_lost == 0 || second.rescued == 0,
+            "round {round}: a lost worker has claimed {} jobs",
+            second.rescued
+        );
         let rows = kit.stored().await?.live;
         ensure!(rows.len() == jobs.len(), "round {round}: {} jobs are left of 5", rows.len());
         ensure!(

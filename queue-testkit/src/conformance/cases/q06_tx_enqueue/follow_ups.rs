@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
+use queue_core::backend::Prune;
 use queue_core::backend::Settled::{Done, LeaseLost};
-use queue_core::{ClaimId, ErrorKind, JobState, Token};
+use queue_core::{Attributes, ClaimId, ErrorKind, JobState, Token};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{EXPIRY, complete, complete_then, retry};
+use crate::conformance::session::{EXPIRY, complete, complete_then, queue, retry};
 use crate::conformance::wakes::announced_so_far;
 
 cases! {
@@ -17,6 +18,8 @@ cases! {
     Fast q06_a_lost_lease_stores_no_follow_up [FollowUps],
     Fast q06_a_repeated_completion_stores_its_follow_ups_once [FollowUps],
     Fast q06_a_job_whose_follow_up_is_refused_keeps_its_lease [FollowUps],
+    Fast q06_a_pruned_follow_up_is_not_stored_again [FollowUps],
+    Fast q06_a_follow_up_of_a_paused_queue_is_stored [FollowUps, Manage],
     Fast q06_a_follow_up_that_is_stored_is_not_stored_again [FollowUps],
     Fast q06_follow_ups_that_are_stored_in_part_are_refused [FollowUps],
     Fast q06_follow_ups_are_announced [FollowUps],
@@ -36,6 +39,8 @@ async fn q06_a_completion_stores_the_follow_ups_of_its_job(kit: &Kit) -> CaseRes
     let chosen = kit.spec("other").queue("elsewhere").priority(-7).max_retries(0).payload("[1, 2]");
     let scheduled = kit.spec("job").run_at(later);
     let [plain, chosen, scheduled] = [plain.build()?, chosen.build()?, scheduled.build()?];
+    let chosen = chosen.attributes(Attributes::json(r#"{ "trace": [1] }"#)?);
+    kit.advance(Duration::from_micros(1));
     let settled = kit
         .settle(vec![
             (jobs[0].token, complete_then([plain.clone(), chosen.clone()])),
@@ -240,5 +245,40 @@ async fn q06_a_thousand_jobs_in_one_request_have_follow_ups(kit: &Kit) -> CaseRe
     ensure_eq!(settlements.len(), 1000, "the number of claimed jobs");
     ensure_eq!(kit.settle(settlements).await?, [Done; 1000], "the replies");
     ensure_eq!(kit.claim(worker, 2000).await?.len(), 1800, "the number of claimed follow-ups");
+    Ok(())
+}
+
+/// A follow-up ends and is pruned, and the completion of its job is repeated. The follow-up must not
+/// be stored again.
+async fn q06_a_pruned_follow_up_is_not_stored_again(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    kit.insert_one(kit.spec("job")).await?;
+    let token = kit.claim_one(worker).await?.token;
+    let follow_up = kit.spec("job").build()?;
+    let completion = complete_then([follow_up.clone()]);
+    ensure_eq!(kit.settle_one(token, completion.clone()).await?, Done, "the reply");
+    kit.cancel(follow_up.id).await?;
+    kit.advance(EXPIRY);
+    let zero = Duration::ZERO;
+    let kept = Prune::default().cancelled(zero).idempotency_window(zero);
+    ensure_eq!(kit.prune(kept).await?.pruned, 1, "the number of jobs pruned");
+    ensure_eq!(kit.settle_one(token, completion).await?, Done, "the reply to the repeated settle");
+    ensure_eq!(kit.find(follow_up.id).await?, None, "the pruned follow-up");
+    Ok(())
+}
+
+/// The queue of a follow-up is paused. It must be stored, and claimed after the resume.
+async fn q06_a_follow_up_of_a_paused_queue_is_stored(kit: &Kit) -> CaseResult {
+    let (worker, backend, paused) = (kit.worker().await?, kit.backend()?, queue("paused")?);
+    let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    manage.pause(&paused).await?;
+    kit.insert_one(kit.spec("job")).await?;
+    let follow_up = kit.spec("job").queue("paused").build()?;
+    let completion = complete_then([follow_up.clone()]);
+    ensure_eq!(kit.settle_one(kit.claim_one(worker).await?.token, completion).await?, Done, "the reply");
+    ensure_eq!(kit.state(follow_up.id).await?, JobState::Ready, "the state of the follow-up");
+    manage.resume(&paused).await?;
+    let jobs = kit.claiming(worker, 9).queue("paused").take().await?.jobs;
+    ensure_eq!(jobs.len(), 1, "the number of jobs claimed after the resume");
     Ok(())
 }

@@ -16,6 +16,7 @@ cases! {
     Fast q08_a_retry_makes_a_finished_job_ready_as_it_was [Manage],
     Fast q08_a_retried_job_may_fail_as_often_as_at_first [Manage],
     Fast q08_a_retried_job_may_be_lost_as_often_as_at_first [Manage],
+    Fast q08_a_retried_job_has_at_most_the_most_retries [Manage],
     Fast q08_a_retry_leaves_an_unfinished_job_alone [Manage],
     Fast q08_an_earlier_lease_has_no_power_over_a_retried_job [Manage],
     Fast q08_a_retry_answers_for_each_job_in_order [Manage],
@@ -117,6 +118,21 @@ async fn q08_a_retried_job_may_be_lost_as_often_as_at_first(kit: &Kit) -> CaseRe
     }
     let record = kit.record(id).await?;
     ensure_eq!((record.state, record.attempt, record.errors.len()), (JobState::Ready, 4, 4), "the job");
+    Ok(())
+}
+
+/// A job with the greatest number of retries is retried by hand after an attempt. Its number must not
+/// wrap around.
+async fn q08_a_retried_job_has_at_most_the_most_retries(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    for retries in [u16::MAX, u16::MAX - 1] {
+        let id = kit.insert_one(kit.spec("job").max_retries(retries)).await?;
+        kit.settle_one(kit.claim_one(worker).await?.token, bury("hopeless")).await?;
+        kit.retry(id).await?;
+        let job = kit.claim_one(worker).await?;
+        ensure_eq!((job.attempt, job.max_retries), (2, u16::MAX), "the attempt and the maximum of retries");
+        kit.settle_one(job.token, complete()).await?;
+    }
     Ok(())
 }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use queue_core::backend::Hint;
 use queue_core::backend::Settled::{Done, LeaseLost};
+use queue_core::backend::{Hint, JobEnd};
 use queue_core::{ErrorKind, JobId, JobState, QueueName};
 
 use super::watches::may_have_ended;
@@ -81,6 +81,7 @@ async fn q10_an_end_during_a_watch_is_returned_or_announced(kit: &Kit) -> CaseRe
             }
         };
         let ends = race((0..3).map(change).collect()).await?.remove(2);
+        ensure!(!ends.contains(&Some(JobEnd::Gone)), "round {round}: a job that ended is gone: {ends:?}");
         let unfinished: Vec<JobId> =
             ids.iter().zip(&ends).filter(|(_, end)| end.is_none()).map(|(id, _)| *id).collect();
         let wakes = announced_by(&handles[..2], round, &mut receiver).await?;

@@ -8,7 +8,7 @@ use queue_core::backend::{MaintainReply, MaintainRequest};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{EXPIRY, TICK};
+use crate::conformance::session::{EXPIRY, GRACE, TICK};
 
 cases! {
     Fast q12_a_worker_whose_own_expiry_has_come_rescues_nobody,
@@ -42,14 +42,15 @@ async fn q12_a_worker_whose_own_expiry_has_come_rescues_nobody(kit: &Kit) -> Cas
 /// A lost or unregistered worker asks for a rescue. It must not take any lease, even one past its
 /// deadline.
 async fn q12_a_worker_that_was_lost_or_never_entered_rescues_nobody(kit: &Kit) -> CaseResult {
-    let lost = kit.worker().await?;
+    let (lost, start) = (kit.worker().await?, kit.now());
     kit.advance(EXPIRY);
     kit.rescue(10).await?;
-    let holder = kit.worker().await?;
+    let (holder, retired) = (kit.worker().await?, kit.worker_expiring_after(EXPIRY * 1000).await?);
+    kit.retire(retired).await?;
     kit.insert_one(kit.spec("job").timeout(Duration::ZERO)).await?;
     kit.claim_one(holder).await?;
     kit.advance(Duration::from_secs(3600));
-    for other in [lost, WorkerId::generate()] {
+    for other in [lost, retired, WorkerId::generate()] {
         let reply = rescue_by(kit, other).await?;
         ensure_eq!(
             (reply.workers_lost, reply.rescued),
@@ -58,6 +59,14 @@ async fn q12_a_worker_that_was_lost_or_never_entered_rescues_nobody(kit: &Kit) -
         );
     }
     ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of leases rescued without a named worker");
+    // The clock goes back, before the expiry of the lost worker and behind a deadline.
+    kit.set_clock(start.saturating_sub(GRACE));
+    let live = kit.worker_expiring_after(EXPIRY * 1000).await?;
+    kit.insert_one(kit.spec("other").timeout(Duration::ZERO)).await?;
+    kit.claiming(live, 1).kinds(&["other"]).take().await?;
+    kit.set_clock(start);
+    ensure_eq!(rescue_by(kit, lost).await?.rescued, 0, "the leases rescued by the lost worker then");
+    ensure_eq!(rescue_by(kit, live).await?.rescued, 1, "the leases rescued by a live worker, its own");
     Ok(())
 }
 

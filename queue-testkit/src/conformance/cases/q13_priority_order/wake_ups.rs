@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use queue_core::backend::{InsertRequest, RetryRequest, WakeReceiver, Wakes};
+use queue_core::backend::{InsertRequest, MaintainRequest, RetryRequest, WakeReceiver, Wakes};
 use queue_core::testing::drop_after;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -18,6 +18,7 @@ cases! {
     Fast q13_a_promotion_wakes,
     Fast q13_what_a_claim_promoted_and_left_wakes,
     Fast q13_a_promotion_wakes_with_the_times_of_its_jobs,
+    Fast q13_upkeep_wakes_for_all_that_it_made_ready,
     Fast q13_a_job_that_waits_again_is_announced_with_its_delay,
     Fast q13_each_retried_job_wakes [Manage],
     Fast q13_what_the_claim_of_an_insert_took_wakes_nobody [InsertAndClaim],
@@ -44,12 +45,16 @@ async fn q13_each_batch_of_a_request_wakes(kit: &Kit) -> CaseResult {
     let batches = vec![
         vec![kit.spec("job").priority(2)],
         vec![stored.payload("[\"other\"]"), kit.spec("job").priority(3)],
-        vec![kit.spec("job").priority(4), kit.spec("job").priority(5)],
+        vec![
+            kit.spec("job").priority(4),
+            kit.spec("job").priority(i16::MIN),
+            kit.spec("job").priority(i16::MAX),
+        ],
     ];
     let results = kit.insert_batches(batches).await?;
     let are_stored: Vec<bool> = results.iter().map(Result::is_ok).collect();
     ensure_eq!(are_stored, [true, false, true], "whether each batch was stored");
-    is_woken(&mut receiver, &[2, 4, 5], "the insert of three batches").await
+    is_woken(&mut receiver, &[2, 4, i16::MIN, i16::MAX], "the insert of three batches").await
 }
 
 /// Three receivers of one handle, and one of another handle. Each must be woken by each insert,
@@ -85,25 +90,29 @@ async fn q13_a_promotion_wakes(kit: &Kit) -> CaseResult {
     is_woken(&mut receiver, &[3, 4], "two promotions").await
 }
 
-/// Three scheduled jobs are due. A claim of one job promotes all, and takes one. Other workers must
+/// Three scheduled jobs of a queue are due, and one of another queue. A claim of one job promotes
+/// those of its queue at least, and takes one. Other workers must
 /// be woken for the others: by this claim, or by the promotion of one that was left scheduled.
 async fn q13_what_a_claim_promoted_and_left_wakes(kit: &Kit) -> CaseResult {
     let soon = kit.now().saturating_add(MINUTE);
     for priority in [9, 6, 3] {
         kit.insert_one(kit.spec("job").priority(priority).run_at(soon)).await?;
     }
+    kit.insert_one(kit.spec("job").queue("other").priority(2).run_at(soon)).await?;
     kit.set_clock(soon);
     let mut receiver = kit.backend()?.subscribe();
     let taken = kit.claim(kit.worker().await?, 1).await?;
     ensure_eq!(taken.len(), 1, "the number of claimed jobs");
     kit.promote(9).await?;
-    is_woken(&mut receiver, &[6, 3], "a claim that took one of three due jobs").await
+    is_woken(&mut receiver, &[6, 3, 2], "a claim that took one of three due jobs").await
 }
 
 /// A scheduled and a failed job become due, and are promoted later. The wake-ups must name times that
 /// are not after theirs, because a claim may start there.
 async fn q13_a_promotion_wakes_with_the_times_of_its_jobs(kit: &Kit) -> CaseResult {
-    let (worker, soon) = (kit.worker().await?, kit.now().saturating_add(MINUTE));
+    let (worker, tick) = (kit.worker().await?, Duration::from_micros(1));
+    kit.advance(tick);
+    let soon = kit.now().saturating_add(MINUTE);
     kit.insert_one(kit.spec("job").priority(4)).await?;
     kit.settle_one(kit.claim_one(worker).await?.token, retry("failed", 60)).await?;
     kit.insert_one(kit.spec("job").priority(3).run_at(soon)).await?;
@@ -115,6 +124,25 @@ async fn q13_a_promotion_wakes_with_the_times_of_its_jobs(kit: &Kit) -> CaseResu
     };
     announced(&mut receiver, |wakes| names(wakes, 3) && names(wakes, 4)).await?;
     Ok(())
+}
+
+/// One request promotes a job, and rescues the jobs of a dead worker and of an overdue lease. Each must
+/// wake.
+async fn q13_upkeep_wakes_for_all_that_it_made_ready(kit: &Kit) -> CaseResult {
+    let live = kit.worker_expiring_after(MINUTE * 100).await?;
+    for (priority, worker) in [(3, live), (5, kit.worker().await?)] {
+        let timeout = MINUTE * u32::from(worker != live);
+        kit.insert_one(kit.spec("job").priority(priority).timeout(timeout)).await?;
+        ensure_eq!(kit.claim(worker, 1).await?.len(), 1, "the number of claimed jobs");
+    }
+    kit.insert_one(kit.spec("job").priority(7).run_at(kit.now().saturating_add(MINUTE))).await?;
+    kit.advance(MINUTE);
+    let mut receiver = kit.backend()?.subscribe();
+    let mut upkeep = MaintainRequest::promote(9);
+    upkeep.rescue = 9;
+    let reply = kit.maintain(upkeep).await?;
+    ensure_eq!((reply.promoted, reply.rescued), (1, 2), "the numbers of jobs promoted and rescued");
+    is_woken(&mut receiver, &[3, 5, 7], "the promotion and the rescues").await
 }
 
 /// A job is snoozed and one fails, both with a delay. Their wake-ups must give the delay, and must not

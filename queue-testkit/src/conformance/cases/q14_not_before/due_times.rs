@@ -15,6 +15,8 @@ cases! {
     Fast q14_a_delay_counts_each_microsecond,
     Fast q14_a_retry_without_a_delay_is_due_at_once,
     Fast q14_a_promotion_passes_jobs_that_are_not_due,
+    Fast q14_a_promotion_counts_each_microsecond,
+    Fast q14_a_snooze_counts_from_its_own_time,
     Fast q14_an_earlier_claim_of_a_later_time_starts_nothing_early,
     Fast q14_a_claim_names_the_next_job_of_its_queue,
     Fast q14_upkeep_names_the_next_job_of_all_queues,
@@ -22,6 +24,8 @@ cases! {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+/// When the last of the [`waiting_jobs`] is due, in microseconds.
+const LAST: u64 = 60_000_001;
 
 /// Delays of retries and snoozes are longer or shorter than whole seconds and milliseconds by one
 /// microsecond. Each job must be claimable at its own microsecond.
@@ -73,6 +77,32 @@ async fn q14_a_promotion_passes_jobs_that_are_not_due(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
+/// A job is due within the present millisecond or second, but later. A promotion must leave it.
+async fn q14_a_promotion_counts_each_microsecond(kit: &Kit) -> CaseResult {
+    for micros in [1, 999, 1_001, 999_999, 1_000_001] {
+        let id = kit.insert_one(kit.spec("job").run_at(kit.now().saturating_add(TICK * micros))).await?;
+        kit.advance(TICK * (micros - 1));
+        ensure_eq!(kit.promote(9).await?.promoted, 0, "the jobs promoted one tick before {micros} µs");
+        kit.advance(TICK);
+        ensure_eq!(kit.promote(9).await?.promoted, 1, "the jobs promoted after {micros} µs");
+        kit.cancel(id).await?;
+    }
+    Ok(())
+}
+
+/// The clock goes back below the `run_at` of a running job, which is snoozed then. It must wait from
+/// the time of the snooze.
+async fn q14_a_snooze_counts_from_its_own_time(kit: &Kit) -> CaseResult {
+    let (worker, start) = (kit.worker().await?, kit.now());
+    let id = kit.insert_one(kit.spec("job").run_at(start.saturating_add(SECOND * 10))).await?;
+    kit.advance(SECOND * 10);
+    let token = kit.claim_one(worker).await?.token;
+    kit.set_clock(start);
+    kit.settle_one(token, Verdict::Snooze { delay: SECOND }).await?;
+    ensure_eq!(kit.record(id).await?.run_at, start.saturating_add(SECOND), "`run_at` after the snooze");
+    Ok(())
+}
+
 /// A worker whose clock is ahead claims first. A claim with an earlier clock must not take a job
 /// that is due between the two.
 async fn q14_an_earlier_claim_of_a_later_time_starts_nothing_early(kit: &Kit) -> CaseResult {
@@ -98,12 +128,14 @@ fn is_until(now: Timestamp, named: Option<Duration>, due: Timestamp, what: &str)
     Ok(())
 }
 
-/// Inserts a job per queue that waits, and a failed one that waits for its next attempt. Returns the
-/// times at which they are due, in order. The failed one is in the queue `b`.
+/// Inserts a job per queue that waits, a failed one that waits for its next attempt, and one that
+/// waits long. Returns the times at which the first three are due, in order. The failed one is in the
+/// queue `b`.
 async fn waiting_jobs(kit: &Kit) -> anyhow::Result<[Timestamp; 3]> {
     let at = |micros: u64| kit.now().saturating_add(Duration::from_micros(micros));
     let due = [at(1_500_001), at(2_000_000), at(2_000_001)];
     kit.insert_one(kit.spec("job").queue("c").priority(9).run_at(due[2])).await?;
+    kit.insert_one(kit.spec("job").queue("c").run_at(at(LAST))).await?;
     kit.insert_one(kit.spec("job").queue("a").run_at(due[1])).await?;
     kit.insert_one(kit.spec("job").queue("b")).await?;
     let worker = kit.worker().await?;
@@ -137,21 +169,26 @@ async fn q14_upkeep_names_the_next_job_of_all_queues(kit: &Kit) -> CaseResult {
     is_until(kit.now(), kit.promote(1).await?.next_due, due[1], "the promotion of the first job")?;
     kit.set_clock(due[2]);
     is_until(kit.now(), kit.promote(1).await?.next_due, due[2], "the promotion of one of two jobs")?;
-    let last = kit.promote(1).await?;
-    ensure_eq!((last.promoted, last.next_due), (1, None), "the reply to the promotion of the last job");
+    let (reply, last) = (kit.promote(1).await?, Duration::from_micros(LAST - 2_000_001));
+    is_until(kit.now(), reply.next_due, kit.now().saturating_add(last), "the promotion of the third job")?;
+    kit.advance(last);
+    let reply = kit.promote(1).await?;
+    ensure_eq!((reply.promoted, reply.next_due), (1, None), "the reply to the promotion of the last job");
     Ok(())
 }
 
 /// Jobs wait in three queues. A heartbeat may name the time of the first one, and must name no later
 /// time.
 async fn q14_a_heartbeat_names_the_next_job_of_all_queues(kit: &Kit) -> CaseResult {
-    let worker = kit.worker().await?;
+    let worker = kit.worker_expiring_after(SECOND * 1000).await?;
     let due = waiting_jobs(kit).await?;
     for next in due {
         is_until(kit.now(), kit.heartbeat(worker).await?.next_due, next, "the heartbeat")?;
         kit.set_clock(next);
         ensure_eq!(kit.promote(1).await?.promoted, 1, "the number of jobs promoted");
     }
+    kit.advance(Duration::from_micros(LAST));
+    kit.promote(1).await?;
     ensure_eq!(kit.heartbeat(worker).await?.next_due, None, "`next_due` without a waiting job");
     Ok(())
 }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use queue_core::Insertion;
+use anyhow::Context as _;
 use queue_core::backend::Prune;
+use queue_core::{ErrorKind, Insertion};
 
 use super::fast::insert;
 use crate::conformance::case::{CaseResult, cases};
-use crate::conformance::check::ensure_eq;
+use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{TICK, complete};
 
@@ -17,6 +18,7 @@ cases! {
     Fast q15_a_duplicate_prolongs_no_kept_key [UniqueKeys],
     Fast q15_a_job_without_its_key_is_known [UniqueKeys],
     Fast q15_a_prune_ends_no_kept_key_early [UniqueKeys],
+    Fast q15_a_key_is_a_part_of_the_content [UniqueKeys],
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -106,4 +108,21 @@ async fn q15_a_prune_ends_no_kept_key_early(kit: &Kit) -> CaseResult {
     kit.advance(TICK);
     prune_all(kit).await?;
     inserts_as(kit, Insertion::New, "at the end").await
+}
+
+/// A job is inserted again with a key that it did not have, without the one that it had, or with
+/// another. Each must be a conflict.
+async fn q15_a_key_is_a_part_of_the_content(kit: &Kit) -> CaseResult {
+    let (plain, unique) = (kit.spec("job"), kit.spec("job"));
+    kit.insert_one(plain.clone()).await?;
+    kit.insert_one(unique.clone().unique("a")).await?;
+    for other in
+        [plain.unique("b"), unique.clone(), unique.clone().unique("b"), unique.unique_for("a", SECOND)]
+    {
+        let fault = format!("{other:?}");
+        let refused = fails_with(kit.try_insert(vec![other]).await?, ErrorKind::Conflict);
+        refused.with_context(|| format!("an insert of a stored job as {fault}"))?;
+    }
+    ensure_eq!(kit.stored().await?.unique_keys.len(), 1, "the number of keys that are held");
+    Ok(())
 }

@@ -18,6 +18,7 @@ cases! {
     Fast q17_pausing_and_resuming_twice_changes_nothing [Manage],
     Fast q17_jobs_of_a_paused_queue_live_on_in_every_other_way [Manage],
     Fast q17_resuming_wakes_whoever_waits [Manage],
+    Fast q17_resuming_wakes_for_what_became_due_meanwhile [Manage],
     Fast q17_a_pause_outlives_the_handle [Manage, Durable],
     Fast q17_a_pause_holds_for_every_handle [Manage, MultiProcess],
 }
@@ -120,6 +121,22 @@ async fn q17_resuming_wakes_whoever_waits(kit: &Kit) -> CaseResult {
     manage.resume(&queue("default")?).await?;
     let wakes = next(&mut receiver, "the resume").await?;
     ensure!(wakes.unknown || !wakes.ready.is_empty(), "the resume woke no worker: {wakes:?}");
+    Ok(())
+}
+
+/// A job of a paused queue becomes due. The resume must wake.
+async fn q17_resuming_wakes_for_what_became_due_meanwhile(kit: &Kit) -> CaseResult {
+    let backend = kit.backend()?;
+    let manage = manage(&*backend)?;
+    let soon = kit.now().saturating_add(Duration::from_secs(5));
+    let id = kit.insert_one(kit.spec("job").run_at(soon)).await?;
+    manage.pause(&queue("default")?).await?;
+    kit.set_clock(soon);
+    let mut receiver = backend.subscribe();
+    manage.resume(&queue("default")?).await?;
+    let wakes = next(&mut receiver, "the resume").await?;
+    ensure!(wakes.unknown || !wakes.ready.is_empty(), "the resume woke no worker: {wakes:?}");
+    ensure_eq!(kit.claim_one(kit.worker().await?).await?.token.job, id, "the job of the next claim");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use queue_core::{Attributes, Backoff, JobId, JobState, Kind, Progress, QueueName
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{TICK, bury, cancelled, complete, retry};
+use crate::conformance::session::{TICK, bury, cancelled, complete, release, retry, snooze};
 
 cases! {
     Fast q20_times_at_the_ends_of_the_range_come_back,
@@ -22,6 +22,8 @@ cases! {
     Fast q20_texts_of_errors_come_back,
     Fast q20_durations_of_attempts_come_back,
     Fast q20_progress_comes_back,
+    Fast q20_a_new_attempt_has_no_progress,
+    Fast q20_each_of_many_errors_comes_back,
 }
 
 /// Extreme times are used for `run_at`, the submission, an error and the end. Each must be returned
@@ -247,5 +249,39 @@ async fn q20_progress_comes_back(kit: &Kit) -> CaseResult {
         ensure_eq!(kit.record(id).await?.progress, Some(Progress { done, total }), "the progress");
     }
     kit.settle_one(token, complete()).await?;
+    Ok(())
+}
+
+/// A job with progress is released, snoozed or retried, and claimed again. It must have no progress
+/// from then on.
+async fn q20_a_new_attempt_has_no_progress(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    for verdict in [release(), snooze(0), retry("failed", 0)] {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let token = kit.claim_one(worker).await?.token;
+        kit.report_progress(worker, token, 3).await?;
+        kit.settle_one(token, verdict.clone()).await?;
+        ensure_eq!(kit.record(id).await?.progress, None, "the progress after {verdict:?}");
+        let token = kit.claim_one(worker).await?.token;
+        ensure_eq!(kit.record(id).await?.progress, None, "the progress of the next attempt");
+        kit.settle_one(token, complete()).await?;
+    }
+    Ok(())
+}
+
+/// A job fails many times. Its record must have each error, oldest first.
+async fn q20_each_of_many_errors_comes_back(kit: &Kit) -> CaseResult {
+    const ATTEMPTS: u32 = 260;
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job").max_retries(1000)).await?;
+    for attempt in 1..=ATTEMPTS {
+        let token = kit.claim_one(worker).await?.token;
+        kit.settle_one(token, retry(&format!("failure {attempt}"), 0)).await?;
+    }
+    let errors = kit.record(id).await?.errors;
+    let seen: Vec<(u32, &str)> = errors.iter().map(|error| (error.attempt, error.error.as_str())).collect();
+    let texts: Vec<String> = (1..=ATTEMPTS).map(|attempt| format!("failure {attempt}")).collect();
+    let expected: Vec<(u32, &str)> = (1..).zip(texts.iter().map(String::as_str)).collect();
+    ensure_eq!(seen, expected, "the attempts and texts of the errors");
     Ok(())
 }

@@ -17,6 +17,7 @@ cases! {
     Fast q22_a_refused_insert_says_why,
     Fast q22_a_worker_that_may_not_is_told_that_it_is_lost,
     Fast q22_a_worker_entered_twice_is_a_conflict,
+    Fast q22_a_claim_that_fails_promotes_nothing,
     Fast q22_what_does_not_exist_is_an_answer_and_no_error,
     Fast q22_a_request_for_nothing_is_answered_with_nothing,
     Fast q22_numbers_and_times_at_their_ends_are_served,
@@ -107,6 +108,18 @@ async fn q22_a_worker_entered_twice_is_a_conflict(kit: &Kit) -> CaseResult {
         "the reply to a settle of the lost lease"
     );
     kit.works().await
+}
+
+/// A lost worker claims while a job is due. The claim must fail and change nothing.
+async fn q22_a_claim_that_fails_promotes_nothing(kit: &Kit) -> CaseResult {
+    let lost = kit.worker().await?;
+    let due = kit.now().saturating_add(EXPIRY);
+    let id = kit.insert_one(kit.spec("job").run_at(due)).await?;
+    kit.set_clock(due);
+    kit.rescue(9).await?;
+    refused(kit.claiming(lost, 9).attempt().await?, ErrorKind::WorkerLost)?;
+    ensure_eq!(kit.state(id).await?, JobState::Scheduled, "the state of the job after the failed claim");
+    Ok(())
 }
 
 /// Requests name jobs, leases, claims and workers that never existed. The backend must answer them

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use queue_core::backend::{ClaimReply, Settled};
+use queue_core::backend::{ClaimReply, InsertRequest, Settled};
 use queue_core::{ErrorKind, JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{EXPIRY, Inserted, complete, queue};
+use crate::conformance::session::{EXPIRY, GRACE, Inserted, complete, queue};
 use crate::conformance::wait::in_time;
 
 cases! {
@@ -19,6 +19,8 @@ cases! {
     Fast q07_a_claim_with_an_insert_bounds_last_attempts [InsertAndClaim],
     Fast q13_a_claim_with_an_insert_takes_the_first_of_all [InsertAndClaim],
     Fast q14_a_claim_with_an_insert_takes_nothing_early [InsertAndClaim],
+    Fast q14_a_claim_with_an_insert_is_made_at_the_time_of_the_insert [InsertAndClaim],
+    Fast q03_the_claim_of_a_known_or_refused_batch_is_returned [InsertAndClaim],
     Fast q17_a_claim_with_an_insert_obeys_a_pause [InsertAndClaim, Manage],
     Fast q19_what_the_claim_of_an_insert_leaves_wakes_others [InsertAndClaim],
 }
@@ -123,6 +125,47 @@ async fn q14_a_claim_with_an_insert_takes_nothing_early(kit: &Kit) -> CaseResult
     let jobs = jobs?;
     ensure_eq!(taken(claim)?, [jobs[1]], "the leased jobs");
     ensure_eq!(kit.state(jobs[0]).await?, JobState::Scheduled, "the state of the scheduled job");
+    Ok(())
+}
+
+/// The claim of an insert has a later time of its own. It must not take a job that is due between the
+/// two, and its deadlines must count from the time of the insert.
+async fn q14_a_claim_with_an_insert_is_made_at_the_time_of_the_insert(kit: &Kit) -> CaseResult {
+    let (worker, minute) = (kit.worker().await?, Duration::from_secs(60));
+    kit.knows_kind(&kit.spec("job").build()?.kind);
+    let soon = kit.spec("job").run_at(kit.now().saturating_add(minute)).build()?;
+    let present = kit.spec("job").build()?;
+    let id = present.id;
+    let claim = kit.claiming(worker, 5).request()?.at(kit.now().saturating_add(minute * 2));
+    let request = InsertRequest::new(vec![vec![soon, present]]).at(kit.now()).claim(claim);
+    let reply = kit.backend()?.insert(request).await?;
+    ensure_eq!(taken(reply.claim)?, [id], "the leased jobs");
+    let deadline = kit.now().saturating_add(minute + GRACE);
+    for row in kit.stored().await?.live.iter().filter(|row| row.id == id) {
+        ensure_eq!(row.deadline, Some(deadline), "the deadline of the lease");
+    }
+    Ok(())
+}
+
+/// The batch of an insert is known, or refused. The claim of the request must be returned if it was
+/// made, or must take nothing. The claim may be from another queue.
+async fn q03_the_claim_of_a_known_or_refused_batch_is_returned(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let stored = kit.spec("job").queue("elsewhere");
+    kit.insert_one(stored.clone()).await?;
+    for spec in [stored.clone(), stored.payload("[\"other\"]"), kit.spec("job").queue("third")] {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let (name, claiming) = (kit.new_claim_id(), kit.claiming(worker, 5));
+        let returned = match claiming.claim_id(name).with_insert(vec![spec]).await? {
+            Inserted::Declined | Inserted::Done(_, None) => Vec::new(),
+            Inserted::Done(_, Some(claim)) => claim?.jobs,
+        };
+        ensure_eq!(kit.leases(worker, name).await?, returned, "the leases of the claim, and its reply");
+        ensure!(returned.iter().all(|job| job.token.job == id), "the claim took {returned:?}");
+        for job in returned.into_iter().chain(kit.claim(worker, 5).await?) {
+            kit.settle_one(job.token, complete()).await?;
+        }
+    }
     Ok(())
 }
 

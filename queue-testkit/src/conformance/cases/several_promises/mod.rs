@@ -10,6 +10,7 @@ mod random;
 mod ready_queues;
 mod restored;
 mod stopped_processes;
+mod two_steps;
 
 use crate::conformance::case::Case;
 
@@ -25,4 +26,5 @@ pub(super) const FILES: &[&[Case]] = &[
     ready_queues::CASES,
     restored::CASES,
     stopped_processes::CASES,
+    two_steps::CASES,
 ];
