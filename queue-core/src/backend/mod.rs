@@ -335,6 +335,8 @@ pub trait Backend: fmt::Debug + Send + Sync + 'static {
     /// jobs past their deadline, and prunes old jobs.
     ///
     /// # To be correct
+    /// - Due jobs of all queues are promoted, paused ones included, because while a due job waits
+    ///   `next_due` is zero and workers ask again at once.
     /// - A rescue that names its worker takes nothing if that worker's own row is expired or
     ///   missing, as seen in the rescue's transaction. Such a worker must send a heartbeat first.
     /// - A worker is dead when its expiry is not after `now`. Its row is locked, and its expiry is

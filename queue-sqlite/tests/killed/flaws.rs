@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -162,5 +163,23 @@ impl Flaw for LateResults {
             connection.execute(sql, parameters).unwrap();
         }
         Ok(replies)
+    }
+}
+
+/// Loses an insert that it has acknowledged, like a list that is cut, after more requests than the
+/// cases of other tiers send.
+#[derive(Default)]
+pub(crate) struct LosesRarely(AtomicU32);
+
+#[async_trait]
+impl Flaw for LosesRarely {
+    async fn insert(&self, flawed: &Flawed, request: InsertRequest) -> Result<InsertReply> {
+        if self.0.fetch_add(1, Ordering::Relaxed) % 300 != 299 {
+            return flawed.sound.insert(request).await;
+        }
+        flawed.counter.reached();
+        let new = |job: &JobSpec| Submitted::new(job.id, Insertion::New);
+        let answers = request.batches.iter().map(|batch| Ok(batch.iter().map(new).collect()));
+        Ok(InsertReply::new(answers.collect()))
     }
 }

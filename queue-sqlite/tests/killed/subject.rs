@@ -44,8 +44,8 @@ impl Subject for Killed {
         let mut parts = address.split('\n');
         let mut part = || parts.next().ok_or("the address has three parts");
         let (name, path, counter) = (part()?, part()?, part()?);
-        let (_, _, make) = MUTANTS.iter().find(|mutant| mutant.1 == name).ok_or("no such mutant")?;
-        open(*make, Path::new(path), Counter::new(Path::new(counter))).await
+        let mutant = MUTANTS.iter().find(|mutant| mutant.name == name).ok_or("no such mutant")?;
+        open(mutant.make, Path::new(path), Counter::new(Path::new(counter))).await
     }
 }
 

@@ -124,6 +124,13 @@ impl Suite {
         self
     }
 
+    /// Sets the least time of each case of the tier `soak` (default: from the environment).
+    #[must_use]
+    pub fn with_soak(mut self, soak: Duration) -> Self {
+        self.settings.soak = soak;
+        self
+    }
+
     /// Sets the time after which a case times out (default: from the environment).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {

@@ -84,6 +84,8 @@ q11_a_worker_that_left_no_trace_is_rescued_after_the_restart: needs durable, whi
 q11_a_worker_that_stood_still_goes_on_as_a_new_one: needs durable, which the backend does not declare
 q11_what_a_killed_program_ran_is_run_by_another: needs durable, which the backend does not declare
 q12_a_worker_that_a_restore_removed_is_lost_and_registers_anew: needs a storage that can be restored, but `Storage::back_up` returns none
+q12_each_workers_expiry_outlives_the_handle: needs durable, which the backend does not declare
+q12_lost_and_retired_workers_outlive_the_handle: needs durable, which the backend does not declare
 q12_the_expiry_outlives_the_handle: needs durable, which the backend does not declare
 q13_an_earlier_job_of_another_handle_is_claimed: needs multi_process, which the backend does not declare
 q13_jobs_that_a_restore_brought_back_are_claimed: needs a storage that can be restored, but `Storage::back_up` returns none
@@ -97,6 +99,7 @@ q17_a_pause_holds_for_every_handle: needs multi_process, which the backend does 
 q17_a_pause_outlives_the_handle: needs durable, which the backend does not declare
 q17_kinds_and_queues_are_what_they_are_called_after_a_restore: needs a storage that can be restored, but `Storage::back_up` returns none
 q20_payloads_and_results_outlive_the_handle: needs durable, which the backend does not declare
+q20_records_outlive_the_handle: needs durable, which the backend does not declare
 q21_a_fresh_storage_opened_by_many_at_once_serves_all: needs migrations, which the backend does not declare
 q21_a_storage_whose_migration_was_killed_opens_and_works: needs migrations, which the backend does not declare
 q21_a_storage_with_jobs_opened_by_many_at_once_keeps_them: needs migrations, which the backend does not declare

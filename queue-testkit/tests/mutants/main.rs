@@ -20,6 +20,7 @@ mod faults;
 #[path = "../faulty/mod.rs"]
 mod faulty;
 mod insert_and_claim;
+mod lists;
 mod mutation;
 mod names;
 mod odd;
@@ -43,5 +44,8 @@ mod q17_queue_isolation;
 mod q19_no_starvation;
 mod q20_payload_fidelity;
 mod q22_honest_errors;
+mod reopened;
 mod sound;
+mod times;
+mod two_steps;
 mod wake_ups;

@@ -7,9 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue_core::backend::{
     ClaimReply, ClaimRequest, Hint, InsertReply, InsertRequest, LiveRow, MaintainReply, MaintainRequest,
-    SettleRequest, Settled, Settlement, Verdict, WakeHub, WakeReceiver,
+    Manage as _, RetryReply, RetryRequest, SettleRequest, Settled, Settlement, Verdict, WakeHub,
+    WakeReceiver,
 };
-use queue_core::{Backend as _, JobId, JobSpec, QueueName, Result, Timestamp, Token, WorkerId};
+use queue_core::{Backend as _, JobId, JobSpec, JobState, QueueName, Result, Timestamp, Token, WorkerId};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -160,6 +161,17 @@ impl Mutation for WakesLater {
         Ok(results)
     }
 
+    async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        let is_due = |row: &LiveRow| row.state == JobState::Scheduled && row.run_at <= now;
+        let promotes = sound.stored().await.live.iter().any(is_due);
+        let reply = sound.backend.claim(request).await;
+        if promotes {
+            self.0.announce_unknown();
+        }
+        reply
+    }
+
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         let jobs: Vec<JobId> = request.settlements.iter().map(|settlement| settlement.token.job).collect();
         let answers = sound.backend.settle(request).await?;
@@ -171,6 +183,18 @@ impl Mutation for WakesLater {
             }
         }
         Ok(answers)
+    }
+
+    async fn retry(&self, sound: &Sound, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        let replies = sound.backend.retry(request).await;
+        self.0.announce_unknown();
+        replies
+    }
+
+    async fn resume(&self, sound: &Sound, queue: &QueueName) -> Result<()> {
+        sound.backend.resume(queue).await?;
+        self.0.announce_unknown();
+        Ok(())
     }
 
     async fn maintain(&self, sound: &Sound, request: MaintainRequest) -> Result<MaintainReply> {

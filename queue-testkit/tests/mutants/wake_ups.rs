@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     CancelReply, CancelRequest, ClaimReply, ClaimRequest, InsertReply, InsertRequest, MaintainReply,
-    MaintainRequest, SettleRequest, Settled, WakeHints, WakeHub, WakeReceiver,
+    MaintainRequest, Manage as _, RetryReply, RetryRequest, SettleRequest, Settled, WakeHints, WakeHub,
+    WakeReceiver,
 };
-use queue_core::{Backend as _, JobSpec, Result, Timestamp};
+use queue_core::{Backend as _, JobSpec, QueueName, Result, Timestamp};
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
@@ -18,7 +19,14 @@ mutants! {
     Q13 wakes_for_no_promotion => Wakes::except(Fault::Promotion),
     Q13 wakes_for_nothing_that_a_claim_promoted => Wakes::except(Fault::ClaimsPromotion),
     Q13 wakes_before_the_insert => Wakes::except(Fault::Early),
-    Q13 forgets_the_wake_up_of_a_dropped_insert => Wakes::except(Fault::Dropped),
+    Q13 wakes_for_no_retry_by_hand => Wakes::except(Fault::Retry),
+    Q13 forgets_the_wake_up_of_a_dropped_insert => Wakes::except(Fault::Dropped("insert")),
+    Q13 forgets_the_wake_up_of_a_dropped_claim => Wakes::except(Fault::Dropped("claim")),
+    Q13 forgets_the_wake_up_of_a_dropped_release => Wakes::except(Fault::Dropped("settle")),
+    Q13 forgets_the_wake_up_of_a_dropped_upkeep => Wakes::except(Fault::Dropped("maintain")),
+    Q13 forgets_the_wake_up_of_a_dropped_retry => Wakes::except(Fault::Dropped("retry")),
+    Q13 forgets_the_wake_up_of_a_dropped_resume => Wakes::except(Fault::Dropped("resume")),
+    Q9 forgets_to_announce_a_dropped_signal => Wakes::except(Fault::Dropped("cancel")),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +36,9 @@ enum Fault {
     Promotion,
     ClaimsPromotion,
     Early,
-    Dropped,
+    Retry,
+    /// What this operation changed is announced by its future, a moment later.
+    Dropped(&'static str),
 }
 
 /// Makes the announcements itself: exact ones for inserts, and unknown changes for all else.
@@ -43,12 +53,20 @@ impl Wakes {
         Self { fault, hub: WakeHub::new(), receivers: AtomicU64::new(0) }
     }
 
-    /// Announces an unknown change, unless that is the fault.
-    fn announce(&self, sound: &Sound, unless: Option<Fault>) {
+    /// Announces an unknown change of an operation, unless that is the fault.
+    async fn announce(&self, sound: &Sound, operation: &'static str, unless: Option<Fault>) {
+        self.linger(sound, operation).await;
         if unless == Some(self.fault) {
             sound.reached();
         } else {
             self.hub.announce_unknown();
+        }
+    }
+
+    async fn linger(&self, sound: &Sound, operation: &'static str) {
+        if self.fault == Fault::Dropped(operation) {
+            sound.reached();
+            tokio::task::yield_now().await;
         }
     }
 }
@@ -86,10 +104,7 @@ impl Mutation for Wakes {
             &stored[..]
         };
         let hints = WakeHints::of_inserted(announced.iter().copied().flatten(), now);
-        if self.fault == Fault::Dropped {
-            sound.reached();
-            tokio::task::yield_now().await;
-        }
+        self.linger(sound, "insert").await;
         self.hub.announce_all(&hints);
         Ok(reply)
     }
@@ -97,31 +112,43 @@ impl Mutation for Wakes {
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
         let reply = sound.backend.claim(request).await?;
         if !reply.jobs.is_empty() {
-            self.announce(sound, Some(Fault::ClaimsPromotion));
+            self.announce(sound, "claim", Some(Fault::ClaimsPromotion)).await;
         }
         Ok(reply)
     }
 
     async fn settle(&self, sound: &Sound, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         let replies = sound.backend.settle(request).await?;
-        self.announce(sound, None);
+        self.announce(sound, "settle", None).await;
         Ok(replies)
     }
 
     async fn cancel(&self, sound: &Sound, request: CancelRequest) -> Result<Vec<CancelReply>> {
         let replies = sound.backend.cancel(request).await?;
-        self.announce(sound, None);
+        self.announce(sound, "cancel", None).await;
         Ok(replies)
     }
 
     async fn maintain(&self, sound: &Sound, request: MaintainRequest) -> Result<MaintainReply> {
         let reply = sound.backend.maintain(request).await?;
         if reply.promoted > 0 {
-            self.announce(sound, Some(Fault::Promotion));
+            self.announce(sound, "maintain", Some(Fault::Promotion)).await;
         }
         if reply.rescued + reply.died > 0 {
-            self.announce(sound, None);
+            self.announce(sound, "maintain", None).await;
         }
         Ok(reply)
+    }
+
+    async fn retry(&self, sound: &Sound, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        let replies = sound.backend.retry(request).await?;
+        self.announce(sound, "retry", Some(Fault::Retry)).await;
+        Ok(replies)
+    }
+
+    async fn resume(&self, sound: &Sound, queue: &QueueName) -> Result<()> {
+        sound.backend.resume(queue).await?;
+        self.announce(sound, "resume", None).await;
+        Ok(())
     }
 }

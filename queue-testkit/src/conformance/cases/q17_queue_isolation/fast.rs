@@ -89,21 +89,25 @@ async fn q17_pausing_and_resuming_twice_changes_nothing(kit: &Kit) -> CaseResult
     Ok(())
 }
 
-/// A queue with running and waiting jobs is paused. Settles, heartbeats, cancels and rescues must
-/// still work.
+/// A queue with running and waiting jobs is paused. Settles, heartbeats, cancels, promotions and
+/// rescues must still work.
 async fn q17_jobs_of_a_paused_queue_live_on_in_every_other_way(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let jobs = kit.insert((0..4).map(|_| kit.spec("job")).collect()).await?;
     let held = kit.claim(worker, 3).await?;
     let backend = kit.backend()?;
     manage(&*backend)?.pause(&queue("default")?).await?;
+    let soon = kit.now().saturating_add(EXPIRY / 2);
+    let scheduled = kit.insert_one(kit.spec("job").run_at(soon)).await?;
     kit.settle_one(held[0].token, complete()).await?;
     kit.settle_one(held[1].token, retry("failed", 0)).await?;
     kit.heartbeat(worker).await?;
     ensure_eq!(kit.cancel(jobs[3]).await?, CancelReply::Cancelled, "the reply to a cancel of a waiting job");
     kit.advance(EXPIRY);
     ensure_eq!(kit.rescue(10).await?.rescued, 1, "the number of leases rescued");
-    let states = [JobState::Completed, JobState::Retrying, JobState::Ready, JobState::Cancelled];
+    ensure_eq!(kit.promote(10).await?.promoted, 2, "the number of jobs promoted");
+    ensure_eq!(kit.state(scheduled).await?, JobState::Ready, "the state of the job that became due");
+    let states = [JobState::Completed, JobState::Ready, JobState::Ready, JobState::Cancelled];
     for (job, state) in jobs.into_iter().zip(states) {
         ensure_eq!(kit.state(job).await?, state, "the state of job {job}");
     }
