@@ -1,6 +1,6 @@
-//! Mutants that only cases of the tiers `crash` and `soak` find: backends that are right until their
-//! process is killed, or for some hundred requests. They need a test program without the standard
-//! harness, because the cases start it again as child processes.
+//! Mutants that only cases of the tiers `crash` and `soak` find: backends that are right until
+//! their process is killed, or for some hundred requests. They need a test program without the
+//! standard harness, because the cases start it again as child processes.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
