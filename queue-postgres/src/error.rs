@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use queue_core::backend::error_chain;
-use queue_core::{Error, ErrorKind};
+use queue_core::{Error, ErrorKind, JobId};
 use tokio_postgres::error::{Severity, SqlState};
 
 use crate::connect::Unreached;
@@ -164,6 +164,17 @@ impl Fault {
 /// An unreadable stored value.
 pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
     Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message))
+}
+
+/// Reads a job. An error names it, because an operator must find the damaged row.
+pub(crate) fn named<T>(job: JobId, read: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    read().map_err(|fault| match fault {
+        Fault::Refused(cause) if cause.kind() == ErrorKind::Corrupt => {
+            let message = format!("the job {job} is damaged: {}", cause.message());
+            Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message).with_source(cause))
+        }
+        fault => fault,
+    })
 }
 
 /// The kind of a lost answer.

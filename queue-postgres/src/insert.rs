@@ -7,7 +7,7 @@ use queue_core::{Error, ErrorKind, Insertion, JobId, JobSpec, Result, Submitted,
 
 use crate::columns::{Columns, bytes};
 use crate::core::Core;
-use crate::error::{Effect, Fault, Outcome, corrupt};
+use crate::error::{Effect, Fault, Outcome, corrupt, named};
 use crate::insert_and_claim::{InsertedAndClaimed, insert_and_claim};
 use crate::parts::Parts;
 use crate::row;
@@ -121,7 +121,7 @@ async fn known(core: &Core, batch: &[JobSpec]) -> Outcome<HashMap<JobId, (JobSpe
     let rows = core.query(&core.statements.known, &[&ids, &payloads]).await?;
     let job = |row: &tokio_postgres::Row| {
         let id = row::job_id(row, 0)?;
-        Ok((id, (row::job(row, id, 2)?, row::time(row, 1)?)))
+        named(id, || Ok((id, (row::job(row, id, 2)?, row::time(row, 1)?))))
     };
     rows.iter().map(job).collect()
 }

@@ -7,7 +7,7 @@ use queue_core::{Error, ErrorKind, JobId, Kind, Progress, QueueName, Result, Wor
 use tokio_postgres::Row;
 
 use crate::core::Core;
-use crate::error::{Effect, Fault, Outcome, corrupt};
+use crate::error::{Effect, Fault, Outcome, corrupt, named};
 use crate::row;
 use crate::types::{Id, Interval, Time};
 
@@ -72,7 +72,12 @@ async fn check_visible(core: &Core) -> Outcome<()> {
 
 /// Reads the columns that both statements select.
 fn record(row: &Row) -> Outcome<JobRecord> {
-    let job = row::job(row, row::job_id(row, 0)?, 2)?;
+    let id = row::job_id(row, 0)?;
+    named(id, || record_of(id, row))
+}
+
+fn record_of(id: JobId, row: &Row) -> Outcome<JobRecord> {
+    let job = row::job(row, id, 2)?;
     Ok(JobRecord::new(job, row::time(row, 1)?, row::state(row, 15)?, row::time(row, 16)?)
         .attempt(row::attempt(row, 17)?)
         .progress(progress(row)?)

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use queue_core::{Error, ErrorKind};
+use queue_core::{Error, ErrorKind, JobId};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
@@ -67,6 +67,18 @@ pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
 /// An unreadable stored value.
 pub(crate) fn corrupt(message: impl Into<String>) -> Fault {
     Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message))
+}
+
+/// Reads a job. An error names it, because an operator must find the damaged row.
+pub(crate) fn named<T>(job: JobId, read: impl FnOnce() -> Outcome<T>) -> Outcome<T> {
+    read().map_err(|fault| {
+        if !fault.is_of_a_value() {
+            return fault;
+        }
+        let cause = fault.into_error("read what is stored", None);
+        let message = format!("the job {job} is damaged: {}", cause.message());
+        Fault::Refused(Error::new(ErrorKind::Corrupt, "read what is stored", message).with_source(cause))
+    })
 }
 
 /// The error for the caller, with SQLite's as its source.

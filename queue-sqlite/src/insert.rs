@@ -10,7 +10,7 @@ use queue_core::{
 };
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use crate::error::{Fault, Outcome, corrupt};
+use crate::error::{Fault, Outcome, corrupt, named};
 use crate::lists::Insert;
 use crate::names::Names;
 use crate::row;
@@ -294,6 +294,8 @@ fn stored(connection: &Connection, names: &mut Names, id: JobId) -> Outcome<Opti
     else {
         return Ok(None);
     };
-    let job = job?.named(names.kind(connection, kind)?, names.queue(connection, queue)?);
-    Ok(Some(StoredJob { seq, created_at: created_at?, job }))
+    named(id, || {
+        let job = job?.named(names.kind(connection, kind)?, names.queue(connection, queue)?);
+        Ok(Some(StoredJob { seq, created_at: created_at?, job }))
+    })
 }

@@ -6,7 +6,7 @@ use queue_core::{JobId, Kind, QueueName, Result};
 use rusqlite::{Connection, Row, named_params, params};
 
 use crate::backend::SqliteBackend;
-use crate::error::{Outcome, corrupt};
+use crate::error::{Outcome, corrupt, named};
 use crate::{row, state, worker};
 
 const READ: &str = include_str!("sql/inspect_read.sql");
@@ -68,9 +68,14 @@ fn next_ready(connection: &Connection, queues: &[QueueName]) -> Outcome<Vec<Next
 
 /// Reads the columns that both statements select.
 fn record(connection: &Connection, row: &Row<'_>) -> Outcome<JobRecord> {
+    let id = row::job_id(row, 1)?;
+    named(id, || record_of(id, connection, row))
+}
+
+fn record_of(id: JobId, connection: &Connection, row: &Row<'_>) -> Outcome<JobRecord> {
     let kind = Kind::new(row.get::<_, String>(15)?).map_err(|error| corrupt(error.to_string()))?;
     let queue = QueueName::new(row.get::<_, String>(16)?).map_err(|error| corrupt(error.to_string()))?;
-    let job = row::job(row, row::job_id(row, 1)?, 4)?.named(kind, queue);
+    let job = row::job(row, id, 4)?.named(kind, queue);
     Ok(JobRecord::new(job, row::time(row, 2)?, state::state(row.get(3)?)?, row::time(row, 17)?)
         .attempt(row.get(18)?)
         .progress(worker::progress(row, 19)?)

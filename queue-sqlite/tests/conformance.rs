@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use queue_core::Backend;
+use queue_core::{Backend, JobId};
 use queue_sqlite::SqliteBackend;
 use queue_testkit::conformance::{
     self, ApplicationTransaction, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject,
@@ -76,6 +76,18 @@ impl Storage for File {
         let (from, to) = (copy.of.clone(), copy.path.clone());
         spawn_blocking(move || copy_into(&from, &to)).await??;
         Ok(Some(Box::new(copy)))
+    }
+
+    /// Leaves a backoff without its other parts.
+    async fn damage(&self, job: JobId) -> SetupResult<bool> {
+        let path = self.path.clone();
+        let damage = move || {
+            let connection = Connection::open(path)?;
+            connection.busy_timeout(LONG)?;
+            connection.execute("UPDATE queue_jobs SET backoff_base = 1 WHERE id = ?1", [job.to_bytes()])
+        };
+        spawn_blocking(damage).await??;
+        Ok(true)
     }
 }
 

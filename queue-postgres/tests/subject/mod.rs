@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use queue_core::{Backend, JobId};
+use queue_postgres::tokio_postgres::{self, NoTls};
 use queue_postgres::{PostgresBackend, PostgresConfig};
 use queue_testkit::conformance::{
     self, ApplicationTransaction, Backup, Fault, FaultyStorage, SetupResult, Storage, Subject,
@@ -165,6 +166,19 @@ impl Storage for Schema {
 
     async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {
         Ok(Some(Box::new(Copy::of(&self.direct, &self.name, Arc::clone(&self.sweeper)).await?)))
+    }
+
+    /// Leaves a backoff without its jitter.
+    async fn damage(&self, job: JobId) -> SetupResult<bool> {
+        let (client, connection) = tokio_postgres::connect(&self.direct, NoTls).await?;
+        tokio::spawn(connection);
+        let (schema, second) = (&self.name, "'1 s'");
+        let damage = format!(
+            "UPDATE {schema}.jobs SET backoff_base = {second}, backoff_cap = {second}, backoff_jitter = NULL
+            WHERE id = {schema}.id('{job}')"
+        );
+        client.batch_execute(&damage).await?;
+        Ok(true)
     }
 }
 

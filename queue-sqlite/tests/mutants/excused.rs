@@ -9,13 +9,17 @@ use crate::mutated::Before;
 use crate::subject::{Mutant, Mutation};
 
 /// Each skipped case and the first requirement that the backend does not declare. The storages of
-/// mutants have no backup.
-const EXCUSED: [&str; 5] = [
+/// mutants have no backup, and none can be damaged.
+const EXCUSED: [&str; 9] = [
     "q04_a_lease_of_before_a_restore_settles_nothing: needs a storage that can be restored, but `Storage::back_up` returns none",
     "q12_a_worker_that_a_restore_removed_is_lost_and_registers_anew: needs a storage that can be restored, but `Storage::back_up` returns none",
     "q13_jobs_that_a_restore_brought_back_are_claimed: needs a storage that can be restored, but `Storage::back_up` returns none",
+    "q16_a_damaged_job_that_is_inserted_again_is_corrupt: needs a job that is damaged, but `Storage::damage` returns false",
     "q16_a_job_that_a_restore_removed_is_entered_anew: needs a storage that can be restored, but `Storage::back_up` returns none",
     "q17_kinds_and_queues_are_what_they_are_called_after_a_restore: needs a storage that can be restored, but `Storage::back_up` returns none",
+    "q19_a_damaged_job_hides_no_other: needs a job that is damaged, but `Storage::damage` returns false",
+    "q22_a_list_with_a_damaged_job_is_corrupt_by_name: needs a job that is damaged, but `Storage::damage` returns false",
+    "q22_a_read_of_a_damaged_job_is_corrupt_by_name: needs a job that is damaged, but `Storage::damage` returns false",
 ];
 
 #[test]

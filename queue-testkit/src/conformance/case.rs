@@ -58,6 +58,8 @@ pub(crate) enum Need {
     Children,
     /// The storage can be backed up and restored.
     Backup,
+    /// A stored job can be made unreadable.
+    Damage,
     /// An application can enqueue in transactions of its own.
     Transactions,
 }
@@ -75,6 +77,8 @@ pub(crate) struct Features {
     pub(crate) address: bool,
     /// Whether storages can be backed up.
     pub(crate) backup: bool,
+    /// Whether stored jobs can be made unreadable.
+    pub(crate) damage: bool,
     /// Whether an application can enqueue in transactions of its own.
     pub(crate) transactions: bool,
 }
@@ -95,6 +99,7 @@ impl Need {
             Self::Backup => {
                 "needs a storage that can be restored, but `Storage::back_up` returns none".to_owned()
             }
+            Self::Damage => "needs a job that is damaged, but `Storage::damage` returns false".to_owned(),
             Self::Transactions => {
                 "needs transactions of an application, but `Subject::begin` returns none".to_owned()
             }
@@ -103,7 +108,7 @@ impl Need {
     }
 
     const fn is_met_by(self, features: Features) -> bool {
-        let Features { capabilities, manage, watch, address, backup, transactions } = features;
+        let Features { capabilities, manage, watch, address, backup, damage, transactions } = features;
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
@@ -115,6 +120,7 @@ impl Need {
             Self::FollowUps => capabilities.follow_ups,
             Self::Children => cfg!(unix) && address,
             Self::Backup => backup,
+            Self::Damage => damage,
             Self::Transactions => transactions,
         }
     }
@@ -133,6 +139,7 @@ impl fmt::Display for Need {
             Self::FollowUps => "follow_ups",
             Self::Children => "children",
             Self::Backup => "backup",
+            Self::Damage => "damage",
             Self::Transactions => "transactions",
         })
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, ensure};
 use libtest_mimic::{Arguments, Failed, Trial};
+use queue_core::JobId;
 use queue_core::backend::Stored;
 
 use super::audit::check_rows;
@@ -136,6 +137,7 @@ pub(super) fn features(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> 
             watch: backend.extensions().watch.is_some(),
             address: kit.address().is_some(),
             backup: kit.can_back_up().await?,
+            damage: kit.damage(JobId::from_bytes([0xdd; 16])).await?,
             transactions: kit.can_begin().await?,
         })
     })

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
-use queue_core::Backend;
+use queue_core::{Backend, JobId};
 
 use self::faults::retry_until_ok;
 use super::fault::{CaseStorage, Fault};
@@ -102,6 +102,13 @@ impl Kit {
     pub(crate) async fn can_back_up(&self) -> anyhow::Result<bool> {
         let backup = self.storage.as_storage().back_up().await;
         Ok(backup.map_err(|error| anyhow!("the storage's `back_up` failed: {error}"))?.is_some())
+    }
+
+    /// Makes a stored job unreadable. Returns whether the storage can do that.
+    pub(crate) async fn damage(&self, job: JobId) -> anyhow::Result<bool> {
+        self.journal.note(&format!("(job {job} is damaged)"));
+        let damaged = self.storage.as_storage().damage(job).await;
+        damaged.map_err(|error| anyhow!("the storage's `damage` failed: {error}"))
     }
 
     /// Creates another storage without opening it.

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use queue_core::{Backend, Complete, Deferred, Enqueue, JobHandle, NewJob};
+use queue_core::{Backend, Complete, Deferred, Enqueue, JobHandle, JobId, NewJob};
 
 /// A result with any error, because the suite only shows it.
 pub type SetupResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -31,6 +31,13 @@ pub trait Storage: Send + Sync + 'static {
     /// cases that restore a backup under open handles are ignored.
     async fn back_up(&self) -> SetupResult<Option<Box<dyn Backup>>> {
         Ok(None)
+    }
+
+    /// Makes a stored field of the job unreadable, as a program that writes wrong rows does, and
+    /// returns `true` (default: `false`). Without it, the cases about damaged jobs are ignored. The
+    /// suite asks once about a job that does not exist, and nothing is to be done then.
+    async fn damage(&self, _job: JobId) -> SetupResult<bool> {
+        Ok(false)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The in-memory backend with a mutation, as a subject of the suite.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use queue_core::backend::{
@@ -31,7 +32,8 @@ pub(crate) struct Mutant {
 impl Subject for Mutant {
     async fn create(&self) -> SetupResult<Arc<dyn Storage>> {
         let sound = Sound::new(Arc::clone(&self.reached));
-        Ok(Arc::new(Jobs { sound, mutation: (self.make)(), handles: AtomicU64::new(0) }))
+        let (mutation, damaged) = ((self.make)(), Arc::default());
+        Ok(Arc::new(Jobs { sound, mutation, handles: AtomicU64::new(0), damaged }))
     }
 }
 
@@ -41,6 +43,7 @@ struct Jobs {
     sound: Sound,
     mutation: Arc<dyn Mutation>,
     handles: AtomicU64,
+    damaged: Arc<Mutex<BTreeSet<JobId>>>,
 }
 
 #[async_trait]
@@ -48,16 +51,33 @@ impl Storage for Jobs {
     async fn open(&self) -> SetupResult<Arc<dyn Backend>> {
         let handle = self.handles.fetch_add(1, Ordering::SeqCst);
         let sound = self.mutation.open(Sound { handle, ..self.sound.clone() });
-        Ok(Arc::new(Mutated { sound, mutation: Arc::clone(&self.mutation) }))
+        let (mutation, damaged) = (Arc::clone(&self.mutation), Arc::clone(&self.damaged));
+        Ok(Arc::new(Mutated { sound, mutation, damaged }))
+    }
+
+    async fn damage(&self, job: JobId) -> SetupResult<bool> {
+        self.damaged.lock().unwrap().insert(job);
+        Ok(true)
     }
 }
 
 struct Mutated {
     sound: Sound,
     mutation: Arc<dyn Mutation>,
+    /// The jobs that cannot be read.
+    damaged: Arc<Mutex<BTreeSet<JobId>>>,
 }
 
 impl Mutated {
+    /// Returns the reply of the mutation to a read of these jobs if one of them is damaged.
+    fn check<'a, T>(&self, jobs: impl IntoIterator<Item = &'a JobId>, sound: Result<T>) -> Result<T> {
+        let damaged = self.damaged.lock().unwrap();
+        match jobs.into_iter().find(|job| damaged.contains(job)) {
+            Some(job) => self.mutation.read_damaged(&self.sound, *job).map_or(sound, Err),
+            None => sound,
+        }
+    }
+
     /// Lets the mutation act before and after an operation.
     async fn around<T>(&self, operation: &'static str, request: impl Future<Output = T>) -> T {
         let _turn = self.mutation.before(operation).await;
@@ -87,11 +107,18 @@ impl Backend for Mutated {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        self.around("insert", self.mutation.insert(&self.sound, request)).await
+        let batches: Vec<Vec<JobId>> =
+            request.batches.iter().map(|batch| batch.iter().map(|spec| spec.id).collect()).collect();
+        let mut reply = self.around("insert", self.mutation.insert(&self.sound, request)).await?;
+        reply.batches =
+            batches.iter().zip(reply.batches).map(|(batch, result)| self.check(batch, result)).collect();
+        Ok(reply)
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        self.around("claim", self.mutation.claim(&self.sound, request)).await
+        let mut reply = self.around("claim", self.mutation.claim(&self.sound, request)).await?;
+        reply.jobs.retain(|job| !self.damaged.lock().unwrap().contains(&job.token.job));
+        Ok(reply)
     }
 
     async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
@@ -138,11 +165,14 @@ impl Backend for Mutated {
 #[async_trait]
 impl Inspect for Mutated {
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
-        self.around("jobs", self.mutation.jobs(&self.sound, ids)).await
+        let records = self.around("jobs", self.mutation.jobs(&self.sound, ids)).await;
+        self.check(ids, records)
     }
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
-        self.around("list", self.mutation.list(&self.sound, request)).await
+        let records = self.around("list", self.mutation.list(&self.sound, request)).await?;
+        let ids: Vec<JobId> = records.iter().map(|record| record.job.id).collect();
+        self.check(&ids, Ok(records))
     }
 
     async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {

@@ -14,6 +14,7 @@
 mod amounts;
 mod backend;
 mod caught;
+mod damaged;
 mod dropped;
 mod excused;
 mod faults;

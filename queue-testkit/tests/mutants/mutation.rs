@@ -12,7 +12,7 @@ use queue_core::backend::{
     ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
     Stored, WakeReceiver, Watch as _,
 };
-use queue_core::{Backend as _, JobId, MemoryBackend, QueueName, Result};
+use queue_core::{Backend as _, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result};
 use tokio::sync::OwnedMutexGuard;
 
 /// How many yields, and how much time, a task waits for another task at least.
@@ -81,6 +81,11 @@ pub(crate) trait Mutation: Send + Sync + 'static {
     /// Declares less than the correct backend.
     fn restrict(&self, capabilities: Capabilities) -> Capabilities {
         capabilities
+    }
+
+    /// The error of a read of a damaged job; `None` if it is read as if it was sound.
+    fn read_damaged(&self, _sound: &Sound, job: JobId) -> Option<Error> {
+        Some(Error::new(ErrorKind::Corrupt, "read jobs", format!("the job {job} is damaged")))
     }
 
     /// Called before an operation, which ends before the guard is dropped.

@@ -137,6 +137,7 @@ async fn q06_a_job_whose_follow_up_is_refused_keeps_its_lease(kit: &Kit) -> Case
         .await??;
     let refused = fails_with(answers.remove(1), ErrorKind::Conflict)?;
     ensure!(refused.is_final(), "the error is not final: {refused}");
+    ensure_eq!(refused.jobs(), [stored], "the jobs that the error names");
     for answer in answers {
         ensure_eq!(answer?, Done, "the reply to a neighbour");
     }

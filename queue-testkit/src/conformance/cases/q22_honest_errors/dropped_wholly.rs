@@ -61,13 +61,14 @@ fn has_only_live_holders(stored: &Stored) -> CaseResult {
 /// Each operation is dropped after some polls, and the rows are read. They must not change
 /// afterwards, because a later request has been answered.
 async fn q22_a_dropped_request_changes_nothing_after_a_later_one(kit: &Kit) -> CaseResult {
+    let bystander = kit.worker_expiring_after(EXPIRY * 1000).await?;
     for polls in 1..POLLS {
         // Due when the operations start, for the promotion among them.
         let later = kit.now().saturating_add(EXPIRY);
         kit.insert_one(kit.spec("job").queue("due").run_at(later)).await?;
         for act in one_of_each(kit).await? {
             if drop_after(polls, act.attempt(kit)).await.transpose()?.is_none() {
-                stays_the_same(kit).await.with_context(|| {
+                stays_the_same(kit, bystander).await.with_context(|| {
                     format!("the {} was dropped after {polls} polls, and took effect late", act.name())
                 })?;
             }
@@ -76,12 +77,12 @@ async fn q22_a_dropped_request_changes_nothing_after_a_later_one(kit: &Kit) -> C
     kit.works().await
 }
 
-/// Fails if the rows change. Asks for leases between the looks, because a request that is still
-/// pending may take effect after the next one of its kind.
-async fn stays_the_same(session: &Session) -> CaseResult {
+/// Fails if the rows change. A worker sends heartbeats between the looks, because a request that is
+/// still pending may take effect after the next one that writes.
+async fn stays_the_same(session: &Session, worker: WorkerId) -> CaseResult {
     let before = rows(session).await?;
     for _ in 0..LOOKS {
-        session.leases(session.new_worker_id(), session.new_claim_id()).await?;
+        session.heartbeat(worker).await?;
         sleep(BETWEEN_LOOKS).await;
         let (stored, paused) = rows(session).await?;
         ensure_eq!(paused, before.1, "the paused queues");
@@ -115,7 +116,7 @@ async fn q22_a_dropped_report_replaces_no_later_one(kit: &Kit) -> CaseResult {
         let seen = progress(kit, &tokens).await?;
         ensure_eq!(seen.len(), 1, "the number of different states of progress after {polls} polls: {seen:?}");
         for _ in 0..LOOKS {
-            kit.leases(worker, kit.new_claim_id()).await?;
+            kit.heartbeat(worker).await?;
             sleep(BETWEEN_LOOKS).await;
             ensure_eq!(progress(kit, &tokens).await?, seen, "the progress after {polls} polls, read again");
         }
@@ -143,7 +144,7 @@ async fn progress(kit: &Kit, tokens: &[Token]) -> anyhow::Result<BTreeSet<u64>> 
 
 /// A prune of ten finished jobs is dropped after some polls. The rows must not change afterwards.
 async fn q22_a_dropped_prune_removes_nothing_after_a_later_request(kit: &Kit) -> CaseResult {
-    let zero = Duration::ZERO;
+    let (zero, bystander) = (Duration::ZERO, kit.worker_expiring_after(EXPIRY * 1000).await?);
     let prune = Prune::default().completed(zero).cancelled(zero).dead(zero).idempotency_window(zero);
     for polls in 1..POLLS {
         for id in kit.insert((0..10).map(|_| kit.spec("job")).collect()).await? {
@@ -153,7 +154,9 @@ async fn q22_a_dropped_prune_removes_nothing_after_a_later_request(kit: &Kit) ->
         let backend = kit.backend()?;
         let request = MaintainRequest::prune(prune.clone()).at(kit.now());
         drop_after(polls, backend.maintain(request)).await.transpose()?;
-        stays_the_same(kit).await.with_context(|| format!("after {polls} polls of the dropped prune"))?;
+        stays_the_same(kit, bystander)
+            .await
+            .with_context(|| format!("after {polls} polls of the dropped prune"))?;
     }
     kit.works().await
 }

@@ -1,6 +1,7 @@
 //! Q22: each error has a kind and retry advice; the same handle works after any error.
 
 mod border;
+mod damaged;
 mod dropped;
 mod dropped_at_each_poll;
 mod dropped_wholly;
@@ -13,6 +14,7 @@ use crate::conformance::case::Case;
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] = &[
     border::CASES,
+    damaged::CASES,
     dropped::CASES,
     dropped_at_each_poll::CASES,
     dropped_wholly::CASES,
