@@ -304,9 +304,9 @@ async fn q17_pauses_and_resumes_at_once_all_hold(kit: &Kit) -> CaseResult {
                     let (backend, name) = (handle.backend()?, queue(&format!("queue-{place}"))?);
                     let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
                     if is_pause {
-                        manage.pause(&name).await?
+                        manage.pause(&name).await?;
                     } else {
-                        manage.resume(&name).await?
+                        manage.resume(&name).await?;
                     }
                     Ok(())
                 }
