@@ -11,7 +11,7 @@ use crate::backend::{Make, Mutant};
 /// A case that exceeds this time hangs, which does not count as finding the mutant.
 pub(crate) const CASE_TIMEOUT: Duration = Duration::from_secs(100);
 /// Mutants make cases wait for what never comes.
-pub(crate) const WAIT: Duration = Duration::from_secs(10);
+pub(crate) const WAIT: Duration = Duration::from_secs(4);
 /// A fixed seed makes runs repeatable.
 pub(crate) const SEED: u64 = 7;
 
