@@ -7,6 +7,10 @@ use async_trait::async_trait;
 use crate::{JobId, JobSpec, JobState, Kind, Progress, QueueName, Result, Timestamp, WorkerId};
 
 /// Reads jobs. A read must never block a write.
+///
+/// If a stored job cannot be read, the whole read fails with
+/// [`Corrupt`](crate::ErrorKind::Corrupt), and the message names the job, because an operator must
+/// find its row. A claim skips such a job instead.
 #[async_trait]
 pub trait Inspect: Send + Sync {
     /// Returns the current record of each job, in the order of `ids`. `None` for a job that does

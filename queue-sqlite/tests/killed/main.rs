@@ -26,7 +26,7 @@ struct Mutant {
 }
 
 macro_rules! mutants {
-    ($($tier:ident $promise:ident $name:ident => $flaw:expr),+ $(,)?) => {
+    ($($promise:ident $name:ident => $tier:ident $flaw:expr),+ $(,)?) => {
         const MUTANTS: &[Mutant] = &[$(Mutant {
             tier: Tier::$tier,
             promise: stringify!($promise),
@@ -37,11 +37,11 @@ macro_rules! mutants {
 }
 
 mutants! {
-    Crash Q1 acknowledges_before_the_commit => flaws::WritesBehind::default(),
-    Crash Q5 stores_a_batch_in_two_transactions => flaws::HalfBatches,
-    Crash Q6 stores_follow_ups_after_the_completion => flaws::LateFollowUps,
-    Crash Q10 stores_the_result_after_the_completion => flaws::LateResults,
-    Soak Q1 loses_a_request_after_some_hundred => flaws::LosesRarely::default(),
+    Q1 acknowledges_before_the_commit => Crash flaws::WritesBehind::default(),
+    Q5 stores_a_batch_in_two_transactions => Crash flaws::HalfBatches,
+    Q6 stores_follow_ups_after_the_completion => Crash flaws::LateFollowUps,
+    Q10 stores_the_result_after_the_completion => Crash flaws::LateResults,
+    Q1 loses_a_request_after_some_hundred => Soak flaws::LosesRarely::default(),
 }
 
 /// A fixed seed, so that runs are equal.

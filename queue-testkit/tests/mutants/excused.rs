@@ -62,6 +62,7 @@ q06_of_transactions_with_one_key_one_stores_the_job: needs transactions of an ap
 q07_a_job_that_kills_its_process_each_time_ends_dead: needs durable, which the backend does not declare
 q07_a_kill_costs_the_attempt_that_ran_and_no_other: needs durable, which the backend does not declare
 q08_a_retry_is_as_durable_as_its_job: needs durable, which the backend does not declare
+q08_pruning_goes_on_after_a_reopen: needs durable, which the backend does not declare
 q09_a_cancel_holds_when_the_storage_is_opened_again: needs durable, which the backend does not declare
 q09_a_signal_reaches_a_holder_in_another_process: needs multi_process, which the backend does not declare
 q10_a_caller_in_another_process_gets_the_result: needs multi_process, which the backend does not declare
@@ -80,6 +81,7 @@ q10_an_end_in_another_process_is_announced: needs multi_process, which the backe
 q10_of_a_transaction_and_a_rescue_one_ends_the_lease: needs transactions of an application, but `Subject::begin` returns none
 q11_a_killed_workers_jobs_are_claimable_after_its_expiry_never_before: needs durable, which the backend does not declare
 q11_a_program_that_stood_still_doubles_nothing_and_works_on: needs durable, which the backend does not declare
+q11_a_rescue_goes_on_after_a_reopen: needs durable, which the backend does not declare
 q11_a_worker_that_left_no_trace_is_rescued_after_the_restart: needs durable, which the backend does not declare
 q11_a_worker_that_stood_still_goes_on_as_a_new_one: needs durable, which the backend does not declare
 q11_what_a_killed_program_ran_is_run_by_another: needs durable, which the backend does not declare
@@ -90,6 +92,7 @@ q12_the_expiry_outlives_the_handle: needs durable, which the backend does not de
 q13_an_earlier_job_of_another_handle_is_claimed: needs multi_process, which the backend does not declare
 q13_jobs_that_a_restore_brought_back_are_claimed: needs a storage that can be restored, but `Storage::back_up` returns none
 q13_the_order_outlives_the_handle: needs durable, which the backend does not declare
+q14_a_promotion_goes_on_after_a_reopen: needs durable, which the backend does not declare
 q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key: needs transactions of an application, but `Subject::begin` returns none
 q15_a_key_is_as_durable_as_its_job: needs durable, which the backend does not declare
 q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once: needs durable, which the backend does not declare

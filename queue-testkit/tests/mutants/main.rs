@@ -21,6 +21,7 @@ mod faults;
 #[path = "../faulty/mod.rs"]
 mod faulty;
 mod insert_and_claim;
+mod limits;
 mod lists;
 mod mutation;
 mod names;

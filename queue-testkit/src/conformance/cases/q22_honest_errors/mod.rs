@@ -1,7 +1,6 @@
 //! Q22: each error has a kind and retry advice; the same handle works after any error.
 
 mod border;
-mod damaged;
 mod dropped;
 mod dropped_at_each_poll;
 mod dropped_wholly;
@@ -14,7 +13,6 @@ use crate::conformance::case::Case;
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] = &[
     border::CASES,
-    damaged::CASES,
     dropped::CASES,
     dropped_at_each_poll::CASES,
     dropped_wholly::CASES,

@@ -1,7 +1,9 @@
 //! Cases that prove several promises by the same means: one file per idea.
 
 mod amounts;
+mod damaged;
 mod doubts;
+mod dropped_wake_ups;
 mod insert_and_claim;
 mod insert_and_claim_faults;
 mod lost_answers;
@@ -10,14 +12,18 @@ mod random;
 mod ready_queues;
 mod restored;
 mod stopped_processes;
+mod storage_clock;
 mod two_steps;
+mod upkeep_goes_on;
 
 use crate::conformance::case::Case;
 
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] = &[
     amounts::CASES,
+    damaged::CASES,
     doubts::CASES,
+    dropped_wake_ups::CASES,
     insert_and_claim::CASES,
     insert_and_claim_faults::CASES,
     lost_answers::CASES,
@@ -26,5 +32,7 @@ pub(super) const FILES: &[&[Case]] = &[
     ready_queues::CASES,
     restored::CASES,
     stopped_processes::CASES,
+    storage_clock::CASES,
     two_steps::CASES,
+    upkeep_goes_on::CASES,
 ];

@@ -1,4 +1,4 @@
-//! Q13: an operation whose future is dropped wakes, if it took effect.
+//! Q13, Q9: an operation whose future is dropped wakes, if it took effect.
 
 use std::time::Duration;
 

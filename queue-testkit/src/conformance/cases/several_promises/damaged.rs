@@ -1,4 +1,4 @@
-//! Q22, Q19: a stored job that cannot be read is reported by its id, and harms no other job.
+//! Q22, Q19, Q16: a stored job that cannot be read is reported by its id, and harms no other job.
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{Inspect, JobRecord, ListRequest};
