@@ -23,8 +23,9 @@ mutants! {
     Q17 forgets_a_pause_that_came_meanwhile => Pauses,
 }
 
-/// The time between a look and the write.
-const GAP: Duration = Duration::from_millis(1);
+/// The time between a look and the write, so that the other operation falls into it on a busy
+/// machine too.
+const GAP: Duration = Duration::from_millis(8);
 
 /// The token of the lease that a job has now.
 fn token_of(stored: &Stored, job: JobId) -> Option<Token> {
