@@ -46,6 +46,12 @@ async fn q22_a_dropped_request_has_its_whole_effect_or_none(kit: &Kit) -> CaseRe
                 has_only_live_holders(&stored)?;
             }
         }
+        // A rescue that names no worker.
+        kit.insert((0..5).map(|_| kit.spec("left")).collect()).await?;
+        kit.claiming(kit.worker().await?, 5).kinds(&["left"]).take().await?;
+        let rescue = MaintainRequest::rescue(100).at(kit.advance(EXPIRY));
+        drop_after(polls, kit.backend()?.maintain(rescue)).await.transpose()?;
+        has_only_live_holders(&kit.stored().await?)?;
     }
     kit.works().await
 }
@@ -94,13 +100,15 @@ async fn stays_the_same(session: &Session, worker: WorkerId) -> CaseResult {
     Ok(())
 }
 
+/// Reads the rows first, because the first request after a drop must see its effect.
 async fn rows(session: &Session) -> anyhow::Result<(Stored, Vec<QueueName>)> {
+    let stored = session.stored().await?;
     let backend = session.backend()?;
     let paused = match backend.extensions().manage {
         Some(manage) => manage.paused().await?,
         None => Vec::new(),
     };
-    Ok((session.stored().await?, paused))
+    Ok((stored, paused))
 }
 
 /// A heartbeat with the progress of ten jobs is dropped after some polls. It must have stored all
