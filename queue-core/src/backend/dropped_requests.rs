@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
 /// let dropped = DroppedRequests::default();
-/// // A write: the answer is awaited under the eyes of `dropped`.
+/// // A write: it is counted if this future is dropped before the answer.
 /// assert_eq!(dropped.count_if_dropped(async { "stored" }).await, "stored");
 /// // A read: no write was dropped, so no empty write is needed.
 /// dropped.wait(async || unreachable!()).await;

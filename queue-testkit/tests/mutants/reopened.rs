@@ -1,5 +1,5 @@
-//! What a handle forgets of what an earlier one has stored. Each handle but the first of a storage is
-//! one of a program that was started again.
+//! What a handle forgets of what an earlier one has stored. Each handle but the first of a storage
+//! is one of a program that was started again.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -24,8 +24,8 @@ use run::Run;
 /// Maximum number of attempts to shrink a failing sequence.
 const SHRINKS: u32 = 400;
 
-/// Maximum number of rounds. With the default number of sequences, each expected state is reached at
-/// least five times per round on average.
+/// Maximum number of rounds. With the default number of sequences, each expected state is reached
+/// at least five times per round on average.
 const MOST_ROUNDS: u32 = 64;
 
 /// Runs as many random sequences as `QUEUE_TEST_SEQUENCES` says, each on a new storage. Runs more

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use queue_core::backend::InsertRequest;
 use queue_core::{Attributes, Backoff};
 
@@ -15,8 +16,8 @@ cases! {
     Fast q03_a_lost_worker_has_its_leases_until_they_are_taken,
 }
 
-/// Jobs have attributes, backoffs, priorities, times and, if the backend can, a retry by hand. Their
-/// leases must equal the reply to the claim.
+/// Jobs have attributes, backoffs, priorities, times and, if the backend can, a retry by hand.
+/// Their leases must equal the reply to the claim.
 async fn q03_leases_have_all_fields_of_the_claim(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let retried = kit.insert_one(kit.spec("job").priority(7).max_retries(2)).await?;
@@ -34,7 +35,7 @@ async fn q03_leases_have_all_fields_of_the_claim(kit: &Kit) -> CaseResult {
     }
     kit.backend()?.insert(InsertRequest::new(vec![batch]).at(kit.now())).await?.batches.remove(0)?;
     let jobs = kit.claim(worker, 9).await?;
-    ensure_eq!(jobs.len() >= 4, true, "whether all jobs were claimed");
+    ensure!(jobs.len() >= 4, "only {} of 4 jobs were claimed", jobs.len());
     ensure_eq!(kit.leases(worker, jobs[0].token.claim).await?, jobs, "the leases");
     Ok(())
 }

@@ -249,8 +249,8 @@ async fn q06_a_thousand_jobs_in_one_request_have_follow_ups(kit: &Kit) -> CaseRe
     Ok(())
 }
 
-/// A follow-up ends and is pruned, and the completion of its job is repeated. The follow-up must not
-/// be stored again.
+/// A follow-up ends and is pruned, and the completion of its job is repeated. The follow-up must
+/// not be stored again.
 async fn q06_a_pruned_follow_up_is_not_stored_again(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     kit.insert_one(kit.spec("job")).await?;

@@ -121,8 +121,8 @@ async fn q08_a_retried_job_may_be_lost_as_often_as_at_first(kit: &Kit) -> CaseRe
     Ok(())
 }
 
-/// A job with the greatest number of retries is retried by hand after an attempt. Its number must not
-/// wrap around.
+/// A job with the greatest number of retries is retried by hand after an attempt. Its number must
+/// not wrap around.
 async fn q08_a_retried_job_has_at_most_the_most_retries(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     for retries in [u16::MAX, u16::MAX - 1] {

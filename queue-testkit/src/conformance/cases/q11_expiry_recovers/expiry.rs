@@ -217,8 +217,8 @@ async fn q11_a_deadline_beyond_the_end_of_time_is_never_reached(kit: &Kit) -> Ca
     Ok(())
 }
 
-/// Timeouts are longer or shorter than whole seconds and milliseconds by one microsecond. Each lease
-/// must be taken at its own microsecond.
+/// Timeouts are longer or shorter than whole seconds and milliseconds by one microsecond. Each
+/// lease must be taken at its own microsecond.
 async fn q11_a_deadline_counts_each_microsecond(kit: &Kit) -> CaseResult {
     let worker = kit.worker_expiring_after(GRACE * 100).await?;
     for micros in [1, 999, 1_001, 999_999, 1_000_001] {

@@ -107,8 +107,8 @@ async fn q13_what_a_claim_promoted_and_left_wakes(kit: &Kit) -> CaseResult {
     is_woken(&mut receiver, &[6, 3, 2], "a claim that took one of three due jobs").await
 }
 
-/// A scheduled and a failed job become due, and are promoted later. The wake-ups must name times that
-/// are not after theirs, because a claim may start there.
+/// A scheduled and a failed job become due, and are promoted later. The wake-ups must name times
+/// that are not after theirs, because a claim may start there.
 async fn q13_a_promotion_wakes_with_the_times_of_its_jobs(kit: &Kit) -> CaseResult {
     let (worker, tick) = (kit.worker().await?, Duration::from_micros(1));
     kit.advance(tick);
@@ -126,8 +126,8 @@ async fn q13_a_promotion_wakes_with_the_times_of_its_jobs(kit: &Kit) -> CaseResu
     Ok(())
 }
 
-/// One request promotes a job, and rescues the jobs of a dead worker and of an overdue lease. Each must
-/// wake.
+/// One request promotes a job, and rescues the jobs of a dead worker and of an overdue lease. Each
+/// must wake.
 async fn q13_upkeep_wakes_for_all_that_it_made_ready(kit: &Kit) -> CaseResult {
     let live = kit.worker_expiring_after(MINUTE * 100).await?;
     for (priority, worker) in [(3, live), (5, kit.worker().await?)] {
@@ -145,8 +145,8 @@ async fn q13_upkeep_wakes_for_all_that_it_made_ready(kit: &Kit) -> CaseResult {
     is_woken(&mut receiver, &[3, 5, 7], "the promotion and the rescues").await
 }
 
-/// A job is snoozed and one fails, both with a delay. Their wake-ups must give the delay, and must not
-/// say that they are ready.
+/// A job is snoozed and one fails, both with a delay. Their wake-ups must give the delay, and must
+/// not say that they are ready.
 async fn q13_a_job_that_waits_again_is_announced_with_its_delay(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     for (delay, verdict) in [(60, snooze(60)), (30, retry("failed", 30))] {
@@ -155,9 +155,9 @@ async fn q13_a_job_that_waits_again_is_announced_with_its_delay(kit: &Kit) -> Ca
         let mut receiver = kit.backend()?.subscribe();
         kit.settle_one(token, verdict).await?;
         let wakes = announced_so_far(kit, &mut receiver).await?;
-        let is_told = wakes.due_in.is_none_or(|due| due == Duration::from_secs(delay));
+        let is_right = wakes.due_in.is_none_or(|due| due == Duration::from_secs(delay));
         ensure!(
-            wakes.unknown || wakes.ready.is_empty() && is_told,
+            wakes.unknown || wakes.ready.is_empty() && is_right,
             "a job that waits {delay} s is announced as {wakes:?}"
         );
     }

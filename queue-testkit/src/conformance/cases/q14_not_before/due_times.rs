@@ -90,8 +90,8 @@ async fn q14_a_promotion_counts_each_microsecond(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// The clock goes back below the `run_at` of a running job, which is snoozed then. It must wait from
-/// the time of the snooze.
+/// The clock goes back below the `run_at` of a running job, which is snoozed then. It must wait
+/// from the time of the snooze.
 async fn q14_a_snooze_counts_from_its_own_time(kit: &Kit) -> CaseResult {
     let (worker, start) = (kit.worker().await?, kit.now());
     let id = kit.insert_one(kit.spec("job").run_at(start.saturating_add(SECOND * 10))).await?;
@@ -129,8 +129,8 @@ fn is_until(now: Timestamp, named: Option<Duration>, due: Timestamp, what: &str)
 }
 
 /// Inserts a job per queue that waits, a failed one that waits for its next attempt, and one that
-/// waits long. Returns the times at which the first three are due, in order. The failed one is in the
-/// queue `b`.
+/// waits long. Returns the times at which the first three are due, in order. The failed one is in
+/// the queue `b`.
 async fn waiting_jobs(kit: &Kit) -> anyhow::Result<[Timestamp; 3]> {
     let at = |micros: u64| kit.now().saturating_add(Duration::from_micros(micros));
     let due = [at(1_500_001), at(2_000_000), at(2_000_001)];
@@ -177,8 +177,8 @@ async fn q14_upkeep_names_the_next_job_of_all_queues(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Jobs wait in three queues. A heartbeat may name the time of the first one, and must name no later
-/// time.
+/// Jobs wait in three queues. A heartbeat may name the time of the first one, and must name no
+/// later time.
 async fn q14_a_heartbeat_names_the_next_job_of_all_queues(kit: &Kit) -> CaseResult {
     let worker = kit.worker_expiring_after(SECOND * 1000).await?;
     let due = waiting_jobs(kit).await?;

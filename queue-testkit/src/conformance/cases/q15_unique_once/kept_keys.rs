@@ -72,8 +72,8 @@ async fn q15_the_longest_time_keeps_a_key(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Duplicates of a completed job are inserted while its key is kept, also with a longer time. The key
-/// must be free at its first time.
+/// Duplicates of a completed job are inserted while its key is kept, also with a longer time. The
+/// key must be free at its first time.
 async fn q15_a_duplicate_prolongs_no_kept_key(kit: &Kit) -> CaseResult {
     completed(kit, SECOND * 10).await?;
     for _ in 0..3 {

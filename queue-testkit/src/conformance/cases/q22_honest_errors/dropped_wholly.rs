@@ -75,8 +75,8 @@ async fn q22_a_dropped_request_changes_nothing_after_a_later_one(kit: &Kit) -> C
         for act in one_of_each(kit).await? {
             if drop_after(polls, act.attempt(kit)).await.transpose()?.is_none() {
                 let is_pause = matches!(act, Act::Pause(_) | Act::Resume(_));
-                let about = if is_pause { About::Pauses } else { About::Jobs };
-                stays_the_same(kit, bystander, about).await.with_context(|| {
+                let first = if is_pause { ReadFirst::Pauses } else { ReadFirst::Jobs };
+                stays_the_same(kit, bystander, first).await.with_context(|| {
                     format!("the {} was dropped after {polls} polls, and took effect late", act.name())
                 })?;
             }
@@ -87,12 +87,12 @@ async fn q22_a_dropped_request_changes_nothing_after_a_later_one(kit: &Kit) -> C
 
 /// Fails if the rows change. A worker sends heartbeats between the looks, because a request that is
 /// still pending may take effect after the next one that writes.
-async fn stays_the_same(session: &Session, worker: WorkerId, about: About) -> CaseResult {
-    let before = rows(session, about).await?;
+async fn stays_the_same(session: &Session, worker: WorkerId, first: ReadFirst) -> CaseResult {
+    let before = rows(session, first).await?;
     for _ in 0..LOOKS {
         session.heartbeat(worker).await?;
         sleep(BETWEEN_LOOKS).await;
-        let (stored, paused) = rows(session, about).await?;
+        let (stored, paused) = rows(session, first).await?;
         ensure_eq!(paused, before.1, "the paused queues");
         ensure_eq!(stored.jobs, before.0.jobs, "the jobs");
         ensure_eq!(stored.live, before.0.live, "the rows of unfinished jobs");
@@ -102,21 +102,20 @@ async fn stays_the_same(session: &Session, worker: WorkerId, about: About) -> Ca
     Ok(())
 }
 
-/// What a dropped request may change. It is read first, because the first request after a drop must
-/// see the effect.
+/// What a dropped request may change, because the first request after a drop must see the effect.
 #[derive(Debug, Clone, Copy)]
-enum About {
+enum ReadFirst {
     Jobs,
     Pauses,
 }
 
-async fn rows(session: &Session, about: About) -> anyhow::Result<(Stored, Vec<QueueName>)> {
-    match about {
-        About::Jobs => {
+async fn rows(session: &Session, first: ReadFirst) -> anyhow::Result<(Stored, Vec<QueueName>)> {
+    match first {
+        ReadFirst::Jobs => {
             let stored = session.stored().await?;
             Ok((stored, paused(session).await?))
         }
-        About::Pauses => {
+        ReadFirst::Pauses => {
             let paused = paused(session).await?;
             Ok((session.stored().await?, paused))
         }
@@ -182,7 +181,7 @@ async fn q22_a_dropped_prune_removes_nothing_after_a_later_request(kit: &Kit) ->
         let backend = kit.backend()?;
         let request = MaintainRequest::prune(prune.clone()).at(kit.now());
         drop_after(polls, backend.maintain(request)).await.transpose()?;
-        stays_the_same(kit, bystander, About::Jobs)
+        stays_the_same(kit, bystander, ReadFirst::Jobs)
             .await
             .with_context(|| format!("after {polls} polls of the dropped prune"))?;
     }

@@ -28,7 +28,8 @@ async fn jobs(kit: &Kit) -> anyhow::Result<(Vec<JobId>, Vec<Spec>)> {
     Ok((jobs, specs))
 }
 
-/// Fails unless the error is `Corrupt` and names the job. A worker must not drop its results for it.
+/// Fails unless the error is `Corrupt` and names the job. A worker must not drop its results for
+/// it.
 fn is_corrupt<T: std::fmt::Debug>(reply: Result<T>, job: JobId) -> anyhow::Result<Error> {
     let error = fails_with(reply, ErrorKind::Corrupt)?;
     ensure!(error.to_string().contains(&job.to_string()), "the error does not name job {job}: {error}");
@@ -68,8 +69,8 @@ async fn q22_a_list_with_a_damaged_job_is_corrupt_by_name(kit: &Kit) -> CaseResu
     Ok(())
 }
 
-/// A request inserts the damaged job again, and a new batch. The first must fail, because its content
-/// cannot be compared, and the second must be stored.
+/// A request inserts the damaged job again, and a new batch. The first must fail, because its
+/// content cannot be compared, and the second must be stored.
 async fn q16_a_damaged_job_that_is_inserted_again_is_corrupt(kit: &Kit) -> CaseResult {
     let (jobs, specs) = jobs(kit).await?;
     let batches = vec![vec![specs[DAMAGED].clone()], vec![kit.spec("job")]];
@@ -81,7 +82,8 @@ async fn q16_a_damaged_job_that_is_inserted_again_is_corrupt(kit: &Kit) -> CaseR
 
 /// Workers claim and settle. They must get all jobs but the damaged one, in order.
 async fn q19_a_damaged_job_hides_no_other(kit: &Kit) -> CaseResult {
-    // A storage without a check of its history, because a claim may lease a job that it cannot return.
+    // A storage without a check of its history, because a claim may lease a job that it cannot
+    // return.
     let kit = &kit.fresh().await?;
     let worker = kit.worker().await?;
     let (mut jobs, _) = jobs(kit).await?;

@@ -128,8 +128,8 @@ async fn q14_a_claim_with_an_insert_takes_nothing_early(kit: &Kit) -> CaseResult
     Ok(())
 }
 
-/// The claim of an insert has a later time of its own. It must not take a job that is due between the
-/// two, and its deadlines must count from the time of the insert.
+/// The claim of an insert has a later time of its own. It must not take a job that is due between
+/// the two, and its deadlines must count from the time of the insert.
 async fn q14_a_claim_with_an_insert_is_made_at_the_time_of_the_insert(kit: &Kit) -> CaseResult {
     let (worker, minute) = (kit.worker().await?, Duration::from_secs(60));
     kit.knows_kind(&kit.spec("job").build()?.kind);

@@ -1,4 +1,5 @@
-//! Q14, Q12, Q20: requests without a time are made at the time of the storage's own clock, as in production.
+//! Q14, Q12, Q20: requests without a time are made at the time of the storage's own clock, as in
+//! production.
 
 use std::time::Duration;
 

@@ -48,8 +48,8 @@ async fn q11_a_rescue_goes_on_after_a_reopen(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Three jobs are due. Each promotion takes one, in a handle that was opened again. A job that is due
-/// earlier, and was inserted in between, must be found too.
+/// Three jobs are due. Each promotion takes one, in a handle that was opened again. A job that is
+/// due earlier, and was inserted in between, must be found too.
 async fn q14_a_promotion_goes_on_after_a_reopen(kit: &Kit) -> CaseResult {
     let start = kit.now();
     let at = |seconds| start.saturating_add(Duration::from_secs(seconds));
