@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    HeartbeatReply, HeartbeatRequest, Inspect as _, JobEnd, JobRecord, MaintainReply, MaintainRequest,
-    Manage as _, RegisterRequest, SettleRequest, Settled, Settlement, Stored, Verdict, Watch as _,
+    CancelRequest, ClaimReply, ClaimRequest, HeartbeatReply, HeartbeatRequest, Inspect as _, JobEnd,
+    JobRecord, MaintainReply, MaintainRequest, Manage as _, OutcomeRow, Prune, RegisterRequest,
+    SettleRequest, Settled, Settlement, Stored, Verdict, Watch as _,
 };
-use queue_core::{Backend as _, ErrorKind, JobId, JobState, QueueName, Result, Token};
+use queue_core::{Backend as _, ErrorKind, JobId, JobState, QueueName, Result, Timestamp, Token, WorkerId};
 use tokio::time::sleep;
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
 
 mutants! {
+    Q3 claims_for_a_worker_that_was_lost_meanwhile => Claims,
     Q3 makes_jobs_ready_that_were_claimed_meanwhile => Promotes,
     Q4 settles_the_lease_that_came_meanwhile => Settles,
     Q4 stores_progress_on_the_lease_that_came_meanwhile => Reports,
+    Q8 prunes_jobs_that_were_retried_meanwhile => Prunes,
     Q8 misses_a_job_that_is_retried_meanwhile => Reads,
     Q10 takes_an_end_during_a_watch_for_a_pruned_job => Watches,
     Q12 registers_an_id_that_was_registered_meanwhile => Registers,
@@ -37,6 +40,63 @@ fn is_held(stored: &Stored, token: Token) -> bool {
     token_of(stored, token.job) == Some(token)
 }
 
+/// Checks the worker, and later claims even if it was lost since.
+struct Claims;
+
+#[async_trait]
+impl Mutation for Claims {
+    async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
+        let was_registered = sound.stored().await.workers.contains(&request.worker);
+        sleep(GAP).await;
+        match sound.backend.claim(request.clone()).await {
+            Err(error) if error.kind() == ErrorKind::WorkerLost && was_registered => {
+                sound.reached();
+                // The leases are those of another worker, because memory refuses the lost one.
+                let mut again = request;
+                again.worker = WorkerId::generate();
+                let mut other = RegisterRequest::new(again.worker, "other", Duration::MAX);
+                other.now = again.now;
+                sound.backend.register(other).await?;
+                sound.backend.claim(again).await
+            }
+            reply => reply,
+        }
+    }
+}
+
+/// Chooses the jobs that ended, and later removes them even if they were retried since.
+struct Prunes;
+
+#[async_trait]
+impl Mutation for Prunes {
+    async fn maintain(&self, sound: &Sound, request: MaintainRequest) -> Result<MaintainReply> {
+        let Some(prune) = request.prune.clone() else { return sound.backend.maintain(request).await };
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        let youngest = JobId::least_at(now.saturating_sub(prune.idempotency_window));
+        let is_old = |row: &OutcomeRow| {
+            let retention = prune.retention(row.state).unwrap_or(Duration::MAX);
+            row.finished_at < now.saturating_sub(retention) && row.id < youngest
+        };
+        let mut ended = sound.stored().await.outcomes;
+        ended.retain(is_old);
+        ended.sort_by_key(|row| row.finished_at);
+        let chosen: Vec<JobId> = ended.iter().take(prune.limit as usize).map(|row| row.id).collect();
+        sleep(GAP).await;
+        let reply = sound.backend.maintain(request).await?;
+        let jobs = sound.stored().await.jobs;
+        for job in jobs.into_iter().filter(|job| chosen.contains(job)) {
+            sound.reached();
+            // It may have ended anew, at this time.
+            let later = now.saturating_add(GAP);
+            sound.backend.cancel(CancelRequest::new(vec![job]).at(now)).await?;
+            let zero = Duration::ZERO;
+            let all = Prune::default().completed(zero).cancelled(zero).dead(zero).idempotency_window(zero);
+            sound.backend.maintain(MaintainRequest::prune(all.limit(1)).at(later)).await?;
+        }
+        Ok(reply)
+    }
+}
+
 /// Chooses the jobs that wait, and later makes each of them ready.
 struct Promotes;
 
@@ -55,7 +115,7 @@ impl Mutation for Promotes {
         let stored = sound.stored().await;
         for token in chosen.iter().filter_map(|job| token_of(&stored, *job)) {
             sound.reached();
-            let worker = stored.workers.first().copied().unwrap_or_else(queue_core::WorkerId::generate);
+            let worker = stored.workers.first().copied().unwrap_or_else(WorkerId::generate);
             let mut release = SettleRequest::new(worker, vec![Settlement::new(token, Verdict::Release)]);
             release.now = now;
             sound.backend.settle(release).await?;
