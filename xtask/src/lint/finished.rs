@@ -14,6 +14,7 @@ const FINISHED: &[&str] = &[
     "queue-core/",
     "queue-macros/",
     "queue-postgres/",
+    "queue-schedule/",
     "queue-sqlite/",
     "queue/",
     "testserver/",
