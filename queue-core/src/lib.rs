@@ -72,7 +72,7 @@ pub use job_state::JobState;
 pub use limits::Limits;
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;
-pub use name::{Kind, QueueName};
+pub use name::{Kind, QueueName, ScheduleName};
 pub use payload::Payload;
 pub use prepared::Prepared;
 pub use queue::{HasJobs, Queue};

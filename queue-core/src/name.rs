@@ -1,4 +1,4 @@
-//! Checked names of kinds and queues.
+//! Checked names of kinds, queues and schedules.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -114,6 +114,20 @@ impl Default for QueueName {
         DEFAULT.clone()
     }
 }
+
+/// The name of a schedule, e.g. `nightly-cleanup`.
+///
+/// ```
+/// use queue_core::ScheduleName;
+///
+/// assert_eq!(ScheduleName::new("nightly-cleanup")?.as_str(), "nightly-cleanup");
+/// assert!(ScheduleName::new("nightly cleanup").is_err());
+/// # Ok::<(), queue_core::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScheduleName(Arc<str>);
+
+checked_name!(ScheduleName, "read the name of a schedule");
 
 #[cfg(test)]
 mod tests {

@@ -110,6 +110,20 @@ CREATE TABLE {schema}.unique_keys (
 
 CREATE INDEX unique_keys_until ON {schema}.unique_keys (until) WHERE until IS NOT NULL;
 
+-- Schedules. The texts are JSON of the queue, which the functions do not read. Each change, a fire
+-- included, gives a row another version.
+CREATE TABLE {schema}.schedules (
+    name       {schema}.label NOT NULL PRIMARY KEY,
+    version    uuid           NOT NULL,
+    -- When a worker must look at it; NULL means never.
+    due_at     {schema}.moment,
+    state      json           NOT NULL,
+    definition json           NOT NULL
+);
+
+-- Found once per upkeep, regardless of the number of schedules.
+CREATE INDEX schedules_due ON {schema}.schedules (due_at, name) WHERE due_at IS NOT NULL;
+
 -- The identity of this storage, made once.
 CREATE TABLE {schema}.storage (
     id uuid PRIMARY KEY

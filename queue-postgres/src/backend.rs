@@ -126,7 +126,7 @@ impl PostgresBackend {
 
     /// Runs a request to its end. Requests whose futures were dropped finish first, because the
     /// contract says that later requests on this handle see their effects.
-    async fn run<T, F>(&self, request: impl FnOnce(Arc<Core>) -> F) -> Result<T>
+    pub(crate) async fn run<T, F>(&self, request: impl FnOnce(Arc<Core>) -> F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
@@ -228,7 +228,13 @@ impl Backend for PostgresBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).watch(self).manage(self).audit(self).sql_contract(self)
+        Extensions::none()
+            .inspect(self)
+            .watch(self)
+            .manage(self)
+            .schedules(self)
+            .audit(self)
+            .sql_contract(self)
     }
 }
 

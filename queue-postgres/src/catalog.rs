@@ -48,6 +48,10 @@ pub(crate) struct View {
 const ENQUEUER: Callers = Callers::Roles(&[Rights::Enqueuer]);
 const WORKER: Callers = Callers::Roles(&[Rights::Worker]);
 const OPERATOR: Callers = Callers::Roles(&[Rights::Operator]);
+/// Workers fire schedules; enqueuers and operators create and change them.
+const SCHEDULER: Callers = Callers::Roles(&[Rights::Worker, Rights::Enqueuer, Rights::Operator]);
+const SCHEDULE_READER: Callers =
+    Callers::Roles(&[Rights::Worker, Rights::Enqueuer, Rights::Operator, Rights::Reader]);
 
 const INSERT: &str = "timestamptz, uuid[], text[], text[], smallint[], timestamptz[], integer[], interval[], interval[], \
     interval[], smallint[], text[], text[]";
@@ -55,6 +59,9 @@ const CLAIM: &str = "timestamptz, uuid, uuid, text, text[], integer, integer, in
     timestamptz, uuid[], boolean";
 const SETTLE: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[], interval[]";
 const SETTLE_AND_INSERT: &str = "timestamptz, uuid[], uuid[], bytea[], text[], interval[], text[], interval[], bigint[], \
+    uuid[], text[], text[], smallint[], timestamptz[], integer[], interval[], interval[], interval[], smallint[], \
+    text[], text[]";
+const CHANGE_SCHEDULES: &str = "timestamptz, text[], uuid[], uuid[], timestamptz[], text[], text[], bigint[], \
     uuid[], text[], text[], smallint[], timestamptz[], integer[], interval[], interval[], interval[], smallint[], \
     text[], text[]";
 const MAINTAIN: &str = "timestamptz, uuid, integer, integer, integer, integer, uuid, interval, interval, interval, interval, \
@@ -73,6 +80,10 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     function("cancel", "timestamptz, uuid[], boolean", Callers::Roles(&[Rights::Enqueuer, Rights::Operator])),
     function("retry", "timestamptz, uuid[]", OPERATOR),
     function("watch", "uuid[]", ENQUEUER),
+    function("due_schedules", "timestamptz, bigint", WORKER),
+    function("change_schedules", CHANGE_SCHEDULES, SCHEDULER),
+    function("read_schedules", "text[]", SCHEDULE_READER),
+    function("list_schedules", "text, bigint", SCHEDULE_READER),
     function("register", "timestamptz, uuid, text, interval", WORKER),
     function("heartbeat", "timestamptz, uuid, uuid[], uuid[], text[], text[]", WORKER),
     function("retire", "uuid", WORKER),
@@ -133,6 +144,7 @@ pub(crate) const TABLES: &[&str] = &[
     "outcomes",
     "attempt_errors",
     "unique_keys",
+    "schedules",
     "workers",
     "queues",
     "storage",

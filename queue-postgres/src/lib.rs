@@ -34,6 +34,7 @@ mod ready_queues;
 mod retry;
 mod rights;
 mod row;
+mod schedules;
 mod schema_name;
 mod server;
 mod sessions;

@@ -22,6 +22,10 @@ pub(crate) struct Statements {
     pub(crate) cancel: Statement,
     pub(crate) retry: Statement,
     pub(crate) watch: Statement,
+    pub(crate) due_schedules: Statement,
+    pub(crate) change_schedules: Statement,
+    pub(crate) read_schedules: Statement,
+    pub(crate) list_schedules: Statement,
     pub(crate) register: Statement,
     pub(crate) heartbeat: Statement,
     pub(crate) retire: Statement,
@@ -79,6 +83,16 @@ const SETTLE: &[Type] = &[
     Type::INTERVAL_ARRAY,
 ];
 
+const CHANGE_SCHEDULES: &[Type] = &[
+    Type::TIMESTAMPTZ,
+    Type::TEXT_ARRAY,
+    Type::UUID_ARRAY,
+    Type::UUID_ARRAY,
+    Type::TIMESTAMPTZ_ARRAY,
+    Type::TEXT_ARRAY,
+    Type::TEXT_ARRAY,
+];
+
 const HEARTBEAT: &[Type] =
     &[Type::TIMESTAMPTZ, Type::UUID, Type::UUID_ARRAY, Type::UUID_ARRAY, Type::TEXT_ARRAY, Type::TEXT_ARRAY];
 
@@ -133,6 +147,13 @@ impl Statements {
             ),
             retry: writes(include_str!("sql/retry.sql"), &[Type::TIMESTAMPTZ, Type::UUID_ARRAY]),
             watch: writes(include_str!("sql/watch.sql"), &[Type::UUID_ARRAY]),
+            due_schedules: reads(include_str!("sql/due_schedules.sql"), &[Type::TIMESTAMPTZ, Type::INT8]),
+            change_schedules: writes(
+                include_str!("sql/change_schedules.sql"),
+                &[CHANGE_SCHEDULES, &[Type::INT8_ARRAY], &INSERT[1..], &[Type::TEXT]].concat(),
+            ),
+            read_schedules: reads(include_str!("sql/read_schedules.sql"), &[Type::TEXT_ARRAY]),
+            list_schedules: reads(include_str!("sql/list_schedules.sql"), &[Type::TEXT, Type::INT8]),
             register: writes(
                 include_str!("sql/register.sql"),
                 &[Type::TIMESTAMPTZ, Type::UUID, Type::TEXT, Type::INTERVAL],

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use queue_core::backend::ScheduleVersion;
 use queue_core::{ClaimId, JobId, Timestamp, WorkerId, saturating_micros};
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 
@@ -33,6 +34,12 @@ impl From<ClaimId> for Id {
 impl From<WorkerId> for Id {
     fn from(id: WorkerId) -> Self {
         Self(id.to_bytes())
+    }
+}
+
+impl From<ScheduleVersion> for Id {
+    fn from(version: ScheduleVersion) -> Self {
+        Self(version.to_bytes())
     }
 }
 

@@ -120,6 +120,21 @@ CREATE TABLE queue_workers (
 
 CREATE INDEX queue_workers_watched ON queue_workers (state, expires_at);
 
+-- Schedules. The texts are JSON of the queue, which this crate does not read. Each change, a fire
+-- included, gives a row another version. The definition is the last column, because it is the
+-- longest and rarely changes.
+CREATE TABLE queue_schedules (
+    name       TEXT    NOT NULL UNIQUE,
+    version    BLOB    NOT NULL CHECK (length(version) = 16),
+    -- When a worker must look at it; NULL means never.
+    due_at     INTEGER,
+    state      TEXT    NOT NULL,
+    definition TEXT    NOT NULL
+) STRICT;
+
+-- Found once per upkeep, regardless of the number of schedules.
+CREATE INDEX queue_schedules_due ON queue_schedules (due_at, name) WHERE due_at IS NOT NULL;
+
 -- For operators: `SELECT * FROM queue_overview WHERE state = 'dead'`.
 --
 -- `ulid` is the id as programs and logs write it: 26 digits of 5 bits, see

@@ -213,7 +213,13 @@ impl Backend for SqliteBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).watch(self).manage(self).audit(self).sql_contract(self)
+        Extensions::none()
+            .inspect(self)
+            .watch(self)
+            .manage(self)
+            .schedules(self)
+            .audit(self)
+            .sql_contract(self)
     }
 }
 

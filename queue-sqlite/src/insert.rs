@@ -29,6 +29,7 @@ static UNIQUE_JOB_INSERT: LazyLock<Insert> =
 const LIVE_INSERT: &str = include_str!("sql/live_insert.sql");
 const UNIQUE_LIVE_INSERT: &str = include_str!("sql/live_insert_unique.sql");
 const JOB_KNOWN: &str = include_str!("sql/job_known.sql");
+const JOB_SEQ: &str = include_str!("sql/job_seq.sql");
 
 impl Request for InsertRequest {
     type Reply = InsertReply;
@@ -141,6 +142,32 @@ fn insert_with_keys(
     let known =
         |id| Ok::<_, Fault>(stored(connection, names, id)?.map(|stored| (stored.job, stored.created_at)));
     let insertions = compare_batch(batch.iter().map(JobSpec::in_whole_micros), known)?;
+    insert_new(connection, names, batch, &insertions, now)
+}
+
+/// Enters the jobs whose ids are not stored yet and whose unique keys are free.
+pub(crate) fn insert_if_new(
+    connection: &Connection,
+    names: &mut Names,
+    jobs: &[JobSpec],
+    now: Timestamp,
+) -> Outcome<Vec<Submitted>> {
+    let insertion = |job: &JobSpec| {
+        let mut statement = connection.prepare_cached(JOB_SEQ)?;
+        Ok(if statement.exists([job.id.to_bytes()])? { Insertion::Known } else { Insertion::New })
+    };
+    let insertions = jobs.iter().map(insertion).collect::<Outcome<Vec<_>>>()?;
+    insert_new(connection, names, jobs, &insertions, now)
+}
+
+/// Enters the new jobs whose unique keys are free.
+fn insert_new(
+    connection: &Connection,
+    names: &mut Names,
+    batch: &[JobSpec],
+    insertions: &[Insertion],
+    now: Timestamp,
+) -> Outcome<Vec<Submitted>> {
     let mut answers = Vec::with_capacity(batch.len());
     for (job, insertion) in batch.iter().zip(insertions) {
         let holder = match insertion {
@@ -149,7 +176,7 @@ fn insert_with_keys(
         };
         answers.push(match holder {
             Some(holder) => Submitted::new(holder, Insertion::Duplicate),
-            None => Submitted::new(job.id, insertion),
+            None => Submitted::new(job.id, *insertion),
         });
     }
     let new = batch.iter().zip(&answers).filter(|(_, answer)| answer.is_new()).map(|(job, _)| job);

@@ -49,6 +49,7 @@ mod rescue;
 mod retry;
 mod row;
 mod row_cache;
+mod schedules;
 mod settle;
 mod state;
 mod transaction;

@@ -30,6 +30,7 @@ const OURS: &[&str] = &[
     "queue_overview",
     "queue_paused",
     "queue_unique_keys",
+    "queue_schedules",
     "queue_storage",
     "queue_complete",
     "queue_enqueue",

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Audit, Backend, Inspect, Manage, SqlContract, Watch};
+use super::{Audit, Backend, Inspect, Manage, Schedules, SqlContract, Watch};
 use crate::{Error, ErrorKind, Result};
 
 /// The extensions of a backend. `Some` declares that the backend implements all of that trait.
@@ -24,6 +24,8 @@ pub struct Extensions<'a> {
     pub watch: Option<&'a dyn Watch>,
     /// Accepts commands of operators.
     pub manage: Option<&'a dyn Manage>,
+    /// Stores schedules.
+    pub schedules: Option<&'a dyn Schedules>,
     /// Returns the raw rows to the conformance kit.
     pub audit: Option<&'a dyn Audit>,
     /// Lets other drivers enqueue and complete jobs in transactions of the application.
@@ -34,7 +36,7 @@ impl<'a> Extensions<'a> {
     /// No extension.
     #[must_use]
     pub const fn none() -> Self {
-        Self { inspect: None, watch: None, manage: None, audit: None, sql_contract: None }
+        Self { inspect: None, watch: None, manage: None, schedules: None, audit: None, sql_contract: None }
     }
 
     /// Declares that the backend can read jobs.
@@ -55,6 +57,13 @@ impl<'a> Extensions<'a> {
     #[must_use]
     pub const fn manage(mut self, manage: &'a dyn Manage) -> Self {
         self.manage = Some(manage);
+        self
+    }
+
+    /// Declares that the backend stores schedules.
+    #[must_use]
+    pub const fn schedules(mut self, schedules: &'a dyn Schedules) -> Self {
+        self.schedules = Some(schedules);
         self
     }
 
@@ -80,6 +89,7 @@ impl fmt::Debug for Extensions<'_> {
             .field("inspect", &self.inspect.is_some())
             .field("watch", &self.watch.is_some())
             .field("manage", &self.manage.is_some())
+            .field("schedules", &self.schedules.is_some())
             .field("audit", &self.audit.is_some())
             .field("sql_contract", &self.sql_contract.is_some())
             .finish()
@@ -100,6 +110,14 @@ pub(crate) fn inspect(backend: &dyn Backend) -> Result<&dyn Inspect> {
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
 pub(crate) fn manage(backend: &dyn Backend) -> Result<&dyn Manage> {
     backend.extensions().manage.ok_or_else(|| missing(backend, "manage queues"))
+}
+
+/// Returns the extension that stores schedules.
+///
+/// # Errors
+/// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
+pub(crate) fn schedules(backend: &dyn Backend) -> Result<&dyn Schedules> {
+    backend.extensions().schedules.ok_or_else(|| missing(backend, "use schedules"))
 }
 
 /// Returns the extension by which other drivers enqueue and complete jobs.

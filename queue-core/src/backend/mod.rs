@@ -72,6 +72,7 @@ mod process;
 mod ready_queues;
 mod record_json;
 mod rescue;
+mod schedules;
 mod settle;
 mod sql_contract;
 mod wake;
@@ -101,6 +102,10 @@ pub use migration::{Migration, SchemaVersion, missing_migrations};
 pub use process::OwnProcess;
 pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
 pub use rescue::{DEADLINE_PASSED_ERROR, WORKER_LOST_ERROR};
+pub use schedules::{
+    ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, ScheduleChange, ScheduleChanged,
+    ScheduleVersion, ScheduleWrite, Schedules, StoredSchedule,
+};
 pub use settle::{Completion, SettleRequest, Settled, Settlement, Verdict};
 pub use sql_contract::{SqlContract, SqlDialect, SqlTarget};
 pub use wake::{WakeHub, WakeReceiver, Wakes};

@@ -32,18 +32,27 @@ impl Store {
     ) -> Result<Vec<Submitted>> {
         let insertions = self.check_batch(&batch)?;
         let answers = batch.into_iter().zip(insertions).map(|(spec, insertion)| {
-            let id = spec.id;
             if insertion == Insertion::Known {
-                return Submitted::new(id, insertion);
+                return Submitted::new(spec.id, insertion);
             }
-            if let Some(holder) = self.hold_key(now, &spec) {
-                return Submitted::new(holder, Insertion::Duplicate);
-            }
-            inserted.push(id);
-            self.insert_job(now, spec);
-            Submitted::new(id, Insertion::New)
+            let submitted = self.insert_if_new(now, spec);
+            inserted.extend(submitted.is_new().then_some(submitted.id));
+            submitted
         });
         Ok(answers.collect())
+    }
+
+    /// Inserts a job, unless its id is stored already or another job holds its unique key.
+    pub(super) fn insert_if_new(&mut self, now: Timestamp, spec: JobSpec) -> Submitted {
+        let id = spec.id;
+        if self.jobs.contains_key(&id) {
+            return Submitted::new(id, Insertion::Known);
+        }
+        if let Some(holder) = self.hold_key(now, &spec) {
+            return Submitted::new(holder, Insertion::Duplicate);
+        }
+        self.insert_job(now, spec);
+        Submitted::new(id, Insertion::New)
     }
 
     /// Takes the unique key of a job, if it has one. Returns the job that holds the key already.

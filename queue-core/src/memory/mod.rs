@@ -10,6 +10,7 @@ mod inspect;
 mod live;
 mod maintain;
 mod retry;
+mod schedules;
 mod settle;
 mod store;
 mod worker;
@@ -20,14 +21,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 
 use crate::backend::{
-    Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
-    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
-    Stored, WakeHub, WakeReceiver, Watch,
+    Audit, Backend, CancelReply, CancelRequest, Capabilities, ChangeSchedulesRequest, ClaimReply,
+    ClaimRequest, ClaimedJob, DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply,
+    HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest, ListRequest,
+    MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
+    RetireRequest, RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored,
+    StoredSchedule, WakeHub, WakeReceiver, Watch,
 };
 use crate::poison::ignore_poison;
-use crate::{JobId, QueueName, Result, Timestamp};
+use crate::{JobId, QueueName, Result, ScheduleName, Timestamp};
 use store::Store;
 
 /// Keeps jobs in memory, for tests and for jobs that may be lost with the process.
@@ -136,7 +138,7 @@ impl Backend for MemoryBackend {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).watch(self).manage(self).audit(self)
+        Extensions::none().inspect(self).watch(self).manage(self).schedules(self).audit(self)
     }
 }
 
@@ -161,6 +163,31 @@ impl Manage for MemoryBackend {
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
         Ok(self.lock().paused.iter().cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Schedules for MemoryBackend {
+    async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        Ok(self.lock().schedules.due(now, &request))
+    }
+
+    async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
+        let now = request.now.unwrap_or_else(Timestamp::now);
+        let change = |store: &mut Store| {
+            request.changes.into_iter().map(|change| Ok(store.change_schedule(now, change))).collect()
+        };
+        Ok(self.transaction(change))
+    }
+
+    async fn get(&self, names: &[ScheduleName]) -> Result<Vec<Option<StoredSchedule>>> {
+        let store = self.lock();
+        Ok(names.iter().map(|name| store.schedules.get(name)).collect())
+    }
+
+    async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<StoredSchedule>> {
+        Ok(self.lock().schedules.list(after, limit))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::index::Index;
 pub(super) use super::live::{Lease, Live, LiveState};
+use super::schedules::ScheduleTable;
 use crate::backend::{AttemptError, Hint, WakeHints};
 use crate::{ClaimId, JobId, JobSpec, JobState, Kind, QueueName, Timestamp, Token, WorkerId};
 
@@ -25,6 +26,8 @@ pub(super) struct Store {
     pub(super) paused: BTreeSet<QueueName>,
     /// The unique keys that are held.
     pub(super) unique_keys: BTreeMap<(Kind, String), HeldKey>,
+    /// The schedules.
+    pub(super) schedules: ScheduleTable,
     /// The indexes of `live` and `outcomes`.
     pub(super) index: Index,
     /// The announcements to make after the lock is released.

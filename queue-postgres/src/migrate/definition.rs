@@ -36,6 +36,7 @@ pub(super) const CURRENT: Definition<'static> = Definition {
         include_str!("../../functions/settle_and_insert.sql"),
         include_str!("../../functions/cancel.sql"),
         include_str!("../../functions/retry.sql"),
+        include_str!("../../functions/schedules.sql"),
         include_str!("../../functions/watch.sql"),
         include_str!("../../functions/register.sql"),
         include_str!("../../functions/heartbeat.sql"),

@@ -48,6 +48,8 @@ pub(crate) enum Need {
     Manage,
     /// The backend offers `Watch`.
     Watch,
+    /// The backend offers `Schedules`.
+    Schedules,
     /// An insert can also claim, in the same transaction.
     InsertAndClaim,
     /// Jobs can hold unique keys.
@@ -73,6 +75,8 @@ pub(crate) struct Features {
     pub(crate) manage: bool,
     /// Whether the backend offers `Watch`.
     pub(crate) watch: bool,
+    /// Whether the backend offers `Schedules`.
+    pub(crate) schedules: bool,
     /// Whether storages have an address.
     pub(crate) address: bool,
     /// Whether storages can be backed up.
@@ -96,6 +100,7 @@ impl Need {
             Self::Children => "needs child processes that can be stopped, which requires Unix".to_owned(),
             Self::Manage => "needs `Manage`, which the backend does not offer".to_owned(),
             Self::Watch => "needs `Watch`, which the backend does not offer".to_owned(),
+            Self::Schedules => "needs `Schedules`, which the backend does not offer".to_owned(),
             Self::Backup => {
                 "needs a storage that can be restored, but `Storage::back_up` returns none".to_owned()
             }
@@ -108,13 +113,15 @@ impl Need {
     }
 
     const fn is_met_by(self, features: Features) -> bool {
-        let Features { capabilities, manage, watch, address, backup, damage, transactions } = features;
+        let Features { capabilities, manage, watch, schedules, address, backup, damage, transactions } =
+            features;
         match self {
             Self::Durable => capabilities.durable,
             Self::MultiProcess => capabilities.multi_process,
             Self::Migrations => capabilities.migrations,
             Self::Manage => manage,
             Self::Watch => watch,
+            Self::Schedules => schedules,
             Self::InsertAndClaim => capabilities.insert_and_claim,
             Self::UniqueKeys => capabilities.unique_keys,
             Self::FollowUps => capabilities.follow_ups,
@@ -134,6 +141,7 @@ impl fmt::Display for Need {
             Self::Migrations => "migrations",
             Self::Manage => "manage",
             Self::Watch => "watch",
+            Self::Schedules => "schedules",
             Self::InsertAndClaim => "insert_and_claim",
             Self::UniqueKeys => "unique_keys",
             Self::FollowUps => "follow_ups",

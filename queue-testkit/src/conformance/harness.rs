@@ -134,6 +134,7 @@ pub(super) fn features(subject: &Arc<dyn Subject>, settings: &Arc<Settings>) -> 
         Ok(Features {
             capabilities: backend.capabilities(),
             manage: backend.extensions().manage.is_some(),
+            schedules: backend.extensions().schedules.is_some(),
             watch: backend.extensions().watch.is_some(),
             address: kit.address().is_some(),
             backup: kit.can_back_up().await?,

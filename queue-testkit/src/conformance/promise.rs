@@ -97,6 +97,10 @@ promises! {
     HonestErrors = 22 "honest-errors":
         "Each error has a kind and says whether to try again; the same handle works after any error; no \
          panic, no hang past the timeout; a dropped future leaks nothing.";
+    ScheduleOnce = 23 "schedule-once":
+        "Each slot of a schedule fires exactly once, or as its catch-up and overlap say, however many \
+         workers fire at once and whatever crashes; an edit, a pause or a removal holds for every process \
+         as soon as it has returned.";
 }
 
 impl Promise {

@@ -9,12 +9,13 @@ use std::task::{Poll, ready};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Backend, CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Extensions, HeartbeatReply,
-    HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest,
-    MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
-    RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled, Wrapper,
+    Backend, CancelReply, CancelRequest, ChangeSchedulesRequest, ClaimReply, ClaimRequest, ClaimedJob,
+    DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply, HeartbeatRequest, InsertReply,
+    InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage,
+    NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply,
+    RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, StoredSchedule, Wrapper,
 };
-use queue_core::{Error, ErrorKind, JobId, QueueName, Result};
+use queue_core::{Error, ErrorKind, JobId, QueueName, Result, ScheduleName};
 use tokio::time::timeout;
 
 use super::history::Sink;
@@ -126,6 +127,10 @@ impl Recorded {
     fn managing(&self) -> Result<&dyn Manage> {
         self.inner.extensions().manage.ok_or_else(|| Self::missing("manage queues"))
     }
+
+    fn scheduling(&self) -> Result<&dyn Schedules> {
+        self.inner.extensions().schedules.ok_or_else(|| Self::missing("use schedules"))
+    }
 }
 
 /// Ends the wait for a backend that never replies, which fails the case whatever it expects. The
@@ -221,6 +226,7 @@ impl Wrapper for Recorded {
         let mut extensions = self.inner.extensions();
         extensions.inspect = extensions.inspect.map(|_| self as &dyn Inspect);
         extensions.manage = extensions.manage.map(|_| self as &dyn Manage);
+        extensions.schedules = extensions.schedules.map(|_| self as &dyn Schedules);
         extensions
     }
 }
@@ -263,5 +269,24 @@ impl Manage for Recorded {
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
         self.other("paused", &"", self.managing()?.paused()).await
+    }
+}
+
+#[async_trait]
+impl Schedules for Recorded {
+    async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
+        self.other("due", &request.clone(), self.scheduling()?.due(request)).await
+    }
+
+    async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
+        self.recorded("change", &request.clone(), self.scheduling()?.change(request)).await
+    }
+
+    async fn get(&self, names: &[ScheduleName]) -> Result<Vec<Option<StoredSchedule>>> {
+        self.other("get", &names, self.scheduling()?.get(names)).await
+    }
+
+    async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<StoredSchedule>> {
+        self.other("list schedules", &(after, limit), self.scheduling()?.list(after, limit)).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod claiming;
 mod jobs;
+mod schedules;
 mod upkeep;
 mod verdicts;
 mod workers;
@@ -19,6 +20,7 @@ use super::history::History;
 use super::spec::Spec;
 
 pub(crate) use claiming::Inserted;
+pub(crate) use schedules::schedules;
 pub(crate) use verdicts::{bury, cancelled, complete, complete_then, complete_with, release, retry, snooze};
 
 /// Time after its last heartbeat at which a worker of the kit is lost.

@@ -30,6 +30,7 @@ mod q19_no_starvation;
 mod q20_payload_fidelity;
 mod q21_migrate_safe;
 mod q22_honest_errors;
+mod q23_schedule_once;
 mod several_promises;
 
 use super::case::Case;
@@ -57,6 +58,7 @@ const FOLDERS: &[&[&[Case]]] = &[
     q20_payload_fidelity::FILES,
     q21_migrate_safe::FILES,
     q22_honest_errors::FILES,
+    q23_schedule_once::FILES,
     several_promises::FILES,
 ];
 

@@ -3,9 +3,10 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion, HeartbeatReply,
-    HeartbeatRequest, InsertReply, InsertRequest, JobRecord, LeasesRequest, MaintainReply, MaintainRequest,
-    RegisterRequest, RetryReply, RetryRequest, SettleRequest, Settled, Verdict,
+    CancelReply, CancelRequest, ChangeSchedulesRequest, ClaimReply, ClaimRequest, ClaimedJob, Completion,
+    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, JobRecord, LeasesRequest, MaintainReply,
+    MaintainRequest, RegisterRequest, RetryReply, RetryRequest, ScheduleChange, ScheduleChanged,
+    SettleRequest, Settled, Verdict,
 };
 use queue_core::{Insertion, JobSpec, Result, Submitted};
 
@@ -93,6 +94,25 @@ impl Request for InsertRequest {
             batches: each(&reply.batches, |jobs| jobs.iter().map(stored).collect()),
             claim: reply.claim.as_ref().map(claim),
         }
+    }
+}
+
+/// The jobs of a change are one batch, which is refused if the change is stale.
+impl Request for ChangeSchedulesRequest {
+    type Reply = Vec<Result<ScheduleChanged>>;
+
+    fn asked(&self) -> Asked {
+        let batch = |change: &ScheduleChange| change.jobs.iter().map(NewJob::from).collect();
+        Asked::Insert { batches: self.changes.iter().map(batch).collect(), claim: None }
+    }
+
+    fn answered(reply: &Vec<Result<ScheduleChanged>>) -> Answered {
+        let batch = |changed: &Result<ScheduleChanged>| match changed {
+            Ok(ScheduleChanged::Done(jobs)) => Ok(jobs.iter().map(stored).collect()),
+            Ok(_) => Err(Failure::Refused),
+            Err(error) => Err(error.into()),
+        };
+        Answered::Inserted { batches: reply.iter().map(batch).collect(), claim: None }
     }
 }
 

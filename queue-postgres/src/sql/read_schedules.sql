@@ -1,0 +1,2 @@
+-- Q23: schedules by name.
+SELECT * FROM {schema}.read_schedules($1)

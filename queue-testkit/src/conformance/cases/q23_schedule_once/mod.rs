@@ -1,0 +1,14 @@
+//! Q23: each slot of a schedule fires once.
+
+mod changes;
+mod due;
+mod faults;
+mod jobs;
+mod races;
+mod reads;
+
+use crate::conformance::case::Case;
+
+/// The cases of each file.
+pub(super) const FILES: &[&[Case]] =
+    &[changes::CASES, due::CASES, faults::CASES, jobs::CASES, races::CASES, reads::CASES];
