@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob, Extensions,
-    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest,
-    ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest,
-    RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled, Stored, WakeReceiver,
+    Audit, CancelReply, CancelRequest, Capabilities, ChangeSchedulesRequest, ClaimReply, ClaimRequest,
+    ClaimedJob, DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply, HeartbeatRequest,
+    InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
+    MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
+    RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored, StoredSchedule,
+    WakeReceiver,
 };
-use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result};
+use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, ScheduleName};
 use queue_testkit::conformance::{Fault, FaultyStorage, Injected, SetupResult, Storage};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -283,7 +285,7 @@ impl Backend for Faulty {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).manage(self).audit(self)
+        Extensions::none().inspect(self).manage(self).schedules(self).audit(self)
     }
 }
 
@@ -310,6 +312,30 @@ impl Manage for Faulty {
 }
 
 #[async_trait]
+impl Schedules for Faulty {
+    async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
+        self.send(Effect::Reads, Vec::new(), |inner| async move { inner.due(request).await }).await
+    }
+
+    async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
+        let jobs = request.changes.iter().flat_map(|change| &change.jobs);
+        let names = jobs.map(|job| named(job.id.to_bytes())).collect();
+        self.send(Effect::Writes, names, |inner| async move { inner.change(request).await }).await
+    }
+
+    async fn get(&self, names: &[ScheduleName]) -> Result<Vec<Option<StoredSchedule>>> {
+        let names = names.to_vec();
+        self.send(Effect::Reads, Vec::new(), |inner| async move { inner.get(&names).await }).await
+    }
+
+    async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<StoredSchedule>> {
+        let after = after.cloned();
+        let send = |inner: MemoryBackend| async move { Schedules::list(&inner, after.as_ref(), limit).await };
+        self.send(Effect::Reads, Vec::new(), send).await
+    }
+}
+
+#[async_trait]
 impl Inspect for Faulty {
     async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Option<JobRecord>>> {
         let (ids, names) = (ids.to_vec(), ids.iter().map(|id| named(id.to_bytes())).collect());
@@ -317,7 +343,8 @@ impl Inspect for Faulty {
     }
 
     async fn list(&self, request: ListRequest) -> Result<Vec<JobRecord>> {
-        self.send(Effect::Reads, Vec::new(), |inner| async move { inner.list(request).await }).await
+        self.send(Effect::Reads, Vec::new(), |inner| async move { Inspect::list(&inner, request).await })
+            .await
     }
 
     async fn next_ready(&self, queues: &[QueueName]) -> Result<Vec<NextReady>> {

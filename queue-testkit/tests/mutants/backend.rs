@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit, Backend, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    Extensions, HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord,
-    LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
-    Stored, WakeReceiver, Watch,
+    Audit, Backend, CancelReply, CancelRequest, Capabilities, ChangeSchedulesRequest, ClaimReply,
+    ClaimRequest, ClaimedJob, DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply,
+    HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest, ListRequest,
+    MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
+    RetireRequest, RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored,
+    StoredSchedule, WakeReceiver, Watch,
 };
-use queue_core::{JobId, QueueName, Result};
+use queue_core::{JobId, QueueName, Result, ScheduleName};
 use queue_testkit::conformance::{SetupResult, Storage, Subject};
 
 use crate::mutation::{Mutation, Sound};
@@ -158,7 +159,7 @@ impl Backend for Mutated {
     }
 
     fn extensions(&self) -> Extensions<'_> {
-        Extensions::none().inspect(self).watch(self).manage(self).audit(self)
+        Extensions::none().inspect(self).watch(self).manage(self).schedules(self).audit(self)
     }
 }
 
@@ -203,6 +204,25 @@ impl Manage for Mutated {
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
         self.around("paused", self.mutation.paused(&self.sound)).await
+    }
+}
+
+#[async_trait]
+impl Schedules for Mutated {
+    async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
+        self.around("due", self.mutation.due(&self.sound, request)).await
+    }
+
+    async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
+        self.around("change", self.mutation.change(&self.sound, request)).await
+    }
+
+    async fn get(&self, names: &[ScheduleName]) -> Result<Vec<Option<StoredSchedule>>> {
+        self.around("get_schedules", self.mutation.get_schedules(&self.sound, names)).await
+    }
+
+    async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<StoredSchedule>> {
+        self.around("list_schedules", self.mutation.list_schedules(&self.sound, after, limit)).await
     }
 }
 

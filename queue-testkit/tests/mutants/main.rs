@@ -46,6 +46,7 @@ mod q17_queue_isolation;
 mod q19_no_starvation;
 mod q20_payload_fidelity;
 mod q22_honest_errors;
+mod q23_schedule_once;
 mod reopened;
 mod sound;
 mod times;

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Audit as _, CancelReply, CancelRequest, Capabilities, ClaimReply, ClaimRequest, ClaimedJob,
-    HeartbeatReply, HeartbeatRequest, InsertReply, InsertRequest, Inspect as _, JobEnd, JobRecord,
-    LeasesRequest, ListRequest, LiveRow, MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply,
-    ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest, SettleRequest, Settled,
-    Stored, WakeReceiver, Watch as _,
+    Audit as _, CancelReply, CancelRequest, Capabilities, ChangeSchedulesRequest, ClaimReply, ClaimRequest,
+    ClaimedJob, DueSchedulesReply, DueSchedulesRequest, HeartbeatReply, HeartbeatRequest, InsertReply,
+    InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest, ListRequest, LiveRow, MaintainReply,
+    MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
+    RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored, StoredSchedule,
+    WakeReceiver, Watch as _,
 };
-use queue_core::{Backend as _, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result};
+use queue_core::{Backend as _, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, ScheduleName};
 use tokio::sync::OwnedMutexGuard;
 
 /// How many yields, and how much time, a task waits for another task at least.
@@ -149,7 +150,7 @@ pub(crate) trait Mutation: Send + Sync + 'static {
     }
 
     async fn list(&self, sound: &Sound, request: ListRequest) -> Result<Vec<JobRecord>> {
-        sound.backend.list(request).await
+        Inspect::list(&sound.backend, request).await
     }
 
     async fn next_ready(&self, sound: &Sound, queues: &[QueueName]) -> Result<Vec<NextReady>> {
@@ -170,5 +171,34 @@ pub(crate) trait Mutation: Send + Sync + 'static {
 
     async fn paused(&self, sound: &Sound) -> Result<Vec<QueueName>> {
         sound.backend.paused().await
+    }
+
+    async fn due(&self, sound: &Sound, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
+        sound.backend.due(request).await
+    }
+
+    async fn change(
+        &self,
+        sound: &Sound,
+        request: ChangeSchedulesRequest,
+    ) -> Result<Vec<Result<ScheduleChanged>>> {
+        sound.backend.change(request).await
+    }
+
+    async fn get_schedules(
+        &self,
+        sound: &Sound,
+        names: &[ScheduleName],
+    ) -> Result<Vec<Option<StoredSchedule>>> {
+        sound.backend.get(names).await
+    }
+
+    async fn list_schedules(
+        &self,
+        sound: &Sound,
+        after: Option<&ScheduleName>,
+        limit: u32,
+    ) -> Result<Vec<StoredSchedule>> {
+        Schedules::list(&sound.backend, after, limit).await
     }
 }

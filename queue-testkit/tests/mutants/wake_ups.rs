@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimReply, ClaimRequest, InsertReply, InsertRequest, MaintainReply,
-    MaintainRequest, Manage as _, RetryReply, RetryRequest, SettleRequest, Settled, WakeHints, WakeHub,
-    WakeReceiver,
+    CancelReply, CancelRequest, ChangeSchedulesRequest, ClaimReply, ClaimRequest, InsertReply, InsertRequest,
+    MaintainReply, MaintainRequest, Manage as _, RetryReply, RetryRequest, ScheduleChanged, Schedules as _,
+    SettleRequest, Settled, WakeHints, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend as _, JobSpec, QueueName, Result, Timestamp};
 
@@ -20,6 +20,7 @@ mutants! {
     Q13 wakes_for_nothing_that_a_claim_promoted => Wakes::except(Fault::ClaimsPromotion),
     Q13 wakes_before_the_insert => Wakes::except(Fault::Early),
     Q13 wakes_for_no_retry_by_hand => Wakes::except(Fault::Retry),
+    Q23 wakes_for_no_job_of_a_schedule => Wakes::except(Fault::Schedule),
     Q13 forgets_the_wake_up_of_a_dropped_insert => Wakes::except(Fault::Dropped("insert")),
     Q13 forgets_the_wake_up_of_a_dropped_claim => Wakes::except(Fault::Dropped("claim")),
     Q13 forgets_the_wake_up_of_a_dropped_release => Wakes::except(Fault::Dropped("settle")),
@@ -37,6 +38,7 @@ enum Fault {
     ClaimsPromotion,
     Early,
     Retry,
+    Schedule,
     /// What this operation changed is announced by its future, a moment later.
     Dropped(&'static str),
 }
@@ -80,6 +82,16 @@ impl Mutation for Wakes {
             return WakeHub::new().subscribe();
         }
         self.hub.subscribe()
+    }
+
+    async fn change(
+        &self,
+        sound: &Sound,
+        request: ChangeSchedulesRequest,
+    ) -> Result<Vec<Result<ScheduleChanged>>> {
+        let results = sound.backend.change(request).await?;
+        self.announce(sound, "change", Some(Fault::Schedule)).await;
+        Ok(results)
     }
 
     async fn insert(&self, sound: &Sound, request: InsertRequest) -> Result<InsertReply> {

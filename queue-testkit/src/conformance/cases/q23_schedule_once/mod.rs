@@ -1,6 +1,7 @@
 //! Q23: each slot of a schedule fires once.
 
 mod changes;
+mod dropped;
 mod due;
 mod faults;
 mod jobs;
@@ -11,4 +12,4 @@ use crate::conformance::case::Case;
 
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] =
-    &[changes::CASES, due::CASES, faults::CASES, jobs::CASES, races::CASES, reads::CASES];
+    &[changes::CASES, dropped::CASES, due::CASES, faults::CASES, jobs::CASES, races::CASES, reads::CASES];

@@ -1,0 +1,52 @@
+//! Q23: a change is dropped.
+
+use anyhow::ensure;
+use queue_core::backend::{ChangeSchedulesRequest, ScheduleChange};
+use queue_core::testing::drop_after;
+
+use crate::conformance::case::{CaseResult, cases};
+use crate::conformance::check::ensure_eq;
+use crate::conformance::kit::Kit;
+use crate::conformance::session::schedules;
+
+cases! {
+    Fast q23_a_dropped_change_happens_wholly_or_not_at_all [Schedules],
+}
+
+/// More polls than any backend needs; a change that exceeds this hangs.
+const MOST_POLLS: u32 = 1000;
+
+/// The fire of two schedules is dropped before each of its polls. Both must have moved on, and both
+/// jobs must be stored, or none. A later look must see which.
+async fn q23_a_dropped_change_happens_wholly_or_not_at_all(kit: &Kit) -> CaseResult {
+    let backend = &*kit.backend()?;
+    for polls in 0.. {
+        ensure!(polls < MOST_POLLS, "a change does not return within {polls} polls");
+        let (mut changes, mut expected) = (Vec::new(), Vec::new());
+        for name in ["a", "b"] {
+            let old = kit.create_due(&format!("{name}{polls}")).await?;
+            let (new, job) = (kit.new_schedule(old.name.as_str())?, kit.spec("job").build()?);
+            expected.push((new.clone(), job.id));
+            changes.push(ScheduleChange::replace(old.version, new).jobs(vec![job]));
+        }
+        let request = ChangeSchedulesRequest::new(changes).at(kit.now());
+        let has_returned = drop_after(polls, schedules(backend)?.change(request)).await.is_some();
+        let stored = kit.stored().await?.jobs;
+        let mut seen = Vec::new();
+        for (new, job) in &expected {
+            let has_moved = kit.schedule(new.name.as_str()).await?.as_ref() == Some(new);
+            seen.extend([has_moved, stored.contains(job)]);
+        }
+        let first = seen[0];
+        ensure_eq!(
+            seen,
+            vec![first; 4],
+            "whether the schedules have moved, each with its job, after {polls} polls"
+        );
+        if has_returned {
+            ensure!(first, "the change has returned, and did not happen");
+            return Ok(());
+        }
+    }
+    Ok(())
+}
