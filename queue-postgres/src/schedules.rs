@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use queue_core::backend::{
     ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, ScheduleChange, ScheduleChanged,
-    ScheduleVersion, Schedules, StoredSchedule, WakeHints,
+    ScheduleStore, ScheduleVersion, StoredSchedule, WakeHints,
 };
 use queue_core::{Error, Insertion, JobId, JobSpec, Result, ScheduleName, Submitted, Timestamp};
 use tokio_postgres::Row;
@@ -28,7 +28,7 @@ const COMMIT_BYTES: usize = 64 << 20;
 const MAX_ATTEMPTS: u32 = 5;
 
 #[async_trait]
-impl Schedules for PostgresBackend {
+impl ScheduleStore for PostgresBackend {
     async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
         const OPERATION: &str = "find the schedules that are due";
         self.run(|core| async move {

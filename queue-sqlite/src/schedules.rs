@@ -5,7 +5,7 @@ use std::iter;
 use async_trait::async_trait;
 use queue_core::backend::{
     ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, ScheduleChange, ScheduleChanged,
-    ScheduleVersion, ScheduleWrite, Schedules, StoredSchedule, WakeHints,
+    ScheduleStore, ScheduleVersion, ScheduleWrite, StoredSchedule, WakeHints,
 };
 use queue_core::{Result, ScheduleName, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
@@ -26,7 +26,7 @@ const UPDATE: &str = include_str!("sql/schedule_update.sql");
 const DELETE: &str = include_str!("sql/schedule_delete.sql");
 
 #[async_trait]
-impl Schedules for SqliteBackend {
+impl ScheduleStore for SqliteBackend {
     async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
         self.read("find the schedules that are due", move |connection| {
             let now = time(request.now);

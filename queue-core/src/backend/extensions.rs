@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Audit, Backend, Inspect, Manage, Schedules, SqlContract, Watch};
+use super::{Audit, Backend, Inspect, Manage, ScheduleStore, SqlContract, Watch};
 use crate::{Error, ErrorKind, Result};
 
 /// The extensions of a backend. `Some` declares that the backend implements all of that trait.
@@ -25,7 +25,7 @@ pub struct Extensions<'a> {
     /// Accepts commands of operators.
     pub manage: Option<&'a dyn Manage>,
     /// Stores schedules.
-    pub schedules: Option<&'a dyn Schedules>,
+    pub schedules: Option<&'a dyn ScheduleStore>,
     /// Returns the raw rows to the conformance kit.
     pub audit: Option<&'a dyn Audit>,
     /// Lets other drivers enqueue and complete jobs in transactions of the application.
@@ -62,7 +62,7 @@ impl<'a> Extensions<'a> {
 
     /// Declares that the backend stores schedules.
     #[must_use]
-    pub const fn schedules(mut self, schedules: &'a dyn Schedules) -> Self {
+    pub const fn schedules(mut self, schedules: &'a dyn ScheduleStore) -> Self {
         self.schedules = Some(schedules);
         self
     }
@@ -116,7 +116,7 @@ pub(crate) fn manage(backend: &dyn Backend) -> Result<&dyn Manage> {
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
-pub(crate) fn schedules(backend: &dyn Backend) -> Result<&dyn Schedules> {
+pub(crate) fn schedules(backend: &dyn Backend) -> Result<&dyn ScheduleStore> {
     backend.extensions().schedules.ok_or_else(|| missing(backend, "use schedules"))
 }
 

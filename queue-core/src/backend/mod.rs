@@ -104,7 +104,7 @@ pub use ready_queues::{ReadyQueuesReply, ReadyQueuesRequest};
 pub use rescue::{DEADLINE_PASSED_ERROR, WORKER_LOST_ERROR};
 pub use schedules::{
     ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, ScheduleChange, ScheduleChanged,
-    ScheduleVersion, ScheduleWrite, Schedules, StoredSchedule,
+    ScheduleStore, ScheduleVersion, ScheduleWrite, StoredSchedule,
 };
 pub use settle::{Completion, SettleRequest, Settled, Settlement, Verdict};
 pub use sql_contract::{SqlContract, SqlDialect, SqlTarget};

@@ -18,7 +18,7 @@ use crate::{JobSpec, Result, ScheduleName, Submitted, Timestamp};
 /// An idle worker asks once per upkeep. So `due` must cost little, regardless of the number of
 /// schedules.
 #[async_trait]
-pub trait Schedules: Send + Sync {
+pub trait ScheduleStore: Send + Sync {
     /// Returns schedules whose `due_at` is not after `now`, the earliest first, and of the same time
     /// in the order of their names.
     ///

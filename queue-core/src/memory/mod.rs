@@ -25,7 +25,7 @@ use crate::backend::{
     ClaimRequest, ClaimedJob, DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest, ListRequest,
     MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
-    RetireRequest, RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored,
+    RetireRequest, RetryReply, RetryRequest, ScheduleChanged, ScheduleStore, SettleRequest, Settled, Stored,
     StoredSchedule, WakeHub, WakeReceiver, Watch,
 };
 use crate::poison::ignore_poison;
@@ -167,7 +167,7 @@ impl Manage for MemoryBackend {
 }
 
 #[async_trait]
-impl Schedules for MemoryBackend {
+impl ScheduleStore for MemoryBackend {
     async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
         let now = request.now.unwrap_or_else(Timestamp::now);
         Ok(self.lock().schedules.due(now, &request))

@@ -48,7 +48,7 @@ pub(crate) enum Need {
     Manage,
     /// The backend offers `Watch`.
     Watch,
-    /// The backend offers `Schedules`.
+    /// The backend offers `ScheduleStore`.
     Schedules,
     /// An insert can also claim, in the same transaction.
     InsertAndClaim,
@@ -75,7 +75,7 @@ pub(crate) struct Features {
     pub(crate) manage: bool,
     /// Whether the backend offers `Watch`.
     pub(crate) watch: bool,
-    /// Whether the backend offers `Schedules`.
+    /// Whether the backend offers `ScheduleStore`.
     pub(crate) schedules: bool,
     /// Whether storages have an address.
     pub(crate) address: bool,
@@ -100,7 +100,7 @@ impl Need {
             Self::Children => "needs child processes that can be stopped, which requires Unix".to_owned(),
             Self::Manage => "needs `Manage`, which the backend does not offer".to_owned(),
             Self::Watch => "needs `Watch`, which the backend does not offer".to_owned(),
-            Self::Schedules => "needs `Schedules`, which the backend does not offer".to_owned(),
+            Self::Schedules => "needs `ScheduleStore`, which the backend does not offer".to_owned(),
             Self::Backup => {
                 "needs a storage that can be restored, but `Storage::back_up` returns none".to_owned()
             }

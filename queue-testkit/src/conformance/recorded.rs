@@ -13,7 +13,7 @@ use queue_core::backend::{
     DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply, HeartbeatRequest, InsertReply,
     InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply, MaintainRequest, Manage,
     NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest, RetryReply,
-    RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, StoredSchedule, Wrapper,
+    RetryRequest, ScheduleChanged, ScheduleStore, SettleRequest, Settled, StoredSchedule, Wrapper,
 };
 use queue_core::{Error, ErrorKind, JobId, QueueName, Result, ScheduleName};
 use tokio::time::timeout;
@@ -128,7 +128,7 @@ impl Recorded {
         self.inner.extensions().manage.ok_or_else(|| Self::missing("manage queues"))
     }
 
-    fn scheduling(&self) -> Result<&dyn Schedules> {
+    fn scheduling(&self) -> Result<&dyn ScheduleStore> {
         self.inner.extensions().schedules.ok_or_else(|| Self::missing("use schedules"))
     }
 }
@@ -226,7 +226,7 @@ impl Wrapper for Recorded {
         let mut extensions = self.inner.extensions();
         extensions.inspect = extensions.inspect.map(|_| self as &dyn Inspect);
         extensions.manage = extensions.manage.map(|_| self as &dyn Manage);
-        extensions.schedules = extensions.schedules.map(|_| self as &dyn Schedules);
+        extensions.schedules = extensions.schedules.map(|_| self as &dyn ScheduleStore);
         extensions
     }
 }
@@ -273,7 +273,7 @@ impl Manage for Recorded {
 }
 
 #[async_trait]
-impl Schedules for Recorded {
+impl ScheduleStore for Recorded {
     async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
         self.other("due", &request.clone(), self.scheduling()?.due(request)).await
     }

@@ -10,7 +10,7 @@ use queue_core::backend::{
     ClaimedJob, DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply, HeartbeatRequest,
     InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
     MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored, StoredSchedule,
+    RetryReply, RetryRequest, ScheduleChanged, ScheduleStore, SettleRequest, Settled, Stored, StoredSchedule,
     WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, ScheduleName};
@@ -312,7 +312,7 @@ impl Manage for Faulty {
 }
 
 #[async_trait]
-impl Schedules for Faulty {
+impl ScheduleStore for Faulty {
     async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
         self.send(Effect::Reads, Vec::new(), |inner| async move { inner.due(request).await }).await
     }
@@ -330,7 +330,8 @@ impl Schedules for Faulty {
 
     async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<StoredSchedule>> {
         let after = after.cloned();
-        let send = |inner: MemoryBackend| async move { Schedules::list(&inner, after.as_ref(), limit).await };
+        let send =
+            |inner: MemoryBackend| async move { ScheduleStore::list(&inner, after.as_ref(), limit).await };
         self.send(Effect::Reads, Vec::new(), send).await
     }
 }

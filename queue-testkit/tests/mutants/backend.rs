@@ -11,7 +11,7 @@ use queue_core::backend::{
     ClaimRequest, ClaimedJob, DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply,
     HeartbeatRequest, InsertReply, InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest, ListRequest,
     MaintainReply, MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest,
-    RetireRequest, RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored,
+    RetireRequest, RetryReply, RetryRequest, ScheduleChanged, ScheduleStore, SettleRequest, Settled, Stored,
     StoredSchedule, WakeReceiver, Watch,
 };
 use queue_core::{JobId, QueueName, Result, ScheduleName};
@@ -208,7 +208,7 @@ impl Manage for Mutated {
 }
 
 #[async_trait]
-impl Schedules for Mutated {
+impl ScheduleStore for Mutated {
     async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
         self.around("due", self.mutation.due(&self.sound, request)).await
     }

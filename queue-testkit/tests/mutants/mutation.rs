@@ -10,7 +10,7 @@ use queue_core::backend::{
     ClaimedJob, DueSchedulesReply, DueSchedulesRequest, HeartbeatReply, HeartbeatRequest, InsertReply,
     InsertRequest, Inspect, JobEnd, JobRecord, LeasesRequest, ListRequest, LiveRow, MaintainReply,
     MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    RetryReply, RetryRequest, ScheduleChanged, Schedules, SettleRequest, Settled, Stored, StoredSchedule,
+    RetryReply, RetryRequest, ScheduleChanged, ScheduleStore, SettleRequest, Settled, Stored, StoredSchedule,
     WakeReceiver, Watch as _,
 };
 use queue_core::{Backend as _, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, ScheduleName};
@@ -199,6 +199,6 @@ pub(crate) trait Mutation: Send + Sync + 'static {
         after: Option<&ScheduleName>,
         limit: u32,
     ) -> Result<Vec<StoredSchedule>> {
-        Schedules::list(&sound.backend, after, limit).await
+        ScheduleStore::list(&sound.backend, after, limit).await
     }
 }

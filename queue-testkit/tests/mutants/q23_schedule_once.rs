@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use queue_core::backend::{
     ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, InsertRequest, ScheduleChange,
-    ScheduleChanged, ScheduleWrite, Schedules as _, StoredSchedule,
+    ScheduleChanged, ScheduleStore as _, ScheduleWrite, StoredSchedule,
 };
 use queue_core::{Backend as _, Error, ErrorKind, Insertion, Result, ScheduleName};
 

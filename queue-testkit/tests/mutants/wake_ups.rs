@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use queue_core::backend::{
     CancelReply, CancelRequest, ChangeSchedulesRequest, ClaimReply, ClaimRequest, InsertReply, InsertRequest,
-    MaintainReply, MaintainRequest, Manage as _, RetryReply, RetryRequest, ScheduleChanged, Schedules as _,
-    SettleRequest, Settled, WakeHints, WakeHub, WakeReceiver,
+    MaintainReply, MaintainRequest, Manage as _, RetryReply, RetryRequest, ScheduleChanged,
+    ScheduleStore as _, SettleRequest, Settled, WakeHints, WakeHub, WakeReceiver,
 };
 use queue_core::{Backend as _, JobSpec, QueueName, Result, Timestamp};
 

@@ -4,13 +4,13 @@ use anyhow::{Context as _, ensure};
 use queue_core::ScheduleName;
 use queue_core::backend::{
     Backend, ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, ScheduleChange, ScheduleChanged,
-    ScheduleVersion, Schedules, StoredSchedule,
+    ScheduleStore, ScheduleVersion, StoredSchedule,
 };
 
 use super::Session;
 
 /// The extension of a handle.
-pub(crate) fn schedules(backend: &dyn Backend) -> anyhow::Result<&dyn Schedules> {
+pub(crate) fn schedules(backend: &dyn Backend) -> anyhow::Result<&dyn ScheduleStore> {
     backend.extensions().schedules.context("the backend offers no `schedules`")
 }
 
