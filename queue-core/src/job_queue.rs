@@ -286,6 +286,13 @@ impl JobQueue {
         backend::manage(&*self.shared.backend)
     }
 
+    /// Returns the schedules of the queue.
+    #[cfg(feature = "schedules")]
+    #[must_use]
+    pub const fn schedules(&self) -> crate::Schedules<'_> {
+        crate::Schedules::new(self)
+    }
+
     /// Returns the backend.
     #[must_use]
     pub fn backend(&self) -> &Arc<dyn Backend> {

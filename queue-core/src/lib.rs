@@ -8,6 +8,7 @@
 //! | enqueue, cancel and inspect jobs | [`JobQueue`], [`Task`], [`Enqueue`] |
 //! | await the result of a job | [`JobHandle::result`], [`JobQueue::result`], [`ResultError`] |
 //! | handle jobs | [`Worker`], [`TaskFunction`], [`State`], [`JobContext`], [`JobError`] |
+//! | insert jobs at the times of a cron expression | [`Schedule`], [`JobQueue::schedules`] |
 //! | define a task as a value | [`TaskDefinition`], [`ResultTask`] |
 //! | enqueue and handle kinds that are texts | [`Enqueuer`], [`Queue`], [`Handler`] |
 //! | let modules register their own jobs | [`HasJobs`] |
@@ -45,6 +46,8 @@ mod results;
 mod retry;
 #[cfg(feature = "runtime")]
 pub mod runtime;
+#[cfg(feature = "schedules")]
+mod schedule;
 mod sql_contract;
 mod state;
 mod submitted;
@@ -80,6 +83,8 @@ pub use result_error::{ResultError, ResultErrorKind};
 pub use retry::{Backoff, DelayFn, RetryPolicy};
 #[cfg(feature = "runtime")]
 pub use runtime::{RunningWorker, Worker};
+#[cfg(feature = "schedules")]
+pub use schedule::{CatchUp, Fire, FireOutcome, Overlap, Schedule, ScheduleRecord, Scheduled, Schedules};
 pub use sql_contract::{Deferred, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 pub use state::StateType;
 pub use submitted::{Insertion, Submitted};

@@ -62,6 +62,34 @@ pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// The default time for which a dead job is kept.
 pub const DEFAULT_DEAD_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The shortest interval of a [schedule](crate::Schedule::every).
+pub const MIN_SCHEDULE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The default maximum number of missed slots that [fire](crate::CatchUp::all).
+pub const DEFAULT_CATCH_UP: u32 = 100;
+
+/// The greatest number of slots of a schedule that one request inserts.
+pub const MAX_CATCH_UP: u32 = 1000;
+
+/// How late a slot still fires whose schedule makes up for [no](crate::CatchUp::None) missed slot.
+/// It is longer than the time between two looks of the workers.
+pub const CATCH_UP_GRACE: Duration = Duration::from_secs(60);
+
+/// The maximum number of slots that are counted as missed in one outage.
+pub const MAX_COUNTED_MISSES: usize = 1000;
+
+/// The interval between two looks at a job for which a slot [waits](crate::Overlap::Wait).
+pub const OVERLAP_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The interval between two looks at a schedule that cannot be read.
+pub const UNREADABLE_SCHEDULE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The number of the last slots whose outcome is stored with a schedule.
+pub const MAX_RECENT_FIRES: usize = 10;
+
+/// The number of next slots that a [record](crate::ScheduleRecord) shows.
+pub const SHOWN_SLOTS: usize = 5;
+
 /// The default time after which callers that wait for jobs ask the storage again, in case that the
 /// announcement of an end was lost.
 pub const DEFAULT_RESULT_POLL_INTERVAL: Duration = Duration::from_secs(1);

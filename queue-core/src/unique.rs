@@ -92,6 +92,12 @@ impl Unique {
         self
     }
 
+    /// Returns the text, the time that a completed job keeps the key, and the period.
+    #[cfg(feature = "schedules")]
+    pub(crate) fn into_parts(self) -> Result<(String, Duration, Option<Duration>), String> {
+        Ok((self.text?, self.keep, self.window))
+    }
+
     /// Returns the key of a job that may run at this time.
     pub(crate) fn resolve(self, run_at: Option<Timestamp>) -> Result<UniqueKey, String> {
         let text = self.text?;

@@ -105,7 +105,8 @@ BEGIN
     RETURN QUERY SELECT unnest(v_done), NULL::uuid, NULL::uuid, NULL::timestamptz;
     IF p_parents && v_done THEN
         v_known := ARRAY(SELECT j.id FROM jobs j WHERE j.id = ANY (p_ids));
-        RETURN QUERY SELECT NULL::bigint, k.id, k.id, NULL::timestamptz FROM unnest(v_known) AS k (id);
+        RETURN QUERY
+        SELECT NULL::bigint, k.id, k.id, NULL::timestamptz FROM unnest(v_known) AS k (id);
         RETURN QUERY
         SELECT NULL::bigint, i.job, i.holder, NULL::timestamptz
         FROM (

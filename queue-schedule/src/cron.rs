@@ -19,9 +19,9 @@ const MOST_STRETCHES: usize = 400;
 ///
 /// A field is `*`, a value, a range `1-5`, a list `1,3`, or steps `*/5`. Months and days of the
 /// week also have names (`MON-FRI`). The day of the month may be `L` (the last day) or `15W` (the
-/// nearest weekday), the day of the week `5#2` (the second Friday) or `5#L` (the last). If both days
-/// are set, one of them suffices; with `+` before the day of the week, both must match. `@yearly`,
-/// `@monthly`, `@weekly`, `@daily` and `@hourly` are allowed.
+/// nearest weekday), the day of the week `5#2` (the second Friday) or `5#L` (the last). If both
+/// days are set, one of them suffices; with `+` before the day of the week, both must match.
+/// `@yearly`, `@monthly`, `@weekly`, `@daily` and `@hourly` are allowed.
 ///
 /// # Changes of the clocks
 /// The rules are those of Vixie cron, `cron(8)`. If the second, minute or hour begins with `*`, the

@@ -160,9 +160,9 @@ impl Walk {
         Self { start: start.as_second(), end: end.as_second(), minutes }
     }
 
-    /// Returns when Vixie cron runs a job. One that begins with `*` runs whenever the clocks show its
-    /// time. Another also runs at the first minute after a gap that contains its time, and never
-    /// at a time that the clocks have shown before.
+    /// Returns when Vixie cron runs a job. One that begins with `*` runs whenever the clocks show
+    /// its time. Another also runs at the first minute after a gap that contains its time, and
+    /// never at a time that the clocks have shown before.
     fn slots(&self, expression: &Expression) -> Vec<i64> {
         let minute = SignedDuration::from_mins(1);
         let mut shown: Option<DateTime> = None;

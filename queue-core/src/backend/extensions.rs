@@ -116,6 +116,7 @@ pub(crate) fn manage(backend: &dyn Backend) -> Result<&dyn Manage> {
 ///
 /// # Errors
 /// [`Unsupported`](ErrorKind::Unsupported) if the backend does not offer it.
+#[cfg(feature = "schedules")]
 pub(crate) fn schedules(backend: &dyn Backend) -> Result<&dyn ScheduleStore> {
     backend.extensions().schedules.ok_or_else(|| missing(backend, "use schedules"))
 }

@@ -92,6 +92,8 @@ pub use claim::{ClaimReply, ClaimRequest, ClaimedJob, LeasesRequest};
 pub use compare_batch::compare_batch;
 pub use dropped_requests::DroppedRequests;
 pub use extensions::Extensions;
+#[cfg(feature = "schedules")]
+pub(crate) use extensions::schedules;
 pub(crate) use extensions::{inspect, manage, sql_contract};
 pub use hint::{Hint, WakeHints};
 pub use insert::{InsertReply, InsertRequest};

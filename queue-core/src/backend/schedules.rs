@@ -19,8 +19,8 @@ use crate::{JobSpec, Result, ScheduleName, Submitted, Timestamp};
 /// schedules.
 #[async_trait]
 pub trait ScheduleStore: Send + Sync {
-    /// Returns schedules whose `due_at` is not after `now`, the earliest first, and of the same time
-    /// in the order of their names.
+    /// Returns schedules whose `due_at` is not after `now`, the earliest first, and of the same
+    /// time in the order of their names.
     ///
     /// # To be correct
     /// - The `now` of the reply is that of the request, or the time of the backend's clock at which
@@ -46,8 +46,8 @@ pub trait ScheduleStore: Send + Sync {
     ///   others of the change are stored.
     /// - The new jobs are announced after the commit, as those of an insert.
     /// - Texts are returned byte for byte.
-    /// - A change that will always fail gets a [final](crate::ErrorKind::is_final) error of its own.
-    ///   The other changes of the request are not affected.
+    /// - A change that will always fail gets a [final](crate::ErrorKind::is_final) error of its
+    ///   own. The other changes of the request are not affected.
     ///
     /// # Errors
     /// The outer error concerns the whole request, and means that nothing was changed. After an

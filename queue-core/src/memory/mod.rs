@@ -10,6 +10,7 @@ mod inspect;
 mod live;
 mod maintain;
 mod retry;
+mod schedule_table;
 mod schedules;
 mod settle;
 mod store;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::index::Index;
 pub(super) use super::live::{Lease, Live, LiveState};
-use super::schedules::ScheduleTable;
+use super::schedule_table::ScheduleTable;
 use crate::backend::{AttemptError, Hint, WakeHints};
 use crate::{ClaimId, JobId, JobSpec, JobState, Kind, QueueName, Timestamp, Token, WorkerId};
 

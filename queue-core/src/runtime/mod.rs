@@ -16,7 +16,8 @@
 //! # Which part signals which, and by what
 //!
 //! There is one claim, settle, heartbeat and upkeep loop per backend, and one slot loop per slot.
-//! The claim, settle, heartbeat and upkeep loops run where no handler does.
+//! The claim, settle, heartbeat and upkeep loops run where no handler does. So does the loop that
+//! fires schedules, which shares nothing with the others.
 //!
 //! ```text
 //!                    Membership: worker id, may_rescue

@@ -68,6 +68,12 @@ fn start_tasks(state: &Arc<WorkerState>) -> WorkerTasks {
         tasks.heartbeats.push(control(Box::pin(heartbeat::serve(worker, backend))));
         let (worker, backend) = shared();
         tasks.heartbeats.push(control(Box::pin(upkeep::serve(worker, backend))));
+        #[cfg(feature = "schedules")]
+        {
+            let (worker, backend) = shared();
+            let fires = crate::runtime::loops::schedules::serve(worker, backend);
+            tasks.claims.push(control(Box::pin(fires)));
+        }
         let (worker, backend) = shared();
         tasks.settles.push(control(Box::pin(settle::serve(worker, backend))));
         let (worker, backend) = shared();

@@ -56,6 +56,10 @@ pub struct WorkerSettings {
     pub prune_interval: Duration,
     /// Which jobs are old (default: [`Prune::default`]). `None` keeps everything.
     pub prune: Option<Prune>,
+    /// The longest time between two looks for schedules that are due (default: 1 s). This bounds
+    /// how late a schedule fires that another process has just created. Others fire at their time.
+    /// `None` fires no schedules.
+    pub schedule_interval: Option<Duration>,
     /// Interval between two looks at the first ready job of each kind without a handler here
     /// (default: 60 s). If no worker took it from one look to the next, the worker warns once.
     /// `None` never warns.
@@ -92,6 +96,7 @@ impl Default for WorkerSettings {
             rescue_interval: Duration::from_secs(1),
             prune_interval: Duration::from_secs(60),
             prune: Some(Prune::default()),
+            schedule_interval: Some(Duration::from_secs(1)),
             warn_unhandled_after: Some(Duration::from_secs(60)),
             poll_interval: Duration::from_secs(5),
             active_poll_interval: Duration::from_millis(100),
@@ -199,6 +204,13 @@ impl WorkerSettings {
     #[must_use]
     pub fn prune(mut self, prune: impl Into<Option<Prune>>) -> Self {
         self.prune = prune.into();
+        self
+    }
+
+    /// Sets the longest time between two looks for schedules that are due; `None` fires none.
+    #[must_use]
+    pub fn schedule_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.schedule_interval = interval.into();
         self
     }
 

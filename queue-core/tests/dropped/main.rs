@@ -6,6 +6,7 @@
 mod enqueuing;
 mod handlers;
 mod helpers;
+mod scheduling;
 mod waiting;
 mod yielding;
 

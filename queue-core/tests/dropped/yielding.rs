@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    CancelReply, CancelRequest, Extensions, InsertReply, InsertRequest, JobEnd, Manage, RetryReply,
-    RetryRequest, Watch, Wrapper,
+    CancelReply, CancelRequest, ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, Extensions,
+    InsertReply, InsertRequest, JobEnd, Manage, RetryReply, RetryRequest, ScheduleChanged, ScheduleStore,
+    StoredSchedule, Watch, Wrapper,
 };
-use queue_core::{Backend, JobId, MemoryBackend, QueueName, Result};
+use queue_core::{Backend, JobId, MemoryBackend, QueueName, Result, ScheduleName};
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct YieldingBackend(pub(crate) MemoryBackend);
@@ -45,6 +46,7 @@ impl Wrapper for YieldingBackend {
         let mut extensions = self.0.extensions();
         extensions.watch = Some(self);
         extensions.manage = Some(self);
+        extensions.schedules = Some(self);
         extensions
     }
 }
@@ -72,5 +74,24 @@ impl Manage for YieldingBackend {
 
     async fn paused(&self) -> Result<Vec<QueueName>> {
         self.yield_around(self.0.paused()).await
+    }
+}
+
+#[async_trait]
+impl ScheduleStore for YieldingBackend {
+    async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
+        self.yield_around(self.0.due(request)).await
+    }
+
+    async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
+        self.yield_around(self.0.change(request)).await
+    }
+
+    async fn get(&self, names: &[ScheduleName]) -> Result<Vec<Option<StoredSchedule>>> {
+        self.yield_around(self.0.get(names)).await
+    }
+
+    async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<StoredSchedule>> {
+        self.yield_around(self.0.list(after, limit)).await
     }
 }

@@ -48,6 +48,7 @@ mod q20_payload_fidelity;
 mod q22_honest_errors;
 mod q23_schedule_once;
 mod reopened;
+mod schedule_reads;
 mod sound;
 mod times;
 mod two_steps;

@@ -1,7 +1,7 @@
 //! Q23: a change is dropped.
 
 use anyhow::ensure;
-use queue_core::backend::{ChangeSchedulesRequest, ScheduleChange};
+use queue_core::backend::{ChangeSchedulesRequest, DueSchedulesRequest, ScheduleChange};
 use queue_core::testing::drop_after;
 
 use crate::conformance::case::{CaseResult, cases};
@@ -11,6 +11,7 @@ use crate::conformance::session::schedules;
 
 cases! {
     Fast q23_a_dropped_change_happens_wholly_or_not_at_all [Schedules],
+    Fast q23_a_dropped_read_of_schedules_changes_nothing [Schedules],
 }
 
 /// More polls than any backend needs; a change that exceeds this hangs.
@@ -49,4 +50,28 @@ async fn q23_a_dropped_change_happens_wholly_or_not_at_all(kit: &Kit) -> CaseRes
         }
     }
     Ok(())
+}
+
+/// Each read is dropped before each of its polls. The next change must work.
+async fn q23_a_dropped_read_of_schedules_changes_nothing(kit: &Kit) -> CaseResult {
+    let backend = &*kit.backend()?;
+    let store = schedules(backend)?;
+    let mut schedule = kit.create_due("a").await?;
+    let names = [schedule.name.clone()];
+    let due = || DueSchedulesRequest::new(9).at(kit.now());
+    for polls in 0..MOST_POLLS {
+        let ended = [
+            drop_after(polls, store.due(due())).await.is_some(),
+            drop_after(polls, store.get(&names)).await.is_some(),
+            drop_after(polls, store.list(None, 9)).await.is_some(),
+        ];
+        let new = kit.new_schedule("a")?.due_at(kit.now());
+        kit.change(ScheduleChange::replace(schedule.version, new.clone())).await?;
+        ensure_eq!(kit.schedule("a").await?.as_ref(), Some(&new), "the schedule after {polls} polls");
+        schedule = new;
+        if ended == [true; 3] {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("a read does not return within {MOST_POLLS} polls")
 }

@@ -39,7 +39,11 @@ async fn q23_a_schedule_is_due_from_its_microsecond_on(kit: &Kit) -> CaseResult 
     for after in [Duration::ZERO, TICK, SECOND, SECOND * 86_400 * 365] {
         kit.set_clock(due_at.saturating_add(after));
         let reply = kit.due(9).await?;
-        ensure_eq!(reply.schedules, [schedule.clone()], "the schedules that are due {after:?} after");
+        ensure_eq!(
+            reply.schedules,
+            std::slice::from_ref(&schedule),
+            "the schedules that are due {after:?} after"
+        );
         ensure_eq!((reply.now, reply.next_due), (kit.now(), None), "the times {after:?} after");
     }
     Ok(())

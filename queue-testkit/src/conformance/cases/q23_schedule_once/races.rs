@@ -1,5 +1,6 @@
 //! Q23: several workers fire, and programs change schedules, at the same time.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ cases! {
     Race q23_no_slot_fires_after_a_pause_returned [Schedules],
     Race q23_a_change_and_an_insert_store_one_job [Schedules],
 }
+
+type Submitting = Pin<Box<dyn Future<Output = anyhow::Result<Vec<Submitted>>> + Send>>;
 
 const ROUNDS: usize = 12;
 const TASKS: usize = 8;
@@ -196,8 +199,7 @@ async fn q23_a_change_and_an_insert_store_one_job(kit: &Kit) -> CaseResult {
             }
         };
         let insert = async move { anyhow::Ok(inserting.try_insert(vec![spec]).await??) };
-        let tasks: Vec<std::pin::Pin<Box<dyn Future<Output = anyhow::Result<Vec<Submitted>>> + Send>>> =
-            vec![Box::pin(change), Box::pin(insert)];
+        let tasks: Vec<Submitting> = vec![Box::pin(change), Box::pin(insert)];
         let results = race(tasks).await?.concat();
         let new = results.iter().filter(|submitted| submitted.is_new()).count();
         ensure_eq!(new, 1, "round {round}, how often the job was new");

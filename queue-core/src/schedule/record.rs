@@ -1,0 +1,83 @@
+//! A schedule as an operator sees it.
+
+use serde::{Serialize, Serializer};
+
+use super::definition::{self, Definition};
+use super::state::{Fire, State};
+use super::when::Schedule;
+use crate::backend::StoredSchedule;
+use crate::limits::SHOWN_SLOTS;
+use crate::{Kind, Payload, Result, ScheduleName, Timestamp};
+
+/// A stored schedule: what it inserts, when, and what became of its last slots.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ScheduleRecord {
+    /// Its name.
+    #[serde(serialize_with = "as_text")]
+    pub name: ScheduleName,
+    /// The kind of its jobs.
+    #[serde(serialize_with = "as_text")]
+    pub kind: Kind,
+    /// The payload of its jobs.
+    #[serde(skip)]
+    pub payload: Payload,
+    /// When it fires.
+    pub schedule: Schedule,
+    /// The same in words.
+    pub words: String,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// The next slots, at most five. None if it is paused or has ended.
+    #[serde(serialize_with = "as_texts")]
+    pub next: Vec<Timestamp>,
+    /// The slot that waits for the job before.
+    #[serde(serialize_with = "as_text_if_any")]
+    pub waiting: Option<Timestamp>,
+    /// The last slots, the latest first, at most ten.
+    pub recent: Vec<Fire>,
+    /// The number of jobs that were inserted.
+    pub fired: u64,
+    /// The number of slots that were skipped, because of the job before or by hand.
+    pub skipped: u64,
+    /// The number of slots that passed while no worker ran. Of one outage, at most
+    /// [`MAX_COUNTED_MISSES`](crate::limits::MAX_COUNTED_MISSES) are counted.
+    pub missed: u64,
+}
+
+impl ScheduleRecord {
+    pub(super) fn read(stored: StoredSchedule) -> Result<Self> {
+        let name = stored.name.as_str();
+        let definition = Definition::read(name, &stored.definition)?;
+        let state: State = definition::read(name, "state", &stored.state)?;
+        let rule = definition.when.clone().rule()?;
+        let first = state.next.filter(|_| !state.paused);
+        let next = std::iter::successors(first, |slot| rule.next_after(*slot)).take(SHOWN_SLOTS).collect();
+        Ok(Self {
+            kind: definition.kind()?,
+            payload: definition.payload(),
+            words: rule.describe(),
+            schedule: definition.when,
+            paused: state.paused,
+            next,
+            waiting: state.waiting,
+            recent: state.recent.into(),
+            fired: state.fired,
+            skipped: state.skipped,
+            missed: state.missed,
+            name: stored.name,
+        })
+    }
+}
+
+fn as_text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn as_texts<S: Serializer>(values: &[Timestamp], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
+}
+
+fn as_text_if_any<S: Serializer>(value: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.map(|value| value.to_string()).serialize(serializer)
+}

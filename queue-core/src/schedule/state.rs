@@ -1,0 +1,93 @@
+//! How far a schedule is.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::rule::Rule;
+use super::text;
+use crate::limits::MAX_RECENT_FIRES;
+use crate::{JobId, Timestamp};
+
+/// The state of a stored schedule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// The next slot; `None` if there is none.
+    #[serde(with = "text::time_if_any", default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<Timestamp>,
+    /// The slot that waits for the job before.
+    #[serde(with = "text::time_if_any", default, skip_serializing_if = "Option::is_none")]
+    pub(super) waiting: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) paused: bool,
+    /// The job of the last slot that fired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_job: Option<JobId>,
+    #[serde(default)]
+    pub(super) fired: u64,
+    #[serde(default)]
+    pub(super) skipped: u64,
+    #[serde(default)]
+    pub(super) missed: u64,
+    /// The last fires, the latest first.
+    #[serde(default)]
+    pub(super) recent: VecDeque<Fire>,
+}
+
+/// What became of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Fire {
+    /// The slot. For a fire by hand, the time of the request.
+    #[serde(with = "text::time")]
+    pub slot: Timestamp,
+    /// When a worker looked at the slot.
+    #[serde(with = "text::time")]
+    pub at: Timestamp,
+    /// What became of it.
+    pub outcome: FireOutcome,
+    /// The job, if it fired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+}
+
+/// What became of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FireOutcome {
+    /// Its job was inserted.
+    Fired,
+    /// A job was inserted by hand.
+    ByHand,
+    /// It was skipped, because of the job before or by hand.
+    Skipped,
+    /// It passed while no worker ran, and is not made up for.
+    Missed,
+}
+
+impl State {
+    pub(super) fn write(&self) -> String {
+        // A struct of texts and numbers can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Returns when a worker must look at the schedule.
+    pub(super) fn due_at(&self, rule: &Rule, name: &str) -> Option<Timestamp> {
+        self.next.filter(|_| !self.paused).map(|slot| rule.fires_at(name, slot))
+    }
+
+    /// Adds a fire to the recent ones, and counts it.
+    pub(super) fn add(&mut self, fire: Fire) {
+        match fire.outcome {
+            FireOutcome::Fired | FireOutcome::ByHand => {
+                self.fired += 1;
+                self.last_job = fire.job;
+            }
+            FireOutcome::Skipped => self.skipped += 1,
+            FireOutcome::Missed => self.missed += 1,
+        }
+        self.recent.push_front(fire);
+        self.recent.truncate(MAX_RECENT_FIRES);
+    }
+}
