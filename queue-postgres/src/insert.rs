@@ -162,7 +162,10 @@ async fn store_and_claim(
     claim: &ClaimRequest,
 ) -> Outcome<Option<Result<ClaimReply>>> {
     let columns = columns(now, batches)?;
-    let Some(InsertedAndClaimed { at, reply }) = insert_and_claim(core, &columns, claim).await? else {
+    // Without the server's time, a job without a time of its own counts as the last one.
+    let hints = WakeHints::of_inserted(batches.iter().copied().flatten(), now.unwrap_or(Timestamp::MAX));
+    let Some(InsertedAndClaimed { at, reply }) = insert_and_claim(core, &columns, &hints, claim).await?
+    else {
         return Ok(None);
     };
     let claimed: HashSet<JobId> =

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use queue_core::backend::{ClaimReply, ClaimRequest};
+use queue_core::backend::{ClaimReply, ClaimRequest, WakeHints};
 use queue_core::{Result, Timestamp};
 
 use crate::claim::{ClaimParameters, OPERATION, reply};
@@ -17,14 +17,17 @@ pub(crate) struct InsertedAndClaimed {
     pub(crate) reply: Result<ClaimReply>,
 }
 
-/// Inserts jobs and makes the claim. Returns `None` if the server refused either, or if a lock was
+/// Inserts jobs, of which `hints` are those of an insert, and makes the claim. Returns `None` if the server refused either, or if a lock was
 /// not free in time.
 pub(crate) async fn insert_and_claim(
     core: &Core,
     columns: &Columns<'_>,
+    hints: &WakeHints,
     claim: &ClaimRequest,
 ) -> Outcome<Option<InsertedAndClaimed>> {
-    let start = core.positions.next_with_insert(claim, Instant::now());
+    let mut start = core.positions.next_with_insert(claim, Instant::now());
+    // A job whose time has passed may precede those that were claimed last.
+    start.rewind(&claim.queue, hints);
     let claim_parameters = ClaimParameters::of(core, claim, &start);
     let parameters =
         [columns.parameters().as_slice(), &claim_parameters.parameters()[1..], &[&core.parked_lock_timeout]]

@@ -78,6 +78,16 @@ pub(crate) struct Start {
 }
 
 impl Start {
+    /// Moves the start back to jobs that become ready, or wait, in the transaction of the claim.
+    pub(crate) fn rewind(&mut self, queue: &QueueName, hints: &WakeHints) {
+        for hint in hints.hints().filter(|hint| hint.queue == *queue) {
+            if let Some(cursor) = &mut self.cursor {
+                cursor.rewind(hint.priority, hint.run_at);
+            }
+            self.waiting_after = self.waiting_after.map(|after| after.min(just_before(hint.run_at)));
+        }
+    }
+
     pub(crate) const fn is_head(&self) -> bool {
         self.cursor.is_none()
     }

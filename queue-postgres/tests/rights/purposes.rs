@@ -17,13 +17,17 @@ use crate::test_schema::{TestSchema, driver, unique};
 
 /// Functions that only programs that run jobs call.
 const OF_WORKERS: &[&str] = &[
+    "change_schedules",
     "claim",
     "complete_job",
+    "due_schedules",
     "heartbeat",
     "known_jobs",
     "leases",
+    "list_schedules",
     "maintain",
     "next_ready",
+    "read_schedules",
     "ready_queues",
     "register",
     "retire",
@@ -33,11 +37,31 @@ const OF_WORKERS: &[&str] = &[
 ];
 
 /// Functions that only programs that enqueue jobs call.
-const OF_ENQUEUERS: &[&str] =
-    &["cancel", "enqueue", "enqueue_jobs", "insert_jobs", "insert_unique_jobs", "known_jobs", "watch"];
+const OF_ENQUEUERS: &[&str] = &[
+    "cancel",
+    "change_schedules",
+    "enqueue",
+    "enqueue_jobs",
+    "insert_jobs",
+    "insert_unique_jobs",
+    "known_jobs",
+    "list_schedules",
+    "read_schedules",
+    "watch",
+];
 
 /// Functions that only operators call.
-const OF_OPERATORS: &[&str] = &["await_claims", "cancel", "pause", "paused", "resume", "retry"];
+const OF_OPERATORS: &[&str] = &[
+    "await_claims",
+    "cancel",
+    "change_schedules",
+    "list_schedules",
+    "pause",
+    "paused",
+    "read_schedules",
+    "resume",
+    "retry",
+];
 
 /// Functions that all roles may call, because they read no job.
 const OF_ALL: &[&str] = &["id", "storage_id", "ulid"];
@@ -49,6 +73,7 @@ const TO_READ: &[&str] = &[
     "outcomes",
     "overview",
     "queues",
+    "schedules",
     "storage",
     "unique_keys",
     "workers",
@@ -178,7 +203,10 @@ async fn reader_sees_jobs_and_changes_none() {
     pauses_nothing(&*backend).await;
     role.is_refused(&schema, "SELECT {s}.enqueue('greet', '1')").await;
     changes_nothing_directly(&role, &schema).await;
-    assert_eq!(role.functions(&schema).await, sorted(&[OF_ALL, &["next_ready", "paused"]]));
+    assert_eq!(
+        role.functions(&schema).await,
+        sorted(&[OF_ALL, &["list_schedules", "next_ready", "paused", "read_schedules"]])
+    );
     assert_eq!(role.tables(&schema, "SELECT").await, sorted(&[TO_READ, &["migrations"]]));
     role.remove(&schema).await;
     schema.remove().await;

@@ -4,6 +4,8 @@ mod claimed;
 mod run;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -16,6 +18,7 @@ use super::super::check::{Broken, broken_promise};
 use super::super::history::log::Log;
 use super::super::kit::Kit;
 use super::super::pass::not_shown;
+use super::super::wait::bound;
 use super::compare::compare;
 use super::operation::{Mixture, Operation};
 use super::tally::{Rare, Tally};
@@ -23,6 +26,9 @@ use run::Run;
 
 /// Maximum number of attempts to shrink a failing sequence.
 const SHRINKS: u32 = 400;
+
+/// How long a shrunk sequence waits for an announcement.
+const SHRINKING_PATIENCE: Duration = Duration::from_millis(100);
 
 /// Maximum number of rounds. With the default number of sequences, each expected state is reached
 /// at least five times per round on average.
@@ -46,9 +52,13 @@ pub(crate) async fn agree_on_random_operations(kit: &Kit, mixture: Mixture, expe
 /// Runs one round and returns the states that it reached.
 async fn one_round(kit: &Kit, mixture: Mixture, round: u32) -> anyhow::Result<Tally> {
     let tally = Mutex::new(Tally::default());
+    let has_failed = AtomicBool::new(false);
     let sequence = |operations: Vec<Operation>| {
         let mut reached = Tally::default();
-        let outcome = Handle::current().block_on(one_sequence(kit, &operations, &mut reached));
+        // A failing sequence is shrunk, and each shrunk one may wait for what never comes.
+        let patience = if has_failed.load(Ordering::Relaxed) { SHRINKING_PATIENCE } else { bound() };
+        let outcome = Handle::current().block_on(one_sequence(kit, &operations, patience, &mut reached));
+        has_failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
         tally.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&reached);
         outcome.map_err(|error| TestCaseError::fail(format!("{error:#}")))
     };
@@ -57,7 +67,7 @@ async fn one_round(kit: &Kit, mixture: Mixture, round: u32) -> anyhow::Result<Ta
         None => Ok(tally.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)),
         Some(TestError::Fail(reason, operations)) => {
             // Repeated, so that the journal of the report shows this sequence.
-            let again = one_sequence(kit, &operations, &mut Tally::default()).await;
+            let again = one_sequence(kit, &operations, bound(), &mut Tally::default()).await;
             let again = again.err().unwrap_or_else(|| anyhow!("(the repetition passed)"));
             let operations: Vec<String> =
                 operations.iter().map(|operation| format!("  {operation:?}")).collect();
@@ -85,9 +95,14 @@ fn runner(kit: &Kit, round: u32) -> TestRunner {
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed))
 }
 
-async fn one_sequence(kit: &Kit, operations: &[Operation], tally: &mut Tally) -> CaseResult {
+async fn one_sequence(
+    kit: &Kit,
+    operations: &[Operation],
+    patience: Duration,
+    tally: &mut Tally,
+) -> CaseResult {
     let kit = kit.fresh().await?;
-    let mut run = Run::begin(&kit).await?;
+    let mut run = Run::begin(&kit, patience).await?;
     for (index, operation) in operations.iter().enumerate() {
         let step = run.step(operation, tally).await;
         step.with_context(|| format!("operation {}, {operation:?}", index + 1))?;

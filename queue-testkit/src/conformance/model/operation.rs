@@ -4,25 +4,28 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{BoxedStrategy, Just, Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
+use queue_core::JobState;
 
 /// One operation. Its target is chosen from the state at its execution.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
-    Insert(Vec<Row>),
-    Claim {
-        worker: WorkerChoice,
-        queue: &'static str,
-        kinds: Vec<&'static str>,
-        limit: u32,
-        last_attempts: u32,
+    /// Several batches. The claim is skipped if the backend does not declare `insert_and_claim`.
+    Insert {
+        batches: Vec<Vec<Row>>,
+        claim: Option<Claiming>,
     },
-    Settle(Vec<(TokenChoice, Ending)>),
+    Claim(Claiming),
+    /// By one of the workers, or by one that never registered.
+    Settle {
+        settlements: Vec<(TokenChoice, Ending)>,
+        worker: Index,
+    },
     Cancel {
-        job: JobChoice,
+        jobs: Vec<JobChoice>,
         signal: Signal,
     },
     /// Skipped if the backend does not offer `Manage`.
-    RetryByHand(JobChoice),
+    RetryByHand(Vec<JobChoice>),
     Heartbeat {
         worker: WorkerChoice,
         progress: Option<(TokenChoice, u64)>,
@@ -39,10 +42,40 @@ pub(super) enum Operation {
     Prune {
         seconds: u64,
     },
+    /// Registers the id of a worker that exists.
+    RegisterAgain(WorkerChoice),
+    /// Skipped if the backend is not durable.
+    Reopen,
+    List(Listing),
+    ReadyQueues(Vec<&'static str>),
+    /// Skipped if the backend does not offer `Watch`.
+    Watch(Vec<JobChoice>),
     Leases(Index),
     /// Skipped if the backend does not offer `Manage`.
     Pause(&'static str),
     Resume(&'static str),
+}
+
+/// A claim.
+#[derive(Debug, Clone)]
+pub(super) struct Claiming {
+    pub(super) worker: WorkerChoice,
+    pub(super) queue: &'static str,
+    pub(super) kinds: Vec<&'static str>,
+    pub(super) limit: u32,
+    pub(super) last_attempts: u32,
+    /// In seconds.
+    pub(super) grace: u64,
+}
+
+/// A list of jobs, with its filters.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    pub(super) state: Option<JobState>,
+    pub(super) queue: Option<&'static str>,
+    pub(super) kind: Option<&'static str>,
+    pub(super) after: Option<Index>,
+    pub(super) limit: u32,
 }
 
 /// A job of a batch.
@@ -141,13 +174,14 @@ fn operation(
     [inserts, claims, settles, cancels, workers, time, upkeep]: [u32; 7],
 ) -> impl Strategy<Value = Operation> {
     prop_oneof![
-        inserts => vec(row(), 1..5).prop_map(Operation::Insert),
-        claims => claim(),
-        settles => vec((lease(), ending()), 1..4).prop_map(Operation::Settle),
+        inserts => insert(),
+        claims => claim().prop_map(Operation::Claim),
+        settles => (vec((lease(), ending()), 1..4), any::<Index>())
+            .prop_map(|(settlements, worker)| Operation::Settle { settlements, worker }),
         cancels => prop_oneof![
-            2 => (job_choice(), select(vec![Signal::Yes, Signal::No]))
-                .prop_map(|(job, signal)| Operation::Cancel { job, signal }),
-            1 => retried().prop_map(Operation::RetryByHand),
+            2 => (vec(job_choice(), 1..3), select(vec![Signal::Yes, Signal::No]))
+                .prop_map(|(jobs, signal)| Operation::Cancel { jobs, signal }),
+            1 => vec(retried(), 1..4).prop_map(Operation::RetryByHand),
         ],
         workers => worker(),
         time => select(vec![0, 1, 2, 3, 5, 14, 15, 16, 60]).prop_map(|seconds| Operation::Advance { seconds }),
@@ -157,8 +191,36 @@ fn operation(
             2 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
             1 => queue().prop_map(Operation::Pause),
             2 => queue().prop_map(Operation::Resume),
+            1 => Just(Operation::Reopen),
+            4 => read(),
         ],
     ]
+}
+
+fn insert() -> impl Strategy<Value = Operation> {
+    let batches = prop_oneof![
+        3 => vec(row(), 1..5).prop_map(|batch| vec![batch]),
+        1 => vec(vec(row(), 1..3), 2..4),
+    ];
+    (batches, option::weighted(0.2, claim()))
+        .prop_map(|(batches, claim)| Operation::Insert { batches, claim })
+}
+
+fn read() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        2 => listing().prop_map(Operation::List),
+        1 => select(vec![vec!["a", "b", "c"], vec!["b"], vec!["c", "a"]]).prop_map(Operation::ReadyQueues),
+        1 => vec(job_choice(), 1..4).prop_map(Operation::Watch),
+    ]
+}
+
+fn listing() -> impl Strategy<Value = Listing> {
+    let states = select(JobState::ALL.to_vec());
+    let kinds = select(vec!["a", "b", "c"]);
+    let after = option::of(any::<Index>());
+    let limit = prop_oneof![1 => 0..4_u32, 1 => Just(u32::MAX)];
+    (option::of(states), option::of(queue()), option::of(kinds), after, limit)
+        .prop_map(|(state, queue, kind, after, limit)| Listing { state, queue, kind, after, limit })
 }
 
 fn queue() -> impl Strategy<Value = &'static str> {
@@ -187,20 +249,22 @@ fn row() -> impl Strategy<Value = Row> {
     ]
 }
 
-fn claim() -> impl Strategy<Value = Operation> {
+fn claim() -> impl Strategy<Value = Claiming> {
     let kinds = prop_oneof![
         3 => Just(vec!["a", "b", "c"]),
         1 => Just(vec!["b"]),
         1 => Just(vec!["c", "a"]),
     ];
     let last_attempts = prop_oneof![3 => Just(9_u32), 2 => 0..3_u32];
-    (claimer(), queue(), kinds, 0..6_u32, last_attempts).prop_map(
-        |(worker, queue, kinds, limit, last_attempts)| Operation::Claim {
+    let grace = prop_oneof![3 => Just(30_u64), 1 => 0..3_u64];
+    (claimer(), queue(), kinds, 0..6_u32, last_attempts, grace).prop_map(
+        |(worker, queue, kinds, limit, last_attempts, grace)| Claiming {
             worker,
             queue,
             kinds,
             limit,
             last_attempts,
+            grace,
         },
     )
 }
@@ -260,6 +324,7 @@ fn worker() -> impl Strategy<Value = Operation> {
         4 => (worker_choice(), progress)
             .prop_map(|(worker, progress)| Operation::Heartbeat { worker, progress }),
         2 => Just(Operation::Register),
+        1 => worker_choice().prop_map(Operation::RegisterAgain),
         1 => worker_choice().prop_map(Operation::Retire),
         3 => any::<Index>().prop_map(Operation::Leases),
     ]

@@ -72,6 +72,10 @@ impl Model {
         }
     }
 
+    pub(super) fn is_retired(&self, id: WorkerId) -> bool {
+        self.workers.iter().any(|worker| worker.id == id && worker.state == WorkerState::Retired)
+    }
+
     /// The registered workers, which may claim.
     pub(super) fn registered(&self) -> Vec<WorkerId> {
         let workers = self.workers.iter().filter(|worker| worker.state == WorkerState::Registered);

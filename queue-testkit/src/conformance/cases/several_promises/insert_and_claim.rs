@@ -18,6 +18,7 @@ cases! {
     Fast q05_a_claim_takes_nothing_of_a_batch_that_fails [InsertAndClaim],
     Fast q07_a_claim_with_an_insert_bounds_last_attempts [InsertAndClaim],
     Fast q13_a_claim_with_an_insert_takes_the_first_of_all [InsertAndClaim],
+    Fast q13_a_claim_with_an_insert_takes_its_back_dated_jobs [InsertAndClaim],
     Fast q14_a_claim_with_an_insert_takes_nothing_early [InsertAndClaim],
     Fast q14_a_claim_with_an_insert_is_made_at_the_time_of_the_insert [InsertAndClaim],
     Fast q03_the_claim_of_a_known_or_refused_batch_is_returned [InsertAndClaim],
@@ -204,4 +205,23 @@ async fn q19_what_the_claim_of_an_insert_leaves_wakes_others(kit: &Kit) -> CaseR
         }
     })
     .await
+}
+
+/// A worker has claimed jobs of two priorities. Jobs whose times are earlier than those of all that
+/// it has claimed are inserted with its next claim, which must take them.
+async fn q13_a_claim_with_an_insert_takes_its_back_dated_jobs(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let earlier = kit.now();
+    kit.advance(EXPIRY / 2);
+    kit.insert(vec![kit.spec("job").priority(1), kit.spec("job"), kit.spec("job")]).await?;
+    ensure_eq!(kit.claim(worker, 9).await?.len(), 3, "the number of jobs of the first claim");
+    for priority in [0, 1, 0] {
+        let spec = kit.spec("job").priority(priority).run_at(earlier);
+        let (jobs, claim) = match kit.claiming(worker, 5).with_insert(vec![spec]).await? {
+            Inserted::Declined => return Ok(()),
+            Inserted::Done(jobs, claim) => (jobs?, claim),
+        };
+        ensure_eq!(taken(claim)?, jobs, "the jobs of the claim with priority {priority}");
+    }
+    Ok(())
 }

@@ -2,11 +2,14 @@
 
 mod jobs;
 mod leases;
+mod reads;
 mod upkeep;
+mod wakes;
 
 use std::time::Duration;
 
 use proptest::sample::Index;
+use queue_core::backend::{LiveRow, WakeReceiver};
 use queue_core::{JobId, JobSpec, Token, WorkerId};
 
 use super::super::super::case::CaseResult;
@@ -26,13 +29,30 @@ pub(super) struct Run<'a> {
     tokens: Vec<Token>,
     /// Every registered worker, including lost ones.
     workers: Vec<WorkerId>,
+    wakes: WakeReceiver,
+    /// The rows of unfinished jobs after the last operation that may make one ready.
+    live: Vec<LiveRow>,
+    /// How long it waits for an announcement.
+    patience: Duration,
+    /// The running jobs whose cancel was requested by the present operation.
+    signalled: Vec<JobId>,
 }
 
 impl<'a> Run<'a> {
     /// Registers two workers, because no job can be claimed without.
-    pub(super) async fn begin(kit: &'a Kit) -> anyhow::Result<Self> {
-        let mut run =
-            Self { kit, model: Model::default(), specs: Vec::new(), tokens: Vec::new(), workers: Vec::new() };
+    pub(super) async fn begin(kit: &'a Kit, patience: Duration) -> anyhow::Result<Self> {
+        let wakes = kit.backend()?.subscribe();
+        let mut run = Self {
+            kit,
+            model: Model::default(),
+            specs: Vec::new(),
+            tokens: Vec::new(),
+            workers: Vec::new(),
+            wakes,
+            live: Vec::new(),
+            patience,
+            signalled: Vec::new(),
+        };
         run.register().await?;
         run.register().await?;
         Ok(run)
@@ -42,21 +62,42 @@ impl<'a> Run<'a> {
         &self.model
     }
 
-    /// Runs one operation on both sides and compares the replies.
+    /// Runs one operation on both sides, and compares the replies and what is announced.
     pub(super) async fn step(&mut self, operation: &Operation, tally: &mut Tally) -> CaseResult {
+        let may_make_ready = self.may_make_ready(operation);
+        self.forget_wakes().await;
+        self.run(operation, tally).await?;
+        if may_make_ready { self.agree_on_ready_jobs().await } else { self.agree_on_wakes(&[]).await }
+    }
+
+    /// Whether an operation may make a job ready, or let it wait for another time.
+    fn may_make_ready(&self, operation: &Operation) -> bool {
         match operation {
-            Operation::Insert(rows) => self.insert(rows, tally).await,
-            Operation::Claim { worker, queue, kinds, limit, last_attempts } => {
-                let (worker, limits) = (self.worker(worker), (*limit, *last_attempts));
-                self.claim(worker, queue, kinds, limits, tally).await
-            }
-            Operation::Settle(settlements) => self.settle(settlements, tally).await,
-            Operation::Cancel { job, signal } => self.cancel(self.job(job), *signal, tally).await,
-            Operation::RetryByHand(job) => self.retry(self.job(job), tally).await,
+            Operation::Insert { .. }
+            | Operation::Settle { .. }
+            | Operation::RetryByHand(_)
+            | Operation::Rescue => true,
+            Operation::Claim(_) | Operation::Promote { .. } => self.model.has_overdue(self.kit.now()),
+            _ => false,
+        }
+    }
+
+    async fn run(&mut self, operation: &Operation, tally: &mut Tally) -> CaseResult {
+        match operation {
+            Operation::Insert { batches, claim } => self.insert(batches, claim.as_ref(), tally).await,
+            Operation::Claim(claiming) => self.claim(claiming, tally).await,
+            Operation::Settle { settlements, worker } => self.settle(settlements, worker, tally).await,
+            Operation::Cancel { jobs, signal } => self.cancel(&self.jobs(jobs), *signal, tally).await,
+            Operation::RetryByHand(jobs) => self.retry(&self.jobs(jobs), tally).await,
             Operation::Heartbeat { worker, progress } => {
                 self.heartbeat(self.worker(worker), progress.as_ref(), tally).await
             }
             Operation::Register => self.register().await,
+            Operation::RegisterAgain(worker) => self.register_again(self.worker(worker)).await,
+            Operation::Reopen => self.reopen().await,
+            Operation::List(listing) => self.list(listing).await,
+            Operation::ReadyQueues(kinds) => self.ready_queues(kinds).await,
+            Operation::Watch(jobs) => self.watch(&self.jobs(jobs)).await,
             Operation::Retire(worker) => self.retire(self.worker(worker), tally).await,
             Operation::Advance { seconds } => {
                 self.kit.advance(Duration::from_secs(*seconds));
@@ -93,6 +134,17 @@ impl<'a> Run<'a> {
     fn recent_worker(&self, index: &Index) -> WorkerId {
         let recent = &self.workers[self.workers.len().saturating_sub(4)..];
         recent[index.index(recent.len())]
+    }
+
+    /// The chosen jobs, each once.
+    fn jobs(&self, choices: &[JobChoice]) -> Vec<JobId> {
+        let mut jobs: Vec<JobId> = Vec::new();
+        for job in choices.iter().map(|choice| self.job(choice)) {
+            if !jobs.contains(&job) {
+                jobs.push(job);
+            }
+        }
+        jobs
     }
 
     /// Falls back to any job if there is no such job.

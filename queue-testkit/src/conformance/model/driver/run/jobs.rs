@@ -4,26 +4,56 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use queue_core::backend::{CancelReply, CancelRequest, IfRunning, InsertRequest, RetryReply, RetryRequest};
-use queue_core::{ErrorKind, JobId, JobSpec, JobState, Payload};
+use queue_core::{ErrorKind, JobId, JobSpec, JobState, Payload, Submitted, Timestamp};
 
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{About as _, check_eq, ensure_eq, fails_with};
 use super::super::super::super::promise::Promise;
-use super::super::super::operation::{Row, Signal};
+use super::super::super::operation::{Claiming, Row, Signal};
 use super::super::super::tally::{Rare, Tally};
 use super::Run;
 
 impl Run<'_> {
-    pub(super) async fn insert(&mut self, rows: &[Row], tally: &mut Tally) -> CaseResult {
-        let batch = self.batch(rows)?;
-        if batch.is_empty() {
+    /// Inserts the batches in one request, and makes the claim with it if the backend can.
+    pub(super) async fn insert(
+        &mut self,
+        batches: &[Vec<Row>],
+        claim: Option<&Claiming>,
+        tally: &mut Tally,
+    ) -> CaseResult {
+        let mut built = Vec::new();
+        for rows in batches {
+            built.extend(Some(self.batch(rows)?).filter(|batch| !batch.is_empty()));
+        }
+        if built.is_empty() {
             return Ok(());
         }
-        let now = self.kit.now();
-        let request = InsertRequest::new(vec![batch.clone()]).at(now);
-        let mut results = self.kit.backend()?.insert(request).await?.batches;
-        ensure_eq!(results.len(), 1, "the number of results for one batch");
-        let result = results.remove(0);
+        let (now, backend) = (self.kit.now(), self.kit.backend()?);
+        let claim = claim.filter(|_| backend.capabilities().insert_and_claim);
+        let claim = claim.map(|claiming| self.claim_request(claiming)).transpose()?;
+        let request = InsertRequest::new(built.clone()).at(now).claim(claim.clone());
+        let mut reply = backend.insert(request).await?;
+        if claim.is_some() && reply.batches.is_empty() {
+            // It was declined, and nothing was stored.
+            return Ok(());
+        }
+        ensure_eq!(reply.batches.len(), built.len(), "the number of results for the batches");
+        for (batch, result) in built.into_iter().zip(reply.batches.drain(..)) {
+            self.agree_on_batch(now, batch, result, tally)?;
+        }
+        match (claim, reply.claim) {
+            (Some(request), Some(answer)) => self.agree_on_claim(&request, answer, tally),
+            _ => Ok(()),
+        }
+    }
+
+    fn agree_on_batch(
+        &mut self,
+        now: Timestamp,
+        batch: Vec<JobSpec>,
+        result: queue_core::Result<Vec<Submitted>>,
+        tally: &mut Tally,
+    ) -> CaseResult {
         match self.model.insert(now, &batch) {
             Ok(inserted) => {
                 let submitted = result.about(Promise::IdempotentEnqueue)?;
@@ -81,33 +111,42 @@ impl Run<'_> {
         }
     }
 
-    pub(super) async fn cancel(&mut self, id: JobId, signal: Signal, tally: &mut Tally) -> CaseResult {
+    pub(super) async fn cancel(&mut self, jobs: &[JobId], signal: Signal, tally: &mut Tally) -> CaseResult {
         let now = self.kit.now();
-        let request = CancelRequest::new(vec![id]).at(now);
+        let request = CancelRequest::new(jobs.to_vec()).at(now);
         let (request, if_running) = match signal {
             Signal::Yes => (request.signal_running(), IfRunning::Signal),
             Signal::No => (request, IfRunning::Leave),
         };
         let seen = self.kit.backend()?.cancel(request).await?;
-        let expected = self.model.cancel(now, id, if_running);
-        check_eq!(seen, [expected], "the reply to a cancel").about(Promise::CancelLinearizable)?;
-        tally.reached_if(expected == CancelReply::Running, Rare::CancelMetRunning);
-        tally.reached_if(matches!(expected, CancelReply::Finished(_)), Rare::CancelMetFinished);
+        let expected: Vec<_> = jobs.iter().map(|id| self.model.cancel(now, *id, if_running)).collect();
+        check_eq!(seen, expected, "the replies to a cancel").about(Promise::CancelLinearizable)?;
+        for (job, reply) in jobs.iter().zip(expected) {
+            if reply == CancelReply::Running && if_running == IfRunning::Signal {
+                self.signalled.push(*job);
+            }
+            tally.reached_if(reply == CancelReply::Running, Rare::CancelMetRunning);
+            tally.reached_if(matches!(reply, CancelReply::Finished(_)), Rare::CancelMetFinished);
+        }
         Ok(())
     }
 
-    pub(super) async fn retry(&mut self, id: JobId, tally: &mut Tally) -> CaseResult {
+    pub(super) async fn retry(&mut self, jobs: &[JobId], tally: &mut Tally) -> CaseResult {
         let (backend, now) = (self.kit.backend()?, self.kit.now());
         let Some(manage) = backend.extensions().manage else { return Ok(()) };
-        let seen = manage.retry(RetryRequest::new(vec![id]).at(now)).await?;
-        let expected = self.model.retry(now, id);
-        // Any worker may have promoted a job that is due.
-        let is_due = matches!(expected, RetryReply::Unfinished(state) if state != JobState::Running);
-        if !(is_due && seen == [RetryReply::Unfinished(JobState::Ready)]) {
-            check_eq!(seen, [expected], "the reply to a retry by hand").about(Promise::TerminalFinal)?;
+        let seen = manage.retry(RetryRequest::new(jobs.to_vec()).at(now)).await?;
+        ensure_eq!(seen.len(), jobs.len(), "the number of replies to a retry by hand");
+        for (job, seen) in jobs.iter().zip(seen) {
+            let expected = self.model.retry(now, *job);
+            // Any worker may have promoted a job that is due.
+            let is_due = matches!(expected, RetryReply::Unfinished(state) if state != JobState::Running);
+            if !(is_due && seen == RetryReply::Unfinished(JobState::Ready)) {
+                check_eq!(seen, expected, "the reply to a retry of {job} by hand")
+                    .about(Promise::TerminalFinal)?;
+            }
+            tally.reached_if(expected == RetryReply::Retried, Rare::RetriedByHand);
+            tally.reached_if(matches!(expected, RetryReply::Unfinished(_)), Rare::RetryMetUnfinished);
         }
-        tally.reached_if(expected == RetryReply::Retried, Rare::RetriedByHand);
-        tally.reached_if(matches!(expected, RetryReply::Unfinished(_)), Rare::RetryMetUnfinished);
         Ok(())
     }
 }

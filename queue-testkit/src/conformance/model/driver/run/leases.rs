@@ -6,48 +6,57 @@ use std::time::Duration;
 use anyhow::ensure;
 use proptest::sample::Index;
 use queue_core::backend::{
-    ClaimRequest, Completion, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
+    ClaimReply, ClaimRequest, Completion, LeasesRequest, SettleRequest, Settled, Settlement, Verdict,
 };
-use queue_core::{ErrorKind, JobState, Kind, WorkerId};
+use queue_core::{ErrorKind, JobState, Kind};
 
 use super::super::super::super::case::CaseResult;
 use super::super::super::super::check::{About as _, check_eq, fails_with};
 use super::super::super::super::promise::Promise;
-use super::super::super::super::session::{GRACE, queue};
-use super::super::super::operation::{Ending, TokenChoice};
+use super::super::super::super::session::queue;
+use super::super::super::operation::{Claiming, Ending, TokenChoice};
 use super::super::super::tally::{Rare, Tally};
 use super::super::claimed::agree_on_claim;
 use super::Run;
 
 impl Run<'_> {
-    pub(super) async fn claim(
+    pub(super) async fn claim(&mut self, claiming: &Claiming, tally: &mut Tally) -> CaseResult {
+        let request = self.claim_request(claiming)?;
+        let answer = self.kit.backend()?.claim(request.clone()).await;
+        self.agree_on_claim(&request, answer, tally)
+    }
+
+    pub(super) fn claim_request(&self, claiming: &Claiming) -> anyhow::Result<ClaimRequest> {
+        let Claiming { worker, queue: name, kinds, limit, last_attempts, grace } = claiming;
+        let kinds: Vec<Kind> = kinds.iter().map(Kind::new).collect::<queue_core::Result<_>>()?;
+        let (worker, claim) = (self.worker(worker), self.kit.new_claim_id());
+        let mut request = ClaimRequest::new(worker, claim, queue(name)?, kinds, *limit).at(self.kit.now());
+        request.last_attempts = *last_attempts;
+        request.grace = Duration::from_secs(*grace);
+        Ok(request)
+    }
+
+    pub(super) fn agree_on_claim(
         &mut self,
-        worker: WorkerId,
-        queue_name: &str,
-        kinds: &[&str],
-        (limit, last_attempts): (u32, u32),
+        request: &ClaimRequest,
+        answer: queue_core::Result<ClaimReply>,
         tally: &mut Tally,
     ) -> CaseResult {
         let now = self.kit.now();
-        let kinds: Vec<Kind> = kinds.iter().map(Kind::new).collect::<queue_core::Result<_>>()?;
-        let mut request =
-            ClaimRequest::new(worker, self.kit.new_claim_id(), queue(queue_name)?, kinds, limit).at(now);
-        request.last_attempts = last_attempts;
-        request.grace = GRACE;
-        let answer = self.kit.backend()?.claim(request.clone()).await;
-        let Ok(expected) = self.model.claim(now, &request) else {
+        let Ok(expected) = self.model.claim(now, request) else {
             fails_with(answer, ErrorKind::WorkerLost).about(Promise::HeartbeatExtends)?;
             tally.reached(Rare::WorkerLost);
             return Ok(());
         };
         let reply = answer?;
-        agree_on_claim(&self.model, now, &request, &reply.jobs, &expected)?;
-        tally.reached_if(limit > 0 && self.model.holds_back(now, &request), Rare::ClaimMetPause);
+        agree_on_claim(&self.model, now, request, &reply.jobs, &expected)?;
+        tally.reached_if(request.limit > 0 && self.model.holds_back(now, request), Rare::ClaimMetPause);
         if let Some(due) = reply.next_due {
             let expected = self.model.next_due(now, Some(&request.queue));
             check_eq!(Some(due), expected, "`next_due` of a claim").about(Promise::NotBefore)?;
         }
-        let was_cut = reply.jobs.len() < limit as usize && self.model.has_ready_last_attempt(now, &request);
+        let was_cut =
+            reply.jobs.len() < request.limit as usize && self.model.has_ready_last_attempt(now, request);
         tally.reached_if(was_cut, Rare::CutByLastAttempts);
         self.tokens.extend(reply.jobs.iter().map(|job| job.token));
         Ok(())
@@ -56,6 +65,7 @@ impl Run<'_> {
     pub(super) async fn settle(
         &mut self,
         settlements: &[(TokenChoice, Ending)],
+        worker: &Index,
         tally: &mut Tally,
     ) -> CaseResult {
         let mut chosen = BTreeSet::new();
@@ -69,8 +79,9 @@ impl Run<'_> {
             return Ok(());
         }
         let now = self.kit.now();
-        // Any worker may settle, because only the token counts.
-        let worker = self.workers[0];
+        // Any worker may settle, even one that is not registered, because only the token counts.
+        let position = worker.index(self.workers.len() + 1);
+        let worker = self.workers.get(position).copied().unwrap_or_else(|| self.kit.new_worker_id());
         let answers = self.kit.backend()?.settle(SettleRequest::new(worker, request.clone()).at(now)).await?;
         ensure!(
             answers.len() == request.len(),
