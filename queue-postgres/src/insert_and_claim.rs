@@ -17,8 +17,8 @@ pub(crate) struct InsertedAndClaimed {
     pub(crate) reply: Result<ClaimReply>,
 }
 
-/// Inserts jobs, of which `hints` are those of an insert, and makes the claim. Returns `None` if the server refused either, or if a lock was
-/// not free in time.
+/// Inserts jobs and makes the claim. `hints` are those of the insert. Returns `None` if the server
+/// refused either, or if a lock was not free in time.
 pub(crate) async fn insert_and_claim(
     core: &Core,
     columns: &Columns<'_>,

@@ -95,10 +95,12 @@ q13_the_order_outlives_the_handle: needs durable, which the backend does not dec
 q14_a_promotion_goes_on_after_a_reopen: needs durable, which the backend does not declare
 q15_a_job_completed_in_a_transaction_releases_or_keeps_its_key: needs transactions of an application, but `Subject::begin` returns none
 q15_a_key_is_as_durable_as_its_job: needs durable, which the backend does not declare
+q15_the_key_of_a_running_job_outlives_the_handle: needs durable, which the backend does not declare
 q16_a_batch_that_is_sent_again_after_a_kill_makes_each_job_once: needs durable, which the backend does not declare
 q16_a_damaged_job_that_is_inserted_again_is_corrupt: needs a job that is damaged, but `Storage::damage` returns false
 q16_a_job_is_known_when_the_storage_is_opened_again: needs durable, which the backend does not declare
 q16_a_job_that_a_restore_removed_is_entered_anew: needs a storage that can be restored, but `Storage::back_up` returns none
+q17_a_handle_opened_during_a_pause_sees_its_end: needs multi_process, which the backend does not declare
 q17_a_pause_holds_for_every_handle: needs multi_process, which the backend does not declare
 q17_a_pause_outlives_the_handle: needs durable, which the backend does not declare
 q17_kinds_and_queues_are_what_they_are_called_after_a_restore: needs a storage that can be restored, but `Storage::back_up` returns none
@@ -115,6 +117,8 @@ q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole: needs durable, which
 q22_a_list_with_a_damaged_job_is_corrupt_by_name: needs a job that is damaged, but `Storage::damage` returns false
 q22_a_read_of_a_damaged_job_is_corrupt_by_name: needs a job that is damaged, but `Storage::damage` returns false
 q22_an_error_on_one_handle_leaves_the_other_working: needs multi_process, which the backend does not declare
+q23_another_handle_sees_each_change: needs multi_process, which the backend does not declare
+q23_schedules_outlive_the_handle: needs durable, which the backend does not declare
 ";
 
 #[test]

@@ -186,13 +186,14 @@ fn operation(
         workers => worker(),
         time => select(vec![0, 1, 2, 3, 5, 14, 15, 16, 60]).prop_map(|seconds| Operation::Advance { seconds }),
         upkeep => prop_oneof![
-            4 => Just(Operation::Rescue),
-            2 => (0..4_u32).prop_map(|limit| Operation::Promote { limit }),
-            2 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
-            1 => queue().prop_map(Operation::Pause),
-            2 => queue().prop_map(Operation::Resume),
+            12 => Just(Operation::Rescue),
+            6 => (0..4_u32).prop_map(|limit| Operation::Promote { limit }),
+            6 => (0..90_u64).prop_map(|seconds| Operation::Prune { seconds }),
+            3 => queue().prop_map(Operation::Pause),
+            6 => queue().prop_map(Operation::Resume),
+            // Rarely, because it takes as long as many other operations.
             1 => Just(Operation::Reopen),
-            4 => read(),
+            6 => read(),
         ],
     ]
 }

@@ -49,8 +49,9 @@ async fn q23_a_schedule_is_due_from_its_microsecond_on(kit: &Kit) -> CaseResult 
     Ok(())
 }
 
-/// Schedules are created in no order, two of them with one time. They must be returned by time, then
-/// by the bytes of the name, up to the limit. The next time must be that of the first one left.
+/// Schedules are created in no order, two of them with one time. They must be returned by time,
+/// then by the bytes of the name, up to the limit. The next time must be that of the first one
+/// left.
 async fn q23_due_schedules_are_the_earliest_in_order(kit: &Kit) -> CaseResult {
     let start = kit.now();
     for (name, second) in [("d", 2), ("b", 1), ("B", 1), ("é", 1), ("z", 3), ("c", 0), ("f", 9)] {

@@ -87,8 +87,8 @@ async fn q23_of_creations_of_one_name_one_happens(kit: &Kit) -> CaseResult {
     Ok(())
 }
 
-/// Fires what is due until nothing is. A slot is later than the one before by `step`. Its job has the
-/// number of the slot in its payload.
+/// Fires what is due until nothing is. A slot is later than the one before by `step`. Its job has
+/// the number of the slot in its payload.
 async fn fire_all(handle: Arc<Session>, last: u64, step: Duration) -> anyhow::Result<()> {
     loop {
         let due = handle.due(5).await?;
@@ -151,8 +151,8 @@ async fn pause(handle: &Session) -> anyhow::Result<StoredSchedule> {
     }
 }
 
-/// Four tasks fire a schedule continuously while another pauses it. After the pause has returned, no
-/// job may be added.
+/// Four tasks fire a schedule continuously while another pauses it. After the pause has returned,
+/// no job may be added.
 async fn q23_no_slot_fires_after_a_pause_returned(kit: &Kit) -> CaseResult {
     let handles = kit.handles(5).await?;
     for _ in 0..ROUNDS {

@@ -83,7 +83,8 @@ async fn q23_schedules_are_read_in_the_order_of_the_names(kit: &Kit) -> CaseResu
     Ok(())
 }
 
-/// The storage is closed and opened again. The schedules, their times, and a deletion must be there.
+/// The storage is closed and opened again. The schedules, their times, and a deletion must be
+/// there.
 async fn q23_schedules_outlive_the_handle(kit: &Kit) -> CaseResult {
     let (kept, deleted) = (kit.create_due("kept").await?, kit.create_due("deleted").await?);
     kit.change(ScheduleChange::delete(deleted.name, deleted.version)).await?;

@@ -1,6 +1,7 @@
 //! Cases that prove several promises by the same means: one file per idea.
 
 mod amounts;
+mod combined;
 mod damaged;
 mod doubts;
 mod dropped_wake_ups;
@@ -13,6 +14,7 @@ mod ready_queues;
 mod restored;
 mod stopped_processes;
 mod storage_clock;
+mod times_of_replies;
 mod two_steps;
 mod upkeep_goes_on;
 
@@ -21,6 +23,7 @@ use crate::conformance::case::Case;
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] = &[
     amounts::CASES,
+    combined::CASES,
     damaged::CASES,
     doubts::CASES,
     dropped_wake_ups::CASES,
@@ -33,6 +36,7 @@ pub(super) const FILES: &[&[Case]] = &[
     restored::CASES,
     stopped_processes::CASES,
     storage_clock::CASES,
+    times_of_replies::CASES,
     two_steps::CASES,
     upkeep_goes_on::CASES,
 ];

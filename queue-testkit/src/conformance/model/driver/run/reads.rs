@@ -62,8 +62,8 @@ impl Run<'_> {
         check_eq!(seen, expected, "the jobs of a list").about(Promise::PayloadFidelity)
     }
 
-    /// Each queue with a job for these kinds must be named. One with a waiting job of another kind that
-    /// is due need not, because any worker may have promoted that job.
+    /// Each queue with a job for these kinds must be named. One with a waiting job of another kind
+    /// that is due need not, because any worker may have promoted that job.
     pub(super) async fn ready_queues(&self, kinds: &[&str]) -> CaseResult {
         let (now, kinds) = (self.kit.now(), kinds.iter().map(Kind::new).collect::<Result<Vec<_>, _>>()?);
         let queues = QUEUES.map(queue).into_iter().collect::<Result<Vec<QueueName>, _>>()?;
