@@ -81,8 +81,8 @@ pub const MAX_COUNTED_MISSES: usize = 1000;
 /// The interval between two looks at a job for which a slot [waits](crate::Overlap::Wait).
 pub const OVERLAP_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The interval between two looks at a schedule that cannot be read.
-pub const UNREADABLE_SCHEDULE_INTERVAL: Duration = Duration::from_secs(60);
+/// The greatest size of all payloads that a schedule inserts at once when it catches up.
+pub const MAX_CATCH_UP_BYTES: usize = 64 << 20;
 
 /// The number of the last slots whose outcome is stored with a schedule.
 pub const MAX_RECENT_FIRES: usize = 10;

@@ -3,7 +3,7 @@
 use super::rule::{Rule, job_of_slot};
 use super::state::{Fire, FireOutcome, State};
 use super::when::{CatchUp, Overlap};
-use crate::limits::{CATCH_UP_GRACE, MAX_COUNTED_MISSES, OVERLAP_POLL_INTERVAL};
+use crate::limits::{CATCH_UP_GRACE, MAX_COUNTED_MISSES};
 use crate::{JobId, Timestamp};
 
 /// The next state of a schedule, and what must happen with it.
@@ -14,8 +14,6 @@ pub(super) struct Step {
     pub(super) due_at: Option<Timestamp>,
     /// The slots whose jobs are inserted, the earliest first.
     pub(super) fires: Vec<Timestamp>,
-    /// The job to cancel before.
-    pub(super) cancel: Option<JobId>,
 }
 
 /// The job of the last slot that fired.
@@ -28,11 +26,11 @@ pub(super) enum Previous {
 
 /// Moves a schedule on to `now`.
 pub(super) fn advance(rule: &Rule, name: &str, state: State, now: Timestamp, previous: Previous) -> Step {
-    let mut advance =
-        Advance { rule, name, now, step: Step { state, due_at: None, fires: Vec::new(), cancel: None } };
+    let mut advance = Advance { rule, name, now, step: Step { state, due_at: None, fires: Vec::new() } };
     if !advance.step.state.paused {
         advance.run(previous);
     }
+    advance.step.due_at = advance.step.state.due_at(rule, name, now);
     advance.step
 }
 
@@ -58,14 +56,11 @@ impl Advance<'_> {
                 Overlap::Wait if self.step.state.waiting.is_none() => self.step.state.waiting = Some(slot),
                 Overlap::Skip | Overlap::Wait => self.note(slot, FireOutcome::Skipped, None),
                 Overlap::CancelPrevious => {
-                    self.step.cancel = self.step.state.last_job.filter(|_| !is_free);
+                    self.step.state.cancelling = self.step.state.last_job.filter(|_| !is_free);
                     self.fire(slot);
                 }
             }
         }
-        let next = self.step.state.due_at(self.rule, self.name);
-        let look = self.step.state.waiting.map(|_| self.now.saturating_add(OVERLAP_POLL_INTERVAL));
-        self.step.due_at = next.into_iter().chain(look).min();
     }
 
     /// Takes the slots that have come, and notes those that are missed.
@@ -97,7 +92,7 @@ impl Advance<'_> {
     /// The slots that fire, by the rule for those that were missed.
     fn chosen(&self, first: Timestamp, last: Timestamp) -> Vec<Timestamp> {
         match self.rule.catch_up() {
-            CatchUp::None if last.saturating_add(CATCH_UP_GRACE) < self.now => Vec::new(),
+            CatchUp::None if self.is_missed(last) => Vec::new(),
             CatchUp::All(most) if self.rule.overlap() == Overlap::Allow => {
                 let most = usize::try_from(most).unwrap_or(usize::MAX);
                 let before = |slot: &Timestamp| {
@@ -111,6 +106,10 @@ impl Advance<'_> {
             }
             CatchUp::None | CatchUp::Latest | CatchUp::All(_) => vec![last],
         }
+    }
+
+    fn is_missed(&self, slot: Timestamp) -> bool {
+        self.rule.fires_at(self.name, slot).saturating_add(CATCH_UP_GRACE) < self.now
     }
 
     fn slots(&self, first: Timestamp, last: Timestamp) -> impl Iterator<Item = Timestamp> + use<'_> {
@@ -200,13 +199,13 @@ mod tests {
             (Overlap::CancelPrevious, vec![at(5, 0)], job, None, 0),
         ] {
             let step = step(hourly().overlap(overlap), 5, at(5, 0), Previous::Unfinished);
-            let seen = (step.fires, step.cancel, step.state.waiting, step.state.skipped);
+            let seen = (step.fires, step.state.cancelling, step.state.waiting, step.state.skipped);
             assert_eq!(seen, (fires, cancel, waiting, skipped), "{overlap:?}");
             assert_eq!(step.state.next, Some(at(6, 0)), "{overlap:?}");
         }
         for overlap in [Overlap::Skip, Overlap::Wait, Overlap::CancelPrevious] {
             let step = step(hourly().overlap(overlap), 5, at(5, 0), Previous::Finished);
-            assert_eq!((step.fires, step.cancel), (vec![at(5, 0)], None), "{overlap:?}");
+            assert_eq!((step.fires, step.state.cancelling), (vec![at(5, 0)], None), "{overlap:?}");
         }
     }
 
@@ -214,7 +213,7 @@ mod tests {
     fn waiting_slot_fires_when_the_job_before_is_finished() {
         let rule = hourly().overlap(Overlap::Wait).rule().unwrap();
         let waiting = step(hourly().overlap(Overlap::Wait), 5, at(5, 0), Previous::Unfinished);
-        assert_eq!(waiting.due_at, Some(at(5, 0).saturating_add(OVERLAP_POLL_INTERVAL)));
+        assert_eq!(waiting.due_at, Some(at(5, 0).saturating_add(crate::limits::OVERLAP_POLL_INTERVAL)));
         let still = advance(&rule, "a", waiting.state.clone(), at(6, 30), Previous::Unfinished);
         assert_eq!(
             (still.state.waiting, still.state.skipped),
@@ -248,6 +247,24 @@ mod tests {
         assert_eq!(step(schedule.clone(), 5, early, Previous::Finished).fires, []);
         let fired = step(schedule, 5, fires_at, Previous::Finished);
         assert_eq!((fired.fires, fired.state.next), (vec![at(5, 0)], Some(at(6, 0))));
+    }
+
+    #[test]
+    fn jitter_makes_no_slot_late() {
+        let schedule = hourly().jitter(Duration::from_secs(3000)).catch_up(CatchUp::None);
+        let fires_at = schedule.clone().rule().unwrap().fires_at("a", at(5, 0));
+        let step = step(schedule, 5, fires_at, Previous::Finished);
+        assert_eq!((step.fires, step.state.missed), (vec![at(5, 0)], 0));
+    }
+
+    #[test]
+    fn cancel_of_the_job_before_is_due_at_once() {
+        let schedule = hourly().overlap(Overlap::CancelPrevious);
+        let rule = schedule.clone().rule().unwrap();
+        let fired = step(schedule, 5, at(5, 0), Previous::Unfinished);
+        assert_eq!(fired.due_at, Some(at(5, 0)));
+        let paused = State { paused: true, ..fired.state };
+        assert_eq!(paused.due_at(&rule, "a", at(5, 1)), Some(at(5, 1)), "a pause does not forget it");
     }
 
     #[test]

@@ -12,17 +12,19 @@ use crate::backend::{
     Backend, CancelRequest, ChangeSchedulesRequest, DueSchedulesReply, DueSchedulesRequest, ScheduleChange,
     ScheduleChanged, ScheduleVersion, StoredSchedule,
 };
-use crate::limits::UNREADABLE_SCHEDULE_INTERVAL;
-use crate::{Insertion, JobId, JobSpec, Result, Timestamp};
+use crate::{ErrorKind, Insertion, JobId, JobRecord, JobSpec, Result, ScheduleName, Submitted, Timestamp};
 
 /// The most schedules that one request fires.
-pub(crate) const FIRE_LIMIT: u32 = 500;
+const FIRE_LIMIT: u32 = 500;
+
+/// The number of jobs after which a request takes no further schedule.
+const MAX_JOBS: usize = 2000;
 
 /// What a worker did, and when the next schedule is due.
 #[derive(Debug)]
 pub(crate) struct Fired {
-    /// The number of schedules that were due.
-    pub(crate) due: usize,
+    /// Whether more schedules may be due at once.
+    pub(crate) has_more: bool,
     pub(crate) next_due: Option<Duration>,
 }
 
@@ -46,47 +48,39 @@ pub(crate) async fn fire_due(backend: &dyn Backend, now: Option<Timestamp>) -> R
     let mut request = DueSchedulesRequest::new(FIRE_LIMIT);
     request.now = now;
     let DueSchedulesReply { schedules, now: at, next_due, .. } = store.due(request).await?;
-    let mut fired = Fired { due: schedules.len(), next_due };
-    if schedules.is_empty() {
-        return Ok(Some(fired));
-    }
-    let (mut due, mut changes) = (Vec::with_capacity(schedules.len()), Vec::new());
-    for stored in schedules {
-        match Due::read(&stored) {
-            Ok(readable) => due.push(readable),
-            Err(error) => {
-                tracing::error!(schedule = %stored.name, %error, "cannot fire a schedule; looking again later");
-                let later = stored.clone().due_at(at.saturating_add(UNREADABLE_SCHEDULE_INTERVAL));
-                changes.push((stored.name.clone(), None, replace(&stored, later)?));
+    let mut fired = Fired { has_more: false, next_due };
+    let is_full = u32::try_from(schedules.len()).is_ok_and(|due| due >= FIRE_LIMIT);
+    let due: Vec<Due> = schedules.into_iter().filter_map(Due::read).collect();
+    let unfinished = unfinished(backend, &due).await?;
+    let (mut steps, mut changes, mut jobs) = (Vec::new(), Vec::new(), 0);
+    for due in due {
+        if let Some(job) = due.state.cancelling {
+            let request = CancelRequest::new(vec![job]).signal_running();
+            if let Err(error) = backend.cancel(request).await {
+                let schedule = &due.stored.name;
+                tracing::warn!(%schedule, %job, %error, "cannot cancel the job before; retrying");
+                continue;
             }
         }
-    }
-    let unfinished = unfinished(backend, &due).await?;
-    for due in due {
         let step = due.step(at, &unfinished);
-        if let Some(job) = step.cancel {
-            // Before the fire, so that a crash between them leaves the slot due.
-            backend.cancel(CancelRequest::new(vec![job]).signal_running()).await?;
+        jobs += step.fires.len();
+        changes.push(due.change(&step)?);
+        steps.push((due.stored.name, step));
+        if jobs >= MAX_JOBS {
+            break;
         }
-        changes.push((due.stored.name.clone(), Some(step.state.clone()), due.change(&step)?));
     }
-    let new = changes.iter().filter_map(|(_, _, change)| change.schedule()?.due_at);
-    fired.next_due = new.map(|due_at| at.until(due_at)).chain(fired.next_due).min();
-    let requests = changes.iter().map(|(_, _, change)| change.clone()).collect();
-    let mut request = ChangeSchedulesRequest::new(requests);
+    fired.next_due =
+        steps.iter().filter_map(|(_, step)| step.due_at).map(|due_at| at.until(due_at)).chain(next_due).min();
+    // Only if one of them fires: otherwise the next look would find the same ones.
+    let has_more = is_full || jobs >= MAX_JOBS;
+    let mut request = ChangeSchedulesRequest::new(changes);
     request.now = now;
-    let results = store.change(request).await?;
-    for ((name, state, change), result) in changes.iter().zip(results) {
+    for ((name, step), result) in steps.iter().zip(store.change(request).await?) {
         match result {
             Ok(ScheduleChanged::Done(jobs)) => {
-                for (job, submitted) in change.jobs.iter().zip(jobs) {
-                    if submitted.insertion == Insertion::Duplicate {
-                        tracing::info!(schedule = %name, job = %submitted.id, "a slot has no job: another job holds its unique key");
-                    } else {
-                        tracing::debug!(schedule = %name, kind = %job.kind, job = %job.id, "fired a schedule");
-                    }
-                }
-                report(name.as_str(), at, state.as_ref());
+                fired.has_more = has_more;
+                report(name, at, step, &jobs);
             }
             // Another worker was first.
             Ok(_) => {}
@@ -96,9 +90,16 @@ pub(crate) async fn fire_due(backend: &dyn Backend, now: Option<Timestamp>) -> R
     Ok(Some(fired))
 }
 
-fn report(name: &str, at: Timestamp, state: Option<&State>) {
-    let Some(state) = state else { return };
-    let count = |outcome| state.recent.iter().filter(|fire| fire.at == at && fire.outcome == outcome).count();
+fn report(name: &ScheduleName, at: Timestamp, step: &Step, jobs: &[Submitted]) {
+    for (slot, job) in step.fires.iter().zip(jobs) {
+        if job.insertion == Insertion::Duplicate {
+            tracing::info!(schedule = %name, %slot, holder = %job.id, "the slot has no job, because another job holds its unique key");
+        } else {
+            tracing::debug!(schedule = %name, %slot, job = %job.id, "fired a schedule");
+        }
+    }
+    let recent = &step.state.recent;
+    let count = |outcome| recent.iter().filter(|fire| fire.at == at && fire.outcome == outcome).count();
     let (skipped, missed) = (count(FireOutcome::Skipped), count(FireOutcome::Missed));
     if missed > 0 {
         tracing::warn!(schedule = %name, missed, "slots of a schedule were missed");
@@ -114,14 +115,24 @@ fn replace(old: &StoredSchedule, mut new: StoredSchedule) -> Result<ScheduleChan
 }
 
 impl Due {
-    fn read(stored: &StoredSchedule) -> Result<Self> {
+    /// `None` if this program cannot read the schedule. Other programs may, so it stays due.
+    fn read(stored: StoredSchedule) -> Option<Self> {
+        let name = stored.name.clone();
+        Self::try_read(stored)
+            .inspect_err(
+                |error| tracing::error!(schedule = %name, %error, "cannot fire a schedule; looking again"),
+            )
+            .ok()
+    }
+
+    fn try_read(stored: StoredSchedule) -> Result<Self> {
         let name = stored.name.as_str();
         let definition = Definition::read(name, &stored.definition)?;
         let rule = definition.when.clone().rule()?;
         let state = definition::read(name, "state", &stored.state)?;
         // So that a job that cannot be built is found before anything is changed.
         definition.job(name, Timestamp::UNIX_EPOCH)?;
-        Ok(Self { stored: stored.clone(), definition, rule, state })
+        Ok(Self { stored, definition, rule, state })
     }
 
     /// The job before, if it matters whether it is unfinished.
@@ -134,7 +145,8 @@ impl Due {
             Some(job) if unfinished.contains(&job) => Previous::Unfinished,
             _ => Previous::Finished,
         };
-        advance(&self.rule, self.stored.name.as_str(), self.state.clone(), now, previous)
+        let state = State { cancelling: None, ..self.state.clone() };
+        advance(&self.rule, self.stored.name.as_str(), state, now, previous)
     }
 
     fn change(&self, step: &Step) -> Result<ScheduleChange> {
@@ -147,13 +159,33 @@ impl Due {
     }
 }
 
-/// The unfinished ones of the jobs before.
+/// The unfinished ones of the jobs before. One that cannot be read counts as unfinished, so that no
+/// slot overlaps it.
 async fn unfinished(backend: &dyn Backend, due: &[Due]) -> Result<HashSet<JobId>> {
     let previous: Vec<JobId> = due.iter().filter_map(Due::previous).collect();
     if previous.is_empty() {
         return Ok(HashSet::new());
     }
-    let records = crate::backend::inspect(backend)?.jobs(&previous).await?;
+    let inspect = crate::backend::inspect(backend)?;
+    match inspect.jobs(&previous).await {
+        Ok(records) => return Ok(unfinished_of(records)),
+        Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+        Err(_) => {}
+    }
+    let mut unfinished = HashSet::new();
+    for job in previous {
+        match inspect.jobs(&[job]).await {
+            Ok(records) => unfinished.extend(unfinished_of(records)),
+            Err(error) => {
+                tracing::error!(%job, %error, "cannot read the job before; it counts as unfinished");
+                unfinished.insert(job);
+            }
+        }
+    }
+    Ok(unfinished)
+}
+
+fn unfinished_of(records: Vec<Option<JobRecord>>) -> HashSet<JobId> {
     let unfinished = records.into_iter().flatten().filter(|record| !record.state.is_finished());
-    Ok(unfinished.map(|record| record.job.id).collect())
+    unfinished.map(|record| record.job.id).collect()
 }

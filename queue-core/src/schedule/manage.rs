@@ -12,7 +12,9 @@ use crate::backend::{
     ScheduleVersion, StoredSchedule,
 };
 use crate::limits::MAX_CATCH_UP;
-use crate::{Error, ErrorKind, IntoJob, JobId, JobQueue, JobSpec, Result, ScheduleName, Timestamp};
+use crate::{
+    Error, ErrorKind, IntoJob, JobId, JobQueue, JobSpec, Result, ScheduleName, Submitted, Timestamp,
+};
 
 /// How often a change is made again that met the fire or the change of another process.
 const MAX_ATTEMPTS: u32 = 20;
@@ -93,30 +95,35 @@ impl<'a> Schedules<'a> {
         let definition = Definition::new(schedule.clone(), &prepared.ok_or_else(missing)?, unique)?;
         let rule = schedule.rule().map_err(|error| refused(&name, error))?;
         // So that a job that cannot be built is refused now.
-        definition.job(name.as_str(), Timestamp::UNIX_EPOCH)?;
+        let job = definition.job(name.as_str(), Timestamp::UNIX_EPOCH)?;
+        rule.check(&job, self.now().await?).map_err(|error| refused(&name, error))?;
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.stored(&name).await?;
             let now = self.now().await?;
             let (mut state, scheduled) = match &stored {
                 None => (State::default(), Scheduled::Created),
                 Some(stored) => {
+                    let mut state: State = definition::read(name.as_str(), "state", &stored.state)?;
                     // A definition of another version that cannot be read is replaced.
-                    let old = Definition::read(name.as_str(), &stored.definition);
-                    if old.is_ok_and(|old| old == definition) {
-                        return Ok(Scheduled::Unchanged);
+                    match Definition::read(name.as_str(), &stored.definition) {
+                        Ok(old) if old == definition => return Ok(Scheduled::Unchanged),
+                        // Of another job at the same times no slot may be lost.
+                        Ok(old) if old.when == definition.when => {}
+                        _ => state = State { next: rule.next_after(now), waiting: None, ..state },
                     }
-                    (definition::read(name.as_str(), "state", &stored.state)?, Scheduled::Changed)
+                    (state, Scheduled::Changed)
                 }
             };
-            state.next = rule.next_after(now);
-            state.waiting = None;
-            let new = Changed { name: &name, rule: &rule, state };
+            if scheduled == Scheduled::Created {
+                state.next = rule.next_after(now);
+            }
+            let new = Changed { name: &name, rule: &rule, state, now };
             let new = new.schedule(definition.write())?;
             let change = match stored {
                 None => ScheduleChange::create(new),
                 Some(stored) => ScheduleChange::replace(stored.version, new),
             };
-            if self.change(change).await? {
+            if self.change(change).await?.is_some() {
                 return Ok(scheduled);
             }
         }
@@ -143,23 +150,27 @@ impl<'a> Schedules<'a> {
             Ok(())
         })
         .await
+        .map(|((), _)| ())
     }
 
     /// Resumes a schedule. The slots that passed while it was paused do not fire.
     pub async fn resume(&self, name: &str) -> Result<()> {
         self.edit(name, |edit| {
             if std::mem::replace(&mut edit.state.paused, false) {
-                edit.state.next = edit.rule.next_after(edit.now);
+                // Not before a slot that follows a skipped one.
+                edit.state.next = edit.upcoming();
             }
             Ok(())
         })
         .await
+        .map(|((), _)| ())
     }
 
-    /// Skips the next slot, and returns it; `None` if there is none.
+    /// Skips the first slot from now on, and returns it; `None` if there is none. Slots that have
+    /// passed and did not fire yet do not fire either.
     pub async fn skip_next(&self, name: &str) -> Result<Option<Timestamp>> {
         self.edit(name, |edit| {
-            let skipped = edit.state.next;
+            let skipped = edit.upcoming();
             if let Some(slot) = skipped {
                 let outcome = FireOutcome::Skipped;
                 edit.state.add(Fire { slot, at: edit.now, outcome, job: None });
@@ -168,18 +179,21 @@ impl<'a> Schedules<'a> {
             Ok(skipped)
         })
         .await
+        .map(|(skipped, _)| skipped)
     }
 
-    /// Inserts a job now, apart from the slots, even if the schedule is paused. Returns its id.
+    /// Inserts a job now, apart from the slots, whatever the schedule says about a pause or an
+    /// overlap. Returns its id, or the job that holds its unique key.
     pub async fn run_now(&self, name: &str) -> Result<JobId> {
         let id = JobId::generate();
         self.edit(name, |edit| {
             let outcome = FireOutcome::ByHand;
             edit.state.add(Fire { slot: edit.now, at: edit.now, outcome, job: Some(id) });
             edit.jobs.push(edit.definition.job_with_id(name, edit.now, id)?);
-            Ok(id)
+            Ok(())
         })
         .await
+        .map(|((), submitted)| submitted.first().map_or(id, |job| job.id))
     }
 
     /// Inserts the jobs of all slots from `from` to `to`, both included, that have none, and
@@ -202,9 +216,10 @@ impl<'a> Schedules<'a> {
             }
             let jobs = slots.iter().map(|slot| edit.definition.job(name, *slot));
             edit.jobs = jobs.collect::<Result<Vec<JobSpec>>>()?;
-            Ok(edit.jobs.iter().map(|job| job.id).collect())
+            Ok(())
         })
         .await
+        .map(|((), submitted)| submitted.iter().filter(|job| job.is_new()).map(|job| job.id).collect())
     }
 
     /// Deletes a schedule. Its jobs stay.
@@ -212,15 +227,20 @@ impl<'a> Schedules<'a> {
         let name = ScheduleName::new(name)?;
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.stored(&name).await?.ok_or_else(|| missing(&name))?;
-            if self.change(ScheduleChange::delete(name.clone(), stored.version)).await? {
+            if self.change(ScheduleChange::delete(name.clone(), stored.version)).await?.is_some() {
                 return Ok(());
             }
         }
         Err(busy(&name))
     }
 
-    /// Changes the state of a schedule, until no other change comes between.
-    async fn edit<T>(&self, name: &str, edit: impl Fn(&mut Edit) -> Result<T>) -> Result<T> {
+    /// Changes the state of a schedule, until no other change comes between. Also returns what
+    /// became of its jobs.
+    async fn edit<T>(
+        &self,
+        name: &str,
+        edit: impl Fn(&mut Edit) -> Result<T>,
+    ) -> Result<(T, Vec<Submitted>)> {
         let name = ScheduleName::new(name)?;
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.stored(&name).await?.ok_or_else(|| missing(&name))?;
@@ -229,22 +249,26 @@ impl<'a> Schedules<'a> {
             let state = definition::read(name.as_str(), "state", &stored.state)?;
             let mut editing = Edit { definition, rule, state, now: self.now().await?, jobs: Vec::new() };
             let result = edit(&mut editing)?;
-            let Edit { rule, state, jobs, .. } = editing;
-            let new = Changed { name: &name, rule: &rule, state }.schedule(stored.definition)?;
-            if self.change(ScheduleChange::replace(stored.version, new).jobs(jobs)).await? {
-                return Ok(result);
+            let Edit { rule, state, jobs, now, .. } = editing;
+            let new = Changed { name: &name, rule: &rule, state, now }.schedule(stored.definition)?;
+            let change = ScheduleChange::replace(stored.version, new).jobs(jobs);
+            if let Some(submitted) = self.change(change).await? {
+                return Ok((result, submitted));
             }
         }
         Err(busy(&name))
     }
 
-    /// Returns whether the change happened.
-    async fn change(&self, change: ScheduleChange) -> Result<bool> {
+    /// Returns what became of the jobs; `None` if the change did not happen.
+    async fn change(&self, change: ScheduleChange) -> Result<Option<Vec<Submitted>>> {
         let name = change.name().clone();
         let result = self.store()?.change(ChangeSchedulesRequest::new(vec![change])).await?.pop();
         let missing =
             || Error::new(ErrorKind::Corrupt, format!("change the schedule `{name}`"), "there is no reply");
-        Ok(matches!(result.ok_or_else(missing)??, ScheduleChanged::Done(_)))
+        Ok(match result.ok_or_else(missing)?? {
+            ScheduleChanged::Done(submitted) => Some(submitted),
+            ScheduleChanged::Stale => None,
+        })
     }
 
     async fn stored(&self, name: &ScheduleName) -> Result<Option<StoredSchedule>> {
@@ -275,11 +299,19 @@ struct Changed<'a> {
     name: &'a ScheduleName,
     rule: &'a Rule,
     state: State,
+    now: Timestamp,
+}
+
+impl Edit {
+    /// The first slot from now on that was not skipped.
+    fn upcoming(&self) -> Option<Timestamp> {
+        self.state.next.max(self.rule.next_after(self.now))
+    }
 }
 
 impl Changed<'_> {
     fn schedule(&self, definition: String) -> Result<StoredSchedule> {
-        let due_at = self.state.due_at(self.rule, self.name.as_str());
+        let due_at = self.state.due_at(self.rule, self.name.as_str(), self.now);
         let version = ScheduleVersion::generate()?;
         Ok(StoredSchedule::new(self.name.clone(), version, definition, self.state.write()).due_at(due_at))
     }

@@ -20,7 +20,7 @@ mod text;
 mod when;
 
 #[cfg(feature = "runtime")]
-pub(crate) use fire::{FIRE_LIMIT, Fired, fire_due};
+pub(crate) use fire::{Fired, fire_due};
 pub use manage::{Scheduled, Schedules};
 pub use record::ScheduleRecord;
 pub use state::{Fire, FireOutcome};

@@ -6,12 +6,10 @@ use queue_schedule::{Cron, Zone};
 use sha2::{Digest, Sha256};
 
 use super::when::CatchUp;
-#[cfg(feature = "runtime")]
-use super::when::Overlap;
-use super::when::{Schedule, Times};
-use crate::limits::{MAX_CATCH_UP, MIN_SCHEDULE_INTERVAL};
+use super::when::{Overlap, Schedule, Times};
+use crate::limits::{MAX_CATCH_UP, MAX_CATCH_UP_BYTES, MIN_SCHEDULE_INTERVAL};
 use crate::time::saturating_micros;
-use crate::{Error, JobId, Result, Timestamp};
+use crate::{Error, JobId, JobSpec, Result, Timestamp};
 
 impl Schedule {
     /// Describes the times in words.
@@ -75,7 +73,36 @@ enum Slots {
 
 const MICROS: i64 = 1_000_000;
 
+/// The number of next slots whose distances are compared with the jitter.
+const CHECKED_SLOTS: usize = 200;
+
 impl Rule {
+    /// Checks what depends on the job, and on the slots from now on.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if slots could overtake each other, if a cancelled
+    /// job could keep the unique key of the next one, or if the jobs of an outage are too large.
+    pub(super) fn check(&self, job: &JobSpec, now: Timestamp) -> Result<()> {
+        let invalid = |fault: String| Err(Error::invalid("read a schedule", fault));
+        let slots: Vec<Timestamp> = self.slots_after(now).take(CHECKED_SLOTS).collect();
+        let distance = slots.windows(2).filter_map(|pair| Some(pair.first()?.until(*pair.last()?))).min();
+        let jitter = self.schedule.jitter;
+        if let Some(distance) = distance.filter(|distance| *distance < jitter) {
+            return invalid(format!("the jitter is {jitter:?}, but two slots are only {distance:?} apart"));
+        }
+        if self.schedule.overlap == Overlap::CancelPrevious && job.unique.is_some() {
+            let fault = "its job has a unique key, which the job before holds until it has stopped";
+            return invalid(fault.to_owned());
+        }
+        let bytes = job.payload.as_bytes().len();
+        match self.schedule.catch_up {
+            CatchUp::All(most) if bytes.saturating_mul(most as usize) > MAX_CATCH_UP_BYTES => {
+                invalid(format!("{most} payloads of {bytes} bytes are more than {MAX_CATCH_UP_BYTES} bytes"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     #[cfg(feature = "runtime")]
     pub(super) const fn catch_up(&self) -> CatchUp {
         self.schedule.catch_up

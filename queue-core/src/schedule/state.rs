@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
 use super::text;
-use crate::limits::MAX_RECENT_FIRES;
+use crate::limits::{MAX_RECENT_FIRES, OVERLAP_POLL_INTERVAL};
 use crate::{JobId, Timestamp};
 
 /// The state of a stored schedule.
@@ -18,6 +18,9 @@ pub(super) struct State {
     /// The slot that waits for the job before.
     #[serde(with = "text::time_if_any", default, skip_serializing_if = "Option::is_none")]
     pub(super) waiting: Option<Timestamp>,
+    /// The job before, which the next look cancels. Stored, so that a crash does not forget it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cancelling: Option<JobId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) paused: bool,
     /// The job of the last slot that fired.
@@ -73,17 +76,24 @@ impl State {
     }
 
     /// Returns when a worker must look at the schedule.
-    pub(super) fn due_at(&self, rule: &Rule, name: &str) -> Option<Timestamp> {
-        self.next.filter(|_| !self.paused).map(|slot| rule.fires_at(name, slot))
+    pub(super) fn due_at(&self, rule: &Rule, name: &str, now: Timestamp) -> Option<Timestamp> {
+        if self.cancelling.is_some() {
+            return Some(now);
+        }
+        let next = self.next.map(|slot| rule.fires_at(name, slot));
+        let look = self.waiting.map(|_| now.saturating_add(OVERLAP_POLL_INTERVAL));
+        next.into_iter().chain(look).min().filter(|_| !self.paused)
     }
 
     /// Adds a fire to the recent ones, and counts it.
     pub(super) fn add(&mut self, fire: Fire) {
         match fire.outcome {
-            FireOutcome::Fired | FireOutcome::ByHand => {
+            FireOutcome::Fired => {
                 self.fired += 1;
                 self.last_job = fire.job;
             }
+            // Apart from the slots, so it is no job before.
+            FireOutcome::ByHand => self.fired += 1,
             FireOutcome::Skipped => self.skipped += 1,
             FireOutcome::Missed => self.missed += 1,
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::runtime::loops::outage::Outage;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
-use crate::schedule::{FIRE_LIMIT, Fired, fire_due};
+use crate::schedule::{Fired, fire_due};
 
 /// The workers of a fleet look at a due schedule within this time, so that usually one of them
 /// fires it before the others look.
@@ -45,7 +45,7 @@ pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>)
 }
 
 fn wait_after(worker: &WorkerState, interval: Duration, fired: &Fired) -> Duration {
-    if u32::try_from(fired.due).is_ok_and(|due| due >= FIRE_LIMIT) {
+    if fired.has_more {
         return Duration::ZERO;
     }
     let spread = u64::try_from(SPREAD.as_micros()).unwrap_or(u64::MAX);
