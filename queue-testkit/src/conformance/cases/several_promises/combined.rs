@@ -20,6 +20,7 @@ cases! {
     Fast q04_progress_of_a_lost_worker_is_not_stored,
     Fast q08_the_limit_of_pruning_counts_jobs_of_all_states,
     Fast q09_a_signal_outlives_the_promotion_of_other_jobs,
+    Fast q09_a_signal_outlives_the_promotion_of_its_job,
     Fast q09_a_signal_outlives_a_watch [Watch],
     Fast q10_the_end_of_a_watched_job_that_waits_is_announced [Watch],
     Fast q10_the_end_of_a_job_has_its_last_error_and_its_whole_result [Watch],
@@ -98,6 +99,22 @@ async fn q09_a_signal_outlives_the_promotion_of_other_jobs(kit: &Kit) -> CaseRes
     ensure_eq!(cancels(kit, worker).await?, [id], "the cancels after a promotion");
     kit.maintain(MaintainRequest::rescue(9)).await?;
     ensure_eq!(cancels(kit, worker).await?, [id], "the cancels after a rescue");
+    Ok(())
+}
+
+/// A job is signalled, fails, waits for its retry, and is promoted by upkeep. Its next worker must
+/// get the signal.
+async fn q09_a_signal_outlives_the_promotion_of_its_job(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let id = kit.insert_one(kit.spec("job")).await?;
+    let token = kit.claim_one(worker).await?.token;
+    kit.cancel_running(id).await?;
+    kit.settle_one(token, retry("failed", 5)).await?;
+    kit.advance(Duration::from_secs(5));
+    kit.promote(9).await?;
+    let next = kit.worker().await?;
+    kit.claim_one(next).await?;
+    ensure_eq!(cancels(kit, next).await?, [id], "the cancels of the next worker");
     Ok(())
 }
 

@@ -23,6 +23,7 @@ cases! {
     Fast q13_an_early_job_of_an_urgent_level_hides_no_other,
     Fast q13_a_wake_up_of_a_retry_by_hand_comes_after_it [Manage],
     Fast q13_a_wake_up_of_a_resume_comes_after_it [Manage],
+    Fast q13_a_wake_up_of_a_job_that_waits_comes_after_its_insert,
     Fast q14_a_job_that_waits_is_announced_to_the_microsecond,
     Fast q14_a_claim_promotes_a_thousand_and_says_that_more_are_due,
     Fast q14_upkeep_names_the_time_of_a_paused_queue [Manage],
@@ -120,6 +121,25 @@ async fn q13_a_wake_up_of_a_resume_comes_after_it(kit: &Kit) -> CaseResult {
         let claimed = in_time("the wake-up of a resume", woken).await???;
         let seen: Vec<_> = claimed.iter().map(|job| job.token.job).collect();
         ensure_eq!(seen, [id], "the jobs claimed at the wake-up of round {round}");
+    }
+    Ok(())
+}
+
+/// A job that waits is inserted while a task waits for its announcement. When it arrives, the job
+/// must be stored.
+async fn q13_a_wake_up_of_a_job_that_waits_comes_after_its_insert(kit: &Kit) -> CaseResult {
+    for round in 0..5 {
+        let mut receiver = kit.backend()?.subscribe();
+        let spec = kit.spec("job").run_at(kit.now().saturating_add(SECOND));
+        let id = spec.clone().build()?.id;
+        let handle = kit.handle();
+        let woken = tokio::spawn(async move {
+            next(&mut receiver, "an insert of a job that waits").await?;
+            handle.find(id).await
+        });
+        kit.insert_one(spec).await?;
+        let found = in_time("the announcement of a job that waits", woken).await???;
+        ensure!(found.is_some(), "the job was not stored when it was announced, in round {round}");
     }
     Ok(())
 }
