@@ -91,19 +91,22 @@ async fn q10_a_completed_job_cannot_be_completed_in_a_second_transaction(kit: &K
     Ok(())
 }
 
-/// A caller waits for a job that a transaction completes.
+/// A caller waits for jobs that transactions complete, one after another. An unknown change, as a
+/// backend announces it when it begins to listen, may hide the first end, but not each of them.
 async fn q10_a_watched_end_in_a_transaction_is_announced(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
-    let id = kit.insert_one(kit.spec("job")).await?;
-    let job = kit.claim_one(worker).await?;
     let mut receiver = kit.backend()?.subscribe();
-    ensure_eq!(kit.watch(&[id]).await?, [None], "the end of a running job");
-    let mut transaction = kit.begin().await?;
-    transaction.complete(job.token, "done", Vec::new()).await??;
-    let early = receiver.take();
-    ensure!(!early.finished.contains(&id), "the end was announced before the commit: {early:?}");
-    transaction.commit().await?;
-    announced(&mut receiver, |all| all.finished.contains(&id)).await?;
+    for _ in 0..3 {
+        let id = kit.insert_one(kit.spec("job")).await?;
+        let job = kit.claim_one(worker).await?;
+        ensure_eq!(kit.watch(&[id]).await?, [None], "the end of a running job");
+        let mut transaction = kit.begin().await?;
+        transaction.complete(job.token, "done", Vec::new()).await??;
+        let early = receiver.take();
+        ensure!(!early.finished.contains(&id), "the end was announced before the commit: {early:?}");
+        transaction.commit().await?;
+        announced(&mut receiver, |all| all.finished.contains(&id)).await?;
+    }
     Ok(())
 }
 
