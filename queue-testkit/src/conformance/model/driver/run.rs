@@ -36,6 +36,7 @@ pub(super) struct Run<'a> {
     patience: Duration,
     /// The running jobs whose cancel was requested by the present operation.
     signalled: Vec<JobId>,
+    ever_signalled: Vec<JobId>,
 }
 
 impl<'a> Run<'a> {
@@ -52,6 +53,7 @@ impl<'a> Run<'a> {
             live: Vec::new(),
             patience,
             signalled: Vec::new(),
+            ever_signalled: Vec::new(),
         };
         run.register().await?;
         run.register().await?;

@@ -50,7 +50,9 @@ impl Run<'_> {
             let waited = self.patience;
             return Err(anyhow!("{what} was not announced within {waited:?}, only {all:?}")).about(promise);
         }
-        match all.cancels.iter().find(|job| !self.signalled.contains(job)) {
+        // An announcement of an earlier operation may be late.
+        self.ever_signalled.extend(&self.signalled);
+        match all.cancels.iter().find(|job| !self.ever_signalled.contains(job)) {
             Some(job) => Err(anyhow!("the cancel of job {job} was announced, which was not signalled"))
                 .about(Promise::CancelLinearizable),
             None => Ok(()),
