@@ -73,7 +73,9 @@ impl Run<'_> {
             }
             _ => true,
         };
-        if let Some(row) = changed.iter().find(|row| !is_announced(row)) {
+        // Of a paused queue, a resume announces all.
+        let matters = |row: &LiveRow| !self.model.paused.contains(&row.queue);
+        if let Some(row) = changed.iter().find(|row| matters(row) && !is_announced(row)) {
             return Some((Promise::PriorityOrder, format!("job {}, which is {} now,", row.id, row.state)));
         }
         let job = self.signalled.iter().find(|job| !all.cancels.contains(job))?;
