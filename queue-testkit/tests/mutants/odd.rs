@@ -264,14 +264,19 @@ struct WakesForAll(WakeHub);
 #[async_trait]
 impl Mutation for WakesForAll {
     async fn after(&self, operation: &'static str) {
-        if matches!(operation, "insert" | "settle" | "cancel" | "register" | "retire" | "retry" | "resume") {
+        if matches!(
+            operation,
+            "insert" | "settle" | "cancel" | "change" | "register" | "retire" | "retry" | "resume"
+        ) {
             self.0.announce_unknown();
         }
     }
 
     async fn claim(&self, sound: &Sound, request: ClaimRequest) -> Result<ClaimReply> {
+        let before = sound.stored().await.live;
         let reply = sound.backend.claim(request).await?;
-        if !reply.jobs.is_empty() {
+        // It may have promoted jobs that it did not take.
+        if sound.stored().await.live != before {
             self.0.announce_unknown();
         }
         Ok(reply)
