@@ -168,6 +168,19 @@ async fn skipped_slot_stays_skipped_after_a_pause() {
 }
 
 #[tokio::test]
+async fn skipped_last_slot_stays_skipped_after_a_pause() {
+    let jobs = queue();
+    let schedules = jobs.schedules();
+    let last = nightly().slots_after(Timestamp::now(), 1).unwrap()[0];
+    schedules.put("once", nightly().ending(last), CleanUp { days: 30 }).await.unwrap();
+    assert_eq!(schedules.skip_next("once").await.unwrap(), Some(last));
+    schedules.pause("once").await.unwrap();
+    schedules.resume("once").await.unwrap();
+    assert_eq!(schedules.get("once").await.unwrap().unwrap().next, []);
+    assert_eq!(schedules.skip_next("once").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn backfill_inserts_each_slot_once() {
     let jobs = queue();
     let hourly = Schedule::cron("0 * * * *");

@@ -8,8 +8,9 @@ use crate::{JobSpec, Result, ScheduleName, Submitted, Timestamp};
 
 /// Stores schedules, and inserts their jobs in the transaction that moves them on.
 ///
-/// A backend finds schedules that are due, and changes them if nobody else has. It does not read
-/// their texts. The queue computes the next fire, and decides what becomes of missed ones.
+/// A backend finds schedules that are due. It changes a schedule only if no other program did so
+/// meanwhile. It does not read their texts. The queue computes the next slot, and decides which
+/// slots fire.
 ///
 /// Any worker fires. It asks for the schedules that are [`due`](Self::due), and sends a
 /// [`change`](Self::change) of each, with the job. Of several workers that do the same, the first
@@ -204,13 +205,13 @@ impl ChangeSchedulesRequest {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ScheduleChange {
-    /// What becomes of the schedule.
+    /// The change of the row.
     pub write: ScheduleWrite,
     /// The jobs, with different ids.
     pub jobs: Vec<JobSpec>,
 }
 
-/// What becomes of a schedule.
+/// The change of the row of a schedule.
 #[derive(Debug, Clone)]
 pub enum ScheduleWrite {
     /// It is created. There must be none of its name.

@@ -1,4 +1,4 @@
-//! What becomes of the slots that have come.
+//! Decides which of the slots that have come fire, and which are skipped or missed.
 
 use super::rule::{Rule, job_of_slot};
 use super::state::{Fire, FireOutcome, State};
@@ -73,8 +73,8 @@ impl Advance<'_> {
         self.step.state.next = self.rule.next_after(last);
         let chosen = self.chosen(first, last);
         let is_missed = |slot: &Timestamp| chosen.first().is_none_or(|kept| slot < kept);
-        let missed: Vec<Timestamp> =
-            self.slots(first, last).take_while(is_missed).take(MAX_COUNTED_MISSES).collect();
+        let slots = self.rule.slots_from(first).take_while(|slot| *slot <= last);
+        let missed: Vec<Timestamp> = slots.take_while(is_missed).take(MAX_COUNTED_MISSES).collect();
         missed.into_iter().for_each(|slot| self.note(slot, FireOutcome::Missed, None));
         chosen
     }
@@ -110,12 +110,6 @@ impl Advance<'_> {
 
     fn is_missed(&self, slot: Timestamp) -> bool {
         self.rule.fires_at(self.name, slot).saturating_add(CATCH_UP_GRACE) < self.now
-    }
-
-    fn slots(&self, first: Timestamp, last: Timestamp) -> impl Iterator<Item = Timestamp> + use<'_> {
-        let rule = self.rule;
-        std::iter::successors(Some(first), move |slot| rule.next_after(*slot))
-            .take_while(move |slot| *slot <= last)
     }
 
     fn fire(&mut self, slot: Timestamp) {

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use super::rule::job_of_slot;
 use super::when::Schedule;
-use crate::limits::{DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT};
 use crate::time::{saturating_micros, whole_micros};
 use crate::{
     Attributes, Backoff, Error, ErrorKind, JobId, JobSpec, Kind, Payload, QueueName, Result, Timestamp,
@@ -152,20 +151,6 @@ impl UniqueTexts {
             unique = unique.per(micros(per));
         }
         unique.resolve(Some(slot)).map_err(|fault| Error::invalid("fire a schedule", fault))
-    }
-}
-
-impl Default for JobTexts {
-    fn default() -> Self {
-        Self {
-            queue: QueueName::default().to_string(),
-            priority: 0,
-            max_retries: DEFAULT_MAX_RETRIES,
-            timeout_micros: saturating_micros(DEFAULT_TIMEOUT),
-            backoff: None,
-            unique: None,
-            attributes: None,
-        }
     }
 }
 

@@ -109,11 +109,6 @@ fn report(name: &ScheduleName, at: Timestamp, step: &Step, jobs: &[Submitted]) {
     }
 }
 
-fn replace(old: &StoredSchedule, mut new: StoredSchedule) -> Result<ScheduleChange> {
-    new.version = ScheduleVersion::generate()?;
-    Ok(ScheduleChange::replace(old.version, new))
-}
-
 impl Due {
     /// `None` if this program cannot read the schedule. Other programs may, so it stays due.
     fn read(stored: StoredSchedule) -> Option<Self> {
@@ -155,7 +150,8 @@ impl Due {
         let jobs = jobs.collect::<Result<Vec<JobSpec>>>()?;
         let mut new = self.stored.clone().due_at(step.due_at);
         new.state = step.state.write();
-        Ok(replace(&self.stored, new)?.jobs(jobs))
+        new.version = ScheduleVersion::generate()?;
+        Ok(ScheduleChange::replace(self.stored.version, new).jobs(jobs))
     }
 }
 

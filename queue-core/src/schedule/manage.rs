@@ -1,7 +1,5 @@
 //! The schedules of a queue, for programs and operators.
 
-use std::time::Duration;
-
 use super::definition::{self, Definition};
 use super::record::ScheduleRecord;
 use super::rule::Rule;
@@ -65,14 +63,14 @@ pub struct Schedules<'a> {
     jobs: &'a JobQueue,
 }
 
-/// What became of a schedule that a program puts.
+/// The effect of a [`put`](Schedules::put).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Scheduled {
     /// It is new.
     Created,
-    /// It existed with another definition, which was replaced. Its next slot is the first from now
-    /// on.
+    /// It existed with another definition, which was replaced. If its times have changed, its next
+    /// slot is the first from now on.
     Changed,
     /// It existed with this definition, and keeps its next slot.
     Unchanged,
@@ -202,14 +200,9 @@ impl<'a> Schedules<'a> {
     /// A slot that fired already has its job still, unless that was pruned.
     pub async fn backfill(&self, name: &str, from: Timestamp, to: Timestamp) -> Result<Vec<JobId>> {
         self.edit(name, |edit| {
-            let before = from.saturating_sub(Duration::from_micros(1));
-            let first = (from == Timestamp::UNIX_EPOCH)
-                .then_some(from)
-                .filter(|from| edit.rule.last_until(*from) == Some(*from));
-            let slots =
-                first.into_iter().chain(edit.rule.slots_after(before).filter(|slot| Some(*slot) != first));
             let most = usize::try_from(MAX_CATCH_UP).unwrap_or(usize::MAX);
-            let slots: Vec<Timestamp> = slots.take_while(|slot| *slot <= to).take(most + 1).collect();
+            let slots = edit.rule.slots_from(from).take_while(|slot| *slot <= to);
+            let slots: Vec<Timestamp> = slots.take(most + 1).collect();
             if slots.len() > most {
                 let message = format!("there are more than {MAX_CATCH_UP} slots from {from} to {to}");
                 return Err(Error::invalid(format!("backfill the schedule `{name}`"), message));
@@ -234,8 +227,8 @@ impl<'a> Schedules<'a> {
         Err(busy(&name))
     }
 
-    /// Changes the state of a schedule, until no other change comes between. Also returns what
-    /// became of its jobs.
+    /// Changes the state of a schedule. Repeats it if another change comes between. Also returns
+    /// which of the jobs were stored.
     async fn edit<T>(
         &self,
         name: &str,
@@ -259,7 +252,7 @@ impl<'a> Schedules<'a> {
         Err(busy(&name))
     }
 
-    /// Returns what became of the jobs; `None` if the change did not happen.
+    /// Returns which of the jobs were stored; `None` if the change did not happen.
     async fn change(&self, change: ScheduleChange) -> Result<Option<Vec<Submitted>>> {
         let name = change.name().clone();
         let result = self.store()?.change(ChangeSchedulesRequest::new(vec![change])).await?.pop();
@@ -305,7 +298,7 @@ struct Changed<'a> {
 impl Edit {
     /// The first slot from now on that was not skipped.
     fn upcoming(&self) -> Option<Timestamp> {
-        self.state.next.max(self.rule.next_after(self.now))
+        Some(self.state.next?.max(self.rule.next_after(self.now)?))
     }
 }
 

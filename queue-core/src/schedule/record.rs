@@ -9,7 +9,7 @@ use crate::backend::StoredSchedule;
 use crate::limits::SHOWN_SLOTS;
 use crate::{Kind, Payload, Result, ScheduleName, Timestamp};
 
-/// A stored schedule: what it inserts, when, and what became of its last slots.
+/// A stored schedule: its job, its times, and the outcome of its last slots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ScheduleRecord {

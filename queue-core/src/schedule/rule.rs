@@ -151,6 +151,12 @@ impl Rule {
         std::iter::successors(self.next_after(time), |slot| self.next_after(*slot))
     }
 
+    /// Returns the slots from a time on, that time included.
+    pub(super) fn slots_from(&self, time: Timestamp) -> impl Iterator<Item = Timestamp> {
+        let first = self.last_until(time).filter(|slot| *slot == time);
+        first.into_iter().chain(self.slots_after(time))
+    }
+
     fn anchor(&self) -> i64 {
         self.schedule.start.map_or(0, Timestamp::as_micros)
     }

@@ -37,7 +37,7 @@ pub(super) struct State {
     pub(super) recent: VecDeque<Fire>,
 }
 
-/// What became of a slot.
+/// A slot that has come, and its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Fire {
@@ -47,14 +47,14 @@ pub struct Fire {
     /// When a worker looked at the slot.
     #[serde(with = "text::time")]
     pub at: Timestamp,
-    /// What became of it.
+    /// Whether it fired.
     pub outcome: FireOutcome,
     /// The job, if it fired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
 }
 
-/// What became of a slot.
+/// Whether a slot fired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! When a schedule fires, and what becomes of slots that were missed: what a program says.
+//! The times of a schedule, and its rules for slots that are missed or overlap.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ pub(super) enum Times {
     Every(#[serde(with = "text::duration")] Duration),
 }
 
-/// What becomes of slots that passed while no worker ran.
+/// The rule for slots that passed while no worker ran.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -77,7 +77,7 @@ impl CatchUp {
     }
 }
 
-/// What becomes of a slot while the job of the one before is unfinished.
+/// The rule for a slot while the job of the one before is unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -124,13 +124,13 @@ impl Schedule {
         self
     }
 
-    /// Sets what becomes of slots that passed while no worker ran (default: the latest fires).
+    /// Sets the rule for slots that passed while no worker ran (default: the latest fires).
     pub const fn catch_up(mut self, catch_up: CatchUp) -> Self {
         self.catch_up = catch_up;
         self
     }
 
-    /// Sets what becomes of a slot while the job before is unfinished (default: it fires).
+    /// Sets the rule for a slot while the job before is unfinished (default: it fires).
     pub const fn overlap(mut self, overlap: Overlap) -> Self {
         self.overlap = overlap;
         self

@@ -8,9 +8,13 @@ use queue_core::backend::{
     ScheduleWrite, StoredSchedule,
 };
 use queue_core::{Backend as _, Error, ErrorKind, Insertion, Result, ScheduleName};
+use tokio::time::sleep;
 
 use crate::caught::mutants;
 use crate::mutation::{Mutation, Sound};
+
+/// The time between the look and the change of a mutant, in which another change may happen.
+const GAP: Duration = Duration::from_millis(8);
 
 mutants! {
     Q23 changes_a_schedule_of_another_version => LooksAtNoVersion,
@@ -145,7 +149,7 @@ impl Mutation for LooksFirst {
             let stored = present(sound, change.name()).await;
             may_change.push(stored.map(|stored| stored.version) == change.expected());
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        sleep(GAP).await;
         for (change, may_change) in request.changes.iter_mut().zip(may_change) {
             let stored = present(sound, change.name()).await;
             if let (true, ScheduleWrite::Replace { expected, .. }) = (may_change, &mut change.write)
