@@ -18,6 +18,7 @@ mutants! {
     Q20 lists_jobs_without_their_results => Lists(Fault::NoResults),
     Q20 lists_jobs_without_their_progress => Lists(Fault::NoProgress),
     Q20 lists_nothing_for_a_great_limit => Lists(Fault::GreatLimit),
+    Q20 lists_the_last_job_of_a_page_again => Lists(Fault::After),
     Q20 reads_each_job_of_a_request_once => ReadsOnce,
     Q20 reads_jobs_in_the_order_of_their_ids => ReadsInOrder,
     Q19 names_the_next_jobs_of_a_hundred_kinds => NamesHundred,
@@ -38,6 +39,7 @@ enum Fault {
     NoResults,
     NoProgress,
     GreatLimit,
+    After,
 }
 
 /// Filters all jobs itself, with one fault.
@@ -79,8 +81,11 @@ impl Mutation for Lists {
         }
         let limit = request.limit as usize;
         let mut all = ListRequest::new(ALL);
-        all.after = request.after;
+        all.after = request.after.filter(|_| self.0 != Fault::After);
         let mut records = sound.backend.list(all).await?;
+        if self.0 == Fault::After {
+            records.retain(|record| request.after.is_none_or(|after| record.job.id >= after));
+        }
         if self.0 == Fault::LimitFirst {
             records.truncate(limit);
         }

@@ -70,6 +70,13 @@ async fn pages(session: &Session, mut request: ListRequest) -> anyhow::Result<Ve
         let page = list(session, request.clone()).await?;
         ensure!(page.len() <= PAGE as usize, "a page of {PAGE} jobs has {}", page.len());
         let Some(last) = page.last() else { return Ok(all) };
+        // Otherwise the pages would never end.
+        ensure!(
+            request.after < Some(last.job.id),
+            "the page after {:?} ends with {}",
+            request.after,
+            last.job.id
+        );
         request.after = Some(last.job.id);
         all.extend(page);
     }

@@ -1,5 +1,6 @@
 //! Q23: schedules are read as they were written.
 
+use anyhow::ensure;
 use queue_core::backend::{ScheduleChange, StoredSchedule};
 use queue_core::{ScheduleName, Timestamp};
 
@@ -55,6 +56,11 @@ async fn q23_schedules_are_listed_by_the_bytes_of_their_names(kit: &Kit) -> Case
             if page.is_empty() {
                 break;
             }
+            // Otherwise the pages would never end.
+            ensure!(
+                page.last().map(|last| &last.name) > listed.last().map(|last| &last.name),
+                "a page repeats"
+            );
             listed.extend(page);
         }
         ensure_eq!(listed, all, "the schedules in pages of {limit}");

@@ -270,6 +270,8 @@ async fn q20_ten_thousand_jobs_are_read_in_pages_and_by_their_ids(kit: &Kit) -> 
             let limit = request.limit as usize;
             ensure!(records.len() <= limit, "a page of {limit} jobs has {}", records.len());
             let Some(last) = records.last().map(|record| record.job.id) else { break };
+            // Otherwise the pages would never end.
+            ensure!(page.after < Some(last), "the page after {:?} ends with {last}", page.after);
             listed.extend(records.iter().map(|record| record.job.id));
             first = if first == 0 { records.len() } else { first };
             page = request.clone().after(last);
