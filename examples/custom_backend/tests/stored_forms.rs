@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use queue_core::backend::{ScheduleVersion, StoredSchedule};
 use queue_core::{
     Attributes, Backoff, ClaimId, ErrorKind, JobId, JobState, Kind, Payload, Progress, QueueName, Result,
-    Timestamp, UniqueKey, WorkerId, saturating_micros,
+    ScheduleName, Timestamp, UniqueKey, WorkerId, saturating_micros,
 };
 
 /// A backend must turn this error into `Corrupt`.
@@ -87,4 +88,14 @@ fn numbers_survive_at_their_ends() {
 fn unique_key_survives_as_text_and_duration() {
     let key = UniqueKey::new("order 7", Duration::from_secs(60)).unwrap();
     assert_eq!(UniqueKey::from_stored(key.as_str(), key.keep()), key);
+}
+
+#[test]
+fn schedule_survives_in_its_parts() {
+    let version = ScheduleVersion::generate().unwrap();
+    assert_eq!(ScheduleVersion::from_bytes(version.to_bytes()), version);
+    let (name, texts) = (ScheduleName::new("nightly").unwrap(), (r#"{ "a" : 1 }"#, "{}"));
+    let schedule = StoredSchedule::new(name, version, texts.0.to_owned(), texts.1.to_owned());
+    assert_eq!((&*schedule.definition, &*schedule.state), texts);
+    assert_eq!(schedule.due_at, None, "it is never due unless that is set");
 }
