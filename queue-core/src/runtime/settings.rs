@@ -263,6 +263,8 @@ impl WorkerSettings {
             "`batch` is 0".to_owned()
         } else if self.warn_unhandled_after == Some(Duration::ZERO) {
             "`warn_unhandled_after` is 0; use `None` to turn the warning off".to_owned()
+        } else if self.schedule_interval == Some(Duration::ZERO) {
+            "`schedule_interval` is 0; use `None` to fire no schedules".to_owned()
         } else if self.heartbeat_interval.saturating_mul(3) > self.worker_expiry {
             format!(
                 "`heartbeat_interval` is {:?}, more than a third of `worker_expiry`, which is {:?}",
@@ -291,6 +293,7 @@ mod tests {
         for bad in [
             WorkerSettings { slots: 0, ..defaults.clone() },
             WorkerSettings { batch: 0, ..defaults.clone() },
+            WorkerSettings { schedule_interval: Some(Duration::ZERO), ..defaults.clone() },
             WorkerSettings { worker_expiry: Duration::from_secs(14), ..defaults.clone() },
             WorkerSettings { cancellation_grace: Duration::from_secs(30), ..defaults.clone() },
         ] {

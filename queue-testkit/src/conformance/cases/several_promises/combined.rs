@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{
     CancelRequest, HeartbeatRequest, JobEnd, ListRequest, MaintainRequest, ProgressReport, Prune,
-    RetireRequest,
+    RetireRequest, Wakes,
 };
 use queue_core::{ErrorKind, JobId, JobState, Progress, WorkerId};
 
@@ -14,6 +14,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{EXPIRY, bury, complete, complete_with, queue, retry};
+use crate::conformance::wakes::announced;
 
 cases! {
     Fast q01_each_of_two_hundred_batches_of_a_request_is_stored,
@@ -141,10 +142,8 @@ async fn q10_the_end_of_a_watched_job_that_waits_is_announced(kit: &Kit) -> Case
     for id in [retrying, scheduled, ready] {
         kit.watch(&[id]).await?;
         kit.backend()?.cancel(CancelRequest::new(vec![id]).at(kit.now())).await?;
-        let has_it = |wakes: &queue_core::backend::Wakes| wakes.finished.contains(&id) || wakes.more_finished;
-        crate::conformance::wakes::announced(&mut receiver, has_it)
-            .await
-            .context("the end of a cancelled job")?;
+        let has_it = |wakes: &Wakes| wakes.finished.contains(&id) || wakes.more_finished;
+        announced(&mut receiver, has_it).await.context("the end of a cancelled job")?;
     }
     Ok(())
 }
