@@ -84,7 +84,9 @@ pub use retry::{Backoff, DelayFn, RetryPolicy};
 #[cfg(feature = "runtime")]
 pub use runtime::{RunningWorker, Worker};
 #[cfg(feature = "schedules")]
-pub use schedule::{CatchUp, Fire, FireOutcome, Overlap, Schedule, ScheduleRecord, Scheduled, Schedules};
+pub use schedule::{
+    CatchUp, Deployment, Fire, FireOutcome, Overlap, Schedule, ScheduleRecord, Scheduled, Schedules,
+};
 pub use sql_contract::{Deferred, SqlFailure, SqlRequest, SqlStatement, SqlWake};
 pub use state::StateType;
 pub use submitted::{Insertion, Submitted};

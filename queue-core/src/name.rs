@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use crate::limits::MAX_NAME_BYTES;
 use crate::{Error, Result};
 
-fn check(operation: &'static str, name: &str) -> Result<()> {
+pub(crate) fn check(operation: &'static str, name: &str) -> Result<()> {
     let fault = if name.is_empty() {
         "the name is empty".to_owned()
     } else if name.len() > MAX_NAME_BYTES {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use queue_core::backend::ListRequest;
 use queue_core::{
     Backend as _, CatchUp, ErrorKind, Fire, FireOutcome, HandlerResult, JobContext, JobId, JobQueue,
-    JobRecord, MemoryBackend, NewJob, Overlap, Payload, Schedule, Scheduled, Task, Timestamp, Unique, Worker,
+    JobRecord, MemoryBackend, NewJob, Overlap, Payload, Schedule, Scheduled, State, Task, Timestamp, Unique,
+    Worker,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -259,4 +260,50 @@ async fn workers_fire_each_slot_once() {
     let second = Duration::from_secs(1);
     assert!(slots.windows(2).all(|pair| pair[0].saturating_add(second) <= pair[1]), "{slots:?}");
     assert!(backend.extensions().schedules.is_some());
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct ExpireHolds;
+
+impl Task for ExpireHolds {
+    const KIND: &'static str = "expire-holds";
+    type Output = ();
+
+    fn schedule() -> Option<(Schedule, Self)> {
+        Some((Schedule::every(Duration::from_secs(1)), Self))
+    }
+}
+
+async fn expire_holds(_: ExpireHolds, fired: State<mpsc::UnboundedSender<()>>) -> HandlerResult {
+    fired.send(())?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn worker_stores_and_fires_the_schedule_of_a_type() {
+    let jobs = queue();
+    let (sender, mut fired) = mpsc::unbounded_channel::<()>();
+    let nightly = || Worker::new(&jobs).schedule("nightly", nightly(), CleanUp { days: 30 });
+    let worker = nightly().deployment("shop", 1).state(sender).handle(expire_holds).start().unwrap();
+    timeout(PATIENCE, fired.recv()).await.unwrap().unwrap();
+    let records = jobs.schedules().list(None, 9).await.unwrap();
+    assert_eq!(
+        records.iter().map(|record| record.name.as_str()).collect::<Vec<_>>(),
+        ["expire-holds", "nightly"]
+    );
+    worker.shutdown(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn worker_with_a_wrong_schedule_does_not_start() {
+    let jobs = queue();
+    let (sender, _fired) = mpsc::unbounded_channel::<()>();
+    let worker = || Worker::new(&jobs).state(sender.clone()).handle(expire_holds);
+    let wrong = worker().schedule("nightly", nightly().zone("Europe/Berln"), CleanUp { days: 30 });
+    let error = wrong.start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("`nightly`") && error.to_string().contains("Berln"), "{error}");
+    let twice = worker().schedule("expire-holds", nightly(), CleanUp { days: 30 });
+    let error = twice.start().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
 }

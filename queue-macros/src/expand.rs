@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{Ident, Path};
 
 use crate::options::{JobOptions, Options};
+use crate::schedule::Schedule;
 use crate::unique::Unique;
 use crate::value::Backoff;
 
 /// Returns the implementation of the trait `Task`.
 pub(crate) fn task(name: &Ident, options: &Options) -> TokenStream {
-    let Options { kind, output, crate_path, job } = options;
+    let Options { kind, output, crate_path, job, schedule } = options;
     let unique = job.unique.as_ref().map(|unique| unique_method(crate_path, unique));
+    let schedule = schedule.as_ref().map(|schedule| schedule_method(crate_path, schedule));
     let job = job_options(crate_path, job);
     quote! {
         #[automatically_derived]
@@ -26,6 +28,8 @@ pub(crate) fn task(name: &Ident, options: &Options) -> TokenStream {
             }
 
             #unique
+
+            #schedule
         }
     }
 }
@@ -63,6 +67,26 @@ fn unique_method(crate_path: &Path, unique: &Unique) -> TokenStream {
     quote! {
         fn unique(&self) -> ::core::option::Option<#crate_path::Unique> {
             ::core::option::Option::Some(#crate_path::Unique::by(#value) #(#setters)*)
+        }
+    }
+}
+
+fn schedule_method(crate_path: &Path, schedule: &Schedule) -> TokenStream {
+    let (times, span) = match schedule {
+        Schedule::Cron { expression, zone } => {
+            let zone = zone.as_ref().map(|zone| quote!(.zone(#zone)));
+            (quote!(cron(#expression) #zone), expression.span())
+        }
+        Schedule::Every { interval, span } => {
+            let interval = duration(*interval);
+            (quote!(every(#interval)), *span)
+        }
+    };
+    // A type without a default is an error at the option.
+    let payload = quote_spanned!(span=> <Self as ::core::default::Default>::default());
+    quote! {
+        fn schedule() -> ::core::option::Option<(#crate_path::Schedule, Self)> {
+            ::core::option::Option::Some((#crate_path::Schedule::#times, #payload))
         }
     }
 }

@@ -5,6 +5,7 @@
 mod errors;
 mod expand;
 mod options;
+mod schedule;
 mod shape;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,8 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// | `timeout = "20s"` | the timeout of one attempt, at least `"1us"` | `"10m"` |
 /// | `backoff = "200ms..1m"` | the delays of retries, see below | `"30s..6h"` |
 /// | `unique` | at most one unfinished job per payload; `unique(order, customer)`: per value of these fields; `keep = "90d"` in the parentheses: also for so long after it was completed; `per = "1h"`: one job per hour of the clock | jobs are not unique |
+/// | `cron = "30 2 * * *"` | when a worker inserts such a job without a request, see below; `tz = "Europe/Berlin"`: in this time zone | never; `"UTC"` |
+/// | `every = "10s"` | the same at each multiple of this interval, at least `"1s"` | never |
 /// | `output = Receipt` | the type that the handler returns, without quotes | `()` |
 /// | `crate = "queue_core"` | the path of the crate with the trait | `"::queue"` |
 ///
@@ -65,6 +68,25 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// struct CallBack;
 /// # assert!(format!("{:?}", PollBank::options()).contains("base: 30s, cap: 30s, jitter: 0"));
 /// # assert!(format!("{:?}", CallBack::options()).contains("List([1s, 10s, 60s])"));
+/// ```
+///
+/// # Schedules
+///
+/// A type with `cron` or `every` must implement `Default`: that value is the payload. Each worker
+/// that handles the type stores the schedule when it starts, with the kind as its name. However
+/// many workers run, each slot has one job. The expression and the zone are checked while
+/// compiling; the zone only if the machine has a database of time zones. For other payloads, or
+/// rules for slots that overlap or are missed, use `Worker::schedule`.
+///
+/// ```
+/// # use queue_core::{Schedule, Task};
+/// # use queue_macros::Task;
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Default, Serialize, Deserialize, Task)]
+/// #[task(kind = "clean-up", cron = "30 2 * * *", tz = "Europe/Berlin", crate = "queue_core")]
+/// struct CleanUp {}
+/// # let expected = Schedule::cron("30 2 * * *").zone("Europe/Berlin");
+/// # assert_eq!(CleanUp::schedule().map(|(schedule, _)| schedule), Some(expected));
 /// ```
 ///
 /// # Defaults

@@ -9,6 +9,7 @@ use syn::parse::ParseStream;
 use syn::{DeriveInput, Error, Ident, LitStr, Path, Result, Token, Type, parse_quote};
 
 use crate::errors::Errors;
+use crate::schedule::{Schedule, Times};
 use crate::unique::{self, Unique};
 use crate::value::Backoff;
 use crate::{shape, value};
@@ -21,6 +22,7 @@ pub(crate) struct Options {
     pub(crate) output: Type,
     pub(crate) crate_path: Path,
     pub(crate) job: JobOptions,
+    pub(crate) schedule: Option<Schedule>,
 }
 
 /// The options of its jobs; `None` means the default of the library.
@@ -55,6 +57,7 @@ struct Reader {
     output: Option<Type>,
     crate_path: Option<Path>,
     job: JobOptions,
+    times: Times,
     errors: Errors,
 }
 
@@ -82,6 +85,9 @@ impl Reader {
             "timeout" => self.job.timeout = Some(value::timeout(input)?),
             "backoff" => self.job.backoff = Some(value::backoff(input)?),
             "unique" => self.job.unique = Some(unique::read(input)?),
+            "cron" => self.times.read_cron(input)?,
+            "tz" => self.times.read_zone(input)?,
+            "every" => self.times.read_every(input)?,
             "output" => self.output = Some(value::output(input)?),
             "crate" => self.crate_path = Some(value::crate_path(input)?),
             _ => return Err(Error::new(name.span(), unknown(&text))),
@@ -104,11 +110,16 @@ impl Reader {
             self.errors.push(error);
             LitStr::new("invalid", task.span())
         });
+        let schedule = self.times.finish().unwrap_or_else(|error| {
+            self.errors.push(error);
+            None
+        });
         let options = Options {
             kind,
             output: self.output.unwrap_or_else(|| parse_quote!(())),
             crate_path: self.crate_path.unwrap_or_else(|| parse_quote!(::queue)),
             job: self.job,
+            schedule,
         };
         (options, self.errors.into_one())
     }
@@ -127,10 +138,12 @@ fn unknown(name: &str) -> String {
         "name" => "kind",
         "result" => "output",
         "retries" => "max_retries",
+        "timezone" | "time_zone" | "zone" => "tz",
+        "interval" => "every",
         _ => {
             return format!(
                 "unknown option `{name}`; the options are `kind`, `queue`, `priority`, `max_retries`, \
-                 `timeout`, `backoff`, `unique`, `output` and `crate`"
+                 `timeout`, `backoff`, `unique`, `cron`, `tz`, `every`, `output` and `crate`"
             );
         }
     };

@@ -122,8 +122,8 @@ fn unknown_option_suggests_the_known_ones() {
     assert_fault("name = \"b\"", "unknown option `name`: did you mean `kind`?");
     assert_fault("retries = 3", "unknown option `retries`: did you mean `max_retries`?");
     assert_fault("result = A", "unknown option `result`: did you mean `output`?");
-    for guess in ["concurrency", "cron", "every", "schedule"] {
-        let known = "`kind`, `queue`, `priority`, `max_retries`, `timeout`, `backoff`, `unique`, `output` and `crate`";
+    for guess in ["concurrency", "schedule"] {
+        let known = "`kind`, `queue`, `priority`, `max_retries`, `timeout`, `backoff`, `unique`, `cron`, `tz`, `every`, `output` and `crate`";
         let expected = format!("unknown option `{guess}`; the options are {known}");
         for value in ["", " = \"b\"", "(1, 2)"] {
             assert_fault(&format!("{guess}{value}, priority = 1"), &expected);
@@ -242,4 +242,50 @@ fn unique_names_the_wrong_field_or_option() {
     assert_eq!(faults_of(of_enum), [only]);
     assert_eq!(faults_of("#[task(kind = \"a\", unique)] enum Job { A, B }"), [""; 0]);
     assert_eq!(faults_of("#[task(kind = \"a\", unique(0))] struct Job(i64);"), [""; 0]);
+}
+
+#[cfg(feature = "schedules")]
+#[test]
+fn schedule_is_a_cron_expression_or_an_interval() {
+    let schedule = |options: &str| {
+        let code = derive(&format!("#[task(kind = \"a\", {options})] struct Job;")).unwrap();
+        code.split_once("Some ((").unwrap().1.split_once(", <").unwrap().0.trim().to_owned()
+    };
+    let berlin = quote!(::queue::Schedule::cron("30 2 * * *").zone("Europe/Berlin"));
+    assert_eq!(schedule(r#"cron = "30 2 * * *", tz = "Europe/Berlin""#), berlin.to_string());
+    let often = quote!(::queue::Schedule::every(::core::time::Duration::new(10u64, 0u32)));
+    assert_eq!(schedule(r#"every = "10s""#), often.to_string());
+    assert_eq!(crate::schedule::MIN_INTERVAL, queue_core::limits::MIN_SCHEDULE_INTERVAL);
+}
+
+#[cfg(feature = "schedules")]
+#[test]
+fn wrong_schedules_are_errors() {
+    assert_fault(
+        r#"cron = "30 25 * * *""#,
+        "the hour `25` of the cron expression `30 25 * * *` is wrong: number out of bounds",
+    );
+    assert_fault(
+        r#"cron = "0 0 30 2 *""#,
+        "the cron expression `0 0 30 2 *` never fires, because no year has such a day",
+    );
+    assert_fault(
+        r#"cron = "@daily", tz = "Europe/Berln""#,
+        "there is no time zone `Europe/Berln`: names are those of the IANA database, such as `Europe/Berlin` or `UTC`",
+    );
+    assert_fault(r#"cron = "@daily", every = "1h""#, "give `cron` or `every`, not both");
+    assert_fault(r#"every = "1h", tz = "UTC""#, "an interval has no time zone");
+    assert_fault(r#"every = "999ms""#, "the interval `999ms` is too short, the minimum is `1s`");
+    assert_fault(r#"tz = "UTC""#, "`tz` needs `cron`");
+    assert_fault(r#"interval = "1h""#, "unknown option `interval`: did you mean `every`?");
+}
+
+#[cfg(not(feature = "schedules"))]
+#[test]
+fn schedule_needs_its_feature() {
+    assert_fault(
+        r#"cron = "@daily", tz = "UTC""#,
+        "schedules need the feature `schedules` of the crate `queue`",
+    );
+    assert_fault(r#"every = "1h""#, "schedules need the feature `schedules` of the crate `queue`");
 }

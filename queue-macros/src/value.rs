@@ -33,6 +33,11 @@ pub(crate) fn name(input: ParseStream<'_>, expected: &str) -> Result<LitStr> {
     }
 }
 
+/// Reads a text. If it has another form, the error is `expected`.
+pub(crate) fn text(input: ParseStream<'_>, expected: &str) -> Result<LitStr> {
+    assigned(input, expected)
+}
+
 /// Reads an integer within the range of `N`, otherwise the error is `expected`.
 pub(crate) fn integer<N: FromStr<Err: Display>>(input: ParseStream<'_>, expected: &str) -> Result<N> {
     let literal: LitInt = assigned(input, expected)?;
@@ -136,7 +141,8 @@ fn range(text: &str) -> Option<(&str, &str)> {
     (!start.is_empty() && !end.is_empty()).then_some((start, end))
 }
 
-fn duration(literal: &LitStr, text: &str) -> Result<Duration> {
+/// Reads a duration, a part of this literal.
+pub(crate) fn duration(literal: &LitStr, text: &str) -> Result<Duration> {
     humantime::parse_duration(text).map_err(|error| {
         let fault = format!("`{text}` is not a duration, e.g. `20s` or `1h 30m`: {error}");
         Error::new(literal.span(), fault)

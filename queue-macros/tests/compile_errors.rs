@@ -17,5 +17,8 @@ fn mistakes_have_readable_errors() {
         println!("skipped: the stored errors are those of {COMPILER}x, this is {version}");
         return;
     }
-    trybuild::TestCases::new().compile_fail("tests/compile_errors/*.rs");
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/compile_errors/*.rs");
+    #[cfg(feature = "schedules")]
+    cases.compile_fail("tests/compile_errors/schedules/*.rs");
 }

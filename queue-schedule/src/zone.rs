@@ -38,10 +38,10 @@ impl Zone {
     pub fn find(name: &str) -> Result<Self, Invalid> {
         let refusal = |cause: String| Invalid::new(cause, 0..name.len());
         let zone = TimeZone::get(name).map_err(|_| {
-            let database = if jiff::tz::db().available().next().is_none() {
-                "this machine has no time zone database; the feature `bundled-zones` contains one"
-            } else {
+            let database = if Self::any_exists() {
                 "names are those of the IANA database, such as `Europe/Berlin` or `UTC`"
+            } else {
+                "this machine has no time zone database; the feature `bundled-zones` contains one"
             };
             refusal(format!("there is no time zone `{name}`: {database}"))
         })?;
@@ -49,6 +49,12 @@ impl Zone {
             return Err(refusal(format!("`{name}` is not a time zone of the IANA database")));
         }
         Ok(Self { zone })
+    }
+
+    /// Returns whether there is a database, so that [`find`](Self::find) can find a zone.
+    #[must_use]
+    pub fn any_exists() -> bool {
+        jiff::tz::db().available().next().is_some()
     }
 
     /// Returns the name, as the database writes it.

@@ -1,5 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(all(doctest, feature = "derive", feature = "schedules"))]
+#[doc = include_str!("../../docs/schedules.md")]
+struct SchedulesPage;
+
 mod connect;
 mod terminated;
 

@@ -13,11 +13,15 @@ use crate::runtime::running_worker::RunningWorker;
 use crate::runtime::settings::WorkerSettings;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
+#[cfg(feature = "schedules")]
+use crate::schedule::{Declaration, Declared};
 use crate::state::StateMap;
 use crate::task::{blocking_handler_of, handler_of};
 use crate::{
     BlockingTaskFunction, Error, Handler, JobQueue, Kind, QueueName, Result, Task, TaskFunction, TaskOptions,
 };
+#[cfg(feature = "schedules")]
+use crate::{Deployment, IntoJob, Schedule};
 
 /// Builds a worker: the handlers, the state that they share, the slots.
 ///
@@ -60,6 +64,8 @@ pub struct Worker {
     queues: Option<Vec<QueueName>>,
     settings: WorkerSettings,
     state: StateMap,
+    #[cfg(feature = "schedules")]
+    declared: Declared,
     /// The first fault of the building, which `start` returns.
     fault: Option<Error>,
 }
@@ -73,6 +79,8 @@ impl Worker {
             queues: None,
             settings: WorkerSettings::default(),
             state: StateMap::default(),
+            #[cfg(feature = "schedules")]
+            declared: Declared::default(),
             fault: None,
         }
     }
@@ -104,9 +112,61 @@ impl Worker {
     fn add<T: Task>(mut self, (handler, options): (Arc<dyn Handler>, TaskOptions)) -> Self {
         let registration = Arc::new(Registration { handler, options });
         let added = Kind::new(T::KIND).and_then(|kind| add_handler(&mut self.handlers, kind, registration));
-        if let Err(error) = added {
+        self.note_fault(added);
+        #[cfg(feature = "schedules")]
+        if let Some((schedule, job)) = T::schedule() {
+            return self.schedule(T::KIND, schedule, job);
+        }
+        self
+    }
+
+    fn note_fault(&mut self, result: Result<()>) {
+        if let Err(error) = result {
             self.fault.get_or_insert(error);
         }
+    }
+
+    /// Stores a schedule when the worker starts, in the queue that the worker was made of, as
+    /// [`Schedules::put`](crate::Schedules::put) does. A type that has a
+    /// [schedule](Task::schedule) needs no call: `handle` suffices.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use queue_core::{HandlerResult, JobQueue, Overlap, Schedule, Task, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Sync { shop: i64 }
+    /// # impl Task for Sync { const KIND: &'static str = "sync"; type Output = (); }
+    /// # async fn sync(_: Sync) -> HandlerResult { Ok(()) }
+    /// # fn build(jobs: &JobQueue) -> Worker {
+    /// let often = Schedule::every(Duration::from_secs(30)).overlap(Overlap::Skip);
+    /// Worker::new(jobs).handle(sync).schedule("sync-berlin", often, Sync { shop: 7 })
+    /// # }
+    /// ```
+    #[cfg(feature = "schedules")]
+    pub fn schedule<J: IntoJob>(mut self, name: &str, schedule: Schedule, job: J) -> Self {
+        let declaration = match self.served.first() {
+            Some(jobs) => Declaration::new(jobs, name, schedule, job),
+            None => return self,
+        };
+        let added = declaration.and_then(|declaration| self.declared.add(declaration));
+        self.note_fault(added);
+        self
+    }
+
+    /// Says which program this is, and which revision of it: a number that grows with each
+    /// deployment, also with one of older code. The schedules of the worker then belong to the
+    /// program. Those that older revisions declared and this one does not are removed, and older
+    /// processes that start later neither change schedules nor bring them back.
+    ///
+    /// Programs that declare different schedules need different names: 1 to
+    /// [`MAX_NAME_BYTES`](crate::limits::MAX_NAME_BYTES) bytes, no white space.
+    ///
+    /// Without a deployment, no schedule is removed, and the program that started last decides.
+    #[cfg(feature = "schedules")]
+    pub fn deployment(mut self, program: impl Into<String>, revision: u64) -> Self {
+        let deployment = Deployment::new(program, revision);
+        self.note_fault(crate::name::check("name the program of a deployment", &deployment.program));
+        self.declared.deployment = Some(deployment);
         self
     }
 
@@ -147,10 +207,13 @@ impl Worker {
     ///
     /// # Errors
     /// - [`Invalid`](crate::ErrorKind::Invalid): no handler is registered, a handler needs a state
-    ///   that the worker lacks, a kind is not a valid name, the settings contradict each other, or
-    ///   there is no tokio runtime.
-    /// - [`Conflict`](crate::ErrorKind::Conflict): a kind has two handlers.
+    ///   that the worker lacks, a kind is not a valid name, a schedule is not valid, the settings
+    ///   contradict each other, or there is no tokio runtime.
+    /// - [`Conflict`](crate::ErrorKind::Conflict): a kind has two handlers, or two schedules have
+    ///   one name.
     /// - [`Unavailable`](crate::ErrorKind::Unavailable): the thread cannot be started.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported): the worker declares schedules, and the
+    ///   backend stores none.
     pub fn start(mut self) -> Result<RunningWorker> {
         let handlers = self.check()?;
         let (environment, control) = TokioEnvironment::start()?;
@@ -196,13 +259,18 @@ impl Worker {
     }
 
     fn into_state(self, handlers: Vec<Registrations>, environment: Arc<dyn Environment>) -> WorkerState {
+        #[cfg(feature = "schedules")]
+        let declared = self.declared;
         let Self { served, queues, settings, state, .. } = self;
         let shutdown = ShutdownDeadline::default();
         let backends = served.iter().zip(handlers).enumerate().map(|(index, (jobs, handlers))| {
             let (state, shutdown) = (state.clone(), Arc::clone(&shutdown));
             let context = WorkerContext { state, shutdown, jobs: Some(jobs.clone()) };
             let queues = queues.as_deref();
-            Arc::new(ServedBackend::new(index, jobs, context, handlers, queues, settings.lease_grace))
+            let backend = ServedBackend::new(index, jobs, context, handlers, queues, settings.lease_grace);
+            #[cfg(feature = "schedules")]
+            let backend = if index == 0 { backend.declare(declared.clone()) } else { backend };
+            Arc::new(backend)
         });
         let backends = backends.collect();
         WorkerState::new(environment, settings, backends, shutdown)
@@ -214,6 +282,10 @@ impl Worker {
             return Err(fault);
         }
         self.settings.check()?;
+        #[cfg(feature = "schedules")]
+        if let Some(jobs) = self.served.first().filter(|_| !self.declared.is_empty()) {
+            crate::backend::schedules(&**jobs.backend())?;
+        }
         let handlers = self.served.iter().map(|jobs| self.handlers_of(jobs)).collect::<Result<Vec<_>>>()?;
         if handlers.iter().all(HashMap::is_empty) {
             return Err(Error::invalid("start a worker", "it has no handler: see `Worker::handle`"));

@@ -27,7 +27,7 @@ pub(super) enum Previous {
 /// Moves a schedule on to `now`.
 pub(super) fn advance(rule: &Rule, name: &str, state: State, now: Timestamp, previous: Previous) -> Step {
     let mut advance = Advance { rule, name, now, step: Step { state, due_at: None, fires: Vec::new() } };
-    if !advance.step.state.paused {
+    if !advance.step.state.is_stopped() {
         advance.run(previous);
     }
     advance.step.due_at = advance.step.state.due_at(rule, name, now);

@@ -5,18 +5,28 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::rule::job_of_slot;
+use super::deployment::Deployment;
+use super::rule::{Rule, job_of_slot};
+use super::state::State;
 use super::when::Schedule;
+use crate::backend::{ScheduleVersion, StoredSchedule};
 use crate::time::{saturating_micros, whole_micros};
 use crate::{
-    Attributes, Backoff, Error, ErrorKind, JobId, JobSpec, Kind, Payload, QueueName, Result, Timestamp,
-    Unique, UniqueKey,
+    Attributes, Backoff, Error, ErrorKind, JobId, JobSpec, Kind, Payload, QueueName, Result, ScheduleName,
+    Timestamp, Unique, UniqueKey,
 };
 
 /// What a schedule inserts, and when. It is stored as JSON, which operators can read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Definition {
-    pub(super) when: Schedule,
+    /// The times of the program.
+    when: Schedule,
+    /// The times that an operator has set instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) edited: Option<Schedule>,
+    /// The deployment that declared it, or that removed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<Deployment>,
     kind: String,
     payload: Box<RawValue>,
     job: JobTexts,
@@ -53,15 +63,6 @@ struct UniqueTexts {
     per_micros: Option<i64>,
 }
 
-impl PartialEq for Definition {
-    fn eq(&self, other: &Self) -> bool {
-        self.when == other.when
-            && self.kind == other.kind
-            && self.payload.get() == other.payload.get()
-            && self.job == other.job
-    }
-}
-
 fn micros(duration: i64) -> Duration {
     Duration::from_micros(duration.unsigned_abs())
 }
@@ -85,6 +86,8 @@ impl Definition {
         let attributes = job.attributes.as_ref().map(Attributes::decode).transpose()?;
         Ok(Self {
             when,
+            edited: None,
+            owner: None,
             kind: job.kind.to_string(),
             payload,
             job: JobTexts {
@@ -106,6 +109,43 @@ impl Definition {
     pub(super) fn write(&self) -> String {
         // A struct of texts and numbers can always be written.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The times that hold.
+    pub(super) fn times(&self) -> &Schedule {
+        self.edited.as_ref().unwrap_or(&self.when)
+    }
+
+    /// The times of the program, if an operator has set others.
+    pub(super) fn overridden(&self) -> Option<&Schedule> {
+        self.edited.as_ref().map(|_| &self.when)
+    }
+
+    /// The rule of the times that hold.
+    pub(super) fn rule(&self) -> Result<Rule> {
+        self.times().clone().rule()
+    }
+
+    /// Checks the times that hold, and that the job can be built.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) names the schedule.
+    pub(super) fn check(&self, name: &ScheduleName, now: Timestamp) -> Result<()> {
+        let job = self.job(name.as_str(), Timestamp::UNIX_EPOCH)?;
+        self.rule().and_then(|rule| rule.check(&job, now)).map_err(|error| {
+            let operation = format!("create the schedule `{name}`");
+            Error::invalid(operation, error.message().to_owned()).with_source(error)
+        })
+    }
+
+    /// Returns whether the program's part is the same, whatever its revision.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let program = |owner: &Option<Deployment>| owner.as_ref().map(|owner| owner.program.clone());
+        self.when == other.when
+            && self.kind == other.kind
+            && self.payload.get() == other.payload.get()
+            && self.job == other.job
+            && program(&self.owner) == program(&other.owner)
     }
 
     pub(super) fn kind(&self) -> Result<Kind> {
@@ -152,6 +192,19 @@ impl UniqueTexts {
         }
         unique.resolve(Some(slot)).map_err(|fault| Error::invalid("fire a schedule", fault))
     }
+}
+
+/// A schedule as it is stored, with a new version.
+pub(super) fn row(
+    name: &ScheduleName,
+    definition: String,
+    rule: &Rule,
+    state: &State,
+    now: Timestamp,
+) -> Result<StoredSchedule> {
+    let due_at = state.due_at(rule, name.as_str(), now);
+    let version = ScheduleVersion::generate()?;
+    Ok(StoredSchedule::new(name.clone(), version, definition, state.write()).due_at(due_at))
 }
 
 /// Reads a text of a stored schedule.

@@ -123,7 +123,7 @@ impl Due {
     fn try_read(stored: StoredSchedule) -> Result<Self> {
         let name = stored.name.as_str();
         let definition = Definition::read(name, &stored.definition)?;
-        let rule = definition.when.clone().rule()?;
+        let rule = definition.rule()?;
         let state = definition::read(name, "state", &stored.state)?;
         // So that a job that cannot be built is found before anything is changed.
         definition.job(name, Timestamp::UNIX_EPOCH)?;

@@ -1,13 +1,14 @@
 //! The schedules of a queue, for programs and operators.
 
-use super::definition::{self, Definition};
+use super::declaration::{Declaration, Effect, put_all};
+use super::definition::{self, Definition, row};
 use super::record::ScheduleRecord;
 use super::rule::Rule;
 use super::state::{Fire, FireOutcome, State};
 use super::when::Schedule;
 use crate::backend::{
     ChangeSchedulesRequest, DueSchedulesRequest, ScheduleChange, ScheduleChanged, ScheduleStore,
-    ScheduleVersion, StoredSchedule,
+    StoredSchedule,
 };
 use crate::limits::MAX_CATCH_UP;
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// How often a change is made again that met the fire or the change of another process.
-const MAX_ATTEMPTS: u32 = 20;
+pub(super) const MAX_ATTEMPTS: u32 = 20;
 
 /// The schedules of a queue: creates, changes, pauses and lists them. [`JobQueue::schedules`]
 /// returns it.
@@ -81,68 +82,88 @@ impl<'a> Schedules<'a> {
         Self { jobs }
     }
 
-    /// Creates a schedule of this name, or replaces its definition. A paused schedule stays paused.
+    /// Creates a schedule of this name, or replaces its definition. A paused schedule stays paused,
+    /// and times that an operator has [set](Self::edit) stay.
     ///
     /// The options of the job are the ones of its task now, as in an enqueue.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) if the schedule belongs to a
+    /// [deployment](crate::Deployment).
     pub async fn put<J: IntoJob>(&self, name: &str, schedule: Schedule, job: J) -> Result<Scheduled> {
-        let name = ScheduleName::new(name)?;
-        let mut job = job.into_job()?;
-        let unique = job.unique.take().map(|unique| *unique);
-        let prepared = self.jobs.prepare(vec![job])?.into_jobs().pop();
-        let missing = || Error::invalid("create a schedule", "there is no job");
-        let definition = Definition::new(schedule.clone(), &prepared.ok_or_else(missing)?, unique)?;
-        let rule = schedule.rule().map_err(|error| refused(&name, error))?;
-        // So that a job that cannot be built is refused now.
-        let job = definition.job(name.as_str(), Timestamp::UNIX_EPOCH)?;
-        rule.check(&job, self.now().await?).map_err(|error| refused(&name, error))?;
+        let declaration = Declaration::new(self.jobs, name, schedule, job)?;
+        let declarations = std::slice::from_ref(&declaration);
         for _ in 0..MAX_ATTEMPTS {
-            let stored = self.stored(&name).await?;
-            let now = self.now().await?;
-            let (mut state, scheduled) = match &stored {
-                None => (State::default(), Scheduled::Created),
-                Some(stored) => {
-                    let mut state: State = definition::read(name.as_str(), "state", &stored.state)?;
-                    // A definition of another version that cannot be read is replaced.
-                    match Definition::read(name.as_str(), &stored.definition) {
-                        Ok(old) if old == definition => return Ok(Scheduled::Unchanged),
-                        // Of another job at the same times no slot may be lost.
-                        Ok(old) if old.when == definition.when => {}
-                        _ => state = State { next: rule.next_after(now), waiting: None, ..state },
-                    }
-                    (state, Scheduled::Changed)
-                }
-            };
-            if scheduled == Scheduled::Created {
-                state.next = rule.next_after(now);
-            }
-            let new = Changed { name: &name, rule: &rule, state, now };
-            let new = new.schedule(definition.write())?;
-            let change = match stored {
-                None => ScheduleChange::create(new),
-                Some(stored) => ScheduleChange::replace(stored.version, new),
-            };
-            if self.change(change).await?.is_some() {
-                return Ok(scheduled);
+            let effect = put_all(self.store()?, declarations).await?.pop();
+            match effect.ok_or_else(|| no_reply(&declaration.name))?? {
+                Effect::Stored(scheduled) => return Ok(scheduled),
+                Effect::Superseded | Effect::Stale => {}
             }
         }
-        Err(busy(&name))
+        Err(busy(&declaration.name))
+    }
+
+    /// Sets other times and rules than those of the program, until they are [reset](Self::reset).
+    /// The program may put its own again and change them: those of the operator hold. The next slot
+    /// is the first from now on.
+    pub async fn edit(&self, name: &str, schedule: Schedule) -> Result<()> {
+        self.set_times(name, Some(schedule)).await
+    }
+
+    /// Takes back what an operator has [edited](Self::edit): the times of the program hold again.
+    pub async fn reset(&self, name: &str) -> Result<()> {
+        self.set_times(name, None).await
+    }
+
+    async fn set_times(&self, name: &str, schedule: Option<Schedule>) -> Result<()> {
+        self.change_state(name, |edit| {
+            let before = edit.definition.times().clone();
+            edit.definition.edited.clone_from(&schedule);
+            edit.definition.check(edit.name, edit.now)?;
+            edit.text = edit.definition.write();
+            edit.rule = edit.definition.rule()?;
+            if before != *edit.definition.times() {
+                edit.state.next = edit.rule.next_after(edit.now);
+                edit.state.waiting = None;
+            }
+            Ok(())
+        })
+        .await
+        .map(|((), _)| ())
     }
 
     /// Returns a schedule; `None` if there is none of that name.
     pub async fn get(&self, name: &str) -> Result<Option<ScheduleRecord>> {
-        self.stored(&ScheduleName::new(name)?).await?.map(ScheduleRecord::read).transpose()
+        let stored = self.stored(&ScheduleName::new(name)?).await?;
+        stored.map(ScheduleRecord::read).transpose().map(Option::flatten)
     }
 
     /// Returns up to `limit` schedules in the order of their names, from the first after `after`
     /// on.
     pub async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<ScheduleRecord>> {
-        self.store()?.list(after, limit).await?.into_iter().map(ScheduleRecord::read).collect()
+        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+        let mut records = Vec::new();
+        let mut after = after.cloned();
+        // Rows that a deployment has removed do not count.
+        while records.len() < wanted {
+            let page = self.store()?.list(after.as_ref(), limit).await?;
+            let is_last = page.len() < wanted;
+            after = page.last().map(|stored| stored.name.clone()).or(after);
+            for stored in page {
+                records.extend(ScheduleRecord::read(stored)?);
+            }
+            if is_last {
+                break;
+            }
+        }
+        records.truncate(wanted);
+        Ok(records)
     }
 
     /// Pauses a schedule. No slot fires until it is resumed. A slot that waits for the job before
     /// is skipped.
     pub async fn pause(&self, name: &str) -> Result<()> {
-        self.edit(name, |edit| {
+        self.change_state(name, |edit| {
             edit.state.paused = true;
             edit.state.waiting = None;
             Ok(())
@@ -153,7 +174,7 @@ impl<'a> Schedules<'a> {
 
     /// Resumes a schedule. The slots that passed while it was paused do not fire.
     pub async fn resume(&self, name: &str) -> Result<()> {
-        self.edit(name, |edit| {
+        self.change_state(name, |edit| {
             if std::mem::replace(&mut edit.state.paused, false) {
                 // Not before a slot that follows a skipped one.
                 edit.state.next = edit.upcoming();
@@ -167,7 +188,7 @@ impl<'a> Schedules<'a> {
     /// Skips the first slot from now on, and returns it; `None` if there is none. Slots that have
     /// passed and did not fire yet do not fire either.
     pub async fn skip_next(&self, name: &str) -> Result<Option<Timestamp>> {
-        self.edit(name, |edit| {
+        self.change_state(name, |edit| {
             let skipped = edit.upcoming();
             if let Some(slot) = skipped {
                 let outcome = FireOutcome::Skipped;
@@ -184,7 +205,7 @@ impl<'a> Schedules<'a> {
     /// overlap. Returns its id, or the job that holds its unique key.
     pub async fn run_now(&self, name: &str) -> Result<JobId> {
         let id = JobId::generate();
-        self.edit(name, |edit| {
+        self.change_state(name, |edit| {
             let outcome = FireOutcome::ByHand;
             edit.state.add(Fire { slot: edit.now, at: edit.now, outcome, job: Some(id) });
             edit.jobs.push(edit.definition.job_with_id(name, edit.now, id)?);
@@ -199,7 +220,7 @@ impl<'a> Schedules<'a> {
     ///
     /// A slot that fired already has its job still, unless that was pruned.
     pub async fn backfill(&self, name: &str, from: Timestamp, to: Timestamp) -> Result<Vec<JobId>> {
-        self.edit(name, |edit| {
+        self.change_state(name, |edit| {
             let most = usize::try_from(MAX_CATCH_UP).unwrap_or(usize::MAX);
             let slots = edit.rule.slots_from(from).take_while(|slot| *slot <= to);
             let slots: Vec<Timestamp> = slots.take(most + 1).collect();
@@ -215,11 +236,13 @@ impl<'a> Schedules<'a> {
         .map(|((), submitted)| submitted.iter().filter(|job| job.is_new()).map(|job| job.id).collect())
     }
 
-    /// Deletes a schedule. Its jobs stay.
+    /// Deletes a schedule. Its jobs stay. A program that still declares it creates it again when it
+    /// starts: [`pause`](Self::pause) it to stop it for longer.
     pub async fn delete(&self, name: &str) -> Result<()> {
         let name = ScheduleName::new(name)?;
         for _ in 0..MAX_ATTEMPTS {
-            let stored = self.stored(&name).await?.ok_or_else(|| missing(&name))?;
+            let stored = self.stored(&name).await?.filter(|stored| !is_removed(stored));
+            let stored = stored.ok_or_else(|| missing(&name))?;
             if self.change(ScheduleChange::delete(name.clone(), stored.version)).await?.is_some() {
                 return Ok(());
             }
@@ -227,24 +250,24 @@ impl<'a> Schedules<'a> {
         Err(busy(&name))
     }
 
-    /// Changes the state of a schedule. Repeats it if another change comes between. Also returns
-    /// which of the jobs were stored.
-    async fn edit<T>(
+    /// Changes a schedule. Repeats it if another change comes between. Also returns which of the
+    /// jobs were stored.
+    async fn change_state<T>(
         &self,
         name: &str,
-        edit: impl Fn(&mut Edit) -> Result<T>,
+        change: impl Fn(&mut Edit<'_>) -> Result<T>,
     ) -> Result<(T, Vec<Submitted>)> {
         let name = ScheduleName::new(name)?;
         for _ in 0..MAX_ATTEMPTS {
             let stored = self.stored(&name).await?.ok_or_else(|| missing(&name))?;
-            let definition = Definition::read(name.as_str(), &stored.definition)?;
-            let rule = definition.when.clone().rule()?;
-            let state = definition::read(name.as_str(), "state", &stored.state)?;
-            let mut editing = Edit { definition, rule, state, now: self.now().await?, jobs: Vec::new() };
-            let result = edit(&mut editing)?;
-            let Edit { rule, state, jobs, now, .. } = editing;
-            let new = Changed { name: &name, rule: &rule, state, now }.schedule(stored.definition)?;
-            let change = ScheduleChange::replace(stored.version, new).jobs(jobs);
+            let expected = stored.version;
+            let mut edit = Edit::read(&name, stored, self.now().await?)?;
+            if edit.state.removed {
+                return Err(missing(&name));
+            }
+            let result = change(&mut edit)?;
+            let jobs = std::mem::take(&mut edit.jobs);
+            let change = ScheduleChange::replace(expected, edit.row()?).jobs(jobs);
             if let Some(submitted) = self.change(change).await? {
                 return Ok((result, submitted));
             }
@@ -256,9 +279,7 @@ impl<'a> Schedules<'a> {
     async fn change(&self, change: ScheduleChange) -> Result<Option<Vec<Submitted>>> {
         let name = change.name().clone();
         let result = self.store()?.change(ChangeSchedulesRequest::new(vec![change])).await?.pop();
-        let missing =
-            || Error::new(ErrorKind::Corrupt, format!("change the schedule `{name}`"), "there is no reply");
-        Ok(match result.ok_or_else(missing)?? {
+        Ok(match result.ok_or_else(|| no_reply(&name))?? {
             ScheduleChanged::Done(submitted) => Some(submitted),
             ScheduleChanged::Stale => None,
         })
@@ -278,36 +299,40 @@ impl<'a> Schedules<'a> {
     }
 }
 
-/// A schedule that is being edited.
-struct Edit {
+/// A schedule that is being changed.
+struct Edit<'a> {
+    name: &'a ScheduleName,
     definition: Definition,
+    /// The definition as it is stored, with what another version may have written.
+    text: String,
     rule: Rule,
     state: State,
     now: Timestamp,
     jobs: Vec<JobSpec>,
 }
 
-/// A schedule with a new state.
-struct Changed<'a> {
-    name: &'a ScheduleName,
-    rule: &'a Rule,
-    state: State,
-    now: Timestamp,
-}
+impl<'a> Edit<'a> {
+    fn read(name: &'a ScheduleName, stored: StoredSchedule, now: Timestamp) -> Result<Self> {
+        let definition = Definition::read(name.as_str(), &stored.definition)?;
+        let rule = definition.rule()?;
+        let state = definition::read(name.as_str(), "state", &stored.state)?;
+        let text = stored.definition;
+        Ok(Self { name, definition, text, rule, state, now, jobs: Vec::new() })
+    }
 
-impl Edit {
     /// The first slot from now on that was not skipped.
     fn upcoming(&self) -> Option<Timestamp> {
         Some(self.state.next?.max(self.rule.next_after(self.now)?))
     }
+
+    fn row(self) -> Result<StoredSchedule> {
+        row(self.name, self.text, &self.rule, &self.state, self.now)
+    }
 }
 
-impl Changed<'_> {
-    fn schedule(&self, definition: String) -> Result<StoredSchedule> {
-        let due_at = self.state.due_at(self.rule, self.name.as_str(), self.now);
-        let version = ScheduleVersion::generate()?;
-        Ok(StoredSchedule::new(self.name.clone(), version, definition, self.state.write()).due_at(due_at))
-    }
+/// Returns whether its program has removed it. One that cannot be read is there.
+fn is_removed(stored: &StoredSchedule) -> bool {
+    definition::read::<State>(stored.name.as_str(), "state", &stored.state).is_ok_and(|state| state.removed)
 }
 
 fn missing(name: &ScheduleName) -> Error {
@@ -318,8 +343,8 @@ fn missing(name: &ScheduleName) -> Error {
     )
 }
 
-fn refused(name: &ScheduleName, error: Error) -> Error {
-    Error::invalid(format!("create the schedule `{name}`"), error.message().to_owned()).with_source(error)
+fn no_reply(name: &ScheduleName) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("change the schedule `{name}`"), "there is no reply")
 }
 
 fn busy(name: &ScheduleName) -> Error {

@@ -9,7 +9,11 @@
 
 #[cfg(feature = "runtime")]
 mod advance;
+mod declaration;
+#[cfg(feature = "runtime")]
+mod declared;
 mod definition;
+mod deployment;
 #[cfg(feature = "runtime")]
 mod fire;
 mod manage;
@@ -19,6 +23,11 @@ mod state;
 mod text;
 mod when;
 
+#[cfg(feature = "runtime")]
+pub(crate) use declaration::Declaration;
+#[cfg(feature = "runtime")]
+pub(crate) use declared::Declared;
+pub use deployment::Deployment;
 #[cfg(feature = "runtime")]
 pub(crate) use fire::{Fired, fire_due};
 pub use manage::{Scheduled, Schedules};

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::definition::{self, Definition};
+use super::deployment::Deployment;
 use super::state::{Fire, State};
 use super::when::Schedule;
 use crate::backend::StoredSchedule;
@@ -24,7 +25,11 @@ pub struct ScheduleRecord {
     pub payload: Payload,
     /// When it fires.
     pub schedule: Schedule,
-    /// The same in words.
+    /// The times of its program, if an operator has set others.
+    pub overridden: Option<Schedule>,
+    /// The program that it belongs to, if its worker has a deployment.
+    pub owner: Option<Deployment>,
+    /// When it fires, in words.
     pub words: String,
     /// Whether it is paused.
     pub paused: bool,
@@ -46,18 +51,24 @@ pub struct ScheduleRecord {
 }
 
 impl ScheduleRecord {
-    pub(super) fn read(stored: StoredSchedule) -> Result<Self> {
+    /// `None` if its program has removed it.
+    pub(super) fn read(stored: StoredSchedule) -> Result<Option<Self>> {
         let name = stored.name.as_str();
         let definition = Definition::read(name, &stored.definition)?;
         let state: State = definition::read(name, "state", &stored.state)?;
-        let rule = definition.when.clone().rule()?;
+        if state.removed {
+            return Ok(None);
+        }
+        let rule = definition.rule()?;
         let first = state.next.filter(|_| !state.paused);
         let next = std::iter::successors(first, |slot| rule.next_after(*slot)).take(SHOWN_SLOTS).collect();
-        Ok(Self {
+        Ok(Some(Self {
             kind: definition.kind()?,
             payload: definition.payload(),
             words: rule.describe(),
-            schedule: definition.when,
+            schedule: definition.times().clone(),
+            overridden: definition.overridden().cloned(),
+            owner: definition.owner,
             paused: state.paused,
             next,
             waiting: state.waiting,
@@ -66,7 +77,7 @@ impl ScheduleRecord {
             skipped: state.skipped,
             missed: state.missed,
             name: stored.name,
-        })
+        }))
     }
 }
 

@@ -23,6 +23,10 @@ pub(super) struct State {
     pub(super) cancelling: Option<JobId>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) paused: bool,
+    /// Whether a later revision of its program has removed it. The row stays, so that an older
+    /// process does not create it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) removed: bool,
     /// The job of the last slot that fired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) last_job: Option<JobId>,
@@ -82,7 +86,12 @@ impl State {
         }
         let next = self.next.map(|slot| rule.fires_at(name, slot));
         let look = self.waiting.map(|_| now.saturating_add(OVERLAP_POLL_INTERVAL));
-        next.into_iter().chain(look).min().filter(|_| !self.paused)
+        next.into_iter().chain(look).min().filter(|_| !self.is_stopped())
+    }
+
+    /// Whether no slot fires.
+    pub(super) const fn is_stopped(&self) -> bool {
+        self.paused || self.removed
     }
 
     /// Adds a fire to the recent ones, and counts it.

@@ -38,6 +38,10 @@ async fn dropped_change_of_a_schedule_is_made_or_not() {
     at_each_poll(async || schedules.pause("a").await, async |_| ()).await.unwrap();
     at_each_poll(async || schedules.resume("a").await, async |_| ()).await.unwrap();
     assert!(!schedules.get("a").await.unwrap().unwrap().paused);
+    at_each_poll(async || schedules.edit("a", Schedule::cron("@daily")).await, async |_| ()).await.unwrap();
+    assert_eq!(schedules.get("a").await.unwrap().unwrap().overridden, Some(hourly()));
+    at_each_poll(async || schedules.reset("a").await, async |_| ()).await.unwrap();
+    assert_eq!(schedules.get("a").await.unwrap().unwrap().overridden, None);
     let before = backend.jobs().await;
     let from = Timestamp::UNIX_EPOCH.saturating_add(HOUR * 480_000);
     let backfill = async || schedules.backfill("a", from, from.saturating_add(HOUR * 4)).await;

@@ -18,7 +18,7 @@ fn enqueue(jobs: &JobQueue) -> Enqueue<NoKind> {
 struct BadKind;
 
 #[derive(Serialize, Deserialize, Task)]
-#[task(kind = "greet", retries = 3, cron = "30 2 * * *", crate = "queue_core")]
+#[task(kind = "greet", retries = 3, concurrency = 3, crate = "queue_core")]
 struct UnknownOptions;
 
 #[derive(Serialize, Deserialize, Task)]

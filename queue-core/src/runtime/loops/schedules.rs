@@ -1,4 +1,4 @@
-//! The loop that fires the schedules of one backend.
+//! The loop that stores and fires the schedules of one backend.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,35 +12,47 @@ use crate::schedule::{Fired, fire_due};
 /// fires it before the others look.
 const SPREAD: Duration = Duration::from_millis(20);
 
-/// Fires what is due until the worker claims no more.
+/// Stores the schedules of the program, and fires what is due, until the worker claims no more.
+pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>) {
+    let work = async { tokio::join!(store(&worker, &backend), fire(&worker, &backend)) };
+    tokio::select! {
+        biased;
+        () = worker.stop.claims.cancelled() => {}
+        _ = work => {}
+    }
+}
+
+/// Stores the schedules of the program.
+async fn store(worker: &WorkerState, backend: &ServedBackend) {
+    if backend.declared.is_empty() {
+        return;
+    }
+    let mut stores = Outage::new(worker, "storing schedules");
+    while stores.check(backend.declared.store(&*backend.backend).await).is_none() {
+        stores.wait().await;
+    }
+}
+
+/// Fires what is due.
 ///
 /// Every worker does it. Of several that fire one slot, the first one does, and the others change
 /// nothing.
-pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>) {
+async fn fire(worker: &WorkerState, backend: &ServedBackend) {
     let Some(interval) = worker.settings.schedule_interval else { return };
-    let mut fires = Outage::new(&worker, "firing schedules");
+    let mut fires = Outage::new(worker, "firing schedules");
     loop {
-        let fired = tokio::select! {
-            biased;
-            () = worker.stop.claims.cancelled() => return,
-            fired = fire_due(&*backend.backend, None) => fired,
-        };
-        let wait = match fired {
+        let wait = match fire_due(&*backend.backend, None).await {
             Ok(None) => return,
             Ok(Some(fired)) => {
                 fires.succeeded();
-                wait_after(&worker, interval, &fired)
+                wait_after(worker, interval, &fired)
             }
             Err(error) => {
                 fires.failed(&error);
                 interval
             }
         };
-        tokio::select! {
-            biased;
-            () = worker.stop.claims.cancelled() => return,
-            () = worker.environment.sleep(wait) => {}
-        }
+        worker.environment.sleep(wait).await;
     }
 }
 

@@ -13,6 +13,8 @@ use crate::runtime::decide::settlement::PendingSettlement;
 use crate::runtime::shared::claim_signals::ClaimSignals;
 use crate::runtime::shared::membership::Membership;
 use crate::runtime::shared::settlement_queue::SettlementQueue;
+#[cfg(feature = "schedules")]
+use crate::schedule::Declared;
 use crate::{Backend, JobQueue, Kind, Limits, QueueName, WorkerId};
 
 /// One backend with the handlers that are registered for it.
@@ -31,6 +33,9 @@ pub(crate) struct ServedBackend {
     pub(crate) membership: Membership,
     pub(crate) claims: ClaimSignals,
     pub(crate) settlements: SettlementQueue,
+    /// The schedules of the program, if they are stored here.
+    #[cfg(feature = "schedules")]
+    pub(crate) declared: Declared,
     lease_grace: Duration,
 }
 
@@ -59,8 +64,16 @@ impl ServedBackend {
             membership: Membership::new(),
             claims: ClaimSignals::new(),
             settlements: SettlementQueue::default(),
+            #[cfg(feature = "schedules")]
+            declared: Declared::default(),
             lease_grace,
         }
+    }
+
+    /// Stores these schedules when the worker starts.
+    #[cfg(feature = "schedules")]
+    pub(crate) fn declare(self, declared: Declared) -> Self {
+        Self { declared, ..self }
     }
 
     /// Changes the id that the worker has on this backend. The claim loop checks again whether it
