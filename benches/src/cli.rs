@@ -27,7 +27,8 @@ pub(crate) struct Cli {
     pub(crate) backend: BackendName,
 
     /// Number of jobs [default: 200000; 100000 for enqueue-single and stalled; 10000 for
-    /// enqueue-tx; 2000 for latency and request-reply; 10000 per round for held-snapshot]
+    /// enqueue-tx; 2000 for latency and request-reply; 10000 per round for held-snapshot, and
+    /// schedules for the last two]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) jobs: Option<u32>,
 
@@ -92,6 +93,12 @@ pub(crate) enum Workload {
     /// PostgreSQL can remove no dead row. The value is the median of the last quarter of the
     /// rounds, the floor that of the first. Each round also prints its processor time per job
     HeldSnapshot,
+    /// Jobs per second of schedules that are all due at one moment, from that moment to the start
+    /// of the last job, with one worker. The floor is 10000 per minute
+    Schedules,
+    /// Processor time per second, of this program and a server that the bench started, of an idle
+    /// worker with many schedules that are not due; the floor is none
+    IdleSchedules,
 }
 
 /// The stores that can be measured.

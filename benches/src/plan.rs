@@ -22,6 +22,8 @@ const ROUND_JOBS: usize = 100_000;
 const SNAPSHOT_JOBS: usize = 10_000;
 /// Few, because they run one after the other.
 const LATENCY_JOBS: usize = 2_000;
+/// As many as one worker must fire in a minute.
+const SCHEDULES: usize = 10_000;
 
 /// The pause between two measured jobs, after which a worker has settled and waits again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(2);
@@ -96,6 +98,7 @@ const fn default_jobs(workload: Workload) -> usize {
         Workload::Stalled => ROUND_JOBS,
         Workload::Latency | Workload::RequestReply => LATENCY_JOBS,
         Workload::HeldSnapshot => SNAPSHOT_JOBS,
+        Workload::Schedules | Workload::IdleSchedules => SCHEDULES,
         Workload::Idle => 0,
     }
 }

@@ -78,8 +78,10 @@ const fn unit(workload: Workload) -> &'static str {
         | Workload::EnqueueSingle
         | Workload::Drain
         | Workload::Stalled
-        | Workload::HeldSnapshot => "jobs/s",
+        | Workload::HeldSnapshot
+        | Workload::Schedules => "jobs/s",
         Workload::Latency | Workload::RequestReply => "µs (p50)",
+        Workload::IdleSchedules => "µs of CPU/s",
         Workload::EnqueueTx | Workload::Idle => "transactions/s",
     }
 }

@@ -137,6 +137,30 @@ const PLANS: &[(&str, &[&str])] = &[
         include_str!("sql/prune_find.sql"),
         &["SEARCH o USING INTEGER PRIMARY KEY (rowid>?)", "SEARCH j USING INTEGER PRIMARY KEY (rowid=?)"],
     ),
+    (
+        include_str!("sql/schedules_due.sql"),
+        &["SEARCH queue_schedules USING INDEX queue_schedules_due (due_at<?)"],
+    ),
+    (
+        include_str!("sql/schedules_next_due.sql"),
+        &["SEARCH queue_schedules USING COVERING INDEX queue_schedules_due (due_at>?)"],
+    ),
+    (
+        include_str!("sql/schedule_read.sql"),
+        &["SEARCH queue_schedules USING INDEX sqlite_autoindex_queue_schedules_1 (name=?)"],
+    ),
+    (
+        include_str!("sql/schedules_list.sql"),
+        &["SEARCH queue_schedules USING INDEX sqlite_autoindex_queue_schedules_1 (name>?)"],
+    ),
+    (
+        include_str!("sql/schedule_update.sql"),
+        &["SEARCH queue_schedules USING INDEX sqlite_autoindex_queue_schedules_1 (name=?)"],
+    ),
+    (
+        include_str!("sql/schedule_delete.sql"),
+        &["SEARCH queue_schedules USING INDEX sqlite_autoindex_queue_schedules_1 (name=?)"],
+    ),
 ];
 
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -173,7 +197,10 @@ const FILL: &str = "
     SELECT i, randomblob(16), 1, 2, i % 5, i % 2, i, 0, 3, 1000 FROM n;
     WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
     INSERT INTO queue_jobs (seq, id, kind, queue, priority, run_at, max_retries, timeout, created_at, payload)
-    SELECT i, randomblob(16), 2, 1, 0, i, 3, 1000, i, '{}' FROM n;";
+    SELECT i, randomblob(16), 2, 1, 0, i, 3, 1000, i, '{}' FROM n;
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+    INSERT INTO queue_schedules (name, version, due_at, definition, state)
+    SELECT 'name' || i, randomblob(16), i, '{}', '{}' FROM n;";
 
 #[test]
 fn plans_are_equal_on_empty_and_full_tables() {

@@ -66,7 +66,12 @@ fn measure_on<S: Store>(
         Workload::Latency | Workload::RequestReply => {
             latency::measure(plan, create(1)?.pop().context("the floor has no store")?)
         }
-        Workload::EnqueueTx | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
+        Workload::EnqueueTx
+        | Workload::Stalled
+        | Workload::Idle
+        | Workload::HeldSnapshot
+        | Workload::Schedules
+        | Workload::IdleSchedules => {
             bail!("it is its own floor")
         }
     }

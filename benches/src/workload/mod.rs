@@ -11,6 +11,7 @@ mod location;
 mod parcel;
 mod probe;
 mod request_reply;
+mod schedules;
 mod stalled;
 mod store;
 
@@ -67,6 +68,8 @@ pub(crate) fn measure(plan: &Plan) -> Result<(Floor, Measured)> {
         Workload::Stalled => stalled::measure(plan),
         Workload::Idle => idle::measure(plan),
         Workload::HeldSnapshot => held_snapshot::measure(plan),
+        Workload::Schedules => schedules::fires(plan),
+        Workload::IdleSchedules => schedules::idle(plan),
     }
 }
 
@@ -83,7 +86,9 @@ fn on_a_store(plan: &Plan) -> Result<Measured> {
         | Workload::RequestReply
         | Workload::Stalled
         | Workload::Idle
-        | Workload::HeldSnapshot => None,
+        | Workload::HeldSnapshot
+        | Workload::Schedules
+        | Workload::IdleSchedules => None,
     };
 
     let mut measured = runtime.block_on(run(plan, &store))?;
@@ -102,7 +107,12 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
         Workload::RequestReply => request_reply::measure(plan, store).await,
-        Workload::EnqueueTx | Workload::Stalled | Workload::Idle | Workload::HeldSnapshot => {
+        Workload::EnqueueTx
+        | Workload::Stalled
+        | Workload::Idle
+        | Workload::HeldSnapshot
+        | Workload::Schedules
+        | Workload::IdleSchedules => {
             bail!("this workload opens its own stores")
         }
     }
@@ -119,6 +129,8 @@ async fn check(plan: &Plan, store: &Store) -> Result<()> {
         | Workload::RequestReply
         | Workload::Stalled
         | Workload::Idle
-        | Workload::HeldSnapshot => Ok(()),
+        | Workload::HeldSnapshot
+        | Workload::Schedules
+        | Workload::IdleSchedules => Ok(()),
     }
 }

@@ -35,7 +35,8 @@ impl Shop {
         Ok(Self { pool, jobs: queue::connect(url).await? })
     }
 
-    /// The worker with every handler. It does not start if one asks for a `State` that is not here.
+    /// The worker with every handler and schedule. It does not start if a handler asks for a `State`
+    /// that is not here.
     pub fn worker(&self, gateway: Gateway) -> Worker {
         Worker::new(&self.jobs)
             .state(self.pool.clone())
@@ -44,6 +45,7 @@ impl Shop {
             .handle(jobs::charge_order)
             .handle(jobs::send_receipt)
             .handle(jobs::build_report)
+            .handle(jobs::clean_up)
     }
 }
 

@@ -119,3 +119,19 @@ async fn a_waiting_job_is_cancelled_and_retried() {
     let (status, reply) = post::<String>(&shop, &path, "").await;
     assert_eq!((status, reply.as_str()), (StatusCode::OK, "retried"));
 }
+
+#[tokio::test]
+async fn the_worker_stores_the_schedule_and_runs_its_job() {
+    let database = database::create().await;
+    let shop = Shop::open(&database.url).await.unwrap();
+    let worker = shop.worker(Gateway::default()).start().unwrap();
+    let stored = async {
+        while shop.jobs.schedules().get("clean-up").await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, stored).await.unwrap();
+    let job = shop.jobs.schedules().run_now("clean-up").await.unwrap();
+    wait_for(&shop, job, JobState::Completed).await;
+    worker.shutdown(PATIENCE).await;
+}

@@ -2,7 +2,6 @@
 
 use super::definition::{self, Definition, row};
 use super::deployment::Deployment;
-use super::manage::Scheduled;
 use super::state::State;
 use super::when::Schedule;
 use crate::backend::{
@@ -10,6 +9,22 @@ use crate::backend::{
     StoredSchedule,
 };
 use crate::{Error, ErrorKind, IntoJob, JobQueue, Result, ScheduleName, Timestamp};
+
+/// How often a change is made again that met the fire or the change of another process.
+pub(super) const MAX_ATTEMPTS: u32 = 20;
+
+/// The effect of a [`put`](crate::Schedules::put).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scheduled {
+    /// It is new.
+    Created,
+    /// It existed with another definition, which was replaced. If its times have changed, its next
+    /// slot is the first from now on.
+    Changed,
+    /// It existed with this definition, and keeps its next slot.
+    Unchanged,
+}
 
 /// A checked schedule of a program.
 #[derive(Debug, Clone)]

@@ -1,9 +1,8 @@
 //! The schedules that a worker stores when it starts.
 
-use super::declaration::{Declaration, Effect, put_all};
+use super::declaration::{Declaration, Effect, MAX_ATTEMPTS, Scheduled, put_all};
 use super::definition::{self, Definition, row};
 use super::deployment::Deployment;
-use super::manage::{MAX_ATTEMPTS, Scheduled};
 use super::state::State;
 use crate::backend::{
     Backend, ChangeSchedulesRequest, DueSchedulesRequest, ScheduleChange, ScheduleChanged, ScheduleStore,

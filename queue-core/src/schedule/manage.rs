@@ -1,6 +1,6 @@
 //! The schedules of a queue, for programs and operators.
 
-use super::declaration::{Declaration, Effect, put_all};
+use super::declaration::{Declaration, Effect, MAX_ATTEMPTS, Scheduled, put_all};
 use super::definition::{self, Definition, row};
 use super::record::ScheduleRecord;
 use super::rule::Rule;
@@ -14,9 +14,6 @@ use crate::limits::MAX_CATCH_UP;
 use crate::{
     Error, ErrorKind, IntoJob, JobId, JobQueue, JobSpec, Result, ScheduleName, Submitted, Timestamp,
 };
-
-/// How often a change is made again that met the fire or the change of another process.
-pub(super) const MAX_ATTEMPTS: u32 = 20;
 
 /// The schedules of a queue: creates, changes, pauses and lists them. [`JobQueue::schedules`]
 /// returns it.
@@ -62,19 +59,6 @@ pub(super) const MAX_ATTEMPTS: u32 = 20;
 #[derive(Debug, Clone, Copy)]
 pub struct Schedules<'a> {
     jobs: &'a JobQueue,
-}
-
-/// The effect of a [`put`](Schedules::put).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Scheduled {
-    /// It is new.
-    Created,
-    /// It existed with another definition, which was replaced. If its times have changed, its next
-    /// slot is the first from now on.
-    Changed,
-    /// It existed with this definition, and keeps its next slot.
-    Unchanged,
 }
 
 impl<'a> Schedules<'a> {

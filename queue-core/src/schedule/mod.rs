@@ -25,12 +25,13 @@ mod when;
 
 #[cfg(feature = "runtime")]
 pub(crate) use declaration::Declaration;
+pub use declaration::Scheduled;
 #[cfg(feature = "runtime")]
 pub(crate) use declared::Declared;
 pub use deployment::Deployment;
 #[cfg(feature = "runtime")]
 pub(crate) use fire::{Fired, fire_due};
-pub use manage::{Scheduled, Schedules};
+pub use manage::Schedules;
 pub use record::ScheduleRecord;
 pub use state::{Fire, FireOutcome};
 pub use when::{CatchUp, Overlap, Schedule};

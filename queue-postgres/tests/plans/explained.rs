@@ -16,6 +16,9 @@ const WORKER: &str = "00000000-0000-0000-0000-0000000000aa";
 const CLAIM: &str = "00000000-0000-0000-0000-0000000000cc";
 const UNIQUE_CLAIM: &str = "00000000-0000-0000-0000-0000000000dd";
 
+/// The names of some schedules.
+const SCHEDULES: &str = "ARRAY(SELECT 'held-' || key FROM generate_series(1, 100) key)";
+
 /// Explains every statement, including those within functions, with its actual rows.
 const EXPLAIN: &str = "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on; \
     SET auto_explain.log_analyze = on; SET auto_explain.log_timing = off; SET auto_explain.log_format = 'json'; \
@@ -41,6 +44,9 @@ const FILL: &str = "
     SELECT {s}.cancel(NULL, ARRAY(SELECT id FROM {s}.live WHERE queue = 'done'), false);
     INSERT INTO {s}.unique_keys
     SELECT 'handled', 'held ' || key, {s}.new_id(now()), now() + make_interval(days => nullif(key % 3, 0))
+    FROM generate_series(1, 20000) key;
+    INSERT INTO {s}.schedules (name, version, due_at, definition, state)
+    SELECT 'held-' || key, '{nil}', now() + (key % 40 - 20) * interval '1 min', '{}', '{}'
     FROM generate_series(1, 20000) key";
 
 /// A schema with a session on it.
@@ -67,7 +73,8 @@ impl TestSchema {
         let schema = Self { name, client, notices: Mutex::new(notices) };
         // Only the tests' own statements may collect statistics.
         schema.run("ALTER TABLE {s}.live SET (autovacuum_enabled = off); ALTER TABLE {s}.jobs SET (autovacuum_enabled = off); \
-            ALTER TABLE {s}.outcomes SET (autovacuum_enabled = off); ALTER TABLE {s}.unique_keys SET (autovacuum_enabled = off)").await;
+            ALTER TABLE {s}.outcomes SET (autovacuum_enabled = off); ALTER TABLE {s}.unique_keys SET (autovacuum_enabled = off); \
+            ALTER TABLE {s}.schedules SET (autovacuum_enabled = off)").await;
         schema.run(EXPLAIN).await;
         schema
     }
@@ -113,7 +120,8 @@ impl TestSchema {
             .replace("{worker}", WORKER)
             .replace("{claim}", CLAIM)
             .replace("{unique_claim}", UNIQUE_CLAIM)
-            .replace("{nil}", NIL);
+            .replace("{nil}", NIL)
+            .replace("{schedules}", SCHEDULES);
         text = text
             .replace("{some}", &format!("ARRAY(SELECT id FROM {}.jobs ORDER BY id LIMIT 100)", self.name));
         while let Some((start, end)) = hole(&text) {

@@ -133,7 +133,28 @@ const CALLS: &[(&str, &str)] = &[
         "enqueue_jobs",
         "SELECT * FROM {s}.enqueue_jobs('[{\"kind\": \"handled\", \"payload\": \"{}\", \"unique\": \"sql\"}]')",
     ),
+    ("creation of schedules", CREATE_SCHEDULES),
+    ("schedules that are due", "SELECT * FROM {s}.due_schedules(NULL, 100)"),
+    ("schedules when none is due", "SELECT * FROM {s}.due_schedules(now() - interval '2 hours', 100)"),
+    ("fires of schedules", FIRE_SCHEDULES),
+    ("schedules by name", "SELECT * FROM {s}.read_schedules({schedules})"),
+    ("list of schedules", "SELECT * FROM {s}.list_schedules('held-1', 100)"),
+    (
+        "deletion of schedules",
+        "SELECT * FROM {s}.change_schedules(NULL, {schedules}, {of:100:'{nil}'::uuid}, {of:100:NULL::uuid}, \
+        {of:100:NULL::timestamptz}, {of:100:NULL::text}, {of:100:NULL::text}, '{}', '{}', '{}', '{}', '{}', '{}', \
+        '{}', '{}', '{}', '{}', '{}', '{}', '{}')",
+    ),
 ];
+
+const CREATE_SCHEDULES: &str = "SELECT * FROM {s}.change_schedules(NULL, {schedules}, {of:100:NULL::uuid}, {of:100:'{nil}'::uuid}, \
+    {of:100:now()}, {of:100:'{}'::text}, {of:100:'{}'::text}, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}')";
+
+const FIRE_SCHEDULES: &str = "SELECT * FROM {s}.change_schedules(NULL, {schedules}, {of:100:'{nil}'::uuid}, {of:100:'{nil}'::uuid}, \
+    {of:100:now() + interval '1 hour'}, {of:100:'{}'::text}, {of:100:'{}'::text}, \
+    ARRAY(SELECT place::bigint FROM generate_series(1, 100) place), {ids:100}, {of:100:'handled'::text}, {of:100:'fired'::text}, \
+    {of:100:0::smallint}, {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, \
+    {of:100:NULL::interval}, {of:100:NULL::smallint}, {of:100:'{}'::text}, {of:100:NULL::text})";
 
 const INSERT_UNIQUE: &str = "SELECT * FROM {s}.insert_unique_jobs(NULL, {ids:100}, {of:100:'handled'::text}, {of:100:'unique'::text}, \
     {of:100:0::smallint}, {of:100:NULL::timestamptz}, {of:100:3}, {of:100:'60 s'::interval}, {of:100:NULL::interval}, \

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use queue_core::backend::{
-    Backend, CancelReply, CancelRequest, ClaimReply, ClaimRequest, InsertReply, InsertRequest, SettleRequest,
-    Settled, Verdict, Wrapper,
+    Backend, CancelReply, CancelRequest, ChangeSchedulesRequest, ClaimReply, ClaimRequest, DueSchedulesReply,
+    DueSchedulesRequest, Extensions, InsertReply, InsertRequest, ScheduleChanged, ScheduleStore,
+    SettleRequest, Settled, StoredSchedule, Verdict, Wrapper,
 };
-use queue_core::{Insertion, JobSpec, Result, Submitted};
+use queue_core::{Insertion, JobSpec, Result, ScheduleName, Submitted};
 use queue_sqlite::SqliteBackend;
 use rusqlite::{Connection, params};
 
@@ -28,6 +29,14 @@ pub(crate) trait Flaw: Send + Sync + 'static {
 
     async fn settle(&self, flawed: &Flawed, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
         flawed.sound.settle(request).await
+    }
+
+    async fn change(
+        &self,
+        flawed: &Flawed,
+        request: ChangeSchedulesRequest,
+    ) -> Result<Vec<Result<ScheduleChanged>>> {
+        flawed.schedules().change(request).await
     }
 
     /// Called before the other requests that concern jobs.
@@ -47,6 +56,12 @@ pub(crate) struct Flawed {
 impl fmt::Debug for Flawed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.sound.fmt(f)
+    }
+}
+
+impl Flawed {
+    fn schedules(&self) -> &dyn ScheduleStore {
+        self.sound.extensions().schedules.unwrap()
     }
 }
 
@@ -72,6 +87,29 @@ impl Wrapper for Flawed {
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
         self.flaw.before(self).await?;
         self.sound.cancel(request).await
+    }
+
+    fn extensions(&self) -> Extensions<'_> {
+        self.sound.extensions().schedules(self)
+    }
+}
+
+#[async_trait]
+impl ScheduleStore for Flawed {
+    async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
+        self.schedules().due(request).await
+    }
+
+    async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
+        self.flaw.change(self, request).await
+    }
+
+    async fn get(&self, names: &[ScheduleName]) -> Result<Vec<Option<StoredSchedule>>> {
+        self.schedules().get(names).await
+    }
+
+    async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<StoredSchedule>> {
+        self.schedules().list(after, limit).await
     }
 }
 
@@ -161,6 +199,31 @@ impl Flaw for LateResults {
                 WHERE claim = ?2 AND seq = (SELECT seq FROM queue_jobs WHERE id = ?1)";
             let parameters = params![token.job.to_bytes(), token.claim.to_bytes(), result];
             connection.execute(sql, parameters).unwrap();
+        }
+        Ok(replies)
+    }
+}
+
+pub(crate) struct LateFires;
+
+#[async_trait]
+impl Flaw for LateFires {
+    async fn change(
+        &self,
+        flawed: &Flawed,
+        mut request: ChangeSchedulesRequest,
+    ) -> Result<Vec<Result<ScheduleChanged>>> {
+        let late: Vec<_> =
+            request.changes.iter_mut().map(|change| std::mem::take(&mut change.jobs)).collect();
+        let now = request.now;
+        let mut replies = flawed.schedules().change(request).await?;
+        for (reply, jobs) in replies.iter_mut().zip(late) {
+            if let (Ok(ScheduleChanged::Done(submitted)), false) = (reply, jobs.is_empty()) {
+                flawed.counter.reached();
+                let mut insert = InsertRequest::new(vec![jobs]);
+                insert.now = now;
+                *submitted = flawed.sound.insert(insert).await?.batches.remove(0)?;
+            }
         }
         Ok(replies)
     }

@@ -41,6 +41,7 @@ mutants! {
     Q5 stores_a_batch_in_two_transactions => Crash flaws::HalfBatches,
     Q6 stores_follow_ups_after_the_completion => Crash flaws::LateFollowUps,
     Q10 stores_the_result_after_the_completion => Crash flaws::LateResults,
+    Q23 inserts_the_job_after_the_fire => Crash flaws::LateFires,
     Q1 loses_a_request_after_some_hundred => Soak flaws::LosesRarely::default(),
 }
 

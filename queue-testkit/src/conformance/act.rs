@@ -5,9 +5,9 @@ mod prepare;
 
 use anyhow::Context as _;
 use queue_core::backend::{
-    CancelReply, CancelRequest, ClaimRequest, ClaimedJob, HeartbeatRequest, InsertRequest, LeasesRequest,
-    ListRequest, LiveRow, MaintainRequest, RegisterRequest, RetireRequest, RetryReply, RetryRequest,
-    SettleRequest, Settled, Settlement, Stored,
+    CancelReply, CancelRequest, ChangeSchedulesRequest, ClaimRequest, ClaimedJob, HeartbeatRequest,
+    InsertRequest, LeasesRequest, ListRequest, LiveRow, MaintainRequest, RegisterRequest, RetireRequest,
+    RetryReply, RetryRequest, ScheduleChange, ScheduleChanged, SettleRequest, Settled, Settlement, Stored,
 };
 use queue_core::{
     ClaimId, Error, ErrorKind, JobId, JobSpec, JobState, QueueName, Result, Submitted, Token, WorkerId,
@@ -53,6 +53,8 @@ pub(crate) enum Act {
         jobs: Vec<JobId>,
     },
     Promote,
+    /// A change of a schedule that inserts jobs.
+    Fire(ScheduleChange),
     Pause(QueueName),
     Resume(QueueName),
     Paused,
@@ -68,6 +70,7 @@ pub(crate) enum Answer {
     Settled(Vec<Settled>),
     Cancelled(Vec<CancelReply>),
     Retried(Vec<RetryReply>),
+    Changed(ScheduleChanged),
     Done,
 }
 
@@ -85,6 +88,7 @@ impl Act {
             Self::Retire(_) => "retire",
             Self::Rescue { .. } => "rescue",
             Self::Promote => "promote",
+            Self::Fire(_) => "fire of a schedule",
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
             Self::Paused => "paused",
@@ -95,7 +99,7 @@ impl Act {
 
     pub(crate) const fn work(&self) -> Work {
         match self {
-            Self::Insert(_) => Work::Inserts,
+            Self::Insert(_) | Self::Fire(_) => Work::Inserts,
             Self::Settle { .. } | Self::Cancel(_) => Work::WritesOutcome,
             Self::Claim { .. } | Self::Rescue { .. } | Self::Retry(_) => Work::WritesJob,
             Self::Register(_) | Self::Heartbeat(_) | Self::Retire(_) | Self::Pause(_) | Self::Resume(_) => {
@@ -111,7 +115,9 @@ impl Act {
     pub(crate) fn target(&self, fault: Fault) -> Vec<u8> {
         let job = |job: Option<&JobId>| job.map_or_else(Vec::new, |job| job.to_bytes().to_vec());
         match self {
-            Self::Insert(jobs) => job(middle(jobs).map(|job| &job.id)),
+            Self::Insert(jobs) | Self::Fire(ScheduleChange { jobs, .. }) => {
+                job(middle(jobs).map(|job| &job.id))
+            }
             Self::Claim { jobs, .. } | Self::Rescue { jobs, .. } if fault.hits_rows() => job(middle(jobs)),
             Self::Claim { claim, .. } | Self::Leases { claim, .. } => claim.to_bytes().to_vec(),
             Self::Rescue { by, .. } => by.to_bytes().to_vec(),
@@ -131,7 +137,9 @@ impl Act {
         let is_running = |job: JobId| live(stored, job).is_some_and(|row| row.state == JobState::Running);
         let is_finished = |job: JobId| stored.outcomes.iter().any(|row| row.id == job);
         match self {
-            Self::Insert(jobs) => count(jobs, |job| stored.jobs.contains(&job.id)),
+            Self::Insert(jobs) | Self::Fire(ScheduleChange { jobs, .. }) => {
+                count(jobs, |job| stored.jobs.contains(&job.id))
+            }
             Self::Claim { jobs, .. } => count(jobs, |job| is_running(*job)),
             Self::Settle { tokens, .. } => count(tokens, |token| is_finished(token.job)),
             Self::Cancel(jobs) => count(jobs, |job| is_finished(*job)),
@@ -152,7 +160,9 @@ impl Act {
                 let request = InsertRequest::new(vec![jobs.clone()]).at(now);
                 let reply = backend.insert(request).await;
                 reply
-                    .and_then(|mut reply| reply.batches.pop().unwrap_or_else(|| Err(unanswered())))
+                    .and_then(|mut reply| {
+                        reply.batches.pop().unwrap_or_else(|| Err(unanswered("insert one batch")))
+                    })
                     .map(Answer::Submitted)
             }
             Self::Claim { worker, claim, queue, jobs } => {
@@ -188,6 +198,12 @@ impl Act {
                 done(backend.maintain(MaintainRequest::rescue(100).by(*by).at(now)).await)
             }
             Self::Promote => done(backend.maintain(MaintainRequest::promote(100).at(now)).await),
+            Self::Fire(change) => match backend.extensions().schedules {
+                Some(store) => {
+                    fired(store.change(ChangeSchedulesRequest::new(vec![change.clone()]).at(now)).await)
+                }
+                None => Ok(Answer::Done),
+            },
             Self::Pause(queue) => match backend.extensions().manage {
                 Some(manage) => done(manage.pause(queue).await),
                 None => Ok(Answer::Done),
@@ -204,6 +220,11 @@ impl Act {
             Self::List => done(inspect.list(ListRequest::new(10)).await),
         })
     }
+}
+
+fn fired(reply: Result<Vec<Result<ScheduleChanged>>>) -> Result<Answer> {
+    let unanswered = || Err(unanswered("change one schedule"));
+    reply.and_then(|mut reply| reply.pop().unwrap_or_else(unanswered)).map(Answer::Changed)
 }
 
 fn done<T>(reply: Result<T>) -> Result<Answer> {
@@ -223,6 +244,6 @@ fn middle<T>(all: &[T]) -> Option<&T> {
     all.get(all.len() / 2)
 }
 
-fn unanswered() -> Error {
-    Error::new(ErrorKind::Corrupt, "insert one batch", "the reply has no result for the batch")
+fn unanswered(operation: &'static str) -> Error {
+    Error::new(ErrorKind::Corrupt, operation, "the reply has no result for it")
 }

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use queue_core::backend::{CancelReply, ClaimRequest, ClaimedJob, LeasesRequest, RetryReply, Settled};
+use queue_core::backend::{
+    CancelReply, ClaimRequest, ClaimedJob, LeasesRequest, RetryReply, ScheduleChange, ScheduleChanged,
+    Settled,
+};
 use queue_core::{ErrorKind, JobId, JobState, QueueName, Result, WorkerId};
 use tokio::time::sleep;
 
@@ -107,6 +110,7 @@ impl Act {
             Self::Settle { .. } => self.finish_settle(kit).await,
             Self::Cancel(_) => self.finish_cancel(kit, first).await,
             Self::Retry(jobs) => self.finish_retry(kit, first, jobs).await,
+            Self::Fire(change) => self.finish_fire(kit, first, change).await,
             Self::Register(worker) => {
                 match self.persist_after(kit, first).await? {
                     (Err(error), false) if error.kind() == ErrorKind::Conflict => {}
@@ -252,6 +256,23 @@ impl Act {
         );
         for job in jobs {
             ensure_eq!(kit.state(*job).await?, JobState::Ready, "the state of a job that was retried");
+        }
+        Ok(())
+    }
+
+    /// The repeated fire must be stale exactly if the first one happened.
+    async fn finish_fire(&self, kit: &Kit, first: &Result<Answer>, change: &ScheduleChange) -> CaseResult {
+        let (again, is_refused) = self.persist_after(kit, first).await?;
+        let Answer::Changed(again) = again? else { return Ok(()) };
+        let is_done = again != ScheduleChanged::Stale;
+        ensure!(
+            is_done && first.is_err() || !is_done && !is_refused,
+            "a repeated fire returned a wrong reply: {again:?}"
+        );
+        let schedule = kit.schedule(change.name().as_str()).await?;
+        ensure_eq!(schedule.as_ref(), change.schedule(), "the schedule after its fire");
+        for job in &change.jobs {
+            ensure!(kit.find(job.id).await?.is_some(), "job {} of a fire is missing", job.id);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Prepares a target for each operation.
 
-use queue_core::backend::{CancelRequest, ClaimRequest, InsertRequest};
+use queue_core::backend::{CancelRequest, ClaimRequest, InsertRequest, ScheduleChange};
 use queue_core::{JobId, JobSpec, QueueName, WorkerId};
 
 use super::Act;
@@ -54,6 +54,13 @@ async fn prepare(kit: &Kit, left_behind: &[JobSpec]) -> anyhow::Result<Vec<Act>>
     acts.push(Act::Retire(kit.worker().await?));
     acts.push(Act::Rescue { by: kit.worker().await?, jobs: ids(left_behind) });
     acts.extend([Act::Promote, Act::Read(held[0].id), Act::List]);
+    if kit.backend()?.extensions().schedules.is_some() {
+        let name = format!("fired-{:08}", kit.new_number());
+        let old = kit.create_due(&name).await?;
+        acts.push(Act::Fire(
+            ScheduleChange::replace(old.version, kit.new_schedule(&name)?).jobs(large_batch(kit)?),
+        ));
+    }
     if let Some(manage) = kit.backend()?.extensions().manage {
         let ended = ids(&insert(kit, &unique_queue(kit)?).await?);
         kit.backend()?.cancel(CancelRequest::new(ended.clone()).at(kit.now())).await?;

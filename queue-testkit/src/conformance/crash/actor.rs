@@ -8,7 +8,7 @@ use queue_core::{Backend, JobQueue};
 use serde::{Deserialize, Serialize};
 
 use super::messages::{END, OPENED, OPENING};
-use super::{enqueue, run, transact, work};
+use super::{enqueue, fire, run, transact, work};
 use crate::child::Parent;
 use crate::conformance::history::Sink;
 use crate::conformance::journal::Journal;
@@ -36,6 +36,8 @@ pub(crate) enum Role {
     Enqueue(enqueue::Orders),
     /// Enqueues in transactions of an application.
     Transact(transact::Orders),
+    /// Fires schedules without the runtime, at the time that its parent sets.
+    Fire(fire::Orders),
     /// Claims and settles without the runtime, at the time that its parent sets.
     Work(work::Orders),
     /// Runs a worker of the real runtime.
@@ -51,6 +53,12 @@ impl From<enqueue::Orders> for Role {
 impl From<transact::Orders> for Role {
     fn from(orders: transact::Orders) -> Self {
         Self::Transact(orders)
+    }
+}
+
+impl From<fire::Orders> for Role {
+    fn from(orders: fire::Orders) -> Self {
+        Self::Fire(orders)
     }
 }
 
@@ -108,6 +116,7 @@ async fn run_role(
             let beginner = Beginner::new(subject, order.address, jobs, sink);
             transact::run(&orders, &*recorded, &beginner, parent).await
         }
+        Role::Fire(orders) => fire::run(&orders, &*recorded, parent).await,
         Role::Work(orders) => work::run(&orders, &*recorded, parent).await,
         Role::Run(orders) => {
             let worker = run::start(&orders, recorded, &sink)?;

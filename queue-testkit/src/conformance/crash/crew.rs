@@ -78,6 +78,7 @@ impl<'a> Crew<'a> {
             Role::Migrate => "migrate",
             Role::Enqueue(_) => "enqueue",
             Role::Transact(_) => "transact",
+            Role::Fire(_) => "fire",
             Role::Work(_) => "work",
             Role::Run(_) => "run",
         };

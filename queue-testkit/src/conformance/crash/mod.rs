@@ -6,6 +6,7 @@
 pub(crate) mod actor;
 pub(crate) mod crew;
 pub(crate) mod enqueue;
+pub(crate) mod fire;
 pub(crate) mod kills;
 pub(crate) mod messages;
 pub(crate) mod rare;
