@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue_core::backend::ListRequest;
+use queue_core::backend::{ChangeSchedulesRequest, ListRequest, ScheduleChange};
 use queue_core::{
     Backend as _, CatchUp, ErrorKind, Fire, FireOutcome, HandlerResult, JobContext, JobId, JobQueue,
     JobRecord, MemoryBackend, NewJob, Overlap, Payload, Schedule, Scheduled, State, Task, Timestamp, Unique,
@@ -306,4 +306,42 @@ async fn worker_with_a_wrong_schedule_does_not_start() {
     let twice = worker().schedule("expire-holds", nightly(), CleanUp { days: 30 });
     let error = twice.start().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+}
+
+/// Stores copies of a schedule that are due, and whose texts are as given.
+async fn store_copies(jobs: &JobQueue, of: &str, names: impl Iterator<Item = String>, zone: &str) {
+    let store = jobs.backend().extensions().schedules.unwrap();
+    let stored = store.get(&[of.parse().unwrap()]).await.unwrap().remove(0).unwrap();
+    let copies = names.map(|name| {
+        let mut copy = stored.clone().due_at(Timestamp::UNIX_EPOCH);
+        copy.name = name.parse().unwrap();
+        copy.definition = copy.definition.replace("Europe/Berlin", zone);
+        ScheduleChange::create(copy)
+    });
+    store.change(ChangeSchedulesRequest::new(copies.collect())).await.unwrap();
+}
+
+#[tokio::test]
+async fn schedule_of_an_unknown_zone_is_listed_with_its_fault() {
+    let jobs = queue();
+    jobs.schedules().put("nightly", nightly(), CleanUp { days: 1 }).await.unwrap();
+    store_copies(&jobs, "nightly", ["lost".to_owned()].into_iter(), "Europe/Berln").await;
+    let [lost, nightly] = jobs.schedules().list(None, 9).await.unwrap().try_into().unwrap();
+    assert!(lost.fault.as_ref().unwrap().contains("`Europe/Berln`"), "{lost:?}");
+    assert_eq!((lost.words.as_str(), lost.next.len()), ("30 2 * * * Europe/Berln", 0));
+    assert_eq!((nightly.fault, nightly.next.len()), (None, 5));
+    jobs.schedules().delete("lost").await.unwrap();
+}
+
+/// More schedules of an unknown zone are due than a worker asks for at once.
+#[tokio::test]
+async fn schedules_that_cannot_fire_do_not_hold_up_others() {
+    let jobs = queue();
+    let (sender, mut fired) = mpsc::unbounded_channel::<()>();
+    jobs.schedules().put("nightly", nightly(), CleanUp { days: 1 }).await.unwrap();
+    let names = (0..1200).map(|number| format!("lost-{number}"));
+    store_copies(&jobs, "nightly", names, "Europe/Berln").await;
+    let worker = Worker::new(&jobs).state(sender).handle(expire_holds).start().unwrap();
+    timeout(PATIENCE, fired.recv()).await.unwrap().unwrap();
+    worker.shutdown(PATIENCE).await;
 }

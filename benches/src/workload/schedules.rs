@@ -22,6 +22,7 @@ use super::store::Store;
 use crate::cpu::{CpuMeter, CpuTime};
 use crate::floor::Floor;
 use crate::plan::Plan;
+use crate::postgres::{Server, Session};
 use crate::progress;
 use crate::samples::{Percentiles, rate};
 
@@ -56,7 +57,7 @@ pub(super) fn fires(plan: &Plan) -> Result<(Floor, Measured)> {
     ensure!(Timestamp::now() < slot, "storing the schedules took longer than {LEAD:?}; use fewer");
     let slot: SystemTime = slot.into();
     let worker = runtime.block_on(async { Worker::new(&queue).start() })?;
-    let meter = CpuMeter::new(plan.server().ok().and_then(crate::postgres::Server::process_id));
+    let meter = CpuMeter::new(plan.server().ok().and_then(Server::process_id));
     let (delays, cpu) = meter.measure(|| runtime.block_on(delays(plan.jobs, &mut starts, slot, &bar)))?;
     runtime.block_on(worker.shutdown(LOST));
     bar.finish_and_clear();
@@ -111,9 +112,14 @@ fn watch(plan: &Plan, has_schedules: bool) -> Result<CpuTime> {
     if has_schedules {
         runtime.block_on(store_schedules(plan, &queue, Timestamp::now().saturating_add(HOUR)))?;
     }
+    if let JobsLocation::Schema(schema) = &location {
+        // Otherwise the server does it in the middle of the measurement.
+        let session = Session::open(schema.server(), "")?;
+        session.wait(session.client.batch_execute("VACUUM ANALYZE"))?;
+    }
     let worker = runtime.block_on(async { Worker::new(&queue).start() })?;
     std::thread::sleep(SETTLING);
-    let meter = CpuMeter::new(plan.server().ok().and_then(crate::postgres::Server::process_id));
+    let meter = CpuMeter::new(plan.server().ok().and_then(Server::process_id));
     let ((), cpu) = meter.measure(|| {
         std::thread::sleep(WATCHED);
         Ok(())

@@ -35,7 +35,7 @@ impl Shop {
         Ok(Self { pool, jobs: queue::connect(url).await? })
     }
 
-    /// The worker with every handler and schedule. It does not start if a handler asks for a `State`
+    /// The worker with every handler and schedule. It does not start if one asks for a `State`
     /// that is not here.
     pub fn worker(&self, gateway: Gateway) -> Worker {
         Worker::new(&self.jobs)

@@ -156,7 +156,8 @@ fn is_done(schedule: &ScheduleName, effect: Result<Effect>) -> Result<bool> {
     Ok(true)
 }
 
-#[cfg(all(test, feature = "memory"))]
+#[cfg(test)]
+#[cfg(feature = "memory")]
 mod tests {
     use std::sync::Arc;
 

@@ -36,6 +36,36 @@ struct Due {
     state: State,
 }
 
+/// The schedules that are due and that this program cannot read. Others may, so they stay due.
+#[derive(Debug, Default)]
+pub(crate) struct Unreadable(HashSet<ScheduleName>);
+
+impl Unreadable {
+    /// Enough that they do not keep others from being found.
+    fn limit(&self) -> u32 {
+        FIRE_LIMIT.saturating_add(u32::try_from(self.0.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Returns the others. Logs each of them once, until it is readable again.
+    fn filter(&mut self, schedules: Vec<StoredSchedule>) -> Vec<Due> {
+        let before = std::mem::take(&mut self.0);
+        let mut due = Vec::new();
+        for schedule in schedules {
+            let name = schedule.name.clone();
+            match Due::read(schedule) {
+                Ok(schedule) => due.push(schedule),
+                Err(error) => {
+                    if !before.contains(&name) {
+                        tracing::error!(schedule = %name, %error, "this program cannot fire a schedule");
+                    }
+                    self.0.insert(name);
+                }
+            }
+        }
+        due
+    }
+}
+
 /// Fires up to [`FIRE_LIMIT`] schedules that are due. `None` if the backend stores no schedules.
 ///
 /// # Errors
@@ -43,14 +73,19 @@ struct Due {
 ///
 /// # Cancellation
 /// If the future is dropped, each schedule fired or is due again.
-pub(crate) async fn fire_due(backend: &dyn Backend, now: Option<Timestamp>) -> Result<Option<Fired>> {
+pub(crate) async fn fire_due(
+    backend: &dyn Backend,
+    unreadable: &mut Unreadable,
+    now: Option<Timestamp>,
+) -> Result<Option<Fired>> {
     let Some(store) = backend.extensions().schedules else { return Ok(None) };
-    let mut request = DueSchedulesRequest::new(FIRE_LIMIT);
+    let limit = unreadable.limit();
+    let mut request = DueSchedulesRequest::new(limit);
     request.now = now;
     let DueSchedulesReply { schedules, now: at, next_due, .. } = store.due(request).await?;
     let mut fired = Fired { has_more: false, next_due };
-    let is_full = u32::try_from(schedules.len()).is_ok_and(|due| due >= FIRE_LIMIT);
-    let due: Vec<Due> = schedules.into_iter().filter_map(Due::read).collect();
+    let is_full = u32::try_from(schedules.len()).is_ok_and(|due| due >= limit);
+    let due = unreadable.filter(schedules);
     let unfinished = unfinished(backend, &due).await?;
     let (mut steps, mut changes, mut jobs) = (Vec::new(), Vec::new(), 0);
     for due in due {
@@ -110,17 +145,7 @@ fn report(name: &ScheduleName, at: Timestamp, step: &Step, jobs: &[Submitted]) {
 }
 
 impl Due {
-    /// `None` if this program cannot read the schedule. Other programs may, so it stays due.
-    fn read(stored: StoredSchedule) -> Option<Self> {
-        let name = stored.name.clone();
-        Self::try_read(stored)
-            .inspect_err(
-                |error| tracing::error!(schedule = %name, %error, "cannot fire a schedule; looking again"),
-            )
-            .ok()
-    }
-
-    fn try_read(stored: StoredSchedule) -> Result<Self> {
+    fn read(stored: StoredSchedule) -> Result<Self> {
         let name = stored.name.as_str();
         let definition = Definition::read(name, &stored.definition)?;
         let rule = definition.rule()?;

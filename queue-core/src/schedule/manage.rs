@@ -123,7 +123,7 @@ impl<'a> Schedules<'a> {
     }
 
     /// Returns up to `limit` schedules in the order of their names, from the first after `after`
-    /// on.
+    /// on. One that another version wrote, and this one cannot read, is logged and left out.
     pub async fn list(&self, after: Option<&ScheduleName>, limit: u32) -> Result<Vec<ScheduleRecord>> {
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut records = Vec::new();
@@ -134,7 +134,10 @@ impl<'a> Schedules<'a> {
             let is_last = page.len() < wanted;
             after = page.last().map(|stored| stored.name.clone()).or(after);
             for stored in page {
-                records.extend(ScheduleRecord::read(stored)?);
+                match ScheduleRecord::read(stored) {
+                    Ok(record) => records.extend(record),
+                    Err(error) => tracing::error!(%error, "left a schedule out of the list"),
+                }
             }
             if is_last {
                 break;

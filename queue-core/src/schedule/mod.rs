@@ -30,7 +30,7 @@ pub use declaration::Scheduled;
 pub(crate) use declared::Declared;
 pub use deployment::Deployment;
 #[cfg(feature = "runtime")]
-pub(crate) use fire::{Fired, fire_due};
+pub(crate) use fire::{Fired, Unreadable, fire_due};
 pub use manage::Schedules;
 pub use record::ScheduleRecord;
 pub use state::{Fire, FireOutcome};

@@ -31,9 +31,11 @@ pub struct ScheduleRecord {
     pub owner: Option<Deployment>,
     /// When it fires, in words.
     pub words: String,
+    /// Why this program cannot fire it: its machine has no such time zone. Others may.
+    pub fault: Option<String>,
     /// Whether it is paused.
     pub paused: bool,
-    /// The next slots, at most five. None if it is paused or has ended.
+    /// The next slots, at most five. None if it is paused, has ended, or has a fault.
     #[serde(serialize_with = "as_texts")]
     pub next: Vec<Timestamp>,
     /// The slot that waits for the job before.
@@ -59,13 +61,19 @@ impl ScheduleRecord {
         if state.removed {
             return Ok(None);
         }
-        let rule = definition.rule()?;
-        let first = state.next.filter(|_| !state.paused);
-        let next = std::iter::successors(first, |slot| rule.next_after(*slot)).take(SHOWN_SLOTS).collect();
+        let (words, next, fault) = match definition.rule() {
+            Ok(rule) => {
+                let first = state.next.filter(|_| !state.paused);
+                let slots = std::iter::successors(first, |slot| rule.next_after(*slot));
+                (rule.describe(), slots.take(SHOWN_SLOTS).collect(), None)
+            }
+            Err(fault) => (definition.times().raw(), Vec::new(), Some(fault.message().to_owned())),
+        };
         Ok(Some(Self {
             kind: definition.kind()?,
             payload: definition.payload(),
-            words: rule.describe(),
+            words,
+            fault,
             schedule: definition.times().clone(),
             overridden: definition.overridden().cloned(),
             owner: definition.owner,

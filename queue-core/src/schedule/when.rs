@@ -118,6 +118,15 @@ impl Schedule {
         }
     }
 
+    /// The times as they were written.
+    pub(super) fn raw(&self) -> String {
+        let zone = self.zone.as_deref().unwrap_or_default();
+        match &self.times {
+            Times::Cron(expression) => format!("{expression} {zone}").trim_end().to_owned(),
+            Times::Every(interval) => format!("every {}", humantime::format_duration(*interval)),
+        }
+    }
+
     /// Sets the time zone of a cron expression, by its name in the IANA database.
     pub fn zone(mut self, name: impl Into<String>) -> Self {
         self.zone = Some(name.into());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::runtime::loops::outage::Outage;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
-use crate::schedule::{Fired, fire_due};
+use crate::schedule::{Fired, Unreadable, fire_due};
 
 /// The workers of a fleet look at a due schedule within this time, so that usually one of them
 /// fires it before the others look.
@@ -40,8 +40,9 @@ async fn store(worker: &WorkerState, backend: &ServedBackend) {
 async fn fire(worker: &WorkerState, backend: &ServedBackend) {
     let Some(interval) = worker.settings.schedule_interval else { return };
     let mut fires = Outage::new(worker, "firing schedules");
+    let mut unreadable = Unreadable::default();
     loop {
-        let wait = match fire_due(&*backend.backend, None).await {
+        let wait = match fire_due(&*backend.backend, &mut unreadable, None).await {
             Ok(None) => return,
             Ok(Some(fired)) => {
                 fires.succeeded();
