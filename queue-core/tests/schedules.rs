@@ -82,7 +82,10 @@ async fn unchanged_definition_keeps_its_next_slot() {
     assert!(after.paused, "an operator has paused it");
     schedules.resume("nightly").await.unwrap();
     let resumed = schedules.get("nightly").await.unwrap().unwrap();
-    assert_eq!(resumed.next, nightly().slots_after(Timestamp::now(), 5).unwrap());
+    assert_eq!(resumed.next, before.next, "its slots are the same, and the skip holds");
+    schedules.put("nightly", Schedule::cron("@hourly"), CleanUp { days: 31 }).await.unwrap();
+    let hourly = schedules.get("nightly").await.unwrap().unwrap();
+    assert_eq!(hourly.next, Schedule::cron("@hourly").slots_after(Timestamp::now(), 5).unwrap());
 }
 
 #[tokio::test]
@@ -330,6 +333,14 @@ async fn schedule_of_an_unknown_zone_is_listed_with_its_fault() {
     assert!(lost.fault.as_ref().unwrap().contains("`Europe/Berln`"), "{lost:?}");
     assert_eq!((lost.words.as_str(), lost.next.len()), ("30 2 * * * Europe/Berln", 0));
     assert_eq!((nightly.fault, nightly.next.len()), (None, 5));
+    jobs.schedules().pause("lost").await.unwrap();
+    jobs.schedules().resume("lost").await.unwrap_err();
+    jobs.schedules().edit("lost", lost.schedule.zone("Europe/Berlin")).await.unwrap();
+    jobs.schedules().resume("lost").await.unwrap();
+    let mended = jobs.schedules().get("lost").await.unwrap().unwrap();
+    assert_eq!((mended.fault, mended.next), (None, nightly.next));
+    let error = jobs.schedules().reset("lost").await.unwrap_err();
+    assert!(error.to_string().contains("`lost`") && error.to_string().contains("Berln"), "{error}");
     jobs.schedules().delete("lost").await.unwrap();
 }
 

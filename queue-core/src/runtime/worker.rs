@@ -126,9 +126,10 @@ impl Worker {
         }
     }
 
-    /// Stores a schedule when the worker starts, in the queue that the worker was made of, as
-    /// [`Schedules::put`](crate::Schedules::put) does. A type that has a
-    /// [schedule](Task::schedule) needs no call: `handle` suffices.
+    /// Stores a schedule right after the worker has started, in the queue that the worker was made
+    /// of, as [`Schedules::put`](crate::Schedules::put) does. If the storage is away, it tries
+    /// again until it succeeds. A type that has a [schedule](Task::schedule) needs no call:
+    /// `handle` suffices.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -155,8 +156,8 @@ impl Worker {
 
     /// Says which program this is, and which revision of it: a number that grows with each
     /// deployment, also with one of older code. The schedules of the worker then belong to the
-    /// program. Those that older revisions declared and this one does not are removed, and older
-    /// processes that start later neither change schedules nor bring them back.
+    /// program. Those that older revisions declared and this one does not are removed. Older
+    /// processes that start later neither change them nor bring them back.
     ///
     /// Programs that declare different schedules need different names: 1 to
     /// [`MAX_NAME_BYTES`](crate::limits::MAX_NAME_BYTES) bytes, no white space.
@@ -166,7 +167,7 @@ impl Worker {
     pub fn deployment(mut self, program: impl Into<String>, revision: u64) -> Self {
         let deployment = Deployment::new(program, revision);
         self.note_fault(crate::name::check("name the program of a deployment", &deployment.program));
-        self.declared.deployment = Some(deployment);
+        self.declared.set_deployment(deployment);
         self
     }
 

@@ -1,5 +1,7 @@
 //! A schedule as a program puts it, and its effect on what is stored.
 
+use std::cmp::Ordering;
+
 use super::definition::{self, Definition, row};
 use super::deployment::Deployment;
 use super::state::State;
@@ -19,8 +21,9 @@ pub(super) const MAX_ATTEMPTS: u32 = 20;
 pub enum Scheduled {
     /// It is new.
     Created,
-    /// It existed with another definition, which was replaced. If its times have changed, its next
-    /// slot is the first from now on.
+    /// It existed with another definition, which was replaced. If its slots have changed, the next
+    /// one is the first from now on. If an operator has [set](crate::Schedules::edit) its times,
+    /// these still hold.
     Changed,
     /// It existed with this definition, and keeps its next slot.
     Unchanged,
@@ -34,11 +37,11 @@ pub(crate) struct Declaration {
 }
 
 /// The effect of a declaration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Stored(Scheduled),
-    /// A newer revision of the program has changed or removed it.
-    Superseded,
+    /// This newer revision of the program has changed or removed it.
+    Superseded(Deployment),
     /// Another process changed it at the same time, so nothing happened.
     Stale,
 }
@@ -49,11 +52,23 @@ enum Plan {
     Write(Scheduled, ScheduleChange),
 }
 
+/// Who declares a schedule, beside the one to whom it belongs.
+enum Standing {
+    /// It belongs to nobody.
+    Free,
+    /// Another program, or none.
+    Other(Deployment),
+    /// An older revision of the same program.
+    Older(Deployment),
+    Same,
+    Newer,
+}
+
 impl Declaration {
     /// Checks all parts.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) names the schedule, and what is wrong with it.
+    /// [`Invalid`](ErrorKind::Invalid) names what is wrong.
     pub(crate) fn new<J: IntoJob>(jobs: &JobQueue, name: &str, schedule: Schedule, job: J) -> Result<Self> {
         let name = ScheduleName::new(name)?;
         let mut job = job.into_job()?;
@@ -74,60 +89,77 @@ impl Declaration {
 
     fn plan(&self, stored: Option<StoredSchedule>, now: Timestamp) -> Result<Plan> {
         let name = self.name.as_str();
-        let mut new = self.definition.clone();
         let Some(stored) = stored else {
-            let rule = new.rule()?;
-            let state = State { next: rule.next_after(now), ..State::default() };
-            let change = ScheduleChange::create(row(&self.name, new.write(), &rule, &state, now)?);
-            return Ok(Plan::Write(Scheduled::Created, change));
+            let row = self.row_from_now_on(&self.definition, State::default(), now)?;
+            return Ok(Plan::Write(Scheduled::Created, ScheduleChange::create(row)));
         };
         let state: State = definition::read(name, "state", &stored.state)?;
-        // A definition of another version that cannot be read is replaced.
-        let old = Definition::read(name, &stored.definition).ok();
-        if let Some(old) = &old {
-            if self.is_superseded(old, &state)? {
-                return Ok(Plan::Nothing(Effect::Superseded));
+        match (self.standing(definition::owner_of(&stored.definition)), state.removed) {
+            (Standing::Older(owner), _) => Ok(Plan::Nothing(Effect::Superseded(owner))),
+            (Standing::Other(owner), false) => {
+                let message =
+                    format!("it belongs to the program {owner}; edit its times, or delete it first");
+                Err(Error::new(ErrorKind::Conflict, format!("put the schedule `{name}`"), message))
             }
-            new.edited = old.edited.clone().filter(|_| !state.removed);
+            (Standing::Newer | Standing::Other(_), true) => {
+                let row = self.row_from_now_on(&self.definition, state.declared_again(), now)?;
+                Ok(Plan::Write(Scheduled::Created, ScheduleChange::replace(stored.version, row)))
+            }
+            // If it was removed, then by a worker of this revision that does not declare it.
+            (Standing::Free | Standing::Newer | Standing::Same, _) => self.plan_change(&stored, state, now),
         }
-        let old = old.filter(|_| !state.removed);
-        let is_same = old.as_ref().is_some_and(|old| old.says_the_same(&new));
-        if is_same && old.as_ref().is_some_and(|old| old.owner == new.owner) {
-            return Ok(Plan::Nothing(Effect::Stored(Scheduled::Unchanged)));
-        }
-        let scheduled = match (state.removed, is_same) {
-            (true, _) => Scheduled::Created,
-            (false, true) => Scheduled::Unchanged,
-            (false, false) => Scheduled::Changed,
-        };
-        let rule = new.rule()?;
-        // Of another job at the same times no slot may be lost.
-        let state = if old.is_some_and(|old| old.times() == new.times()) {
-            state
-        } else {
-            State { next: rule.next_after(now), waiting: None, removed: false, ..state }
-        };
-        let change =
-            ScheduleChange::replace(stored.version, row(&self.name, new.write(), &rule, &state, now)?);
-        Ok(Plan::Write(scheduled, change))
     }
 
-    /// Returns whether a newer revision of the same program has declared or removed it.
-    ///
-    /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) if it belongs to another program.
-    fn is_superseded(&self, old: &Definition, state: &State) -> Result<bool> {
-        let Some(owner) = &old.owner else { return Ok(false) };
-        match &self.definition.owner {
-            Some(new) if new.program == owner.program => Ok(new.revision < owner.revision),
-            _ if state.removed => Ok(false),
-            _ => {
-                let operation = format!("put the schedule `{}`", self.name);
-                let message = format!(
-                    "it belongs to the program {owner}; edit its times, or delete it so that it belongs to nobody"
-                );
-                Err(Error::new(ErrorKind::Conflict, operation, message))
+    /// What a declaration does to a stored schedule that it may change.
+    fn plan_change(&self, stored: &StoredSchedule, state: State, now: Timestamp) -> Result<Plan> {
+        // A definition of another version that cannot be read is replaced.
+        let old = Definition::read(self.name.as_str(), &stored.definition).ok();
+        let mut new = self.definition.clone();
+        new.edited = old.as_ref().and_then(|old| old.edited.clone());
+        let is_same = old.as_ref().is_some_and(|old| old.says_the_same(&new));
+        if is_same && !state.removed && old.as_ref().is_some_and(|old| old.owner == new.owner) {
+            return Ok(Plan::Nothing(Effect::Stored(Scheduled::Unchanged)));
+        }
+        if new.edited.is_some() {
+            new.check(&self.name, now)?;
+        }
+        let state = State { removed: false, ..state };
+        // Of the same slots none may be lost.
+        let row = if old.is_some_and(|old| old.times().has_slots_of(new.times())) {
+            self.row(&new, &state, now)?
+        } else {
+            self.row_from_now_on(&new, state, now)?
+        };
+        let scheduled = if is_same { Scheduled::Unchanged } else { Scheduled::Changed };
+        Ok(Plan::Write(scheduled, ScheduleChange::replace(stored.version, row)))
+    }
+
+    fn row_from_now_on(
+        &self,
+        definition: &Definition,
+        state: State,
+        now: Timestamp,
+    ) -> Result<StoredSchedule> {
+        let next = definition.rule(self.name.as_str())?.next_after(now);
+        self.row(definition, &State { next, ..state }, now)
+    }
+
+    fn row(&self, definition: &Definition, state: &State, now: Timestamp) -> Result<StoredSchedule> {
+        let due_at = definition.due_at(state, self.name.as_str(), now)?;
+        row(&self.name, definition.write(), state, due_at)
+    }
+
+    fn standing(&self, owner: Option<Deployment>) -> Standing {
+        match (owner, &self.definition.owner) {
+            (None, _) => Standing::Free,
+            (Some(theirs), Some(mine)) if theirs.program == mine.program => {
+                match mine.revision.cmp(&theirs.revision) {
+                    Ordering::Less => Standing::Older(theirs),
+                    Ordering::Equal => Standing::Same,
+                    Ordering::Greater => Standing::Newer,
+                }
             }
+            (Some(theirs), _) => Standing::Other(theirs),
         }
     }
 }

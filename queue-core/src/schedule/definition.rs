@@ -1,5 +1,6 @@
 //! The definition of a stored schedule: what it inserts, and when.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -122,8 +123,22 @@ impl Definition {
     }
 
     /// The rule of the times that hold.
-    pub(super) fn rule(&self) -> Result<Rule> {
-        self.times().clone().rule()
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) names the schedule.
+    pub(super) fn rule(&self, name: &str) -> Result<Rule> {
+        self.times().clone().rule().map_err(|error| {
+            let by = if self.edited.is_some() { " (an operator has set its times)" } else { "" };
+            renamed(error, format!("read the schedule `{name}`{by}"))
+        })
+    }
+
+    /// Returns when a worker must look at a schedule in this state. A stopped one needs no rule.
+    pub(super) fn due_at(&self, state: &State, name: &str, now: Timestamp) -> Result<Option<Timestamp>> {
+        if state.is_stopped() {
+            return Ok(state.cancelling.map(|_| now));
+        }
+        Ok(state.due_at(&self.rule(name)?, name, now))
     }
 
     /// Checks the times that hold, and that the job can be built.
@@ -131,11 +146,10 @@ impl Definition {
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) names the schedule.
     pub(super) fn check(&self, name: &ScheduleName, now: Timestamp) -> Result<()> {
-        let job = self.job(name.as_str(), Timestamp::UNIX_EPOCH)?;
-        self.rule().and_then(|rule| rule.check(&job, now)).map_err(|error| {
-            let operation = format!("create the schedule `{name}`");
-            Error::invalid(operation, error.message().to_owned()).with_source(error)
-        })
+        let name = name.as_str();
+        let job = self.job(name, Timestamp::UNIX_EPOCH)?;
+        let checked = self.rule(name)?.check(&job, now);
+        checked.map_err(|error| renamed(error, format!("put the schedule `{name}`")))
     }
 
     /// Returns whether the program's part is the same, whatever its revision.
@@ -194,17 +208,41 @@ impl UniqueTexts {
     }
 }
 
+fn renamed(error: Error, operation: String) -> Error {
+    Error::invalid(operation, error.message().to_owned()).with_source(error)
+}
+
 /// A schedule as it is stored, with a new version.
 pub(super) fn row(
     name: &ScheduleName,
     definition: String,
-    rule: &Rule,
     state: &State,
-    now: Timestamp,
+    due_at: Option<Timestamp>,
 ) -> Result<StoredSchedule> {
-    let due_at = state.due_at(rule, name.as_str(), now);
     let version = ScheduleVersion::generate()?;
     Ok(StoredSchedule::new(name.clone(), version, definition, state.write()).due_at(due_at))
+}
+
+/// The deployment in the text of a definition, also if another version wrote the rest.
+pub(super) fn owner_of(text: &str) -> Option<Deployment> {
+    #[derive(Deserialize)]
+    struct Owned {
+        owner: Option<Deployment>,
+    }
+    serde_json::from_str::<Owned>(text).ok()?.owner
+}
+
+/// Sets a key in the text of a definition, or removes it. What another version has written stays.
+pub(super) fn with_key<T: Serialize>(text: &str, key: &'static str, value: Option<&T>) -> Result<String> {
+    let failed = |error: serde_json::Error| {
+        Error::new(ErrorKind::Corrupt, "change a schedule", format!("its definition is no object: {error}"))
+    };
+    let mut keys: BTreeMap<&str, Box<RawValue>> = serde_json::from_str(text).map_err(failed)?;
+    match value {
+        Some(value) => keys.insert(key, serde_json::value::to_raw_value(value).map_err(failed)?),
+        None => keys.remove(key),
+    };
+    serde_json::to_string(&keys).map_err(failed)
 }
 
 /// Reads a text of a stored schedule.

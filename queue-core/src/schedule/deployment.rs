@@ -4,10 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A program, and the revision of it that runs. Workers take it: `Worker::deployment`.
-///
-/// A schedule that a worker with a deployment declares belongs to the program. An older revision
-/// does not change it, and does not bring it back after it was removed.
+/// A program, and the revision of it that declared a schedule: see `Worker::deployment`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Deployment {
@@ -18,8 +15,8 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Creates the deployment of this program and revision.
-    pub fn new(program: impl Into<String>, revision: u64) -> Self {
+    #[cfg(feature = "runtime")]
+    pub(crate) fn new(program: impl Into<String>, revision: u64) -> Self {
         Self { program: program.into(), revision }
     }
 }

@@ -38,27 +38,35 @@ struct Due {
 
 /// The schedules that are due and that this program cannot read. Others may, so they stay due.
 #[derive(Debug, Default)]
-pub(crate) struct Unreadable(HashSet<ScheduleName>);
+pub(crate) struct Unreadable {
+    /// The number of them at the last look.
+    found: usize,
+    /// Those that were logged, and were not readable since.
+    reported: HashSet<ScheduleName>,
+}
 
 impl Unreadable {
     /// Enough that they do not keep others from being found.
     fn limit(&self) -> u32 {
-        FIRE_LIMIT.saturating_add(u32::try_from(self.0.len()).unwrap_or(u32::MAX))
+        FIRE_LIMIT.saturating_add(u32::try_from(self.found).unwrap_or(u32::MAX))
     }
 
-    /// Returns the others. Logs each of them once, until it is readable again.
+    /// Returns the others, and logs each of these once.
     fn filter(&mut self, schedules: Vec<StoredSchedule>) -> Vec<Due> {
-        let before = std::mem::take(&mut self.0);
-        let mut due = Vec::new();
+        let mut due = Vec::with_capacity(schedules.len());
+        self.found = 0;
         for schedule in schedules {
             let name = schedule.name.clone();
             match Due::read(schedule) {
-                Ok(schedule) => due.push(schedule),
+                Ok(schedule) => {
+                    self.reported.remove(&name);
+                    due.push(schedule);
+                }
                 Err(error) => {
-                    if !before.contains(&name) {
+                    self.found += 1;
+                    if self.reported.insert(name.clone()) {
                         tracing::error!(schedule = %name, %error, "this program cannot fire a schedule");
                     }
-                    self.0.insert(name);
                 }
             }
         }
@@ -109,18 +117,25 @@ pub(crate) async fn fire_due(
         steps.iter().filter_map(|(_, step)| step.due_at).map(|due_at| at.until(due_at)).chain(next_due).min();
     // Only if one of them fires: otherwise the next look would find the same ones.
     let has_more = is_full || jobs >= MAX_JOBS;
+    let mut is_any_done = false;
     let mut request = ChangeSchedulesRequest::new(changes);
     request.now = now;
     for ((name, step), result) in steps.iter().zip(store.change(request).await?) {
         match result {
             Ok(ScheduleChanged::Done(jobs)) => {
-                fired.has_more = has_more;
+                is_any_done = true;
                 report(name, at, step, &jobs);
             }
             // Another worker was first.
             Ok(_) => {}
             Err(error) => tracing::error!(schedule = %name, %error, "cannot fire a schedule; retrying"),
         }
+    }
+    if is_any_done {
+        fired.has_more = has_more;
+    } else if is_full {
+        // Those that are due next have to wait for these.
+        fired.next_due = None;
     }
     Ok(Some(fired))
 }
@@ -148,7 +163,7 @@ impl Due {
     fn read(stored: StoredSchedule) -> Result<Self> {
         let name = stored.name.as_str();
         let definition = Definition::read(name, &stored.definition)?;
-        let rule = definition.rule()?;
+        let rule = definition.rule(name)?;
         let state = definition::read(name, "state", &stored.state)?;
         // So that a job that cannot be built is found before anything is changed.
         definition.job(name, Timestamp::UNIX_EPOCH)?;

@@ -1,7 +1,7 @@
 //! The schedules of a queue, for programs and operators.
 
 use super::declaration::{Declaration, Effect, MAX_ATTEMPTS, Scheduled, put_all};
-use super::definition::{self, Definition, row};
+use super::definition::{self, Definition, row, with_key};
 use super::record::ScheduleRecord;
 use super::rule::Rule;
 use super::state::{Fire, FireOutcome, State};
@@ -14,6 +14,9 @@ use crate::limits::MAX_CATCH_UP;
 use crate::{
     Error, ErrorKind, IntoJob, JobId, JobQueue, JobSpec, Result, ScheduleName, Submitted, Timestamp,
 };
+
+/// The fewest rows that a list reads at once, because it leaves out some.
+const LEAST_PAGE: u32 = 100;
 
 /// The schedules of a queue: creates, changes, pauses and lists them. [`JobQueue::schedules`]
 /// returns it.
@@ -67,7 +70,7 @@ impl<'a> Schedules<'a> {
     }
 
     /// Creates a schedule of this name, or replaces its definition. A paused schedule stays paused,
-    /// and times that an operator has [set](Self::edit) stay.
+    /// and what an operator has [edited](Self::edit) holds.
     ///
     /// The options of the job are the ones of its task now, as in an enqueue.
     ///
@@ -81,20 +84,32 @@ impl<'a> Schedules<'a> {
             let effect = put_all(self.store()?, declarations).await?.pop();
             match effect.ok_or_else(|| no_reply(&declaration.name))?? {
                 Effect::Stored(scheduled) => return Ok(scheduled),
-                Effect::Superseded | Effect::Stale => {}
+                Effect::Superseded(_) | Effect::Stale => {}
             }
         }
         Err(busy(&declaration.name))
     }
 
-    /// Sets other times and rules than those of the program, until they are [reset](Self::reset).
-    /// The program may put its own again and change them: those of the operator hold. The next slot
-    /// is the first from now on.
+    /// Sets another schedule than that of the program, until it is [reset](Self::reset): its times
+    /// and all of its rules. Whatever the program puts meanwhile, that of the operator holds. If
+    /// its slots are others, the next one is the first from now on.
+    ///
+    /// To change a part, start from the [record](ScheduleRecord::schedule):
+    ///
+    /// ```
+    /// # use queue_core::{JobQueue, Result};
+    /// # async fn example(jobs: &JobQueue) -> Result<()> {
+    /// if let Some(record) = jobs.schedules().get("clean-up").await? {
+    ///     jobs.schedules().edit("clean-up", record.schedule.with_cron("0 4 * * *")).await?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn edit(&self, name: &str, schedule: Schedule) -> Result<()> {
         self.set_times(name, Some(schedule)).await
     }
 
-    /// Takes back what an operator has [edited](Self::edit): the times of the program hold again.
+    /// Takes back what an operator has [edited](Self::edit): the schedule of the program holds
+    /// again.
     pub async fn reset(&self, name: &str) -> Result<()> {
         self.set_times(name, None).await
     }
@@ -103,12 +118,12 @@ impl<'a> Schedules<'a> {
         self.change_state(name, |edit| {
             let before = edit.definition.times().clone();
             edit.definition.edited.clone_from(&schedule);
-            edit.definition.check(edit.name, edit.now)?;
-            edit.text = edit.definition.write();
-            edit.rule = edit.definition.rule()?;
-            if before != *edit.definition.times() {
-                edit.state.next = edit.rule.next_after(edit.now);
-                edit.state.waiting = None;
+            if schedule.is_some() {
+                edit.definition.check(edit.name, edit.now)?;
+            }
+            edit.text = with_key(&edit.text, "edited", schedule.as_ref())?;
+            if !before.has_slots_of(edit.definition.times()) {
+                edit.state.next = edit.rule()?.next_after(edit.now);
             }
             Ok(())
         })
@@ -130,8 +145,8 @@ impl<'a> Schedules<'a> {
         let mut after = after.cloned();
         // Rows that a deployment has removed do not count.
         while records.len() < wanted {
-            let page = self.store()?.list(after.as_ref(), limit).await?;
-            let is_last = page.len() < wanted;
+            let page = self.store()?.list(after.as_ref(), limit.max(LEAST_PAGE)).await?;
+            let is_last = page.len() < wanted.max(LEAST_PAGE as usize);
             after = page.last().map(|stored| stored.name.clone()).or(after);
             for stored in page {
                 match ScheduleRecord::read(stored) {
@@ -164,7 +179,7 @@ impl<'a> Schedules<'a> {
         self.change_state(name, |edit| {
             if std::mem::replace(&mut edit.state.paused, false) {
                 // Not before a slot that follows a skipped one.
-                edit.state.next = edit.upcoming();
+                edit.state.next = edit.upcoming()?;
             }
             Ok(())
         })
@@ -176,11 +191,11 @@ impl<'a> Schedules<'a> {
     /// passed and did not fire yet do not fire either.
     pub async fn skip_next(&self, name: &str) -> Result<Option<Timestamp>> {
         self.change_state(name, |edit| {
-            let skipped = edit.upcoming();
+            let skipped = edit.upcoming()?;
             if let Some(slot) = skipped {
                 let outcome = FireOutcome::Skipped;
                 edit.state.add(Fire { slot, at: edit.now, outcome, job: None });
-                edit.state.next = edit.rule.next_after(slot);
+                edit.state.next = edit.rule()?.next_after(slot);
             }
             Ok(skipped)
         })
@@ -209,7 +224,8 @@ impl<'a> Schedules<'a> {
     pub async fn backfill(&self, name: &str, from: Timestamp, to: Timestamp) -> Result<Vec<JobId>> {
         self.change_state(name, |edit| {
             let most = usize::try_from(MAX_CATCH_UP).unwrap_or(usize::MAX);
-            let slots = edit.rule.slots_from(from).take_while(|slot| *slot <= to);
+            let rule = edit.rule()?;
+            let slots = rule.slots_from(from).take_while(|slot| *slot <= to);
             let slots: Vec<Timestamp> = slots.take(most + 1).collect();
             if slots.len() > most {
                 let message = format!("there are more than {MAX_CATCH_UP} slots from {from} to {to}");
@@ -223,13 +239,13 @@ impl<'a> Schedules<'a> {
         .map(|((), submitted)| submitted.iter().filter(|job| job.is_new()).map(|job| job.id).collect())
     }
 
-    /// Deletes a schedule. Its jobs stay. A program that still declares it creates it again when it
-    /// starts: [`pause`](Self::pause) it to stop it for longer.
+    /// Deletes a schedule, also one that its program has removed. Its jobs stay. A program that
+    /// still declares it creates it again when it starts: [`pause`](Self::pause) stops it for
+    /// longer.
     pub async fn delete(&self, name: &str) -> Result<()> {
         let name = ScheduleName::new(name)?;
         for _ in 0..MAX_ATTEMPTS {
-            let stored = self.stored(&name).await?.filter(|stored| !is_removed(stored));
-            let stored = stored.ok_or_else(|| missing(&name))?;
+            let stored = self.stored(&name).await?.ok_or_else(|| missing(&name))?;
             if self.change(ScheduleChange::delete(name.clone(), stored.version)).await?.is_some() {
                 return Ok(());
             }
@@ -292,7 +308,6 @@ struct Edit<'a> {
     definition: Definition,
     /// The definition as it is stored, with what another version may have written.
     text: String,
-    rule: Rule,
     state: State,
     now: Timestamp,
     jobs: Vec<JobSpec>,
@@ -301,25 +316,24 @@ struct Edit<'a> {
 impl<'a> Edit<'a> {
     fn read(name: &'a ScheduleName, stored: StoredSchedule, now: Timestamp) -> Result<Self> {
         let definition = Definition::read(name.as_str(), &stored.definition)?;
-        let rule = definition.rule()?;
         let state = definition::read(name.as_str(), "state", &stored.state)?;
-        let text = stored.definition;
-        Ok(Self { name, definition, text, rule, state, now, jobs: Vec::new() })
+        Ok(Self { name, definition, text: stored.definition, state, now, jobs: Vec::new() })
+    }
+
+    fn rule(&self) -> Result<Rule> {
+        self.definition.rule(self.name.as_str())
     }
 
     /// The first slot from now on that was not skipped.
-    fn upcoming(&self) -> Option<Timestamp> {
-        Some(self.state.next?.max(self.rule.next_after(self.now)?))
+    fn upcoming(&self) -> Result<Option<Timestamp>> {
+        let first = self.rule()?.next_after(self.now);
+        Ok(self.state.next.zip(first).map(|(next, first)| next.max(first)))
     }
 
     fn row(self) -> Result<StoredSchedule> {
-        row(self.name, self.text, &self.rule, &self.state, self.now)
+        let due_at = self.definition.due_at(&self.state, self.name.as_str(), self.now)?;
+        row(self.name, self.text, &self.state, due_at)
     }
-}
-
-/// Returns whether its program has removed it. One that cannot be read is there.
-fn is_removed(stored: &StoredSchedule) -> bool {
-    definition::read::<State>(stored.name.as_str(), "state", &stored.state).is_ok_and(|state| state.removed)
 }
 
 fn missing(name: &ScheduleName) -> Error {

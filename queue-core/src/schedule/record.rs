@@ -23,7 +23,7 @@ pub struct ScheduleRecord {
     /// The payload of its jobs.
     #[serde(skip)]
     pub payload: Payload,
-    /// When it fires.
+    /// When it fires: the times and all rules.
     pub schedule: Schedule,
     /// The times of its program, if an operator has set others.
     pub overridden: Option<Schedule>,
@@ -61,7 +61,7 @@ impl ScheduleRecord {
         if state.removed {
             return Ok(None);
         }
-        let (words, next, fault) = match definition.rule() {
+        let (words, next, fault) = match definition.rule(name) {
             Ok(rule) => {
                 let first = state.next.filter(|_| !state.paused);
                 let slots = std::iter::successors(first, |slot| rule.next_after(*slot));

@@ -39,6 +39,9 @@ pub(super) struct State {
     /// The last fires, the latest first.
     #[serde(default)]
     pub(super) recent: VecDeque<Fire>,
+    /// What another version has written.
+    #[serde(flatten)]
+    pub(super) others: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A slot that has come, and its outcome.
@@ -77,6 +80,12 @@ impl State {
     pub(super) fn write(&self) -> String {
         // A struct of texts and numbers can always be written.
         serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The state of a schedule that is new, although one of that name was removed: the job before
+    /// may still run.
+    pub(super) fn declared_again(&self) -> Self {
+        Self { cancelling: self.cancelling, last_job: self.last_job, ..Self::default() }
     }
 
     /// Returns when a worker must look at the schedule.

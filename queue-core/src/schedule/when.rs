@@ -118,6 +118,26 @@ impl Schedule {
         }
     }
 
+    /// Sets a cron expression instead, and keeps the rules and the time zone: to change a schedule
+    /// that was read.
+    pub fn with_cron(mut self, expression: impl Into<String>) -> Self {
+        self.times = Times::Cron(expression.into());
+        self
+    }
+
+    /// Sets an interval instead, and keeps the rules. It has no time zone.
+    pub fn with_interval(mut self, interval: Duration) -> Self {
+        self.times = Times::Every(whole_micros(interval));
+        self.zone = None;
+        self
+    }
+
+    /// Returns whether it has the same slots.
+    pub(super) fn has_slots_of(&self, other: &Self) -> bool {
+        let slots = |schedule: &Self| (schedule.zone.clone(), schedule.start, schedule.end);
+        self.times == other.times && slots(self) == slots(other)
+    }
+
     /// The times as they were written.
     pub(super) fn raw(&self) -> String {
         let zone = self.zone.as_deref().unwrap_or_default();

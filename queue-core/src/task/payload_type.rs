@@ -57,8 +57,7 @@ pub trait Task: Serialize + DeserializeOwned + Send + 'static {
     }
 
     /// Returns when a job of this type is inserted without a request, and the job (default: never).
-    /// A worker that handles the type stores the schedule when it starts, with the kind as its
-    /// name.
+    /// [`Worker::handle`](crate::Worker::handle) stores the schedule, with the kind as its name.
     #[cfg(feature = "schedules")]
     #[must_use]
     fn schedule() -> Option<(crate::Schedule, Self)> {

@@ -3,18 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Result;
 use crate::runtime::loops::outage::Outage;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
-use crate::schedule::{Fired, Unreadable, fire_due};
+use crate::schedule::{Declared, Fired, Unreadable, fire_due};
 
 /// The workers of a fleet look at a due schedule within this time, so that usually one of them
 /// fires it before the others look.
 const SPREAD: Duration = Duration::from_millis(20);
 
+/// How long a worker waits before it tries again to store schedules that were refused, e.g. because
+/// they belong to another program.
+const REFUSED_RETRY: Duration = Duration::from_secs(60);
+
 /// Stores the schedules of the program, and fires what is due, until the worker claims no more.
 pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>) {
-    let work = async { tokio::join!(store(&worker, &backend), fire(&worker, &backend)) };
+    let work = async {
+        let mut declared = backend.declared.clone();
+        // First, because a fire before it would be one of an old definition.
+        let first = if declared.is_empty() { Ok(()) } else { declared.store(&*backend.backend).await };
+        tokio::join!(store(&worker, &backend, declared, first), fire(&worker, &backend))
+    };
     tokio::select! {
         biased;
         () = worker.stop.claims.cancelled() => {}
@@ -22,14 +32,17 @@ pub(crate) async fn serve(worker: Arc<WorkerState>, backend: Arc<ServedBackend>)
     }
 }
 
-/// Stores the schedules of the program.
-async fn store(worker: &WorkerState, backend: &ServedBackend) {
-    if backend.declared.is_empty() {
-        return;
-    }
+/// Stores the schedules of the program until all are stored, after a first attempt.
+async fn store(worker: &WorkerState, backend: &ServedBackend, mut declared: Declared, first: Result<()>) {
     let mut stores = Outage::new(worker, "storing schedules");
-    while stores.check(backend.declared.store(&*backend.backend).await).is_none() {
-        stores.wait().await;
+    let mut stored = first;
+    loop {
+        match stores.check(stored) {
+            Some(()) if declared.has_refused() => worker.environment.sleep(REFUSED_RETRY).await,
+            Some(()) => return,
+            None => stores.wait().await,
+        }
+        stored = declared.store(&*backend.backend).await;
     }
 }
 

@@ -265,8 +265,10 @@ impl Act {
         let (again, is_refused) = self.persist_after(kit, first).await?;
         let Answer::Changed(again) = again? else { return Ok(()) };
         let is_done = again != ScheduleChanged::Stale;
+        // A fire that would have to wait may be stale too.
+        let is_stale = matches!(first, Ok(Answer::Changed(ScheduleChanged::Stale)));
         ensure!(
-            is_done && first.is_err() || !is_done && !is_refused,
+            is_done && (first.is_err() || is_stale) || !is_done && !is_refused,
             "a repeated fire returned a wrong reply: {again:?}"
         );
         let schedule = kit.schedule(change.name().as_str()).await?;

@@ -78,7 +78,7 @@ pub(crate) async fn fire_some(store: &dyn ScheduleStore, now: Timestamp) -> anyh
     match store.change(ChangeSchedulesRequest::new(changes).at(now)).await {
         // Of several processes that fire a slot, the first succeeds.
         Ok(replies) => {
-            ensure!(replies.len() == due.len(), "{} replies to {} changes", replies.len(), due.len())
+            ensure!(replies.len() == due.len(), "{} replies to {} changes", replies.len(), due.len());
         }
         Err(error) if error.is_retryable() => {}
         Err(error) => return Err(error.into()),
