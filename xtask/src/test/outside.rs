@@ -26,7 +26,8 @@ pub(super) fn test(server: Option<(&str, &str)>, failures: &mut Failures) -> Res
         let manifest = format!("{folder}/Cargo.toml");
         let mut command =
             cargo(["test", "--no-fail-fast", "--manifest-path", &manifest, "--target-dir", TARGET]);
-        command.args(*features).envs(server);
+        // As in this workspace: more debug information takes longer to write than to compile.
+        command.args(*features).envs(server).env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
         let tested = stream_lines(&mut command, |line| failures.read(line));
         outcome = outcome.and(tested.with_context(|| format!("{folder} failed")));
     }
