@@ -28,9 +28,7 @@ pub(super) fn package(workspace: &Workspace) -> Result<Vec<Problem>> {
     }
     let folder = workspace.root.join("target/unpacked");
     unpack(workspace, &published, &folder)?;
-    let mut check = cargo(["check", "--workspace", "--all-features", "--target-dir", "target"]);
-    // The same profile, so that their dependencies are compiled already.
-    check.env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only");
+    let mut check = cargo(["check", "--workspace", "--all-features", "--target-dir", "target/packages"]);
     Ok(verdict("check of the packages", check.arg("--manifest-path").arg(folder.join("Cargo.toml"))))
 }
 
