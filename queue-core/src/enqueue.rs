@@ -112,7 +112,8 @@ impl<J> Enqueue<J> {
     /// Runs after this delay. It counts from this call, by the clock of this machine: if the clock
     /// of the database differs, the job starts that much earlier or later.
     pub fn run_in(self, delay: Duration) -> Self {
-        self.run_at(Timestamp::now().saturating_add(delay))
+        let now = self.request.as_ref().map_or_else(|_| Timestamp::now(), |(jobs, _)| jobs.clock().now());
+        self.run_at(now.saturating_add(delay))
     }
 
     /// Sets the priority; higher is more urgent.

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 #[cfg(not(feature = "runtime"))]
 use crate::JobSpec;
 use crate::backend::{self, CancelReply, CancelRequest, Inspect, Manage, RetryReply, RetryRequest};
+use crate::clock::Clock;
 #[cfg(feature = "runtime")]
 use crate::parked::ParkedClaims;
 use crate::poison::ignore_poison;
@@ -49,6 +50,7 @@ pub(crate) fn add_handler(all: &mut Registrations, kind: Kind, new: Arc<Registra
 struct Shared {
     backend: Arc<dyn Backend>,
     limits: Limits,
+    clock: Clock,
     registrations: RwLock<Registrations>,
     waiters: Waiters,
     /// The claims of idle workers that serve this queue.
@@ -146,11 +148,16 @@ impl JobQueue {
     /// Creates a queue on this backend, with these limits.
     #[must_use]
     pub fn with_limits(backend: Arc<dyn Backend>, limits: Limits) -> Self {
+        Self::with_clock(backend, limits, Clock::System)
+    }
+
+    pub(crate) fn with_clock(backend: Arc<dyn Backend>, limits: Limits, clock: Clock) -> Self {
         Self {
             shared: Arc::new(Shared {
                 backend,
                 waiters: Waiters::new(limits.result_poll_interval),
                 limits,
+                clock,
                 registrations: RwLock::default(),
                 #[cfg(feature = "runtime")]
                 parked: ParkedClaims::default(),
@@ -305,6 +312,11 @@ impl JobQueue {
         let mut kinds: Vec<Kind> = self.shared.registrations().into_keys().collect();
         kinds.sort();
         kinds
+    }
+
+    /// The clock by which delays are counted.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
     }
 
     pub(crate) fn waiters(&self) -> &Waiters {

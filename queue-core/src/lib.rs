@@ -19,6 +19,7 @@ mod attributes;
 pub mod backend;
 mod border;
 mod capture;
+mod clock;
 mod context;
 mod enqueue;
 mod enqueuer;

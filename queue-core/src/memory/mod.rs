@@ -29,6 +29,7 @@ use crate::backend::{
     RetireRequest, RetryReply, RetryRequest, ScheduleChanged, ScheduleStore, SettleRequest, Settled, Stored,
     StoredSchedule, WakeHub, WakeReceiver, Watch,
 };
+use crate::clock::Clock;
 use crate::poison::ignore_poison;
 use crate::{JobId, QueueName, Result, ScheduleName, Timestamp};
 use store::Store;
@@ -50,6 +51,7 @@ use store::Store;
 pub struct MemoryBackend {
     store: Arc<Mutex<Store>>,
     hub: WakeHub,
+    clock: Clock,
 }
 
 impl MemoryBackend {
@@ -57,6 +59,22 @@ impl MemoryBackend {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn with_clock(clock: Clock) -> Self {
+        Self { clock, ..Self::default() }
+    }
+
+    /// All jobs, by their ids.
+    #[cfg(feature = "testing")]
+    pub(crate) fn records(&self) -> Vec<JobRecord> {
+        self.lock().list(&ListRequest::new(u32::MAX))
+    }
+
+    /// The time of a request.
+    fn time(&self, now: Option<Timestamp>) -> Timestamp {
+        now.unwrap_or_else(|| self.clock.now())
     }
 
     /// Runs one transaction under the lock, and announces its hints after the lock is released.
@@ -86,17 +104,17 @@ impl Backend for MemoryBackend {
     }
 
     async fn insert(&self, request: InsertRequest) -> Result<InsertReply> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         Ok(self.transaction(|store| store.insert(now, request)))
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<ClaimReply> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         self.transaction(|store| store.claim(now, &request))
     }
 
     async fn ready_queues(&self, request: ReadyQueuesRequest) -> Result<ReadyQueuesReply> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         Ok(self.lock().ready_queues(now, request))
     }
 
@@ -105,22 +123,22 @@ impl Backend for MemoryBackend {
     }
 
     async fn settle(&self, request: SettleRequest) -> Result<Vec<Result<Settled>>> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         Ok(self.transaction(|store| store.settle(now, request.settlements)))
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<Vec<CancelReply>> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         Ok(self.transaction(|store| store.cancel(now, &request)))
     }
 
     async fn register(&self, request: RegisterRequest) -> Result<()> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         self.transaction(|store| store.register(now, &request))
     }
 
     async fn heartbeat(&self, request: HeartbeatRequest) -> Result<HeartbeatReply> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         self.transaction(|store| store.heartbeat(now, request))
     }
 
@@ -130,7 +148,7 @@ impl Backend for MemoryBackend {
     }
 
     async fn maintain(&self, request: MaintainRequest) -> Result<MaintainReply> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         Ok(self.transaction(|store| store.maintain(now, &request)))
     }
 
@@ -146,7 +164,7 @@ impl Backend for MemoryBackend {
 #[async_trait]
 impl Manage for MemoryBackend {
     async fn retry(&self, request: RetryRequest) -> Result<Vec<RetryReply>> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         Ok(self.transaction(|store| store.retry_finished(now, &request)))
     }
 
@@ -170,12 +188,12 @@ impl Manage for MemoryBackend {
 #[async_trait]
 impl ScheduleStore for MemoryBackend {
     async fn due(&self, request: DueSchedulesRequest) -> Result<DueSchedulesReply> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         Ok(self.lock().schedules.due(now, &request))
     }
 
     async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
-        let now = request.now.unwrap_or_else(Timestamp::now);
+        let now = self.time(request.now);
         let change = |store: &mut Store| {
             request.changes.into_iter().map(|change| Ok(store.change_schedule(now, change))).collect()
         };

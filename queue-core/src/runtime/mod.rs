@@ -57,6 +57,8 @@
 
 mod decide;
 mod environment;
+#[cfg(feature = "testing")]
+mod inline;
 mod loops;
 mod run;
 mod running_worker;
@@ -65,6 +67,11 @@ mod shared;
 #[cfg(test)]
 mod testing;
 mod worker;
+
+#[cfg(feature = "testing")]
+pub(crate) use inline::InlineWorker;
+#[cfg(feature = "testing")]
+pub use inline::Run;
 
 pub use environment::{Environment, EnvironmentFuture, Place};
 pub use loops::shutdown::ShutdownReport;

@@ -5,8 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "testing")]
+use crate::clock::Clock;
 use crate::context::{ShutdownDeadline, WorkerContext};
 use crate::job_queue::{Registration, Registrations, add_handler};
+#[cfg(feature = "testing")]
+use crate::runtime::environment::ControlThread;
 use crate::runtime::environment::{Environment, TokioEnvironment};
 use crate::runtime::loops::shutdown::ShutdownReport;
 use crate::runtime::running_worker::RunningWorker;
@@ -257,6 +261,15 @@ impl Worker {
         let running = self.start()?;
         signal.await;
         Ok(running.shutdown(grace).await)
+    }
+
+    /// The parts of the worker, for a caller that runs its jobs. Also the clock of its queue.
+    #[cfg(feature = "testing")]
+    pub(crate) fn into_parts(mut self) -> Result<(WorkerState, Clock, ControlThread)> {
+        let handlers = self.check()?;
+        let (environment, control) = TokioEnvironment::start()?;
+        let clock = self.served.first().map(|jobs| jobs.clock().clone()).unwrap_or_default();
+        Ok((self.into_state(handlers, Arc::new(environment)), clock, control))
     }
 
     fn into_state(self, handlers: Vec<Registrations>, environment: Arc<dyn Environment>) -> WorkerState {

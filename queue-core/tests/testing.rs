@@ -1,0 +1,182 @@
+//! The helpers for tests of programs: a queue whose clock the test moves, and its worker.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue_core::JobState::{Cancelled, Completed, Dead, Retrying, Running};
+use queue_core::testing::{TestQueue, TestWorker, drop_after};
+use queue_core::{
+    Backoff, ErrorKind, HandlerResult, JobContext, JobError, JobQueue, MemoryBackend, Schedule, Task,
+    TaskOptions, Worker, assert_enqueued, assert_not_enqueued,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Names what its handler does, and how often that fails.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Work {
+    what: String,
+    failures: u32,
+}
+
+impl Task for Work {
+    const KIND: &'static str = "work";
+    type Output = ();
+
+    fn options() -> TaskOptions {
+        TaskOptions::new().max_retries(2).retry(Backoff::fixed(MINUTE))
+    }
+}
+
+fn job(what: &str, failures: u32) -> Work {
+    Work { what: what.to_owned(), failures }
+}
+
+async fn work(job: Work, context: JobContext) -> HandlerResult {
+    if context.attempt() <= job.failures {
+        return Err(JobError::retry("not yet"));
+    }
+    match job.what.as_str() {
+        "panic" => panic!("as ordered"),
+        "bury" => Err(JobError::bury("hopeless")),
+        "refuse" => Err(JobError::cancel("not wanted")),
+        "enqueue" => {
+            context.enqueue(self::job("follow", 0)).on_success(&context)?;
+            Ok(())
+        }
+        "forever" => {
+            context.enqueue(self::job("forever", 0)).on_success(&context)?;
+            Ok(())
+        }
+        "wait" => std::future::pending().await,
+        _ => Ok(()),
+    }
+}
+
+fn worker(queue: &TestQueue) -> TestWorker {
+    TestWorker::new(Worker::new(queue).handle(work)).unwrap()
+}
+
+#[tokio::test]
+async fn clock_jumps_to_each_retry() {
+    let queue = TestQueue::new();
+    let start = queue.now();
+    let id = queue.enqueue(job("a", 2)).run_in(MINUTE).await.unwrap().id();
+    let runs = worker(&queue).run_all().await.unwrap();
+    assert_eq!(runs, [Retrying, Retrying, Completed]);
+    assert_eq!(start.until(queue.now()), MINUTE * 3, "one delay and two retries");
+    let seen: Vec<_> =
+        runs.iter().map(|run| (run.job, run.kind.as_str(), run.attempt, run.error.as_deref())).collect();
+    let (first, second) = ((id, "work", 1, Some("not yet")), (id, "work", 2, Some("not yet")));
+    assert_eq!(seen, [first, second, (id, "work", 3, None)]);
+}
+
+#[tokio::test]
+async fn jobs_that_wait_do_not_run_before_their_time() {
+    let queue = TestQueue::new();
+    let mut worker = worker(&queue);
+    queue.advance(MINUTE * 60);
+    queue.enqueue(job("a", 0)).run_in(MINUTE).await.unwrap();
+    assert_eq!(worker.run_ready().await.unwrap(), []);
+    queue.advance(MINUTE - Duration::from_micros(1));
+    assert_eq!(worker.run_ready().await.unwrap(), []);
+    queue.advance(Duration::from_micros(1));
+    assert_eq!(worker.run_ready().await.unwrap(), [Completed]);
+}
+
+#[tokio::test]
+async fn each_end_of_a_job_is_seen_with_its_error() {
+    let queue = TestQueue::new();
+    queue.enqueue_batch([job("bury", 0), job("refuse", 0), job("panic", 2)]).await.unwrap();
+    let runs = worker(&queue).run_all().await.unwrap();
+    assert_eq!(runs, [Dead, Cancelled, Retrying, Retrying, Dead]);
+    let errors: Vec<_> = runs.iter().map(|run| run.error.as_deref().unwrap_or_default()).collect();
+    assert_eq!(&errors[..4], ["hopeless", "not wanted", "not yet", "not yet"]);
+    assert!(errors[4].contains("as ordered"), "{errors:?}");
+}
+
+#[tokio::test]
+async fn follow_ups_run_too() {
+    let queue = TestQueue::new();
+    queue.enqueue(job("enqueue", 0)).await.unwrap();
+    assert_eq!(worker(&queue).run_ready().await.unwrap(), [Completed, Completed]);
+}
+
+#[tokio::test]
+async fn jobs_without_end_are_an_error() {
+    let queue = TestQueue::new();
+    queue.enqueue(job("forever", 0)).await.unwrap();
+    let error = worker(&queue).at_most(20).run_all().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    assert!(error.to_string().contains("more than 20 attempts ran, the last of kind `work`"), "{error}");
+}
+
+#[tokio::test]
+async fn schedule_fires_when_the_clock_comes_to_its_slot() {
+    let queue = TestQueue::new();
+    let hourly = Worker::new(&queue).handle(work).schedule("hourly", Schedule::cron("@hourly"), job("a", 0));
+    let mut worker = TestWorker::new(hourly).unwrap();
+    assert_eq!(worker.run_all().await.unwrap(), [], "no job waits, and the clock stands still");
+    for _ in 0..3 {
+        queue.advance(MINUTE * 60);
+        assert_eq!(worker.run_ready().await.unwrap(), [Completed]);
+    }
+}
+
+/// A handler waits, and the test drops the run. The job stays running, and others run.
+#[tokio::test]
+async fn dropped_run_leaves_its_job_running() {
+    let queue = TestQueue::new();
+    let stuck = queue.enqueue(job("wait", 0)).await.unwrap().id();
+    let mut worker = worker(&queue);
+    assert!(drop_after(1, worker.run_ready()).await.is_none());
+    queue.enqueue(job("a", 0)).await.unwrap();
+    assert!(drop_after(0, worker.run_all()).await.is_none());
+    assert_eq!(worker.run_all().await.unwrap(), [Completed]);
+    let record = queue.inspect().unwrap().jobs(&[stuck]).await.unwrap().remove(0).unwrap();
+    assert_eq!(record.state, Running);
+}
+
+#[tokio::test]
+async fn worker_that_cannot_start_is_refused() {
+    let queue = TestQueue::new();
+    let error = TestWorker::new(Worker::new(&queue)).unwrap_err();
+    assert!(error.to_string().contains("no handler"), "{error}");
+    let jobs = JobQueue::new(Arc::new(MemoryBackend::new()));
+    jobs.enqueue(job("a", 0)).run_in(MINUTE).await.unwrap();
+    let mut worker = TestWorker::new(Worker::new(&jobs).handle(work)).unwrap();
+    assert_eq!(worker.run_ready().await.unwrap(), []);
+    let error = worker.run_all().await.unwrap_err();
+    assert!(error.to_string().contains("`TestQueue`"), "{error}");
+}
+
+#[tokio::test]
+async fn enqueued_jobs_are_those_that_are_unfinished() {
+    let queue = TestQueue::new();
+    queue.enqueue(job("a", 0)).await.unwrap();
+    queue.enqueue(job("b", 0)).run_in(MINUTE).await.unwrap();
+    worker(&queue).run_ready().await.unwrap();
+    assert_eq!(queue.enqueued::<Work>().unwrap(), [job("b", 0)]);
+    assert_not_enqueued!(queue, Work { what, .. } if what == "a");
+    assert_enqueued!(queue, Work { what, failures: 0 } if what == "b", in MINUTE);
+}
+
+#[tokio::test]
+async fn failed_assertion_shows_the_jobs() {
+    let queue = TestQueue::new();
+    let message = |assertion: &dyn Fn()| {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(assertion)).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    };
+    let none = message(&|| assert_enqueued!(queue, Work { failures: 1, .. }));
+    assert_eq!(none, "no job matches `Work { failures: 1, .. }`; unfinished jobs: none");
+    queue.enqueue(job("a", 0)).run_in(MINUTE).await.unwrap();
+    let other = message(&|| assert_enqueued!(queue, Work { .. }, in MINUTE * 2));
+    let expected = "no job matches `Work { .. }, in MINUTE * 2`; unfinished jobs:\
+        \n  work {\"what\":\"a\",\"failures\":0}, scheduled in 1m";
+    assert_eq!(other, expected);
+    let found = message(&|| assert_not_enqueued!(queue, Work { .. }));
+    assert!(found.starts_with("a job matches `Work { .. }`; unfinished jobs:\n  work"), "{found}");
+}
