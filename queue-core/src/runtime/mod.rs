@@ -10,6 +10,7 @@
 //! | `loops` | the tasks: await, ask `decide`, act | `run`, `shared`, `decide` |
 //! | `worker` | builds the state of a worker | `shared` |
 //! | `running_worker` | starts the loops, and shuts them down | all of them |
+//! | `inline` | runs jobs in the caller's task, without loops, for tests | `run`, `shared` |
 //!
 //! Everything may use `environment` (time, random numbers, threads) and `settings`.
 //!
@@ -17,7 +18,7 @@
 //!
 //! There is one claim, settle, heartbeat and upkeep loop per backend, and one slot loop per slot.
 //! The claim, settle, heartbeat and upkeep loops run where no handler does. So does the loop that
-//! fires schedules, which shares nothing with the others.
+//! stores and fires schedules, which shares nothing with the others.
 //!
 //! ```text
 //!                    Membership: worker id, may_rescue
