@@ -6,13 +6,15 @@ use crate::{
     Error, ErrorKind, JobId, JobSpec, Limits, NewJob, Prepared, Result, Submitted, TaskOptions, Timestamp,
 };
 
-/// Checks a batch, and fills in the options that its jobs do not set.
+/// Checks a batch, and fills in the options that its jobs do not set. `now` decides the period of a
+/// unique key.
 pub(crate) fn prepare<'a>(
     limits: &Limits,
+    now: Timestamp,
     jobs: Vec<NewJob>,
     defaults: impl Fn(&NewJob) -> &'a TaskOptions,
 ) -> Result<Prepared> {
-    resolve(limits, jobs, defaults).map(Prepared::new)
+    resolve(limits, now, jobs, defaults).map(Prepared::new)
 }
 
 /// Stores a batch by `insert`, and adds the ids to an unknown outcome.
@@ -43,6 +45,7 @@ where
 
 fn resolve<'a>(
     limits: &Limits,
+    now: Timestamp,
     jobs: Vec<NewJob>,
     defaults: impl Fn(&NewJob) -> &'a TaskOptions,
 ) -> Result<Vec<JobSpec>> {
@@ -69,7 +72,7 @@ fn resolve<'a>(
         let unique = match job.unique.take() {
             // A request that is repeated with its id must have the same key in the next period.
             Some(unique) => {
-                let time = job.run_at.or_else(|| job.id.map(JobId::timestamp));
+                let time = job.run_at.or_else(|| job.id.map(JobId::timestamp)).unwrap_or(now);
                 Some(unique.resolve(time).map_err(|fault| refuse(&job, index, many, &fault))?)
             }
             None => None,

@@ -26,15 +26,15 @@ impl Clock {
 
 #[cfg(feature = "testing")]
 impl Clock {
-    pub(crate) fn for_test() -> Self {
-        Self::Test(Arc::new(Mutex::new(Timestamp::now())))
+    pub(crate) fn at(time: Timestamp) -> Self {
+        Self::Test(Arc::new(Mutex::new(time)))
     }
 
-    /// Moves a clock for tests; that of the system is not moved.
-    pub(crate) fn advance(&self, by: std::time::Duration) {
-        if let Self::Test(time) = self {
-            let mut time = crate::poison::ignore_poison(time.lock());
-            *time = time.saturating_add(by);
-        }
+    /// Moves a clock of a test forward to this time. Returns whether it is one.
+    pub(crate) fn advance_to(&self, to: Timestamp) -> bool {
+        let Self::Test(time) = self else { return false };
+        let mut time = crate::poison::ignore_poison(time.lock());
+        *time = to.max(*time);
+        true
     }
 }

@@ -66,7 +66,7 @@ impl Shared {
     fn prepare(&self, jobs: Vec<NewJob>) -> Result<Prepared> {
         static LIBRARY_DEFAULTS: TaskOptions = TaskOptions::new();
         let known = self.registrations();
-        let batch = border::prepare(&self.limits, jobs, |job| {
+        let batch = border::prepare(&self.limits, self.clock.now(), jobs, |job| {
             known.get(&job.kind).map_or(&LIBRARY_DEFAULTS, |registration| &registration.options)
         })?;
         let keyed = batch.jobs().iter().find(|job| job.unique.is_some());

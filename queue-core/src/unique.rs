@@ -99,12 +99,11 @@ impl Unique {
     }
 
     /// Returns the key of a job that may run at this time.
-    pub(crate) fn resolve(self, run_at: Option<Timestamp>) -> Result<UniqueKey, String> {
+    pub(crate) fn resolve(self, run_at: Timestamp) -> Result<UniqueKey, String> {
         let text = self.text?;
         let Some(window) = self.window else { return UniqueKey::checked(text, self.keep) };
         let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
-        let time = run_at.unwrap_or_else(Timestamp::now).as_micros();
-        let start = time.checked_div(micros).ok_or("its period is zero")? * micros;
+        let start = run_at.as_micros().checked_div(micros).ok_or("its period is zero")? * micros;
         let start = Timestamp::from_micros(start).map_err(|error| error.to_string())?;
         UniqueKey::checked(format!("{text} {start}"), self.keep.max(window))
     }
@@ -191,7 +190,7 @@ mod tests {
 
     fn text(unique: Unique, run_at: i64) -> Result<String, String> {
         let run_at = Timestamp::from_micros(run_at * 1_000_000).unwrap();
-        unique.resolve(Some(run_at)).map(|key| key.as_str().to_owned())
+        unique.resolve(run_at).map(|key| key.as_str().to_owned())
     }
 
     #[test]
@@ -209,7 +208,7 @@ mod tests {
         let hourly = || Unique::key("report").per(Duration::from_secs(3600));
         assert_eq!(text(hourly(), 3599).unwrap(), "report 1970-01-01T00:00:00.000000Z");
         assert_eq!(text(hourly(), 3600).unwrap(), "report 1970-01-01T01:00:00.000000Z");
-        assert_eq!(hourly().resolve(None).unwrap().keep(), Duration::from_secs(3600));
+        assert_eq!(hourly().resolve(Timestamp::UNIX_EPOCH).unwrap().keep(), Duration::from_secs(3600));
         assert_eq!(text(Unique::key("a").per(Duration::ZERO), 0).unwrap_err(), "its period is zero");
     }
 

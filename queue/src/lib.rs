@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(all(doctest, feature = "derive", feature = "schedules"))]
+#[cfg(all(doctest, feature = "derive", feature = "schedules", feature = "testing"))]
 #[doc = include_str!("../../docs/schedules.md")]
 struct SchedulesPage;
 

@@ -72,7 +72,7 @@ mod worker;
 #[cfg(feature = "testing")]
 pub(crate) use inline::InlineWorker;
 #[cfg(feature = "testing")]
-pub use inline::Run;
+pub use inline::{Run, Runs};
 
 pub use environment::{Environment, EnvironmentFuture, Place};
 pub use loops::shutdown::ShutdownReport;

@@ -263,13 +263,13 @@ impl Worker {
         Ok(running.shutdown(grace).await)
     }
 
-    /// The parts of the worker, for a caller that runs its jobs. Also the clock of its queue.
+    /// The parts of the worker, for a caller that runs its jobs, and the clock of each backend.
     #[cfg(feature = "testing")]
-    pub(crate) fn into_parts(mut self) -> Result<(WorkerState, Clock, ControlThread)> {
+    pub(crate) fn into_parts(mut self) -> Result<(WorkerState, Vec<Clock>, ControlThread)> {
         let handlers = self.check()?;
         let (environment, control) = TokioEnvironment::start()?;
-        let clock = self.served.first().map(|jobs| jobs.clock().clone()).unwrap_or_default();
-        Ok((self.into_state(handlers, Arc::new(environment)), clock, control))
+        let clocks = self.served.iter().map(|jobs| jobs.clock().clone()).collect();
+        Ok((self.into_state(handlers, Arc::new(environment)), clocks, control))
     }
 
     fn into_state(self, handlers: Vec<Registrations>, environment: Arc<dyn Environment>) -> WorkerState {

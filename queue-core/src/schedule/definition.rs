@@ -204,7 +204,7 @@ impl UniqueTexts {
         if let Some(per) = self.per_micros {
             unique = unique.per(micros(per));
         }
-        unique.resolve(Some(slot)).map_err(|fault| Error::invalid("fire a schedule", fault))
+        unique.resolve(slot).map_err(|fault| Error::invalid("fire a schedule", fault))
     }
 }
 

@@ -16,10 +16,10 @@ mod test_queue;
 mod test_worker;
 
 #[cfg(feature = "runtime")]
-pub use crate::runtime::Run;
+pub use crate::runtime::{Run, Runs};
 pub use dropped::drop_after;
 pub use fake_queue::FakeQueue;
 pub use inline::{Inline, run_inline};
-pub use test_queue::TestQueue;
+pub use test_queue::{Found, TestQueue, find_enqueued, is_same};
 #[cfg(feature = "runtime")]
 pub use test_worker::TestWorker;

@@ -1,17 +1,18 @@
 //! A worker that runs jobs when the test says so.
 
-use crate::clock::Clock;
-use crate::runtime::{InlineWorker, Run};
-use crate::{Error, Result, Worker};
+use std::time::Duration;
 
-/// The attempts after which a call ends with an error.
+use crate::runtime::{InlineWorker, Run, Runs};
+use crate::{Error, Result, Timestamp, Worker};
+
+/// The attempts and jumps of the clock after which a call ends with an error.
 const MAX_RUNS: usize = 1000;
 
 /// A worker that runs jobs in the task of the test, one after the other, when the test says so.
 ///
 /// ```
 /// use queue_core::testing::{TestQueue, TestWorker};
-/// use queue_core::{HandlerResult, JobError, JobId, Task, Worker};
+/// use queue_core::{HandlerResult, JobContext, JobError, Task, Worker};
 /// use queue_core::JobState::{Completed, Retrying};
 ///
 /// #[derive(serde::Serialize, serde::Deserialize)]
@@ -22,13 +23,13 @@ const MAX_RUNS: usize = 1000;
 ///     type Output = ();
 /// }
 ///
-/// async fn charge(_: Charge, context: queue_core::JobContext) -> HandlerResult {
+/// async fn charge(_: Charge, context: JobContext) -> HandlerResult {
 ///     if context.attempt() < 3 { Err(JobError::retry("the gateway is away")) } else { Ok(()) }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
 /// let queue = TestQueue::new();
-/// let mut worker = TestWorker::new(Worker::new(&queue).handle(charge))?;
+/// let worker = TestWorker::start(Worker::new(&queue).handle(charge)).await?;
 /// queue.enqueue(Charge { order: 7 }).await?;
 ///
 /// // The clock jumps to each retry.
@@ -38,12 +39,20 @@ const MAX_RUNS: usize = 1000;
 /// # Ok::<(), queue_core::Error>(()) }).unwrap();
 /// ```
 ///
-/// Handlers, timeouts and panics are those of a real worker. There are no heartbeats and no rescue,
-/// and a job cannot be cancelled while it runs.
+/// A schedule that the worker declares is stored when it starts. Its slots come when the clock has
+/// moved: [`run_for`](Self::run_for) a day.
+///
+/// Handlers, retries, panics and follow-ups are those of a real worker. These are not:
+/// - Timeouts take real time, also if tokio's clock is paused.
+/// - There are no heartbeats and no rescue, a job cannot be cancelled while it runs, and nothing is
+///   pruned.
+/// - Queues are served one after the other, in the order of their names.
 ///
 /// # Errors
-/// Those of the backend. [`Invalid`](crate::ErrorKind::Invalid) if more attempts ran than
-/// [`at_most`](Self::at_most): for example because jobs enqueue each other without end.
+/// - Those of the backend.
+/// - [`Invalid`](crate::ErrorKind::Invalid): more attempts ran than [`at_most`](Self::at_most), for
+///   example because jobs enqueue each other without end. Or a job waits on a queue that is no
+///   [`TestQueue`](super::TestQueue), whose clock cannot jump.
 ///
 /// # Cancellation
 /// If a future is dropped, the job that ran stays running.
@@ -54,12 +63,12 @@ pub struct TestWorker {
 }
 
 impl TestWorker {
-    /// Takes a worker that was built and not started.
+    /// Takes a worker that was built and not started. Registers it, and stores its schedules.
     ///
     /// # Errors
-    /// Those of [`Worker::start`].
-    pub fn new(worker: Worker) -> Result<Self> {
-        Ok(Self { worker: InlineWorker::new(worker)?, at_most: MAX_RUNS })
+    /// Those of [`Worker::start`], and those of the backend.
+    pub async fn start(worker: Worker) -> Result<Self> {
+        Ok(Self { worker: InlineWorker::start(worker).await?, at_most: MAX_RUNS })
     }
 
     /// Sets after how many attempts a call ends with an error (default: 1000).
@@ -69,40 +78,91 @@ impl TestWorker {
         self
     }
 
+    /// Runs the next job that is ready; `None` if there is none. The clock stands still.
+    pub async fn run_next(&self) -> Result<Option<Run>> {
+        self.worker.fire().await?;
+        self.worker.run_next().await
+    }
+
     /// Runs the jobs that are ready, and those that become ready by that. The clock stands still.
     /// Schedules that are due fire first.
-    pub async fn run_ready(&mut self) -> Result<Vec<Run>> {
-        let mut runs = Vec::new();
+    pub async fn run_ready(&self) -> Result<Runs> {
+        let mut runs = Runs::default();
         self.run_into(&mut runs).await?;
         Ok(runs)
     }
 
-    /// Runs all jobs, also those that wait: the clock of the [`TestQueue`](super::TestQueue) jumps
-    /// to the next one that is due, until none waits. The clock does not jump to schedules.
-    pub async fn run_all(&mut self) -> Result<Vec<Run>> {
-        let mut runs = Vec::new();
+    /// Runs all jobs of the queues that the worker serves, also those that wait: the clock jumps to
+    /// the next one that is due, until none waits. It does not jump to schedules.
+    pub async fn run_all(&self) -> Result<Runs> {
+        let mut runs = Runs::default();
         self.run_into(&mut runs).await?;
-        while let Some(wait) = self.worker.next_due().await? {
-            if matches!(self.worker.clock, Clock::System) {
-                let message = "a job waits, and only the clock of a `TestQueue` can jump to it";
-                return Err(Error::invalid("run all jobs", message));
-            }
-            self.worker.clock.advance(wait);
+        let mut jumps = 0;
+        while let Some(due_at) = self.worker.next_due().await? {
+            self.jump(due_at, &mut jumps)?;
             self.run_into(&mut runs).await?;
         }
         Ok(runs)
     }
 
-    async fn run_into(&mut self, runs: &mut Vec<Run>) -> Result<()> {
-        self.worker.prepare().await?;
-        while let Some(run) = self.worker.run_next().await? {
-            runs.push(run);
-            if runs.len() > self.at_most {
-                let last = &runs[runs.len() - 1].kind;
-                let fault = format!("more than {} attempts ran, the last of kind `{last}`", self.at_most);
-                return Err(Error::invalid("run jobs", fault));
+    /// Moves the clock forward by this time, and runs what is due on the way, each job and each
+    /// slot of a schedule at its time.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use queue_core::testing::{TestQueue, TestWorker};
+    /// # use queue_core::{HandlerResult, Schedule, Task, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct CleanUp;
+    /// # impl Task for CleanUp { const KIND: &'static str = "clean-up"; type Output = (); }
+    /// # async fn clean_up(_: CleanUp) -> HandlerResult { Ok(()) }
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    /// # runtime.block_on(async {
+    /// let queue = TestQueue::new();
+    /// let worker = Worker::new(&queue).handle(clean_up);
+    /// let worker = worker.schedule("hourly", Schedule::cron("@hourly"), CleanUp);
+    /// let worker = TestWorker::start(worker).await?;
+    /// let day = Duration::from_secs(24 * 60 * 60);
+    /// assert_eq!(worker.run_for(day).await?.len(), 24);
+    /// # Ok::<(), queue_core::Error>(()) }).unwrap();
+    /// ```
+    pub async fn run_for(&self, time: Duration) -> Result<Runs> {
+        let end = self.worker.now().saturating_add(time);
+        let mut runs = Runs::default();
+        let mut jumps = 0;
+        loop {
+            let slot = self.run_into(&mut runs).await?;
+            let next = self.worker.next_due().await?.into_iter().chain(slot).min();
+            match next.filter(|next| *next <= end) {
+                Some(next) => self.jump(next, &mut jumps)?,
+                None if self.worker.now() < end => self.worker.advance_to(end)?,
+                None => return Ok(runs),
             }
         }
-        Ok(())
+    }
+
+    fn jump(&self, to: Timestamp, jumps: &mut usize) -> Result<()> {
+        *jumps += 1;
+        if *jumps > self.at_most {
+            let fault = format!("the clock jumped {} times; see `TestWorker::at_most`", self.at_most);
+            return Err(Error::invalid("run jobs", fault));
+        }
+        self.worker.advance_to(to)
+    }
+
+    /// Runs what is ready. Returns when the next schedule is due.
+    async fn run_into(&self, runs: &mut Runs) -> Result<Option<Timestamp>> {
+        let next = self.worker.fire().await?;
+        while let Some(run) = self.worker.run_next().await? {
+            if runs.len() == self.at_most {
+                let (most, kind) = (self.at_most, &run.kind);
+                let fault = format!(
+                    "more than {most} attempts ran, the last of kind `{kind}`; see `TestWorker::at_most`"
+                );
+                return Err(Error::invalid("run jobs", fault));
+            }
+            runs.0.push(run);
+        }
+        Ok(next)
     }
 }
