@@ -10,8 +10,8 @@ use queue_core::backend::{
     ClaimedJob, DueSchedulesReply, DueSchedulesRequest, Extensions, HeartbeatReply, HeartbeatRequest,
     InsertReply, InsertRequest, Inspect, JobRecord, LeasesRequest, ListRequest, MaintainReply,
     MaintainRequest, Manage, NextReady, ReadyQueuesReply, ReadyQueuesRequest, RegisterRequest, RetireRequest,
-    RetryReply, RetryRequest, ScheduleChanged, ScheduleStore, SettleRequest, Settled, Stored, StoredSchedule,
-    WakeReceiver,
+    RetryReply, RetryRequest, ScheduleChange, ScheduleChanged, ScheduleStore, SettleRequest, Settled, Stored,
+    StoredSchedule, WakeReceiver,
 };
 use queue_core::{Backend, Error, ErrorKind, JobId, MemoryBackend, QueueName, Result, ScheduleName};
 use queue_testkit::conformance::{Fault, FaultyStorage, Injected, SetupResult, Storage};
@@ -317,10 +317,19 @@ impl ScheduleStore for Faulty {
         self.send(Effect::Reads, Vec::new(), |inner| async move { inner.due(request).await }).await
     }
 
-    async fn change(&self, request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
-        let jobs = request.changes.iter().flat_map(|change| &change.jobs);
-        let names = jobs.map(|job| named(job.id.to_bytes())).collect();
-        self.send(Effect::Writes, names, |inner| async move { inner.change(request).await }).await
+    async fn change(&self, mut request: ChangeSchedulesRequest) -> Result<Vec<Result<ScheduleChanged>>> {
+        let jobs = || request.changes.iter().flat_map(|change| &change.jobs);
+        if self.is_full() && jobs().next().is_some() {
+            return Err(failure(ErrorKind::Unavailable));
+        }
+        let names = jobs().map(|job| named(job.id.to_bytes())).collect();
+        let is_bad = |change: &ScheduleChange| change.jobs.iter().any(|job| self.refuses(job.id));
+        let bad: Vec<bool> = request.changes.iter().map(is_bad).collect();
+        request.changes.retain(|change| !is_bad(change));
+        let answers = self.send(Effect::Writes, names, |inner| async move { inner.change(request).await });
+        let mut answers = answers.await?.into_iter();
+        let answer = |is_bad| if is_bad { Some(Err(failure(ErrorKind::Invalid))) } else { answers.next() };
+        Ok(bad.into_iter().filter_map(answer).collect())
     }
 
     async fn get(&self, names: &[ScheduleName]) -> Result<Vec<Option<StoredSchedule>>> {

@@ -117,7 +117,9 @@ q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole: needs durable, which
 q22_a_list_with_a_damaged_job_is_corrupt_by_name: needs a job that is damaged, but `Storage::damage` returns false
 q22_a_read_of_a_damaged_job_is_corrupt_by_name: needs a job that is damaged, but `Storage::damage` returns false
 q22_an_error_on_one_handle_leaves_the_other_working: needs multi_process, which the backend does not declare
+q23_a_fire_cut_by_a_kill_happened_wholly_or_not_at_all: needs durable, which the backend does not declare
 q23_another_handle_sees_each_change: needs multi_process, which the backend does not declare
+q23_random_kills_of_firing_processes_fire_each_slot_once: needs durable, which the backend does not declare
 q23_schedules_outlive_the_handle: needs durable, which the backend does not declare
 ";
 

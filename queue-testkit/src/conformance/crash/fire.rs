@@ -11,7 +11,7 @@ use queue_core::{Backend, JobId, JobSpec, Kind, Payload, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::messages::{END, IDLE};
-use super::work::{KIND, RETRIES, parse_time};
+use super::work::{KIND, RETRIES, beat_line, parse_time};
 use crate::child::Parent;
 use crate::conformance::history::event::Micros;
 use crate::conformance::session::schedules;
@@ -61,6 +61,7 @@ pub(crate) async fn run(orders: &Orders, backend: &dyn Backend, parent: &Parent)
             line if line == END => return Ok(()),
             line => now = parse_time(&line).unwrap_or(now),
         }
+        parent.say(beat_line(now));
     }
 }
 

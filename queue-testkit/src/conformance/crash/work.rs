@@ -58,7 +58,7 @@ pub(crate) fn parse_time(line: &str) -> Option<Timestamp> {
     Some(Timestamp::UNIX_EPOCH.saturating_add(Duration::from_micros(micros)))
 }
 
-/// The line of a child after its heartbeat at that time.
+/// The line of a child after it was told that time, and sent its heartbeat if it sends any.
 pub(crate) fn beat_line(now: Timestamp) -> String {
     format!("beat at {}", now.as_micros())
 }

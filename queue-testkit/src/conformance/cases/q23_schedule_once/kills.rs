@@ -10,7 +10,8 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::crash::crew::Crew;
 use crate::conformance::crash::fire::{self, INTERVAL, fire_some, fired, payload};
-use crate::conformance::crash::work::time_line;
+use crate::conformance::crash::messages::IDLE;
+use crate::conformance::crash::work::{beat_line, time_line};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::schedules;
 
@@ -49,13 +50,16 @@ async fn q23_random_kills_of_firing_processes_fire_each_slot_once(kit: &Kit) -> 
         hands.push(crew.start(fire::Orders { now: kit.now().into() })?);
     }
     while crew.kills.are_wanted(20) {
-        let now = kit.advance(INTERVAL * 5);
+        let now = kit.advance(INTERVAL * 20);
         for hand in &mut hands {
             hand.child.tell(&time_line(now))?;
         }
         let mut victim = hands.remove(chance.usize(..hands.len()));
+        victim.child.until(|text| text == beat_line(now)).await?;
         for _ in 0..chance.u32(2..12) {
-            victim.child.until(|_| true).await?;
+            if victim.child.until(|_| true).await?.text == IDLE {
+                break;
+            }
         }
         tokio::time::sleep(Duration::from_micros(chance.u64(..1000))).await;
         crew.kill(victim).await?;
