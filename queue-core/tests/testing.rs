@@ -169,7 +169,7 @@ async fn worker_of_two_queues_jumps_on_both() {
     assert_eq!(worker.run_all().await.unwrap(), [Completed]);
 }
 
-/// A job that nobody here runs does not move the clock.
+/// The clock does not jump to a job in a queue that the worker does not serve.
 #[tokio::test]
 async fn clock_does_not_jump_to_queues_that_are_not_served() {
     let queue = TestQueue::new();

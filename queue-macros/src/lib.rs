@@ -33,8 +33,9 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// | `timeout = "20s"` | the timeout of one attempt, at least `"1us"` | `"10m"` |
 /// | `backoff = "200ms..1m"` | the delays of retries, see below | `"30s..6h"` |
 /// | `unique` | at most one unfinished job per payload; `unique(order, customer)`: per value of these fields; `keep = "90d"` in the parentheses: also for so long after it was completed; `per = "1h"`: one job per hour of the clock | jobs are not unique |
-/// | `cron = "30 2 * * *"` | when a worker inserts such a job without a request, see below; `tz = "Europe/Berlin"`: in this time zone | never; `"UTC"` |
-/// | `every = "10s"` | the same at each multiple of this interval, at least `"1s"` | never |
+/// | `cron = "30 2 * * *"` | when a worker inserts a job by itself, see below | never |
+/// | `tz = "Europe/Berlin"` | the time zone of `cron` | `"UTC"` |
+/// | `every = "10s"` | the interval, at least `"1s"`, at which a worker inserts a job | never |
 /// | `output = Receipt` | the type that the handler returns, without quotes | `()` |
 /// | `crate = "queue_core"` | the path of the crate with the trait | `"::queue"` |
 ///

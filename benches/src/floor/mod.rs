@@ -66,14 +66,7 @@ fn measure_on<S: Store>(
         Workload::Latency | Workload::RequestReply => {
             latency::measure(plan, create(1)?.pop().context("the floor has no store")?)
         }
-        Workload::EnqueueTx
-        | Workload::Stalled
-        | Workload::Idle
-        | Workload::HeldSnapshot
-        | Workload::Schedules
-        | Workload::IdleSchedules => {
-            bail!("it is its own floor")
-        }
+        _ => bail!("this workload is its own floor"),
     }
 }
 

@@ -81,14 +81,7 @@ fn on_a_store(plan: &Plan) -> Result<Measured> {
     let meter = match plan.workload {
         Workload::EnqueueBatch | Workload::EnqueueSingle | Workload::Drain => location.meter()?,
         // The server logs more between the jobs than for them.
-        Workload::EnqueueTx
-        | Workload::Latency
-        | Workload::RequestReply
-        | Workload::Stalled
-        | Workload::Idle
-        | Workload::HeldSnapshot
-        | Workload::Schedules
-        | Workload::IdleSchedules => None,
+        _ => None,
     };
 
     let mut measured = runtime.block_on(run(plan, &store))?;
@@ -107,14 +100,7 @@ async fn run(plan: &Plan, store: &Store) -> Result<Measured> {
         Workload::Drain => drain::measure(plan, store).await,
         Workload::Latency => latency::measure(plan, store).await,
         Workload::RequestReply => request_reply::measure(plan, store).await,
-        Workload::EnqueueTx
-        | Workload::Stalled
-        | Workload::Idle
-        | Workload::HeldSnapshot
-        | Workload::Schedules
-        | Workload::IdleSchedules => {
-            bail!("this workload opens its own stores")
-        }
+        _ => bail!("this workload opens its own stores"),
     }
 }
 
@@ -124,13 +110,6 @@ async fn check(plan: &Plan, store: &Store) -> Result<()> {
         Workload::EnqueueBatch | Workload::EnqueueSingle => store.ensure_stored(plan.jobs).await,
         Workload::Drain => store.ensure_completed(plan.jobs).await,
         // Each job was awaited.
-        Workload::EnqueueTx
-        | Workload::Latency
-        | Workload::RequestReply
-        | Workload::Stalled
-        | Workload::Idle
-        | Workload::HeldSnapshot
-        | Workload::Schedules
-        | Workload::IdleSchedules => Ok(()),
+        _ => Ok(()),
     }
 }

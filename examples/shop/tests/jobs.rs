@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
+use queue::testing::TestWorker;
 use queue::{JobContext, JobError, JobId, JobRecord, JobState, State};
 use queue_sqlx::Tx as _;
 use serde::Deserialize;
@@ -93,16 +94,15 @@ async fn an_order_is_charged_once_and_only_if_it_is_committed() {
 async fn an_unknown_customer_is_seen_among_the_failed() {
     let database = database::create().await;
     let shop = Shop::open(&database.url).await.unwrap();
-    let worker = shop.worker(Gateway::default()).start().unwrap();
+    let worker = TestWorker::start(shop.worker(Gateway::default())).await.unwrap();
     let job = charge(&shop.jobs, &Order { id: 7, customer: 0 }).await.unwrap();
-    wait_for(&shop, job.id(), JobState::Dead).await;
+    assert_eq!(worker.run_ready().await.unwrap(), [JobState::Dead]);
     let request = Request::get("/admin/jobs/failed").body(Body::empty()).unwrap();
     let response = router(shop.clone()).oneshot(request).await.unwrap();
     let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     let failed: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(failed[0]["id"], job.id().to_string());
     assert_eq!(failed[0]["error"], "no such customer");
-    worker.shutdown(PATIENCE).await;
 }
 
 #[tokio::test]
@@ -124,14 +124,7 @@ async fn a_waiting_job_is_cancelled_and_retried() {
 async fn the_worker_stores_the_schedule_and_runs_its_job() {
     let database = database::create().await;
     let shop = Shop::open(&database.url).await.unwrap();
-    let worker = shop.worker(Gateway::default()).start().unwrap();
-    let stored = async {
-        while shop.jobs.schedules().get("clean-up").await.unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, stored).await.unwrap();
-    let job = shop.jobs.schedules().run_now("clean-up").await.unwrap();
-    wait_for(&shop, job, JobState::Completed).await;
-    worker.shutdown(PATIENCE).await;
+    let worker = TestWorker::start(shop.worker(Gateway::default())).await.unwrap();
+    shop.jobs.schedules().run_now("clean-up").await.unwrap();
+    assert_eq!(worker.run_ready().await.unwrap(), [JobState::Completed]);
 }

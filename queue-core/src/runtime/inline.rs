@@ -20,8 +20,10 @@ use crate::{
     ClaimId, Error, ErrorKind, JobContext, JobId, JobState, Kind, Result, Timestamp, Worker, WorkerId,
 };
 
-/// The expiry of the worker. It sends no heartbeats, and its clock may move by years.
+/// The expiry of the worker, which sends no heartbeats. The clock of a test may move by years.
 const NEVER: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
+/// The same by the clock of the system: longer than a test, so that others rescue what it left.
+const EXPIRY: Duration = Duration::from_secs(60 * 60);
 
 /// How often due schedules are looked at again at once, e.g. to cancel the job before.
 #[cfg(feature = "schedules")]
@@ -80,8 +82,9 @@ impl InlineWorker {
         keep_places();
         let (state, clocks, control) = worker.into_parts()?;
         let id = WorkerId::generate();
-        for backend in &state.backends {
-            backend.backend.register(RegisterRequest::new(id, "a test", NEVER)).await?;
+        for (backend, clock) in state.backends.iter().zip(&clocks) {
+            let expiry = if matches!(clock, Clock::System) { EXPIRY } else { NEVER };
+            backend.backend.register(RegisterRequest::new(id, "a test", expiry)).await?;
             #[cfg(feature = "schedules")]
             if !backend.declared.is_empty() {
                 backend.declared.clone().store(&*backend.backend).await?;
@@ -118,7 +121,7 @@ impl InlineWorker {
         for (backend, clock) in self.state.backends.iter().zip(&self.clocks) {
             let mut unreadable = Unreadable::default();
             for _ in 0..MAX_LOOKS {
-                let Some(fired) = fire_due(&*backend.backend, &mut unreadable, None).await? else { break };
+                let Some(fired) = fire_due(&*backend.backend, &mut unreadable).await? else { break };
                 if fired.has_more || fired.next_due == Some(Duration::ZERO) {
                     continue;
                 }

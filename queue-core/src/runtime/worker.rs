@@ -149,10 +149,8 @@ impl Worker {
     /// ```
     #[cfg(feature = "schedules")]
     pub fn schedule<J: IntoJob>(mut self, name: &str, schedule: Schedule, job: J) -> Self {
-        let declaration = match self.served.first() {
-            Some(jobs) => Declaration::new(jobs, name, schedule, job),
-            None => return self,
-        };
+        let Some(jobs) = self.served.first() else { return self };
+        let declaration = Declaration::new(jobs, name, schedule, job);
         let added = declaration.and_then(|declaration| self.declared.add(declaration));
         self.note_fault(added);
         self

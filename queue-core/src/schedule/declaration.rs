@@ -54,7 +54,7 @@ enum Plan {
 
 /// Who declares a schedule, beside the one to whom it belongs.
 enum Standing {
-    /// It belongs to nobody.
+    /// It has no owner.
     Free,
     /// Another program, or none.
     Other(Deployment),
@@ -125,7 +125,7 @@ impl Declaration {
         }
         let state = State { removed: false, ..state };
         // Of the same slots none may be lost.
-        let row = if old.is_some_and(|old| old.times().has_slots_of(new.times())) {
+        let row = if old.is_some_and(|old| old.schedule().has_slots_of(new.schedule())) {
             self.row(&new, &state, now)?
         } else {
             self.row_from_now_on(&new, state, now)?

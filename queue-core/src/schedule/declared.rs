@@ -72,9 +72,8 @@ impl Declared {
         self.left.append(&mut self.refused);
         let mut attempts = 0;
         while !self.left.is_empty() {
-            let page: Vec<Declaration> = self.left.iter().take(PAGE).cloned().collect();
-            let page: Vec<Declaration> =
-                page.into_iter().map(|new| new.of(self.deployment.as_ref())).collect();
+            let page = self.left.iter().take(PAGE).cloned();
+            let page: Vec<Declaration> = page.map(|new| new.of(self.deployment.as_ref())).collect();
             let effects = put_all(store, &page).await?;
             let mut stale = Vec::new();
             for (declaration, effect) in page.into_iter().zip(effects) {
@@ -181,9 +180,7 @@ fn removal(stored: &StoredSchedule, deployment: &Deployment, now: Timestamp) -> 
     // Nothing needs the payload any more.
     let definition = with_key(&stored.definition, "owner", Some(deployment));
     let definition = definition.and_then(|text| with_key(&text, "payload", Some(&()))).ok()?;
-    // Only to cancel the job before, which a fire has announced.
-    let due_at = state.cancelling.map(|_| now);
-    let new = row(&stored.name, definition, &state, due_at).ok()?;
+    let new = row(&stored.name, definition, &state, state.due_at_stopped(now)).ok()?;
     Some(ScheduleChange::replace(stored.version, new))
 }
 

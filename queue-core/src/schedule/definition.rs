@@ -20,9 +20,9 @@ use crate::{
 /// What a schedule inserts, and when. It is stored as JSON, which operators can read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Definition {
-    /// The times of the program.
+    /// The schedule of the program.
     when: Schedule,
-    /// The times that an operator has set instead.
+    /// The schedule that an operator has set instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) edited: Option<Schedule>,
     /// The deployment that declared it, or that removed it.
@@ -112,23 +112,23 @@ impl Definition {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The times that hold.
-    pub(super) fn times(&self) -> &Schedule {
+    /// The schedule that holds.
+    pub(super) fn schedule(&self) -> &Schedule {
         self.edited.as_ref().unwrap_or(&self.when)
     }
 
-    /// The times of the program, if an operator has set others.
+    /// The schedule of the program, if an operator has set another.
     pub(super) fn overridden(&self) -> Option<&Schedule> {
         self.edited.as_ref().map(|_| &self.when)
     }
 
-    /// The rule of the times that hold.
+    /// The rule of the schedule that holds.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) names the schedule.
     pub(super) fn rule(&self, name: &str) -> Result<Rule> {
-        self.times().clone().rule().map_err(|error| {
-            let by = if self.edited.is_some() { " (an operator has set its times)" } else { "" };
+        self.schedule().clone().rule().map_err(|error| {
+            let by = if self.edited.is_some() { " (which an operator has edited)" } else { "" };
             renamed(error, format!("read the schedule `{name}`{by}"))
         })
     }
@@ -136,12 +136,12 @@ impl Definition {
     /// Returns when a worker must look at a schedule in this state. A stopped one needs no rule.
     pub(super) fn due_at(&self, state: &State, name: &str, now: Timestamp) -> Result<Option<Timestamp>> {
         if state.is_stopped() {
-            return Ok(state.cancelling.map(|_| now));
+            return Ok(state.due_at_stopped(now));
         }
         Ok(state.due_at(&self.rule(name)?, name, now))
     }
 
-    /// Checks the times that hold, and that the job can be built.
+    /// Checks the schedule that holds, and that the job can be built.
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) names the schedule.
@@ -237,9 +237,9 @@ pub(super) fn with_key<T: Serialize>(text: &str, key: &'static str, value: Optio
     let failed = |error: serde_json::Error| {
         Error::new(ErrorKind::Corrupt, "change a schedule", format!("its definition is no object: {error}"))
     };
-    let mut keys: BTreeMap<&str, Box<RawValue>> = serde_json::from_str(text).map_err(failed)?;
+    let mut keys: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text).map_err(failed)?;
     match value {
-        Some(value) => keys.insert(key, serde_json::value::to_raw_value(value).map_err(failed)?),
+        Some(value) => keys.insert(key.to_owned(), serde_json::value::to_raw_value(value).map_err(failed)?),
         None => keys.remove(key),
     };
     serde_json::to_string(&keys).map_err(failed)

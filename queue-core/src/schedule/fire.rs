@@ -81,16 +81,11 @@ impl Unreadable {
 ///
 /// # Cancellation
 /// If the future is dropped, each schedule fired or is due again.
-pub(crate) async fn fire_due(
-    backend: &dyn Backend,
-    unreadable: &mut Unreadable,
-    now: Option<Timestamp>,
-) -> Result<Option<Fired>> {
+pub(crate) async fn fire_due(backend: &dyn Backend, unreadable: &mut Unreadable) -> Result<Option<Fired>> {
     let Some(store) = backend.extensions().schedules else { return Ok(None) };
     let limit = unreadable.limit();
-    let mut request = DueSchedulesRequest::new(limit);
-    request.now = now;
-    let DueSchedulesReply { schedules, now: at, next_due, .. } = store.due(request).await?;
+    let due = store.due(DueSchedulesRequest::new(limit)).await?;
+    let DueSchedulesReply { schedules, now: at, next_due, .. } = due;
     let mut fired = Fired { has_more: false, next_due };
     let is_full = u32::try_from(schedules.len()).is_ok_and(|due| due >= limit);
     let due = unreadable.filter(schedules);
@@ -118,9 +113,8 @@ pub(crate) async fn fire_due(
     // Only if one of them fires: otherwise the next look would find the same ones.
     let has_more = is_full || jobs >= MAX_JOBS;
     let mut is_any_done = false;
-    let mut request = ChangeSchedulesRequest::new(changes);
-    request.now = now;
-    for ((name, step), result) in steps.iter().zip(store.change(request).await?) {
+    let results = store.change(ChangeSchedulesRequest::new(changes)).await?;
+    for ((name, step), result) in steps.iter().zip(results) {
         match result {
             Ok(ScheduleChanged::Done(jobs)) => {
                 is_any_done = true;

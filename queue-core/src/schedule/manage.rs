@@ -105,24 +105,24 @@ impl<'a> Schedules<'a> {
     /// # Ok(()) }
     /// ```
     pub async fn edit(&self, name: &str, schedule: Schedule) -> Result<()> {
-        self.set_times(name, Some(schedule)).await
+        self.set_schedule(name, Some(schedule)).await
     }
 
     /// Takes back what an operator has [edited](Self::edit): the schedule of the program holds
     /// again.
     pub async fn reset(&self, name: &str) -> Result<()> {
-        self.set_times(name, None).await
+        self.set_schedule(name, None).await
     }
 
-    async fn set_times(&self, name: &str, schedule: Option<Schedule>) -> Result<()> {
+    async fn set_schedule(&self, name: &str, schedule: Option<Schedule>) -> Result<()> {
         self.change_state(name, |edit| {
-            let before = edit.definition.times().clone();
+            let before = edit.definition.schedule().clone();
             edit.definition.edited.clone_from(&schedule);
             if schedule.is_some() {
                 edit.definition.check(edit.name, edit.now)?;
             }
             edit.text = with_key(&edit.text, "edited", schedule.as_ref())?;
-            if !before.has_slots_of(edit.definition.times()) {
+            if !before.has_slots_of(edit.definition.schedule()) {
                 edit.state.next = edit.rule()?.next_after(edit.now);
             }
             Ok(())

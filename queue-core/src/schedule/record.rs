@@ -25,7 +25,7 @@ pub struct ScheduleRecord {
     pub payload: Payload,
     /// When it fires: the times and all rules.
     pub schedule: Schedule,
-    /// The times of its program, if an operator has set others.
+    /// The schedule of its program, if an operator has set another.
     pub overridden: Option<Schedule>,
     /// The program that it belongs to, if its worker has a deployment.
     pub owner: Option<Deployment>,
@@ -67,14 +67,14 @@ impl ScheduleRecord {
                 let slots = std::iter::successors(first, |slot| rule.next_after(*slot));
                 (rule.describe(), slots.take(SHOWN_SLOTS).collect(), None)
             }
-            Err(fault) => (definition.times().raw(), Vec::new(), Some(fault.message().to_owned())),
+            Err(fault) => (definition.schedule().raw(), Vec::new(), Some(fault.message().to_owned())),
         };
         Ok(Some(Self {
             kind: definition.kind()?,
             payload: definition.payload(),
             words,
             fault,
-            schedule: definition.times().clone(),
+            schedule: definition.schedule().clone(),
             overridden: definition.overridden().cloned(),
             owner: definition.owner,
             paused: state.paused,

@@ -90,12 +90,18 @@ impl State {
 
     /// Returns when a worker must look at the schedule.
     pub(super) fn due_at(&self, rule: &Rule, name: &str, now: Timestamp) -> Option<Timestamp> {
-        if self.cancelling.is_some() {
-            return Some(now);
+        if self.is_stopped() || self.cancelling.is_some() {
+            return self.due_at_stopped(now);
         }
         let next = self.next.map(|slot| rule.fires_at(name, slot));
         let look = self.waiting.map(|_| now.saturating_add(OVERLAP_POLL_INTERVAL));
-        next.into_iter().chain(look).min().filter(|_| !self.is_stopped())
+        next.into_iter().chain(look).min()
+    }
+
+    /// Returns when a worker must look at a schedule of which no slot fires: only to cancel the job
+    /// before, which a fire has announced.
+    pub(super) fn due_at_stopped(&self, now: Timestamp) -> Option<Timestamp> {
+        self.cancelling.map(|_| now)
     }
 
     /// Whether no slot fires.

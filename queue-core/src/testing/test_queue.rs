@@ -118,7 +118,7 @@ impl TestQueue {
 pub struct Found {
     /// Whether an unfinished job matches.
     pub matches: bool,
-    /// Whether a payload of the kind is not of the type, so that nobody knows.
+    /// Whether a payload of the kind is not of the type, so that it cannot be compared.
     pub undecodable: bool,
     /// All unfinished jobs.
     pub seen: String,

@@ -42,6 +42,8 @@ const MAX_RUNS: usize = 1000;
 /// A schedule that the worker declares is stored when it starts. Its slots come when the clock has
 /// moved: [`run_for`](Self::run_for) a day.
 ///
+/// It runs the jobs of any backend. Only a jump of the clock needs a [`TestQueue`](super::TestQueue).
+///
 /// Handlers, retries, panics and follow-ups are those of a real worker. These are not:
 /// - Timeouts take real time, also if tokio's clock is paused.
 /// - There are no heartbeats and no rescue, a job cannot be cancelled while it runs, and nothing is
@@ -51,8 +53,8 @@ const MAX_RUNS: usize = 1000;
 /// # Errors
 /// - Those of the backend.
 /// - [`Invalid`](crate::ErrorKind::Invalid): more attempts ran than [`at_most`](Self::at_most), for
-///   example because jobs enqueue each other without end. Or a job waits on a queue that is no
-///   [`TestQueue`](super::TestQueue), whose clock cannot jump.
+///   example because jobs enqueue each other without end. Or the clock would have to jump, and is
+///   that of the system.
 ///
 /// # Cancellation
 /// If a future is dropped, the job that ran stays running.

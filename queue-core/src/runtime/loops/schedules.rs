@@ -55,7 +55,7 @@ async fn fire(worker: &WorkerState, backend: &ServedBackend) {
     let mut fires = Outage::new(worker, "firing schedules");
     let mut unreadable = Unreadable::default();
     loop {
-        let wait = match fire_due(&*backend.backend, &mut unreadable, None).await {
+        let wait = match fire_due(&*backend.backend, &mut unreadable).await {
             Ok(None) => return,
             Ok(Some(fired)) => {
                 fires.succeeded();

@@ -258,7 +258,7 @@ async fn removal_does_not_forget_a_cancel() {
     .await;
     start(&jobs, 8, &[]).await;
     assert!(stored(&jobs, "a").await.due_at.is_some());
-    fire_due(&**jobs.backend(), &mut Unreadable::default(), None).await.unwrap();
+    fire_due(&**jobs.backend(), &mut Unreadable::default()).await.unwrap();
     let left = stored(&jobs, "a").await;
     assert_eq!((left.due_at, left.state.contains("cancelling")), (None, false));
     assert_eq!(names(&jobs).await.len(), 0);
