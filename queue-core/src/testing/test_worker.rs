@@ -42,7 +42,8 @@ const MAX_RUNS: usize = 1000;
 /// A schedule that the worker declares is stored when it starts. Its slots come when the clock has
 /// moved: [`run_for`](Self::run_for) a day.
 ///
-/// It runs the jobs of any backend. Only a jump of the clock needs a [`TestQueue`](super::TestQueue).
+/// It runs the jobs of any backend. Only a jump of the clock needs a
+/// [`TestQueue`](super::TestQueue).
 ///
 /// Handlers, retries, panics and follow-ups are those of a real worker. These are not:
 /// - Timeouts take real time, also if tokio's clock is paused.
