@@ -11,9 +11,6 @@ use tokio::task::block_in_place;
 use super::case::CaseResult;
 use super::kit::Kit;
 
-/// Maximum number of attempts to shrink a failing value.
-const SHRINKS: u32 = 400;
-
 /// Checks as many random values as `QUEUE_TEST_SEQUENCES` says. A failure shows a shrunk value.
 pub(crate) async fn holds_of_all<S, F>(
     kit: &Kit,
@@ -26,7 +23,7 @@ where
 {
     let config = Config {
         cases: kit.settings().sequences,
-        max_shrink_iters: SHRINKS,
+        max_shrink_iters: kit.settings().shrinks,
         failure_persistence: None,
         ..Config::default()
     };

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// Minimum number of sequences per random case.
     pub(crate) sequences: u32,
+    /// Maximum number of attempts to shrink a failing sequence.
+    pub(crate) shrinks: u32,
     /// The tiers that run.
     pub(crate) tiers: Vec<Tier>,
     /// Time after which a case times out.
@@ -37,6 +39,7 @@ impl Settings {
         Ok(Self {
             seed: read("QUEUE_TEST_SEED")?.map_or_else(random_seed, Ok)?,
             sequences: read("QUEUE_TEST_SEQUENCES")?.unwrap_or(96),
+            shrinks: read("QUEUE_TEST_SHRINKS")?.unwrap_or(400),
             tiers: read("QUEUE_TEST_TIERS")?.unwrap_or(Tiers(Tier::USUAL.to_vec())).0,
             timeout: Duration::from_secs(read("QUEUE_TEST_TIMEOUT")?.unwrap_or(600)),
             soak: Duration::from_secs(read("QUEUE_TEST_SOAK")?.unwrap_or(20)),

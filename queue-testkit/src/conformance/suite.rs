@@ -166,6 +166,10 @@ impl Suite {
     /// # Errors
     /// If the case fails, cannot run on this backend, or does not exist.
     pub fn run(&self, name: &str) -> Result<Pass, CaseFailure> {
+        self.run_with(name, &self.settings)
+    }
+
+    fn run_with(&self, name: &str, settings: &Settings) -> Result<Pass, CaseFailure> {
         let Some(case) = all().find(|case| case.name == name) else {
             return Err(CaseFailure(format!("there is no case named `{name}`")));
         };
@@ -173,7 +177,7 @@ impl Suite {
             return Err(CaseFailure(format!("`{name}` cannot run: it {missing}")));
         }
         let run = |fault| {
-            let (subject, settings) = (Arc::clone(&self.subject), Arc::new(self.settings.clone()));
+            let (subject, settings) = (Arc::clone(&self.subject), Arc::new(settings.clone()));
             harness::run(case, fault, subject, settings).map_err(CaseFailure)
         };
         match case.faults {
@@ -192,7 +196,7 @@ impl Suite {
 
     /// Runs the cases of a promise (`Q4`) in the [tiers](Self::with_tiers) until one finds the
     /// broken backend.
-    /// Returns the name of the case and its failure.
+    /// Returns the name of the case and its failure, in which no sequence is shrunk.
     ///
     /// `reached` must return how often the wrong code path ran since the previous call.
     ///
@@ -205,9 +209,10 @@ impl Suite {
         let mut cases = self.applicable();
         cases.retain(|case| case.proves(known) && self.tiers.contains(&case.tier()));
         cases.sort_by_key(|case| case.tier());
+        let settings = Settings { shrinks: 0, ..self.settings.clone() };
         for case in &cases {
             let _before = reached();
-            let Err(failure) = self.run(case.name()) else { continue };
+            let Err(failure) = self.run_with(case.name(), &settings) else { continue };
             let (name, times) = (case.name(), reached());
             return match times {
                 0 => Err(format!("{name} fails although the wrong code path did not run: {failure}")),

@@ -41,6 +41,24 @@ pub(crate) async fn next(receiver: &mut WakeReceiver, what: &str) -> anyhow::Res
     in_time(&format!("a wake-up after {what}"), receiver.recv()).await
 }
 
+/// Looks after each wake-up until something is found. A wake-up may come for no reason, e.g. when a
+/// backend begins to listen.
+pub(crate) async fn found<T, F>(
+    receiver: &mut WakeReceiver,
+    what: &str,
+    mut look: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<Option<T>>>,
+{
+    loop {
+        next(receiver, what).await?;
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+    }
+}
+
 /// Inserts a job on each of these handles, and returns all wake-ups that arrive before those of
 /// these jobs. The receiver may be of another handle. The wake-ups of an earlier round of the case
 /// may arrive as well, so each round has jobs of its own.

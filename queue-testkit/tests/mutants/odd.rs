@@ -55,6 +55,7 @@ odd! {
     a_coarse_clock => CoarseClock,
     no_batches => NoBatches,
     a_wake_up_for_everything => WakesForAll::default(),
+    a_wake_up_for_each_receiver => WakesAtFirst,
     late_wake_ups => LateWakes,
     one_process => Restricted(|mut capabilities| {
         capabilities.multi_process = false;
@@ -301,19 +302,35 @@ struct LateWakes;
 #[async_trait]
 impl Mutation for LateWakes {
     fn subscribe(&self, sound: &Sound) -> WakeReceiver {
-        let (mut wakes, hub) = (sound.backend.subscribe(), WakeHub::new());
-        let receiver = hub.subscribe();
-        tokio::spawn(async move {
-            while hub.has_receivers() {
-                let Ok(wakes) = tokio::time::timeout(Duration::from_secs(1), wakes.recv()).await else {
-                    continue;
-                };
-                sleep(A_WHILE * 20).await;
-                hub.announce_all(&again(wakes));
-            }
-        });
+        passed_on(sound, A_WHILE * 20).1
+    }
+}
+
+/// Each receiver gets a wake-up at once, as if the backend had only now begun to listen.
+struct WakesAtFirst;
+
+#[async_trait]
+impl Mutation for WakesAtFirst {
+    fn subscribe(&self, sound: &Sound) -> WakeReceiver {
+        let (hub, receiver) = passed_on(sound, Duration::ZERO);
+        hub.announce_unknown();
         receiver
     }
+}
+
+/// A receiver that gets each wake-up after this delay, and the hub of it.
+fn passed_on(sound: &Sound, delay: Duration) -> (WakeHub, WakeReceiver) {
+    let (mut wakes, hub) = (sound.backend.subscribe(), WakeHub::new());
+    let (receiver, announcing) = (hub.subscribe(), hub.clone());
+    tokio::spawn(async move {
+        while announcing.has_receivers() {
+            if let Ok(wakes) = tokio::time::timeout(Duration::from_secs(1), wakes.recv()).await {
+                sleep(delay).await;
+                announcing.announce_all(&again(wakes));
+            }
+        }
+    });
+    (hub, receiver)
 }
 
 /// The announcements of these wake-ups.

@@ -19,6 +19,8 @@ mutants! {
     Q13 wakes_for_no_promotion => Wakes::except(Fault::Promotion),
     Q13 wakes_for_nothing_that_a_claim_promoted => Wakes::except(Fault::ClaimsPromotion),
     Q13 wakes_before_the_insert => Wakes::except(Fault::Early),
+    Q13 wakes_before_a_retry_by_hand => Wakes::except(Fault::EarlyRetry),
+    Q13 wakes_before_a_resume => Wakes::except(Fault::EarlyResume),
     Q13 wakes_for_no_retry_by_hand => Wakes::except(Fault::Retry),
     Q23 wakes_for_no_job_of_a_schedule => Wakes::except(Fault::Schedule),
     Q13 forgets_the_wake_up_of_a_dropped_insert => Wakes::except(Fault::Dropped("insert")),
@@ -37,6 +39,8 @@ enum Fault {
     Promotion,
     ClaimsPromotion,
     Early,
+    EarlyRetry,
+    EarlyResume,
     Retry,
     Schedule,
     /// What this operation changed is announced by its future, a moment later.
@@ -73,6 +77,14 @@ impl Wakes {
     }
 }
 
+/// After an announcement that comes too early.
+async fn wait_for_receivers(sound: &Sound) {
+    sound.reached();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[async_trait]
 impl Mutation for Wakes {
     fn subscribe(&self, sound: &Sound) -> WakeReceiver {
@@ -98,11 +110,8 @@ impl Mutation for Wakes {
         let now = request.now.unwrap_or_else(Timestamp::now);
         let batches = request.batches.clone();
         if self.fault == Fault::Early {
-            sound.reached();
             self.hub.announce_all(&WakeHints::of_inserted(batches.iter().flatten(), now));
-            for _ in 0..50 {
-                tokio::task::yield_now().await;
-            }
+            wait_for_receivers(sound).await;
             return sound.backend.insert(request).await;
         }
         let reply = sound.backend.insert(request).await?;
@@ -153,12 +162,22 @@ impl Mutation for Wakes {
     }
 
     async fn retry(&self, sound: &Sound, request: RetryRequest) -> Result<Vec<RetryReply>> {
+        if self.fault == Fault::EarlyRetry {
+            self.hub.announce_unknown();
+            wait_for_receivers(sound).await;
+            return sound.backend.retry(request).await;
+        }
         let replies = sound.backend.retry(request).await?;
         self.announce(sound, "retry", Some(Fault::Retry)).await;
         Ok(replies)
     }
 
     async fn resume(&self, sound: &Sound, queue: &QueueName) -> Result<()> {
+        if self.fault == Fault::EarlyResume {
+            self.hub.announce_unknown();
+            wait_for_receivers(sound).await;
+            return sound.backend.resume(queue).await;
+        }
         sound.backend.resume(queue).await?;
         self.announce(sound, "resume", None).await;
         Ok(())

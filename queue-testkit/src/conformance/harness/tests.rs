@@ -66,6 +66,7 @@ fn settings(timeout: Duration) -> Arc<Settings> {
     Arc::new(Settings {
         seed: 7,
         sequences: 1,
+        shrinks: 0,
         tiers: vec![Tier::Fast],
         timeout,
         soak: Duration::ZERO,

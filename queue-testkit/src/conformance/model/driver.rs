@@ -24,9 +24,6 @@ use super::operation::{Mixture, Operation};
 use super::tally::{Rare, Tally};
 use run::Run;
 
-/// Maximum number of attempts to shrink a failing sequence.
-const SHRINKS: u32 = 400;
-
 /// How long a shrunk sequence waits for an announcement.
 const SHRINKING_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -85,7 +82,7 @@ async fn one_round(kit: &Kit, mixture: Mixture, round: u32) -> anyhow::Result<Ta
 fn runner(kit: &Kit, round: u32) -> TestRunner {
     let config = Config {
         cases: kit.settings().sequences,
-        max_shrink_iters: SHRINKS,
+        max_shrink_iters: kit.settings().shrinks,
         failure_persistence: None,
         ..Config::default()
     };

@@ -143,9 +143,13 @@ async fn q10_the_end_of_an_unwatched_job_is_not_announced(kit: &Kit) -> CaseResu
     kit.cancel(ids[2]).await?;
     kit.cancel(ids[3]).await?;
     let mut wakes = announced_so_far(kit, &mut receiver).await?;
+    if wakes.unknown {
+        // The ends may be announced once more after it.
+        return Ok(());
+    }
     wakes.finished.sort();
     ensure!(
-        wakes.unknown || wakes.more_finished || wakes.finished == [ids[1], ids[3]],
+        wakes.more_finished || wakes.finished == [ids[1], ids[3]],
         "the ends of {ids:?} were announced as {wakes:?}"
     );
     kit.settle(jobs.iter().map(|job| (job.token, complete_with(b"done"))).collect()).await?;

@@ -14,8 +14,7 @@ use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::{queue, retry};
-use crate::conformance::wait::in_time;
-use crate::conformance::wakes::{announced, next};
+use crate::conformance::wakes::{announced, found};
 
 cases! {
     Fast q04_a_dropped_failure_records_no_error_of_a_running_job,
@@ -83,7 +82,7 @@ async fn q13_an_early_job_of_an_urgent_level_hides_no_other(kit: &Kit) -> CaseRe
     Ok(())
 }
 
-/// A job is retried by hand while a task waits for the wake-up. When it arrives, the job must be
+/// A job is retried by hand while a task looks after each wake-up. It must see that the job is
 /// ready.
 async fn q13_a_wake_up_of_a_retry_by_hand_comes_after_it(kit: &Kit) -> CaseResult {
     let id = kit.insert_one(kit.spec("job")).await?;
@@ -92,18 +91,16 @@ async fn q13_a_wake_up_of_a_retry_by_hand_comes_after_it(kit: &Kit) -> CaseResul
         let mut receiver = kit.backend()?.subscribe();
         let handle = kit.handle();
         let woken = tokio::spawn(async move {
-            next(&mut receiver, "a retry by hand").await?;
-            handle.state(id).await
+            let ready = async || Ok((handle.state(id).await? == JobState::Ready).then_some(()));
+            found(&mut receiver, "a retry by hand", ready).await
         });
         ensure_eq!(kit.retry(id).await?, RetryReply::Retried, "the reply to a retry");
-        let state = in_time("the wake-up of a retry", woken).await???;
-        ensure_eq!(state, JobState::Ready, "the state at the wake-up of round {round}");
+        woken.await?.with_context(|| format!("round {round}"))?;
     }
     Ok(())
 }
 
-/// A queue is resumed while a task waits for the wake-up. When it arrives, a claim must take the
-/// job.
+/// A queue is resumed while a task claims after each wake-up. It must get the job.
 async fn q13_a_wake_up_of_a_resume_comes_after_it(kit: &Kit) -> CaseResult {
     let (backend, default) = (kit.backend()?, queue("default")?);
     let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
@@ -114,19 +111,17 @@ async fn q13_a_wake_up_of_a_resume_comes_after_it(kit: &Kit) -> CaseResult {
         let mut receiver = kit.backend()?.subscribe();
         let handle = kit.handle();
         let woken = tokio::spawn(async move {
-            next(&mut receiver, "a resume").await?;
-            handle.claim(worker, 1).await
+            let claimed = async || Ok(handle.claim(worker, 1).await?.pop());
+            found(&mut receiver, "a resume", claimed).await
         });
         manage.resume(&default).await?;
-        let claimed = in_time("the wake-up of a resume", woken).await???;
-        let seen: Vec<_> = claimed.iter().map(|job| job.token.job).collect();
-        ensure_eq!(seen, [id], "the jobs claimed at the wake-up of round {round}");
+        let claimed = woken.await?.with_context(|| format!("round {round}"))?;
+        ensure_eq!(claimed.token.job, id, "the job claimed after the wake-up of round {round}");
     }
     Ok(())
 }
 
-/// A job that waits is inserted while a task waits for its announcement. When it arrives, the job
-/// must be stored.
+/// A job that waits is inserted while a task looks after each wake-up. It must find the job.
 async fn q13_a_wake_up_of_a_job_that_waits_comes_after_its_insert(kit: &Kit) -> CaseResult {
     for round in 0..5 {
         let mut receiver = kit.backend()?.subscribe();
@@ -134,12 +129,10 @@ async fn q13_a_wake_up_of_a_job_that_waits_comes_after_its_insert(kit: &Kit) -> 
         let id = spec.clone().build()?.id;
         let handle = kit.handle();
         let woken = tokio::spawn(async move {
-            next(&mut receiver, "an insert of a job that waits").await?;
-            handle.find(id).await
+            found(&mut receiver, "an insert of a job that waits", async || handle.find(id).await).await
         });
         kit.insert_one(spec).await?;
-        let found = in_time("the announcement of a job that waits", woken).await???;
-        ensure!(found.is_some(), "the job was not stored when it was announced, in round {round}");
+        woken.await?.with_context(|| format!("round {round}"))?;
     }
     Ok(())
 }
