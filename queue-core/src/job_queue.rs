@@ -1,106 +1,29 @@
 //! The application's handle on a queue.
 
-use std::collections::HashMap;
+mod registrations;
+mod shared;
+
 use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 
-#[cfg(not(feature = "runtime"))]
-use crate::JobSpec;
+#[cfg(feature = "runtime")]
+pub(crate) use registrations::Registrations;
+pub(crate) use registrations::{Registration, add_handler};
+use shared::Shared;
+
 use crate::backend::{self, CancelReply, CancelRequest, Inspect, Manage, RetryReply, RetryRequest};
 use crate::clock::Clock;
+use crate::events::EventBus;
 #[cfg(feature = "runtime")]
 use crate::parked::ParkedClaims;
 use crate::poison::ignore_poison;
 use crate::waiters::Waiters;
 use crate::{
-    Backend, Enqueue, Enqueuer, Error, ErrorKind, Handler, IntoJob, JobId, Kind, Limits, NewJob, Prepared,
-    Queue, Result, Submitted, TaskOptions, border, enqueuer,
+    Backend, Enqueue, Enqueuer, Error, ErrorKind, Handler, IntoJob, JobEvent, JobEvents, JobId, Kind, Limits,
+    NewJob, Prepared, Queue, Result, Submitted, TaskOptions,
 };
-
-/// The handler of a kind, and its options.
-#[cfg_attr(not(feature = "runtime"), expect(dead_code, reason = "only a worker runs handlers"))]
-pub(crate) struct Registration {
-    pub(crate) handler: Arc<dyn Handler>,
-    pub(crate) options: TaskOptions,
-}
-
-impl fmt::Debug for Registration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registration").field("options", &self.options).finish_non_exhaustive()
-    }
-}
-
-pub(crate) type Registrations = HashMap<Kind, Arc<Registration>>;
-
-/// Registers the handler of a kind.
-///
-/// # Errors
-/// [`Conflict`](ErrorKind::Conflict) if the kind has one already.
-pub(crate) fn add_handler(all: &mut Registrations, kind: Kind, new: Arc<Registration>) -> Result<()> {
-    if all.contains_key(&kind) {
-        let operation = format!("register a handler for kind `{kind}`");
-        return Err(Error::new(ErrorKind::Conflict, operation, "the kind has a handler already"));
-    }
-    all.insert(kind, new);
-    Ok(())
-}
-
-struct Shared {
-    backend: Arc<dyn Backend>,
-    limits: Limits,
-    clock: Clock,
-    registrations: RwLock<Registrations>,
-    waiters: Waiters,
-    /// The claims of idle workers that serve this queue.
-    #[cfg(feature = "runtime")]
-    parked: ParkedClaims,
-}
-
-impl Shared {
-    fn registrations(&self) -> Registrations {
-        ignore_poison(self.registrations.read()).clone()
-    }
-
-    fn prepare(&self, jobs: Vec<NewJob>) -> Result<Prepared> {
-        static LIBRARY_DEFAULTS: TaskOptions = TaskOptions::new();
-        let known = self.registrations();
-        let batch = border::prepare(&self.limits, self.clock.now(), jobs, |job| {
-            known.get(&job.kind).map_or(&LIBRARY_DEFAULTS, |registration| &registration.options)
-        })?;
-        let keyed = batch.jobs().iter().find(|job| job.unique.is_some());
-        match keyed {
-            Some(job) if !self.backend.capabilities().unique_keys => {
-                let operation = format!("enqueue a job of kind `{}`", job.kind);
-                let message = format!("the backend `{}` supports no unique keys", self.backend.name());
-                Err(Error::new(ErrorKind::Unsupported, operation, message))
-            }
-            _ => Ok(batch),
-        }
-    }
-}
-
-#[cfg(not(feature = "runtime"))]
-async fn insert(backend: &dyn Backend, batch: Vec<JobSpec>) -> Result<Vec<Result<Vec<Submitted>>>> {
-    Ok(backend.insert(backend::InsertRequest::new(vec![batch])).await?.batches)
-}
-
-#[async_trait]
-impl Enqueuer for Shared {
-    async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
-        let batch = self.prepare(jobs)?;
-        #[cfg(feature = "runtime")]
-        let stored = border::submit(batch, |batch| self.parked.insert(&self.backend, batch)).await;
-        #[cfg(not(feature = "runtime"))]
-        let stored = border::submit(batch, |batch| insert(&*self.backend, batch)).await;
-        stored
-    }
-
-    async fn dequeue(&self, id: JobId) -> Result<CancelReply> {
-        enqueuer::cancel(&*self.backend, id, |request| request).await
-    }
-}
 
 /// The application's handle on a queue: it enqueues, cancels and inspects jobs, and workers are
 /// made of it. Clones share the queue.
@@ -158,6 +81,7 @@ impl JobQueue {
                 waiters: Waiters::new(limits.result_poll_interval),
                 limits,
                 clock,
+                events: EventBus::default(),
                 registrations: RwLock::default(),
                 #[cfg(feature = "runtime")]
                 parked: ParkedClaims::default(),
@@ -219,7 +143,7 @@ impl JobQueue {
     /// # Cancellation
     /// If the future is dropped, the job was cancelled, or not.
     pub async fn cancel(&self, id: JobId) -> Result<CancelReply> {
-        enqueuer::cancel(&*self.shared.backend, id, CancelRequest::signal_running).await
+        self.shared.cancel(id, CancelRequest::signal_running).await
     }
 
     /// Makes a finished job ready again: the same job, with the same id and payload, now. It has
@@ -251,10 +175,65 @@ impl JobQueue {
     /// If the future is dropped, the job is ready again, or not.
     pub async fn retry(&self, id: JobId) -> Result<RetryReply> {
         let replies = self.manage()?.retry(RetryRequest::new(vec![id])).await?;
+        if replies == [RetryReply::Retried] {
+            self.shared.events.send(|| JobEvent::Retried { job: id });
+        }
         replies.first().copied().ok_or_else(|| {
             let message = "the backend returned no result for it";
             Error::new(ErrorKind::Corrupt, format!("retry job {id}"), message)
         })
+    }
+
+    /// Subscribes to what happens to the jobs of the queue in this process, from now on: what this
+    /// handle and its clones enqueue, cancel and retry, and what the workers do that were made of
+    /// them.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::Duration;
+    /// # use queue_core::{HandlerResult, JobError, JobEvent, JobQueue};
+    /// # use queue_core::{MemoryBackend, Task, Worker};
+    /// # #[derive(serde::Serialize, serde::Deserialize)]
+    /// # struct Charge { order: i64 }
+    /// # impl Task for Charge { const KIND: &'static str = "charge"; type Output = (); }
+    /// # async fn charge(_: Charge) -> HandlerResult { Err(JobError::bury("no such order")) }
+    /// # tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+    /// # let jobs = JobQueue::new(Arc::new(MemoryBackend::new()));
+    /// let mut events = jobs.events();
+    /// # let worker = Worker::new(&jobs).handle(charge).start()?;
+    /// # jobs.enqueue(Charge { order: 7 }).await?;
+    /// while let Some(event) = events.next().await {
+    ///     match event {
+    ///         JobEvent::Dead { attempt, error, .. } => {
+    ///             println!("{} {} is dead: {error}", attempt.kind, attempt.job);
+    ///             break;
+    ///         }
+    ///         JobEvent::Missed(count) => println!("{count} events were dropped"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok::<(), queue_core::Error>(()) }).unwrap();
+    /// ```
+    ///
+    /// No worker waits for those who read. A program that is slower loses the oldest events, beyond
+    /// [`Limits::event_buffer`], and reads [`JobEvent::Missed`] instead. Without a subscriber,
+    /// nothing is done for events.
+    ///
+    /// - The end of an attempt is an event once it is stored. An attempt whose lease was lost ends
+    ///   without one. So does one that started before the first subscription.
+    /// - The events of an attempt have their order. [`Enqueued`](JobEvent::Enqueued) may come after
+    ///   [`Started`](JobEvent::Started), because a worker can be faster than the reply.
+    /// - A job that its handler [completes in a transaction](crate::Complete) is taken for
+    ///   completed if its lease has ended when the worker looks.
+    /// - Follow-ups, the jobs of schedules, and jobs that were enqueued in a transaction or by SQL
+    ///   begin with [`Started`](JobEvent::Started).
+    pub fn events(&self) -> JobEvents {
+        self.shared.events.subscribe(self.shared.limits.event_buffer)
+    }
+
+    #[cfg(feature = "runtime")]
+    pub(crate) fn event_bus(&self) -> &EventBus {
+        &self.shared.events
     }
 
     /// Checks a batch, and fills in the options that its jobs do not set. Nothing is stored.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | enqueue, cancel and inspect jobs | [`JobQueue`], [`Task`], [`Enqueue`] |
 //! | await the result of a job | [`JobHandle::result`], [`JobQueue::result`], [`ResultError`] |
+//! | learn what happens to jobs | [`JobQueue::events`], [`JobEvent`] |
 //! | handle jobs | [`Worker`], [`TaskFunction`], [`State`], [`JobContext`], [`JobError`] |
 //! | insert jobs at the times of a cron expression | [`Schedule`], [`JobQueue::schedules`] |
 //! | define a task as a value | [`TaskDefinition`], [`ResultTask`] |
@@ -25,6 +26,7 @@ mod enqueue;
 mod enqueuer;
 mod error;
 mod error_chain;
+mod events;
 mod handler;
 mod id;
 mod job;
@@ -66,6 +68,7 @@ pub use context::{Complete, JobContext, Progress};
 pub use enqueue::{Enqueue, EnqueueFuture, IntoJob, JobHandle};
 pub use enqueuer::{Enqueuer, EnqueuerExt};
 pub use error::{Error, ErrorKind, Result};
+pub use events::{JobAttempt, JobEvent, JobEvents};
 #[cfg(feature = "runtime")]
 pub use handler::{Blocking, blocking};
 pub use handler::{Handler, HandlerResult, JobError, Stop};

@@ -47,6 +47,10 @@ pub const DEFAULT_RETRY_CAP: Duration = Duration::from_secs(6 * 60 * 60);
 /// The default random part of a delay, in percent.
 pub const DEFAULT_RETRY_JITTER: u8 = 20;
 
+/// The default number of [events](crate::JobQueue::events) that a queue keeps for those who read
+/// slowly.
+pub const DEFAULT_EVENT_BUFFER: usize = 1024;
+
 /// The default interval between two heartbeats of a worker.
 pub const DEFAULT_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -123,6 +127,9 @@ pub struct Limits {
     /// The time after which callers that [wait](crate::JobQueue::wait) ask the storage again, at
     /// least 1 ms (default: [`DEFAULT_RESULT_POLL_INTERVAL`]).
     pub result_poll_interval: Duration,
+    /// The number of [events](crate::JobQueue::events) that a queue keeps for those who read slowly
+    /// (default: [`DEFAULT_EVENT_BUFFER`]; 1 to 1,048,576, rounded up to a power of two).
+    pub event_buffer: usize,
 }
 
 impl Default for Limits {
@@ -134,6 +141,7 @@ impl Default for Limits {
             batch_jobs: DEFAULT_MAX_BATCH_JOBS,
             idempotency_window: DEFAULT_IDEMPOTENCY_WINDOW,
             result_poll_interval: DEFAULT_RESULT_POLL_INTERVAL,
+            event_buffer: DEFAULT_EVENT_BUFFER,
         }
     }
 }
@@ -179,6 +187,14 @@ impl Limits {
     #[must_use]
     pub const fn result_poll_interval(mut self, interval: Duration) -> Self {
         self.result_poll_interval = interval;
+        self
+    }
+
+    /// Sets the number of [events](crate::JobQueue::events) that a queue keeps for those who read
+    /// slowly.
+    #[must_use]
+    pub const fn event_buffer(mut self, events: usize) -> Self {
+        self.event_buffer = events;
         self
     }
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use queue_core::JobState::{Cancelled, Completed, Dead, Retrying, Running};
 use queue_core::testing::{TestQueue, TestWorker, drop_after};
 use queue_core::{
-    Backoff, ErrorKind, HandlerResult, JobContext, JobError, JobQueue, MemoryBackend, NewJob, Overlap,
-    Payload, Schedule, Task, TaskOptions, Timestamp, Unique, Worker, assert_enqueued, assert_not_enqueued,
+    Backoff, ErrorKind, HandlerResult, JobContext, JobError, JobEvent, JobQueue, MemoryBackend, NewJob,
+    Overlap, Payload, Schedule, Task, TaskOptions, Timestamp, Unique, Worker, assert_enqueued,
+    assert_not_enqueued,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -101,6 +102,28 @@ async fn each_end_of_a_job_is_seen_with_its_error() {
     let errors: Vec<_> = runs.iter().map(|run| run.error.as_deref().unwrap_or_default()).collect();
     assert_eq!(&errors[..4], ["hopeless", "not wanted", "not yet", "not yet"]);
     assert!(errors[4].contains("as ordered"), "{errors:?}");
+}
+
+#[tokio::test]
+async fn attempts_are_events() {
+    let queue = TestQueue::new();
+    let mut events = queue.events();
+    let id = queue.enqueue(job("a", 1)).await.unwrap().id();
+    assert_eq!(worker(&queue).await.run_all().await.unwrap(), [Retrying, Completed]);
+    let mut failed = 0;
+    loop {
+        match events.next().await.unwrap() {
+            JobEvent::Failed { error, retry_in, .. } => {
+                assert_eq!((error.as_str(), retry_in), ("not yet", MINUTE));
+                failed += 1;
+            }
+            JobEvent::Completed { attempt, .. } => {
+                assert_eq!((attempt.job, attempt.attempt, failed), (id, 2, 1));
+                break;
+            }
+            _ => {}
+        }
+    }
 }
 
 #[tokio::test]

@@ -162,13 +162,15 @@ impl InlineWorker {
         let lease_end = backend.lease_end(&job, started);
         let context =
             JobContext::claimed(&job, Arc::clone(&backend.context), started.checked_add(job.timeout));
+        let started_attempt = backend.events.started(&job);
         let (limits, environment) = (&backend.limits, &*self.state.environment);
         let span = tracing::info_span!("job", id = %token.job, %kind, queue = %job.queue, attempt);
         let attempted = Attempt::new(job, context, registration, limits, environment, &self.state.settings);
         let judgement = attempted.run().instrument(span).await.ok_or_else(|| fault("its lease was lost"))?;
         let ran_for = self.state.now().saturating_duration_since(started);
         let settlement = Settlement::new(token, judgement.verdict).ran_for(ran_for);
-        let settled = self.settle(backend, PendingSettlement::new(settlement, lease_end)).await?;
+        let pending = PendingSettlement::new(settlement, lease_end).of_attempt(started_attempt);
+        let settled = self.settle(backend, pending).await?;
         if settled == Settled::LeaseLost && !judgement.may_be_completed {
             return Err(fault("another worker has taken it"));
         }
@@ -182,13 +184,17 @@ impl InlineWorker {
 
     /// Settles an attempt. If its result or its follow-ups cannot be stored, it has failed.
     async fn settle(&self, backend: &ServedBackend, pending: PendingSettlement) -> Result<Settled> {
-        let settle = async |settlement: Settlement| {
-            let request = SettleRequest::new(self.id, vec![settlement]);
-            backend.backend.settle(request).await?.pop().unwrap_or(Ok(Settled::LeaseLost))
+        let settle = async |pending: PendingSettlement| -> Result<Settled> {
+            let request = SettleRequest::new(self.id, vec![pending.settlement.clone()]);
+            let settled = backend.backend.settle(request).await?.pop().unwrap_or(Ok(Settled::LeaseLost))?;
+            if settled == Settled::Done {
+                backend.events.settled(pending.attempt, pending.settlement);
+            }
+            Ok(settled)
         };
-        match settle(pending.settlement.clone()).await {
+        match settle(pending.clone()).await {
             Err(error) if error.is_final() => match pending.rejected(&error) {
-                RejectedSettlement::FailAttempt(failed) => settle(failed.settlement).await,
+                RejectedSettlement::FailAttempt(failed) => settle(failed).await,
                 RejectedSettlement::Drop => Err(error),
             },
             settled => settled,

@@ -9,7 +9,7 @@ use crate::backend::{Completion, Settlement, Verdict};
 use crate::limits::DEFAULT_RETRY_BASE;
 use crate::runtime::decide::deadline::later;
 use crate::runtime::settings::WorkerSettings;
-use crate::{Error, JobId};
+use crate::{Error, JobAttempt, JobId};
 
 /// A settlement that the storage has not yet answered for good.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub(crate) struct PendingSettlement {
     /// A transaction of the application may have completed the job: then the lease has ended, and
     /// the settlement is only for the case that there was no commit.
     pub(crate) may_be_completed: bool,
+    /// The attempt, for the event of its end.
+    pub(crate) attempt: Option<Box<JobAttempt>>,
     /// The wait after the next failure, if it has failed on its own before.
     backoff: Option<Duration>,
 }
@@ -45,12 +47,18 @@ pub(crate) enum RejectedSettlement {
 
 impl PendingSettlement {
     pub(crate) const fn new(settlement: Settlement, lease_end: Instant) -> Self {
-        Self { settlement, lease_end, may_be_completed: false, backoff: None }
+        Self { settlement, lease_end, may_be_completed: false, attempt: None, backoff: None }
     }
 
     /// Sets whether a transaction of the application may have completed the job.
     pub(crate) const fn after_transaction(mut self, may_be_completed: bool) -> Self {
         self.may_be_completed = may_be_completed;
+        self
+    }
+
+    /// Sets the attempt, if its end is an event.
+    pub(crate) fn of_attempt(mut self, attempt: Option<Box<JobAttempt>>) -> Self {
+        self.attempt = attempt;
         self
     }
 

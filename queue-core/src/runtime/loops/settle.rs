@@ -103,11 +103,13 @@ impl SettleLoop<'_> {
                         %job, %error,
                         "no transaction of the handler completed the job; it is settled as failed"
                     );
+                    self.backend.events.settled(pending.attempt, pending.settlement);
                 }
-                Ok(Settled::Done) => {}
+                Ok(Settled::Done) => self.backend.events.settled(pending.attempt, pending.settlement),
                 Ok(Settled::LeaseLost) if pending.may_be_completed => {
                     let job = pending.job();
                     tracing::debug!(%job, "the job was completed in a transaction, or its lease was lost");
+                    self.backend.events.completed_in_transaction(pending.attempt, &pending.settlement);
                 }
                 Ok(Settled::LeaseLost) => {
                     let job = pending.job();

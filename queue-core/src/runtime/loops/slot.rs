@@ -58,6 +58,7 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
         "job", id = %token.job, kind = %job.kind, queue = %job.queue, attempt = job.attempt
     );
     let context = context(worker, backend, &job);
+    let started_attempt = backend.events.started(&job);
     let (limits, environment) = (&backend.limits, &*worker.environment);
     let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
     worker.slots.show(slot, Some(attempt.running(backend.index)));
@@ -69,7 +70,8 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
         Some(Judgement { verdict, may_be_completed }) => {
             let settlement = Settlement::new(token, verdict).ran_for(ran_for);
             let pending = PendingSettlement::new(settlement, lease_end);
-            backend.settlements.push(pending.after_transaction(may_be_completed));
+            let pending = pending.after_transaction(may_be_completed).of_attempt(started_attempt);
+            backend.settlements.push(pending);
         }
         None => {
             tracing::error!(

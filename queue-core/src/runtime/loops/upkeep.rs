@@ -11,7 +11,7 @@ use crate::runtime::loops::outage::Outage;
 use crate::runtime::shared::claim_signals::PlanChange;
 use crate::runtime::shared::served_backend::ServedBackend;
 use crate::runtime::shared::worker_state::WorkerState;
-use crate::{Kind, WorkerId};
+use crate::{JobEvent, Kind, WorkerId};
 
 /// The most leases that one rescue ends.
 const RESCUE_LIMIT: u32 = 1000;
@@ -121,6 +121,7 @@ impl UpkeepLoop<'_> {
         let MaintainReply { rescued, died, workers_lost, .. } = reply;
         if rescued + died > 0 || workers_lost > 0 {
             tracing::warn!(workers_lost, rescued, died, "rescued the jobs of lost workers");
+            self.backend.events.send(|| JobEvent::Rescued { workers_lost, rescued, died });
             self.backend.claims.change_plan(PlanChange::LookEverywhere);
         }
         rescued + died >= u64::from(RESCUE_LIMIT)

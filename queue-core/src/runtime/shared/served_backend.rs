@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::context::WorkerContext;
+use crate::events::EventBus;
 use crate::job_queue::Registrations;
 use crate::parked::ParkedClaims;
 use crate::runtime::decide::deadline::later;
@@ -25,6 +26,7 @@ pub(crate) struct ServedBackend {
     pub(crate) context: Arc<WorkerContext>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) limits: Limits,
+    pub(crate) events: EventBus,
     /// The claims that the queue sends with its inserts while the worker is idle.
     pub(crate) parked: ParkedClaims,
     pub(crate) registrations: Registrations,
@@ -56,6 +58,7 @@ impl ServedBackend {
             index,
             backend: Arc::clone(jobs.backend()),
             limits: jobs.limits().clone(),
+            events: jobs.event_bus().clone(),
             parked: jobs.parked().clone(),
             context: Arc::new(context),
             kinds: kinds.into(),

@@ -1,0 +1,166 @@
+//! What happens to the jobs of a queue, for programs that subscribe.
+
+#[cfg(feature = "runtime")]
+mod settled;
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{JobId, Kind, QueueName};
+
+/// The largest buffer of events: more would not fit into memory.
+const MAX_BUFFER: usize = 1 << 20;
+
+/// What happened to a job, as this process saw it. [`JobQueue::events`](crate::JobQueue::events)
+/// subscribes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum JobEvent {
+    /// The job was inserted.
+    Enqueued {
+        /// The job.
+        job: JobId,
+        /// Its kind.
+        kind: Kind,
+        /// Its queue.
+        queue: QueueName,
+    },
+    /// Its handler starts.
+    Started(JobAttempt),
+    /// The job is completed.
+    Completed {
+        /// The attempt that completed it.
+        attempt: JobAttempt,
+        /// How long the handler ran.
+        ran_for: Duration,
+    },
+    /// The attempt failed, and the job runs again.
+    Failed {
+        /// The attempt.
+        attempt: JobAttempt,
+        /// How long the handler ran.
+        ran_for: Duration,
+        /// Its error, as it was stored.
+        error: String,
+        /// When the job runs again, from now on.
+        retry_in: Duration,
+    },
+    /// The attempt failed, and was the last one.
+    Dead {
+        /// The attempt.
+        attempt: JobAttempt,
+        /// How long the handler ran.
+        ran_for: Duration,
+        /// Its error, as it was stored.
+        error: String,
+    },
+    /// The handler asked to run again later, and the attempt was refunded.
+    Snoozed {
+        /// The attempt.
+        attempt: JobAttempt,
+        /// When the job runs again, from now on.
+        delay: Duration,
+    },
+    /// The shutdown of the worker ended the attempt. The job runs again, on any worker.
+    Released(JobAttempt),
+    /// The job is cancelled.
+    Cancelled {
+        /// The job.
+        job: JobId,
+        /// The reason that its worker stored. `None` if a request cancelled it before it started.
+        reason: Option<String>,
+    },
+    /// A finished job was made ready again by hand.
+    Retried {
+        /// The job.
+        job: JobId,
+    },
+    /// A worker of this process has found workers lost, and has ended their leases.
+    Rescued {
+        /// The number of workers that were lost.
+        workers_lost: u64,
+        /// The number of their jobs that run again.
+        rescued: u64,
+        /// The number of their jobs that are dead, because no attempt was left.
+        died: u64,
+    },
+    /// This many events were dropped, because the program did not read them in time.
+    Missed(u64),
+}
+
+/// One attempt of a job, in a [`JobEvent`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JobAttempt {
+    /// The job.
+    pub job: JobId,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its queue.
+    pub queue: QueueName,
+    /// The attempt: 1, 2, …
+    pub attempt: u32,
+    /// The maximum number of retries: the last attempt is one more.
+    pub max_retries: u16,
+}
+
+/// The events of a queue, in their order. They are made by
+/// [`JobQueue::events`](crate::JobQueue::events).
+#[must_use = "events are dropped unless they are read"]
+pub struct JobEvents(broadcast::Receiver<JobEvent>);
+
+impl JobEvents {
+    /// Waits for the next event. `None` if there can be no more, because the queue and its workers
+    /// were dropped.
+    ///
+    /// # Cancellation
+    /// If the future is dropped, no event is lost.
+    pub async fn next(&mut self) -> Option<JobEvent> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(RecvError::Lagged(missed)) => Some(JobEvent::Missed(missed)),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+impl fmt::Debug for JobEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobEvents").field("waiting", &self.0.len()).finish()
+    }
+}
+
+/// Passes the events of a queue to its subscribers. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct EventBus(Arc<OnceLock<broadcast::Sender<JobEvent>>>);
+
+impl EventBus {
+    /// The first call decides the size of the buffer.
+    pub(crate) fn subscribe(&self, buffer: usize) -> JobEvents {
+        let sender = self.0.get_or_init(|| broadcast::Sender::new(buffer.clamp(1, MAX_BUFFER)));
+        JobEvents(sender.subscribe())
+    }
+
+    /// Whether there is a subscriber. Without, events need not be made.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.0.get().is_some_and(|sender| sender.receiver_count() > 0)
+    }
+
+    /// Passes an event on, without waiting for those who read it.
+    pub(crate) fn send(&self, event: impl FnOnce() -> JobEvent) {
+        if let Some(sender) = self.0.get().filter(|sender| sender.receiver_count() > 0) {
+            // An error says that the last subscriber has just left.
+            let _ = sender.send(event());
+        }
+    }
+}
+
+impl fmt::Debug for EventBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBus").field("is_observed", &self.is_observed()).finish()
+    }
+}
