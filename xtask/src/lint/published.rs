@@ -28,7 +28,7 @@ pub(super) fn package(workspace: &Workspace) -> Result<Vec<Problem>> {
     }
     let folder = workspace.root.join("target/unpacked");
     unpack(workspace, &published, &folder)?;
-    let mut check = cargo(["check", "--workspace", "--all-features", "--target-dir", "target/packages"]);
+    let mut check = cargo(["check", "--workspace", "--all-features", "--target-dir", "target"]);
     Ok(verdict("check of the packages", check.arg("--manifest-path").arg(folder.join("Cargo.toml"))))
 }
 
@@ -44,8 +44,12 @@ fn unpack(workspace: &Workspace, published: &[&Package], folder: &Path) -> Resul
         members += &format!("\"{name}-{version}\", ");
         patches += &format!("{name} = {{ path = \"{name}-{version}\" }}\n");
     }
-    let manifest =
-        format!("[workspace]\nresolver = \"3\"\nmembers = [{members}]\n\n[patch.crates-io]\n{patches}");
+    let own = fs::read_to_string(workspace.root.join("Cargo.toml"))?;
+    // With the profiles of the workspace, so that the dependencies are not compiled again.
+    let profiles = own.find("[profile.").map_or("", |start| &own[start..]);
+    let manifest = format!(
+        "[workspace]\nresolver = \"3\"\nmembers = [{members}]\n\n[patch.crates-io]\n{patches}\n{profiles}"
+    );
     fs::write(folder.join("Cargo.toml"), manifest)?;
     // The same versions of the dependencies.
     fs::copy(workspace.root.join("Cargo.lock"), folder.join("Cargo.lock"))?;
