@@ -35,6 +35,8 @@ mod job_state;
 pub mod limits;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "runtime")]
+mod middleware;
 mod name;
 #[cfg(feature = "runtime")]
 mod panic;
@@ -79,6 +81,8 @@ pub use job_state::JobState;
 pub use limits::Limits;
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;
+#[cfg(feature = "runtime")]
+pub use middleware::{Middleware, Next};
 pub use name::{Kind, QueueName, ScheduleName};
 pub use payload::Payload;
 pub use prepared::Prepared;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "runtime")]
+use crate::middleware::Layers;
 use crate::{Error, ErrorKind, Handler, Kind, Result, TaskOptions};
 
 /// The handler of a kind, and its options.
@@ -11,6 +13,14 @@ use crate::{Error, ErrorKind, Handler, Kind, Result, TaskOptions};
 pub(crate) struct Registration {
     pub(crate) handler: Arc<dyn Handler>,
     pub(crate) options: TaskOptions,
+}
+
+#[cfg(feature = "runtime")]
+impl Registration {
+    /// The same with these layers around its handler.
+    pub(crate) fn inside(&self, layers: &Layers) -> Self {
+        Self { handler: layers.around(Arc::clone(&self.handler)), options: self.options.clone() }
+    }
 }
 
 impl fmt::Debug for Registration {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::context::{ShutdownDeadline, WorkerContext};
 use crate::job_queue::{Registration, Registrations, add_handler};
+use crate::middleware::Layers;
 #[cfg(feature = "testing")]
 use crate::runtime::environment::ControlThread;
 use crate::runtime::environment::{Environment, TokioEnvironment};
@@ -22,7 +23,8 @@ use crate::schedule::{Declaration, Declared};
 use crate::state::StateMap;
 use crate::task::{blocking_handler_of, handler_of};
 use crate::{
-    BlockingTaskFunction, Error, Handler, JobQueue, Kind, QueueName, Result, Task, TaskFunction, TaskOptions,
+    BlockingTaskFunction, Error, Handler, JobQueue, Kind, Middleware, QueueName, Result, Task, TaskFunction,
+    TaskOptions,
 };
 #[cfg(feature = "schedules")]
 use crate::{Deployment, IntoJob, Schedule};
@@ -68,6 +70,7 @@ pub struct Worker {
     queues: Option<Vec<QueueName>>,
     settings: WorkerSettings,
     state: StateMap,
+    layers: Layers,
     #[cfg(feature = "schedules")]
     declared: Declared,
     /// The first fault of the building, which `start` returns.
@@ -83,6 +86,7 @@ impl Worker {
             queues: None,
             settings: WorkerSettings::default(),
             state: StateMap::default(),
+            layers: Layers::default(),
             #[cfg(feature = "schedules")]
             declared: Declared::default(),
             fault: None,
@@ -197,6 +201,13 @@ impl Worker {
     /// Gives the handlers a value, which they find by its type: [`State<T>`](crate::State).
     pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.state.insert(Arc::new(value));
+        self
+    }
+
+    /// Runs this around all handlers of the worker. Of several, the first is outermost: it sees the
+    /// job first, and the result last.
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.layers.add(middleware);
         self
     }
 
@@ -317,6 +328,11 @@ impl Worker {
                     need.name, self.state
                 );
                 return Err(Error::invalid("start a worker", fault));
+            }
+        }
+        if !self.layers.is_empty() {
+            for registration in all.values_mut() {
+                *registration = Arc::new(registration.inside(&self.layers));
             }
         }
         Ok(all)
