@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
+use crate::metrics::Metrics;
 use crate::{JobId, Kind, QueueName};
 
 /// The largest buffer of events: more would not fit into memory.
@@ -67,6 +68,9 @@ pub enum JobEvent {
     },
     /// The shutdown of the worker ended the attempt. The job runs again, on any worker.
     Released(JobAttempt),
+    /// The end of the attempt was dropped: its lease was lost, or the storage did not accept it
+    /// until the lease ended. The job runs again, or is dead if this was its last attempt.
+    LeaseLost(JobAttempt),
     /// The job is cancelled.
     Cancelled {
         /// The job.
@@ -134,25 +138,40 @@ impl fmt::Debug for JobEvents {
     }
 }
 
-/// Passes the events of a queue to its subscribers. Clones share them.
+/// Passes what happens to the subscribers of a queue, and to the metrics. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct EventBus(Arc<OnceLock<broadcast::Sender<JobEvent>>>);
+pub(crate) struct EventBus(Arc<Observers>);
+
+#[derive(Default)]
+struct Observers {
+    /// Created by the first subscription.
+    sender: OnceLock<broadcast::Sender<JobEvent>>,
+    metrics: Metrics,
+}
 
 impl EventBus {
     /// The first call decides the size of the buffer.
     pub(crate) fn subscribe(&self, buffer: usize) -> JobEvents {
-        let sender = self.0.get_or_init(|| broadcast::Sender::new(buffer.clamp(1, MAX_BUFFER)));
+        let sender = self.0.sender.get_or_init(|| broadcast::Sender::new(buffer.clamp(1, MAX_BUFFER)));
         JobEvents(sender.subscribe())
     }
 
-    /// Whether there is a subscriber. Without, events need not be made.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Whether there is a subscriber, or a metric. Without, nothing need be noted.
     pub(crate) fn is_observed(&self) -> bool {
-        self.0.get().is_some_and(|sender| sender.receiver_count() > 0)
+        Metrics::ON || self.sender().is_some()
+    }
+
+    fn sender(&self) -> Option<&broadcast::Sender<JobEvent>> {
+        self.0.sender.get().filter(|sender| sender.receiver_count() > 0)
     }
 
     /// Passes an event on, without waiting for those who read it.
     pub(crate) fn send(&self, event: impl FnOnce() -> JobEvent) {
-        if let Some(sender) = self.0.get().filter(|sender| sender.receiver_count() > 0) {
+        if let Some(sender) = self.sender() {
             // An error says that the last subscriber has just left.
             let _ = sender.send(event());
         }

@@ -219,8 +219,8 @@ impl JobQueue {
     /// [`Limits::event_buffer`], and reads [`JobEvent::Missed`] instead. Without a subscriber,
     /// nothing is done for events.
     ///
-    /// - The end of an attempt is an event once it is stored. An attempt whose lease was lost ends
-    ///   without one. So does one that started before the first subscription.
+    /// - The end of an attempt is an event once it is stored. An attempt that started before the
+    ///   first subscription ends without one, and so do those of a worker that is dropped.
     /// - The events of an attempt have their order. [`Enqueued`](JobEvent::Enqueued) may come after
     ///   [`Started`](JobEvent::Started), because a worker can be faster than the reply.
     /// - A job that its handler [completes in a transaction](crate::Complete) is taken for

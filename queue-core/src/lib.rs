@@ -35,6 +35,7 @@ mod job_state;
 pub mod limits;
 #[cfg(feature = "memory")]
 mod memory;
+mod metrics;
 #[cfg(feature = "runtime")]
 mod middleware;
 mod name;

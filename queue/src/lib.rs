@@ -4,6 +4,10 @@
 #[doc = include_str!("../../docs/schedules.md")]
 struct SchedulesPage;
 
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../../docs/observability.md")]
+struct ObservabilityPage;
+
 mod connect;
 mod terminated;
 

@@ -1,6 +1,7 @@
 //! What the clones of a queue share, and how they enqueue and cancel.
 
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use async_trait::async_trait;
 
@@ -12,6 +13,7 @@ use crate::backend::InsertRequest;
 use crate::backend::{CancelReply, CancelRequest};
 use crate::clock::Clock;
 use crate::events::EventBus;
+use crate::metrics::Operation;
 #[cfg(feature = "runtime")]
 use crate::parked::ParkedClaims;
 use crate::poison::ignore_poison;
@@ -83,12 +85,15 @@ impl Enqueuer for Shared {
     async fn submit(&self, jobs: Vec<NewJob>) -> Result<Vec<Submitted>> {
         let batch = self.prepare(jobs)?;
         let named = self.events.is_observed().then(|| names_of(&batch));
+        let sent_at = Instant::now();
         #[cfg(feature = "runtime")]
         let stored = border::submit(batch, |batch| self.parked.insert(&self.backend, batch)).await;
         #[cfg(not(feature = "runtime"))]
         let stored = border::submit(batch, |batch| insert(&*self.backend, batch)).await;
+        self.events.metrics().answered(Operation::Enqueue, sent_at.elapsed(), &stored);
         if let (Ok(stored), Some(named)) = (&stored, named) {
             for (submitted, (kind, queue)) in stored.iter().zip(named).filter(|(job, _)| job.is_new()) {
+                self.events.metrics().enqueued(&kind, &queue);
                 self.events.send(|| JobEvent::Enqueued { job: submitted.id, kind, queue });
             }
         }

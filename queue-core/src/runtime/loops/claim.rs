@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use self::parked::ParkedPlans;
 use crate::backend::{ClaimRequest, ReadyQueuesRequest, WakeReceiver, Wakes};
+use crate::metrics::Operation;
 use crate::runtime::decide::deadline::later;
 use crate::runtime::decide::planner::{ClaimPlan, Planner, PlannerStep};
 use crate::runtime::loops::outage::Outage;
@@ -129,7 +130,10 @@ impl ClaimLoop<'_> {
         let (limit, last_attempts) = (room, idle.min(room));
         let sent = SentClaim { worker: id, claim, limit, last_attempts };
         self.backend.claims.begin_claim();
+        let sent_at = self.worker.now();
         let reply = self.backend.backend.claim(self.request(plan, &sent)).await;
+        let took = self.worker.now().saturating_duration_since(sent_at);
+        self.backend.events.metrics().answered(Operation::Claim, took, &reply);
         self.take_reply(plan, &sent, reply).await;
         self.backend.claims.end_claim();
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{SettleRequest, Settled, Verdict};
+use crate::metrics::Operation;
 use crate::runtime::decide::settlement::{FailedSettlement, PendingSettlement, RejectedSettlement, halve};
 use crate::runtime::loops::outage::Outage;
 use crate::runtime::shared::served_backend::ServedBackend;
@@ -76,13 +77,17 @@ impl SettleLoop<'_> {
         let mut work: VecDeque<_> = [batch, apart].into_iter().filter(|batch| !batch.is_empty()).collect();
         while let Some(batch) = work.pop_front() {
             let settlements = batch.iter().map(|pending| pending.settlement.clone()).collect();
-            match self.backend.backend.settle(SettleRequest::new(id, settlements)).await {
+            let sent_at = self.worker.now();
+            let reply = self.backend.backend.settle(SettleRequest::new(id, settlements)).await;
+            let took = self.worker.now().saturating_duration_since(sent_at);
+            self.backend.events.metrics().answered(Operation::Settle, took, &reply);
+            match reply {
                 Ok(replies) => {
                     self.outage.succeeded();
                     self.backend.claims.end_settle_outage();
                     self.take_in(batch, replies);
                 }
-                Err(error) if error.is_final() => work.extend(split(batch, &error)),
+                Err(error) if error.is_final() => work.extend(self.split(batch, &error)),
                 Err(error) => {
                     self.backend.claims.begin_settle_outage();
                     self.outage.failed(&error);
@@ -109,7 +114,8 @@ impl SettleLoop<'_> {
                 Ok(Settled::LeaseLost) if pending.may_be_completed => {
                     let job = pending.job();
                     tracing::debug!(%job, "the job was completed in a transaction, or its lease was lost");
-                    self.backend.events.completed_in_transaction(pending.attempt, &pending.settlement);
+                    let ran_for = pending.settlement.ran_for;
+                    self.backend.events.completed_in_transaction(pending.attempt, ran_for);
                 }
                 Ok(Settled::LeaseLost) => {
                     let job = pending.job();
@@ -117,9 +123,10 @@ impl SettleLoop<'_> {
                         %job,
                         "lease lost before the settle; the job's outcome is dropped"
                     );
+                    self.backend.events.lease_lost(pending.attempt, pending.settlement.ran_for);
                 }
                 Err(error) if error.is_final() => {
-                    let failed = reject(pending, &error);
+                    let failed = self.reject(pending, &error);
                     self.retries.extend(failed.map(|failed| (self.worker.now(), failed)));
                 }
                 Err(error) => self.retry(pending, &error),
@@ -129,7 +136,7 @@ impl SettleLoop<'_> {
 
     /// Retries a settlement apart from the others, so that they do not wait for it.
     fn retry(&mut self, pending: PendingSettlement, error: &Error) {
-        let job = pending.job();
+        let (job, attempt, ran_for) = (pending.job(), pending.attempt.clone(), pending.settlement.ran_for);
         match pending.failed(error, self.worker.now(), &self.worker.settings) {
             FailedSettlement::Retry { at, pending, is_first_failure } => {
                 if is_first_failure {
@@ -145,6 +152,40 @@ impl SettleLoop<'_> {
                     %job, %error,
                     "settle of one job failed until its lease ended; the job's outcome is dropped"
                 );
+                self.backend.events.lease_lost(attempt, ran_for);
+            }
+        }
+    }
+
+    /// Splits a batch that was rejected as a whole. Returns the batches to settle instead.
+    fn split(&self, batch: Vec<PendingSettlement>, error: &Error) -> Vec<Vec<PendingSettlement>> {
+        match halve(batch) {
+            Ok(halves) => halves.into(),
+            Err(batch) => {
+                let failed = batch.into_iter().filter_map(|pending| self.reject(pending, error));
+                failed.map(|failed| vec![failed]).collect()
+            }
+        }
+    }
+
+    /// Turns a rejected settlement into one that fails its attempt, if that is possible.
+    fn reject(&self, pending: PendingSettlement, error: &Error) -> Option<PendingSettlement> {
+        let (job, attempt, ran_for) = (pending.job(), pending.attempt.clone(), pending.settlement.ran_for);
+        match pending.rejected(error) {
+            RejectedSettlement::FailAttempt(failed) => {
+                tracing::error!(
+                    %job, %error,
+                    "result rejected by the storage; the attempt is settled as failed"
+                );
+                Some(failed)
+            }
+            RejectedSettlement::Drop => {
+                tracing::error!(
+                    %job, %error,
+                    "settle of one job rejected; its lease runs to its deadline"
+                );
+                self.backend.events.lease_lost(attempt, ran_for);
+                None
             }
         }
     }
@@ -156,37 +197,5 @@ fn text(verdict: &Verdict) -> &str {
         Verdict::Retry { error, .. } | Verdict::Bury { error } => error,
         Verdict::Cancel { reason } => reason,
         Verdict::Complete(_) | Verdict::Snooze { .. } | Verdict::Release => "none",
-    }
-}
-
-/// Splits a batch that was rejected as a whole. Returns the batches to settle instead.
-fn split(batch: Vec<PendingSettlement>, error: &Error) -> Vec<Vec<PendingSettlement>> {
-    match halve(batch) {
-        Ok(halves) => halves.into(),
-        Err(batch) => {
-            let failed = batch.into_iter().filter_map(|pending| reject(pending, error));
-            failed.map(|failed| vec![failed]).collect()
-        }
-    }
-}
-
-/// Turns a rejected settlement into one that fails its attempt, if that is possible.
-fn reject(pending: PendingSettlement, error: &Error) -> Option<PendingSettlement> {
-    let job = pending.job();
-    match pending.rejected(error) {
-        RejectedSettlement::FailAttempt(failed) => {
-            tracing::error!(
-                %job, %error,
-                "result rejected by the storage; the attempt is settled as failed"
-            );
-            Some(failed)
-        }
-        RejectedSettlement::Drop => {
-            tracing::error!(
-                %job, %error,
-                "settle of one job rejected; its lease runs to its deadline"
-            );
-            None
-        }
     }
 }

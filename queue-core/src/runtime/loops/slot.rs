@@ -59,6 +59,7 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
     );
     let context = context(worker, backend, &job);
     let started_attempt = backend.events.started(&job);
+    let _busy = backend.events.metrics().busy();
     let (limits, environment) = (&backend.limits, &*worker.environment);
     let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
     worker.slots.show(slot, Some(attempt.running(backend.index)));
@@ -74,6 +75,7 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
             backend.settlements.push(pending);
         }
         None => {
+            backend.events.lease_lost(started_attempt, Some(ran_for));
             tracing::error!(
                 job = %token.job,
                 "job ended after its lease was lost; its outcome is dropped, and it runs again"
