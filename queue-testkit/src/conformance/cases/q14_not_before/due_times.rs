@@ -35,7 +35,13 @@ async fn q14_a_delay_counts_each_microsecond(kit: &Kit) -> CaseResult {
         let delay = Duration::from_micros(micros);
         for verdict in [Verdict::Retry { error: "failed".to_owned(), delay }, Verdict::Snooze { delay }] {
             let id = kit.insert_one(kit.spec("job")).await?;
+            let waits = if matches!(verdict, Verdict::Snooze { .. }) {
+                JobState::Scheduled
+            } else {
+                JobState::Retrying
+            };
             kit.settle_one(kit.claim_one(worker).await?.token, verdict).await?;
+            ensure_eq!(kit.state(id).await?, waits, "the state for {micros} µs");
             kit.advance(delay - TICK);
             ensure_eq!(kit.claim(worker, 1).await?, [], "a claim one tick before {micros} µs");
             kit.advance(TICK);

@@ -69,18 +69,25 @@ async fn q16_the_same_job_again_is_known_in_every_state(kit: &Kit) -> CaseResult
 /// A repeated insert differs in one field. It must return a `Conflict` that names the id, and the
 /// stored job must stay unchanged.
 async fn q16_other_content_in_any_field_is_a_conflict(kit: &Kit) -> CaseResult {
-    let stored = kit.spec("job").build()?.run_at(kit.now());
+    let past = kit.now().saturating_sub(SECOND);
+    let long = |end: &str| Payload::json(format!("[\"{}{end}\"]", "x".repeat(9000)));
+    let stored = kit.spec("job").priority(5).build()?.run_at(past).payload(long("a")?);
     kit.try_insert_exact(stored.clone()).await??;
     let before = kit.record(stored.id).await?;
     let backoff = |seconds| Backoff::new(SECOND * seconds, SECOND * 60).with_jitter(20);
     let others = [
         ("kind", stored.clone().kind(Kind::new("other")?)),
         ("payload", stored.clone().payload(Payload::json("[]")?)),
+        ("payload", stored.clone().payload(long("b")?)),
+        ("run_at", stored.clone().run_at(kit.now())),
         ("run_at", stored.clone().run_at(kit.now().saturating_add(SECOND))),
-        ("run_at", stored.clone().run_at(kit.now().saturating_add(TICK))),
+        ("run_at", stored.clone().run_at(past.saturating_add(TICK))),
+        ("run_at", stored.clone().run_at(past.saturating_sub(TICK))),
         ("max_retries", stored.clone().max_retries(stored.max_retries + 1)),
         ("max_retries", stored.clone().max_retries(stored.max_retries + 256)),
+        ("max_retries", stored.clone().max_retries(stored.max_retries - 1)),
         ("priority", stored.clone().priority(stored.priority - 1)),
+        ("priority", stored.clone().priority(stored.priority + 1)),
         ("priority", stored.clone().priority(stored.priority + 256)),
         ("timeout", stored.clone().timeout(stored.timeout + SECOND)),
         ("timeout", stored.clone().timeout(stored.timeout + TICK)),

@@ -1,12 +1,15 @@
 //! Cases that prove several promises by the same means: one file per idea.
 
 mod amounts;
+mod clock_back;
 mod combined;
 mod damaged;
 mod doubts;
 mod dropped_wake_ups;
+mod histories;
 mod insert_and_claim;
 mod insert_and_claim_faults;
+mod long_lists;
 mod lost_answers;
 mod outages;
 mod random;
@@ -23,12 +26,15 @@ use crate::conformance::case::Case;
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] = &[
     amounts::CASES,
+    clock_back::CASES,
     combined::CASES,
     damaged::CASES,
     doubts::CASES,
     dropped_wake_ups::CASES,
+    histories::CASES,
     insert_and_claim::CASES,
     insert_and_claim_faults::CASES,
+    long_lists::CASES,
     lost_answers::CASES,
     outages::CASES,
     random::CASES,
