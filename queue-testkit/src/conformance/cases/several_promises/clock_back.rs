@@ -16,7 +16,7 @@ cases! {
     Fast q20_each_time_is_that_of_its_request_after_the_clock_went_back,
     Fast q14_a_delay_counts_from_a_clock_that_went_back,
     Fast q08_a_retry_by_hand_has_the_time_of_a_clock_that_went_back [Manage],
-    Fast q15_a_key_is_kept_from_the_time_of_a_clock_that_went_back,
+    Fast q15_a_key_is_kept_from_the_time_of_a_clock_that_went_back [UniqueKeys],
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -14,11 +14,11 @@ use crate::conformance::wakes::announced;
 
 cases! {
     Fast q20_a_claim_returns_backoff_and_attributes_at_each_attempt,
-    Fast q15_a_job_cancelled_by_its_worker_keeps_no_key,
-    Fast q15_keys_of_kinds_that_join_to_one_text_are_apart,
+    Fast q15_a_job_cancelled_by_its_worker_keeps_no_key [UniqueKeys],
+    Fast q15_keys_of_kinds_that_join_to_one_text_are_apart [UniqueKeys],
     Fast q10_a_cancel_after_failures_has_no_reason [Watch],
     Fast q10_a_watched_job_that_was_promoted_is_announced [Watch],
-    Fast q08_a_held_key_holds_up_no_other_retry_of_its_request [Manage],
+    Fast q08_a_held_key_holds_up_no_other_retry_of_its_request [Manage, UniqueKeys],
     Fast q08_a_job_cancelled_before_its_time_is_pruned_by_its_end,
     Fast q06_follow_ups_of_a_job_that_was_retried_by_hand_are_stored [FollowUps, Manage],
     Fast q06_follow_ups_of_a_job_whose_cancel_was_asked_for_are_stored [FollowUps],

@@ -80,7 +80,6 @@ async fn q19_a_look_names_a_hundred_queues(kit: &Kit) -> CaseResult {
 async fn q19_a_look_passes_thousands_of_jobs_of_other_kinds(kit: &Kit) -> CaseResult {
     kit.insert((0..3000).map(|_| kit.spec("other")).collect()).await?;
     let default = QueueName::default();
-    ensure_eq!(look(kit, vec![default.clone()], "job").await?.len(), 0, "the queues before the insert");
     kit.insert_one(kit.spec("job")).await?;
     let seen = look(kit, vec![default.clone()], "job").await?;
     ensure_eq!(seen, BTreeSet::from([default]), "the queues that a look names");
