@@ -1,14 +1,18 @@
 //! What happens to the jobs of a queue, for programs that subscribe.
 
 #[cfg(feature = "runtime")]
-mod settled;
+mod noted;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+
+#[cfg(feature = "runtime")]
+pub(crate) use noted::NotedAttempt;
 
 use crate::metrics::Metrics;
 use crate::{JobId, Kind, QueueName};
@@ -45,7 +49,7 @@ pub enum JobEvent {
         attempt: JobAttempt,
         /// How long the handler ran.
         ran_for: Duration,
-        /// Its error, as it was stored.
+        /// Its error, as it was stored. That of a payload that does not decode may quote it.
         error: String,
         /// When the job runs again, from now on.
         retry_in: Duration,
@@ -68,14 +72,17 @@ pub enum JobEvent {
     },
     /// The shutdown of the worker ended the attempt. The job runs again, on any worker.
     Released(JobAttempt),
-    /// The end of the attempt was dropped: its lease was lost, or the storage did not accept it
-    /// until the lease ended. The job runs again, or is dead if this was its last attempt.
-    LeaseLost(JobAttempt),
+    /// The attempt is over, and no settlement of it is known to be stored: its lease was lost, the
+    /// storage did not accept it or its reply was lost, or the worker was dropped. If it was not
+    /// stored, the job runs again, or is dead after its last attempt.
+    Unsettled(JobAttempt),
     /// The job is cancelled.
     Cancelled {
         /// The job.
         job: JobId,
-        /// The reason that its worker stored. `None` if a request cancelled it before it started.
+        /// The attempt that ended so. `None` if the job had not started.
+        attempt: Option<JobAttempt>,
+        /// The reason that a worker stored. `None` if a request cancelled the job.
         reason: Option<String>,
     },
     /// A finished job was made ready again by hand.
@@ -96,6 +103,25 @@ pub enum JobEvent {
     Missed(u64),
 }
 
+impl JobEvent {
+    /// Returns the job that it is about. `None` for [`Rescued`](Self::Rescued) and
+    /// [`Missed`](Self::Missed).
+    #[must_use]
+    pub const fn job(&self) -> Option<JobId> {
+        match self {
+            Self::Enqueued { job, .. } | Self::Cancelled { job, .. } | Self::Retried { job } => Some(*job),
+            Self::Started(attempt)
+            | Self::Completed { attempt, .. }
+            | Self::Failed { attempt, .. }
+            | Self::Dead { attempt, .. }
+            | Self::Snoozed { attempt, .. }
+            | Self::Released(attempt)
+            | Self::Unsettled(attempt) => Some(attempt.job),
+            Self::Rescued { .. } | Self::Missed(_) => None,
+        }
+    }
+}
+
 /// One attempt of a job, in a [`JobEvent`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -112,10 +138,13 @@ pub struct JobAttempt {
     pub max_retries: u16,
 }
 
-/// The events of a queue, in their order. They are made by
+/// The events of a queue, in the order in which this process noted them. They are made by
 /// [`JobQueue::events`](crate::JobQueue::events).
 #[must_use = "events are dropped unless they are read"]
-pub struct JobEvents(broadcast::Receiver<JobEvent>);
+pub struct JobEvents {
+    receiver: broadcast::Receiver<JobEvent>,
+    observers: Weak<Observers>,
+}
 
 impl JobEvents {
     /// Waits for the next event. `None` if there can be no more, because the queue and its workers
@@ -124,7 +153,7 @@ impl JobEvents {
     /// # Cancellation
     /// If the future is dropped, no event is lost.
     pub async fn next(&mut self) -> Option<JobEvent> {
-        match self.0.recv().await {
+        match self.receiver.recv().await {
             Ok(event) => Some(event),
             Err(RecvError::Lagged(missed)) => Some(JobEvent::Missed(missed)),
             Err(RecvError::Closed) => None,
@@ -134,7 +163,15 @@ impl JobEvents {
 
 impl fmt::Debug for JobEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobEvents").field("waiting", &self.0.len()).finish()
+        f.debug_struct("JobEvents").field("waiting", &self.receiver.len()).finish()
+    }
+}
+
+impl Drop for JobEvents {
+    fn drop(&mut self) {
+        if let Some(observers) = self.observers.upgrade() {
+            observers.subscribers.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -146,6 +183,8 @@ pub(crate) struct EventBus(Arc<Observers>);
 struct Observers {
     /// Created by the first subscription.
     sender: OnceLock<broadcast::Sender<JobEvent>>,
+    /// Counted apart, because the channel counts its receivers under a lock.
+    subscribers: AtomicUsize,
     metrics: Metrics,
 }
 
@@ -153,7 +192,8 @@ impl EventBus {
     /// The first call decides the size of the buffer.
     pub(crate) fn subscribe(&self, buffer: usize) -> JobEvents {
         let sender = self.0.sender.get_or_init(|| broadcast::Sender::new(buffer.clamp(1, MAX_BUFFER)));
-        JobEvents(sender.subscribe())
+        self.0.subscribers.fetch_add(1, Ordering::Relaxed);
+        JobEvents { receiver: sender.subscribe(), observers: Arc::downgrade(&self.0) }
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
@@ -166,7 +206,7 @@ impl EventBus {
     }
 
     fn sender(&self) -> Option<&broadcast::Sender<JobEvent>> {
-        self.0.sender.get().filter(|sender| sender.receiver_count() > 0)
+        self.0.sender.get().filter(|_| self.0.subscribers.load(Ordering::Relaxed) > 0)
     }
 
     /// Passes an event on, without waiting for those who read it.

@@ -219,10 +219,11 @@ impl JobQueue {
     /// [`Limits::event_buffer`], and reads [`JobEvent::Missed`] instead. Without a subscriber,
     /// nothing is done for events.
     ///
-    /// - The end of an attempt is an event once it is stored. An attempt that started before the
-    ///   first subscription ends without one, and so do those of a worker that is dropped.
-    /// - The events of an attempt have their order. [`Enqueued`](JobEvent::Enqueued) may come after
-    ///   [`Started`](JobEvent::Started), because a worker can be faster than the reply.
+    /// - Each [`Started`](JobEvent::Started) has one end, which comes after it: when it is stored,
+    ///   or [`Unsettled`](JobEvent::Unsettled). An attempt that started before the first
+    ///   subscription ends without one.
+    /// - [`Enqueued`](JobEvent::Enqueued) may come after `Started`, because a worker can be faster
+    ///   than the reply. An enqueue whose future was dropped is no event.
     /// - A job that its handler [completes in a transaction](crate::Complete) is taken for
     ///   completed if its lease has ended when the worker looks.
     /// - Follow-ups, the jobs of schedules, and jobs that were enqueued in a transaction or by SQL

@@ -23,3 +23,8 @@ pub(crate) enum Operation {
     #[cfg(feature = "runtime")]
     Settle,
 }
+
+impl Operation {
+    #[cfg(feature = "metrics")]
+    const COUNT: usize = 3;
+}

@@ -40,11 +40,13 @@ use crate::{Handler, HandlerResult, JobContext, Payload, Stop};
 /// # }
 /// ```
 ///
-/// Its result is that of the attempt. Its time counts towards the timeout of the job, and a panic
-/// fails the attempt. A middleware that does not run [`Next`] keeps the handler from running.
+/// Its result is that of the attempt: one that returns `Ok` without running [`Next`] completes the
+/// job. Its time counts towards the timeout of the job, and a panic fails the attempt. It passes on
+/// the context that it was given, which takes the result of the handler.
 ///
 /// # Cancellation
-/// As that of a [`Handler`], whose way to [stop](Handler::stop) is that of the handler inside.
+/// As that of a [`Handler`], whose way to [stop](Handler::stop) is that of the handler inside:
+/// around a blocking one it is never dropped, so it must not wait without end.
 #[async_trait]
 pub trait Middleware: Send + Sync + 'static {
     /// Runs one attempt of a job. `next.run` runs the next middleware, and in the end the handler.

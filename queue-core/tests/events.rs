@@ -5,11 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use queue_core::backend::{ClaimRequest, RegisterRequest};
+use queue_core::backend::{ClaimRequest, MaintainRequest, RegisterRequest};
 use queue_core::runtime::WorkerSettings;
 use queue_core::{
     Backend as _, ClaimId, EnqueuerExt as _, HandlerResult, JobContext, JobError, JobEvent, JobEvents, JobId,
-    JobQueue, Limits, MemoryBackend, QueueName, Task, TaskOptions, Unique, Worker, WorkerId,
+    JobQueue, Limits, MemoryBackend, QueueName, Task, TaskOptions, Timestamp, Unique, Worker, WorkerId,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -62,7 +62,8 @@ fn brief(event: &JobEvent) -> (Option<JobId>, String) {
         JobEvent::Dead { attempt, error, .. } => (Some(attempt.job), format!("dead: {error}")),
         JobEvent::Snoozed { attempt, delay } => (Some(attempt.job), format!("snoozed for {delay:?}")),
         JobEvent::Released(attempt) => (Some(attempt.job), "released".to_owned()),
-        JobEvent::Cancelled { job, reason } => (Some(*job), format!("cancelled: {reason:?}")),
+        JobEvent::Unsettled(attempt) => (Some(attempt.job), "unsettled".to_owned()),
+        JobEvent::Cancelled { job, reason, .. } => (Some(*job), format!("cancelled: {reason:?}")),
         JobEvent::Retried { job } => (Some(*job), "retried".to_owned()),
         other => (None, format!("{other:?}")),
     }
@@ -108,6 +109,34 @@ async fn shutdown_releases_what_runs() {
     while !matches!(next(&mut events).await, JobEvent::Started(_)) {}
     worker.shutdown(Duration::ZERO).await;
     assert_eq!(next_of(&mut events, id, 1).await, ["released"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_of_a_dropped_worker_are_unsettled() {
+    let jobs = queue(Limits::default());
+    let mut events = jobs.events();
+    let worker = Worker::new(&jobs).handle(work).start().unwrap();
+    let id = jobs.enqueue(Work("wait".to_owned())).await.unwrap().id();
+    while !matches!(next(&mut events).await, JobEvent::Started(_)) {}
+    drop(worker);
+    assert_eq!(next_of(&mut events, id, 1).await, ["unsettled"]);
+}
+
+/// Two workers hold the job one after the other, because the first one is taken for lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn attempt_whose_lease_was_lost_is_unsettled() {
+    let backend = Arc::new(MemoryBackend::new());
+    let jobs = JobQueue::new(backend.clone());
+    let mut events = jobs.events();
+    let worker = Worker::new(&jobs).handle(work).start().unwrap();
+    let id = jobs.enqueue(Work("wait".to_owned())).await.unwrap().id();
+    while !matches!(next(&mut events).await, JobEvent::Started(_)) {}
+    let later = Timestamp::now().saturating_add(MINUTE);
+    backend.maintain(MaintainRequest::rescue(1).at(later)).await.unwrap();
+    jobs.cancel(id).await.unwrap();
+    let shutdown = tokio::spawn(worker.shutdown(Duration::ZERO));
+    assert_eq!(next_of(&mut events, id, 2).await, ["cancelled: None", "unsettled"]);
+    shutdown.await.unwrap();
 }
 
 #[tokio::test]

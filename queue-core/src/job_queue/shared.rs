@@ -48,7 +48,7 @@ impl Shared {
     ) -> Result<CancelReply> {
         let reply = enqueuer::cancel(&*self.backend, id, change).await?;
         if reply == CancelReply::Cancelled {
-            self.events.send(|| JobEvent::Cancelled { job: id, reason: None });
+            self.events.send(|| JobEvent::Cancelled { job: id, attempt: None, reason: None });
         }
         Ok(reply)
     }

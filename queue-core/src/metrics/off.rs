@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Operation;
 #[cfg(feature = "runtime")]
-use crate::JobEvent;
+use crate::{JobAttempt, JobEvent};
 use crate::{Kind, QueueName, Result};
 
 #[derive(Debug, Default)]
@@ -24,9 +24,9 @@ impl Metrics {
 impl Metrics {
     pub(crate) const fn started(&self, _: &Kind, _: &QueueName) {}
 
-    pub(crate) const fn ended(&self, _: &Kind, _: &QueueName, _: &JobEvent, _: Duration) {}
+    pub(crate) const fn ended(&self, _: &JobAttempt, _: &JobEvent, _: Duration) {}
 
-    pub(crate) const fn rescued(&self, _workers_lost: u64, _jobs: u64) {}
+    pub(crate) const fn rescued(&self, _workers_lost: u64, _rescued: u64, _died: u64) {}
 
     pub(crate) const fn slots(&self, _: usize) -> Held {
         Held

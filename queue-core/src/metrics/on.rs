@@ -5,7 +5,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 #[cfg(feature = "runtime")]
@@ -16,6 +16,7 @@ use metrics::{Counter, Histogram, Label, Unit, counter, describe_counter, descri
 pub(crate) use worker::Held;
 
 use super::Operation;
+use crate::poison::ignore_poison;
 use crate::{Kind, QueueName, Result};
 
 const SENT: &str = "messaging.client.sent.messages";
@@ -27,7 +28,7 @@ const OPERATION: &str = "messaging.client.operation.duration";
 pub(crate) struct Metrics {
     of_jobs: RwLock<HashMap<(Kind, QueueName), Arc<OfJobs>>>,
     /// Of replies without an error, in the order of [`Operation`].
-    operations: [OnceLock<Histogram>; 3],
+    operations: [OnceLock<Histogram>; Operation::COUNT],
     #[cfg(feature = "runtime")]
     busy: OnceLock<Gauge>,
 }
@@ -61,7 +62,10 @@ impl Metrics {
             #[cfg(feature = "runtime")]
             Operation::Settle => "settle",
         };
-        let labels = || vec![system(), Label::new("messaging.operation.name", name)];
+        let labels = || {
+            let kind = Label::from_static_parts("messaging.operation.type", operation_type(name));
+            vec![system(), Label::from_static_parts("messaging.operation.name", name), kind]
+        };
         match reply {
             Ok(_) => {
                 let histogram =
@@ -78,10 +82,10 @@ impl Metrics {
 
     fn of_jobs(&self, kind: &Kind, queue: &QueueName) -> Arc<OfJobs> {
         let key = (kind.clone(), queue.clone());
-        if let Some(found) = self.of_jobs.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(found) = ignore_poison(self.of_jobs.read()).get(&key) {
             return Arc::clone(found);
         }
-        let mut all = self.of_jobs.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = ignore_poison(self.of_jobs.write());
         Arc::clone(all.entry(key).or_insert_with(|| {
             describe();
             Arc::default()
@@ -95,6 +99,16 @@ impl fmt::Debug for Metrics {
     }
 }
 
+/// The type of one of our operations, as the conventions name it.
+fn operation_type(operation: &str) -> &'static str {
+    match operation {
+        "enqueue" => "send",
+        "claim" => "receive",
+        "settle" => "settle",
+        _ => "process",
+    }
+}
+
 fn system() -> Label {
     Label::from_static_parts("messaging.system", "queue")
 }
@@ -103,6 +117,7 @@ fn labels(operation: &'static str, kind: &Kind, queue: &QueueName) -> Vec<Label>
     vec![
         system(),
         Label::from_static_parts("messaging.operation.name", operation),
+        Label::from_static_parts("messaging.operation.type", operation_type(operation)),
         Label::new("messaging.destination.name", queue.to_string()),
         Label::new("queue.job.kind", kind.to_string()),
     ]

@@ -162,17 +162,21 @@ impl InlineWorker {
         let lease_end = backend.lease_end(&job, started);
         let context =
             JobContext::claimed(&job, Arc::clone(&backend.context), started.checked_add(job.timeout));
-        let started_attempt = backend.events.started(&job);
+        let noted = backend.events.started(&job);
         let (limits, environment) = (&backend.limits, &*self.state.environment);
         let span = tracing::info_span!("job", id = %token.job, %kind, queue = %job.queue, attempt);
         let attempted = Attempt::new(job, context, registration, limits, environment, &self.state.settings);
         let judgement = attempted.run().instrument(span).await.ok_or_else(|| fault("its lease was lost"))?;
         let ran_for = self.state.now().saturating_duration_since(started);
         let settlement = Settlement::new(token, judgement.verdict).ran_for(ran_for);
-        let pending = PendingSettlement::new(settlement, lease_end).of_attempt(started_attempt);
+        let pending = PendingSettlement::new(settlement, lease_end).of_attempt(noted.clone());
         let settled = self.settle(backend, pending).await?;
-        if settled == Settled::LeaseLost && !judgement.may_be_completed {
-            return Err(fault("another worker has taken it"));
+        match (settled, noted) {
+            (Settled::LeaseLost, _) if !judgement.may_be_completed => {
+                return Err(fault("another worker has taken it"));
+            }
+            (Settled::LeaseLost, Some(noted)) => noted.completed_in_transaction(Some(ran_for)),
+            _ => {}
         }
         let inspect = crate::backend::inspect(&*backend.backend)?;
         let record = inspect.jobs(&[token.job]).await?.pop().flatten();
@@ -188,7 +192,7 @@ impl InlineWorker {
             let request = SettleRequest::new(self.id, vec![pending.settlement.clone()]);
             let settled = backend.backend.settle(request).await?.pop().unwrap_or(Ok(Settled::LeaseLost))?;
             if settled == Settled::Done {
-                backend.events.settled(pending.attempt, pending.settlement);
+                backend.events.settled(pending.attempt.as_deref(), pending.settlement);
             }
             Ok(settled)
         };

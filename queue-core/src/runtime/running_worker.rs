@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::metrics::Held;
 use crate::panic::keep_places;
 use crate::runtime::environment::{ControlThread, Place};
 use crate::runtime::loops::shutdown::{ShutdownReport, shut_down};
@@ -24,7 +23,6 @@ pub struct RunningWorker {
     state: Arc<WorkerState>,
     tasks: Option<WorkerTasks>,
     control: Option<ControlThread>,
-    _slots: Option<Held>,
 }
 
 impl RunningWorker {
@@ -36,9 +34,7 @@ impl RunningWorker {
             tracing::info!(backend = backend.backend.name(), ?kinds, ?queues, slots, "the worker starts");
         }
         let tasks = Some(start_tasks(&state));
-        let metrics = state.backends.first().map(|backend| backend.events.metrics());
-        let slots = metrics.map(|metrics| metrics.slots(state.settings.slots));
-        Self { tasks, control, _slots: slots, state }
+        Self { state, tasks, control }
     }
 
     /// Shuts the worker down: claims nothing more, releases jobs that have not started, and lets

@@ -7,12 +7,14 @@ use metrics::{
 };
 
 use super::{Metrics, labels, system};
-use crate::{JobEvent, Kind, QueueName};
+use crate::{JobAttempt, JobEvent, Kind, QueueName};
 
 pub(super) const CONSUMED: &str = "messaging.client.consumed.messages";
 pub(super) const PROCESS: &str = "messaging.process.duration";
 const RESCUED: &str = "queue.worker.rescued.jobs";
 const LOST: &str = "queue.worker.lost";
+const UNSETTLED: &str = "queue.worker.unsettled.attempts";
+const OUTCOME: &str = "queue.job.outcome";
 const SLOTS: &str = "queue.worker.slots";
 const BUSY: &str = "queue.worker.busy_slots";
 
@@ -25,11 +27,10 @@ pub(super) enum Outcome {
     Cancelled,
     Snoozed,
     Released,
-    LeaseLost,
 }
 
 impl Outcome {
-    pub(super) const COUNT: usize = Self::LeaseLost as usize + 1;
+    pub(super) const COUNT: usize = Self::Released as usize + 1;
 
     const fn of(event: &JobEvent) -> Option<Self> {
         Some(match event {
@@ -39,7 +40,6 @@ impl Outcome {
             JobEvent::Cancelled { .. } => Self::Cancelled,
             JobEvent::Snoozed { .. } => Self::Snoozed,
             JobEvent::Released(_) => Self::Released,
-            JobEvent::LeaseLost(_) => Self::LeaseLost,
             _ => return None,
         })
     }
@@ -52,12 +52,11 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Snoozed => "snoozed",
             Self::Released => "released",
-            Self::LeaseLost => "lease_lost",
         }
     }
 
     const fn is_error(self) -> bool {
-        matches!(self, Self::Failed | Self::Dead | Self::LeaseLost)
+        matches!(self, Self::Failed | Self::Dead)
     }
 }
 
@@ -68,12 +67,15 @@ impl Metrics {
         self.of_jobs(kind, queue).consumed.get_or_init(create).increment(1);
     }
 
-    /// An attempt has ended by this event.
-    pub(crate) fn ended(&self, kind: &Kind, queue: &QueueName, event: &JobEvent, ran_for: Duration) {
-        let Some(outcome) = Outcome::of(event) else { return };
+    /// An attempt has ended by this event. Of one that was not settled, no time is known.
+    pub(crate) fn ended(&self, attempt: &JobAttempt, event: &JobEvent, ran_for: Duration) {
+        let (kind, queue) = (&attempt.kind, &attempt.queue);
+        let Some(outcome) = Outcome::of(event) else {
+            return counter!(UNSETTLED, labels("process", kind, queue)).increment(1);
+        };
         let create = || {
             let mut labels = labels("process", kind, queue);
-            labels.push(Label::from_static_parts("queue.job.outcome", outcome.name()));
+            labels.push(Label::from_static_parts(OUTCOME, outcome.name()));
             if outcome.is_error() {
                 labels.push(Label::from_static_parts("error.type", outcome.name()));
             }
@@ -83,13 +85,16 @@ impl Metrics {
     }
 
     /// A worker has rescued the jobs of others.
-    pub(crate) fn rescued(&self, workers_lost: u64, jobs: u64) {
+    pub(crate) fn rescued(&self, workers_lost: u64, rescued: u64, died: u64) {
         counter!(LOST, vec![system()]).increment(workers_lost);
-        counter!(RESCUED, vec![system()]).increment(jobs);
+        for (outcome, jobs) in [("ready", rescued), ("dead", died)] {
+            counter!(RESCUED, vec![system(), Label::new(OUTCOME, outcome)]).increment(jobs);
+        }
     }
 
     /// This many slots exist, as long as the value is kept.
     pub(crate) fn slots(&self, slots: usize) -> Held {
+        super::describe();
         #[expect(clippy::cast_precision_loss, reason = "a worker has far fewer slots than 2^52")]
         Held::new(gauge!(SLOTS, vec![system()]), slots as f64)
     }
@@ -122,6 +127,7 @@ impl Drop for Held {
 pub(super) fn describe() {
     describe_counter!(CONSUMED, Unit::Count, "Attempts that started");
     describe_histogram!(PROCESS, Unit::Seconds, "How long handlers ran, by outcome");
+    describe_counter!(UNSETTLED, Unit::Count, "Attempts whose end is not known to be stored");
     describe_counter!(LOST, Unit::Count, "Workers of any process that this one has found lost");
     describe_counter!(RESCUED, Unit::Count, "Jobs of lost workers whose leases this process has ended");
     describe_gauge!(SLOTS, Unit::Count, "Slots of the workers of this process");

@@ -3,13 +3,15 @@
 //! A result exists nowhere else until it is stored. Therefore only a final error
 //! ([`ErrorKind::is_final`](crate::ErrorKind::is_final)) or the end of the lease drops it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Completion, Settlement, Verdict};
+use crate::events::NotedAttempt;
 use crate::limits::DEFAULT_RETRY_BASE;
 use crate::runtime::decide::deadline::later;
 use crate::runtime::settings::WorkerSettings;
-use crate::{Error, JobAttempt, JobId};
+use crate::{Error, JobId};
 
 /// A settlement that the storage has not yet answered for good.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +24,7 @@ pub(crate) struct PendingSettlement {
     /// the settlement is only for the case that there was no commit.
     pub(crate) may_be_completed: bool,
     /// The attempt, for the event of its end.
-    pub(crate) attempt: Option<Box<JobAttempt>>,
+    pub(crate) attempt: Option<Arc<NotedAttempt>>,
     /// The wait after the next failure, if it has failed on its own before.
     backoff: Option<Duration>,
 }
@@ -57,7 +59,7 @@ impl PendingSettlement {
     }
 
     /// Sets the attempt, if its end is an event.
-    pub(crate) fn of_attempt(mut self, attempt: Option<Box<JobAttempt>>) -> Self {
+    pub(crate) fn of_attempt(mut self, attempt: Option<Arc<NotedAttempt>>) -> Self {
         self.attempt = attempt;
         self
     }

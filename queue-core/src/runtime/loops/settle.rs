@@ -87,7 +87,7 @@ impl SettleLoop<'_> {
                     self.backend.claims.end_settle_outage();
                     self.take_in(batch, replies);
                 }
-                Err(error) if error.is_final() => work.extend(self.split(batch, &error)),
+                Err(error) if error.is_final() => work.extend(split(batch, &error)),
                 Err(error) => {
                     self.backend.claims.begin_settle_outage();
                     self.outage.failed(&error);
@@ -108,14 +108,17 @@ impl SettleLoop<'_> {
                         %job, %error,
                         "no transaction of the handler completed the job; it is settled as failed"
                     );
-                    self.backend.events.settled(pending.attempt, pending.settlement);
+                    self.backend.events.settled(pending.attempt.as_deref(), pending.settlement);
                 }
-                Ok(Settled::Done) => self.backend.events.settled(pending.attempt, pending.settlement),
+                Ok(Settled::Done) => {
+                    self.backend.events.settled(pending.attempt.as_deref(), pending.settlement);
+                }
                 Ok(Settled::LeaseLost) if pending.may_be_completed => {
                     let job = pending.job();
                     tracing::debug!(%job, "the job was completed in a transaction, or its lease was lost");
-                    let ran_for = pending.settlement.ran_for;
-                    self.backend.events.completed_in_transaction(pending.attempt, ran_for);
+                    if let Some(attempt) = &pending.attempt {
+                        attempt.completed_in_transaction(pending.settlement.ran_for);
+                    }
                 }
                 Ok(Settled::LeaseLost) => {
                     let job = pending.job();
@@ -123,10 +126,9 @@ impl SettleLoop<'_> {
                         %job,
                         "lease lost before the settle; the job's outcome is dropped"
                     );
-                    self.backend.events.lease_lost(pending.attempt, pending.settlement.ran_for);
                 }
                 Err(error) if error.is_final() => {
-                    let failed = self.reject(pending, &error);
+                    let failed = reject(pending, &error);
                     self.retries.extend(failed.map(|failed| (self.worker.now(), failed)));
                 }
                 Err(error) => self.retry(pending, &error),
@@ -136,7 +138,7 @@ impl SettleLoop<'_> {
 
     /// Retries a settlement apart from the others, so that they do not wait for it.
     fn retry(&mut self, pending: PendingSettlement, error: &Error) {
-        let (job, attempt, ran_for) = (pending.job(), pending.attempt.clone(), pending.settlement.ran_for);
+        let job = pending.job();
         match pending.failed(error, self.worker.now(), &self.worker.settings) {
             FailedSettlement::Retry { at, pending, is_first_failure } => {
                 if is_first_failure {
@@ -152,40 +154,6 @@ impl SettleLoop<'_> {
                     %job, %error,
                     "settle of one job failed until its lease ended; the job's outcome is dropped"
                 );
-                self.backend.events.lease_lost(attempt, ran_for);
-            }
-        }
-    }
-
-    /// Splits a batch that was rejected as a whole. Returns the batches to settle instead.
-    fn split(&self, batch: Vec<PendingSettlement>, error: &Error) -> Vec<Vec<PendingSettlement>> {
-        match halve(batch) {
-            Ok(halves) => halves.into(),
-            Err(batch) => {
-                let failed = batch.into_iter().filter_map(|pending| self.reject(pending, error));
-                failed.map(|failed| vec![failed]).collect()
-            }
-        }
-    }
-
-    /// Turns a rejected settlement into one that fails its attempt, if that is possible.
-    fn reject(&self, pending: PendingSettlement, error: &Error) -> Option<PendingSettlement> {
-        let (job, attempt, ran_for) = (pending.job(), pending.attempt.clone(), pending.settlement.ran_for);
-        match pending.rejected(error) {
-            RejectedSettlement::FailAttempt(failed) => {
-                tracing::error!(
-                    %job, %error,
-                    "result rejected by the storage; the attempt is settled as failed"
-                );
-                Some(failed)
-            }
-            RejectedSettlement::Drop => {
-                tracing::error!(
-                    %job, %error,
-                    "settle of one job rejected; its lease runs to its deadline"
-                );
-                self.backend.events.lease_lost(attempt, ran_for);
-                None
             }
         }
     }
@@ -197,5 +165,37 @@ fn text(verdict: &Verdict) -> &str {
         Verdict::Retry { error, .. } | Verdict::Bury { error } => error,
         Verdict::Cancel { reason } => reason,
         Verdict::Complete(_) | Verdict::Snooze { .. } | Verdict::Release => "none",
+    }
+}
+
+/// Splits a batch that was rejected as a whole. Returns the batches to settle instead.
+fn split(batch: Vec<PendingSettlement>, error: &Error) -> Vec<Vec<PendingSettlement>> {
+    match halve(batch) {
+        Ok(halves) => halves.into(),
+        Err(batch) => {
+            let failed = batch.into_iter().filter_map(|pending| reject(pending, error));
+            failed.map(|failed| vec![failed]).collect()
+        }
+    }
+}
+
+/// Turns a rejected settlement into one that fails its attempt, if that is possible.
+fn reject(pending: PendingSettlement, error: &Error) -> Option<PendingSettlement> {
+    let job = pending.job();
+    match pending.rejected(error) {
+        RejectedSettlement::FailAttempt(failed) => {
+            tracing::error!(
+                %job, %error,
+                "result rejected by the storage; the attempt is settled as failed"
+            );
+            Some(failed)
+        }
+        RejectedSettlement::Drop => {
+            tracing::error!(
+                %job, %error,
+                "settle of one job rejected; its lease runs to its deadline"
+            );
+            None
+        }
     }
 }

@@ -58,7 +58,7 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
         "job", id = %token.job, kind = %job.kind, queue = %job.queue, attempt = job.attempt
     );
     let context = context(worker, backend, &job);
-    let started_attempt = backend.events.started(&job);
+    let noted = backend.events.started(&job);
     let _busy = backend.events.metrics().busy();
     let (limits, environment) = (&backend.limits, &*worker.environment);
     let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
@@ -71,11 +71,10 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
         Some(Judgement { verdict, may_be_completed }) => {
             let settlement = Settlement::new(token, verdict).ran_for(ran_for);
             let pending = PendingSettlement::new(settlement, lease_end);
-            let pending = pending.after_transaction(may_be_completed).of_attempt(started_attempt);
+            let pending = pending.after_transaction(may_be_completed).of_attempt(noted);
             backend.settlements.push(pending);
         }
         None => {
-            backend.events.lease_lost(started_attempt, Some(ran_for));
             tracing::error!(
                 job = %token.job,
                 "job ended after its lease was lost; its outcome is dropped, and it runs again"

@@ -121,7 +121,7 @@ impl UpkeepLoop<'_> {
         let MaintainReply { rescued, died, workers_lost, .. } = reply;
         if rescued + died > 0 || workers_lost > 0 {
             tracing::warn!(workers_lost, rescued, died, "rescued the jobs of lost workers");
-            self.backend.events.metrics().rescued(workers_lost, rescued + died);
+            self.backend.events.metrics().rescued(workers_lost, rescued, died);
             self.backend.events.send(|| JobEvent::Rescued { workers_lost, rescued, died });
             self.backend.claims.change_plan(PlanChange::LookEverywhere);
         }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::JobId;
 use crate::backend::{ClaimedJob, Settlement, Verdict};
 use crate::context::ShutdownDeadline;
+use crate::metrics::Held;
 use crate::runtime::decide::buffer::BufferedJob;
 use crate::runtime::environment::Environment;
 use crate::runtime::settings::WorkerSettings;
@@ -35,6 +36,8 @@ pub(crate) struct WorkerState {
     pub(crate) shutdown_deadline: ShutdownDeadline,
     pub(crate) stop: StopSignals,
     pub(crate) slots: Slots,
+    /// The slots in the metrics, until the last of them has ended.
+    _measured_slots: Option<Held>,
 }
 
 impl WorkerState {
@@ -44,8 +47,10 @@ impl WorkerState {
         backends: Vec<Arc<ServedBackend>>,
         shutdown_deadline: ShutdownDeadline,
     ) -> Self {
+        let metrics = backends.first().map(|backend| backend.events.metrics());
         Self {
             environment,
+            _measured_slots: metrics.map(|metrics| metrics.slots(settings.slots)),
             backends,
             shutdown_deadline,
             stop: StopSignals::default(),
