@@ -1,5 +1,6 @@
 //! Q12: a worker with heartbeats keeps its jobs; its expiry only moves forward.
 
+mod expiries;
 mod heartbeats;
 mod late_rescuer;
 mod races;
@@ -9,4 +10,4 @@ use crate::conformance::case::Case;
 
 /// The cases of each file.
 pub(super) const FILES: &[&[Case]] =
-    &[heartbeats::CASES, late_rescuer::CASES, races::CASES, remembered::CASES];
+    &[expiries::CASES, heartbeats::CASES, late_rescuer::CASES, races::CASES, remembered::CASES];

@@ -2,9 +2,11 @@
 //!
 //! A dropped request may finish late, so each case repeats it and accepts either reply.
 
+use std::time::Duration;
+
 use anyhow::ensure;
 use queue_core::backend::{
-    CancelReply, CancelRequest, HeartbeatRequest, MaintainRequest, RegisterRequest, Settled,
+    CancelReply, CancelRequest, HeartbeatRequest, MaintainRequest, Prune, RegisterRequest, Settled,
 };
 use queue_core::testing::drop_after;
 use queue_core::{ErrorKind, JobId, JobState};
@@ -21,6 +23,8 @@ cases! {
     Fast q22_a_dropped_settle_can_be_repeated,
     Fast q22_a_dropped_cancel_can_be_repeated,
     Fast q22_a_dropped_rescue_took_all_or_nothing,
+    Fast q22_a_dropped_promotion_took_all_or_nothing,
+    Fast q22_a_dropped_prune_took_all_or_nothing,
     Fast q22_a_dropped_word_of_a_worker_can_be_repeated,
     Fast q22_a_handle_closed_under_a_dropped_insert_leaves_it_whole [Durable],
 }
@@ -149,6 +153,42 @@ async fn q22_a_dropped_rescue_took_all_or_nothing(kit: &Kit) -> CaseResult {
             );
             kit.cancel(job).await?;
         }
+    }
+    kit.works().await
+}
+
+/// A promotion future is dropped. Of its jobs, all must be ready, or none.
+async fn q22_a_dropped_promotion_took_all_or_nothing(kit: &Kit) -> CaseResult {
+    for polls in polls() {
+        let later = kit.now().saturating_add(EXPIRY);
+        let jobs = kit.insert((0..10).map(|_| kit.spec("job").run_at(later)).collect()).await?;
+        kit.set_clock(later);
+        drop_after(polls, kit.maintain(MaintainRequest::promote(100))).await;
+        let promoted = kit.promote(100).await?.promoted;
+        ensure!(
+            promoted == 0 || promoted == 10,
+            "after {polls} polls the second promotion returned {promoted}"
+        );
+        for job in jobs {
+            ensure_eq!(kit.state(job).await?, JobState::Ready, "the state of a job after {polls} polls");
+            kit.cancel(job).await?;
+        }
+    }
+    kit.works().await
+}
+
+/// A prune future is dropped. Of its jobs, all must be gone, or none.
+async fn q22_a_dropped_prune_took_all_or_nothing(kit: &Kit) -> CaseResult {
+    let prune = || Prune::default().cancelled(Duration::ZERO).idempotency_window(Duration::ZERO);
+    for polls in polls() {
+        for job in kit.insert(batch(kit, 10)).await? {
+            kit.cancel(job).await?;
+        }
+        kit.advance(EXPIRY);
+        drop_after(polls, kit.maintain(MaintainRequest::prune(prune()))).await;
+        let pruned = kit.prune(prune()).await?.pruned;
+        ensure!(pruned == 0 || pruned == 10, "after {polls} polls the second prune returned {pruned}");
+        ensure_eq!(kit.stored().await?.jobs.len(), 0, "the number of jobs left after {polls} polls");
     }
     kit.works().await
 }

@@ -1,13 +1,14 @@
 //! Q23: a change is dropped.
 
 use anyhow::ensure;
-use queue_core::backend::{ChangeSchedulesRequest, DueSchedulesRequest, ScheduleChange};
+use queue_core::backend::{ChangeSchedulesRequest, DueSchedulesRequest, Hint, ScheduleChange};
 use queue_core::testing::drop_after;
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
 use crate::conformance::session::schedules;
+use crate::conformance::wakes::announced;
 
 cases! {
     Fast q23_a_dropped_change_happens_wholly_or_not_at_all [Schedules],
@@ -18,15 +19,18 @@ cases! {
 const MOST_POLLS: u32 = 1000;
 
 /// The fire of two schedules is dropped before each of its polls. Both must have moved on, and both
-/// jobs must be stored, or none. A later look must see which.
+/// jobs must be stored, or none. A later look must see which, and a
+/// subscriber must learn of the jobs that are.
 async fn q23_a_dropped_change_happens_wholly_or_not_at_all(kit: &Kit) -> CaseResult {
     let backend = &*kit.backend()?;
     for polls in 0.. {
         ensure!(polls < MOST_POLLS, "a change does not return within {polls} polls");
         let (mut changes, mut expected) = (Vec::new(), Vec::new());
+        let (priority, mut receiver) = (i16::try_from(polls)?, backend.subscribe());
         for name in ["a", "b"] {
             let old = kit.create_due(&format!("{name}{polls}")).await?;
-            let (new, job) = (kit.new_schedule(old.name.as_str())?, kit.spec("job").build()?);
+            let new = kit.new_schedule(old.name.as_str())?;
+            let job = kit.spec("job").priority(priority).build()?;
             expected.push((new.clone(), job.id));
             changes.push(ScheduleChange::replace(old.version, new).jobs(vec![job]));
         }
@@ -44,6 +48,10 @@ async fn q23_a_dropped_change_happens_wholly_or_not_at_all(kit: &Kit) -> CaseRes
             vec![first; 4],
             "whether the schedules have moved, each with its job, after {polls} polls"
         );
+        if first {
+            let is_new = |hint: &Hint| hint.priority == priority;
+            announced(&mut receiver, |all| all.ready.iter().any(is_new)).await?;
+        }
         if has_returned {
             ensure!(first, "the change has returned, and did not happen");
             return Ok(());

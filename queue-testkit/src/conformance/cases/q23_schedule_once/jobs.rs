@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use queue_core::backend::{ScheduleChange, ScheduleChanged};
-use queue_core::{Attributes, Backoff, Insertion, JobId, JobSpec, JobState, Submitted};
+use queue_core::backend::{ChangeSchedulesRequest, ScheduleChange, ScheduleChanged};
+use queue_core::{Attributes, Backoff, Insertion, JobId, JobSpec, JobState, Submitted, Timestamp};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{bury, complete};
-use crate::conformance::wakes::announced_so_far;
+use crate::conformance::session::{bury, complete, schedules};
+use crate::conformance::wakes::{announced, announced_so_far};
 
 cases! {
     Fast q23_the_jobs_of_a_change_are_as_inserted_ones [Schedules],
@@ -19,6 +19,9 @@ cases! {
     Fast q23_a_job_whose_key_is_held_is_a_duplicate [Schedules, UniqueKeys],
     Fast q23_new_jobs_of_a_change_are_announced [Schedules],
     Fast q23_a_deletion_may_store_jobs [Schedules],
+    Fast q23_the_jobs_of_a_deletion_are_announced [Schedules],
+    Fast q23_a_change_without_a_time_is_made_now [Schedules],
+    Fast q23_a_change_whose_job_is_stored_already_is_made [Schedules],
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -193,5 +196,46 @@ async fn q23_a_deletion_may_store_jobs(kit: &Kit) -> CaseResult {
     ensure_eq!(kit.change(last).await?, ScheduleChanged::Stale, "the result of the same again");
     let claimed = kit.claim_one(kit.worker().await?).await.context("the job of the last fire")?;
     ensure_eq!(claimed.token.job, job.id, "the claimed job");
+    Ok(())
+}
+
+/// A schedule is deleted together with the insert of a job. A subscriber must learn of the job.
+async fn q23_the_jobs_of_a_deletion_are_announced(kit: &Kit) -> CaseResult {
+    let schedule = kit.create_due("a").await?;
+    let job = kit.spec("job").priority(7).build()?;
+    let mut receiver = kit.backend()?.subscribe();
+    kit.change(ScheduleChange::delete(schedule.name, schedule.version).jobs(vec![job])).await?;
+    announced(&mut receiver, |all| all.ready.iter().any(|hint| hint.priority == 7)).await?;
+    Ok(())
+}
+
+/// A change has no time, and its job has none. The schedule is due tomorrow. Both times of the job
+/// must be that of the change.
+async fn q23_a_change_without_a_time_is_made_now(kit: &Kit) -> CaseResult {
+    let now = Timestamp::now();
+    let schedule = kit.new_schedule("a")?.due_at(now.saturating_add(HOUR * 24));
+    let job = kit.spec("job").build()?;
+    let id = job.id;
+    let request = ChangeSchedulesRequest::new(vec![ScheduleChange::create(schedule).jobs(vec![job])]);
+    for result in schedules(&*kit.backend()?)?.change(request).await? {
+        result?;
+    }
+    let record = kit.record(id).await?;
+    let is_now = |time: Timestamp| now.saturating_sub(HOUR) < time && time < now.saturating_add(HOUR);
+    ensure!(is_now(record.created_at), "created_at is {}, long before or after {now}", record.created_at);
+    ensure_eq!(record.run_at, record.created_at, "run_at");
+    Ok(())
+}
+
+/// The only job of a new schedule is stored already. The schedule must be created, and the job must
+/// be known.
+async fn q23_a_change_whose_job_is_stored_already_is_made(kit: &Kit) -> CaseResult {
+    let job = kit.spec("job").build()?;
+    kit.try_insert_exact(job.clone()).await??;
+    let (schedule, id) = (kit.new_schedule("a")?, job.id);
+    let changed = kit.change(ScheduleChange::create(schedule.clone()).jobs(vec![job])).await?;
+    let known = Submitted::new(id, Insertion::Known);
+    ensure_eq!(changed, ScheduleChanged::Done(vec![known]), "the reply");
+    ensure_eq!(kit.schedule("a").await?, Some(schedule), "the schedule");
     Ok(())
 }

@@ -9,12 +9,13 @@ use queue_core::{JobState, Timestamp};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{EXPIRY, TICK, complete, retry, snooze};
+use crate::conformance::session::{EXPIRY, TICK, complete, release, retry, snooze};
 use crate::conformance::spec::Spec;
 
 cases! {
     Fast q20_each_time_is_that_of_its_request_after_the_clock_went_back,
     Fast q14_a_delay_counts_from_a_clock_that_went_back,
+    Fast q14_a_release_by_a_clock_that_went_back_makes_ready,
     Fast q08_a_retry_by_hand_has_the_time_of_a_clock_that_went_back [Manage],
     Fast q15_a_key_is_kept_from_the_time_of_a_clock_that_went_back [UniqueKeys],
 }
@@ -74,6 +75,18 @@ async fn q14_a_delay_counts_from_a_clock_that_went_back(kit: &Kit) -> CaseResult
         ensure_eq!(token.job, job, "the job of the claim after {verdict:?}");
         kit.settle_one(token, complete()).await?;
     }
+    Ok(())
+}
+
+/// A job is released by a clock that is before its time. It must be ready, with its time as it was.
+async fn q14_a_release_by_a_clock_that_went_back_makes_ready(kit: &Kit) -> CaseResult {
+    let job = kit.insert_one(kit.spec("job")).await?;
+    let run_at = kit.now();
+    let token = kit.claim_one(kit.worker().await?).await?.token;
+    go_back(kit);
+    kit.settle_one(token, release()).await?;
+    let record = kit.record(job).await?;
+    ensure_eq!((record.state, record.run_at), (JobState::Ready, run_at), "the state and run_at");
     Ok(())
 }
 

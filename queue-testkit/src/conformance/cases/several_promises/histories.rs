@@ -9,7 +9,9 @@ use queue_core::{Attributes, Backoff, JobEnd, JobState, Kind};
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::ensure_eq;
 use crate::conformance::kit::Kit;
-use crate::conformance::session::{EXPIRY, cancelled, complete, complete_then, release, retry, snooze};
+use crate::conformance::session::{
+    EXPIRY, GRACE, cancelled, complete, complete_then, queue, release, retry, snooze,
+};
 use crate::conformance::wakes::announced;
 
 cases! {
@@ -20,6 +22,10 @@ cases! {
     Fast q10_a_watched_job_that_was_promoted_is_announced [Watch],
     Fast q08_a_held_key_holds_up_no_other_retry_of_its_request [Manage, UniqueKeys],
     Fast q08_a_job_cancelled_before_its_time_is_pruned_by_its_end,
+    Fast q08_a_job_that_died_by_a_rescue_is_pruned_as_a_dead_one,
+    Fast q09_a_signal_outlives_a_lease_past_its_deadline,
+    Fast q17_leases_of_a_paused_queue_past_their_deadline_are_rescued [Manage],
+    Fast q15_a_follow_up_with_the_kept_key_of_its_job_is_a_duplicate [UniqueKeys, FollowUps],
     Fast q06_follow_ups_of_a_job_that_was_retried_by_hand_are_stored [FollowUps, Manage],
     Fast q06_follow_ups_of_a_job_whose_cancel_was_asked_for_are_stored [FollowUps],
 }
@@ -132,6 +138,61 @@ async fn q08_a_job_cancelled_before_its_time_is_pruned_by_its_end(kit: &Kit) -> 
     let prune = Prune::default().cancelled(SECOND * 60).idempotency_window(Duration::ZERO);
     ensure_eq!(kit.prune(prune).await?.pruned, 1, "the number of jobs pruned");
     ensure_eq!(kit.find(job).await?, None, "the job");
+    Ok(())
+}
+
+/// A lost worker had the last attempt of a job. Dead jobs are kept for a second, and cancelled ones
+/// for an hour.
+async fn q08_a_job_that_died_by_a_rescue_is_pruned_as_a_dead_one(kit: &Kit) -> CaseResult {
+    kit.insert_one(kit.spec("job").max_retries(0)).await?;
+    kit.claim_one(kit.worker().await?).await?;
+    kit.advance(EXPIRY);
+    ensure_eq!(kit.rescue(9).await?.died, 1, "the number of jobs that died");
+    kit.advance(SECOND * 60);
+    let prune = Prune::default().dead(SECOND).cancelled(SECOND * 3600).idempotency_window(Duration::ZERO);
+    ensure_eq!(kit.prune(prune).await?.pruned, 1, "the number of jobs pruned");
+    Ok(())
+}
+
+/// A job is asked to stop, and its lease passes its deadline while its worker lives. The next holder
+/// must learn of the signal.
+async fn q09_a_signal_outlives_a_lease_past_its_deadline(kit: &Kit) -> CaseResult {
+    let worker = kit.worker_expiring_after(SECOND * 3600).await?;
+    let job = kit.insert_one(kit.spec("job").timeout(SECOND)).await?;
+    kit.claim_one(worker).await?;
+    ensure_eq!(kit.cancel_running(job).await?, CancelReply::Running, "the reply to the cancel");
+    kit.advance(SECOND * 2 + GRACE);
+    ensure_eq!(kit.rescue(9).await?.rescued, 1, "the number of leases rescued");
+    let other = kit.worker().await?;
+    ensure_eq!(kit.claim_one(other).await?.token.job, job, "the job of the next claim");
+    ensure_eq!(kit.heartbeat(other).await?.cancels, [job], "the cancels in the heartbeat of its holder");
+    Ok(())
+}
+
+/// Leases of two queues pass their deadlines. One of the queues is paused, the one whose lease is the
+/// older. A rescue must end both.
+async fn q17_leases_of_a_paused_queue_past_their_deadline_are_rescued(kit: &Kit) -> CaseResult {
+    let worker = kit.worker_expiring_after(SECOND * 3600).await?;
+    for (name, seconds) in [("paused", 1), ("open", 2)] {
+        kit.insert_one(kit.spec("job").queue(name).timeout(SECOND * seconds)).await?;
+        kit.claiming(worker, 1).queue(name).take().await?;
+    }
+    let backend = kit.backend()?;
+    let manage = backend.extensions().manage.context("the backend offers no `manage`")?;
+    manage.pause(&queue("paused")?).await?;
+    kit.advance(SECOND * 3 + GRACE);
+    ensure_eq!(kit.rescue(9).await?.rescued, 2, "the number of leases rescued");
+    Ok(())
+}
+
+/// A job whose key is kept completes with a follow-up of the same kind and key. The follow-up must
+/// not be stored.
+async fn q15_a_follow_up_with_the_kept_key_of_its_job_is_a_duplicate(kit: &Kit) -> CaseResult {
+    let keyed = || kit.spec("job").unique_for("key", SECOND * 3600);
+    let job = kit.insert_one(keyed()).await?;
+    let token = kit.claim_one(kit.worker().await?).await?.token;
+    kit.settle_one(token, complete_then([keyed().build()?])).await?;
+    ensure_eq!(kit.stored().await?.jobs, [job], "the jobs that are stored");
     Ok(())
 }
 

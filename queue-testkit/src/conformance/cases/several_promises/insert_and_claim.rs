@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use queue_core::backend::{ClaimReply, InsertRequest, Settled};
-use queue_core::{ErrorKind, JobId, JobState};
+use queue_core::{Attributes, Backoff, ErrorKind, JobId, JobState};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::check::{ensure_eq, fails_with};
@@ -24,6 +24,7 @@ cases! {
     Fast q03_the_claim_of_a_known_or_refused_batch_is_returned [InsertAndClaim],
     Fast q17_a_claim_with_an_insert_obeys_a_pause [InsertAndClaim, Manage],
     Fast q19_what_the_claim_of_an_insert_leaves_wakes_others [InsertAndClaim],
+    Fast q20_a_claim_with_an_insert_returns_whole_jobs [InsertAndClaim],
 }
 
 /// The jobs of the claim, which must have been made.
@@ -223,5 +224,27 @@ async fn q13_a_claim_with_an_insert_takes_its_back_dated_jobs(kit: &Kit) -> Case
         };
         ensure_eq!(taken(claim)?, jobs, "the jobs of the claim with priority {priority}");
     }
+    Ok(())
+}
+
+/// The claim of an insert takes a job with a backoff and attributes. It must return both, as the list
+/// of its leases does.
+async fn q20_a_claim_with_an_insert_returns_whole_jobs(kit: &Kit) -> CaseResult {
+    let worker = kit.worker().await?;
+    let backoff = Backoff::new(Duration::from_secs(7), Duration::from_secs(70)).with_jitter(13);
+    let attributes = Attributes::json(r#"{ "tags": ["a"] }"#)?;
+    let spec = kit.spec("job").build()?.backoff(backoff).attributes(attributes.clone());
+    kit.knows_kind(&spec.kind);
+    let claim = kit.claiming(worker, 1).request()?;
+    let reply =
+        kit.backend()?.insert(InsertRequest::new(vec![vec![spec]]).at(kit.now()).claim(claim)).await?;
+    if reply.batches.is_empty() {
+        return Ok(());
+    }
+    let jobs = reply.claim.context("the claim was not made")??.jobs;
+    let job = jobs.first().context("the claim took no job")?;
+    let seen = (job.backoff, job.attributes.clone());
+    ensure_eq!(seen, (Some(backoff), Some(attributes)), "the backoff and attributes");
+    ensure_eq!(kit.leases(worker, job.token.claim).await?, jobs, "the list of the leases");
     Ok(())
 }

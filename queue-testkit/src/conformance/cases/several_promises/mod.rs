@@ -6,6 +6,7 @@ mod combined;
 mod damaged;
 mod doubts;
 mod dropped_wake_ups;
+mod filtered_receivers;
 mod histories;
 mod insert_and_claim;
 mod insert_and_claim_faults;
@@ -31,6 +32,7 @@ pub(super) const FILES: &[&[Case]] = &[
     damaged::CASES,
     doubts::CASES,
     dropped_wake_ups::CASES,
+    filtered_receivers::CASES,
     histories::CASES,
     insert_and_claim::CASES,
     insert_and_claim_faults::CASES,
