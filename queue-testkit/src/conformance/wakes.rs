@@ -1,12 +1,15 @@
 //! Waits for the wake-ups of a backend, which may arrive after the reply to the write that caused
 //! them.
 
+use std::future::ready;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use queue_core::backend::{Hint, WakeReceiver, Wakes};
 use tokio::time::timeout;
 
+use super::case::CaseResult;
 use super::kit::Kit;
 use super::session::Session;
 use super::wait::{bound, in_time};
@@ -34,6 +37,26 @@ pub(crate) async fn announced(
     let outcome = timeout(bound(), collecting).await;
     outcome.with_context(|| format!("waited {:?} for a wake-up; only these arrived: {all:?}", bound()))?;
     Ok(all)
+}
+
+/// Collects wake-ups as [`announced`] does, and waits for the first of them before the act begins. So
+/// it is not enough that the receiver has them: they must wake who waits.
+pub(crate) async fn announced_to_one_that_waits(
+    receiver: &mut WakeReceiver,
+    act: impl Future<Output = CaseResult>,
+    is_enough: impl Fn(&Wakes) -> bool,
+) -> anyhow::Result<Wakes> {
+    let mut waiting = pin!(announced(receiver, is_enough));
+    let early = tokio::select! {
+        biased;
+        wakes = &mut waiting => Some(wakes),
+        () = ready(()) => None,
+    };
+    act.await?;
+    match early {
+        Some(wakes) => wakes,
+        None => waiting.await,
+    }
 }
 
 /// Waits for the next wake-up, after `what`.

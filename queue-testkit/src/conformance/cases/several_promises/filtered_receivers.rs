@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use queue_core::backend::CancelRequest;
+use queue_core::backend::{CancelRequest, Wakes};
 
 use crate::conformance::case::{CaseResult, cases};
 use crate::conformance::kit::Kit;
 use crate::conformance::session::complete_then;
-use crate::conformance::wakes::announced;
+use crate::conformance::wakes::announced_to_one_that_waits;
 
 cases! {
     Fast q14_a_receiver_of_jobs_learns_of_one_that_waits,
@@ -21,8 +21,11 @@ async fn q14_a_receiver_of_jobs_learns_of_one_that_waits(kit: &Kit) -> CaseResul
     for seconds in [1, 3600, 86_400 * 3] {
         let wait = Duration::from_secs(seconds);
         let mut receiver = kit.backend()?.subscribe().only_jobs();
-        kit.insert_one(kit.spec("job").run_at(kit.now().saturating_add(wait))).await?;
-        let wakes = announced(&mut receiver, |all| all.due_in.is_some()).await?;
+        let insert = async {
+            kit.insert_one(kit.spec("job").run_at(kit.now().saturating_add(wait))).await?;
+            Ok(())
+        };
+        let wakes = announced_to_one_that_waits(&mut receiver, insert, |all| all.due_in.is_some()).await?;
         let due_in = wakes.due_in.unwrap_or_default();
         ensure!(due_in <= wait, "a job that waits for {wait:?} was announced for {due_in:?}");
     }
@@ -34,8 +37,11 @@ async fn q09_a_receiver_of_jobs_learns_of_a_signal(kit: &Kit) -> CaseResult {
     let job = kit.insert_one(kit.spec("job")).await?;
     kit.claim_one(kit.worker().await?).await?;
     let mut receiver = kit.backend()?.subscribe().only_jobs();
-    kit.backend()?.cancel(CancelRequest::new(vec![job]).signal_running().at(kit.now())).await?;
-    announced(&mut receiver, |all| all.cancels.contains(&job)).await?;
+    let cancel = async {
+        kit.backend()?.cancel(CancelRequest::new(vec![job]).signal_running().at(kit.now())).await?;
+        Ok(())
+    };
+    announced_to_one_that_waits(&mut receiver, cancel, |all| all.cancels.contains(&job)).await?;
     Ok(())
 }
 
@@ -45,7 +51,12 @@ async fn q10_a_receiver_of_ends_learns_of_one_that_makes_a_job_ready(kit: &Kit) 
     kit.watch(&[job]).await?;
     let token = kit.claim_one(kit.worker().await?).await?.token;
     let mut receiver = kit.backend()?.subscribe().only_ends();
-    kit.settle_one(token, complete_then([kit.spec("follow").build()?])).await?;
-    announced(&mut receiver, |all| all.more_finished || all.finished.contains(&job)).await?;
+    let verdict = complete_then([kit.spec("follow").build()?]);
+    let settle = async {
+        kit.settle_one(token, verdict).await?;
+        Ok(())
+    };
+    let is_named = |all: &Wakes| all.more_finished || all.finished.contains(&job);
+    announced_to_one_that_waits(&mut receiver, settle, is_named).await?;
     Ok(())
 }
