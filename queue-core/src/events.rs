@@ -60,7 +60,7 @@ pub enum JobEvent {
         attempt: JobAttempt,
         /// How long the handler ran.
         ran_for: Duration,
-        /// Its error, as it was stored.
+        /// Its error, as it was stored. That of a payload that does not decode may quote it.
         error: String,
     },
     /// The handler asked to run again later, and the attempt was refunded.

@@ -100,7 +100,7 @@
 //! |---|---|
 //! | `QUEUE_TEST_SEED` | seed of random cases, as a failure prints it (default: random) |
 //! | `QUEUE_TEST_SEQUENCES` | minimum number of random sequences per random case (default: 96); a case runs more until each rare state was reached |
-//! | `QUEUE_TEST_SHRINKS` | maximum number of attempts to shrink a failing sequence (default: 400) |
+//! | `QUEUE_TEST_SHRINKS` | maximum number of attempts to shrink a failing case (default: 400) |
 //! | `QUEUE_TEST_TIERS` | tiers to run, of `fast`, `race`, `fault`, `crash`, `soak`, separated by commas, or `all` (default: `fast,race`) |
 //! | `QUEUE_TEST_WAIT` | seconds that a case waits for one thing, such as a reply or a wake-up (default: 30) |
 //! | `QUEUE_TEST_TIMEOUT` | seconds after which a case times out (default: 600) |

@@ -39,8 +39,8 @@ pub(crate) async fn announced(
     Ok(all)
 }
 
-/// Collects wake-ups as [`announced`] does, and waits for the first of them before the act begins. So
-/// it is not enough that the receiver has them: they must wake who waits.
+/// Collects wake-ups as [`announced`] does. The receiver waits for the first of them before the act
+/// begins, so that it must be woken: it is not enough that the wake-up is there when it looks.
 pub(crate) async fn announced_to_one_that_waits(
     receiver: &mut WakeReceiver,
     act: impl Future<Output = CaseResult>,

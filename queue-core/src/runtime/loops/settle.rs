@@ -102,15 +102,14 @@ impl SettleLoop<'_> {
     fn take_in(&mut self, batch: Vec<PendingSettlement>, replies: Vec<Result<Settled>>) {
         for (pending, reply) in batch.into_iter().zip(replies) {
             match reply {
-                Ok(Settled::Done) if pending.may_be_completed => {
-                    let (job, error) = (pending.job(), text(&pending.settlement.verdict));
-                    tracing::warn!(
-                        %job, %error,
-                        "no transaction of the handler completed the job; it is settled as failed"
-                    );
-                    self.backend.events.settled(pending.attempt.as_deref(), pending.settlement);
-                }
                 Ok(Settled::Done) => {
+                    if pending.may_be_completed {
+                        let (job, error) = (pending.job(), text(&pending.settlement.verdict));
+                        tracing::warn!(
+                            %job, %error,
+                            "no transaction of the handler completed the job; it is settled as failed"
+                        );
+                    }
                     self.backend.events.settled(pending.attempt.as_deref(), pending.settlement);
                 }
                 Ok(Settled::LeaseLost) if pending.may_be_completed => {

@@ -34,7 +34,8 @@ fn go_back(kit: &Kit) -> Timestamp {
     earlier
 }
 
-/// A job is inserted, fails, and is inserted beside another one, each time after the clock went back.
+/// The clock goes back before a second insert, before a second failure, and before the end of both
+/// jobs. Each stored time must be that of its own request.
 async fn q20_each_time_is_that_of_its_request_after_the_clock_went_back(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let first = kit.insert_one(old_job(kit)).await?;
@@ -103,8 +104,8 @@ async fn q08_a_retry_by_hand_has_the_time_of_a_clock_that_went_back(kit: &Kit) -
     Ok(())
 }
 
-/// A job with a kept key completes by an earlier clock than that of its insert. The key must be kept
-/// from its end.
+/// A job with a kept key completes by an earlier clock than that of its insert. The key must be
+/// kept from its end.
 async fn q15_a_key_is_kept_from_the_time_of_a_clock_that_went_back(kit: &Kit) -> CaseResult {
     let keyed = |kit: &Kit| old_job(kit).unique_for("key", SECOND * 9);
     let worker = kit.worker().await?;

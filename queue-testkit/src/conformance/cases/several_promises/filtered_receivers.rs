@@ -16,7 +16,8 @@ cases! {
     Fast q10_a_receiver_of_ends_learns_of_one_that_makes_a_job_ready [Watch, FollowUps],
 }
 
-/// Jobs wait for a second, and for days. A receiver must learn of each, and not be told a later time.
+/// Jobs wait for a second, and for days. A receiver must learn of each, with a time that is not too
+/// late.
 async fn q14_a_receiver_of_jobs_learns_of_one_that_waits(kit: &Kit) -> CaseResult {
     for seconds in [1, 3600, 86_400 * 3] {
         let wait = Duration::from_secs(seconds);

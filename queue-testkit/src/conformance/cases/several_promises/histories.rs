@@ -154,8 +154,8 @@ async fn q08_a_job_that_died_by_a_rescue_is_pruned_as_a_dead_one(kit: &Kit) -> C
     Ok(())
 }
 
-/// A job is asked to stop, and its lease passes its deadline while its worker lives. The next holder
-/// must learn of the signal.
+/// A job is asked to stop, and its lease passes its deadline while its worker lives. The next
+/// holder must learn of the signal.
 async fn q09_a_signal_outlives_a_lease_past_its_deadline(kit: &Kit) -> CaseResult {
     let worker = kit.worker_expiring_after(SECOND * 3600).await?;
     let job = kit.insert_one(kit.spec("job").timeout(SECOND)).await?;
@@ -169,8 +169,8 @@ async fn q09_a_signal_outlives_a_lease_past_its_deadline(kit: &Kit) -> CaseResul
     Ok(())
 }
 
-/// Leases of two queues pass their deadlines. One of the queues is paused, the one whose lease is the
-/// older. A rescue must end both.
+/// Leases of two queues pass their deadlines. The queue whose lease ends first is paused. A rescue
+/// must end both.
 async fn q17_leases_of_a_paused_queue_past_their_deadline_are_rescued(kit: &Kit) -> CaseResult {
     let worker = kit.worker_expiring_after(SECOND * 3600).await?;
     for (name, seconds) in [("paused", 1), ("open", 2)] {

@@ -227,8 +227,8 @@ async fn q13_a_claim_with_an_insert_takes_its_back_dated_jobs(kit: &Kit) -> Case
     Ok(())
 }
 
-/// The claim of an insert takes a job with a backoff and attributes. It must return both, as the list
-/// of its leases does.
+/// The claim of an insert takes a job with a backoff and attributes. It must return both, as the
+/// list of its leases does.
 async fn q20_a_claim_with_an_insert_returns_whole_jobs(kit: &Kit) -> CaseResult {
     let worker = kit.worker().await?;
     let backoff = Backoff::new(Duration::from_secs(7), Duration::from_secs(70)).with_jitter(13);

@@ -86,8 +86,8 @@ async fn q19_a_look_passes_thousands_of_jobs_of_other_kinds(kit: &Kit) -> CaseRe
     Ok(())
 }
 
-/// The only job of a queue, of a kind and of a state is behind 3,000 others. A list of each must have
-/// it.
+/// The only job of a queue, of a kind and of a state is behind 3,000 others. A list of each must
+/// have it.
 async fn q20_a_list_passes_thousands_of_jobs_that_it_leaves_out(kit: &Kit) -> CaseResult {
     kit.insert((0..3000).map(|_| kit.spec("other")).collect()).await?;
     let job = kit.insert_one(kit.spec("job").queue("rare")).await?;
@@ -106,7 +106,8 @@ async fn q20_a_list_passes_thousands_of_jobs_that_it_leaves_out(kit: &Kit) -> Ca
     Ok(())
 }
 
-/// Schedules that are due, and others that never are, are listed, and read by their names, in one request each.
+/// There are 300 schedules, of which every second one is never due. One request lists all, and
+/// another one reads all by their names.
 async fn q23_hundreds_of_schedules_are_read(kit: &Kit) -> CaseResult {
     let names: Vec<String> = (0..300).map(|number| format!("schedule-{number:03}")).collect();
     let mut changes = Vec::new();
