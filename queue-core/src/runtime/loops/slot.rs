@@ -58,11 +58,12 @@ async fn run_one(worker: &WorkerState, slot: usize, next: BufferedJob) {
         "job", id = %token.job, kind = %job.kind, queue = %job.queue, attempt = job.attempt
     );
     let context = context(worker, backend, &job);
-    let noted = backend.events.started(&job);
     let _busy = backend.events.metrics().busy();
     let (limits, environment) = (&backend.limits, &*worker.environment);
     let attempt = Attempt::new(job, context, registration, limits, environment, &worker.settings);
     worker.slots.show(slot, Some(attempt.running(backend.index)));
+    // From here on a shutdown interrupts it.
+    let noted = backend.events.started(attempt.job());
     let judgement = attempt.run().instrument(span).await;
     let ran_for = worker.now().saturating_duration_since(started);
     worker.slots.learn_run(ran_for);

@@ -40,6 +40,10 @@ impl<'a> Attempt<'a> {
         Self { job, context, registration, limits, environment, settings, capture, interrupt }
     }
 
+    pub(crate) const fn job(&self) -> &ClaimedJob {
+        &self.job
+    }
+
     /// What other loops see of the attempt while it runs.
     pub(crate) fn running(&self, backend: usize) -> RunningJob {
         let (context, interrupt) = (self.context.clone(), self.interrupt.clone());
